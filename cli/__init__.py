@@ -1,0 +1,1 @@
+"""Typer commands, progress and tables; no arithmetic of its own."""

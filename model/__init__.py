@@ -1,0 +1,1 @@
+"""What things are and what they cost: network, platform, core array, LFA, plan, DLSA, evaluation."""

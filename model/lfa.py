@@ -1,0 +1,88 @@
+"""LFA: the Layer-Fusion-related Attributes of a schedule (specification: section 2; SoMa paper, Sec. IV).
+
+Computing Order, FLC set, Tiling Numbers and DRAM Cut set, written as the sequence of FLGs that they make.
+"""
+
+from dataclasses import dataclass
+from itertools import chain
+
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.network import Network
+
+
+class LFAError(UserError):
+    """An LFA that breaks a rule."""
+
+
+@dataclass(frozen=True)
+class FLG:
+    """A fine-grained layer-fusion group.
+
+    Parameters
+    ----------
+    layers
+        Names in computing order.
+    tiling_number
+        How many tiles every layer of the group is cut into.
+    dram_cut
+        Whether this FLG begins a new LG (layer-fusion group): fmaps cross a DRAM Cut through DRAM.
+    """
+
+    layers: tuple[str, ...]
+    tiling_number: int
+    dram_cut: bool
+
+
+@dataclass(frozen=True)
+class LFA:
+    """The FLGs in computing order; the first one always begins an LG."""
+
+    flgs: tuple[FLG, ...]
+
+    @property
+    def computing_order(self) -> tuple[str, ...]:
+        """All layers in the order in which they run."""
+        return tuple(chain.from_iterable(flg.layers for flg in self.flgs))
+
+    @property
+    def lg_count(self) -> int:
+        """Number of LGs."""
+        return sum(flg.dram_cut for flg in self.flgs)
+
+
+def check_lfa(lfa: LFA, network: Network) -> None:
+    """Refuse an LFA that does not fit `network`; tiling numbers are checked when tiles are made.
+
+    Raises
+    ------
+    LFAError
+        If a layer is missing, unknown, repeated, or runs before a producer of it; if a tiling number is
+        below 1; if the first FLG does not begin an LG.
+    """
+    if not lfa.flgs or not lfa.flgs[0].dram_cut:
+        raise LFAError("the first FLG must begin an LG: set its dram_cut to true")
+    done: set[str] = set()
+    for flg in lfa.flgs:
+        if not flg.layers:
+            raise LFAError("an FLG has no layers; leave it out")
+        if flg.tiling_number < 1:
+            raise LFAError(f"tiling_number={flg.tiling_number} of the FLG of '{flg.layers[0]}' (must be at least 1)")
+        for name in flg.layers:
+            if name not in network.layer_id:
+                hint = nearest_name_hint(name, network.layer_id)
+                raise LFAError(f"the LFA names the layer '{name}', which '{network.name}' does not have{hint}")
+            if name in done:
+                raise LFAError(f"the LFA runs the layer '{name}' twice; a layer stands in one FLG")
+            layer = network.layers[network.layer_id[name]]
+            for producer in (*layer.ifmaps, *layer.weight_operands):
+                if producer not in done:
+                    raise LFAError(f"the LFA runs '{name}' before its producer '{producer}'; put producers first")
+            done.add(name)
+    missing = [layer.name for layer in network.layers if layer.name not in done]
+    if missing:
+        raise LFAError(f"the LFA leaves out {len(missing)} of {len(network.layers)} layers, first '{missing[0]}'")
+
+
+def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
+    """Return the LFA in which every layer is its own FLG and LG, in the network's order."""
+    return LFA(tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers))

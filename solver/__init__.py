@@ -1,0 +1,1 @@
+"""CP-SAT models, proofs, exact enumeration, and the pipeline that joins both stages."""

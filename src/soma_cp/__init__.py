@@ -1,0 +1,8 @@
+"""soma-cp: when each tensor moves between DRAM and the buffer of a DNN accelerator, searched and solved exactly.
+
+The package is layered: ``soma_cp.model`` says what things are and cost, ``soma_cp.annealing`` searches,
+``soma_cp.solver`` proves and joins the stages, ``soma_cp.cli`` talks to the terminal. Imports go one way:
+cli → solver → annealing → model.
+"""
+
+__version__ = "0.1.0"
