@@ -1,6 +1,7 @@
 """What must hold between the layers of a network; every fault is one sentence."""
 
 from collections.abc import Iterator
+from math import prod
 from typing import TYPE_CHECKING
 
 from soma_cp.model.errors import nearest_name_hint
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
     from soma_cp.model.network import Layer, Network
 
 _POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
+
+LARGEST_EXTENT = 2**31 - 1
+"""Largest value of a layer's field: products of two stay within the kernels' int64."""
+LARGEST_COUNT = 2**53
+"""Most operations of a layer and bytes of an input: exact in a float64, with room for a batch in an int64."""
 
 
 def network_problems(network: "Network") -> list[str]:
@@ -22,6 +28,9 @@ def network_problems(network: "Network") -> list[str]:
     for source in network.inputs:
         if min(source.shape) < 1:
             problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
+        elif prod(source.shape) > LARGEST_COUNT:
+            size = prod(source.shape)
+            problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
     later = {layer.name for layer in network.layers}
     made: set[str] = set()
     for layer in network.layers:
@@ -50,6 +59,8 @@ def _field_problems(layer: "Layer") -> Iterator[str]:
         value = getattr(layer, field, 1)
         if value < 1:
             yield f"{field}={value} (must be at least 1)"
+        elif value > LARGEST_EXTENT:
+            yield f"{field}={value} (must be at most {LARGEST_EXTENT})"
     groups = getattr(layer, "G", 1)
     if layer.kind == "group_conv" and groups >= 1 and (getattr(layer, "C", 0) % groups or layer.K % groups):
         yield f"G={groups} must divide both C={getattr(layer, 'C', 0)} and K={layer.K}"
@@ -101,8 +112,26 @@ def _shape_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> I
                 f"wants an ifmap of {wanted_rows}×{wanted_columns} rows×columns, "
                 f"but '{name}' makes {shape[1]}×{shape[2]}"
             )
+    if layer.operations > LARGEST_COUNT:
+        yield f"does {layer.operations} operations for each sample (must be at most {LARGEST_COUNT})"
+    if len(extents) == 1:
+        yield from _padding_problems(layer, *extents.pop())
     if layer.weight_operands:
         yield from _operand_problems(layer, known)
+
+
+def _padding_problems(layer: "Layer", rows: int, columns: int) -> Iterator[str]:
+    """Refuse a window that would lie in the padding alone: its backward extent would be empty or negative."""
+    _, wanted_rows, wanted_columns = layer.wanted_ifmap()
+    dimensions = (("R", "rows", wanted_rows, rows), ("S", "columns", wanted_columns, columns))
+    for window, what, wanted, real in dimensions:
+        size = getattr(layer, window, None)
+        padding = max(wanted - real, 0) // 2
+        if size is not None and padding >= size:
+            yield (
+                f"wants an ifmap of {wanted} {what}, but its sources make {real}: "
+                f"the padding of {padding} on a side must be less than {window}={size}"
+            )
 
 
 def _operand_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:

@@ -7,17 +7,28 @@ a tile in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weig
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from soma_cp.model.lfa import LFA
-from soma_cp.model.network import Network
+from soma_cp.model.lfa import LFA, LFAError, check_lfa
 from soma_cp.model.network_table import IntArray
-from soma_cp.model.platform import Platform
+from soma_cp.model.problem import Problem
+from soma_cp.model.tensors import (
+    KIND_NAMES,
+    NO_SOURCE,
+    Tensors,
+    count_tensors,
+    empty_tensors,
+    make_tensors,
+)
+from soma_cp.model.tiling import (
+    LayerTiles,
+    LFAArrays,
+    empty_layer_tiles,
+    lfa_arrays,
+    tile_layers,
+)
 
-# Codes in `Plan.tensor_kind`.
-IFM, WGT, OFM = 0, 1, 2
-KIND_NAMES = ("ifm", "wgt", "ofm")
-NO_SOURCE = np.iinfo(np.int64).min
+MAX_TILES = 2_000_000
+"""More tiles than this are refused: a schedule of that size can't be searched or stored sensibly."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,72 +37,149 @@ class Plan:
 
     Parameters
     ----------
-    network, platform, batch, lfa
+    problem, lfa
         What the plan was made of.
-    layer_tile
-        int64[L, 4]: extent (samples, channels, rows, columns) of every tile of a layer.
-    layer_tile_count, layer_first_position, layer_position_step
-        int64[L]: tile i of layer l stands at ``first + i · step``.
-    layer_flg, layer_lg
-        int64[L]: index of the FLG and of the LG that the layer belongs to.
+    layers
+        Extents, positions and costs of the tiles, by layer id.
+    tensors
+        The D DRAM tensors in creation order, and the on-chip ones.
     tile_layer, tile_index
         int64[T]: layer id of the tile at each position, and its index within the layer.
     tile_cycles
         int64[T]: cycles that the core array takes.
-    tile_energy_pj
-        float64[T]: energy of the core array.
-    tensor_kind
-        int64[D]: IFM, WGT or OFM.
-    tensor_layer, tensor_tile
-        int64[D]: the layer that needs (loads) or makes (stores) the tensor, and the tile's index within it.
-    tensor_source
-        int64[D]: of an ifmap load, producing layer's id or ``-1 - id`` of an external input; else NO_SOURCE.
-    tensor_bytes, dram_cycles
-        int64[D]: size, and cycles that the DRAM channel is busy with it.
-    is_store
-        bool[D].
-    position
-        int64[D]: of a load the position f of its first need (its Start may be −1 … f); of a store the
-        position p that makes it (its Start is p).
-    least_end
-        int64[D]: of a load its fixed End; of a store the least End that rules and local uses allow (at most T).
-    after_begin, after_end
-        int64[D]: this tensor must come after the DRAM tensors ``after_begin … after_end − 1`` in the DRAM
-        Tensor Order (an ifmap that another LG stored; specification: section 4, rule 2); empty range if none.
-    chip_layer, chip_tile, chip_bytes, chip_start, chip_end
-        int64: ofmap tensors that never touch DRAM, with their fixed living durations.
     chip_usage
-        int64[T]: bytes that those hold at each position.
+        int64[T]: bytes that on-chip ofmap tensors hold at each position.
     """
 
-    network: Network
-    platform: Platform
-    batch: int
+    problem: Problem
     lfa: LFA
-    layer_tile: IntArray
-    layer_tile_count: IntArray
-    layer_first_position: IntArray
-    layer_position_step: IntArray
-    layer_flg: IntArray
-    layer_lg: IntArray
+    layers: LayerTiles
+    tensors: Tensors
     tile_layer: IntArray
     tile_index: IntArray
     tile_cycles: IntArray
-    tile_energy_pj: npt.NDArray[np.float64]
-    tensor_kind: IntArray
-    tensor_layer: IntArray
-    tensor_tile: IntArray
-    tensor_source: IntArray
-    tensor_bytes: IntArray
-    dram_cycles: IntArray
-    is_store: npt.NDArray[np.bool_]
-    position: IntArray
-    least_end: IntArray
-    after_begin: IntArray
-    after_end: IntArray
-    chip_layer: IntArray
-    chip_tile: IntArray
-    chip_bytes: IntArray
-    chip_start: IntArray
-    chip_end: IntArray
     chip_usage: IntArray
+
+    @property
+    def tile_count(self) -> int:
+        """T."""
+        return len(self.tile_cycles)
+
+    @property
+    def dram_tensor_count(self) -> int:
+        """D."""
+        return len(self.tensors.bytes)
+
+    def tile_label(self, position: int) -> str:
+        """Name the tile at `position` for people."""
+        layer = int(self.tile_layer[position])
+        name = self.problem.network.layers[layer].name
+        return f"tile {position} ({name}[{int(self.tile_index[position])}])"
+
+    def source_name(self, tensor: int) -> str:
+        """Producer or external input that an ifmap load reads; empty for weights and stores."""
+        source = int(self.tensors.source[tensor])
+        if source == NO_SOURCE:
+            return ""
+        network = self.problem.network
+        return network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
+
+    def tensor_key(self, tensor: int) -> tuple[str, str, int, str]:
+        """Kind, layer, tile index and source: what names a DRAM tensor in files."""
+        layer = self.problem.network.layers[int(self.tensors.layer[tensor])].name
+        kind = KIND_NAMES[int(self.tensors.kind[tensor])]
+        return kind, layer, int(self.tensors.tile[tensor]), self.source_name(tensor)
+
+    def tensor_label(self, tensor: int) -> str:
+        """Name a DRAM tensor for people."""
+        kind, layer, tile, source = self.tensor_key(tensor)
+        if kind == "wgt":
+            return f"weights of {layer}"
+        if kind == "ofm":
+            return f"ofmap {layer}[{tile}]"
+        return f"ifmap of {layer}[{tile}] from {source}"
+
+    def chip_label(self, index: int) -> str:
+        """Name an on-chip ofmap tensor for people."""
+        layer = self.problem.network.layers[int(self.tensors.chip_layer[index])]
+        return f"ofmap {layer.name}[{int(self.tensors.chip_tile[index])}]"
+
+
+def make_plan(problem: Problem, lfa: LFA) -> Plan:
+    """Cut the layers into tiles as `lfa` says, cost the tiles, and list the tensors.
+
+    Parameters
+    ----------
+    problem
+        Network, platform and batch.
+    lfa
+        Any LFA; it is checked.
+
+    Raises
+    ------
+    LFAError
+        If the LFA breaks a rule or a tiling number is too large.
+    UserError
+        If a tile can't run on the core array.
+
+    References
+    ----------
+    Specification, sections 2 and 3; SoMa paper (HPCA 2025), Sec. IV.
+    """
+    check_lfa(lfa, problem.network)
+    _check_tile_count(lfa)
+    arrays = lfa_arrays(lfa, problem.network)
+    layers = empty_layer_tiles(len(problem.network.layers))
+    tile_count = tile_layers(problem.table, problem.batch, arrays, layers)
+    if tile_count < 0:
+        raise LFAError(_too_large(problem, arrays, -1 - tile_count))
+    rows = np.column_stack([np.arange(len(layers.count)), layers.extent])
+    cycles, energy_pj = problem.core_array.tile_costs(problem.network, problem.table, rows)
+    for layer in np.flatnonzero(cycles < 0):
+        problem.core_array.require_feasible(problem.network, rows[layer])
+    layers.cycles[:] = cycles
+    layers.energy_pj[:] = energy_pj
+    return _plan_of_tiles(problem, lfa, arrays, layers, tile_count)
+
+
+def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int) -> Plan:
+    dram_count, chip_count = count_tensors(problem.table, layers)
+    tensors = empty_tensors(dram_count, chip_count)
+    store_begin = np.zeros(len(layers.count), np.int64)
+    bandwidth = problem.platform.dram_bytes_per_cycle
+    made = make_tensors(problem.table, arrays, layers, bandwidth, store_begin, tensors)
+    assert made == (dram_count, chip_count)
+    tile_layer = np.empty(tile_count, np.int64)
+    tile_index = np.empty(tile_count, np.int64)
+    for layer, (count, first, step) in enumerate(zip(layers.count, layers.first, layers.step, strict=True)):
+        positions = slice(first, first + count * step, step)
+        tile_layer[positions] = layer
+        tile_index[positions] = np.arange(count)
+    change = np.zeros(tile_count + 1, np.int64)
+    np.add.at(change, tensors.chip_start, tensors.chip_bytes)
+    np.subtract.at(change, tensors.chip_end, tensors.chip_bytes)
+    return Plan(
+        problem=problem,
+        lfa=lfa,
+        layers=layers,
+        tensors=tensors,
+        tile_layer=tile_layer,
+        tile_index=tile_index,
+        tile_cycles=layers.cycles[tile_layer],
+        chip_usage=np.cumsum(change)[:-1],
+    )
+
+
+def _check_tile_count(lfa: LFA) -> None:
+    tiles = sum(flg.tiling_number * len(flg.layers) for flg in lfa.flgs)
+    if tiles > MAX_TILES:
+        raise LFAError(f"the LFA makes {tiles:,} tiles (at most {MAX_TILES:,}); lower the tiling numbers")
+
+
+def _too_large(problem: Problem, arrays: LFAArrays, place: int) -> str:
+    names = [problem.network.layers[i].name for i in arrays.order[place:]]
+    number = int(arrays.tiling[place])
+    return (
+        f"tiling_number={number} of the FLG that begins with '{names[0]}' is too large: batch {problem.batch} "
+        f"and the rows and columns of its output layers can't be cut into {number} parts; take a smaller number"
+    )

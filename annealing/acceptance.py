@@ -1,0 +1,53 @@
+"""Cooling and acceptance of both annealing stages (specification: search.md; SoMa paper, Sec. V)."""
+
+import math
+from dataclasses import dataclass
+
+from soma_cp.model.compiled import compiled
+from soma_cp.model.errors import UserError
+
+
+@dataclass(frozen=True)
+class Cooling:
+    """Parameters of simulated annealing.
+
+    Parameters
+    ----------
+    initial_temperature
+        T0: at first a schedule that costs a share T0 more is accepted with probability 1/e.
+    alpha
+        How much faster than linearly it cools: T(n) = T0·(1 − n/N)/(1 + α·n/N).
+    return_to_best_at
+        Share of the rounds after which the search goes back to the best found, once.
+    """
+
+    initial_temperature: float = 0.1
+    alpha: float = 8.0
+    return_to_best_at: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.initial_temperature < 0 or self.alpha < 0 or not 0 <= self.return_to_best_at <= 1:
+            raise UserError(
+                f"initial_temperature={self.initial_temperature}, alpha={self.alpha} (must be at least 0), "
+                f"return_to_best_at={self.return_to_best_at} (must be from 0 to 1)"
+            )
+
+
+@compiled
+def temperature(initial: float, alpha: float, done: int, rounds: int) -> float:
+    """Return the temperature after `done` of `rounds` rounds."""
+    share = done / rounds
+    return initial * (1.0 - share) / (1.0 + alpha * share)
+
+
+@compiled
+def accepts(current: float, candidate: float, heat: float, chance: float) -> bool:
+    """Whether a candidate of that cost is accepted; `chance` is uniform in [0, 1).
+
+    Costs are compared by their ratio, so that one temperature serves every network.
+    """
+    if candidate <= current:
+        return True
+    if heat <= 0.0:
+        return False
+    return chance < math.exp((current - candidate) / current / heat)

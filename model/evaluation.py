@@ -1,0 +1,170 @@
+"""Evaluation: the one place where a schedule gets its times, energy and buffer (specification: section 5).
+
+Every search and solver reports what `evaluate` says; nothing else prices a schedule.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.errors import InternalError
+from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.plan import Plan
+from soma_cp.model.platform import DRAM_PJ_PER_BYTE
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Energy^n · Delay^m, the cost that searches minimise.
+
+    Parameters
+    ----------
+    energy_exponent, delay_exponent
+        n and m; both at least 0, not both 0.
+    """
+
+    energy_exponent: float = 1.0
+    delay_exponent: float = 1.0
+
+    def cost(self, energy_pj: float, latency: float) -> float:
+        """Return the cost of a schedule of that energy (pJ) and latency (cycles)."""
+        return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
+
+
+@dataclass(frozen=True, eq=False)
+class PlanFigures:
+    """What an LFA fixes whatever the DLSA.
+
+    Parameters
+    ----------
+    compute_cycles, dram_cycles
+        Σ of tile cycles, Σ of DRAM transfer cycles.
+    core_energy_pj, dram_energy_pj
+        Energy of the core array and of DRAM.
+    operation_cycles
+        Cycles that the operations alone would take on full arrays: ``utilization · latency``.
+    """
+
+    compute_cycles: int
+    dram_cycles: int
+    core_energy_pj: float
+    dram_energy_pj: float
+    operation_cycles: float
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the whole schedule."""
+        return self.core_energy_pj + self.dram_energy_pj
+
+    @property
+    def bound(self) -> int:
+        """Theoretical maximum: no DLSA of this LFA has a lower latency (cycles)."""
+        return max(self.compute_cycles, self.dram_cycles)
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Times, buffer and energy of one schedule.
+
+    Parameters
+    ----------
+    figures
+        What the LFA alone fixes.
+    latency
+        Cycles from start to the end of the last tile and DRAM transfer.
+    tile_begin
+        int64[T]: begin cycle of every tile.
+    tensor_begin
+        int64[D]: begin cycle of every DRAM tensor's transfer, by tensor index.
+    usage_bytes
+        int64[T]: bytes alive at each position.
+    average_buffer_bytes
+        Buffer usage, weighted with the cycles of the tiles.
+    """
+
+    figures: PlanFigures
+    latency: int
+    tile_begin: IntArray
+    tensor_begin: IntArray
+    usage_bytes: IntArray
+    average_buffer_bytes: float
+
+    @property
+    def peak_buffer_bytes(self) -> int:
+        """Highest number of bytes alive at any position."""
+        return int(self.usage_bytes.max(initial=0))
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the whole schedule."""
+        return self.figures.energy_pj
+
+    @property
+    def edp(self) -> float:
+        """Energy × delay (pJ · cycles)."""
+        return self.energy_pj * self.latency
+
+    @cached_property
+    def utilization(self) -> float:
+        """Share of the latency in which full arrays could have done all operations."""
+        return self.figures.operation_cycles / self.latency
+
+
+def plan_figures(plan: Plan) -> PlanFigures:
+    """Return what the LFA of `plan` fixes whatever the DLSA."""
+    platform = plan.problem.platform
+    layers = plan.problem.network.layers
+    matrix = sum(layer.operations for layer in layers if layer.is_matrix)
+    vector = sum(layer.operations for layer in layers if not layer.is_matrix)
+    per_sample = matrix / platform.macs_per_cycle + vector / platform.vector_ops_per_cycle
+    return PlanFigures(
+        compute_cycles=int(plan.tile_cycles.sum()),
+        dram_cycles=int(plan.tensors.cycles.sum()),
+        core_energy_pj=float(plan.layers.count @ plan.layers.energy_pj),
+        dram_energy_pj=float(plan.tensors.bytes.sum() * DRAM_PJ_PER_BYTE),
+        operation_cycles=per_sample * plan.problem.batch,
+    )
+
+
+def evaluate(plan: Plan, dlsa: DLSA) -> Evaluation:
+    """Return times, buffer and energy of the schedule (`plan`, `dlsa`).
+
+    The DLSA need not respect the capacity (see `soma_cp.model.validity`), but it must be able to run.
+
+    Raises
+    ------
+    InternalError
+        If it can't: some tile waits for a tensor that waits for the tile.
+    """
+    tiles = plan.tile_count
+    tile_begin = np.empty(tiles, np.int64)
+    tensor_begin = np.empty(plan.dram_tensor_count, np.int64)
+    usage = np.empty(tiles + 1, np.int64)
+    latency = begin_times(
+        plan.tile_cycles,
+        plan.tensors.is_store,
+        plan.tensors.cycles,
+        plan.tensors.position,
+        dlsa.order,
+        dlsa.start,
+        dlsa.end,
+        np.empty(tiles + 1, np.int64),
+        np.empty(tiles + 1, np.int64),
+        tile_begin,
+        tensor_begin,
+    )
+    if latency < 0:
+        raise InternalError(f"{plan.tile_label(-1 - latency)} waits for a DRAM tensor that waits for it")
+    buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
+    compute_cycles = int(plan.tile_cycles.sum())
+    return Evaluation(
+        figures=plan_figures(plan),
+        latency=latency,
+        tile_begin=tile_begin,
+        tensor_begin=tensor_begin,
+        usage_bytes=usage[:-1],
+        average_buffer_bytes=float(usage[:-1].astype(np.float64) @ plan.tile_cycles) / compute_cycles,
+    )

@@ -1,0 +1,84 @@
+"""Times and buffer of a DLSA: kernels (specification: sections 4 and 5).
+
+All arrays of DRAM tensors have D items in creation order, all arrays of tiles have T items; cycles and bytes.
+"""
+
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.tiling import BoolArray
+
+
+@compiled
+def begin_times(
+    tile_cycles: IntArray,
+    is_store: BoolArray,
+    dram_cycles: IntArray,
+    position: IntArray,
+    order: IntArray,
+    start: IntArray,
+    end: IntArray,
+    gate: IntArray,
+    waits: IntArray,
+    tile_begin: IntArray,
+    tensor_begin: IntArray,
+) -> int:
+    """Fill `tile_begin` (T) and `tensor_begin` (D); return the latency, or ``-1 - p`` if tile p can never begin.
+
+    One walk along the DRAM Tensor Order; before a tensor, all tiles run that it waits for. `gate` and `waits`
+    (T + 1 items) are scratch: the time before which a tile can't begin, and the number of DRAM tensors that
+    it still waits for.
+    """
+    tiles = len(tile_begin)
+    for p in range(tiles + 1):
+        gate[p] = 0
+        waits[p] = 0
+    for i in range(len(order)):
+        waits[end[i] if is_store[i] else position[i]] += 1
+    next_tile = 0
+    tiles_end = 0  # end of the last tile that has run
+    channel_free = 0
+    for place in range(len(order)):
+        i = order[place]
+        # A load waits for the end of tile Start − 1, a store for the end of the tile that makes it.
+        last = position[i] if is_store[i] else start[i] - 1
+        while next_tile <= last:
+            if waits[next_tile] > 0:
+                return -1 - next_tile
+            tile_begin[next_tile] = max(tiles_end, gate[next_tile])
+            tiles_end = tile_begin[next_tile] + tile_cycles[next_tile]
+            next_tile += 1
+        ready = tile_begin[last] + tile_cycles[last] if last >= 0 else 0
+        tensor_begin[i] = max(channel_free, ready)
+        channel_free = tensor_begin[i] + dram_cycles[i]
+        gated = end[i] if is_store[i] else position[i]
+        gate[gated] = channel_free  # never earlier than another's: the channel is in order
+        waits[gated] -= 1
+    while next_tile < tiles:
+        tile_begin[next_tile] = max(tiles_end, gate[next_tile])
+        tiles_end = tile_begin[next_tile] + tile_cycles[next_tile]
+        next_tile += 1
+    return max(tiles_end, channel_free)
+
+
+@compiled
+def buffer_usage(
+    tensor_bytes: IntArray, start: IntArray, end: IntArray, chip_usage: IntArray, usage: IntArray
+) -> int:
+    """Fill ``usage[0 … T−1]`` with the bytes alive at each position; return their peak.
+
+    `usage` has T + 1 items; `chip_usage` (T) is what on-chip tensors hold.
+    """
+    tiles = len(chip_usage)
+    for p in range(tiles + 1):
+        usage[p] = 0
+    for i in range(len(tensor_bytes)):
+        usage[max(start[i], 0)] += tensor_bytes[i]
+        usage[end[i]] -= tensor_bytes[i]
+    held = 0
+    peak = 0
+    for p in range(tiles):
+        held += usage[p]
+        usage[p] = held + chip_usage[p]
+        peak = max(peak, usage[p])
+    usage[tiles] = 0
+    return peak

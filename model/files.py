@@ -1,0 +1,107 @@
+"""Reading and writing files, so that a fault is one clear sentence and a half-written file never stands."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from soma_cp.model.errors import UserError
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Parameters
+    ----------
+    path
+        A UTF-8 text file, with or without a byte order mark.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it can't be read, or it is not JSON; the message names the file and the place.
+    """
+    text = _read_text(path)
+    if not text.strip():
+        raise UserError(f"{path}: the file is empty; it must hold one JSON object")
+    try:
+        return json.loads(text, object_pairs_hook=_object_of_pairs)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise UserError(f"{path}: {place}: not valid JSON: {error.msg}") from None
+    except _RepeatedFieldError as error:
+        raise UserError(f"{path}: {error}") from None
+    except RecursionError:
+        raise UserError(f"{path}: not usable JSON: lists or objects are nested too deeply") from None
+    except ValueError:  # Python reads whole numbers of at most some thousand digits
+        raise UserError(f"{path}: not usable JSON: a number has thousands of digits") from None
+
+
+def write_text_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` as UTF-8: readers see the old file or the whole new one, never a part.
+
+    The text goes to a temporary name in the same folder, which is then renamed. What is no file, such as
+    ``/dev/stdout``, is written to directly.
+
+    Raises
+    ------
+    UserError
+        If the folder is missing or can't be written, or `path` is a folder.
+    """
+    try:
+        if path.is_dir():
+            raise UserError(f"can't write '{path}': it is a folder; give the name of a file")
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8", newline="\n")
+        else:
+            _replace_file(path.resolve(), text)  # resolved: a link stays a link to the new text
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"can't write '{path}': {reason}; choose a folder that exists and can be written") from None
+
+
+def _replace_file(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        if path.exists():
+            temporary.chmod(path.stat().st_mode & 0o7777)
+        os.replace(temporary, path)
+    except BaseException:  # an interrupt, too, must leave nothing behind
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _read_text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give the name of a file") from None
+    except OSError as error:
+        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}: line {line}: not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        ) from None
+
+
+class _RepeatedFieldError(Exception):
+    """An object that gives one field twice."""
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object, and refuse a repeated field: JSON would silently keep the last value."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        owner = f" of '{fields['name']}'" if repeated != "name" and isinstance(fields.get("name"), str) else ""
+        raise _RepeatedFieldError(f"the field '{repeated}'{owner} is given twice in one object; keep one")
+    return fields

@@ -1,0 +1,379 @@
+"""The network file, version 1: JSON, read with all its faults told at once, and written (specification: file formats).
+
+A fault is one sentence: file, layer, field, what was found, what is allowed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.files import read_json, write_text_atomically
+from soma_cp.model.network import LAYER_KINDS, ExternalInput, Layer, Network, NetworkError
+from soma_cp.model.network_checks import LARGEST_COUNT, LARGEST_EXTENT
+
+VERSION = 1
+_SHOWN_FAULTS = 50
+_SHOWN_CHARACTERS = 60
+
+
+class NetworkFileError(UserError):
+    """A network file with faults; `problems` has one sentence for each, the message at most the first 50."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = list(problems[:_SHOWN_FAULTS])
+        if len(problems) > _SHOWN_FAULTS:
+            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
+        super().__init__("\n".join(shown))
+
+
+# The schema. A field's description is what an error message says is allowed.
+
+_Extent = Annotated[
+    int, Field(ge=1, le=LARGEST_EXTENT, description=f"a whole number from 1 to {LARGEST_EXTENT}, in digits alone")
+]
+_Count = Annotated[
+    int, Field(ge=0, le=LARGEST_COUNT, description=f"a whole number from 0 to {LARGEST_COUNT}, in digits alone")
+]
+_Name = Annotated[str, Field(pattern=r"^[^\p{Cc}]+$", description="text, not empty, without control characters")]
+_Names = Annotated[list[str], Field(description="a list of names")]
+_Shape = Annotated[
+    list[_Extent], Field(min_length=3, max_length=3, description="a list of channels, rows and columns, each at least 1")
+]
+_Items = Annotated[list[Any], Field(description="a list of objects")]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class _NetworkForm(_Form):
+    version: Annotated[Literal[1], Field(description="1, the version of the format that this program reads")] = 1
+    name: _Name
+    blocks: _Extent = 1
+    inputs: _Items
+    layers: _Items
+
+
+class _InputForm(_Form):
+    name: _Name
+    shape: _Shape
+
+
+class _LayerForm(_Form):
+    name: _Name
+    kind: str
+    K: _Extent
+    H: _Extent
+    W: _Extent
+    ifmaps: _Names = []
+    weight_operands: _Names = []
+    inputs: _Names = []
+    # Derived fields.
+    ofmap: _Shape | None = None
+    ifmap_real: _Shape | None = None
+    weight_bytes: _Count | None = None
+    operations: _Count | None = None
+
+
+class _WindowedForm(_LayerForm):
+    R: _Extent
+    S: _Extent
+    sH: _Extent
+    sW: _Extent
+
+
+class _ConvForm(_WindowedForm):
+    C: _Extent
+
+
+class _GroupConvForm(_ConvForm):
+    G: _Extent
+
+
+class _FullyConnectedForm(_ConvForm):
+    R: _Extent = 1
+    S: _Extent = 1
+    H: _Extent = 1
+    W: _Extent = 1
+    sH: _Extent = 1
+    sW: _Extent = 1
+
+
+class _EltwiseForm(_LayerForm):
+    N: _Extent
+
+
+class _TransposeForm(_LayerForm):
+    order: Annotated[str, Field(description="a permutation of the letters C, H, W")]
+
+
+class _UpsampleForm(_LayerForm):
+    sK: _Extent
+    sH: _Extent
+    sW: _Extent
+
+
+_LAYER_FORMS: dict[str, type[_LayerForm]] = {
+    "conv": _ConvForm,
+    "group_conv": _GroupConvForm,
+    "fc": _FullyConnectedForm,
+    "pool": _WindowedForm,
+    "eltwise": _EltwiseForm,
+    "ptp": _LayerForm,
+    "transpose": _TransposeForm,
+    "upsample": _UpsampleForm,
+}
+_DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
+# The order in which fields are written.
+_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
+
+
+def read_network_file(path: Path) -> Network:
+    """Read a network file.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read or is not JSON.
+    NetworkFileError
+        If it is not a sound network; all faults are told at once.
+    """
+    return network_from_document(read_json(path), str(path))
+
+
+def network_from_document(document: object, where: str) -> Network:
+    """Make a network of a parsed network file.
+
+    Parameters
+    ----------
+    document
+        What JSON gives: dicts, lists, strings and numbers.
+    where
+        Name of the file or place, for error messages.
+
+    Raises
+    ------
+    NetworkFileError
+        If it is not a sound network. Faults of form are told for every part; faults between layers only for
+        layers that no part with a fault of form can have led to.
+    """
+    reading = _Reading(document)
+    if reading.problems or reading.network is None:
+        raise NetworkFileError([f"{where}: {problem}" for problem in reading.problems])
+    return reading.network
+
+
+def network_document(network: Network) -> dict[str, Any]:
+    """Return `network` as a network file holds it, derived fields included."""
+    return {
+        "version": VERSION,
+        "name": network.name,
+        "blocks": network.blocks,
+        "inputs": [{"name": source.name, "shape": list(source.shape)} for source in network.inputs],
+        "layers": [_layer_document(network, layer) for layer in network.layers],
+    }
+
+
+def write_network_file(network: Network, path: Path) -> None:
+    """Write `network` to `path`, one line for each layer.
+
+    Raises
+    ------
+    UserError
+        If the file can't be written.
+    """
+    document = network_document(network)
+    layers = ",\n".join(f"  {_json(layer)}" for layer in document.pop("layers"))
+    head = "".join(f'"{field}": {_json(value)},\n ' for field, value in document.items())
+    write_text_atomically(path, f'{{{head}"layers": [\n{layers}\n]}}\n')
+
+
+def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
+    document |= {field: getattr(layer, field) for field in _KIND_FIELDS if hasattr(layer, field)}
+    document |= _derived_of_fields(layer)
+    document["ifmap_real"] = _real_ifmap(network, layer)
+    document["ifmaps"] = list(layer.ifmaps)
+    if layer.weight_operands:
+        document["weight_operands"] = list(layer.weight_operands)
+    if layer.inputs:
+        document["inputs"] = list(layer.inputs)
+    return document
+
+
+def _derived_of_fields(layer: Layer) -> dict[str, Any]:
+    """Return the derived fields that follow from the layer alone, and a place for the one that doesn't."""
+    return {
+        "ofmap": list(layer.ofmap),
+        "ifmap_real": None,
+        "weight_bytes": layer.operand_bytes,
+        "operations": layer.operations,
+    }
+
+
+def _real_ifmap(network: Network, layer: Layer) -> list[int]:
+    return [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
+
+
+_AnyForm = TypeVar("_AnyForm", bound=_Form)
+
+
+class _Reading:
+    """One pass over a document: the network, or every problem found.
+
+    Names of parts that don't fit the schema go to `_broken`: what is said of the layers that depend on them
+    might be untrue, so those are left out when the layers are checked against one another.
+    """
+
+    def __init__(self, document: object) -> None:
+        self.problems: list[str] = []
+        self.network: Network | None = None
+        self._broken: set[str] = set()
+        self._all_named = True  # every part with a fault has a name
+        self._derived: dict[str, dict[str, Any]] = {}
+        if not isinstance(document, dict):
+            self.problems.append(f"holds {_shown(document)} (must be an object with name, inputs and layers)")
+            return
+        head = self._form(_NetworkForm, document, "")
+        inputs = [self._input(item, number) for number, item in enumerate(self._items(document, "inputs"), 1)]
+        layers = [self._layer(item, number) for number, item in enumerate(self._items(document, "layers"), 1)]
+        self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
+
+    def _items(self, document: Mapping[str, Any], field: str) -> list[Any]:
+        items = document.get(field)
+        if isinstance(items, list):
+            return items
+        self._all_named = False  # nothing is known of what should be here
+        return []
+
+    def _input(self, item: object, number: int) -> ExternalInput | None:
+        form = self._part(_InputForm, item, "input", number)
+        if form is None:
+            return None
+        channels, rows, columns = form.shape
+        return ExternalInput(form.name, (channels, rows, columns))
+
+    def _layer(self, item: object, number: int) -> Layer | None:
+        kind = item.get("kind") if isinstance(item, dict) else None
+        form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number)
+        if form is None:
+            return None
+        fields = form.model_dump(exclude={"kind", *_DERIVED})
+        layer = LAYER_KINDS[form.kind](
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        )
+        self._derived[form.name] = form.model_dump(include=set(_DERIVED), exclude_none=True)
+        return layer
+
+    def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int) -> _AnyForm | None:
+        """Check an input or layer; one without a form has an unknown kind."""
+        name = item.get("name") if isinstance(item, dict) else None
+        named = isinstance(name, str) and bool(name)
+        label = f"{what} '{_clipped(name)}': " if isinstance(name, str) and name else f"{what} number {number}: "
+        result = None
+        if not isinstance(item, dict):
+            self.problems.append(f"{label}{_shown(item)} (must be an object)")
+        elif form is None:
+            self.problems.append(label + _kind_problem(item))
+        else:
+            result = self._form(form, item, label)
+        if result is None:
+            self._all_named &= named
+            self._broken.add(str(name))
+        return result
+
+    def _form(self, form: type[_AnyForm], item: dict[str, Any], label: str) -> _AnyForm | None:
+        try:
+            return form.model_validate(item)
+        except ValidationError as error:
+            self.problems += [label + problem for problem in _form_problems(error, form, item)]
+            return None
+
+    def _join(self, head: _NetworkForm | None, inputs: list[ExternalInput], layers: list[Layer]) -> None:
+        """Check layers against one another and the derived fields against them."""
+        self.problems += [problem for layer in layers for problem in self._derived_problems(layer)]
+        sound = self._independent_of_broken(layers)
+        if not self._all_named or (layers and not sound) or (self._broken and not layers):
+            return
+        name, blocks = (head.name, head.blocks) if head else ("", 1)
+        try:
+            network = Network(name, tuple(inputs), tuple(sound), blocks)
+        except NetworkError as error:
+            self.problems += error.problems
+            return
+        for layer in sound:
+            given = self._derived[layer.name].get("ifmap_real")
+            expected = _real_ifmap(network, layer)
+            if given is not None and given != expected:
+                self.problems.append(
+                    f"layer '{layer.name}': ifmap_real={given} (its fields and sources give {expected}; "
+                    "correct it or leave it out)"
+                )
+        self.network = network
+
+    def _independent_of_broken(self, layers: list[Layer]) -> list[Layer]:
+        left_out = set(self._broken)
+        before = -1
+        while len(left_out) != before:
+            before = len(left_out)
+            left_out |= {
+                layer.name
+                for layer in layers
+                if not left_out.isdisjoint((*layer.ifmaps, *layer.weight_operands, *layer.inputs))
+            }
+        return [layer for layer in layers if layer.name not in left_out]
+
+    def _derived_problems(self, layer: Layer) -> Iterator[str]:
+        given = self._derived[layer.name]
+        for field, expected in _derived_of_fields(layer).items():
+            if expected is not None and field in given and given[field] != expected:
+                yield (
+                    f"layer '{layer.name}': {field}={given[field]} (its fields give {expected}; "
+                    "correct it or leave it out)"
+                )
+
+
+def _kind_problem(item: Mapping[str, Any]) -> str:
+    allowed = ", ".join(_LAYER_FORMS)
+    if "kind" not in item:
+        return f"kind is missing (must be one of {allowed})"
+    kind = item["kind"]
+    hint = nearest_name_hint(kind, _LAYER_FORMS) if isinstance(kind, str) else ""
+    return f"kind={_shown(kind)} (must be one of {allowed}){hint}"
+
+
+def _form_problems(error: ValidationError, form: type[_Form], item: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each field with a fault; a list with several faulty elements has one fault."""
+    fields = form.model_fields
+    for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
+        if field not in fields:
+            hint = nearest_name_hint(field, fields)
+            yield f"{_shown(field)} is not a field (must be one of {', '.join(fields)}){hint}"
+        elif field not in item:
+            yield f"{field} is missing (must be {_allowed(form, field)})"
+        else:
+            yield f"{field}={_shown(item[field])} (must be {_allowed(form, field)})"
+
+
+def _allowed(form: type[_Form], field: str) -> str:
+    return form.model_fields[field].description or "another value"
+
+
+def _shown(value: object) -> str:
+    """`value` as JSON writes it, shortened."""
+    return _clipped(_json(value))
+
+
+def _clipped(text: str) -> str:
+    if len(text) <= _SHOWN_CHARACTERS:
+        return text
+    return f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=repr)

@@ -1,0 +1,148 @@
+"""The names of the built-in networks, and what each is built from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.network import Network
+from soma_cp.model.networks import gpt2, tiny
+from soma_cp.model.networks.inception_resnet import inception_resnet_v1
+from soma_cp.model.networks.randwire import randwire_network
+from soma_cp.model.networks.resnet import resnet50, resnet101
+
+MOST_TOKENS = 1 << 20
+"""Longest sequence of a built-in network."""
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """A network that is built in.
+
+    Parameters
+    ----------
+    name
+        What users call it; also the name of the network.
+    description
+        One line for the list of networks.
+    platform
+        Name of the platform that it is usually run on.
+    builder
+        Builds the network; takes the number of tokens if `tokens` is not None.
+    tokens
+        Default sequence length, or None for a network without a sequence.
+    """
+
+    name: str
+    description: str
+    platform: str
+    builder: Callable[..., Network]
+    tokens: int | None = None
+
+
+def _gpt2(size: gpt2.Gpt2Size, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
+    block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
+    return (
+        BuiltIn(
+            f"gpt2-{size.name}-prefill",
+            f"{block}, reading a prompt of {tokens} tokens",
+            platform,
+            partial(gpt2.gpt2_prefill, size),
+            tokens,
+        ),
+        BuiltIn(
+            f"gpt2-{size.name}-decode",
+            f"{block}, making one token after {tokens} cached ones",
+            platform,
+            partial(gpt2.gpt2_decode, size),
+            tokens,
+        ),
+    )
+
+
+BUILT_INS: dict[str, BuiltIn] = {
+    built_in.name: built_in
+    for built_in in (
+        *_gpt2(gpt2.SMALL, "Small", "edge", 512),
+        *_gpt2(gpt2.XL, "XL", "cloud", 1024),
+        BuiltIn("resnet50", "ResNet-50 on 224×224 images", "edge", resnet50),
+        BuiltIn("resnet101", "ResNet-101 on 224×224 images", "edge", resnet101),
+        BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
+        BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
+        BuiltIn("tiny-chain", "4 layers: convolutions in a row", "edge", tiny.tiny_chain),
+        BuiltIn("tiny-branch", "6 layers: a residual block", "edge", tiny.tiny_branch),
+        BuiltIn("tiny-attention", "8 layers: one attention head", "edge", tiny.tiny_attention),
+        BuiltIn("tiny-ffn", "5 layers: feed-forward part of a transformer", "edge", tiny.tiny_ffn),
+        BuiltIn("tiny-concat", "6 layers: branches, concatenated", "edge", tiny.tiny_concat),
+        BuiltIn("tiny-pool-fc", "5 layers: pooling and a full-connected layer", "edge", tiny.tiny_pool_fc),
+        BuiltIn("tiny-wide", "6 layers: four readers of one layer", "edge", tiny.tiny_wide),
+        BuiltIn("tiny-unet", "6 layers: down, a group convolution, up again", "edge", tiny.tiny_unet),
+    )
+}
+"""The built-in networks by name, in the order in which they are listed."""
+
+ALIASES = {"gpt2-small": "gpt2-small-prefill", "gpt2-xl": "gpt2-xl-prefill"}
+"""Short names, and what they stand for."""
+
+
+def builtin_names() -> tuple[str, ...]:
+    """Return the names of the built-in networks, in the order in which they are listed, without aliases."""
+    return tuple(BUILT_INS)
+
+
+def built_in(name: str) -> BuiltIn:
+    """Return the entry of the built-in network called `name`, which may be an alias.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    entry = BUILT_INS.get(ALIASES.get(name, name))
+    if entry is None:
+        hint = nearest_name_hint(name.lower(), (*BUILT_INS, *ALIASES))
+        raise UserError(f"no built-in network is called '{name}'{hint} ('soma-cp nets' lists them all)")
+    return entry
+
+
+def default_platform(name: str) -> str:
+    """Return the name of the platform that the built-in network `name` is usually run on.
+
+    Raises
+    ------
+    UserError
+        If there is no such network.
+    """
+    return built_in(name).platform
+
+
+def builtin_network(name: str, tokens: int | None = None) -> Network:
+    """Build a built-in network.
+
+    Parameters
+    ----------
+    name
+        One of `builtin_names`, or an alias.
+    tokens
+        Sequence length, 1 … `MOST_TOKENS`; for decode, the number of cached tokens. None takes the published
+        length.
+
+    Raises
+    ------
+    UserError
+        If there is no such network, or `tokens` is out of range or given for a network without a sequence.
+    """
+    entry = built_in(name)
+    if entry.tokens is None:
+        if tokens is not None:
+            with_tokens = ", ".join(other.name for other in BUILT_INS.values() if other.tokens is not None)
+            raise UserError(
+                f"tokens={tokens} given, but '{entry.name}' has no sequence; "
+                f"leave tokens out (allowed for {with_tokens})"
+            )
+        return entry.builder()
+    if tokens is None:
+        tokens = entry.tokens
+    if not 1 <= tokens <= MOST_TOKENS:
+        raise UserError(f"tokens={tokens} for '{entry.name}' (must be from 1 to {MOST_TOKENS})")
+    return entry.builder(tokens)

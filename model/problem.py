@@ -1,0 +1,48 @@
+"""Problem: a network on a platform at a batch size, what every schedule is a schedule of."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from soma_cp.model.core_array import CoreArray, PublishedCoreArray
+from soma_cp.model.errors import UserError
+from soma_cp.model.network import Network
+from soma_cp.model.network_table import NetworkTable, network_table
+from soma_cp.model.platform import Platform
+
+MAX_BATCH = 1 << 20
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is to be scheduled, and on what.
+
+    Parameters
+    ----------
+    network, platform
+        Checked on their own creation.
+    batch
+        Samples that run together, 1 … 2²⁰.
+
+    Raises
+    ------
+    UserError
+        If `batch` is out of range.
+    """
+
+    network: Network
+    platform: Platform
+    batch: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= MAX_BATCH:
+            raise UserError(f"batch={self.batch} (must be from 1 to {MAX_BATCH})")
+
+    @cached_property
+    def table(self) -> NetworkTable:
+        """The network as arrays."""
+        return network_table(self.network)
+
+    @cached_property
+    def core_array(self) -> CoreArray:
+        """What a tile costs on this platform."""
+        return PublishedCoreArray(self.platform)

@@ -1,0 +1,276 @@
+"""Tile shapes of an LFA: kernels that cut FLGs and walk extents backwards (specification: sections 1 and 2).
+
+An LFA reaches the kernels as `LFAArrays`; they fill a `LayerTiles`.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from soma_cp.model import network_table as nt
+from soma_cp.model.compiled import compiled
+from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.network import Network
+from soma_cp.model.network_table import IntArray, NetworkTable
+
+BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
+
+# What `tile_layers` returns: the tile count (at least 1), or one of these minus the faulty place's index.
+TILING_TOO_LARGE = -1
+
+
+class LFAArrays(NamedTuple):
+    """An LFA over L layers; index = place in the Computing Order.
+
+    Parameters
+    ----------
+    order
+        int64[L]: layer ids.
+    begins_flg, begins_lg
+        bool[L]: whether an FLG (an LG) begins at the place; true at place 0; a DRAM Cut is an FLC too.
+    tiling
+        int64[L]: the FLG's Tiling Number, at the place where the FLG begins; elsewhere without meaning.
+    """
+
+    order: IntArray
+    begins_flg: BoolArray
+    begins_lg: BoolArray
+    tiling: IntArray
+
+
+class LayerTiles(NamedTuple):
+    """Tiles by layer id; filled by `tile_layers`, the costs by whoever knows the core array.
+
+    Parameters
+    ----------
+    extent
+        int64[L, 4]: samples, channels, rows, columns of every tile of the layer.
+    count, first, step
+        int64[L]: tile i of the layer stands at position ``first + i · step``, i < count.
+    flg, lg
+        int64[L]: indices of the FLG and LG, in computing order.
+    cycles
+        int64[L]: of one tile.
+    energy_pj
+        float64[L]: of one tile.
+    """
+
+    extent: IntArray
+    count: IntArray
+    first: IntArray
+    step: IntArray
+    flg: IntArray
+    lg: IntArray
+    cycles: IntArray
+    energy_pj: FloatArray
+
+
+def lfa_arrays(lfa: LFA, network: Network) -> LFAArrays:
+    """Turn a checked LFA into arrays."""
+    size = len(network.layers)
+    arrays = LFAArrays(
+        np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.ones(size, np.int64)
+    )
+    place = 0
+    for flg in lfa.flgs:
+        arrays.begins_flg[place] = True
+        arrays.begins_lg[place] = flg.dram_cut
+        arrays.tiling[place] = flg.tiling_number
+        for name in flg.layers:
+            arrays.order[place] = network.layer_id[name]
+            place += 1
+    return arrays
+
+
+def lfa_from_arrays(arrays: LFAArrays, network: Network) -> LFA:
+    """Turn arrays back into an LFA of names."""
+    begins = [*np.flatnonzero(arrays.begins_flg).tolist(), len(arrays.order)]
+    return LFA(
+        tuple(
+            FLG(
+                tuple(network.layers[i].name for i in arrays.order[begin:end]),
+                int(arrays.tiling[begin]),
+                bool(arrays.begins_lg[begin]),
+            )
+            for begin, end in zip(begins[:-1], begins[1:], strict=True)
+        )
+    )
+
+
+def empty_layer_tiles(layers: int) -> LayerTiles:
+    """Allocate a `LayerTiles` for a network of that many layers."""
+    columns = [np.zeros(layers, np.int64) for _ in range(6)]
+    return LayerTiles(np.zeros((layers, 4), np.int64), *columns, np.zeros(layers, np.float64))
+
+
+@compiled
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Integer ceiling division."""
+    return -((-numerator) // denominator)
+
+
+@compiled
+def greatest_common_divisor(a: int, b: int) -> int:
+    """Greatest common divisor of two positive integers."""
+    while b:
+        a, b = b, a % b
+    return a
+
+
+@compiled
+def ifmap_extent(
+    table: NetworkTable, layer: int, b: int, k: int, h: int, w: int
+) -> tuple[int, int, int, int]:
+    """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs."""
+    row = table.layers[layer]
+    kind = row[nt.KIND]
+    if kind == nt.ELTWISE or kind == nt.PTP:
+        return b, k, h, w
+    if kind == nt.TRANSPOSE:
+        channels = k if row[nt.IFMAP_C_FROM] == 0 else (h if row[nt.IFMAP_C_FROM] == 1 else w)
+        rows = k if row[nt.IFMAP_H_FROM] == 0 else (h if row[nt.IFMAP_H_FROM] == 1 else w)
+        columns = k if row[nt.IFMAP_W_FROM] == 0 else (h if row[nt.IFMAP_W_FROM] == 1 else w)
+        return b, channels, rows, columns
+    if kind == nt.UPSAMPLE:
+        return b, ceil_div(k, row[nt.SCALE_K]), ceil_div(h, row[nt.SCALE_H]), ceil_div(w, row[nt.SCALE_W])
+    channels = row[nt.IN_CHANNELS]
+    if kind == nt.GROUP_CONV:
+        groups = row[nt.GROUPS]
+        channels = ceil_div(k, row[nt.K] // groups) * (row[nt.IN_CHANNELS] // groups)
+    elif kind == nt.POOL:
+        channels = k
+    rows = (h - 1) * row[nt.STRIDE_H] + row[nt.R] - row[nt.PAD_H]
+    columns = (w - 1) * row[nt.STRIDE_W] + row[nt.S] - row[nt.PAD_W]
+    return b, channels, min(rows, row[nt.REAL_H]), min(columns, row[nt.REAL_W])
+
+
+@compiled
+def operand_extent(table: NetworkTable, layer: int, b: int, k: int) -> tuple[int, int, int, int]:
+    """Return the extent (b, c, h, w) of the second operand that an ofmap tile of b samples, k channels needs."""
+    row = table.layers[layer]
+    return b, k, row[nt.IN_CHANNELS] // row[nt.GROUPS], row[nt.R] * row[nt.S]
+
+
+@compiled
+def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
+    """Split `parts` into (fh, fw), fh · fw = parts, with fh/fw as close as possible to rows/columns."""
+    ratio = rows / columns
+    middle = int(math.sqrt(parts / ratio))
+    below = min(middle, parts)
+    while below > 0 and parts % below:
+        below -= 1
+    above = middle + 1
+    while above <= parts and parts % above:
+        above += 1
+    if above > parts:
+        return parts // below, below
+    if below == 0:
+        return parts // above, above
+    if abs(parts / below - ratio * below) < abs(parts / above - ratio * above):
+        return parts // below, below
+    return parts // above, above
+
+
+@compiled
+def _uncut_dimensions(
+    table: NetworkTable, lfa: LFAArrays, begin: int, end: int, flg_of: IntArray
+) -> tuple[bool, bool]:
+    """Return whether rows, whether columns can't be cut in the FLG at places begin … end − 1: a transpose that
+    sits there with a producer of it moves them."""  # noqa: D205, D209
+    keep_rows = False
+    keep_columns = False
+    for place in range(begin, end):
+        layer = lfa.order[place]
+        row = table.layers[layer]
+        if row[nt.KIND] != nt.TRANSPOSE:
+            continue
+        inside = False
+        for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
+            source = table.source[edge]
+            if source >= 0 and flg_of[source] == flg_of[layer]:
+                inside = True
+        if inside:
+            rows_moved = row[nt.IFMAP_H_FROM] != 1
+            columns_moved = row[nt.IFMAP_W_FROM] != 2
+            if rows_moved and columns_moved and row[nt.IFMAP_C_FROM] == 0:
+                continue  # rows and columns change places: tiles stay tiles
+            keep_rows = keep_rows or rows_moved
+            keep_columns = keep_columns or columns_moved
+    return keep_rows, keep_columns
+
+
+@compiled
+def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
+    """Fill `tiles` (all but the costs); return the number T of tiles, or ``TILING_TOO_LARGE - place``."""
+    size = len(lfa.order)
+    flg = -1
+    lg = -1
+    for place in range(size):
+        flg += 1 if lfa.begins_flg[place] else 0
+        lg += 1 if lfa.begins_lg[place] else 0
+        tiles.flg[lfa.order[place]] = flg
+        tiles.lg[lfa.order[place]] = lg
+    begin = 0
+    position = 0
+    while begin < size:
+        end = begin + 1
+        while end < size and not lfa.begins_flg[end]:
+            end += 1
+        number = lfa.tiling[begin]
+        if not _tile_flg(table, batch, lfa, begin, end, tiles):
+            return TILING_TOO_LARGE - begin
+        for place in range(begin, end):
+            layer = lfa.order[place]
+            tiles.count[layer] = number
+            tiles.first[layer] = position + place - begin
+            tiles.step[layer] = end - begin
+        position += number * (end - begin)
+        begin = end
+    return position
+
+
+@compiled
+def _tile_flg(
+    table: NetworkTable, batch: int, lfa: LFAArrays, begin: int, end: int, tiles: LayerTiles
+) -> bool:
+    number = lfa.tiling[begin]
+    batch_parts = greatest_common_divisor(batch, number)
+    parts = number // batch_parts
+    keep_rows, keep_columns = _uncut_dimensions(table, lfa, begin, end, tiles.flg)
+    for place in range(end - 1, begin - 1, -1):
+        layer = lfa.order[place]
+        inside = False
+        b, k, h, w = 0, 0, 0, 0
+        for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
+            consumer = table.use_layer[use]
+            if tiles.flg[consumer] != tiles.flg[layer]:
+                continue
+            inside = True
+            extent = tiles.extent[consumer]
+            if table.use_role[use] == nt.IFMAP:
+                need = ifmap_extent(table, consumer, extent[0], extent[1], extent[2], extent[3])
+            else:
+                need = operand_extent(table, consumer, extent[0], extent[1])
+            b, k, h, w = max(b, need[0]), max(k, need[1]), max(h, need[2]), max(w, need[3])
+        if not inside:
+            rows, columns = table.layers[layer, nt.H], table.layers[layer, nt.W]
+            if keep_rows and keep_columns:
+                fh, fw = 1, 1
+            elif keep_rows:
+                fh, fw = 1, parts
+            elif keep_columns:
+                fh, fw = parts, 1
+            else:
+                fh, fw = split_rows_columns(parts, rows, columns)
+            if rows < fh or columns < fw:
+                return False
+            b, k = batch // batch_parts, table.layers[layer, nt.K]
+            h, w = ceil_div(rows, fh), ceil_div(columns, fw)
+        tiles.extent[layer, 0] = b
+        tiles.extent[layer, 1] = k
+        tiles.extent[layer, 2] = h
+        tiles.extent[layer, 3] = w
+    return True

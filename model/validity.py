@@ -1,0 +1,197 @@
+"""The rules that a DLSA must keep, checked one by one (specification: section 4).
+
+A checker for people and for the last word on any result: plain, complete, and apart from the kernels that
+searches use. It returns reasons with places and values, never a bare False.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.errors import UserError
+from soma_cp.model.evaluation_kernel import buffer_usage
+from soma_cp.model.plan import Plan
+
+
+class Rule(Enum):
+    """The rules by the names that reports use."""
+
+    PERMUTATION = "the DRAM Tensor Order names every DRAM tensor once"
+    START_RANGE = "a load's Start is from -1 to the position of its first need"
+    FIXED_START = "a store's Start is the position that makes it"
+    FIXED_END = "a load's End is its last need + 1"
+    END_RANGE = "a store's End is from its last local use + 1 to the number of tiles"
+    SPACE = "a tensor that begins at tile s comes after every tensor that must be finished by tile s"
+    DEADLOCK = "nothing that waits for tile f is queued before a load that tile f needs"
+    DATA = "an ifmap is loaded after all tiles of its producer are stored"
+    CAPACITY = "the living tensors fit into the buffer at every tile"
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule.
+
+    Parameters
+    ----------
+    rule
+        Which.
+    tile
+        Position where it is broken, if it is bound to one.
+    tensors
+        DRAM tensors involved, by index; for CAPACITY the living ones, largest first.
+    needed, available
+        The figure found and the one allowed (bytes for CAPACITY, tile positions else).
+    message
+        All that in one sentence.
+    """
+
+    rule: Rule
+    tile: int | None
+    tensors: tuple[int, ...]
+    needed: int
+    available: int
+    message: str
+
+
+class InvalidScheduleError(UserError):
+    """A schedule that breaks a rule; `violations` has all that were found."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        self.violations = violations
+        more = f" (and {len(violations) - 1} more broken rules)" if len(violations) > 1 else ""
+        super().__init__(f"{violations[0].message}{more}")
+
+
+def require_valid(plan: Plan, dlsa: DLSA, gbuf_bytes: int | None = None) -> None:
+    """Raise `InvalidScheduleError` if `violations` finds any."""
+    found = violations(plan, dlsa, gbuf_bytes)
+    if found:
+        raise InvalidScheduleError(found)
+
+
+def violations(plan: Plan, dlsa: DLSA, gbuf_bytes: int | None = None) -> list[Violation]:
+    """Return the broken rules of (`plan`, `dlsa`), for each rule and tensor the first.
+
+    Parameters
+    ----------
+    plan, dlsa
+        The schedule.
+    gbuf_bytes
+        Capacity; the platform's own by default.
+    """
+    size = plan.dram_tensor_count
+    if not np.array_equal(np.sort(dlsa.order), np.arange(size)):
+        message = f"the DRAM Tensor Order is not a permutation of the {size} DRAM tensors of this LFA"
+        return [Violation(Rule.PERMUTATION, None, (), len(dlsa.order), size, message)]
+    found = list(_range_violations(plan, dlsa))
+    if found:
+        return found  # the other rules have no meaning outside the ranges
+    found += _order_violations(plan, dlsa)
+    found += _data_violations(plan, dlsa)
+    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    found += _capacity_violations(plan, dlsa, capacity)
+    return found
+
+
+def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
+    tiles = plan.tile_count
+    tensors = plan.tensors
+    for i in range(plan.dram_tensor_count):
+        start, end = int(dlsa.start[i]), int(dlsa.end[i])
+        position, least_end = int(tensors.position[i]), int(tensors.least_end[i])
+        label = plan.tensor_label(i)
+        if tensors.is_store[i]:
+            if start != position:
+                text = f"{label}: start={start}, but it is made at {plan.tile_label(position)}"
+                yield Violation(Rule.FIXED_START, position, (i,), start, position, text)
+            if end < least_end:
+                user = plan.tile_label(least_end - 1)
+                text = f"{label}: end={end} releases it before its last local use at {user}; end must be ≥ {least_end}"
+                yield Violation(Rule.END_RANGE, end, (i,), end, least_end, text)
+            elif end > tiles:
+                text = f"{label}: end={end} is behind the last tile; end must be ≤ {tiles}"
+                yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
+        else:
+            if not -1 <= start <= position:
+                text = (
+                    f"{label}: start={start} (must be from -1 to {position}, where {plan.tile_label(position)} needs it)"
+                )
+                yield Violation(Rule.START_RANGE, position, (i,), start, position, text)
+            if end != least_end:
+                text = f"{label}: end={end}, but its last need is at {plan.tile_label(least_end - 1)}"
+                yield Violation(Rule.FIXED_END, least_end - 1, (i,), end, least_end, text)
+
+
+def _order_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
+    tensors = plan.tensors
+    latest = -1  # of the tensors so far, the one with the latest Start
+    latest_store = -1
+    for j in dlsa.order.tolist():
+        end, need = int(dlsa.end[j]), int(tensors.position[j])
+        if latest >= 0 and dlsa.start[latest] >= end:
+            start = int(dlsa.start[latest])
+            text = (
+                f"{plan.tensor_label(latest)} (start {start}) is queued before {plan.tensor_label(j)}, which must be "
+                f"finished by tile {end}: it would be written into space that is not free yet"
+            )
+            yield Violation(Rule.SPACE, end, (latest, j), start, end - 1, text)
+        if not tensors.is_store[j]:
+            blocker = -1
+            if latest_store >= 0 and dlsa.start[latest_store] >= need:
+                blocker = latest_store
+            elif latest >= 0 and dlsa.start[latest] > need:
+                blocker = latest
+            if blocker >= 0:
+                start = int(dlsa.start[blocker])
+                text = (
+                    f"{plan.tile_label(need)} can never begin: {plan.tensor_label(blocker)} (start {start}) waits for "
+                    f"it and is queued before {plan.tensor_label(j)}, which it needs"
+                )
+                allowed = need - 1 if tensors.is_store[blocker] else need
+                yield Violation(Rule.DEADLOCK, need, (blocker, j), start, allowed, text)
+        if latest < 0 or dlsa.start[j] > dlsa.start[latest]:
+            latest = j
+        if tensors.is_store[j] and (latest_store < 0 or dlsa.start[j] > dlsa.start[latest_store]):
+            latest_store = j
+
+
+def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
+    tensors = plan.tensors
+    place = np.empty(plan.dram_tensor_count, np.int64)
+    place[dlsa.order] = np.arange(plan.dram_tensor_count)
+    for i in range(plan.dram_tensor_count):
+        begin, end = int(tensors.after_begin[i]), int(tensors.after_end[i])
+        if end <= begin:
+            continue
+        last = begin + int(np.argmax(place[begin:end]))
+        if place[last] > place[i]:
+            text = f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
+            position = int(tensors.position[i])
+            yield Violation(Rule.DATA, position, (i, last), int(place[i]), int(place[last]), text)
+
+
+def _capacity_violations(plan: Plan, dlsa: DLSA, gbuf_bytes: int) -> Iterator[Violation]:
+    usage = np.empty(plan.tile_count + 1, np.int64)
+    buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
+    over = np.flatnonzero(usage[:-1] > gbuf_bytes)
+    if not len(over):
+        return
+    tile = int(over[np.argmax(usage[over])])
+    needed = int(usage[tile])
+    alive = np.flatnonzero((dlsa.start <= tile) & (dlsa.end > tile))
+    alive = alive[np.argsort(-plan.tensors.bytes[alive], kind="stable")]
+    named = [(int(plan.tensors.bytes[i]), plan.tensor_label(int(i))) for i in alive]
+    tensors = plan.tensors
+    on_chip = np.flatnonzero((tensors.chip_start <= tile) & (tensors.chip_end > tile))
+    named += [(int(tensors.chip_bytes[i]), plan.chip_label(int(i))) for i in on_chip]
+    named.sort(key=lambda item: -item[0])
+    listed = ", ".join(f"{label} {size:,}" for size, label in named[:4])
+    rest = f" and {len(named) - 4} more" if len(named) > 4 else ""
+    text = (
+        f"the buffer overflows at {plan.tile_label(tile)}: {needed:,} bytes needed, {gbuf_bytes:,} available "
+        f"({len(over)} of {plan.tile_count} tiles overflow); alive are {listed}{rest}"
+    )
+    yield Violation(Rule.CAPACITY, tile, tuple(alive.tolist()), needed, gbuf_bytes, text)
