@@ -94,6 +94,7 @@ def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) 
 
 @compiled
 def _move_to(state: DLSAState, tensor: int, new_place: int) -> None:
+    """Move `tensor` to a place; those in between close up."""
     order, place = state.order, state.place
     step = 1 if new_place > place[tensor] else -1
     for n in range(place[tensor], new_place, step):
@@ -190,7 +191,7 @@ def anneal_dlsa(
     initial, alpha, return_at = cooling
     for n in range(first_round, last_round):
         if n == int(return_at * rounds):
-            _return_to_best(tensors, state)
+            return_to_best(tensors, state)
         heat = temperature(initial, alpha, n, rounds)
         operator = random.random()
         drawn = random.random() * state.heaviness[-1]
@@ -247,7 +248,8 @@ def anneal_dlsa(
 
 
 @compiled
-def _return_to_best(tensors: Tensors, state: DLSAState) -> None:
+def return_to_best(tensors: Tensors, state: DLSAState) -> None:
+    """Make the best DLSA the current one."""
     for i in range(len(state.order)):
         old = state.end[i] if tensors.is_store[i] else state.start[i]
         new = state.best_end[i] if tensors.is_store[i] else state.best_start[i]

@@ -200,10 +200,10 @@ class PublishedCoreArray(CoreArray):
                 f"{kernel} so far that counts of the model are negative; use tiles of fewer rows and columns"
             )
         return (
-            f"{tile}: can't be mapped onto the PE array; its {kernel} over {_group_channels(layer)} input "
-            f"channels needs {needed} bytes for each of the {self.platform.vec} channels that a PE works on, "
-            f"but {' and '.join(short)}; a smaller tile doesn't help, "
-            f"use {' or '.join(_levers(self.platform, layer))}"
+            f"{tile}: can't be mapped onto the PE array; its {kernel} over "
+            f"{_input_channels(layer, _group_channels(layer))} needs {needed} bytes for each of the "
+            f"{self.platform.vec} channels that a PE works on, but {' and '.join(short)}; "
+            f"a smaller tile doesn't help, use {' or '.join(_levers(self.platform, layer))}"
         )
 
 
@@ -214,6 +214,10 @@ def _table(network: Network) -> NetworkTable:
 
 def _group_channels(layer: Conv) -> int:
     return layer.C // (layer.G if isinstance(layer, GroupConv) else 1)
+
+
+def _input_channels(layer: Conv, count: int) -> str:
+    return f"{count} input channels{' of a group' if isinstance(layer, GroupConv) else ''}"
 
 
 def _bytes_per_channel(platform: Platform, layer: Conv) -> int:
@@ -231,7 +235,8 @@ def _levers(platform: Platform, layer: Conv) -> list[str]:
     window = layer.R * layer.S
     levers = []
     if window <= room:
-        levers.append(f"at most {room // window * platform.vec * platform.pe_grid} input channels")
+        most = room // window * platform.vec * platform.pe_grid
+        levers.append(f"at most {_input_channels(layer, most)}")
     if largest_window := room // (_bytes_per_channel(platform, layer) // window):
         levers.append(f"a kernel with R·S of at most {largest_window}")
     for macs_per_pe in VEC_BY_LANE:

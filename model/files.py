@@ -20,7 +20,7 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     UserError
-        If there is no such file, it can't be read, or it is not JSON; the message names the file and the place.
+        If there is no such file, it can't be read, or it is not JSON; the message names file and place.
     """
     text = _read_text(path)
     if not text.strip():
@@ -58,7 +58,7 @@ def write_text_atomically(path: Path, text: str) -> None:
             _replace_file(path.resolve(), text)  # resolved: a link stays a link to the new text
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise UserError(f"can't write '{path}': {reason}; choose a folder that exists and can be written") from None
+        raise UserError(f"can't write '{path}': {reason}; choose a folder that can be written") from None
 
 
 def _replace_file(path: Path, text: str) -> None:
@@ -102,6 +102,6 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         repeated = next(name for name in names if names.count(name) > 1)
-        owner = f" of '{fields['name']}'" if repeated != "name" and isinstance(fields.get("name"), str) else ""
-        raise _RepeatedFieldError(f"the field '{repeated}'{owner} is given twice in one object; keep one")
+        owner = f"the object named {fields['name']!r}" if "name" in fields else "one object"
+        raise _RepeatedFieldError(f"the field '{repeated}' is given twice in {owner}; keep one")
     return fields

@@ -1,14 +1,14 @@
-"""The network file, version 1: JSON, read with all its faults told at once, and written (specification: file formats).
+"""The network file, version 1 (specification: file formats).
 
-A fault is one sentence: file, layer, field, what was found, what is allowed.
+Reading tells all faults at once, each in one sentence: file, layer, field, what was found, what is allowed.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, write_text_atomically
@@ -31,18 +31,32 @@ class NetworkFileError(UserError):
         super().__init__("\n".join(shown))
 
 
-# The schema. A field's description is what an error message says is allowed.
+# The schema; a field's description is what an error message says is allowed.
 
-_Extent = Annotated[
-    int, Field(ge=1, le=LARGEST_EXTENT, description=f"a whole number from 1 to {LARGEST_EXTENT}, in digits alone")
-]
-_Count = Annotated[
-    int, Field(ge=0, le=LARGEST_COUNT, description=f"a whole number from 0 to {LARGEST_COUNT}, in digits alone")
-]
-_Name = Annotated[str, Field(pattern=r"^[^\p{Cc}]+$", description="text, not empty, without control characters")]
-_Names = Annotated[list[str], Field(description="a list of names")]
+
+def _whole_number(least: int, most: int) -> Any:
+    return Field(ge=least, le=most, description=f"a whole number from {least} to {most}, in digits alone")
+
+
+def _is_name(value: object) -> bool:
+    """Whether `value` can name something in a message or a table: no line breaks, no lone surrogates."""
+    return isinstance(value, str) and value != "" and value.isprintable()
+
+
+def _checked_name(value: str) -> str:
+    if not _is_name(value):
+        raise ValueError
+    return value
+
+
+_NOT_GIVEN: Any = None
+_Count = Annotated[int, _whole_number(0, LARGEST_COUNT)]
+_Extent = Annotated[int, _whole_number(1, LARGEST_EXTENT)]
+_Name = Annotated[str, AfterValidator(_checked_name), Field(description="printable text, not empty")]
+_Names = Annotated[list[_Name], Field(description="a list of names")]
 _Shape = Annotated[
-    list[_Extent], Field(min_length=3, max_length=3, description="a list of channels, rows and columns, each at least 1")
+    list[_Extent],
+    Field(min_length=3, max_length=3, description="a list of three whole numbers: channels, rows, columns"),
 ]
 _Items = Annotated[list[Any], Field(description="a list of objects")]
 
@@ -52,7 +66,7 @@ class _Form(BaseModel):
 
 
 class _NetworkForm(_Form):
-    version: Annotated[Literal[1], Field(description="1, the version of the format that this program reads")] = 1
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
     name: _Name
     blocks: _Extent = 1
     inputs: _Items
@@ -74,10 +88,10 @@ class _LayerForm(_Form):
     weight_operands: _Names = []
     inputs: _Names = []
     # Derived fields.
-    ofmap: _Shape | None = None
-    ifmap_real: _Shape | None = None
-    weight_bytes: _Count | None = None
-    operations: _Count | None = None
+    ofmap: _Shape = _NOT_GIVEN
+    ifmap_real: _Shape = _NOT_GIVEN
+    weight_bytes: _Count = _NOT_GIVEN
+    operations: _Count = _NOT_GIVEN
 
 
 class _WindowedForm(_LayerForm):
@@ -109,7 +123,7 @@ class _EltwiseForm(_LayerForm):
 
 
 class _TransposeForm(_LayerForm):
-    order: Annotated[str, Field(description="a permutation of the letters C, H, W")]
+    order: Annotated[str, Field(pattern="^[CHW]{3}$", description="a permutation of the letters C, H, W")]
 
 
 class _UpsampleForm(_LayerForm):
@@ -128,6 +142,7 @@ _LAYER_FORMS: dict[str, type[_LayerForm]] = {
     "transpose": _TransposeForm,
     "upsample": _UpsampleForm,
 }
+_AnyForm = TypeVar("_AnyForm", bound=_Form)
 _DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
 # The order in which fields are written.
 _KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
@@ -163,7 +178,7 @@ def network_from_document(document: object, where: str) -> Network:
         layers that no part with a fault of form can have led to.
     """
     reading = _Reading(document)
-    if reading.problems or reading.network is None:
+    if reading.network is None or reading.problems:
         raise NetworkFileError([f"{where}: {problem}" for problem in reading.problems])
     return reading.network
 
@@ -196,8 +211,7 @@ def write_network_file(network: Network, path: Path) -> None:
 def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
     document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
     document |= {field: getattr(layer, field) for field in _KIND_FIELDS if hasattr(layer, field)}
-    document |= _derived_of_fields(layer)
-    document["ifmap_real"] = _real_ifmap(network, layer)
+    document |= _derived_fields(layer, network)
     document["ifmaps"] = list(layer.ifmaps)
     if layer.weight_operands:
         document["weight_operands"] = list(layer.weight_operands)
@@ -206,49 +220,40 @@ def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
     return document
 
 
-def _derived_of_fields(layer: Layer) -> dict[str, Any]:
-    """Return the derived fields that follow from the layer alone, and a place for the one that doesn't."""
-    return {
-        "ofmap": list(layer.ofmap),
-        "ifmap_real": None,
-        "weight_bytes": layer.operand_bytes,
-        "operations": layer.operations,
-    }
-
-
-def _real_ifmap(network: Network, layer: Layer) -> list[int]:
-    return [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
-
-
-_AnyForm = TypeVar("_AnyForm", bound=_Form)
+def _derived_fields(layer: Layer, network: Network | None) -> dict[str, Any]:
+    """Return the derived fields; without a network, those that follow from the layer alone."""
+    fields: dict[str, Any] = {"ofmap": list(layer.ofmap)}
+    if network is not None:
+        fields["ifmap_real"] = [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
+    # The size of the second operand, even where another layer makes it and no weights are loaded.
+    return fields | {"weight_bytes": layer.operand_bytes, "operations": layer.operations}
 
 
 class _Reading:
-    """One pass over a document: the network, or every problem found.
+    """One pass over a document, which finds the network or all problems.
 
-    Names of parts that don't fit the schema go to `_broken`: what is said of the layers that depend on them
-    might be untrue, so those are left out when the layers are checked against one another.
+    Names of inputs and layers that don't fit the schema go to `_broken`. What would be said of the layers
+    that depend on them might be untrue, so those are left out when layers are checked against one another.
     """
 
     def __init__(self, document: object) -> None:
         self.problems: list[str] = []
         self.network: Network | None = None
         self._broken: set[str] = set()
-        self._all_named = True  # every part with a fault has a name
-        self._derived: dict[str, dict[str, Any]] = {}
+        self._nameless = False  # something is broken of which not even the name is known
         if not isinstance(document, dict):
             self.problems.append(f"holds {_shown(document)} (must be an object with name, inputs and layers)")
             return
-        head = self._form(_NetworkForm, document, "")
+        head = self._checked(_NetworkForm, document, "")
         inputs = [self._input(item, number) for number, item in enumerate(self._items(document, "inputs"), 1)]
         layers = [self._layer(item, number) for number, item in enumerate(self._items(document, "layers"), 1)]
         self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
 
-    def _items(self, document: Mapping[str, Any], field: str) -> list[Any]:
+    def _items(self, document: dict[str, Any], field: str) -> list[Any]:
         items = document.get(field)
         if isinstance(items, list):
             return items
-        self._all_named = False  # nothing is known of what should be here
+        self._nameless = True
         return []
 
     def _input(self, item: object, number: int) -> ExternalInput | None:
@@ -258,84 +263,76 @@ class _Reading:
         channels, rows, columns = form.shape
         return ExternalInput(form.name, (channels, rows, columns))
 
-    def _layer(self, item: object, number: int) -> Layer | None:
+    def _layer(self, item: object, number: int) -> tuple[Layer, dict[str, Any]] | None:
+        """Check a layer; return it and the derived fields that the file gives."""
         kind = item.get("kind") if isinstance(item, dict) else None
         form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number)
         if form is None:
             return None
-        fields = form.model_dump(exclude={"kind", *_DERIVED})
-        layer = LAYER_KINDS[form.kind](
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        )
-        self._derived[form.name] = form.model_dump(include=set(_DERIVED), exclude_none=True)
-        return layer
+        fields: dict[str, Any] = {
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in form.model_dump(exclude={"kind", *_DERIVED}).items()
+        }
+        given = form.model_dump(include=set(_DERIVED), exclude_unset=True)
+        return LAYER_KINDS[form.kind](**fields), given
 
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int) -> _AnyForm | None:
-        """Check an input or layer; one without a form has an unknown kind."""
+        """Check an input or layer by its form; there is none for an unknown kind of layer."""
         name = item.get("name") if isinstance(item, dict) else None
-        named = isinstance(name, str) and bool(name)
-        label = f"{what} '{_clipped(name)}': " if isinstance(name, str) and name else f"{what} number {number}: "
-        result = None
+        label = f"{what} '{_clipped(str(name))}': " if _is_name(name) else f"{what} number {number}: "
+        checked = None
         if not isinstance(item, dict):
             self.problems.append(f"{label}{_shown(item)} (must be an object)")
         elif form is None:
             self.problems.append(label + _kind_problem(item))
         else:
-            result = self._form(form, item, label)
-        if result is None:
-            self._all_named &= named
+            checked = self._checked(form, item, label)
+        if checked is None and _is_name(name):
             self._broken.add(str(name))
-        return result
+        elif checked is None:
+            self._nameless = True
+        return checked
 
-    def _form(self, form: type[_AnyForm], item: dict[str, Any], label: str) -> _AnyForm | None:
+    def _checked(self, form: type[_AnyForm], item: dict[str, Any], label: str) -> _AnyForm | None:
         try:
             return form.model_validate(item)
         except ValidationError as error:
             self.problems += [label + problem for problem in _form_problems(error, form, item)]
             return None
 
-    def _join(self, head: _NetworkForm | None, inputs: list[ExternalInput], layers: list[Layer]) -> None:
-        """Check layers against one another and the derived fields against them."""
-        self.problems += [problem for layer in layers for problem in self._derived_problems(layer)]
-        sound = self._independent_of_broken(layers)
-        if not self._all_named or (layers and not sound) or (self._broken and not layers):
-            return
-        name, blocks = (head.name, head.blocks) if head else ("", 1)
-        try:
-            network = Network(name, tuple(inputs), tuple(sound), blocks)
-        except NetworkError as error:
-            self.problems += error.problems
-            return
-        for layer in sound:
-            given = self._derived[layer.name].get("ifmap_real")
-            expected = _real_ifmap(network, layer)
-            if given is not None and given != expected:
-                self.problems.append(
-                    f"layer '{layer.name}': ifmap_real={given} (its fields and sources give {expected}; "
-                    "correct it or leave it out)"
-                )
-        self.network = network
+    def _join(
+        self,
+        head: _NetworkForm | None,
+        inputs: list[ExternalInput],
+        layers: list[tuple[Layer, dict[str, Any]]],
+    ) -> None:
+        """Check the layers against one another, and the derived fields against the layers."""
+        sound = self._independent_of_broken([layer for layer, _ in layers])
+        if not self._nameless and (sound or not self._broken):
+            name, blocks = (head.name, head.blocks) if head else ("", 1)
+            try:
+                self.network = Network(name, tuple(inputs), sound, blocks)
+            except NetworkError as error:
+                self.problems += error.problems
+        for layer, given in layers:
+            in_network = self.network is not None and layer.name in self.network.layer_id
+            expected = _derived_fields(layer, self.network if in_network else None)
+            self.problems += [
+                f"layer '{layer.name}': {field}={given[field]} (its other fields give {value}; "
+                "correct it or leave it out)"
+                for field, value in expected.items()
+                if given.get(field, value) != value
+            ]
 
-    def _independent_of_broken(self, layers: list[Layer]) -> list[Layer]:
+    def _independent_of_broken(self, layers: list[Layer]) -> tuple[Layer, ...]:
         left_out = set(self._broken)
         before = -1
         while len(left_out) != before:
             before = len(left_out)
-            left_out |= {
-                layer.name
-                for layer in layers
-                if not left_out.isdisjoint((*layer.ifmaps, *layer.weight_operands, *layer.inputs))
-            }
-        return [layer for layer in layers if layer.name not in left_out]
-
-    def _derived_problems(self, layer: Layer) -> Iterator[str]:
-        given = self._derived[layer.name]
-        for field, expected in _derived_of_fields(layer).items():
-            if expected is not None and field in given and given[field] != expected:
-                yield (
-                    f"layer '{layer.name}': {field}={given[field]} (its fields give {expected}; "
-                    "correct it or leave it out)"
-                )
+            for layer in layers:
+                if not left_out.isdisjoint((*layer.ifmaps, *layer.weight_operands, *layer.inputs)):
+                    left_out.add(layer.name)
+        return tuple(layer for layer in layers if layer.name not in left_out)
 
 
 def _kind_problem(item: Mapping[str, Any]) -> str:
@@ -365,8 +362,8 @@ def _allowed(form: type[_Form], field: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """`value` as JSON writes it, shortened."""
-    return _clipped(_json(value))
+    """`value` as JSON writes it, shortened, and such that any terminal can print it."""
+    return _clipped(_json(value).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _clipped(text: str) -> str:

@@ -1,7 +1,7 @@
-"""Cycles and energy of one computing tile, in plain Python, straight from the specification's page on the core array.
+"""Cycles and energy of one computing tile, in plain Python, straight from the core array's specification.
 
-Used only in tests, as the twin of the package's compiled core-array model; it shares no code with the package and works
-on the plain documents of network and schedule files.
+Used only in tests, as the twin of the package's compiled core-array model; it shares no code with the
+package and works on the plain documents of network and schedule files.
 """
 
 from typing import NamedTuple
@@ -141,7 +141,7 @@ def _matrix_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: di
             if best is None or candidate.energy_pj * candidate.cycles < best.energy_pj * best.cycles:
                 best = candidate
     if best is None:
-        raise NoMapping(f"layer '{layer['name']}' of kernel {loops['R']}x{loops['S']} fits AL1, WL1 or OL1 nowhere")
+        raise NoMapping(f"layer '{layer['name']}': its {loops['R']}x{loops['S']} kernel fits no partition")
     return best
 
 
@@ -168,17 +168,19 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
         D = at_once if G > 1 else 1
         rounds = G
     loops = {"B": B, "K": K, "H": H, "W": W, "C": C, "G": G, "D": D, "rounds": rounds}
-    loops.update({"R": layer.get("R", 1), "S": layer.get("S", 1), "sH": layer.get("sH", 1), "sW": layer.get("sW", 1)})
+    loops.update({name: layer.get(name, 1) for name in ("R", "S", "sH", "sW")})
     return loops
 
 
-def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str, hardware: dict) -> list[TileCost]:
+def _partition_candidates(
+    loops: dict, row_dimension: str, column_dimension: str, hardware: dict
+) -> list[TileCost]:
     """Return the costs of every L1 tile and rotation of one partition, in the order of the specification."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     memory = memories(hardware)
     B, K, H, W, C = (loops[name] for name in "BKHWC")
     R, S, sH, sW = (loops[name] for name in ("R", "S", "sH", "sW"))
-    P = {name: 1 for name in "CKBHW"}
+    P = dict.fromkeys("CKBHW", 1)
     P[row_dimension] *= hardware["pe_grid"]
     P[column_dimension] *= hardware["pe_grid"]
     part = {

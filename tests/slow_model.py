@@ -1,15 +1,16 @@
-"""The specification's schedule model in plain Python: tiles, tensors, double buffering, validity and evaluation.
+"""The specified schedule model in plain Python: tiles, tensors, double buffering, validity and evaluation.
 
-Used only in tests, as the twin of the package's compiled kernels. It shares no code with the package: it takes the plain
-documents of network and schedule files and names a tensor by ``(kind, layer, tile, source)`` as schedule files do.
+Used only in tests, as the twin of the package's compiled kernels. It shares no code with the package: it
+takes the plain documents of network and schedule files and names a tensor by
+``(kind, layer, tile, source)`` as schedule files do.
 
 - `plan` turns an LFA into tiles and tensors.
 - `double_buffering` is the classical DLSA of a plan.
 - `violations` lists every rule that a DLSA breaks.
 - `evaluate` finds begin cycles by the longest path through the graph of who waits for whom.
 
-A DLSA is a list of records ``(kind, layer, tile, source, bytes, start, end)`` in DRAM Tensor Order; the rows of
-``dlsa.dram_tensor_order`` in schedule files, with their begin cycle as an eighth item, are accepted as they are.
+A DLSA is a list of records ``(kind, layer, tile, source, bytes, start, end)`` in DRAM Tensor Order; the rows
+of ``dlsa.dram_tensor_order`` in schedule files, with their begin cycle as an eighth item, are accepted too.
 """
 
 import graphlib
@@ -38,7 +39,7 @@ class InvalidLFA(Exception):
 
 
 class Deadlock(Exception):
-    """A DLSA whose tiles and DRAM tensors wait for one another; `cycle` names them, each waiting for the one before."""
+    """Tiles and DRAM tensors wait for one another; in `cycle`, each waits for the one before it."""
 
     def __init__(self, cycle: list[tuple[str, int]]) -> None:
         self.cycle = cycle
@@ -61,8 +62,8 @@ class SlowTile(NamedTuple):
 class SlowTensor(NamedTuple):
     """One tensor with the ranges that its Start and End may take, bounds included.
 
-    A range of one value is fixed. `needed_at` is the tile that first needs a load and `made_at` the tile that makes an
-    ofmap; the other one is None. `on_dram` tells loads and stored ofmaps from ofmaps that stay on chip.
+    A range of one value is fixed. `needed_at` is the tile that first needs a load and `made_at` the tile that
+    makes an ofmap; the other one is None. `on_dram` is False for ofmaps that stay on chip.
     """
 
     key: Key
@@ -98,7 +99,7 @@ SlowDLSA = list[Record]
 
 
 class Violation(NamedTuple):
-    """A broken rule: ``tensors``, ``domain``, ``1a``, ``1b``, ``2`` or ``3``; with the tensors or the tile involved."""
+    """A broken rule and the tensors or tile involved; rules: tensors, domain, 1a, 1b, 2, 3."""
 
     rule: str
     tensors: tuple[Key, ...]
@@ -108,7 +109,7 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class SlowPlan:
-    """What an LFA alone decides: tiles in the order in which they run, tensors in creation order, and totals."""
+    """What an LFA alone decides: tiles in running order, tensors in creation order, and totals."""
 
     network: dict
     batch: int
@@ -153,7 +154,10 @@ class SlowPlan:
 
 @dataclass(frozen=True)
 class SlowEvaluation:
-    """Figures of a plan with a DLSA; `tensor_begin` is in DRAM Tensor Order, `tile_begin` and `usage` by tile id."""
+    """Figures of a plan with a DLSA.
+
+    `tensor_begin` is in DRAM Tensor Order; `tile_begin` and `usage` (bytes held) are by tile id.
+    """
 
     latency: int
     tile_begin: list[int]
@@ -165,7 +169,7 @@ class SlowEvaluation:
     average_bytes: float
 
 
-# --- Section 1: layers -----------------------------------------------------------------------------------------------
+# --- Section 1: layers ----------------------------------------------------------------------------
 
 
 def ofmap_shape(layer: dict) -> Shape:
@@ -246,7 +250,7 @@ def weight_operand_extent(layer: dict, tile: Extent) -> Extent:
     return (b, k, rows, layer.get("R", 1) * layer.get("S", 1))
 
 
-# --- Section 2: the LFA and its tiles --------------------------------------------------------------------------------
+# --- Section 2: the LFA and its tiles -------------------------------------------------------------
 
 
 def check_order(network: dict, lfa: dict) -> None:
@@ -307,7 +311,9 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
     return forbidden
 
 
-def flg_tile_shapes(network: dict, batch: int, flg_layers: list[str], tiling_number: int) -> dict[str, Extent]:
+def flg_tile_shapes(
+    network: dict, batch: int, flg_layers: list[str], tiling_number: int
+) -> dict[str, Extent]:
     """Return the tile of every layer of an FLG.
 
     Raises
@@ -372,7 +378,7 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
     for flg_number, flg in enumerate(lfa["flgs"]):
         if flg["dram_cut"]:
             lg += 1
-        lg_of_layer.update({name: lg for name in flg["layers"]})
+        lg_of_layer.update(dict.fromkeys(flg["layers"], lg))
         for index in range(flg["tiling_number"]):
             for name in flg["layers"]:
                 positions_of_layer[name].append(len(tiles))
@@ -384,13 +390,15 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
 
     tensors: list[SlowTensor] = []
     for name in tile_shapes:
-        tensors += _ifmap_tensors(network, layers[name], tile_shapes[name], positions_of_layer[name], lg_of_layer)
+        tensors += _ifmap_tensors(
+            network, layers[name], tile_shapes[name], positions_of_layer[name], lg_of_layer
+        )
         tensors += _weight_tensors(layers[name], positions_of_layer[name])
         tensors += _ofmap_tensors(network, layers[name], tiles, positions_of_layer, lg_of_layer)
     return SlowPlan(network, batch, hardware, tile_shapes, tiles, tensors, lg_of_layer, positions_of_layer)
 
 
-# --- Section 3: tensors ----------------------------------------------------------------------------------------------
+# --- Section 3: tensors ---------------------------------------------------------------------------
 
 
 def _ifmap_tensors(
@@ -417,7 +425,9 @@ def _ifmap_tensors(
             b, _, h, w = ifmap_extent(layer, tile, network)
         size = b * shapes[source][0] * h * w
         for index, p in enumerate(positions):
-            tensors.append(SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None))
+            tensors.append(
+                SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None)
+            )
     return tensors
 
 
@@ -457,7 +467,7 @@ def _ofmap_tensors(
     return tensors
 
 
-# --- Section 4: the DLSA ---------------------------------------------------------------------------------------------
+# --- Section 4: the DLSA --------------------------------------------------------------------------
 
 
 def as_records(dlsa: Sequence[Sequence]) -> SlowDLSA:
@@ -495,8 +505,7 @@ def violations(plan: SlowPlan, dlsa: Sequence[Sequence], gbuf_bytes: int) -> lis
         return found
     tensor_of = {tensor.key: tensor for tensor in plan.tensors}
     found += _outside_domain(tensor_of, records)
-    found += _out_of_order(tensor_of, records)
-    found += _loaded_before_stored(plan, records)
+    found += _out_of_order(plan, records)
     for position, used in enumerate(buffer_usage(plan, records)):
         if used > gbuf_bytes:
             found.append(Violation("3", (), position, f"tile {position} holds {used} bytes of {gbuf_bytes}"))
@@ -535,45 +544,43 @@ def _outside_domain(tensor_of: dict[Key, SlowTensor], records: SlowDLSA) -> list
     return found
 
 
-def _out_of_order(tensor_of: dict[Key, SlowTensor], records: SlowDLSA) -> list[Violation]:
+def broken_order_rules(plan: SlowPlan, before: Record, after: Record) -> list[str]:
+    """Return which of the rules 1a, 1b and 2 two rows break if they stand in this order."""
+    broken = []
+    if not before.start < after.end:
+        broken.append("1a")
+    if after.kind != "ofm":
+        needed_at = plan.positions_of_layer[after.layer][after.tile]
+        if before.kind == "ofm" and not before.start < needed_at:
+            broken.append("1b")
+        if before.kind != "ofm" and not before.start <= needed_at:
+            broken.append("1b")
+    # The load would read what the store has not written yet. (An external input's name is no layer's.)
+    if before.kind == "ifm" and after.kind == "ofm" and before.source == after.layer:
+        broken.append("2")
+    return broken
+
+
+def _out_of_order(plan: SlowPlan, records: SlowDLSA) -> list[Violation]:
     found = []
     for place, before in enumerate(records):
         for after in records[place + 1 :]:
-            pair = (before.key, after.key)
-            if not before.start < after.end:
-                text = f"Start {before.start} of the first is not below End {after.end} of the second"
-                found.append(Violation("1a", pair, None, text))
-            needed_at = tensor_of[after.key].needed_at
-            if needed_at is None:
-                continue
-            before_is_load = tensor_of[before.key].is_load
-            if not (before.start <= needed_at if before_is_load else before.start < needed_at):
-                text = f"the first can't begin before tile {needed_at}, which waits for the second"
-                found.append(Violation("1b", pair, None, text))
+            for rule in broken_order_rules(plan, before, after):
+                keys = (before.key, after.key)
+                found.append(Violation(rule, keys, None, "the first must not precede the second"))
     return found
 
 
-def _loaded_before_stored(plan: SlowPlan, records: SlowDLSA) -> list[Violation]:
-    found = []
-    layer_names = [layer["name"] for layer in plan.network["layers"]]
-    for place, load in enumerate(records):
-        if load.kind != "ifm" or load.source not in layer_names:
-            continue
-        for store in records[place + 1 :]:
-            if store.kind == "ofm" and store.layer == load.source:
-                pair = (load.key, store.key)
-                found.append(Violation("2", pair, None, "the first reads what the second has not stored yet"))
-    return found
-
-
-# --- Section 5: figures ----------------------------------------------------------------------------------------------
+# --- Section 5: figures ---------------------------------------------------------------------------
 
 
 def buffer_usage(plan: SlowPlan, dlsa: Sequence[Sequence]) -> list[int]:
     """Return the bytes that are held while each tile runs."""
     usage = [0] * len(plan.tiles)
-    living = [(tensor.bytes, tensor.start_range[0], tensor.end_range[0]) for tensor in plan.tensors if not tensor.on_dram]
-    living += [(record.bytes, record.start, record.end) for record in as_records(dlsa)]
+    living = [(record.bytes, record.start, record.end) for record in as_records(dlsa)]
+    for tensor in plan.tensors:
+        if not tensor.on_dram:
+            living.append((tensor.bytes, tensor.start_range[0], tensor.end_range[0]))
     for size, start, end in living:
         for position in range(len(plan.tiles)):
             if start <= position < end:
@@ -599,8 +606,8 @@ def evaluate(plan: SlowPlan, dlsa: Sequence[Sequence]) -> SlowEvaluation:
         raise ValueError("a Start outside the run")
     tensor_of = {tensor.key: tensor for tensor in plan.tensors}
 
-    # Who waits for the end of whom. Tile p ends after tile p - 1, so it is enough that the first tile which needs a
-    # weight, or which a store must precede, waits for it.
+    # Who waits for the end of whom. Tile p ends after tile p - 1, so it is enough that the first tile which
+    # needs a weight, or which a store must precede, waits for it.
     waits_for: dict[tuple[str, int], set[tuple[str, int]]] = {}
     duration: dict[tuple[str, int], int] = {}
     for tile in plan.tiles:

@@ -5,9 +5,12 @@ import json
 from functools import cache
 from pathlib import Path
 
+import hypothesis.strategies as st
 import pytest
 import slow_core_array
 import slow_model
+from hypothesis import Phase, find, given, settings
+from strategies import KINDS, any_dlsas, cases, networks, plans, valid_dlsas, wrong_lfas
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 TILE_COST_FILES = sorted(path.name for path in (PUBLISHED / "tilecost").glob("*.csv"))
@@ -137,3 +140,110 @@ def test_the_broken_published_schedule_is_refused() -> None:
     assert fault.rule == "domain"
     assert fault.tensors == (("ofm", "norm1", 0, ""),)
     assert fault.text.startswith("End 2 is not in 45..")
+
+
+# The rules against one another, on random cases.
+
+UNLIMITED = 1 << 60
+FIRST_FOUND = settings(max_examples=5000, phases=[Phase.generate], derandomize=True)
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans(), st.data())
+def test_a_valid_dlsa_runs_within_the_bound(plan: slow_model.SlowPlan, data: st.DataObject) -> None:
+    dlsa = data.draw(valid_dlsas(plan))
+    assert slow_model.violations(plan, dlsa, UNLIMITED) == []
+    found = slow_model.evaluate(plan, dlsa)
+    assert found.latency >= found.bound
+    assert slow_model.violations(plan, dlsa, found.peak_bytes) == []
+    full = slow_model.violations(plan, dlsa, found.peak_bytes - 1)
+    assert {fault.rule for fault in full} == {"3"}
+    assert [fault.tile for fault in full] == [
+        p for p, used in enumerate(found.usage) if used == found.peak_bytes
+    ]
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans())
+def test_double_buffering_is_valid_but_for_the_capacity(plan: slow_model.SlowPlan) -> None:
+    assert slow_model.violations(plan, slow_model.double_buffering(plan), UNLIMITED) == []
+
+
+@settings(max_examples=150, deadline=None)
+@given(plans(), st.data())
+def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(
+    plan: slow_model.SlowPlan, data: st.DataObject
+) -> None:
+    """Rule 1b, and rule 1a on stores as the later tensor; 1a forbids a little more where Start equals End."""
+    dlsa = data.draw(any_dlsas(plan))
+    deadlocks = False
+    for place, before in enumerate(dlsa):
+        for after in dlsa[place + 1 :]:
+            if after.kind != "ofm":
+                deadlocks |= "1b" in slow_model.broken_order_rules(plan, before, after)
+            elif before.kind == "ofm":
+                deadlocks |= before.start >= after.end
+            else:
+                deadlocks |= before.start > after.end
+    if deadlocks:
+        with pytest.raises(slow_model.Deadlock):
+            slow_model.evaluate(plan, dlsa)
+    else:
+        slow_model.evaluate(plan, dlsa)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases(), st.data())
+def test_a_wrong_lfa_is_refused(case: tuple, data: st.DataObject) -> None:
+    network, batch, hardware, _ = case
+    with pytest.raises(slow_model.InvalidLFA):
+        slow_model.plan(network, batch, hardware, data.draw(wrong_lfas(network, batch)))
+
+
+def test_records_that_are_not_the_tensors_of_the_plan_are_refused() -> None:
+    schedule = read_json("schedules/gpt2-small-decode.b1.8MiB.16GBps.json")
+    plan = slow_model.plan(network(schedule["network"]), 1, schedule["hardware"], schedule["lfa"])
+    first, *others = slow_model.as_records(schedule["dlsa"]["dram_tensor_order"])
+    for wrong in (
+        others,
+        [first, first, *others],
+        [first._replace(layer="no such layer"), *others],
+        [first._replace(bytes=first.bytes + 1), *others],
+    ):
+        assert {fault.rule for fault in slow_model.violations(plan, wrong, UNLIMITED)} == {"tensors"}
+        with pytest.raises(ValueError, match="not the DRAM tensors"):
+            slow_model.evaluate(plan, wrong)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_random_networks_have_every_kind(kind: str) -> None:
+    find(
+        networks(),
+        lambda network: any(layer["kind"] == kind for layer in network["layers"]),
+        settings=FIRST_FOUND,
+    )
+
+
+def test_random_networks_have_operands_that_cross_lgs_in_spatial_tiles() -> None:
+    def loads_an_operand_by_spatial_tiles(plan: slow_model.SlowPlan) -> bool:
+        layers = {layer["name"]: layer for layer in plan.network["layers"]}
+        return any(
+            tensor.key[3] in layers[tensor.key[1]].get("weight_operands", [])
+            and plan.tile_shapes[tensor.key[1]][2] < layers[tensor.key[1]]["H"]
+            for tensor in plan.dram_tensors
+        )
+
+    find(plans(), loads_an_operand_by_spatial_tiles, settings=FIRST_FOUND)
+
+
+def test_tiling_numbers_may_be_too_large() -> None:
+    def too_large(case: tuple) -> bool:
+        try:
+            slow_model.plan(*case)
+        except slow_model.InvalidLFA:
+            return True
+        except slow_core_array.NoMapping:
+            return False
+        return False
+
+    find(cases(valid=False), too_large, settings=FIRST_FOUND)

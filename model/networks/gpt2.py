@@ -1,9 +1,9 @@
 """GPT-2 networks: one transformer block, at any sequence length, as the SoMa paper's experiments model it.
 
-A whole model runs the block `Network.blocks` times. Matrix multiplications are 1×1 convolutions with the tokens
-on H; heads are the groups of a group convolution. K is made head by head because each head's K is transposed
-on its own; softmax and scaling are one `ptp` layer. In prefill all tokens of the prompt run together; in decode
-one new token reads the K and V of the cached ones.
+A whole model runs the block `Network.blocks` times. Matrix multiplications are 1×1 convolutions with the
+tokens on H; heads are the groups of a group convolution. K is made head by head because each head's K is
+transposed on its own; softmax and scaling are one `ptp` layer. In prefill all tokens of the prompt run
+together; in decode one new token reads the K and V of the cached ones.
 """
 
 from dataclasses import dataclass
@@ -145,10 +145,8 @@ def _keys_by_head(size: Gpt2Size, tokens: int, key_name: str, transposed_name: s
 
 
 def _values_with_cache(size: Gpt2Size, cached_tokens: int) -> list[Layer]:
-    """V of all tokens; the new one joins the cache with the tokens on the channels, where concatenation works."""
-    new = Transpose(
-        name="attention_newVt", K=1, H=size.width, W=1, order="HCW", ifmaps=("attention_newV",)
-    )
+    """V of all tokens; the new one joins the cache with tokens on channels, where concatenation works."""
+    new = Transpose(name="attention_newVt", K=1, H=size.width, W=1, order="HCW", ifmaps=("attention_newV",))
     joined = PointToPoint(
         name="attention_Vt_concat",
         K=cached_tokens + 1,

@@ -1,9 +1,9 @@
 """Inception-ResNet-v1 (Szegedy et al., AAAI 2017), as the SoMa paper's experiments model it.
 
-Normalisation, activation and the scaling of residuals are part of the convolution before them. Three kinds of
-residual blocks (A, B, C) with reductions between them (RA, RB). What a reduction makes is never concatenated
-by a layer of its own: every reader names all its parts. The paper's `Dropout` is a full-connected layer in the
-published experiments, and so it is here.
+Normalisation, activation and the scaling of residuals are part of the convolution before them. Three kinds
+of residual blocks (A, B, C) with reductions between them (RA, RB). What a reduction makes is never
+concatenated by a layer of its own: every reader names all its parts. The published experiments model the
+dropout as a full-connected layer with 1792×1792 weights; it stays so here, for their figures to compare.
 """
 
 from soma_cp.model.network import Conv, Eltwise, ExternalInput, FullyConnected, Layer, Network, Pool

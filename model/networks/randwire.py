@@ -1,9 +1,9 @@
-"""Randomly wired networks (Xie et al., "Exploring Randomly Wired Neural Networks for Image Recognition", ICCV 2019).
+"""Randomly wired networks (Xie et al., ICCV 2019).
 
-Each stage is a connected Watts–Strogatz graph, made a DAG by the order of its nodes: an edge goes from the lower
-to the higher number. A node is an aggregation (an `eltwise`, if it has several sources) and a 3×3 convolution.
-Nodes without a source inside the stage read what the stage before made, with stride 2; the outputs of nodes
-without a reader inside the stage are summed.
+Each stage is a connected Watts–Strogatz graph, made a DAG by the order of its nodes: an edge goes from the
+lower to the higher number. A node is an aggregation (an `eltwise`, if it has several sources) and a 3×3
+convolution. Nodes without a source inside the stage read what the stage before made, with stride 2; the
+outputs of nodes without a reader inside the stage are summed.
 """
 
 from random import Random
@@ -34,7 +34,8 @@ def randwire_network(
     nodes
         N, nodes of each stage.
     neighbours
-        k of the Watts–Strogatz model: before rewiring, each node is joined to its k nearest (k − 1 if k is odd).
+        k of the Watts–Strogatz model: before rewiring, each node is joined to its k nearest nodes
+        (k − 1, if k is odd).
     rewiring
         p of the Watts–Strogatz model: probability that an edge is rewired.
     channels
@@ -49,7 +50,8 @@ def randwire_network(
 
     References
     ----------
-    Xie et al., ICCV 2019, https://doi.org/10.1109/ICCV.2019.00137
+    Xie et al., "Exploring Randomly Wired Neural Networks for Image Recognition", ICCV 2019,
+    https://doi.org/10.1109/ICCV.2019.00137
     """
     _check_arguments(seed, nodes, neighbours, rewiring, channels, stages)
     random = Random(seed)

@@ -101,7 +101,7 @@ def tiny_pool_fc() -> Network:
         _pool("pool1", 64, 2, 16, "conv1"),
         _conv("conv2", 64, 64, 3, 16, "pool1"),
         _pool("pool2", 64, 4, 4, "conv2"),
-        FullyConnected(name="fc", C=64, K=64, R=4, S=4, ifmaps=("pool2",)),
+        FullyConnected(name="fc", C=64, K=32, R=4, S=4, ifmaps=("pool2",)),
     )
 
 

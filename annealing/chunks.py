@@ -1,0 +1,35 @@
+"""Compiled rounds in pieces short enough that a deadline or Ctrl-C is heeded soon."""
+
+import time
+from collections.abc import Callable
+
+from soma_cp.annealing.budget import Budget
+
+CHUNK_SECONDS = 0.05
+
+
+def run_in_chunks(
+    run: Callable[[int, int], None],
+    rounds: int,
+    budget: Budget,
+    report: Callable[[int], None],
+) -> int:
+    """Call ``run(first, last)`` for consecutive ranges until `rounds` are done or `budget` is over.
+
+    The pieces are sized by time, which must not change what `run` computes. `report` is called with the rounds
+    done after each piece. Returns the rounds done.
+    """
+    done = 0
+    size = 16
+    while done < rounds and not budget.over:
+        last = min(done + size, rounds)
+        begin = time.monotonic()
+        run(done, last)
+        taken = time.monotonic() - begin
+        done = last
+        report(done)
+        if taken < CHUNK_SECONDS / 2:
+            size *= 2
+        elif taken > CHUNK_SECONDS:
+            size = max(size // 2, 1)
+    return done

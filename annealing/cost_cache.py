@@ -1,0 +1,116 @@
+"""What tiles cost, remembered by layer and extent, so that a search asks the core array once for each tile.
+
+Kernels look a tile up; what is not there yet they report, and the search asks the core array between two
+kernel calls. Hence any core array can stand behind a compiled search.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.problem import Problem
+from soma_cp.model.tiling import FloatArray, LayerTiles
+
+INFEASIBLE = -1
+"""Cycles of a tile that the core array can't run."""
+
+
+class CostTable(NamedTuple):
+    """An open-addressing hash table; its size is a power of two, and half of it at least is free.
+
+    Parameters
+    ----------
+    keys
+        int64[size, 5]: layer id, samples, channels, rows, columns; layer −1 where free.
+    cycles
+        int64[size]; INFEASIBLE where the core array can't run the tile.
+    energy_pj
+        float64[size].
+    """
+
+    keys: IntArray
+    cycles: IntArray
+    energy_pj: FloatArray
+
+
+def _empty_table(size: int) -> CostTable:
+    return CostTable(np.full((size, 5), -1, np.int64), np.zeros(size, np.int64), np.zeros(size, np.float64))
+
+
+@compiled
+def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
+    """Return where the tile is, or the free place where it would go."""
+    mixed = layer
+    for part in (b, k, h, w):
+        mixed = (mixed * 0x9E3779B1 + part) & 0x7FFFFFFF
+        mixed ^= mixed >> 15
+    mask = len(keys) - 1
+    at = mixed & mask
+    while keys[at, 0] >= 0 and not (
+        keys[at, 0] == layer
+        and keys[at, 1] == b
+        and keys[at, 2] == k
+        and keys[at, 3] == h
+        and keys[at, 4] == w
+    ):
+        at = (at + 1) & mask
+    return at
+
+
+@compiled
+def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tuple[int, bool]:
+    """Fill cycles and energy of `tiles`; return how many layers are unknown, and whether all can run.
+
+    The ids of unknown layers go into `missing`, int64[L].
+    """
+    unknown = 0
+    feasible = True
+    for layer in range(len(tiles.count)):
+        extent = tiles.extent[layer]
+        at = _slot(table.keys, layer, extent[0], extent[1], extent[2], extent[3])
+        if table.keys[at, 0] < 0:
+            missing[unknown] = layer
+            unknown += 1
+            continue
+        tiles.cycles[layer] = table.cycles[at]
+        tiles.energy_pj[layer] = table.energy_pj[at]
+        feasible = feasible and table.cycles[at] != INFEASIBLE
+    return unknown, feasible
+
+
+@compiled
+def _insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
+    for n in range(len(rows)):
+        at = _slot(table.keys, rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4])
+        table.keys[at] = rows[n]
+        table.cycles[at] = cycles[n]
+        table.energy_pj[at] = energy_pj[n]
+
+
+class CostCache:
+    """The costs of tiles of one problem; `table` is what kernels look into, replaced when it grows.
+
+    Parameters
+    ----------
+    problem
+        Its core array is asked, its network's layers are the keys.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._used = 0
+        self.table = _empty_table(1 << 12)
+
+    def learn(self, tiles: LayerTiles, layers: IntArray) -> None:
+        """Ask the core array for the tiles of `layers` (ids), and remember."""
+        rows = np.column_stack([layers, tiles.extent[layers]])
+        cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.network, self._problem.table, rows)
+        if (self._used + len(rows)) * 2 > len(self.table.keys):
+            old = self.table
+            taken = old.keys[:, 0] >= 0
+            self.table = _empty_table(len(old.keys) * 4)
+            _insert(self.table, old.keys[taken], old.cycles[taken], old.energy_pj[taken])
+        _insert(self.table, rows, cycles, energy_pj)
+        self._used += len(rows)

@@ -1,0 +1,175 @@
+"""Where the first stage begins: every layer its own FLG and LG (specification: search.md, "First stage").
+
+The Tiling Number comes from the smallest tile that the array can fill (the KC-parallelism heuristic of Cocco,
+ASPLOS 2024). This is also where a network is refused that has a layer no schedule can run in the buffer.
+"""
+
+import math
+from dataclasses import dataclass
+
+from soma_cp.model import network_table as nt
+from soma_cp.model.errors import UserError
+from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.problem import Problem
+from soma_cp.model.tiling import ifmap_extent, operand_extent, split_rows_columns
+
+LARGEST_TILES_PER_SAMPLE = 16
+"""Beyond this the heuristic falls back to one tile for each sample."""
+
+
+class LayerTooLargeError(UserError):
+    """A layer that no schedule can run in the buffer.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    needed_bytes, available_bytes
+        What its smallest tile needs at once, and the buffer's capacity.
+    """
+
+    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int) -> None:
+        self.layer = layer
+        self.needed_bytes = footprint.total
+        self.available_bytes = available_bytes
+        super().__init__(
+            f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
+            f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
+            f"{available_bytes:,} are available; give a platform with gbuf_bytes of at least {footprint.total:,}, "
+            "or split the layer in the network file"
+        )
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that must be in the buffer while one tile of a layer runs."""
+
+    weights: int
+    ifmaps: int
+    ofmap: int
+
+    @property
+    def total(self) -> int:
+        """Sum of the three."""
+        return self.weights + self.ifmaps + self.ofmap
+
+
+def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, columns: int) -> Footprint:
+    """Return what a tile of that extent, with all channels, needs in the buffer (bytes)."""
+    table = problem.table
+    row = table.layers[layer]
+    channels = int(row[nt.K])
+    ifmaps = 0
+    for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
+        if table.source_role[edge] == nt.IFMAP:
+            need = ifmap_extent(table, layer, samples, channels, rows, columns)
+        else:
+            need = operand_extent(table, layer, samples, channels)
+        ifmaps += int(need[0] * need[2] * need[3] * table.source_channels[edge])
+    return Footprint(int(row[nt.WEIGHT_BYTES]), ifmaps, samples * channels * rows * columns)
+
+
+def check_layers_fit(problem: Problem) -> None:
+    """Refuse a network with a layer whose smallest tile exceeds the buffer.
+
+    Raises
+    ------
+    LayerTooLargeError
+        For the first such layer.
+    NoMappingError
+        If the core array can't run even the smallest tile of a layer.
+    """
+    available = problem.platform.gbuf_bytes
+    for index, layer in enumerate(problem.network.layers):
+        smallest = tile_footprint(problem, index, 1, 1, 1)
+        if smallest.total > available:
+            raise LayerTooLargeError(layer.name, smallest, available)
+
+
+def initial_lfa(problem: Problem) -> LFA:
+    """Return the unfused LFA with the tiling numbers of the heuristic.
+
+    Raises
+    ------
+    LayerTooLargeError
+        If a layer can't fit into the buffer whatever its tiling.
+    """
+    check_layers_fit(problem)
+    numbers = [_tiling_number(problem, index) for index in range(len(problem.network.layers))]
+    layers = problem.network.layers
+    return LFA(tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True)))
+
+
+def _tiling_number(problem: Problem, layer: int) -> int:
+    row = problem.table.layers[layer]
+    samples, rows, columns = smallest_filling_tile(problem, layer)
+    number = -(-int(row[nt.H]) // rows) * -(-int(row[nt.W]) // columns) * -(-problem.batch // samples)
+    number = 1 << (number - 1).bit_length()
+    if number > LARGEST_TILES_PER_SAMPLE * problem.batch:
+        number = problem.batch
+    while not _can_cut(problem, layer, number):
+        number //= 2
+    while _bytes_at(problem, layer, number) * 2 > problem.platform.gbuf_bytes:
+        if not _can_cut(problem, layer, number * 2):
+            return _least_bytes_number(problem, layer, number)
+        number *= 2
+    return number
+
+
+def _least_bytes_number(problem: Problem, layer: int, number: int) -> int:
+    """Return `number`, or, where that exceeds the buffer, the finest tiling."""
+    if _bytes_at(problem, layer, number) <= problem.platform.gbuf_bytes:
+        return number
+    row = problem.table.layers[layer]
+    return problem.batch * int(row[nt.H]) * int(row[nt.W])
+
+
+def _cut(problem: Problem, layer: int, number: int) -> tuple[int, int, int, bool]:
+    """Return samples, rows, columns of a tile of the layer on its own, and whether it can be cut so."""
+    row = problem.table.layers[layer]
+    height, width = int(row[nt.H]), int(row[nt.W])
+    batch_parts = math.gcd(problem.batch, number)
+    fh, fw = split_rows_columns(number // batch_parts, height, width)
+    return problem.batch // batch_parts, -(-height // fh), -(-width // fw), height >= fh and width >= fw
+
+
+def _can_cut(problem: Problem, layer: int, number: int) -> bool:
+    return _cut(problem, layer, number)[3]
+
+
+def _bytes_at(problem: Problem, layer: int, number: int) -> int:
+    samples, rows, columns, _ = _cut(problem, layer, number)
+    return tile_footprint(problem, layer, samples, rows, columns).total
+
+
+def smallest_filling_tile(problem: Problem, layer: int) -> tuple[int, int, int]:
+    """Return samples, rows, columns of the smallest tile, with all channels, that fills the PE array.
+
+    Takes the first pair of loop dimensions whose fill reaches 1, else the one with the highest fill.
+    """
+    row = problem.table.layers[layer]
+    side, batch = problem.platform.pe_grid, problem.batch
+    height, width = int(row[nt.H]), int(row[nt.W])
+    in_channels = row[nt.IN_CHANNELS] if problem.network.layers[layer].is_matrix else row[nt.K]
+    c = float(in_channels) / problem.platform.vec
+    k = float(row[nt.K]) / problem.platform.lane
+
+    def share(amount: float) -> float:
+        return min(amount, 1.0)
+
+    few_rows, few_columns = min(height, 4), min(width, 4)
+    pairs = (
+        (share(c / side) * share(k / side), (1, few_rows, few_columns)),
+        (share(c / side) * share(batch / side) * share(k), (min(batch, side), few_rows, few_columns)),
+        (share(c / side) * share(width / side) * share(k), (1, few_rows, min(width, side))),
+        (share(c) * share(batch / side) * share(k / side), (min(batch, side), few_rows, few_columns)),
+        (share(c) * share(height / side) * share(k / side), (1, min(height, side), few_columns)),
+        (share(c) * share(height / side) * share(width / side), (1, min(height, side), min(width, side))),
+    )
+    best_fill, best_tile = pairs[0]
+    for fill, tile in pairs:
+        if fill > best_fill:
+            best_fill, best_tile = fill, tile
+        if best_fill >= 1.0:
+            break
+    return best_tile

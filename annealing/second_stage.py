@@ -1,0 +1,203 @@
+"""Second stage: annealing of the DLSA of one LFA (specification: search.md; SoMa paper, Sec. V)."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.annealing import dlsa_kernel
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.model.dlsa import DLSA, double_buffering
+from soma_cp.model.evaluation import Objective, plan_figures
+from soma_cp.model.plan import Plan
+
+
+@dataclass(frozen=True)
+class SecondStageParameters:
+    """Parameters of the second stage; the defaults are the published program's.
+
+    Parameters
+    ----------
+    rounds_per_tensor
+        β; the number of rounds is β · DRAM tensors.
+    cooling
+        Temperature.
+    closing_rounds_per_tensor
+        Rounds, when a time limit ends the search, that accept improvements only.
+    smooth_buffer
+        Whether to spend as many rounds again on the average buffer usage at no higher latency.
+    """
+
+    rounds_per_tensor: int = 1000
+    cooling: Cooling = Cooling()
+    closing_rounds_per_tensor: int = 10
+    smooth_buffer: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class AnnealedDLSA:
+    """What an annealing run of the second stage found.
+
+    Parameters
+    ----------
+    dlsa
+        The best DLSA, valid within the capacity.
+    latency
+        Its latency (cycles), as the kernel saw it.
+    rounds
+        Rounds done.
+    seconds
+        Wall-clock time.
+    """
+
+    dlsa: DLSA
+    latency: int
+    rounds: int
+    seconds: float
+
+
+def anneal_dlsas(
+    plan: Plan,
+    random: np.random.Generator,
+    objective: Objective = Objective(),  # noqa: B008  # immutable
+    parameters: SecondStageParameters = SecondStageParameters(),  # noqa: B008
+    budget: Budget | None = None,
+    progress: Progress = silent,
+    iteration: int = 0,
+    gbuf_bytes: int | None = None,
+) -> AnnealedDLSA:
+    """Search for the DLSA with the lowest latency, then for less average buffer usage at that latency.
+
+    Starts from double buffering; where that overflows the buffer, from the greedy DLSA.
+
+    Parameters
+    ----------
+    plan
+        The plan of the LFA.
+    random
+        Source of all draws: the same generator and limits in rounds give the same DLSA.
+    objective, parameters
+        What is minimised (energy is fixed here), and how.
+    budget
+        Deadline and stop request; no limit by default.
+    progress, iteration
+        Called from time to time; iteration of the Buffer Allocator to report.
+    gbuf_bytes
+        Capacity; the platform's own by default.
+
+    Raises
+    ------
+    BufferTooSmallError
+        If no DLSA of this LFA fits.
+    """
+    begin = time.monotonic()
+    budget = budget or Budget()
+    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    start = double_buffering(plan)
+    state = _state(plan, start)
+    if dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state) < 0:
+        state = _state(plan, greedy_dlsa(plan, capacity))
+        dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state)
+    latency = dlsa_kernel.latency_of(plan.tensors, plan.tile_cycles, state)
+    state.latencies[:] = latency
+    if plan.dram_tensor_count < 2:
+        return AnnealedDLSA(_best(state), int(state.latencies[1]), 0, time.monotonic() - begin)
+    anneal = _Annealing(plan, state, random, objective, parameters, budget, progress, iteration)
+    anneal.run(LATENCY, float(latency) ** float(objective.delay_exponent))
+    if parameters.smooth_buffer:
+        dlsa_kernel.return_to_best(plan.tensors, state)
+        anneal.run(AVERAGE_BUFFER, float(state.weighted_usage[0]))
+    return AnnealedDLSA(_best(state), int(state.latencies[1]), anneal.done, time.monotonic() - begin)
+
+
+class _Annealing:
+    """Runs the rounds for one goal after another on the same state."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        state: DLSAState,
+        random: np.random.Generator,
+        objective: Objective,
+        parameters: SecondStageParameters,
+        budget: Budget,
+        progress: Progress,
+        iteration: int,
+    ) -> None:
+        self.plan = plan
+        self.state = state
+        self.random = random
+        self.objective = objective
+        self.parameters = parameters
+        self.budget = budget
+        self.progress = progress
+        self.iteration = iteration
+        self.rounds = parameters.rounds_per_tensor * plan.dram_tensor_count
+        self.energy_pj = plan_figures(plan).energy_pj
+        self.done = 0
+
+    def run(self, goal: int, cost: float) -> None:
+        """Do all rounds for `goal` from the current state, which costs `cost`."""
+        self.state.costs[:] = cost
+        heat = float(self.parameters.cooling.initial_temperature)
+        done = run_in_chunks(
+            lambda first, last: self._rounds(goal, heat, first, last), self.rounds, self.budget, self._report
+        )
+        if done < self.rounds and not self.budget.stop_requested:
+            closing = self.parameters.closing_rounds_per_tensor * self.plan.dram_tensor_count
+            first, done = done, min(done + closing, self.rounds)
+            self._rounds(goal, 0.0, first, done)
+        self.done += done
+
+    def _rounds(self, goal: int, initial_temperature: float, first: int, last: int) -> None:
+        cooling = self.parameters.cooling
+        dlsa_kernel.anneal_dlsa(
+            self.plan.tensors,
+            self.plan.tile_cycles,
+            self.state,
+            goal,
+            float(self.objective.delay_exponent),
+            (initial_temperature, float(cooling.alpha), float(cooling.return_to_best_at)),
+            first,
+            last,
+            self.rounds,
+            self.random,
+        )
+
+    def _report(self, done: int) -> None:
+        best = self.objective.cost(self.energy_pj, float(self.state.latencies[1]))
+        goals = 2 if self.parameters.smooth_buffer else 1
+        event = ProgressEvent("second stage", self.iteration, self.done + done, goals * self.rounds, best)
+        self.progress(event)
+
+
+def _state(plan: Plan, dlsa: DLSA) -> DLSAState:
+    size, tiles = plan.dram_tensor_count, plan.tile_count
+    return DLSAState(
+        order=dlsa.order.copy(),
+        place=np.zeros(size, np.int64),
+        start=dlsa.start.copy(),
+        end=dlsa.end.copy(),
+        best_order=dlsa.order.copy(),
+        best_start=dlsa.start.copy(),
+        best_end=dlsa.end.copy(),
+        room=np.zeros(tiles + 1, np.int64),
+        elapsed=np.zeros(tiles + 1, np.int64),
+        heaviness=np.zeros(size, np.float64),
+        weighted_usage=np.zeros(1, np.float64),
+        costs=np.zeros(2, np.float64),
+        latencies=np.zeros(2, np.int64),
+        gate=np.zeros(tiles + 1, np.int64),
+        waits=np.zeros(tiles + 1, np.int64),
+        tile_begin=np.zeros(tiles, np.int64),
+        tensor_begin=np.zeros(size, np.int64),
+    )
+
+
+def _best(state: DLSAState) -> DLSA:
+    return DLSA(state.best_order.copy(), state.best_start.copy(), state.best_end.copy())
