@@ -15,12 +15,12 @@ from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult
 from soma_cp.annealing.greedy import least_peak_bytes
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.progress import Progress, silent
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Evaluation, Objective, plan_figures
+from soma_cp.model.evaluation import Objective, plan_figures
 from soma_cp.model.lfa import LFA
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.result import SecondStageResult
 
 SHRINK_BY = 0.1
 """Share of the first iteration's peak by which every later limit is lower."""
@@ -28,28 +28,9 @@ STOP_AFTER = 2
 """Iterations in a row without a new best after which the allocator stops."""
 
 
-@dataclass(frozen=True, eq=False)
-class SecondStageOutcome:
-    """What a second stage made of one LFA.
-
-    Parameters
-    ----------
-    dlsa, evaluation
-        The schedule.
-    lower_bound
-        No DLSA of this LFA has a lower latency (cycles).
-    record
-        Whatever else the second stage wants to be kept with the best.
-    """
-
-    dlsa: DLSA
-    evaluation: Evaluation
-    lower_bound: int
-    record: object = None
-
-
-SecondStage = Callable[[Plan, Budget, int, float | None], SecondStageOutcome]
-"""Called with the plan, the budget, the iteration, and the latency below which it would be a new best (cycles)."""
+SecondStage = Callable[[Plan, Budget, int, float | None], SecondStageResult]
+"""Called with the plan, the budget, the iteration of the allocator, and the latency (cycles) below which the
+schedule would be a new best (None: any would)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +43,8 @@ class AllocatorResult:
         Of the LFA that led to it.
     first_stage
         The annealing run that found the LFA.
-    outcome
-        The second stage's.
+    second_stage
+        Its schedule.
     iterations
         Iterations done; how many evaluated a schedule.
     rounds
@@ -72,7 +53,7 @@ class AllocatorResult:
 
     plan: Plan
     first_stage: FirstStageResult
-    outcome: SecondStageOutcome
+    second_stage: SecondStageResult
     iterations: int
     rounds: int
 
@@ -156,7 +137,7 @@ def allocate_buffer(
         if budget.over and best is not None:
             break
     assert best is not None  # iteration 1 either found a schedule or raised
-    return AllocatorResult(best.plan, best.first_stage, best.outcome, iteration, rounds)
+    return AllocatorResult(best.plan, best.first_stage, best.second_stage, iteration, rounds)
 
 
 FIRST_STAGE_SHARE = 0.5

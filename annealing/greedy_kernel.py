@@ -1,7 +1,7 @@
-"""A DLSA in one pass: loads as early as the buffer allows, the channel's order by deadline (kernels).
+"""A DLSA in one pass: a schedule is run tile by tile, and whenever the DRAM channel is free, it decides (kernels).
 
-Specification: search.md, "One greedy pass". The order is made while the schedule is run, so that a candidate
-costs one walk over tiles and DRAM tensors, no evaluation on top.
+Specification: search.md, "One greedy pass". Room in the buffer is kept for the shortest life of every tensor,
+so that whatever was decided before, each tensor can still live as briefly as it may: the pass never gets stuck.
 """
 
 from typing import NamedTuple
@@ -15,21 +15,21 @@ from soma_cp.model.tensors import WGT, Tensors
 OVERFLOW = -1
 """`greedy` returns ``OVERFLOW - p`` where even the least that must be alive at tile p exceeds the buffer."""
 
-# Ways to share the room that is left in the buffer between loads and stores.
+# What the channel does first when it can both load and store.
 LOADS_FIRST, STORES_FIRST = 0, 1
 POLICIES = 2
 
 
 class GreedyScratch(NamedTuple):
-    """Room for the passes: T + 1 items by position, D items by tensor."""
+    """Room for a pass: T + 1 items by position (`free`, `room`, `gate`, `waits`), D items by tensor."""
 
     free: IntArray
     room: IntArray
     gate: IntArray
     waits: IntArray
-    finish: IntArray
     keys: IntArray
-    loads: IntArray
+    plain: IntArray
+    readers: IntArray
     stores: IntArray
     start: IntArray
     end: IntArray
@@ -38,8 +38,8 @@ class GreedyScratch(NamedTuple):
 
 def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
     """Allocate a `GreedyScratch`."""
-    by_position = [np.zeros(tiles + 1, np.int64) for _ in range(5)]
-    by_tensor = [np.zeros(tensors, np.int64) for _ in range(6)]
+    by_position = [np.zeros(tiles + 1, np.int64) for _ in range(4)]
+    by_tensor = [np.zeros(tensors, np.int64) for _ in range(7)]
     return GreedyScratch(*by_position, *by_tensor)
 
 
@@ -66,138 +66,167 @@ def least_usage(
 
 
 @compiled
-def _sort_by(first: IntArray, second: IntArray, items: IntArray, count: int, keys: IntArray) -> None:
-    """Sort `items` (tensor indices, at most as many as there are) by (first, second, index)."""
-    span = 1
+def _sort_by_position(tensors: Tensors, items: IntArray, count: int, keys: IntArray) -> None:
+    """Sort tensors by (position; weights first; creation order)."""
     last = 1
     for n in range(count):
-        span = max(span, second[items[n]] + 2)
         last = max(last, items[n] + 1)
     for n in range(count):
-        keys[n] = ((first[items[n]] + 1) * span + second[items[n]] + 1) * last + items[n]
+        i = items[n]
+        keys[n] = (tensors.position[i] * 2 + (0 if tensors.kind[i] == WGT else 1)) * last + i
     keys[:count].sort()
     for n in range(count):
         items[n] = keys[n] % last
 
 
 @compiled
-def _pull_loads(
-    tensors: Tensors, loads: IntArray, count: int, room: IntArray, start: IntArray
-) -> None:
-    """Pull each Start as early as the room and the previous load's Start allow; `loads` are in order of need."""
-    previous = -1
-    for n in range(count):
-        i = loads[n]
-        waits_for_stores = tensors.after_end[i] > tensors.after_begin[i]
-        earliest = previous
-        if waits_for_stores:
-            earliest = max(earliest, tensors.position[tensors.after_end[i] - 1] + 1)
-        at = tensors.position[i]
-        while at > max(earliest, 0) and room[at - 1] >= tensors.bytes[i]:
-            at -= 1
-            room[at] -= tensors.bytes[i]
-        # Start −1 and 0 hold the same buffer and begin at the same time.
-        start[i] = -1 if at == 0 and earliest < 0 else at
-        if not waits_for_stores:
-            previous = max(previous, start[i])
+def _has_room(room: IntArray, size: int, first: int, last: int) -> bool:
+    for p in range(first, last):
+        if room[p] < size:
+            return False
+    return True
 
 
 @compiled
-def _extend_stores(
-    tensors: Tensors, stores: IntArray, count: int, tiles: int, reach: int, room: IntArray, end: IntArray
-) -> None:
-    """Let each store end up to `reach` tiles later than it must, while there is room."""
-    for n in range(count):
+def _outlive(
+    tensors: Tensors,
+    stores: IntArray,
+    store_at: int,
+    store_count: int,
+    tile: int,
+    room: IntArray,
+    end: IntArray,
+) -> bool:
+    """Let all waiting stores that must be finished by `tile` live until after it; False if there is no room."""
+    n = store_at
+    while n < store_count and tensors.position[stores[n]] < tile:
         i = stores[n]
-        limit = min(tiles, tensors.position[i] + 1 + reach)
-        while end[i] < limit and room[end[i]] >= tensors.bytes[i]:
-            room[end[i]] -= tensors.bytes[i]
+        if end[i] == tile:
+            if tile >= len(room) - 1 or room[tile] < tensors.bytes[i]:
+                return False
+            room[tile] -= tensors.bytes[i]
             end[i] += 1
+        n += 1
+    return True
 
 
 @compiled
-def run_by_deadline(
+def _run(
     tensors: Tensors,
     tiles: int,
     tile_cycles: IntArray,
-    loads: IntArray,
-    load_count: int,
-    stores: IntArray,
-    store_count: int,
+    counts: tuple[int, int, int],
+    policy: int,
     scratch: GreedyScratch,
-    order: IntArray,
 ) -> int:
-    """Run the schedule and make its DRAM Tensor Order on the way; return the latency.
+    """Run the schedule under a policy; fill ``scratch.order``, ``start``, ``end``; return the latency.
 
-    `loads` are sorted by Start, `stores` by position; ``scratch.start`` and ``scratch.end`` are valid living
-    durations. Whenever the channel is free, the first load and the first store in line compete: what can
-    begin sooner goes first; if both can begin at once, what must be finished by the earlier tile. A store
-    that must be finished by the load's Start goes before that load (rule 1), and so does a store that the
-    load reads (rule 2).
+    `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of what another LG
+    stored) and of stores; all three queues are sorted by position. At the time `channel`, when the channel is
+    free, all tiles have begun that could by then; the channel then
+
+    - stores what the next tile waits for, if the buffer has no room to let it wait, or
+    - loads the tensor that is needed first, if it fits from the present tile on, or stores the oldest ofmap, by
+      policy, or
+    - waits for the end of the running tile.
     """
-    start, end = scratch.start, scratch.end
-    gate, waits = scratch.gate, scratch.waits
+    plain, readers, stores = scratch.plain, scratch.readers, scratch.stores
+    start, end, order = scratch.start, scratch.end, scratch.order
+    room, gate, waits = scratch.room, scratch.gate, scratch.waits
+    plain_count, reader_count, store_count = counts
     for p in range(tiles + 1):
         gate[p] = 0
         waits[p] = 0
-    for n in range(load_count):
-        waits[tensors.position[loads[n]]] += 1
+        room[p] = scratch.free[p]
+    for n in range(plain_count):
+        waits[tensors.position[plain[n]]] += 1
+    for n in range(reader_count):
+        waits[tensors.position[readers[n]]] += 1
     for n in range(store_count):
-        waits[end[stores[n]]] += 1
-    # The smallest End of this and all later stores, to see when a later one forces this one.
-    urgent = scratch.keys
-    smallest = tiles + 1
-    for n in range(store_count - 1, -1, -1):
-        smallest = min(smallest, end[stores[n]])
-        urgent[n] = smallest
-    finish = scratch.finish
-    ran = 0  # tiles 0 … ran − 1 have run
+        end[stores[n]] = tensors.least_end[stores[n]]
+    plain_at, reader_at, store_at, place = 0, 0, 0, 0
     channel = 0
-    load_at, store_at = 0, 0
-    for place in range(load_count + store_count):
-        has_load, has_store = load_at < load_count, store_at < store_count
-        load = loads[load_at] if has_load else 0
-        store = stores[store_at] if has_store else 0
-        # Tiles that the two in line wait for: the load for tile Start − 1, the store for its own.
-        load_tile = start[load] - 1 if has_load else -1
-        store_tile = tensors.position[store] if has_store else -1
-        while ran <= max(load_tile, store_tile) and waits[ran] == 0:
-            finish[ran] = max(finish[ran - 1] if ran > 0 else 0, gate[ran]) + tile_cycles[ran]
-            ran += 1
-        load_ready = finish[load_tile] if 0 <= load_tile < ran else 0
-        store_ready = finish[store_tile] if 0 <= store_tile < ran else 0
-        take_store = False
-        if has_store and not has_load:
-            take_store = True
-        elif has_store:
-            reads_later = tensors.after_end[load] > tensors.after_begin[load] and (
-                tensors.position[tensors.after_end[load] - 1] >= tensors.position[store]
-            )
-            if urgent[store_at] <= start[load] or reads_later or load_tile >= ran:
-                take_store = True
-            elif store_tile < ran:
-                load_begin, store_begin = max(channel, load_ready), max(channel, store_ready)
-                if load_begin != store_begin:
-                    take_store = store_begin < load_begin
+    begun = 0  # tiles that have begun
+    tile_end = 0  # end of the last of them
+    in_flight = -1  # store that the channel was last busy with
+    while True:
+        # Let tiles begin up to now.
+        forced = False
+        while begun < tiles and waits[begun] == 0 and max(tile_end, gate[begun]) <= channel:
+            begin = max(tile_end, gate[begun])
+            # Stores that are not through must live on while this tile runs, or the tile has to wait.
+            if in_flight >= 0 and end[in_flight] == begun and begin < channel:
+                if room[begun] >= tensors.bytes[in_flight]:
+                    room[begun] -= tensors.bytes[in_flight]
+                    end[in_flight] += 1
                 else:
-                    take_store = end[store] < tensors.position[load]
+                    begin = channel
+            if not _outlive(tensors, stores, store_at, store_count, begun, room, end):
+                forced = True
+                break
+            tile_end = begin + tile_cycles[begun]
+            begun += 1
+        if place == plain_count + reader_count + store_count:
+            if begun == tiles:
+                break
+            channel = max(channel, tile_end, gate[begun])  # the rest of the tiles begin
+            continue
+        running = tile_end > channel
+        present = begun - 1 if running else begun
+        # The oldest ofmap is there once its tile has ended.
+        has_store = store_at < store_count and (
+            tensors.position[stores[store_at]] < begun - 1
+            or (tensors.position[stores[store_at]] == begun - 1 and not running)
+        )
+        load = -1
+        from_readers = False
+        if reader_at < reader_count:
+            last_store = tensors.after_end[readers[reader_at]] - 1
+            if store_at == store_count or tensors.position[last_store] < tensors.position[stores[store_at]]:
+                load = readers[reader_at]
+                from_readers = True
+        if plain_at < plain_count and (
+            load < 0 or tensors.position[plain[plain_at]] <= tensors.position[load]
+        ):
+            load = plain[plain_at]
+            from_readers = False
+        take_store = forced
+        if not forced:
+            need = tensors.position[load] if load >= 0 else tiles
+            fits = load >= 0 and _has_room(room, tensors.bytes[load], present, need)
+            if fits and not running:
+                # What is written while the next tile waits takes its room: the stores before it must live on too.
+                forced = not _outlive(tensors, stores, store_at, store_count, begun, room, end)
+                fits = not forced and _has_room(room, tensors.bytes[load], present, need)
+            if forced:
+                take_store = True
+            elif has_store and (not fits or (policy == STORES_FIRST and need > begun)):
+                take_store = True
+            elif not fits:
+                channel = tile_end  # nothing to do before the next tile
+                in_flight = -1
+                continue
         if take_store:
-            i = store
-            channel = max(channel, store_ready) + tensors.cycles[i]
-            gated = end[i]
+            i = stores[store_at]
             store_at += 1
+            in_flight = i
+            channel += tensors.cycles[i]
         else:
             i = load
-            channel = max(channel, load_ready) + tensors.cycles[i]
-            gated = tensors.position[i]
-            load_at += 1
-        gate[gated] = max(gate[gated], channel)
-        waits[gated] -= 1
+            for p in range(present, tensors.position[i]):
+                room[p] -= tensors.bytes[i]
+            start[i] = present if present > 0 else -1
+            if from_readers:
+                reader_at += 1
+            else:
+                plain_at += 1
+            in_flight = -1
+            channel += tensors.cycles[i]
+            gate[tensors.position[i]] = channel
+            waits[tensors.position[i]] -= 1
         order[place] = i
-    while ran < tiles:
-        finish[ran] = max(finish[ran - 1] if ran > 0 else 0, gate[ran]) + tile_cycles[ran]
-        ran += 1
-    return max(finish[tiles - 1], channel)
+        place += 1
+    return max(tile_end, channel)
 
 
 @compiled
@@ -223,58 +252,30 @@ def greedy(
             if scratch.free[p] < scratch.free[tightest]:
                 tightest = p
         return OVERFLOW - tightest
-    load_count = 0
-    store_count = 0
+    plain_count, reader_count, store_count = 0, 0, 0
     for i in range(count):
         if tensors.is_store[i]:
             scratch.stores[store_count] = i
             store_count += 1
-        else:
-            scratch.loads[load_count] = i
-            load_count += 1
-    _sort_by(tensors.position, tensors.position, scratch.stores, store_count, scratch.keys)
-    best = -1
-    for policy in range(POLICIES):
-        _sort_by_need(tensors, scratch, load_count)
-        for p in range(tiles):
-            scratch.room[p] = scratch.free[p]
-        for n in range(store_count):
-            i = scratch.stores[n]
             scratch.start[i] = tensors.position[i]
+        else:
             scratch.end[i] = tensors.least_end[i]
-        for n in range(load_count):
-            scratch.end[scratch.loads[n]] = tensors.least_end[scratch.loads[n]]
-        if policy == STORES_FIRST:
-            _extend_stores(tensors, scratch.stores, store_count, tiles, 1, scratch.room, scratch.end)
-        _pull_loads(tensors, scratch.loads, load_count, scratch.room, scratch.start)
-        _extend_stores(tensors, scratch.stores, store_count, tiles, tiles, scratch.room, scratch.end)
-        _sort_by(scratch.start, tensors.position, scratch.loads, load_count, scratch.keys)
-        latency = run_by_deadline(
-            tensors,
-            tiles,
-            tile_cycles,
-            scratch.loads,
-            load_count,
-            scratch.stores,
-            store_count,
-            scratch,
-            scratch.order,
-        )
+            if tensors.after_end[i] > tensors.after_begin[i]:
+                scratch.readers[reader_count] = i
+                reader_count += 1
+            else:
+                scratch.plain[plain_count] = i
+                plain_count += 1
+    _sort_by_position(tensors, scratch.plain, plain_count, scratch.keys)
+    _sort_by_position(tensors, scratch.readers, reader_count, scratch.keys)
+    _sort_by_position(tensors, scratch.stores, store_count, scratch.keys)
+    counts = (plain_count, reader_count, store_count)
+    best = -1
+    for policy in range(POLICIES if store_count > 0 else 1):
+        latency = _run(tensors, tiles, tile_cycles, counts, policy, scratch)
         if best < 0 or latency < best:
             best = latency
-            for i in range(count):
-                start[i] = scratch.start[i]
-                end[i] = scratch.end[i]
-                order[i] = scratch.order[i]
-        if store_count == 0:
-            break
+            start[:count] = scratch.start[:count]
+            end[:count] = scratch.end[:count]
+            order[:count] = scratch.order[:count]
     return best
-
-
-@compiled
-def _sort_by_need(tensors: Tensors, scratch: GreedyScratch, count: int) -> None:
-    """Sort the loads by first need; for the same tile weights first, since they wait for no store."""
-    for n in range(count):
-        i = scratch.loads[n]
-        scratch.end[i] = 0 if tensors.kind[i] == WGT else 1
-    _sort_by(tensors.position, scratch.end, scratch.loads, count, scratch.keys)

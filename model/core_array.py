@@ -44,6 +44,10 @@ class NoMappingError(UserError):
         self.layer = layer
         self.tile = tile
 
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[int, int, int, int]]]:
+        # Exceptions are pickled by `args`, here the message alone; worker processes send this one.
+        return type(self), (str(self), self.layer, self.tile)
+
 
 class CoreArray(Protocol):
     """What a tile costs. Inherit from it, and give the first three members.

@@ -264,6 +264,7 @@ def _can_rotate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rk: b
         if tile * array.pe_bus_bytes_per_cycle < passed:
             return False
     if ra:
+        # With KB > 1 and vec ≤ 64 this limit never binds; it would on a narrower bus.
         passed = (l1.h1 + R - sH) * l1.w1 * split.oC * D
         if (tile * l1.KB if rk else tile) * array.pe_bus_bytes_per_cycle < passed:
             return False

@@ -92,6 +92,9 @@ def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], in
     for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands), ("inputs", layer.inputs)):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{role} names '{name}' twice; a source is listed once"
+    for name in layer.weight_operands:
+        if name in layer.ifmaps:
+            yield f"reads '{name}' both as ifmap and as second operand; put a ptp layer between for one of them"
 
 
 def _shape_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:

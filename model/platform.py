@@ -16,6 +16,16 @@ VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32
 """MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
 
 
+LARGEST = {
+    "gbuf_bytes": 1 << 40,
+    "pe_grid": 1024,
+    "macs_per_pe": 4096,
+    "gbuf_bytes_per_cycle": 1 << 30,
+    "dram_bytes_per_cycle": 1 << 30,
+}
+"""Beyond any accelerator, and small enough for 64-bit arithmetic."""
+
+
 class PlatformError(UserError):
     """A platform that can't be: the message names the field, what was found and what is allowed."""
 
@@ -51,8 +61,9 @@ class Platform:
 
     def __post_init__(self) -> None:
         for field, value in asdict(self).items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise PlatformError(f"{field}={value!r} (must be a whole number of at least 1)")
+            most = LARGEST[field]
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                raise PlatformError(f"{field}={value!r} (must be a whole number from 1 to {most})")
         if self.macs_per_pe not in VEC_BY_LANE:
             allowed = ", ".join(map(str, VEC_BY_LANE))
             raise PlatformError(f"macs_per_pe={self.macs_per_pe} (must be one of {allowed})")

@@ -10,6 +10,8 @@ from soma_cp.model.network_table import NetworkTable, network_table
 from soma_cp.model.platform import Platform
 
 MAX_BATCH = 1 << 20
+MAX_OPERATIONS = 1 << 53
+"""Of one layer over the whole batch; keeps every product in the kernels within 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,13 @@ class Problem:
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= MAX_BATCH:
             raise UserError(f"batch={self.batch} (must be from 1 to {MAX_BATCH})")
+        heaviest = max(self.network.layers, key=lambda layer: layer.operations)
+        if heaviest.operations * self.batch > MAX_OPERATIONS:
+            most = MAX_OPERATIONS // heaviest.operations
+            raise UserError(
+                f"batch={self.batch} makes {heaviest.operations * self.batch:,} operations of layer '{heaviest.name}' "
+                f"(at most {MAX_OPERATIONS:,}); take a batch of at most {most}"
+            )
 
     @cached_property
     def table(self) -> NetworkTable:

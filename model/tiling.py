@@ -157,8 +157,12 @@ def operand_extent(table: NetworkTable, layer: int, b: int, k: int) -> tuple[int
 @compiled
 def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
     """Split `parts` into (fh, fw), fh · fw = parts, with fh/fw as close as possible to rows/columns."""
-    ratio = rows / columns
-    middle = int(math.sqrt(parts / ratio))
+    # All in integers: with r = rows/columns, ⌊√(parts/r)⌋ = ⌊√⌊parts·columns/rows⌋⌋.
+    middle = int(math.sqrt(parts * columns // rows))
+    while middle * middle > parts * columns // rows:
+        middle -= 1
+    while (middle + 1) * (middle + 1) <= parts * columns // rows:
+        middle += 1
     below = min(middle, parts)
     while below > 0 and parts % below:
         below -= 1
@@ -169,7 +173,10 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
         return parts // below, below
     if below == 0:
         return parts // above, above
-    if abs(parts / below - ratio * below) < abs(parts / above - ratio * above):
+    # |parts/fw − r·fw| for both, times columns · below · above.
+    distance_below = abs(parts * columns - rows * below * below) * above
+    distance_above = abs(parts * columns - rows * above * above) * below
+    if distance_below < distance_above:
         return parts // below, below
     return parts // above, above
 

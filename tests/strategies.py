@@ -399,18 +399,8 @@ def matrix_tile_cases(draw: Callable) -> TileCase:
         H, W = (max(least_rows, draw(_up_to(128))) for _ in range(2))
         sH, sW = (draw(st.integers(1, 4)) for _ in range(2))
     ifmap = [C, (H - 1) * sH + R, (W - 1) * sW + S]
-    layer: dict = {
-        "name": "layer",
-        "kind": kind,
-        "C": C,
-        "K": K,
-        "R": R,
-        "S": S,
-        "H": H,
-        "W": W,
-        "sH": sH,
-        "sW": sW,
-    }
+    layer: dict = {"name": "layer", "kind": kind, "C": C, "K": K}
+    layer |= {"R": R, "S": S, "H": H, "W": W, "sH": sH, "sW": sW}
     if kind == "group_conv":
         layer["G"] = groups
     network = {"name": "one layer", "inputs": [{"name": "in", "shape": ifmap}], "layers": [layer]}

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import pickle
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -228,6 +229,45 @@ def test_where_rotation_wins(platform: Platform, layer: Layer, tile: tuple[int, 
     assert noc_pj > 0
 
 
+DEAR_GBUF = Platform(256 * MIB, pe_grid=2, macs_per_pe=64, gbuf_bytes_per_cycle=1, dram_bytes_per_cycle=16)
+
+
+# Without the limit named by the id, rotating would win each of these.
+@pytest.mark.parametrize(
+    ("platform", "layer", "tile"),
+    [
+        pytest.param(
+            replace(DEAR_GBUF, macs_per_pe=256, gbuf_bytes_per_cycle=256),
+            Conv(name="layer", C=943, K=450, H=14, W=51, R=3, S=4, sH=3, sW=2),
+            (2, 89, 3, 46),
+            id="bus between PEs",
+        ),
+        pytest.param(
+            replace(DEAR_GBUF, pe_grid=8, macs_per_pe=32),
+            Conv(name="layer", C=6, K=742, H=2, W=37, R=9, S=9, sH=2, sW=2),
+            (7, 319, 2, 23),
+            id="both: KR > 1, weights: tB > 1 or H3 > 1",
+        ),
+        pytest.param(
+            DEAR_GBUF,
+            Conv(name="layer", C=1, K=900, H=39, W=34, R=9, S=3, sH=2),
+            (2, 600, 3, 6),
+            id="both: WB > 1",
+        ),
+        pytest.param(
+            replace(DEAR_GBUF, pe_grid=8, macs_per_pe=32, gbuf_bytes_per_cycle=16),
+            Conv(name="layer", C=1, K=180, H=34, W=54, R=4, S=8, sH=2, sW=2),
+            (6, 153, 25, 49),
+            id="weights: WT > 1",
+        ),
+    ],
+)
+def test_where_a_limit_forbids_rotation(
+    platform: Platform, layer: Layer, tile: tuple[int, int, int, int]
+) -> None:
+    assert assert_equals_twin(platform, layer, tile) == 0
+
+
 def test_groups_wider_than_a_pe_wait_for_no_gbuf() -> None:
     # 32 channels of a group on a PE of 16: min(vec // C, lane // K) = 0 groups at once, no GBUF time counted.
     slow_gbuf = replace(EDGE, gbuf_bytes_per_cycle=1)
@@ -235,6 +275,12 @@ def test_groups_wider_than_a_pe_wait_for_no_gbuf() -> None:
     tile = (1, 64, 8, 8)
     assert assert_equals_twin(slow_gbuf, layer, tile) is not None
     assert price(slow_gbuf, layer, tile) == price(EDGE, layer, tile)
+
+
+def test_no_more_groups_at_once_than_there_are() -> None:
+    # min(vec // C, lane // K) = min(16 // 2, 32 // 2) = 8 groups would fit at once, but the tile has 3.
+    layer = GroupConv(name="layer", C=20, K=20, H=8, W=8, G=10)
+    assert assert_equals_twin(replace(EDGE, gbuf_bytes_per_cycle=1), layer, (1, 6, 8, 8)) is not None
 
 
 def test_tiles_of_any_integer_type_and_none_at_all() -> None:
@@ -262,13 +308,15 @@ def test_a_kernel_too_large_for_the_memories_of_a_pe() -> None:
     assert array.explain_infeasible(network, row) == (
         "layer 'classifier', tile of 2 samples × 10 channels × 1 rows × 1 columns: can't be mapped onto the "
         "PE array; its 30×40 kernel over 512 input channels needs 9600 bytes for each of the 16 channels "
-        "that a PE works on, but AL1 has 1024 and WL1 has 2048; a smaller tile doesn't help, use a kernel with "
-        "R·S of at most 128"
+        "that a PE works on, but AL1 has 1024 and WL1 has 2048; a smaller tile doesn't help, use a kernel "
+        "with R·S of at most 128"
     )
     with pytest.raises(NoMappingError, match="its 30×40 kernel over 512 input channels") as raised:
         array.require_feasible(network, row)
     assert raised.value.layer == "classifier"
     assert raised.value.tile == (2, 10, 1, 1)
+    sent = pickle.loads(pickle.dumps(raised.value))
+    assert (str(sent), sent.layer, sent.tile) == (str(raised.value), "classifier", (2, 10, 1, 1))
     with pytest.raises(NoMappingError):
         array.breakdown(network, row)
 

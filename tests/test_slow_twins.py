@@ -10,7 +10,18 @@ import pytest
 import slow_core_array
 import slow_model
 from hypothesis import Phase, find, given, settings
-from strategies import KINDS, any_dlsas, cases, networks, plans, valid_dlsas, wrong_lfas
+from strategies import (
+    KINDS,
+    Case,
+    TileCase,
+    any_dlsas,
+    cases,
+    matrix_tile_cases,
+    networks,
+    plans,
+    valid_dlsas,
+    wrong_lfas,
+)
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 TILE_COST_FILES = sorted(path.name for path in (PUBLISHED / "tilecost").glob("*.csv"))
@@ -194,7 +205,7 @@ def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(
 
 @settings(max_examples=150, deadline=None)
 @given(cases(), st.data())
-def test_a_wrong_lfa_is_refused(case: tuple, data: st.DataObject) -> None:
+def test_a_wrong_lfa_is_refused(case: Case, data: st.DataObject) -> None:
     network, batch, hardware, _ = case
     with pytest.raises(slow_model.InvalidLFA):
         slow_model.plan(network, batch, hardware, data.draw(wrong_lfas(network, batch)))
@@ -236,8 +247,18 @@ def test_random_networks_have_operands_that_cross_lgs_in_spatial_tiles() -> None
     find(plans(), loads_an_operand_by_spatial_tiles, settings=FIRST_FOUND)
 
 
+def test_random_tiles_have_some_whose_operands_rotate() -> None:
+    def rotates(case: TileCase) -> bool:
+        try:
+            return slow_core_array.tile_cost(case.layer, case.tile, case.hardware).noc_pj > 0
+        except slow_core_array.NoMapping:
+            return False
+
+    find(matrix_tile_cases(), rotates, settings=FIRST_FOUND)
+
+
 def test_tiling_numbers_may_be_too_large() -> None:
-    def too_large(case: tuple) -> bool:
+    def too_large(case: Case) -> bool:
         try:
             slow_model.plan(*case)
         except slow_model.InvalidLFA:

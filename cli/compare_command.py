@@ -1,0 +1,132 @@
+"""``soma-cp compare``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, network_from, objective_from, problem_from
+from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.tables import (
+    console,
+    figures_document,
+    lfa_text,
+    percent,
+    plain_table,
+    print_json,
+    problem_text,
+)
+from soma_cp.annealing.progress import Progress
+from soma_cp.model.errors import UserError
+from soma_cp.model.plan import Plan
+from soma_cp.model.platform import MIB
+from soma_cp.model.result import relative_gap
+from soma_cp.solver.choices import Stage2
+from soma_cp.solver.comparison import Comparison, compare_second_stages
+from soma_cp.solver.pipeline import SolveParameters, solve
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The options of the command, as typed."""
+
+    net: str | None
+    schedule: Path | None
+    batch: int
+    seq: int | None
+    hardware: str | None
+    energy_exponent: float
+    delay_exponent: float
+    time_limit: float | None
+    seed: int
+    workers: int | None
+    deterministic: bool
+    as_json: bool
+
+
+def run_compare(options: CompareOptions) -> None:
+    """Find or read an LFA, run every second stage on it, report."""
+    seed = checked_seed(options.seed)
+    parameters = SolveParameters(
+        stage2=Stage2.GREEDY,
+        objective=objective_from(options.energy_exponent, options.delay_exponent),
+        seed=seed,
+        cpsat=cpsat_from(options.workers, options.deterministic, seed),
+    )
+    seconds = budget_from(options.time_limit).seconds_left
+    budget = Budget()
+    with stops_on_interrupt(budget), progress_display(budget) as progress:
+        plan, origin = _plan(options, parameters, seconds, budget, progress)
+        comparison = compare_second_stages(plan, parameters, seconds, budget, progress)
+    if options.as_json:
+        _print_json(comparison, origin)
+    else:
+        _print(comparison, origin)
+
+
+def _plan(
+    options: CompareOptions, parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
+) -> tuple[Plan, str]:
+    """Return the plan on which to compare, and where its LFA is from."""
+    if (options.net is None) == (options.schedule is None) and options.schedule is None:
+        raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
+    if options.schedule is not None:
+        # Imported late: pydantic takes a while.
+        from soma_cp.model.schedule_file import read_schedule
+
+        network = None if options.net is None else network_from(options.net, options.seq)
+        return read_schedule(options.schedule, network).plan, f"LFA of {options.schedule}"
+    assert options.net is not None
+    problem = problem_from(options.net, options.seq, options.hardware, options.batch)
+    found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
+    return found.plan, f"LFA of the paper's first stage, Buffer Allocator with the greedy second stage, seed {parameters.seed}"
+
+
+def _print(comparison: Comparison, origin: str) -> None:
+    out = console()
+    plan = comparison.plan
+    out.print(problem_text(plan.problem))
+    out.print(f"{origin}: {lfa_text(plan)}")
+    out.print()
+    optimal = any(r.evaluation.latency <= comparison.lower_bound for r in _valid(comparison))
+    known = "proven optimum" if optimal else "proven bound"
+    table = plain_table(
+        "second stage", "latency", f"above {known}", "above max.", "E×D (pJ·cycles)", "peak (MiB)", "seconds"
+    )
+    for result, fits in zip(comparison.results, comparison.fits, strict=True):
+        evaluation = result.evaluation
+        table.add_row(
+            result.method if fits else f"{result.method} (exceeds the buffer)",
+            f"{evaluation.latency:,}",
+            percent(relative_gap(evaluation.latency, comparison.lower_bound)),
+            percent(relative_gap(evaluation.latency, evaluation.figures.bound)),
+            f"{evaluation.edp:.5g}",
+            f"{evaluation.peak_buffer_bytes / MIB:.3f}",
+            f"{result.seconds:.3f}",
+        )
+    out.print(table)
+    out.print()
+    out.print(f"{known + ':':<22}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
+    out.print(f"{'theoretical maximum:':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
+
+
+def _valid(comparison: Comparison) -> list:  # type: ignore[type-arg]
+    return [result for result, fits in zip(comparison.results, comparison.fits, strict=True) if fits]
+
+
+def _print_json(comparison: Comparison, origin: str) -> None:
+    rows = []
+    for result, fits in zip(comparison.results, comparison.fits, strict=True):
+        figures = figures_document(comparison.plan, result.evaluation, comparison.lower_bound)
+        rows.append(figures | {"second_stage": result.method, "fits": fits, "seconds": result.seconds})
+    print_json(
+        {
+            "network": comparison.plan.problem.network.name,
+            "batch": comparison.plan.problem.batch,
+            "lfa": origin,
+            "bound": comparison.results[0].evaluation.figures.bound,
+            "proven_lower_bound": comparison.lower_bound,
+            "proven_lower_bound_source": comparison.lower_bound_source,
+            "second_stages": rows,
+        }
+    )

@@ -1,0 +1,71 @@
+"""From the words of the command line to a problem and parameters."""
+
+import math
+from pathlib import Path
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.model.errors import UserError
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.network import Network
+from soma_cp.model.networks.catalogue import builtin_names, builtin_network, default_platform
+from soma_cp.model.platform_file import platform_from
+from soma_cp.model.problem import Problem
+from soma_cp.solver.parameters import CpSatParameters
+
+MAX_SEED = 2**31 - 1
+DEFAULT_SECONDS = 60.0
+MAX_EXPONENT = 8.0
+
+
+def network_from(spec: str, tokens: int | None) -> Network:
+    """Return the built-in network of that name, or the one in that file."""
+    if spec.endswith(".json") or "/" in spec or "\\" in spec:
+        # Imported late: pydantic takes a while.
+        from soma_cp.model.network_file import read_network_file
+
+        if tokens is not None:
+            raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
+        return read_network_file(Path(spec))
+    return builtin_network(spec, tokens)
+
+
+def problem_from(net: str, tokens: int | None, hardware: str | None, batch: int) -> Problem:
+    """Return what is to be scheduled."""
+    network = network_from(net, tokens)
+    if hardware is None:
+        hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
+    return Problem(network, platform_from(hardware), batch)
+
+
+def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:
+    """Return the objective; exponents are checked."""
+    for option, value in (("--energy-exponent", energy_exponent), ("--delay-exponent", delay_exponent)):
+        if not 0 <= value <= MAX_EXPONENT:
+            raise UserError(f"{option}={value} (must be from 0 to {MAX_EXPONENT:g})")
+    if energy_exponent == 0 and delay_exponent == 0:
+        raise UserError("--energy-exponent and --delay-exponent are both 0: nothing is left to minimise; raise one")
+    return Objective(energy_exponent, delay_exponent)
+
+
+def checked_seed(seed: int) -> int:
+    """Return `seed`, checked."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"--seed={seed} (must be from 0 to {MAX_SEED})")
+    return seed
+
+
+def budget_from(time_limit: float | None) -> Budget:
+    """Return a budget of that many seconds: 60 by default, no limit at 0."""
+    seconds = DEFAULT_SECONDS if time_limit is None else time_limit
+    if math.isnan(seconds) or seconds < 0:
+        raise UserError(f"--time-limit={seconds} (must be at least 0 seconds; 0 is no limit)")
+    return Budget(None if seconds == 0 or math.isinf(seconds) else seconds)
+
+
+def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatParameters:
+    """Return the parameters of CP-SAT."""
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers={workers} (must be at least 1)")
+    if deterministic and workers not in (None, 1):
+        raise UserError(f"--workers={workers} with --deterministic: several threads are not deterministic; leave one out")
+    return CpSatParameters(workers=workers, seed=seed, deterministic=deterministic)

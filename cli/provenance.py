@@ -1,0 +1,34 @@
+"""What must be known to make a schedule again: versions, seeds, limits."""
+
+import platform
+from importlib.metadata import version
+from typing import Any
+
+from soma_cp import __version__
+from soma_cp.solver.pipeline import SolveResult
+
+LIBRARIES = ("ortools", "numba", "numpy")
+
+
+def provenance(result: SolveResult, time_limit: float | None) -> dict[str, Any]:
+    """Return the record that is stored with a schedule."""
+    parameters = result.parameters
+    return {
+        "tool": "soma-cp",
+        "tool_version": __version__,
+        "python": platform.python_version(),
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "stage2": parameters.stage2.value,
+        "second_stage": result.best.method,
+        "energy_exponent": parameters.objective.energy_exponent,
+        "delay_exponent": parameters.objective.delay_exponent,
+        "seed": parameters.seed,
+        "time_limit_seconds": time_limit,
+        "seconds": round(result.seconds, 3),
+        "buffer_allocator_iterations": result.iterations,
+        "first_stage_rounds": result.rounds,
+        "interrupted": result.interrupted,
+        "out_of_time": result.out_of_time,
+        "proven_lower_bound_source": result.best.lower_bound_source,
+        "second_stage_details": result.best.details,
+    }

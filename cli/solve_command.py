@@ -1,0 +1,133 @@
+"""``soma-cp solve``."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, objective_from, problem_from
+from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.provenance import provenance
+from soma_cp.cli.tables import (
+    blocks_line,
+    bound_lines,
+    console,
+    figures_document,
+    lfa_text,
+    print_json,
+    problem_text,
+    schedule_table,
+)
+from soma_cp.model.errors import UserError
+from soma_cp.solver.choices import Stage2
+from soma_cp.solver.pipeline import SolveParameters, SolveResult
+from soma_cp.solver.pipeline import solve as solve_problem
+
+
+@dataclass(frozen=True)
+class SolveOptions:
+    """The options of the command, as typed."""
+
+    net: str
+    batch: int
+    seq: int | None
+    hardware: str | None
+    stage2: Stage2
+    energy_exponent: float
+    delay_exponent: float
+    time_limit: float | None
+    seed: int
+    workers: int | None
+    deterministic: bool
+    output: Path | None
+    as_json: bool
+
+
+def run_solve(options: SolveOptions) -> None:
+    """Solve, report and write."""
+    problem = problem_from(options.net, options.seq, options.hardware, options.batch)
+    seed = checked_seed(options.seed)
+    parameters = SolveParameters(
+        stage2=options.stage2,
+        objective=objective_from(options.energy_exponent, options.delay_exponent),
+        seed=seed,
+        cpsat=cpsat_from(options.workers, options.deterministic, seed),
+    )
+    if options.output is not None:
+        _check_writable(options.output)
+    budget = budget_from(options.time_limit)
+    with stops_on_interrupt(budget), progress_display(budget) as progress:
+        result = solve_problem(problem, parameters, budget, progress)
+    document = _document(result)
+    if options.output is not None:
+        _write(result, document, options)
+    if options.as_json:
+        print_json(document)
+    else:
+        _print(result, options.output)
+
+
+def _check_writable(path: Path) -> None:
+    """Refuse an output path before the search rather than after it."""
+    folder = path.resolve().parent
+    if not folder.is_dir():
+        raise UserError(f"-o {path}: there is no folder '{folder}'; create it first")
+    if path.is_dir():
+        raise UserError(f"-o {path}: it is a folder; give the name of a file")
+
+
+def _document(result: SolveResult) -> dict[str, Any]:
+    best = result.best
+    return figures_document(result.plan, best.evaluation, best.lower_bound) | {
+        "stage2": result.parameters.stage2.value,
+        "second_stage": best.method,
+        "proven_lower_bound_source": best.lower_bound_source,
+        "first_stage_latency": result.double_buffered.latency,
+        "first_stage_edp": result.double_buffered.edp,
+        "iterations": result.iterations,
+        "first_stage_rounds": result.rounds,
+        "interrupted": result.interrupted,
+        "out_of_time": result.out_of_time,
+        "seed": result.parameters.seed,
+        "seconds": result.seconds,
+    }
+
+
+def _write(result: SolveResult, document: dict[str, Any], options: SolveOptions) -> None:
+    # Imported late: pydantic takes a while.
+    from soma_cp.model.schedule import Schedule
+    from soma_cp.model.schedule_file import write_schedule
+
+    assert options.output is not None
+    schedule = Schedule(
+        plan=result.plan,
+        dlsa=result.best.dlsa,
+        evaluation=result.best.evaluation,
+        proven_lower_bound=result.best.lower_bound,
+        provenance=provenance(result, options.time_limit),
+    )
+    write_schedule(schedule, options.output)
+
+
+def _print(result: SolveResult, output: Path | None) -> None:
+    out = console()
+    best = result.best
+    problem = result.plan.problem
+    out.print(problem_text(problem))
+    out.print(lfa_text(result.plan))
+    out.print()
+    columns = {"first stage (double buffering)": result.double_buffered, f"second stage ({best.method})": best.evaluation}
+    out.print(schedule_table(columns, problem.platform.gbuf_bytes))
+    out.print()
+    for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):
+        out.print(line)
+    blocks = blocks_line(problem, best.evaluation)
+    if blocks:
+        out.print(blocks)
+    ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
+    out.print(
+        f"search                       {ended}{result.seconds:.1f} s, {result.iterations} iterations of the Buffer "
+        f"Allocator, {result.rounds:,} LFAs tried, seed {result.parameters.seed}"
+    )
+    if output is not None:
+        out.print(f"schedule written to          {output}")

@@ -1,0 +1,149 @@
+"""How figures look: the tables that commands print, and the JSON objects behind ``--json``."""
+
+import json
+import sys
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.plan import Plan
+from soma_cp.model.platform import CLOCK_HZ, MIB, PLATFORMS, Platform
+from soma_cp.model.problem import Problem
+from soma_cp.model.result import relative_gap
+
+WIDTH_WITHOUT_TERMINAL = 110
+PJ_PER_MJ = 1e9
+
+
+def console() -> Console:
+    """Return a console on stdout, wide enough for the tables where it is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
+
+
+def plain_table(*columns: str) -> Table:
+    """Return a table whose first column is a label and whose others are figures."""
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
+    return table
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one JSON object."""
+    print(json.dumps(document, indent=1))
+
+
+def percent(share: float) -> str:
+    """Format a share."""
+    return f"{share * 100:.2f} %"
+
+
+def milliseconds(cycles: float) -> float:
+    """Return cycles at 1 GHz in ms."""
+    return cycles / CLOCK_HZ * 1e3
+
+
+def platform_text(platform: Platform) -> str:
+    """Say in a few words what a platform is."""
+    name = next((name for name, known in PLATFORMS.items() if known == platform), "own platform")
+    return (
+        f"{name}: {platform.gbuf_bytes / MIB:g} MiB GBUF, {platform.dram_bytes_per_cycle} GB/s DRAM, "
+        f"{platform.pe_grid}×{platform.pe_grid} PEs of {platform.macs_per_pe} MACs"
+    )
+
+
+def problem_text(problem: Problem) -> str:
+    """Say in one line what is scheduled."""
+    return f"{problem.network.name}, batch {problem.batch}, on {platform_text(problem.platform)}"
+
+
+def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> dict[str, Any]:
+    """Return the figures of a schedule under the names that ``--json`` and files use (cycles, pJ, bytes)."""
+    problem = plan.problem
+    figures = evaluation.figures
+    return {
+        "network": problem.network.name,
+        "batch": problem.batch,
+        "blocks": problem.network.blocks,
+        "latency": evaluation.latency,
+        "latency_ms": milliseconds(evaluation.latency),
+        "energy_pj": evaluation.energy_pj,
+        "core_energy_pj": figures.core_energy_pj,
+        "dram_energy_pj": figures.dram_energy_pj,
+        "edp": evaluation.edp,
+        "utilization": evaluation.utilization,
+        "bound": figures.bound,
+        "gap_to_bound": relative_gap(evaluation.latency, figures.bound),
+        "compute_cycles": figures.compute_cycles,
+        "dram_cycles": figures.dram_cycles,
+        "proven_lower_bound": lower_bound,
+        "gap_to_proven_lower_bound": relative_gap(evaluation.latency, lower_bound),
+        "proven_optimal": evaluation.latency <= lower_bound,
+        "peak_buffer_bytes": evaluation.peak_buffer_bytes,
+        "average_buffer_bytes": evaluation.average_buffer_bytes,
+        "gbuf_bytes": problem.platform.gbuf_bytes,
+        "lgs": plan.lfa.lg_count,
+        "flgs": len(plan.lfa.flgs),
+        "tiles": plan.tile_count,
+        "dram_tensors": plan.dram_tensor_count,
+    }
+
+
+def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
+    """Return a table of the figures of one or more schedules of the same LFA, a column each."""
+    table = plain_table("", *columns)
+    values = list(columns.values())
+
+    def row(label: str, *cells: str) -> None:
+        table.add_row(label, *cells)
+
+    row("latency (cycles)", *(f"{e.latency:,}" for e in values))
+    row("latency (ms at 1 GHz)", *(f"{milliseconds(e.latency):.4f}" for e in values))
+    row("energy (mJ)", *(f"{e.energy_pj / PJ_PER_MJ:.4f}" for e in values))
+    row("  core array", *(f"{e.figures.core_energy_pj / PJ_PER_MJ:.4f}" for e in values))
+    row("  DRAM", *(f"{e.figures.dram_energy_pj / PJ_PER_MJ:.4f}" for e in values))
+    row("energy × delay (pJ·cycles)", *(f"{e.edp:.5g}" for e in values))
+    row("utilization", *(percent(e.utilization) for e in values))
+    row("above theoretical maximum", *(percent(relative_gap(e.latency, e.figures.bound)) for e in values))
+    row("peak buffer (MiB)", *(_mebibytes(e.peak_buffer_bytes, gbuf_bytes) for e in values))
+    row("average buffer (MiB)", *(f"{e.average_buffer_bytes / MIB:.3f}" for e in values))
+    return table
+
+
+def _mebibytes(size: int, capacity: int) -> str:
+    mark = " (exceeds the buffer)" if size > capacity else ""
+    return f"{size / MIB:.3f}{mark}"
+
+
+def lfa_text(plan: Plan) -> str:
+    """Say in one line how large the schedule is."""
+    numbers = (plan.lfa.lg_count, len(plan.lfa.flgs), plan.tile_count, plan.dram_tensor_count)
+    return ", ".join(
+        f"{number:,} {noun}{'' if number == 1 else 's'}"
+        for number, noun in zip(numbers, ("LG", "FLG", "tile", "DRAM tensor"), strict=True)
+    )
+
+
+def bound_lines(evaluation: Evaluation, lower_bound: int, source: str) -> list[str]:
+    """Say what is known of how much better the second stage could be."""
+    bound = evaluation.figures.bound
+    limit = "compute" if evaluation.figures.compute_cycles >= evaluation.figures.dram_cycles else "DRAM"
+    lines = [f"theoretical maximum (bound)  {bound:,} cycles ({limit}-bound)"]
+    if evaluation.latency <= lower_bound:
+        verdict = "proven optimal for this LFA"
+    else:
+        verdict = f"the schedule is {percent(relative_gap(evaluation.latency, lower_bound))} above it"
+    lines.append(f"proven lower bound           {lower_bound:,} cycles ({source}): {verdict}")
+    return lines
+
+
+def blocks_line(problem: Problem, evaluation: Evaluation) -> str | None:
+    """Return the figures of the whole model where the network is one block of several."""
+    blocks = problem.network.blocks
+    if blocks == 1:
+        return None
+    latency = milliseconds(evaluation.latency * blocks)
+    energy = evaluation.energy_pj * blocks / PJ_PER_MJ
+    return f"whole model                  {blocks} blocks one after another: {latency:.4f} ms, {energy:.4f} mJ"

@@ -1,0 +1,60 @@
+"""What a second stage returns, whichever made it."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import Evaluation
+
+
+class Status(Enum):
+    """How much is known of a second stage's result."""
+
+    OPTIMAL = "proven optimal"
+    FEASIBLE = "not proven optimal"
+
+
+def relative_gap(value: float, lower_bound: float) -> float:
+    """Return by what share `value` lies above `lower_bound`; the one definition of a gap in the project."""
+    return value / lower_bound - 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SecondStageResult:
+    """A DLSA of a given plan, its evaluation, and what is proven of it.
+
+    Parameters
+    ----------
+    method
+        Name of what made it, as the user knows it.
+    dlsa, evaluation
+        The schedule, priced by the shared evaluator.
+    lower_bound
+        No DLSA of this LFA has a lower latency (cycles).
+    lower_bound_source
+        Where the bound comes from, for people.
+    status
+        OPTIMAL exactly when the latency equals the lower bound.
+    seconds
+        Wall-clock time taken.
+    details
+        Versions, seeds, limits: whatever is needed to know how it was made.
+    """
+
+    method: str
+    dlsa: DLSA
+    evaluation: Evaluation
+    lower_bound: int
+    lower_bound_source: str
+    seconds: float
+    details: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def status(self) -> Status:
+        """Whether the latency is proven to be the lowest."""
+        return Status.OPTIMAL if self.evaluation.latency <= self.lower_bound else Status.FEASIBLE
+
+    @property
+    def gap(self) -> float:
+        """Share by which the latency lies above the proven lower bound."""
+        return relative_gap(self.evaluation.latency, self.lower_bound)

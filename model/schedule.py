@@ -1,0 +1,193 @@
+"""Schedule: an LFA and a DLSA of a problem, evaluated, with what is known of how it came about.
+
+A `StoredSchedule` is one that a file claims to be; `claim_differences` holds it against the evaluator.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from soma_cp.model.dlsa import DLSA, double_buffering
+from soma_cp.model.evaluation import Evaluation, evaluate
+from soma_cp.model.lfa import LFA
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.plan import Plan
+from soma_cp.model.problem import Problem
+from soma_cp.model.validity import require_valid
+
+_RELATIVE_ERROR = 1e-9
+"""Allowed to energies and averages: sums of floats depend on their order."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A valid schedule and its figures; `make_schedule` checks and evaluates one.
+
+    Parameters
+    ----------
+    plan
+        Of the problem and the LFA.
+    dlsa
+        DRAM Tensor Order and Living Durations; must be valid for `plan`.
+    evaluation
+        What the shared evaluator says of `plan` and `dlsa`.
+    proven_lower_bound
+        No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
+    provenance
+        Tool version, seed, limits, solver status: what is needed to make the schedule again.
+    """
+
+    plan: Plan
+    dlsa: DLSA
+    evaluation: Evaluation
+    proven_lower_bound: int | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def problem(self) -> Problem:
+        """Network, platform and batch."""
+        return self.plan.problem
+
+    @property
+    def lfa(self) -> LFA:
+        """Layer-Fusion-related Attributes."""
+        return self.plan.lfa
+
+    @property
+    def proven_optimal(self) -> bool:
+        """Whether no DLSA of this LFA is faster, and that is proven."""
+        return self.proven_lower_bound is not None and self.evaluation.latency <= self.proven_lower_bound
+
+
+def make_schedule(
+    plan: Plan,
+    dlsa: DLSA,
+    proven_lower_bound: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Schedule:
+    """Check and evaluate (`plan`, `dlsa`).
+
+    Raises
+    ------
+    InvalidScheduleError
+        If the schedule breaks a rule.
+    """
+    require_valid(plan, dlsa)
+    return Schedule(plan, dlsa, evaluate(plan, dlsa), proven_lower_bound, provenance or {})
+
+
+def schedule_figures(plan: Plan, evaluation: Evaluation) -> dict[str, int | float]:
+    """Return the figures of a schedule under their names in schedule files: cycles, pJ, bytes, counts."""
+    figures = evaluation.figures
+    double_buffered = evaluate(plan, double_buffering(plan))
+    return {
+        "latency": evaluation.latency,
+        "double_buffer_latency": double_buffered.latency,
+        "bound": figures.bound,
+        "compute_cycles": figures.compute_cycles,
+        "dram_cycles": figures.dram_cycles,
+        "energy_pj": evaluation.energy_pj,
+        "core_energy_pj": figures.core_energy_pj,
+        "dram_energy_pj": figures.dram_energy_pj,
+        "edp": evaluation.edp,
+        "peak_buffer_bytes": evaluation.peak_buffer_bytes,
+        "double_buffer_peak_bytes": double_buffered.peak_buffer_bytes,
+        "average_buffer_bytes": evaluation.average_buffer_bytes,
+        "tiles": plan.tile_count,
+        "dram_tensors": plan.dram_tensor_count,
+    }
+
+
+def tile_shapes(plan: Plan) -> dict[str, list[int]]:
+    """Return samples, channels, rows and columns of the tiles of every layer, in computing order."""
+    layer_id = plan.problem.network.layer_id
+    return {name: plan.layers.extent[layer_id[name]].tolist() for name in plan.lfa.computing_order}
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSchedule:
+    """What a schedule file holds; it may break rules.
+
+    Parameters
+    ----------
+    plan
+        Made anew from the file's network, hardware, batch and LFA.
+    dlsa
+        The file's, by the tensor indices of `plan`. A Living Duration may be anything: ask
+        `soma_cp.model.validity.violations` before evaluating.
+    claims
+        The figures that the file gives, by their names in the file; `claim_differences` checks them.
+        ``begin_cycle`` has those of the DRAM tensors, by tensor index.
+    provenance
+        How the schedule came about, as the file tells it.
+    """
+
+    plan: Plan
+    dlsa: DLSA
+    claims: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+    @property
+    def problem(self) -> Problem:
+        """Network, platform and batch."""
+        return self.plan.problem
+
+    @property
+    def lfa(self) -> LFA:
+        """Layer-Fusion-related Attributes."""
+        return self.plan.lfa
+
+
+def claim_differences(stored: StoredSchedule, evaluation: Evaluation) -> list[str]:
+    """Return a sentence for each claim of a schedule file that does not hold.
+
+    Parameters
+    ----------
+    stored
+        Read from a file.
+    evaluation
+        Of its plan and DLSA.
+    """
+    plan, claims = stored.plan, stored.claims
+    found = []
+    for name, value in schedule_figures(plan, evaluation).items():
+        claimed = claims.get(name, value)
+        if not math.isclose(claimed, value, rel_tol=_RELATIVE_ERROR if isinstance(value, float) else 0.0):
+            found.append(f"{name}: the file says {claimed}, but it is {value}")
+    found += _begin_differences("tile_begin_cycles", claims, evaluation.tile_begin, plan.tile_label)
+    found += _begin_differences("begin_cycle", claims, evaluation.tensor_begin, plan.tensor_label)
+    found += _shape_differences(claims, tile_shapes(plan))
+    bound, latency = claims.get("proven_lower_bound"), evaluation.latency
+    if bound is not None and bound > latency:
+        found.append(f"proven_lower_bound: the file says {bound}, which is above the latency of {latency}")
+    if claims.get("proven_optimal") and (bound is None or bound < latency):
+        found.append(f"proven_optimal: the file says true, but its proven_lower_bound is {bound} and not {latency}")
+    return found
+
+
+def _begin_differences(
+    name: str, claims: Mapping[str, Any], actual: IntArray, label: Callable[[int], str]
+) -> Iterator[str]:
+    claimed: Sequence[int] = claims.get(name, actual)
+    if len(claimed) != len(actual):
+        yield f"{name}: the file gives {len(claimed)}, but there are {len(actual)}"
+        return
+    places = np.flatnonzero(np.asarray(claimed) != actual)
+    if len(places):
+        first = int(places[0])
+        yield (
+            f"{name}: {len(places)} of {len(actual)} differ, first {label(first)}: "
+            f"the file says {claimed[first]}, but it is {actual[first]}"
+        )
+
+
+def _shape_differences(claims: Mapping[str, Any], actual: Mapping[str, list[int]]) -> Iterator[str]:
+    claimed: Mapping[str, list[int]] = claims.get("tile_shapes", {})
+    wrong = [layer for layer, shape in claimed.items() if actual.get(layer) != shape]
+    if wrong:
+        layer = wrong[0]
+        said = actual.get(layer, "not a layer")
+        yield f"tile_shapes: {len(wrong)} differ, first '{layer}': the file says {claimed[layer]}, but it is {said}"

@@ -1,0 +1,476 @@
+"""The schedule file, version 1 (specification: file formats).
+
+Reading takes what the project writes and the published schedules, which keep their figures under `expect`. All
+faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the rules is
+not asked here: `soma_cp.model.validity` answers that.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.files import read_json, write_text_atomically
+from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.network import Network
+from soma_cp.model.network_checks import LARGEST_COUNT
+from soma_cp.model.network_file import (
+    NetworkFileError,
+    _Form,
+    _form_problems,
+    _Name,
+    _shown,
+    _whole_number,
+    network_document,
+    network_from_document,
+)
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.networks.catalogue import builtin_names, builtin_network
+from soma_cp.model.plan import MAX_TILES, Plan, make_plan
+from soma_cp.model.platform import Platform
+from soma_cp.model.platform_file import PlatformFileError, platform_document, platform_from_document
+from soma_cp.model.problem import MAX_BATCH, Problem
+from soma_cp.model.schedule import Schedule, StoredSchedule, schedule_figures, tile_shapes
+from soma_cp.model.tensors import KIND_NAMES
+
+VERSION = 1
+_SHOWN_FAULTS = 50
+
+
+class ScheduleFileError(UserError):
+    """A schedule file with faults; `problems` has one sentence for each, the message at most the first 50."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = list(problems[:_SHOWN_FAULTS])
+        if len(problems) > _SHOWN_FAULTS:
+            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
+        super().__init__("\n".join(shown))
+
+
+# Writing.
+
+
+def write_schedule(schedule: Schedule, path: Path) -> None:
+    """Write `schedule` to `path`, one line for each FLG, DRAM tensor and layer.
+
+    Raises
+    ------
+    UserError
+        If the file can't be written.
+    """
+    write_text_atomically(path, _text(schedule_document(schedule)) + "\n")
+
+
+def schedule_document(schedule: Schedule) -> dict[str, Any]:
+    """Return `schedule` as a schedule file holds it.
+
+    The network is named if it is built in, exactly as it is; else the document holds it whole.
+    """
+    plan, evaluation = schedule.plan, schedule.evaluation
+    problem = schedule.problem
+    return {
+        "version": VERSION,
+        "network": problem.network.name if _is_builtin(problem.network) else network_document(problem.network),
+        "batch": problem.batch,
+        "hardware": platform_document(problem.platform),
+        "violations": [],
+        **schedule_figures(plan, evaluation),
+        "proven_lower_bound": schedule.proven_lower_bound,
+        "proven_optimal": schedule.proven_optimal,
+        "provenance": _plain(schedule.provenance),
+        "tile_begin_cycles": evaluation.tile_begin.tolist(),
+        "tile_shapes": tile_shapes(plan),
+        "lfa": {
+            "flgs": [
+                {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)}
+                for flg in schedule.lfa.flgs
+            ]
+        },
+        "dlsa": {"columns": list(_Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
+    }
+
+
+def _is_builtin(network: Network) -> bool:
+    return network.name in builtin_names() and builtin_network(network.name) == network
+
+
+def _dram_tensors(schedule: Schedule) -> Iterator[list[Any]]:
+    sizes, begins = schedule.plan.tensors.bytes, schedule.evaluation.tensor_begin
+    start, end = schedule.dlsa.start, schedule.dlsa.end
+    for i in schedule.dlsa.order.tolist():
+        yield [*schedule.plan.tensor_key(i), int(sizes[i]), int(start[i]), int(end[i]), int(begins[i])]
+
+
+def _plain(value: object) -> Any:
+    """Turn anything into what JSON can hold: a schedule is not lost for an odd entry of its provenance."""
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _text(value: Any, indent: int = 0) -> str:
+    """Write JSON with one item per line where items are lists or objects, else on a single line."""
+    if not _is_spread(value):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, dict):
+        items = [f"{json.dumps(key, ensure_ascii=False)}: {_text(item, indent + 1)}" for key, item in value.items()]
+    else:
+        items = [_text(item, indent + 1) for item in value]
+    first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
+    margin = "\n" + " " * indent
+    return f"{first}{margin} {f',{margin} '.join(items)}{margin}{last}"
+
+
+def _is_spread(value: object) -> bool:
+    if not isinstance(value, dict | list) or not value:
+        return False
+    nested = [item for item in (value.values() if isinstance(value, dict) else value) if isinstance(item, dict | list)]
+    return len(nested) == len(value) or any(map(_is_spread, nested))
+
+
+# The schema; a field's description is what an error message says is allowed.
+
+_NOT_GIVEN: Any = None
+_Count = Annotated[int, _whole_number(0, LARGEST_COUNT)]
+_Figure = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0")]
+
+
+class _FiguresForm(_Form):
+    """Figures that files claim, at the top or under `expect`."""
+
+    latency: _Count = _NOT_GIVEN
+    double_buffer_latency: _Count = _NOT_GIVEN
+    bound: _Count = _NOT_GIVEN
+    compute_cycles: _Count = _NOT_GIVEN
+    dram_cycles: _Count = _NOT_GIVEN
+    energy_pj: _Figure = _NOT_GIVEN
+    core_energy_pj: _Figure = _NOT_GIVEN
+    dram_energy_pj: _Figure = _NOT_GIVEN
+    edp: _Figure = _NOT_GIVEN
+    peak_buffer_bytes: _Count = _NOT_GIVEN
+    double_buffer_peak_bytes: _Count = _NOT_GIVEN
+    average_buffer_bytes: _Figure = _NOT_GIVEN
+    tiles: _Count = _NOT_GIVEN
+    dram_tensors: _Count = _NOT_GIVEN
+    tile_begin_cycles: Annotated[list[_Count], Field(description="a list of whole numbers")] = _NOT_GIVEN
+
+
+class _ScheduleForm(_FiguresForm):
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
+    network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
+    batch: Annotated[int, _whole_number(1, MAX_BATCH)]
+    hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
+    lfa: Annotated[Any, Field(description="an object with flgs")]
+    dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
+    violations: Annotated[list[Any], Field(description="a list")] = []
+    expect: Annotated[dict[str, Any], Field(description="an object with figures")] = {}
+    proven_lower_bound: Annotated[
+        int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole number of at least 0, or null")
+    ] = None
+    proven_optimal: Annotated[bool, Field(description="true or false")] = False
+    tile_shapes: Annotated[
+        dict[str, Annotated[list[_Count], Field(min_length=4, max_length=4)]],
+        Field(description="an object with four whole numbers for each layer: samples, channels, rows, columns"),
+    ] = {}
+    provenance: Annotated[dict[str, Any], Field(description="an object")] = {}
+
+
+class _LFAForm(_Form):
+    flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
+
+
+class _FLGForm(_Form):
+    tiling_number: Annotated[int, _whole_number(1, MAX_TILES)]
+    dram_cut: Annotated[bool, Field(description="true or false")]
+    layers: Annotated[list[_Name], Field(min_length=1, description="a list of names of layers, not empty")]
+
+
+class _DLSAForm(_Form):
+    columns: Annotated[list[Any], Field(description="a list of names")]
+    dram_tensor_order: Annotated[list[Any], Field(description="a list with a list for each DRAM tensor")]
+
+
+class _Row(NamedTuple):
+    """A DRAM tensor of a file; the fields are the columns, in the order of written files."""
+
+    kind: str
+    layer: str
+    tile: int
+    source: str
+    bytes: int | None
+    start: int
+    end: int
+    begin_cycle: int | None
+
+
+_OPTIONAL_COLUMNS = ("bytes", "begin_cycle")
+_CELLS = {
+    "kind": f"one of {', '.join(KIND_NAMES)}",
+    "layer": "the name of a layer",
+    "source": "a name, or empty text",
+}
+_NUMBER_CELL = f"a whole number from {-LARGEST_COUNT} to {LARGEST_COUNT}"
+_AnyForm = TypeVar("_AnyForm", bound=_Form)
+
+
+# Reading.
+
+
+def read_schedule(path: Path, network: Network | None = None) -> StoredSchedule:
+    """Read a schedule file.
+
+    Parameters
+    ----------
+    path
+        Written by `write_schedule`, or a published schedule.
+    network
+        The network that the file names, if it is not built in or differs from the one that is.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read or is not JSON.
+    ScheduleFileError
+        If it does not hold a schedule of its network; all faults are told at once, as far as one does not
+        follow from another. Broken rules of a DLSA are no faults here.
+    """
+    return schedule_from_document(read_json(path), str(path), network)
+
+
+def schedule_from_document(document: object, where: str, network: Network | None = None) -> StoredSchedule:
+    """Make a schedule of a parsed schedule file; `where` names the file in messages. See `read_schedule`."""
+    reading = _Reading()
+    try:
+        stored = reading.schedule(document, network)
+    except RecursionError:
+        raise ScheduleFileError([f"{where}: lists or objects are nested too deeply"]) from None
+    if stored is None:
+        raise ScheduleFileError([f"{where}: {problem}" for problem in reading.problems])
+    return stored
+
+
+class _Reading:
+    """One pass over a document, which finds a schedule or some problems."""
+
+    def __init__(self) -> None:
+        self.problems: list[str] = []
+
+    def schedule(self, document: object, given: Network | None) -> StoredSchedule | None:
+        head = self._checked(_ScheduleForm, document, "")
+        if not isinstance(document, dict):
+            return None
+        network = self._network(document["network"], given) if "network" in document else None
+        platform = self._platform(document["hardware"]) if "hardware" in document else None
+        lfa = self._lfa(document["lfa"]) if "lfa" in document else None
+        rows = self._rows(document["dlsa"]) if "dlsa" in document else None
+        claims = None if head is None else self._claims(head)
+        if head is None or network is None or platform is None or lfa is None or rows is None or claims is None:
+            return None
+        try:
+            plan = make_plan(Problem(network, platform, head.batch), lfa)
+        except UserError as error:
+            self.problems.append(str(error))
+            return None
+        placed = self._placed(rows, plan)
+        if placed is None:
+            return None
+        order = np.array(placed, np.int64)
+        dlsa = DLSA(order, _by_tensor(order, [row.start for row in rows]), _by_tensor(order, [row.end for row in rows]))
+        begins = [row.begin_cycle for row in rows if row.begin_cycle is not None]
+        if len(begins) == len(rows):
+            claims["begin_cycle"] = _by_tensor(order, begins)
+        return StoredSchedule(plan, dlsa, claims, head.provenance)
+
+    def _checked(self, form: type[_AnyForm], item: object, label: str) -> _AnyForm | None:
+        if not isinstance(item, dict):
+            self.problems.append(f"{label}holds {_shown(item)} (must be an object with {_required(form)})")
+            return None
+        try:
+            return form.model_validate(item)
+        except ValidationError as error:
+            self.problems += [label + problem for problem in _form_problems(error, form, item)]
+            return None
+
+    def _network(self, named: object, given: Network | None) -> Network | None:
+        if isinstance(named, dict):
+            try:
+                network = network_from_document(named, "network")
+            except NetworkFileError as error:
+                self.problems += error.problems
+                return None
+            if given is not None and given != network:
+                self.problems.append(
+                    f"network: the file holds '{network.name}', which differs from the network given, "
+                    f"'{given.name}'; leave --net out"
+                )
+                return None
+            return network
+        if not isinstance(named, str):
+            allowed = _ScheduleForm.model_fields["network"].description
+            self.problems.append(f"network={_shown(named)} (must be {allowed})")
+        elif given is not None and given.name == named:
+            return given
+        elif given is not None:
+            self.problems.append(f"network={_shown(named)}, but the network given is '{given.name}'; give the file's")
+        elif named in builtin_names():
+            return builtin_network(named)
+        else:
+            self.problems.append(f"network={_shown(named)} is not built in; give its network file with --net FILE")
+        return None
+
+    def _platform(self, item: object) -> Platform | None:
+        try:
+            return platform_from_document(item, "hardware")
+        except PlatformFileError as error:
+            self.problems += error.problems
+            return None
+
+    def _lfa(self, item: object) -> LFA | None:
+        form = self._checked(_LFAForm, item, "lfa: ")
+        if form is None:
+            return None
+        forms = [self._checked(_FLGForm, flg, f"lfa: FLG number {n}: ") for n, flg in enumerate(form.flgs, 1)]
+        flgs = tuple(FLG(tuple(flg.layers), flg.tiling_number, flg.dram_cut) for flg in forms if flg is not None)
+        return LFA(flgs) if len(flgs) == len(forms) else None
+
+    def _rows(self, item: object) -> list[_Row] | None:
+        """Read the table of DRAM tensors, each cell by its own column alone."""
+        form = self._checked(_DLSAForm, item, "dlsa: ")
+        if form is None:
+            return None
+        before = len(self.problems)
+        self.problems += [f"dlsa: columns {problem}" for problem in _column_problems(form.columns)]
+        if len(self.problems) > before:
+            return None
+        rows = []
+        for number, cells in enumerate(form.dram_tensor_order, 1):
+            faults = list(_cell_problems(form.columns, cells))
+            self.problems += [f"{_row_label(number)}{fault}" for fault in faults]
+            if not faults:
+                rows.append(_Row(**dict.fromkeys(_OPTIONAL_COLUMNS) | dict(zip(form.columns, cells, strict=True))))
+        return rows if len(self.problems) == before else None
+
+    def _claims(self, head: _ScheduleForm) -> dict[str, Any] | None:
+        names = {*_FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
+        claims = head.model_dump(include=names, exclude_unset=True)
+        expect = self._checked(_FiguresForm, head.expect, "expect: ")
+        if expect is None:
+            return None
+        expected = expect.model_dump(exclude_unset=True)
+        twice = sorted(claims.keys() & expected.keys())
+        self.problems += [f"{name} is given twice, once in expect; keep one" for name in twice]
+        return None if twice else claims | expected
+
+    def _placed(self, rows: list[_Row], plan: Plan) -> list[int] | None:
+        """Return the tensor index of every row."""
+        finder = _TensorFinder(plan)
+        before = len(self.problems)
+        number_of: dict[int, int] = {}
+        for number, row in enumerate(rows, 1):
+            tensor = finder.index.get((row.kind, row.layer, row.tile, row.source))
+            fault = None
+            if tensor is None:
+                fault = finder.why_missing(row)
+            elif tensor in number_of:
+                fault = f"{plan.tensor_label(tensor)} is listed again, after number {number_of[tensor]}; keep one"
+            else:
+                number_of[tensor] = number
+                size = int(plan.tensors.bytes[tensor])
+                if row.bytes not in (None, size):
+                    fault = f"bytes={row.bytes}, but {plan.tensor_label(tensor)} has {size}"
+            if fault is not None:
+                self.problems.append(_row_label(number) + fault)
+        if len(number_of) < plan.dram_tensor_count:
+            missing = next(i for i in range(plan.dram_tensor_count) if i not in number_of)
+            self.problems.append(
+                f"dlsa: dram_tensor_order leaves out {plan.dram_tensor_count - len(number_of)} of the "
+                f"{plan.dram_tensor_count} DRAM tensors of this LFA, first the {plan.tensor_label(missing)}"
+            )
+        return list(number_of) if len(self.problems) == before else None
+
+
+class _TensorFinder:
+    """The DRAM tensors of a plan by what names them in files."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.index = {plan.tensor_key(i): i for i in range(plan.dram_tensor_count)}
+        self.sources: dict[tuple[str, str], dict[str, None]] = {}  # kind and layer → sources, in creation order
+        for kind, layer, _, source in self.index:
+            self.sources.setdefault((kind, layer), {})[source] = None
+
+    def why_missing(self, row: _Row) -> str:
+        """Say why there is no such tensor."""
+        network = self.plan.problem.network
+        if row.layer not in network.layer_id:
+            hint = nearest_name_hint(row.layer, network.layer_id)
+            return f"layer={_shown(row.layer)}, which '{network.name}' does not have{hint}"
+        sources = self.sources.get((row.kind, row.layer))
+        if sources is None:
+            reason = {
+                "ifm": f"'{row.layer}' loads no ifmap from DRAM",
+                "wgt": f"'{row.layer}' has no weights of its own",
+                "ofm": f"the ofmap of '{row.layer}' stays on chip",
+            }
+            return f"kind={_shown(row.kind)}, but {reason[row.kind]} under this LFA; leave it out"
+        if row.source not in sources:
+            allowed = " or ".join(f"'{source}'" for source in sources) if row.kind == "ifm" else f"empty for {row.kind}"
+            hint = nearest_name_hint(row.source, sources) if row.kind == "ifm" else ""
+            return f"source={_shown(row.source)} (must be {allowed}){hint}"
+        if row.kind == "wgt":
+            return f"tile={row.tile} (must be 0: weights are loaded once)"
+        count = int(self.plan.layers.count[network.layer_id[row.layer]])
+        return f"tile={row.tile} (must be from 0 to {count - 1}: '{row.layer}' has {count} tiles)"
+
+
+def _required(form: type[_Form]) -> str:
+    return ", ".join(name for name, field in form.model_fields.items() if field.is_required())
+
+
+def _row_label(number: int) -> str:
+    return f"dlsa: DRAM tensor number {number}: "
+
+
+def _column_problems(columns: list[Any]) -> Iterator[str]:
+    for column in columns:
+        if column not in _Row._fields:
+            hint = nearest_name_hint(column, _Row._fields) if isinstance(column, str) else ""
+            yield f"names {_shown(column)} (must be one of {', '.join(_Row._fields)}){hint}"
+        elif columns.count(column) > 1:
+            yield f"names {_shown(column)} {columns.count(column)} times; keep one"
+            return
+    for column in _Row._fields:
+        if column not in columns and column not in _OPTIONAL_COLUMNS:
+            yield f"leaves out {_shown(column)}; only {' and '.join(_OPTIONAL_COLUMNS)} may be left out"
+
+
+def _cell_problems(columns: list[str], cells: object) -> Iterator[str]:
+    if not isinstance(cells, list) or len(cells) != len(columns):
+        yield f"{_shown(cells)} (must be a list of {len(columns)} values: {', '.join(columns)})"
+        return
+    for column, cell in zip(columns, cells, strict=True):
+        if column in _CELLS:
+            good = isinstance(cell, str) and (column != "kind" or cell in KIND_NAMES)
+        else:
+            good = type(cell) is int and abs(cell) <= LARGEST_COUNT
+        if not good:
+            yield f"{column}={_shown(cell)} (must be {_CELLS.get(column, _NUMBER_CELL)})"
+
+
+def _by_tensor(order: IntArray, values: list[int]) -> IntArray:
+    result = np.empty(len(order), np.int64)
+    result[order] = values
+    return result

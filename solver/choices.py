@@ -1,0 +1,12 @@
+"""What a user can choose between, by the names of the command line; light, so that ``--help`` stays quick."""
+
+from enum import Enum
+
+
+class Stage2(Enum):
+    """The second stages."""
+
+    CPSAT = "cpsat"
+    SA = "sa"
+    GREEDY = "greedy"
+    NONE = "none"
