@@ -12,9 +12,58 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.evaluation import evaluate
+from soma_cp.model.errors import UserError
 from soma_cp.model.network_file import read_network_file
+from soma_cp.model.schedule import claim_differences
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations
-from soma_cp.solver.bounds import best_combinatorial_bound
+from soma_cp.solver.pipeline import priced
+
+MOST_SHOWN = 5
+
+
+def run_evaluate(path: Path, net: Path | None, as_json: bool) -> None:
+    """Recompute a stored schedule; refuse it if it breaks a rule."""
+    network = None if net is None else read_network_file(net)
+    stored = read_schedule(path, network)
+    plan = stored.plan
+    broken = violations(plan, stored.dlsa)
+    if broken:
+        lines = [f"{violation.message} [rule: {violation.rule.value}]" for violation in broken[:MOST_SHOWN]]
+        if len(broken) > MOST_SHOWN:
+            lines.append(f"and {len(broken) - MOST_SHOWN} more")
+        raise UserError(f"{path}: not a valid schedule: " + "\n  ".join(lines))
+    result = priced(plan, "stored", lambda: stored.dlsa)
+    evaluation = result.evaluation
+    differences = claim_differences(stored, evaluation)
+    if as_json:
+        figures = figures_document(plan, evaluation, result.lower_bound)
+        print_json(
+            figures
+            | {
+                "proven_lower_bound_source": result.lower_bound_source,
+                "claimed_proven_lower_bound": stored.claims.get("proven_lower_bound"),
+                "differences_to_file": differences,
+                "seconds": result.seconds,
+            }
+        )
+        return
+    out = console()
+    out.print(problem_text(plan.problem))
+    out.print(lfa_text(plan))
+    out.print()
+    out.print(schedule_table({"schedule": evaluation}, plan.problem.platform.gbuf_bytes))
+    out.print()
+    for line in bound_lines(evaluation, result.lower_bound, result.lower_bound_source):
+        out.print(line)
+    claimed = stored.claims.get("proven_lower_bound")
+    if claimed is not None and claimed > result.lower_bound:
+        out.print(f"bound claimed by the file    {claimed:,} cycles (not checked here; 'compare --schedule' proves anew)")
+    blocks = blocks_line(plan.problem, evaluation)
+    if blocks:
+        out.print(blocks)
+    out.print("valid                        every rule is kept")
+    for difference in differences[:MOST_SHOWN]:
+        out.print(f"[yellow]the file differs[/yellow]             {difference}")
+    if len(differences) > MOST_SHOWN:
+        out.print(f"and {len(differences) - MOST_SHOWN} more differences")

@@ -14,13 +14,11 @@ from pydantic import AfterValidator, Field, ValidationError
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.files import read_json
 from soma_cp.model.network_file import _Form, _form_problems, _Name, _shown, _whole_number
-from soma_cp.model.platform import MIB, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
+from soma_cp.model.platform import LARGEST, MIB, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
 
 VERSION = 1
-LARGEST_GBUF = 1024 * MIB
-"""The energy model multiplies by 1.1 for every 2 MiB: beyond 1 GiB its figures mean nothing."""
-LARGEST_GRID = 1024
-LARGEST_BANDWIDTH = 2**31 - 1
+LARGEST_GBUF = 4096 * MIB
+"""Energy grows by 10 % for every 2 MiB of buffer: what is above has no floating-point number any more."""
 
 
 class PlatformFileError(PlatformError):
@@ -37,21 +35,18 @@ def _known_pe(value: int) -> int:
     return value
 
 
-_Bandwidth = Annotated[int, _whole_number(1, LARGEST_BANDWIDTH)]
-
-
 class _PlatformForm(_Form):
     """The schema; a field's description is what an error message says is allowed."""
 
     version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
     name: _Name = ""
     gbuf_bytes: Annotated[int, _whole_number(1, LARGEST_GBUF)]
-    pe_grid: Annotated[int, _whole_number(1, LARGEST_GRID)]
+    pe_grid: Annotated[int, _whole_number(1, LARGEST["pe_grid"])]
     macs_per_pe: Annotated[
         int, AfterValidator(_known_pe), Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
     ]
-    gbuf_bytes_per_cycle: _Bandwidth
-    dram_bytes_per_cycle: _Bandwidth
+    gbuf_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["gbuf_bytes_per_cycle"])]
+    dram_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["dram_bytes_per_cycle"])]
 
 
 def platform_from(spec: str) -> Platform:
@@ -73,8 +68,8 @@ def platform_from(spec: str) -> Platform:
     if spec in PLATFORMS:
         return PLATFORMS[spec]
     if not os.path.exists(spec):  # unlike Path.exists, takes any text
-        hint = nearest_name_hint(spec.lower(), PLATFORMS)
-        raise PlatformError(f"'{spec}' is neither a built-in platform ({', '.join(PLATFORMS)}) nor a file{hint}")
+        built_in, hint = ", ".join(PLATFORMS), nearest_name_hint(spec.lower(), PLATFORMS)
+        raise PlatformError(f"'{spec}' is neither a built-in platform ({built_in}) nor a file{hint}")
     return read_platform_file(Path(spec))
 
 

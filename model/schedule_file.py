@@ -1,8 +1,8 @@
 """The schedule file, version 1 (specification: file formats).
 
-Reading takes what the project writes and the published schedules, which keep their figures under `expect`. All
-faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the rules is
-not asked here: `soma_cp.model.validity` answers that.
+Reading takes what the project writes and the published schedules, which keep their figures under `expect`.
+All faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the
+rules is not asked here: `soma_cp.model.validity` answers that.
 """
 
 import json
@@ -74,10 +74,10 @@ def schedule_document(schedule: Schedule) -> dict[str, Any]:
     The network is named if it is built in, exactly as it is; else the document holds it whole.
     """
     plan, evaluation = schedule.plan, schedule.evaluation
-    problem = schedule.problem
+    problem, network = schedule.problem, schedule.problem.network
     return {
         "version": VERSION,
-        "network": problem.network.name if _is_builtin(problem.network) else network_document(problem.network),
+        "network": network.name if _is_builtin(network) else network_document(network),
         "batch": problem.batch,
         "hardware": platform_document(problem.platform),
         "violations": [],
@@ -125,20 +125,23 @@ def _text(value: Any, indent: int = 0) -> str:
     """Write JSON with one item per line where items are lists or objects, else on a single line."""
     if not _is_spread(value):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if isinstance(value, dict):
-        items = [f"{json.dumps(key, ensure_ascii=False)}: {_text(item, indent + 1)}" for key, item in value.items()]
-    else:
-        items = [_text(item, indent + 1) for item in value]
-    first, last = ("{", "}") if isinstance(value, dict) else ("[", "]")
     margin = "\n" + " " * indent
-    return f"{first}{margin} {f',{margin} '.join(items)}{margin}{last}"
+    texts = [_text(item, indent + 1) for item in _items(value)]
+    if isinstance(value, list):
+        return f"[{margin} {f',{margin} '.join(texts)}{margin}]"
+    fields = [f"{_text(name)}: {text}" for name, text in zip(value, texts, strict=True)]
+    return f"{{{margin} {f',{margin} '.join(fields)}{margin}}}"
 
 
 def _is_spread(value: object) -> bool:
-    if not isinstance(value, dict | list) or not value:
-        return False
-    nested = [item for item in (value.values() if isinstance(value, dict) else value) if isinstance(item, dict | list)]
-    return len(nested) == len(value) or any(map(_is_spread, nested))
+    nested = [isinstance(item, dict | list) for item in _items(value)]
+    return any(nested) and (all(nested) or any(map(_is_spread, _items(value))))
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
 
 
 # The schema; a field's description is what an error message says is allowed.
@@ -175,17 +178,17 @@ class _ScheduleForm(_FiguresForm):
     hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
     lfa: Annotated[Any, Field(description="an object with flgs")]
     dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
-    violations: Annotated[list[Any], Field(description="a list")] = []
-    expect: Annotated[dict[str, Any], Field(description="an object with figures")] = {}
+    violations: Annotated[list[Any], Field(description="a list")] = _NOT_GIVEN
+    expect: Annotated[dict[str, Any], Field(description="an object with figures")] = _NOT_GIVEN
     proven_lower_bound: Annotated[
         int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole number of at least 0, or null")
     ] = None
     proven_optimal: Annotated[bool, Field(description="true or false")] = False
     tile_shapes: Annotated[
         dict[str, Annotated[list[_Count], Field(min_length=4, max_length=4)]],
-        Field(description="an object with four whole numbers for each layer: samples, channels, rows, columns"),
-    ] = {}
-    provenance: Annotated[dict[str, Any], Field(description="an object")] = {}
+        Field(description="an object with a list for each layer: samples, channels, rows, columns"),
+    ] = _NOT_GIVEN
+    provenance: Annotated[dict[str, Any], Field(description="an object")] = _NOT_GIVEN
 
 
 class _LFAForm(_Form):
@@ -277,7 +280,9 @@ class _Reading:
         lfa = self._lfa(document["lfa"]) if "lfa" in document else None
         rows = self._rows(document["dlsa"]) if "dlsa" in document else None
         claims = None if head is None else self._claims(head)
-        if head is None or network is None or platform is None or lfa is None or rows is None or claims is None:
+        if head is None or network is None or platform is None:
+            return None
+        if lfa is None or rows is None or claims is None:
             return None
         try:
             plan = make_plan(Problem(network, platform, head.batch), lfa)
@@ -288,11 +293,13 @@ class _Reading:
         if placed is None:
             return None
         order = np.array(placed, np.int64)
-        dlsa = DLSA(order, _by_tensor(order, [row.start for row in rows]), _by_tensor(order, [row.end for row in rows]))
+        start = _by_tensor(order, [row.start for row in rows])
+        end = _by_tensor(order, [row.end for row in rows])
         begins = [row.begin_cycle for row in rows if row.begin_cycle is not None]
-        if len(begins) == len(rows):
+        if begins:  # the column is there for all or for none
             claims["begin_cycle"] = _by_tensor(order, begins)
-        return StoredSchedule(plan, dlsa, claims, head.provenance)
+        dlsa = DLSA(order, start, end)
+        return StoredSchedule(plan, dlsa, claims, head.provenance or {})
 
     def _checked(self, form: type[_AnyForm], item: object, label: str) -> _AnyForm | None:
         if not isinstance(item, dict):
@@ -306,29 +313,35 @@ class _Reading:
 
     def _network(self, named: object, given: Network | None) -> Network | None:
         if isinstance(named, dict):
-            try:
-                network = network_from_document(named, "network")
-            except NetworkFileError as error:
-                self.problems += error.problems
-                return None
-            if given is not None and given != network:
-                self.problems.append(
-                    f"network: the file holds '{network.name}', which differs from the network given, "
-                    f"'{given.name}'; leave --net out"
-                )
-                return None
-            return network
+            return self._embedded_network(named, given)
         if not isinstance(named, str):
             allowed = _ScheduleForm.model_fields["network"].description
             self.problems.append(f"network={_shown(named)} (must be {allowed})")
-        elif given is not None and given.name == named:
+            return None
+        if given is not None and given.name == named:
             return given
-        elif given is not None:
-            self.problems.append(f"network={_shown(named)}, but the network given is '{given.name}'; give the file's")
-        elif named in builtin_names():
+        if given is None and named in builtin_names():
             return builtin_network(named)
+        fault = f"network={_shown(named)}"
+        if given is not None:
+            fault += f", but the network given with --net is '{given.name}'"
         else:
-            self.problems.append(f"network={_shown(named)} is not built in; give its network file with --net FILE")
+            fault += " is not built in; give its network file with --net FILE"
+        self.problems.append(fault)
+        return None
+
+    def _embedded_network(self, document: dict[str, Any], given: Network | None) -> Network | None:
+        try:
+            network = network_from_document(document, "network")
+        except NetworkFileError as error:
+            self.problems += error.problems
+            return None
+        if given is None or given == network:
+            return network
+        self.problems.append(
+            f"network: the file holds a network, '{network.name}', and it is not the one given with --net, "
+            f"'{given.name}'; leave --net out"
+        )
         return None
 
     def _platform(self, item: object) -> Platform | None:
@@ -343,8 +356,8 @@ class _Reading:
         if form is None:
             return None
         forms = [self._checked(_FLGForm, flg, f"lfa: FLG number {n}: ") for n, flg in enumerate(form.flgs, 1)]
-        flgs = tuple(FLG(tuple(flg.layers), flg.tiling_number, flg.dram_cut) for flg in forms if flg is not None)
-        return LFA(flgs) if len(flgs) == len(forms) else None
+        flgs = [FLG(tuple(flg.layers), flg.tiling_number, flg.dram_cut) for flg in forms if flg is not None]
+        return LFA(tuple(flgs)) if len(flgs) == len(forms) else None
 
     def _rows(self, item: object) -> list[_Row] | None:
         """Read the table of DRAM tensors, each cell by its own column alone."""
@@ -360,13 +373,14 @@ class _Reading:
             faults = list(_cell_problems(form.columns, cells))
             self.problems += [f"{_row_label(number)}{fault}" for fault in faults]
             if not faults:
-                rows.append(_Row(**dict.fromkeys(_OPTIONAL_COLUMNS) | dict(zip(form.columns, cells, strict=True))))
+                row = dict(zip(form.columns, cells, strict=True))
+                rows.append(_Row._make(row.get(column) for column in _Row._fields))
         return rows if len(self.problems) == before else None
 
     def _claims(self, head: _ScheduleForm) -> dict[str, Any] | None:
         names = {*_FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
         claims = head.model_dump(include=names, exclude_unset=True)
-        expect = self._checked(_FiguresForm, head.expect, "expect: ")
+        expect = self._checked(_FiguresForm, head.expect or {}, "expect: ")
         if expect is None:
             return None
         expected = expect.model_dump(exclude_unset=True)
@@ -385,19 +399,21 @@ class _Reading:
             if tensor is None:
                 fault = finder.why_missing(row)
             elif tensor in number_of:
-                fault = f"{plan.tensor_label(tensor)} is listed again, after number {number_of[tensor]}; keep one"
+                fault = (
+                    f"the {plan.tensor_label(tensor)} is number {number_of[tensor]} already; keep one of them"
+                )
             else:
                 number_of[tensor] = number
                 size = int(plan.tensors.bytes[tensor])
                 if row.bytes not in (None, size):
-                    fault = f"bytes={row.bytes}, but {plan.tensor_label(tensor)} has {size}"
+                    fault = f"bytes={row.bytes}, but it is {size} for the {plan.tensor_label(tensor)}"
             if fault is not None:
                 self.problems.append(_row_label(number) + fault)
-        if len(number_of) < plan.dram_tensor_count:
+        if len(rows) < plan.dram_tensor_count:
             missing = next(i for i in range(plan.dram_tensor_count) if i not in number_of)
             self.problems.append(
                 f"dlsa: dram_tensor_order leaves out {plan.dram_tensor_count - len(number_of)} of the "
-                f"{plan.dram_tensor_count} DRAM tensors of this LFA, first the {plan.tensor_label(missing)}"
+                f"{plan.dram_tensor_count} DRAM tensors of this LFA: first the {plan.tensor_label(missing)}"
             )
         return list(number_of) if len(self.problems) == before else None
 
@@ -408,9 +424,12 @@ class _TensorFinder:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.index = {plan.tensor_key(i): i for i in range(plan.dram_tensor_count)}
-        self.sources: dict[tuple[str, str], dict[str, None]] = {}  # kind and layer → sources, in creation order
+        # By kind and layer, in creation order.
+        self.sources: dict[tuple[str, str], list[str]] = {}
         for kind, layer, _, source in self.index:
-            self.sources.setdefault((kind, layer), {})[source] = None
+            of_layer = self.sources.setdefault((kind, layer), [])
+            if source not in of_layer[-1:]:
+                of_layer.append(source)
 
     def why_missing(self, row: _Row) -> str:
         """Say why there is no such tensor."""
@@ -426,10 +445,11 @@ class _TensorFinder:
                 "ofm": f"the ofmap of '{row.layer}' stays on chip",
             }
             return f"kind={_shown(row.kind)}, but {reason[row.kind]} under this LFA; leave it out"
+        if row.source not in sources and row.kind == "ifm":
+            hint = nearest_name_hint(row.source, sources)
+            return f"source={_shown(row.source)} (must be one of {', '.join(sources)}){hint}"
         if row.source not in sources:
-            allowed = " or ".join(f"'{source}'" for source in sources) if row.kind == "ifm" else f"empty for {row.kind}"
-            hint = nearest_name_hint(row.source, sources) if row.kind == "ifm" else ""
-            return f"source={_shown(row.source)} (must be {allowed}){hint}"
+            return f"source={_shown(row.source)} (must be empty for {row.kind})"
         if row.kind == "wgt":
             return f"tile={row.tile} (must be 0: weights are loaded once)"
         count = int(self.plan.layers.count[network.layer_id[row.layer]])
