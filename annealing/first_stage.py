@@ -18,7 +18,7 @@ from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import LFA
 from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
-from soma_cp.model.tensors import empty_tensors
+from soma_cp.model.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.tiling import empty_layer_tiles, lfa_arrays, lfa_from_arrays
 
 
@@ -42,7 +42,9 @@ class FirstStageParameters:
 
     def rounds(self, problem: Problem) -> int:
         """Return N for this problem."""
-        return max(math.ceil(self.rounds_per_layer * len(problem.network.layers) * math.sqrt(problem.batch)), 1)
+        return max(
+            math.ceil(self.rounds_per_layer * len(problem.network.layers) * math.sqrt(problem.batch)), 1
+        )
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,7 @@ def _scratch(layers: int, tiles: int, tensors: int, chip: int) -> LFAScratch:
 
     return LFAScratch(
         empty_layer_tiles(layers),
-        np.zeros(layers, np.int64),
+        empty_tensor_places(layers),
         empty_tensors(tensors, chip),
         *(by_tensor() for _ in range(4)),
         *(by_tile() for _ in range(6)),

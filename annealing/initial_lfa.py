@@ -62,9 +62,9 @@ def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, column
     ifmaps = 0
     for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
         if table.source_role[edge] == nt.IFMAP:
-            need = ifmap_extent(table, layer, samples, channels, rows, columns)
+            need = ifmap_extent(table.layers, layer, samples, channels, rows, columns)
         else:
-            need = operand_extent(table, layer, samples, channels)
+            need = operand_extent(table.layers, layer, samples, channels)
         ifmaps += int(need[0] * need[2] * need[3] * table.source_channels[edge])
     return Footprint(int(row[nt.WEIGHT_BYTES]), ifmaps, samples * channels * rows * columns)
 

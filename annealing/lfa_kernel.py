@@ -15,7 +15,7 @@ from soma_cp.annealing.lfa_moves import keeps_groups_apart, paper_move
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tensors import Tensors, count_tensors, double_buffering, make_tensors
+from soma_cp.model.tensors import Tensors, TensorPlaces, count_tensors, double_buffering, make_tensors
 from soma_cp.model.tiling import FloatArray, LayerTiles, LFAArrays, tile_layers
 
 # Why `anneal_lfa` returned.
@@ -52,7 +52,7 @@ class LFAScratch(NamedTuple):
     """Room for one candidate: by layer, by DRAM tensor and by tile position (one more than there are tiles)."""
 
     tiles: LayerTiles
-    store_begin: IntArray
+    places: TensorPlaces
     tensors: Tensors
     start: IntArray
     end: IntArray
@@ -107,7 +107,9 @@ def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
 
 
 @compiled
-def lay_out(tiles: LayerTiles, tensors: Tensors, chip: int, count: int, scratch_cycles: IntArray, chip_usage: IntArray) -> None:
+def lay_out(
+    tiles: LayerTiles, tensors: Tensors, chip: int, count: int, scratch_cycles: IntArray, chip_usage: IntArray
+) -> None:
     """Fill the cycles and the on-chip bytes of the first `count` positions."""
     for layer in range(len(tiles.count)):
         position = tiles.first[layer]
@@ -155,7 +157,7 @@ def evaluate_candidate(
         return UNKNOWN_COSTS, False
     if not feasible:
         return DONE, False
-    dram, chip = count_tensors(table, scratch.tiles)
+    dram, chip = count_tensors(table, lfa, scratch.tiles, scratch.places)
     if (
         count + 1 > len(scratch.gate)
         or dram > len(scratch.tensors.kind)
@@ -166,7 +168,7 @@ def evaluate_candidate(
         state.counters[NEEDED_CHIP_TENSORS] = chip
         return NEEDS_ROOM, False
     tensors = scratch.tensors
-    make_tensors(table, lfa, scratch.tiles, settings.dram_bytes_per_cycle, scratch.store_begin, tensors)
+    make_tensors(table, lfa, scratch.tiles, scratch.places, settings.dram_bytes_per_cycle, tensors)
     lay_out(scratch.tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
     double_buffering(tensors, dram, scratch.start, scratch.end, scratch.order)
     peak = buffer_usage(
@@ -260,7 +262,11 @@ def anneal_lfa(
         counters[ROUND] += 1
         if not valid:
             continue
-        heat = temperature(settings.initial_temperature, settings.alpha, done, settings.rounds) if heated else 0.0
+        heat = (
+            temperature(settings.initial_temperature, settings.alpha, done, settings.rounds)
+            if heated
+            else 0.0
+        )
         if _accepted(state, heat, random.random()):
             copy_lfa(state.candidate, state.current)
             state.figures[0] = state.figures[2]

@@ -4,7 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, network_from, objective_from, problem_from
+from soma_cp.cli.inputs import (
+    budget_from,
+    checked_seed,
+    cpsat_from,
+    network_from,
+    objective_from,
+    problem_from,
+)
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.tables import (
@@ -79,7 +86,10 @@ def _plan(
     assert options.net is not None
     problem = problem_from(options.net, options.seq, options.hardware, options.batch)
     found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
-    return found.plan, f"LFA of the paper's first stage, Buffer Allocator with the greedy second stage, seed {parameters.seed}"
+    return (
+        found.plan,
+        f"LFA of the paper's first stage, Buffer Allocator with the greedy second stage, seed {parameters.seed}",
+    )
 
 
 def _print(comparison: Comparison, origin: str) -> None:

@@ -58,7 +58,9 @@ def run_evaluate(path: Path, net: Path | None, as_json: bool) -> None:
         out.print(line)
     claimed = stored.claims.get("proven_lower_bound")
     if claimed is not None and claimed > result.lower_bound:
-        out.print(f"bound claimed by the file    {claimed:,} cycles (not checked here; 'compare --schedule' proves anew)")
+        out.print(
+            f"bound claimed by the file    {claimed:,} cycles (not checked here; 'compare --schedule' proves anew)"
+        )
     blocks = blocks_line(plan.problem, evaluation)
     if blocks:
         out.print(blocks)

@@ -24,7 +24,9 @@ def network_from(spec: str, tokens: int | None) -> Network:
         from soma_cp.model.network_file import read_network_file
 
         if tokens is not None:
-            raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
+            raise UserError(
+                f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length"
+            )
         return read_network_file(Path(spec))
     return builtin_network(spec, tokens)
 
@@ -43,7 +45,9 @@ def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:
         if not 0 <= value <= MAX_EXPONENT:
             raise UserError(f"{option}={value} (must be from 0 to {MAX_EXPONENT:g})")
     if energy_exponent == 0 and delay_exponent == 0:
-        raise UserError("--energy-exponent and --delay-exponent are both 0: nothing is left to minimise; raise one")
+        raise UserError(
+            "--energy-exponent and --delay-exponent are both 0: nothing is left to minimise; raise one"
+        )
     return Objective(energy_exponent, delay_exponent)
 
 
@@ -67,5 +71,7 @@ def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatPara
     if workers is not None and workers < 1:
         raise UserError(f"--workers={workers} (must be at least 1)")
     if deterministic and workers not in (None, 1):
-        raise UserError(f"--workers={workers} with --deterministic: several threads are not deterministic; leave one out")
+        raise UserError(
+            f"--workers={workers} with --deterministic: several threads are not deterministic; leave one out"
+        )
     return CpSatParameters(workers=workers, seed=seed, deterministic=deterministic)

@@ -116,7 +116,10 @@ def _print(result: SolveResult, output: Path | None) -> None:
     out.print(problem_text(problem))
     out.print(lfa_text(result.plan))
     out.print()
-    columns = {"first stage (double buffering)": result.double_buffered, f"second stage ({best.method})": best.evaluation}
+    columns = {
+        "first stage (double buffering)": result.double_buffered,
+        f"second stage ({best.method})": best.evaluation,
+    }
     out.print(schedule_table(columns, problem.platform.gbuf_bytes))
     out.print()
     for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):

@@ -15,4 +15,4 @@ def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     A kernel takes and returns numbers, arrays and (named) tuples of them. Keep the argument types of a kernel
     the same at all calls, int64 and float64: every new combination is compiled anew.
     """
-    return cast("Callable[Parameters, Result]", njit(cache=True)(function))
+    return cast("Callable[Parameters, Result]", njit(cache=True, nogil=True)(function))

@@ -27,7 +27,9 @@ def network_problems(network: "Network") -> list[str]:
     known = {source.name: source.shape for source in network.inputs}
     for source in network.inputs:
         if min(source.shape) < 1:
-            problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
+            problems.append(
+                f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)"
+            )
         elif prod(source.shape) > LARGEST_COUNT:
             size = prod(source.shape)
             problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
@@ -75,7 +77,9 @@ def _field_problems(layer: "Layer") -> Iterator[str]:
         yield "reads nothing; name its producers in 'ifmaps' or external inputs in 'inputs'"
 
 
-def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
+def _reference_problems(
+    layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]
+) -> Iterator[str]:
     for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands)):
         for name in names:
             if name in made:
@@ -89,7 +93,11 @@ def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], in
     for name in layer.inputs:
         if name not in inputs:
             yield f"inputs names '{name}', which is not an input{nearest_name_hint(name, sorted(inputs))}"
-    for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands), ("inputs", layer.inputs)):
+    for role, names in (
+        ("ifmaps", layer.ifmaps),
+        ("weight_operands", layer.weight_operands),
+        ("inputs", layer.inputs),
+    ):
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{role} names '{name}' twice; a source is listed once"
     for name in layer.weight_operands:

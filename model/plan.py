@@ -16,6 +16,7 @@ from soma_cp.model.tensors import (
     NO_SOURCE,
     Tensors,
     count_tensors,
+    empty_tensor_places,
     empty_tensors,
     make_tensors,
 )
@@ -142,13 +143,13 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     return _plan_of_tiles(problem, lfa, arrays, layers, tile_count)
 
 
-def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int) -> Plan:
-    dram_count, chip_count = count_tensors(problem.table, layers)
+def _plan_of_tiles(
+    problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int
+) -> Plan:
+    places = empty_tensor_places(len(layers.count))
+    dram_count, chip_count = count_tensors(problem.table, arrays, layers, places)
     tensors = empty_tensors(dram_count, chip_count)
-    store_begin = np.zeros(len(layers.count), np.int64)
-    bandwidth = problem.platform.dram_bytes_per_cycle
-    made = make_tensors(problem.table, arrays, layers, bandwidth, store_begin, tensors)
-    assert made == (dram_count, chip_count)
+    make_tensors(problem.table, arrays, layers, places, problem.platform.dram_bytes_per_cycle, tensors)
     tile_layer = np.empty(tile_count, np.int64)
     tile_index = np.empty(tile_count, np.int64)
     for layer, (count, first, step) in enumerate(zip(layers.count, layers.first, layers.step, strict=True)):

@@ -15,8 +15,7 @@ from soma_cp.model.tiling import (
     LayerTiles,
     LFAArrays,
     ceil_div,
-    ifmap_extent,
-    operand_extent,
+    loaded_bytes,
 )
 
 # Codes in `Tensors.kind`.
@@ -77,37 +76,70 @@ class Tensors(NamedTuple):
 
 def empty_tensors(dram: int, chip: int) -> Tensors:
     """Allocate room for `dram` DRAM tensors and `chip` others."""
-    columns = {name: np.zeros(chip if name.startswith("chip_") else dram, np.int64) for name in Tensors._fields}
+    columns = {
+        name: np.zeros(chip if name.startswith("chip_") else dram, np.int64) for name in Tensors._fields
+    }
     columns["is_store"] = np.zeros(dram, np.bool_)
     columns["last_of_lg"] = np.zeros(dram, np.bool_)
     return Tensors(**columns)
 
 
-@compiled
-def _is_stored(table: NetworkTable, tiles: LayerTiles, layer: int) -> bool:
-    """Whether the ofmap goes to DRAM: a consumer in another LG, or no consumer at all."""
-    begin, end = table.use_begin[layer], table.use_begin[layer + 1]
-    for use in range(begin, end):
-        if tiles.lg[table.use_layer[use]] != tiles.lg[layer]:
-            return True
-    return bool(begin == end)
+class TensorPlaces(NamedTuple):
+    """Where the tensors of each layer stand; L items, by layer id.
+
+    Parameters
+    ----------
+    stored
+        bool[L]: whether the ofmap goes to DRAM.
+    loads, stores, chips
+        int64[L]: the layer's first load and first store among DRAM tensors, its first on-chip ofmap tensor.
+    """
+
+    stored: BoolArray
+    loads: IntArray
+    stores: IntArray
+    chips: IntArray
+
+
+def empty_tensor_places(layers: int) -> TensorPlaces:
+    """Allocate a `TensorPlaces`."""
+    return TensorPlaces(np.zeros(layers, np.bool_), *(np.zeros(layers, np.int64) for _ in range(3)))
 
 
 @compiled
-def count_tensors(table: NetworkTable, tiles: LayerTiles) -> tuple[int, int]:
-    """Return the numbers of DRAM tensors and of ofmap tensors that stay on chip."""
+def count_tensors(
+    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces
+) -> tuple[int, int]:
+    """Fill `places`; return the numbers of DRAM tensors and of ofmap tensors that stay on chip."""
+    # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
+    lg, counts = tiles.lg, tiles.count
+    source_begin, sources = table.source_begin, table.source
+    use_begin, use_layer = table.use_begin, table.use_layer
+    layers, order = table.layers, lfa.order
+    stored, loads, stores, chips = places.stored, places.loads, places.stores, places.chips
     dram = 0
     chip = 0
-    for layer in range(len(tiles.count)):
-        for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
-            source = table.source[edge]
-            if source < 0 or tiles.lg[source] != tiles.lg[layer]:
-                dram += tiles.count[layer]
-        dram += 1 if table.layers[layer, nt.WEIGHT_BYTES] > 0 else 0
-        if _is_stored(table, tiles, layer):
-            dram += tiles.count[layer]
+    for place in range(len(order)):
+        layer = order[place]
+        loads[layer] = dram
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            source = sources[edge]
+            if source < 0 or lg[source] != lg[layer]:
+                dram += counts[layer]
+        if layers[layer, nt.WEIGHT_BYTES] > 0:
+            dram += 1
+        stores[layer] = dram
+        chips[layer] = chip
+        # A consumer in another LG, or no consumer at all.
+        to_dram = use_begin[layer] == use_begin[layer + 1]
+        for use in range(use_begin[layer], use_begin[layer + 1]):
+            if lg[use_layer[use]] != lg[layer]:
+                to_dram = True
+        stored[layer] = to_dram
+        if to_dram:
+            dram += counts[layer]
         else:
-            chip += tiles.count[layer]
+            chip += counts[layer]
     return dram, chip
 
 
@@ -116,65 +148,64 @@ def make_tensors(
     table: NetworkTable,
     lfa: LFAArrays,
     tiles: LayerTiles,
+    places: TensorPlaces,
     dram_bytes_per_cycle: int,
-    store_begin: IntArray,
     tensors: Tensors,
-) -> tuple[int, int]:
-    """Fill `tensors`; return the numbers of DRAM tensors and of others.
+) -> None:
+    """Fill `tensors`, which has room for all, after `count_tensors` has filled `places`."""
+    _make_loads(table, tiles, places, dram_bytes_per_cycle, tensors)
+    _make_ofmaps(table, lfa, tiles, places, dram_bytes_per_cycle, tensors)
 
-    `store_begin`, int64[L], is filled with the first store of every layer that has stores.
-    """
-    dram = 0
-    chip = 0
-    for place in range(len(lfa.order)):
-        layer = lfa.order[place]
-        count, first, step = tiles.count[layer], tiles.first[layer], tiles.step[layer]
-        b, k, h, w = (
-            tiles.extent[layer, 0],
-            tiles.extent[layer, 1],
-            tiles.extent[layer, 2],
-            tiles.extent[layer, 3],
-        )
-        loads_begin = dram
-        for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
-            source = table.source[edge]
-            if source >= 0 and tiles.lg[source] == tiles.lg[layer]:
+
+@compiled
+def _make_loads(
+    table: NetworkTable, tiles: LayerTiles, places: TensorPlaces, dram_bytes_per_cycle: int, tensors: Tensors
+) -> None:
+    lg, counts, firsts, steps, extents = tiles.lg, tiles.count, tiles.first, tiles.step, tiles.extent
+    source_begin, sources, roles = table.source_begin, table.source, table.source_role
+    channels, layers = table.source_channels, table.layers
+    loads, stores = places.loads, places.stores
+    kinds, owners, indices, origins = tensors.kind, tensors.layer, tensors.tile, tensors.source
+    sizes, cycles, positions, ends = tensors.bytes, tensors.cycles, tensors.position, tensors.least_end
+    after_begin, after_end = tensors.after_begin, tensors.after_end
+    for layer in range(len(counts)):
+        at = loads[layer]
+        count, first, step = counts[layer], firsts[layer], steps[layer]
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            source = sources[edge]
+            if source >= 0 and lg[source] == lg[layer]:
                 continue
-            if table.source_role[edge] == nt.IFMAP:
-                need = ifmap_extent(table, layer, b, k, h, w)
-            else:
-                need = operand_extent(table, layer, b, k)
-            size = need[0] * need[2] * need[3] * table.source_channels[edge]
+            size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
+            duration = ceil_div(size, dram_bytes_per_cycle)
+            waits_from = stores[source] if source >= 0 else 0
+            waits_to = stores[source] + counts[source] if source >= 0 else 0
             for tile in range(count):
-                tensors.kind[dram] = IFM
-                tensors.source[dram] = source
-                tensors.tile[dram] = tile
-                tensors.bytes[dram] = size
-                tensors.position[dram] = first + tile * step
-                tensors.least_end[dram] = first + tile * step + 1
-                tensors.after_begin[dram] = store_begin[source] if source >= 0 else 0
-                tensors.after_end[dram] = store_begin[source] + tiles.count[source] if source >= 0 else 0
-                dram += 1
-        if table.layers[layer, nt.WEIGHT_BYTES] > 0:
-            tensors.kind[dram] = WGT
-            tensors.source[dram] = NO_SOURCE
-            tensors.tile[dram] = 0
-            tensors.bytes[dram] = table.layers[layer, nt.WEIGHT_BYTES]
-            tensors.position[dram] = first
-            tensors.least_end[dram] = first + (count - 1) * step + 1
-            tensors.after_begin[dram] = 0
-            tensors.after_end[dram] = 0
-            dram += 1
-        for i in range(loads_begin, dram):
+                kinds[at] = IFM
+                owners[at] = layer
+                indices[at] = tile
+                origins[at] = source
+                sizes[at] = size
+                cycles[at] = duration
+                positions[at] = first + tile * step
+                ends[at] = first + tile * step + 1
+                after_begin[at] = waits_from
+                after_end[at] = waits_to
+                at += 1
+        if layers[layer, nt.WEIGHT_BYTES] > 0:
+            kinds[at] = WGT
+            owners[at] = layer
+            indices[at] = 0
+            origins[at] = NO_SOURCE
+            sizes[at] = layers[layer, nt.WEIGHT_BYTES]
+            cycles[at] = ceil_div(sizes[at], dram_bytes_per_cycle)
+            positions[at] = first
+            ends[at] = first + (count - 1) * step + 1
+            after_begin[at] = 0
+            after_end[at] = 0
+            at += 1
+        for i in range(loads[layer], at):
             tensors.is_store[i] = False
             tensors.last_of_lg[i] = False
-        stores_begin = dram
-        dram, chip = _make_ofmaps(table, lfa, tiles, place, tensors, dram, chip)
-        store_begin[layer] = stores_begin
-        for i in range(loads_begin, dram):
-            tensors.layer[i] = layer
-            tensors.cycles[i] = ceil_div(tensors.bytes[i], dram_bytes_per_cycle)
-    return dram, chip
 
 
 @compiled
@@ -182,63 +213,61 @@ def _make_ofmaps(
     table: NetworkTable,
     lfa: LFAArrays,
     tiles: LayerTiles,
-    place: int,
+    places: TensorPlaces,
+    dram_bytes_per_cycle: int,
     tensors: Tensors,
-    dram: int,
-    chip: int,
-) -> tuple[int, int]:
-    layer = lfa.order[place]
-    count, first, step = tiles.count[layer], tiles.first[layer], tiles.step[layer]
-    stored = _is_stored(table, tiles, layer)
-    size = (
-        tiles.extent[layer, 0] * tiles.extent[layer, 1] * tiles.extent[layer, 2] * tiles.extent[layer, 3]
-    )
-    same_index = -1  # position of the last consumer's first tile, among consumers in this FLG
-    all_tiles = -1  # position of the last tile of consumers elsewhere in this LG, which aggregate the tiles
-    for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
-        consumer = table.use_layer[use]
-        if tiles.flg[consumer] == tiles.flg[layer]:
-            same_index = max(same_index, tiles.first[consumer])
-        elif tiles.lg[consumer] == tiles.lg[layer]:
-            last = tiles.first[consumer] + (tiles.count[consumer] - 1) * tiles.step[consumer]
-            all_tiles = max(all_tiles, last)
-    last_place_of_lg = place + 1 == len(lfa.order) or lfa.begins_lg[place + 1]
-    for tile in range(count):
-        position = first + tile * step
-        end = max(position, all_tiles) + 1
-        if same_index >= 0:
-            end = max(end, same_index + tile * step + 1)
-        if stored:
-            tensors.kind[dram] = OFM
-            tensors.source[dram] = NO_SOURCE
-            tensors.tile[dram] = tile
-            tensors.bytes[dram] = size
-            tensors.is_store[dram] = True
-            tensors.position[dram] = position
-            tensors.least_end[dram] = end
-            tensors.after_begin[dram] = 0
-            tensors.after_end[dram] = 0
-            tensors.last_of_lg[dram] = last_place_of_lg and tile == count - 1
-            dram += 1
-        else:
-            tensors.chip_layer[chip] = layer
-            tensors.chip_tile[chip] = tile
-            tensors.chip_bytes[chip] = size
-            tensors.chip_start[chip] = position
-            tensors.chip_end[chip] = end
-            chip += 1
-    return dram, chip
-
-
-@compiled
-def add_usage(size: IntArray, start: IntArray, end: IntArray, count: int, usage: IntArray) -> None:
-    """Add to ``usage[0 … T−1]`` the bytes of tensors alive at each position; ``start`` −1 counts from 0.
-
-    `usage` must have T + 1 items of which the last is scratch, and hold *differences* before and after.
-    """
-    for i in range(count):
-        usage[max(start[i], 0)] += size[i]
-        usage[end[i]] -= size[i]
+) -> None:
+    lg, flg, counts, firsts, steps = tiles.lg, tiles.flg, tiles.count, tiles.first, tiles.step
+    extents, order, begins_lg = tiles.extent, lfa.order, lfa.begins_lg
+    use_begin, use_layer = table.use_begin, table.use_layer
+    stored, stores, chips = places.stored, places.stores, places.chips
+    kinds, owners, indices, origins = tensors.kind, tensors.layer, tensors.tile, tensors.source
+    sizes, cycles, positions, ends = tensors.bytes, tensors.cycles, tensors.position, tensors.least_end
+    after_begin, after_end = tensors.after_begin, tensors.after_end
+    is_store, last_of_lg = tensors.is_store, tensors.last_of_lg
+    chip_layer, chip_tile, chip_bytes = tensors.chip_layer, tensors.chip_tile, tensors.chip_bytes
+    chip_start, chip_end = tensors.chip_start, tensors.chip_end
+    for place in range(len(order)):
+        layer = order[place]
+        count, first, step = counts[layer], firsts[layer], steps[layer]
+        size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+        duration = ceil_div(size, dram_bytes_per_cycle)
+        same_index = -1  # first position of the last consumer in this FLG
+        all_tiles = -1  # last position of consumers elsewhere in this LG: they aggregate the tiles
+        for use in range(use_begin[layer], use_begin[layer + 1]):
+            consumer = use_layer[use]
+            if flg[consumer] == flg[layer]:
+                same_index = max(same_index, firsts[consumer])
+            elif lg[consumer] == lg[layer]:
+                last = firsts[consumer] + (counts[consumer] - 1) * steps[consumer]
+                all_tiles = max(all_tiles, last)
+        last_place = place + 1 == len(order) or begins_lg[place + 1]
+        at = stores[layer] if stored[layer] else chips[layer]
+        for tile in range(count):
+            position = first + tile * step
+            end = max(position, all_tiles) + 1
+            if same_index >= 0:
+                end = max(end, same_index + tile * step + 1)
+            if stored[layer]:
+                kinds[at] = OFM
+                owners[at] = layer
+                indices[at] = tile
+                origins[at] = NO_SOURCE
+                sizes[at] = size
+                cycles[at] = duration
+                is_store[at] = True
+                positions[at] = position
+                ends[at] = end
+                after_begin[at] = 0
+                after_end[at] = 0
+                last_of_lg[at] = last_place and tile == count - 1
+            else:
+                chip_layer[at] = layer
+                chip_tile[at] = tile
+                chip_bytes[at] = size
+                chip_start[at] = position
+                chip_end[at] = end
+            at += 1
 
 
 @compiled

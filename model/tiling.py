@@ -121,37 +121,54 @@ def greatest_common_divisor(a: int, b: int) -> int:
 
 
 @compiled
-def ifmap_extent(
-    table: NetworkTable, layer: int, b: int, k: int, h: int, w: int
-) -> tuple[int, int, int, int]:
-    """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs."""
-    row = table.layers[layer]
-    kind = row[nt.KIND]
+def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -> tuple[int, int, int, int]:
+    """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs.
+
+    `layers` is `NetworkTable.layers`.
+    """
+    kind = layers[layer, nt.KIND]
     if kind == nt.ELTWISE or kind == nt.PTP:
         return b, k, h, w
     if kind == nt.TRANSPOSE:
-        channels = k if row[nt.IFMAP_C_FROM] == 0 else (h if row[nt.IFMAP_C_FROM] == 1 else w)
-        rows = k if row[nt.IFMAP_H_FROM] == 0 else (h if row[nt.IFMAP_H_FROM] == 1 else w)
-        columns = k if row[nt.IFMAP_W_FROM] == 0 else (h if row[nt.IFMAP_W_FROM] == 1 else w)
+        c_from, h_from, w_from = (
+            layers[layer, nt.IFMAP_C_FROM],
+            layers[layer, nt.IFMAP_H_FROM],
+            layers[layer, nt.IFMAP_W_FROM],
+        )
+        channels = k if c_from == 0 else (h if c_from == 1 else w)
+        rows = k if h_from == 0 else (h if h_from == 1 else w)
+        columns = k if w_from == 0 else (h if w_from == 1 else w)
         return b, channels, rows, columns
     if kind == nt.UPSAMPLE:
-        return b, ceil_div(k, row[nt.SCALE_K]), ceil_div(h, row[nt.SCALE_H]), ceil_div(w, row[nt.SCALE_W])
-    channels = row[nt.IN_CHANNELS]
+        channels = ceil_div(k, layers[layer, nt.SCALE_K])
+        return b, channels, ceil_div(h, layers[layer, nt.SCALE_H]), ceil_div(w, layers[layer, nt.SCALE_W])
+    channels = layers[layer, nt.IN_CHANNELS]
     if kind == nt.GROUP_CONV:
-        groups = row[nt.GROUPS]
-        channels = ceil_div(k, row[nt.K] // groups) * (row[nt.IN_CHANNELS] // groups)
+        groups = layers[layer, nt.GROUPS]
+        channels = ceil_div(k, layers[layer, nt.K] // groups) * (channels // groups)
     elif kind == nt.POOL:
         channels = k
-    rows = (h - 1) * row[nt.STRIDE_H] + row[nt.R] - row[nt.PAD_H]
-    columns = (w - 1) * row[nt.STRIDE_W] + row[nt.S] - row[nt.PAD_W]
-    return b, channels, min(rows, row[nt.REAL_H]), min(columns, row[nt.REAL_W])
+    rows = (h - 1) * layers[layer, nt.STRIDE_H] + layers[layer, nt.R] - layers[layer, nt.PAD_H]
+    columns = (w - 1) * layers[layer, nt.STRIDE_W] + layers[layer, nt.S] - layers[layer, nt.PAD_W]
+    return b, channels, min(rows, layers[layer, nt.REAL_H]), min(columns, layers[layer, nt.REAL_W])
 
 
 @compiled
-def operand_extent(table: NetworkTable, layer: int, b: int, k: int) -> tuple[int, int, int, int]:
+def operand_extent(layers: IntArray, layer: int, b: int, k: int) -> tuple[int, int, int, int]:
     """Return the extent (b, c, h, w) of the second operand that an ofmap tile of b samples, k channels needs."""
-    row = table.layers[layer]
-    return b, k, row[nt.IN_CHANNELS] // row[nt.GROUPS], row[nt.R] * row[nt.S]
+    per_group = layers[layer, nt.IN_CHANNELS] // layers[layer, nt.GROUPS]
+    return b, k, per_group, layers[layer, nt.R] * layers[layer, nt.S]
+
+
+@compiled
+def loaded_bytes(layers: IntArray, extents: IntArray, layer: int, role: int) -> int:
+    """Return the bytes of one tile of a source *for each channel of it*: samples × rows × columns."""
+    b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]
+    if role == nt.IFMAP:
+        need = ifmap_extent(layers, layer, b, k, h, w)
+    else:
+        need = operand_extent(layers, layer, b, k)
+    return need[0] * need[2] * need[3]
 
 
 @compiled
@@ -183,26 +200,32 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
 
 @compiled
 def _uncut_dimensions(
-    table: NetworkTable, lfa: LFAArrays, begin: int, end: int, flg_of: IntArray
+    layers: IntArray,
+    source_begin: IntArray,
+    sources: IntArray,
+    order: IntArray,
+    flg: IntArray,
+    begin: int,
+    end: int,
 ) -> tuple[bool, bool]:
-    """Return whether rows, whether columns can't be cut in the FLG at places begin … end − 1: a transpose that
-    sits there with a producer of it moves them."""  # noqa: D205, D209
+    """Return whether rows, whether columns can't be cut in the FLG at places begin … end − 1.
+
+    A transpose that sits there together with a producer of it keeps the dimensions that it moves.
+    """
     keep_rows = False
     keep_columns = False
     for place in range(begin, end):
-        layer = lfa.order[place]
-        row = table.layers[layer]
-        if row[nt.KIND] != nt.TRANSPOSE:
+        layer = order[place]
+        if layers[layer, nt.KIND] != nt.TRANSPOSE:
             continue
         inside = False
-        for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
-            source = table.source[edge]
-            if source >= 0 and flg_of[source] == flg_of[layer]:
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            if sources[edge] >= 0 and flg[sources[edge]] == flg[layer]:
                 inside = True
         if inside:
-            rows_moved = row[nt.IFMAP_H_FROM] != 1
-            columns_moved = row[nt.IFMAP_W_FROM] != 2
-            if rows_moved and columns_moved and row[nt.IFMAP_C_FROM] == 0:
+            rows_moved = layers[layer, nt.IFMAP_H_FROM] != 1
+            columns_moved = layers[layer, nt.IFMAP_W_FROM] != 2
+            if rows_moved and columns_moved and layers[layer, nt.IFMAP_C_FROM] == 0:
                 continue  # rows and columns change places: tiles stay tiles
             keep_rows = keep_rows or rows_moved
             keep_columns = keep_columns or columns_moved
@@ -212,28 +235,49 @@ def _uncut_dimensions(
 @compiled
 def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
     """Fill `tiles` (all but the costs); return the number T of tiles, or ``TILING_TOO_LARGE - place``."""
-    size = len(lfa.order)
+    # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
+    order, begins_flg, begins_lg, tiling = lfa.order, lfa.begins_flg, lfa.begins_lg, lfa.tiling
+    counts, firsts, steps = tiles.count, tiles.first, tiles.step
+    flg_of, lg_of = tiles.flg, tiles.lg
+    size = len(order)
     flg = -1
     lg = -1
     for place in range(size):
-        flg += 1 if lfa.begins_flg[place] else 0
-        lg += 1 if lfa.begins_lg[place] else 0
-        tiles.flg[lfa.order[place]] = flg
-        tiles.lg[lfa.order[place]] = lg
+        flg += 1 if begins_flg[place] else 0
+        lg += 1 if begins_lg[place] else 0
+        flg_of[order[place]] = flg
+        lg_of[order[place]] = lg
     begin = 0
     position = 0
     while begin < size:
         end = begin + 1
-        while end < size and not lfa.begins_flg[end]:
+        while end < size and not begins_flg[end]:
             end += 1
-        number = lfa.tiling[begin]
-        if not _tile_flg(table, batch, lfa, begin, end, tiles):
+        number = tiling[begin]
+        batch_parts = greatest_common_divisor(batch, number)
+        keep_rows, keep_columns = _uncut_dimensions(
+            table.layers, table.source_begin, table.source, order, flg_of, begin, end
+        )
+        parts = number // batch_parts
+        samples = batch // batch_parts
+        if not _tile_flg(
+            table.layers,
+            table.use_begin,
+            table.use_layer,
+            table.use_role,
+            order,
+            flg_of,
+            (begin, end, samples, parts),
+            keep_rows,
+            keep_columns,
+            tiles.extent,
+        ):
             return TILING_TOO_LARGE - begin
         for place in range(begin, end):
-            layer = lfa.order[place]
-            tiles.count[layer] = number
-            tiles.first[layer] = position + place - begin
-            tiles.step[layer] = end - begin
+            layer = order[place]
+            counts[layer] = number
+            firsts[layer] = position + place - begin
+            steps[layer] = end - begin
         position += number * (end - begin)
         begin = end
     return position
@@ -241,29 +285,41 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
 
 @compiled
 def _tile_flg(
-    table: NetworkTable, batch: int, lfa: LFAArrays, begin: int, end: int, tiles: LayerTiles
+    layers: IntArray,
+    use_begin: IntArray,
+    use_layer: IntArray,
+    use_role: IntArray,
+    order: IntArray,
+    flg: IntArray,
+    group: tuple[int, int, int, int],
+    keep_rows: bool,
+    keep_columns: bool,
+    extents: IntArray,
 ) -> bool:
-    number = lfa.tiling[begin]
-    batch_parts = greatest_common_divisor(batch, number)
-    parts = number // batch_parts
-    keep_rows, keep_columns = _uncut_dimensions(table, lfa, begin, end, tiles.flg)
+    """Fill the extents of the FLG `group` (begin, end, samples, parts); False if it can't be cut so."""
+    begin, end, samples, parts = group
     for place in range(end - 1, begin - 1, -1):
-        layer = lfa.order[place]
+        layer = order[place]
         inside = False
         b, k, h, w = 0, 0, 0, 0
-        for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
-            consumer = table.use_layer[use]
-            if tiles.flg[consumer] != tiles.flg[layer]:
+        for use in range(use_begin[layer], use_begin[layer + 1]):
+            consumer = use_layer[use]
+            if flg[consumer] != flg[layer]:
                 continue
             inside = True
-            extent = tiles.extent[consumer]
-            if table.use_role[use] == nt.IFMAP:
-                need = ifmap_extent(table, consumer, extent[0], extent[1], extent[2], extent[3])
+            tile_b, tile_k, tile_h, tile_w = (
+                extents[consumer, 0],
+                extents[consumer, 1],
+                extents[consumer, 2],
+                extents[consumer, 3],
+            )
+            if use_role[use] == nt.IFMAP:
+                need = ifmap_extent(layers, consumer, tile_b, tile_k, tile_h, tile_w)
             else:
-                need = operand_extent(table, consumer, extent[0], extent[1])
+                need = operand_extent(layers, consumer, tile_b, tile_k)
             b, k, h, w = max(b, need[0]), max(k, need[1]), max(h, need[2]), max(w, need[3])
         if not inside:
-            rows, columns = table.layers[layer, nt.H], table.layers[layer, nt.W]
+            rows, columns = layers[layer, nt.H], layers[layer, nt.W]
             if keep_rows and keep_columns:
                 fh, fw = 1, 1
             elif keep_rows:
@@ -274,10 +330,10 @@ def _tile_flg(
                 fh, fw = split_rows_columns(parts, rows, columns)
             if rows < fh or columns < fw:
                 return False
-            b, k = batch // batch_parts, table.layers[layer, nt.K]
+            b, k = samples, layers[layer, nt.K]
             h, w = ceil_div(rows, fh), ceil_div(columns, fw)
-        tiles.extent[layer, 0] = b
-        tiles.extent[layer, 1] = k
-        tiles.extent[layer, 2] = h
-        tiles.extent[layer, 3] = w
+        extents[layer, 0] = b
+        extents[layer, 1] = k
+        extents[layer, 2] = h
+        extents[layer, 3] = w
     return True

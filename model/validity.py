@@ -116,9 +116,7 @@ def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
                 yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
         else:
             if not -1 <= start <= position:
-                text = (
-                    f"{label}: start={start} (must be from -1 to {position}, where {plan.tile_label(position)} needs it)"
-                )
+                text = f"{label}: start={start} (must be from -1 to {position}, where {plan.tile_label(position)} needs it)"
                 yield Violation(Rule.START_RANGE, position, (i,), start, position, text)
             if end != least_end:
                 text = f"{label}: end={end}, but its last need is at {plan.tile_label(least_end - 1)}"
@@ -168,7 +166,9 @@ def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
             continue
         last = begin + int(np.argmax(place[begin:end]))
         if place[last] > place[i]:
-            text = f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
+            text = (
+                f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
+            )
             position = int(tensors.position[i])
             yield Violation(Rule.DATA, position, (i, last), int(place[i]), int(place[last]), text)
 

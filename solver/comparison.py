@@ -37,7 +37,11 @@ class Comparison:
 
 
 def compare_second_stages(
-    plan: Plan, parameters: SolveParameters, seconds_each: float | None, budget: Budget, progress: Progress = silent
+    plan: Plan,
+    parameters: SolveParameters,
+    seconds_each: float | None,
+    budget: Budget,
+    progress: Progress = silent,
 ) -> Comparison:
     """Run every second stage on `plan`; CP-SAT starts from its own greedy solution, not from the others'.
 

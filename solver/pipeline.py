@@ -150,7 +150,9 @@ def _prove(
         return best
     again = run_second_stage(found.plan, parameters, budget, progress, found.iterations, incumbent=best.dlsa)
     lower_bound, source = max((r.lower_bound, r.lower_bound_source) for r in (best, again))
-    return replace(again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds)
+    return replace(
+        again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds
+    )
 
 
 def run_second_stage(
@@ -201,9 +203,11 @@ def annealed(
     return priced(
         plan,
         "SA",
-        lambda: anneal_dlsas(
-            plan, random, parameters.objective, parameters.second_stage, budget, progress, iteration
-        ).dlsa,
+        lambda: (
+            anneal_dlsas(
+                plan, random, parameters.objective, parameters.second_stage, budget, progress, iteration
+            ).dlsa
+        ),
     )
 
 

@@ -1,7 +1,7 @@
 """From the documents and records of the plain-Python twins to the package's objects and back.
 
-A twin's plan and the package's plan of the same LFA come as a `Pair`; `pairs` draws one. DRAM tensors are matched
-by what names them in schedule files: kind, layer, tile, source.
+A twin's plan and the package's plan of the same LFA come as a `Pair`; `pairs` draws one. DRAM tensors are
+matched by what names them in schedule files: kind, layer, tile, source.
 """
 
 from collections.abc import Callable, Sequence
@@ -93,9 +93,7 @@ def dlsa_of(plan: Plan, records: Sequence[Record]) -> DLSA:
 def records_of(plan: Plan, dlsa: DLSA) -> SlowDLSA:
     """Return the rows of a DLSA in DRAM Tensor Order."""
     return [
-        Record(
-            *plan.tensor_key(i), int(plan.tensors.bytes[i]), int(dlsa.start[i]), int(dlsa.end[i])
-        )
+        Record(*plan.tensor_key(i), int(plan.tensors.bytes[i]), int(dlsa.start[i]), int(dlsa.end[i]))
         for i in dlsa.order.tolist()
     ]
 
