@@ -49,11 +49,7 @@ def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
     mask = len(keys) - 1
     at = mixed & mask
     while keys[at, 0] >= 0 and not (
-        keys[at, 0] == layer
-        and keys[at, 1] == b
-        and keys[at, 2] == k
-        and keys[at, 3] == h
-        and keys[at, 4] == w
+        keys[at, 0] == layer and keys[at, 1] == b and keys[at, 2] == k and keys[at, 3] == h and keys[at, 4] == w
     ):
         at = (at + 1) & mask
     return at
@@ -106,9 +102,7 @@ class CostCache:
     def learn(self, tiles: LayerTiles, layers: IntArray) -> None:
         """Ask the core array for the tiles of `layers` (ids), and remember."""
         rows = np.column_stack([layers, tiles.extent[layers]])
-        cycles, energy_pj = self._problem.core_array.tile_costs(
-            self._problem.network, self._problem.table, rows
-        )
+        cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.network, self._problem.table, rows)
         if (self._used + len(rows)) * 2 > len(self.table.keys):
             old = self.table
             taken = old.keys[:, 0] >= 0

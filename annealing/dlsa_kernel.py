@@ -128,9 +128,7 @@ def _other_than(low: int, high: int, present: int, chance: float) -> int:
 
 
 @compiled
-def begin_state(
-    tensors: Tensors, tile_cycles: IntArray, chip_usage: IntArray, capacity: int, state: DLSAState
-) -> int:
+def begin_state(tensors: Tensors, tile_cycles: IntArray, chip_usage: IntArray, capacity: int, state: DLSAState) -> int:
     """Derive all else of `state` from its order, start and end; return the least room (negative: overflow)."""
     tiles = len(tile_cycles)
     for n in range(len(state.order)):

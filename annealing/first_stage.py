@@ -42,9 +42,7 @@ class FirstStageParameters:
 
     def rounds(self, problem: Problem) -> int:
         """Return N for this problem."""
-        return max(
-            math.ceil(self.rounds_per_layer * len(problem.network.layers) * math.sqrt(problem.batch)), 1
-        )
+        return max(math.ceil(self.rounds_per_layer * len(problem.network.layers) * math.sqrt(problem.batch)), 1)
 
 
 @dataclass(frozen=True)
@@ -191,7 +189,7 @@ def anneal_lfas(
     limit_bytes: int,
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: FirstStageParameters = FirstStageParameters(),  # noqa: B008
+    parameters: FirstStageParameters = FirstStageParameters(),
     budget: Budget | None = None,
     progress: Progress = silent,
     iteration: int = 0,

@@ -44,9 +44,7 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
 
 
 @compiled
-def least_usage(
-    tensors: Tensors, count: int, tiles: int, chip_usage: IntArray, capacity: int, free: IntArray
-) -> int:
+def least_usage(tensors: Tensors, count: int, tiles: int, chip_usage: IntArray, capacity: int, free: IntArray) -> int:
     """Fill ``free[0 … tiles−1]`` with the room that stays when every tensor lives as briefly as it can.
 
     Returns the least room; negative means that no DLSA of this LFA fits.
@@ -185,9 +183,7 @@ def _run(
             if store_at == store_count or tensors.position[last_store] < tensors.position[stores[store_at]]:
                 load = readers[reader_at]
                 from_readers = True
-        if plain_at < plain_count and (
-            load < 0 or tensors.position[plain[plain_at]] <= tensors.position[load]
-        ):
+        if plain_at < plain_count and (load < 0 or tensors.position[plain[plain_at]] <= tensors.position[load]):
             load = plain[plain_at]
             from_readers = False
         take_store = forced
@@ -198,9 +194,7 @@ def _run(
                 # What is written while the next tile waits takes its room: the stores before it must live on too.
                 forced = not _outlive(tensors, stores, store_at, store_count, begun, room, end)
                 fits = not forced and _has_room(room, tensors.bytes[load], present, need)
-            if forced:
-                take_store = True
-            elif has_store and (not fits or (policy == STORES_FIRST and need > begun)):
+            if forced or (has_store and (not fits or (policy == STORES_FIRST and need > begun))):
                 take_store = True
             elif not fits:
                 channel = tile_end  # nothing to do before the next tile

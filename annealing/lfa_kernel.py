@@ -1,9 +1,9 @@
 """Annealing rounds of the first stage (kernels; specification: search.md, "First stage").
 
 A round draws a move, tiles the candidate, looks up what its tiles cost, lists its tensors and runs it under
-double buffering or the greedy DLSA. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the
-kernel returns in the middle of the round; it goes on with the same candidate when called again.
-"""  # noqa: D205
+double buffering. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the kernel
+returns in the middle of the round; it goes on with the same candidate when called again.
+"""
 
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from soma_cp.annealing.lfa_moves import keeps_groups_apart, paper_move
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tensors import Tensors, TensorPlaces, count_tensors, double_buffering, make_tensors
+from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, double_buffering, make_tensors
 from soma_cp.model.tiling import FloatArray, LayerTiles, LFAArrays, tile_layers
 
 # Why `anneal_lfa` returned.
@@ -158,11 +158,7 @@ def evaluate_candidate(
     if not feasible:
         return DONE, False
     dram, chip = count_tensors(table, lfa, scratch.tiles, scratch.places)
-    if (
-        count + 1 > len(scratch.gate)
-        or dram > len(scratch.tensors.kind)
-        or chip > len(scratch.tensors.chip_bytes)
-    ):
+    if count + 1 > len(scratch.gate) or dram > len(scratch.tensors.kind) or chip > len(scratch.tensors.chip_bytes):
         state.counters[NEEDED_TILES] = count
         state.counters[NEEDED_TENSORS] = dram
         state.counters[NEEDED_CHIP_TENSORS] = chip
@@ -262,11 +258,7 @@ def anneal_lfa(
         counters[ROUND] += 1
         if not valid:
             continue
-        heat = (
-            temperature(settings.initial_temperature, settings.alpha, done, settings.rounds)
-            if heated
-            else 0.0
-        )
+        heat = temperature(settings.initial_temperature, settings.alpha, done, settings.rounds) if heated else 0.0
         if _accepted(state, heat, random.random()):
             copy_lfa(state.candidate, state.current)
             state.figures[0] = state.figures[2]

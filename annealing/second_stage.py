@@ -65,7 +65,7 @@ def anneal_dlsas(
     plan: Plan,
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: SecondStageParameters = SecondStageParameters(),  # noqa: B008
+    parameters: SecondStageParameters = SecondStageParameters(),
     budget: Budget | None = None,
     progress: Progress = silent,
     iteration: int = 0,

@@ -28,30 +28,22 @@ app = typer.Typer(
 
 NetOption = Annotated[
     str,
-    typer.Option(
-        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON).", show_default=False
-    ),
+    typer.Option("--net", help="Built-in network (see 'soma-cp nets') or network file (JSON).", show_default=False),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
 SeqOption = Annotated[
     int | None,
-    typer.Option(
-        "--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a GPT-2 network."
-    ),
+    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a GPT-2 network."),
 ]
 HardwareOption = Annotated[
     str | None,
-    typer.Option(
-        "--hw", help="edge, cloud or a hardware file (JSON); by default the network's usual platform."
-    ),
+    typer.Option("--hw", help="edge, cloud or a hardware file (JSON); by default the network's usual platform."),
 ]
 EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
 DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-WorkersOption = Annotated[
-    int | None, typer.Option("--workers", help="Threads of CP-SAT; all cores by default.")
-]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="Threads of CP-SAT; all cores by default.")]
 DeterministicOption = Annotated[
     bool,
     typer.Option(
@@ -69,9 +61,7 @@ def solve(
     hw: HardwareOption = None,
     stage2: Annotated[
         Stage2,
-        typer.Option(
-            "--stage2", help="Second stage: exact, annealing, one greedy pass, or double buffering only."
-        ),
+        typer.Option("--stage2", help="Second stage: exact, annealing, one greedy pass, or double buffering only."),
     ] = Stage2.CPSAT,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,

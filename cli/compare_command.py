@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.progress import Progress
 from soma_cp.cli.inputs import (
     budget_from,
     checked_seed,
@@ -23,7 +24,6 @@ from soma_cp.cli.tables import (
     print_json,
     problem_text,
 )
-from soma_cp.annealing.progress import Progress
 from soma_cp.model.errors import UserError
 from soma_cp.model.plan import Plan
 from soma_cp.model.platform import MIB

@@ -3,6 +3,8 @@
 import math
 from pathlib import Path
 
+from soma_cp.solver.parameters import CpSatParameters
+
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
@@ -10,7 +12,6 @@ from soma_cp.model.network import Network
 from soma_cp.model.networks.catalogue import builtin_names, builtin_network, default_platform
 from soma_cp.model.platform_file import platform_from
 from soma_cp.model.problem import Problem
-from soma_cp.solver.parameters import CpSatParameters
 
 MAX_SEED = 2**31 - 1
 DEFAULT_SECONDS = 60.0
@@ -24,9 +25,7 @@ def network_from(spec: str, tokens: int | None) -> Network:
         from soma_cp.model.network_file import read_network_file
 
         if tokens is not None:
-            raise UserError(
-                f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length"
-            )
+            raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
         return read_network_file(Path(spec))
     return builtin_network(spec, tokens)
 
@@ -45,9 +44,7 @@ def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:
         if not 0 <= value <= MAX_EXPONENT:
             raise UserError(f"{option}={value} (must be from 0 to {MAX_EXPONENT:g})")
     if energy_exponent == 0 and delay_exponent == 0:
-        raise UserError(
-            "--energy-exponent and --delay-exponent are both 0: nothing is left to minimise; raise one"
-        )
+        raise UserError("--energy-exponent and --delay-exponent are both 0: nothing is left to minimise; raise one")
     return Objective(energy_exponent, delay_exponent)
 
 

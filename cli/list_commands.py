@@ -1,7 +1,7 @@
 """``soma-cp nets`` and ``soma-cp hw``."""
 
 from soma_cp.cli.tables import console, plain_table, print_json
-from soma_cp.model.networks.catalogue import ALIASES, builtin_names, builtin_network, built_in
+from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.platform import MIB, PLATFORMS
 from soma_cp.model.platform_file import platform_document
 
@@ -29,9 +29,7 @@ def run_nets(as_json: bool) -> None:
     if as_json:
         print_json({"nets": rows})
         return
-    table = plain_table(
-        "network", "layers", "GMAC", "weights (MiB)", "blocks", "tokens", "platform", "what it is"
-    )
+    table = plain_table("network", "layers", "GMAC", "weights (MiB)", "blocks", "tokens", "platform", "what it is")
     table.columns[6].justify = table.columns[7].justify = "left"
     table.columns[7].no_wrap = False
     for row in rows:
@@ -56,9 +54,7 @@ def run_hw(as_json: bool) -> None:
     if as_json:
         print_json({"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
         return
-    table = plain_table(
-        "platform", "GBUF (MiB)", "DRAM (GB/s)", "PEs", "MACs per PE", "GBUF→PE (B/cycle)", "TOPS"
-    )
+    table = plain_table("platform", "GBUF (MiB)", "DRAM (GB/s)", "PEs", "MACs per PE", "GBUF→PE (B/cycle)", "TOPS")
     for name, platform in PLATFORMS.items():
         table.add_row(
             name,

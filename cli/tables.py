@@ -146,6 +146,4 @@ def blocks_line(problem: Problem, evaluation: Evaluation) -> str | None:
         return None
     latency = milliseconds(evaluation.latency * blocks)
     energy = evaluation.energy_pj * blocks / PJ_PER_MJ
-    return (
-        f"whole model                  {blocks} blocks one after another: {latency:.4f} ms, {energy:.4f} mJ"
-    )
+    return f"whole model                  {blocks} blocks one after another: {latency:.4f} ms, {energy:.4f} mJ"

@@ -60,9 +60,7 @@ class CoreArray(Protocol):
         """What reports call this model."""
         ...
 
-    def tile_costs(
-        self, network: Network, table: NetworkTable, tiles: IntArray
-    ) -> tuple[IntArray, FloatArray]:
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles; never raises, so that searches can try what doesn't fit.
 
         Parameters
@@ -160,9 +158,7 @@ class PublishedCoreArray(CoreArray):
             vector_operation_pj=VECTOR_OPERATION_PJ,
         )
 
-    def tile_costs(
-        self, network: Network, table: NetworkTable, tiles: IntArray
-    ) -> tuple[IntArray, FloatArray]:
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles, −1 cycles where there is no mapping; see `CoreArray.tile_costs`."""
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)

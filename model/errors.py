@@ -3,8 +3,8 @@
 A message is one sentence that names the thing, what was found, what is allowed, and what to change.
 """
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class SomaError(Exception):

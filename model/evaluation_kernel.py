@@ -61,9 +61,7 @@ def begin_times(
 
 
 @compiled
-def buffer_usage(
-    tensor_bytes: IntArray, start: IntArray, end: IntArray, chip_usage: IntArray, usage: IntArray
-) -> int:
+def buffer_usage(tensor_bytes: IntArray, start: IntArray, end: IntArray, chip_usage: IntArray, usage: IntArray) -> int:
     """Fill ``usage[0 … T−1]`` with the bytes alive at each position; return their peak.
 
     `usage` has T + 1 items; `chip_usage` (T) is what on-chip tensors hold.

@@ -66,29 +66,21 @@ def check_lfa(lfa: LFA, network: Network) -> None:
         if not flg.layers:
             raise LFAError("an FLG has no layers; leave it out")
         if flg.tiling_number < 1:
-            raise LFAError(
-                f"tiling_number={flg.tiling_number} of the FLG of '{flg.layers[0]}' (must be at least 1)"
-            )
+            raise LFAError(f"tiling_number={flg.tiling_number} of the FLG of '{flg.layers[0]}' (must be at least 1)")
         for name in flg.layers:
             if name not in network.layer_id:
                 hint = nearest_name_hint(name, network.layer_id)
-                raise LFAError(
-                    f"the LFA names the layer '{name}', which '{network.name}' does not have{hint}"
-                )
+                raise LFAError(f"the LFA names the layer '{name}', which '{network.name}' does not have{hint}")
             if name in done:
                 raise LFAError(f"the LFA runs the layer '{name}' twice; a layer stands in one FLG")
             layer = network.layers[network.layer_id[name]]
             for producer in (*layer.ifmaps, *layer.weight_operands):
                 if producer not in done:
-                    raise LFAError(
-                        f"the LFA runs '{name}' before its producer '{producer}'; put producers first"
-                    )
+                    raise LFAError(f"the LFA runs '{name}' before its producer '{producer}'; put producers first")
             done.add(name)
     missing = [layer.name for layer in network.layers if layer.name not in done]
     if missing:
-        raise LFAError(
-            f"the LFA leaves out {len(missing)} of {len(network.layers)} layers, first '{missing[0]}'"
-        )
+        raise LFAError(f"the LFA leaves out {len(missing)} of {len(network.layers)} layers, first '{missing[0]}'")
 
 
 def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:

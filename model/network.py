@@ -215,8 +215,7 @@ class Upsample(Layer):
 
 
 LAYER_KINDS: dict[str, type[Layer]] = {
-    cls.kind: cls
-    for cls in (Conv, GroupConv, FullyConnected, Pool, Eltwise, PointToPoint, Transpose, Upsample)
+    cls.kind: cls for cls in (Conv, GroupConv, FullyConnected, Pool, Eltwise, PointToPoint, Transpose, Upsample)
 }
 """The layer classes by the name of their kind in files."""
 

@@ -27,9 +27,7 @@ def network_problems(network: "Network") -> list[str]:
     known = {source.name: source.shape for source in network.inputs}
     for source in network.inputs:
         if min(source.shape) < 1:
-            problems.append(
-                f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)"
-            )
+            problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
         elif prod(source.shape) > LARGEST_COUNT:
             size = prod(source.shape)
             problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
@@ -77,9 +75,7 @@ def _field_problems(layer: "Layer") -> Iterator[str]:
         yield "reads nothing; name its producers in 'ifmaps' or external inputs in 'inputs'"
 
 
-def _reference_problems(
-    layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]
-) -> Iterator[str]:
+def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
     for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands)):
         for name in names:
             if name in made:

@@ -143,9 +143,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     return _plan_of_tiles(problem, lfa, arrays, layers, tile_count)
 
 
-def _plan_of_tiles(
-    problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int
-) -> Plan:
+def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int) -> Plan:
     places = empty_tensor_places(len(layers.count))
     dram_count, chip_count = count_tensors(problem.table, arrays, layers, places)
     tensors = empty_tensors(dram_count, chip_count)

@@ -55,6 +55,11 @@ class SecondStageResult:
         return Status.OPTIMAL if self.evaluation.latency <= self.lower_bound else Status.FEASIBLE
 
     @property
+    def proven_optimal(self) -> bool:
+        """Whether no DLSA of this LFA is faster, and that is proven."""
+        return self.status is Status.OPTIMAL
+
+    @property
     def gap(self) -> float:
         """Share by which the latency lies above the proven lower bound."""
         return relative_gap(self.evaluation.latency, self.lower_bound)

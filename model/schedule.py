@@ -164,9 +164,7 @@ def claim_differences(stored: StoredSchedule, evaluation: Evaluation) -> list[st
     if bound is not None and bound > latency:
         found.append(f"proven_lower_bound: the file says {bound}, which is above the latency of {latency}")
     if claims.get("proven_optimal") and (bound is None or bound < latency):
-        found.append(
-            f"proven_optimal: the file says true, but no bound in it reaches the latency of {latency}"
-        )
+        found.append(f"proven_optimal: the file says true, but no bound in it reaches the latency of {latency}")
     return found
 
 

@@ -399,9 +399,7 @@ class _Reading:
             if tensor is None:
                 fault = finder.why_missing(row)
             elif tensor in number_of:
-                fault = (
-                    f"the {plan.tensor_label(tensor)} is number {number_of[tensor]} already; keep one of them"
-                )
+                fault = f"the {plan.tensor_label(tensor)} is number {number_of[tensor]} already; keep one of them"
             else:
                 number_of[tensor] = number
                 size = int(plan.tensors.bytes[tensor])

@@ -76,12 +76,9 @@ class Tensors(NamedTuple):
 
 def empty_tensors(dram: int, chip: int) -> Tensors:
     """Allocate room for `dram` DRAM tensors and `chip` others."""
-    columns = {
-        name: np.zeros(chip if name.startswith("chip_") else dram, np.int64) for name in Tensors._fields
-    }
-    columns["is_store"] = np.zeros(dram, np.bool_)
-    columns["last_of_lg"] = np.zeros(dram, np.bool_)
-    return Tensors(**columns)
+    fields = {name: np.zeros(chip if name.startswith("chip_") else dram, np.int64) for name in Tensors._fields}
+    marks = {name: np.zeros(dram, np.bool_) for name in ("is_store", "last_of_lg")}
+    return Tensors(**(fields | marks))  # type: ignore[arg-type]  # int64 but for the marks
 
 
 class TensorPlaces(NamedTuple):
@@ -107,9 +104,7 @@ def empty_tensor_places(layers: int) -> TensorPlaces:
 
 
 @compiled
-def count_tensors(
-    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces
-) -> tuple[int, int]:
+def count_tensors(table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces) -> tuple[int, int]:
     """Fill `places`; return the numbers of DRAM tensors and of ofmap tensors that stay on chip."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
     lg, counts = tiles.lg, tiles.count

@@ -4,6 +4,7 @@ An LFA reaches the kernels as `LFAArrays`; they fill a `LayerTiles`.
 """
 
 import math
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -59,7 +60,7 @@ class LayerTiles(NamedTuple):
     """
 
     extent: IntArray
-    count: IntArray
+    count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     first: IntArray
     step: IntArray
     flg: IntArray
@@ -95,15 +96,27 @@ def lfa_from_arrays(arrays: LFAArrays, network: Network) -> LFA:
                 int(arrays.tiling[begin]),
                 bool(arrays.begins_lg[begin]),
             )
-            for begin, end in zip(begins[:-1], begins[1:], strict=True)
+            for begin, end in pairwise(begins)
         )
     )
 
 
 def empty_layer_tiles(layers: int) -> LayerTiles:
     """Allocate a `LayerTiles` for a network of that many layers."""
-    columns = [np.zeros(layers, np.int64) for _ in range(6)]
-    return LayerTiles(np.zeros((layers, 4), np.int64), *columns, np.zeros(layers, np.float64))
+
+    def column() -> IntArray:
+        return np.zeros(layers, np.int64)
+
+    return LayerTiles(
+        extent=np.zeros((layers, 4), np.int64),
+        count=column(),
+        first=column(),
+        step=column(),
+        flg=column(),
+        lg=column(),
+        cycles=column(),
+        energy_pj=np.zeros(layers, np.float64),
+    )
 
 
 @compiled

@@ -166,9 +166,7 @@ def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
             continue
         last = begin + int(np.argmax(place[begin:end]))
         if place[last] > place[i]:
-            text = (
-                f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
-            )
+            text = f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
             position = int(tensors.position[i])
             yield Violation(Rule.DATA, position, (i, last), int(place[i]), int(place[last]), text)
 

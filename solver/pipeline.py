@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from soma_cp.solver.bounds import best_combinatorial_bound
+from soma_cp.solver.parameters import CpSatParameters
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
@@ -21,9 +23,7 @@ from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
-from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.parameters import CpSatParameters
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ CPSAT_SHARE = 0.4
 
 def solve(
     problem: Problem,
-    parameters: SolveParameters = SolveParameters(),  # noqa: B008  # immutable
+    parameters: SolveParameters = SolveParameters(),  # immutable
     budget: Budget | None = None,
     progress: Progress = silent,
 ) -> SolveResult:
@@ -150,9 +150,7 @@ def _prove(
         return best
     again = run_second_stage(found.plan, parameters, budget, progress, found.iterations, incumbent=best.dlsa)
     lower_bound, source = max((r.lower_bound, r.lower_bound_source) for r in (best, again))
-    return replace(
-        again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds
-    )
+    return replace(again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds)
 
 
 def run_second_stage(
@@ -204,9 +202,7 @@ def annealed(
         plan,
         "SA",
         lambda: (
-            anneal_dlsas(
-                plan, random, parameters.objective, parameters.second_stage, budget, progress, iteration
-            ).dlsa
+            anneal_dlsas(plan, random, parameters.objective, parameters.second_stage, budget, progress, iteration).dlsa
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Plans, evaluation and validity rules against their plain-Python twins on random networks, LFAs and DLSAs."""
+"""Plans, evaluation and validity rules against plain-Python twins on random networks, LFAs and DLSAs."""
 
 from collections import Counter
 

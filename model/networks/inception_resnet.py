@@ -141,6 +141,4 @@ class _Builder:
         start = self._current
         channels, rows = self._channels(start), self._layer[start[0]].H
         end = self._conv(projection, channels, branches)
-        self._current = self._add(
-            Eltwise(name=f"{prefix}_Eltwise", K=channels, H=rows, W=rows, ifmaps=start + end)
-        )
+        self._current = self._add(Eltwise(name=f"{prefix}_Eltwise", K=channels, H=rows, W=rows, ifmaps=start + end))

@@ -67,9 +67,7 @@ def randwire_network(
     return Network("randwire", (ExternalInput("input", (3, _SIDE, _SIDE)),), tuple(layers))
 
 
-def _check_arguments(
-    seed: int, nodes: int, neighbours: int, rewiring: float, channels: int, stages: int
-) -> None:
+def _check_arguments(seed: int, nodes: int, neighbours: int, rewiring: float, channels: int, stages: int) -> None:
     if seed < 0:
         raise UserError(f"seed={seed} (must be at least 0)")
     if nodes < 2:
@@ -116,9 +114,7 @@ def _stage(prefix: str, sources_of_node: list[list[int]], channels: int, before:
     return layers
 
 
-def _aggregate(
-    layers: list[Layer], name: str, prefix: str, nodes: list[int], channels: int, side: int
-) -> str:
+def _aggregate(layers: list[Layer], name: str, prefix: str, nodes: list[int], channels: int, side: int) -> str:
     """Name the sum of `nodes`, adding a layer for it if they are several."""
     sources = tuple(_node_name(prefix, node) for node in nodes)
     if len(sources) == 1:

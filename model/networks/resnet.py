@@ -57,6 +57,4 @@ def _bottleneck(stage: int, block: int, source: Layer) -> list[Layer]:
 
 
 def _conv(name: str, C: int, K: int, window: int, side: int, source: str, stride: int = 1) -> Conv:
-    return Conv(
-        name=name, C=C, K=K, R=window, S=window, H=side, W=side, sH=stride, sW=stride, ifmaps=(source,)
-    )
+    return Conv(name=name, C=C, K=K, R=window, S=window, H=side, W=side, sH=stride, sW=stride, ifmaps=(source,))

@@ -167,6 +167,4 @@ def _matmul(name: str, C: int, K: int, tokens: int, source: str = "", operand: s
 
 
 def _pool(name: str, channels: int, window: int, side: int, source: str) -> Pool:
-    return Pool(
-        name=name, K=channels, R=window, S=window, H=side, W=side, sH=window, sW=window, ifmaps=(source,)
-    )
+    return Pool(name=name, K=channels, R=window, S=window, H=side, W=side, sH=window, sW=window, ifmaps=(source,))

@@ -1,4 +1,4 @@
-"""soma-cp: when each tensor moves between DRAM and the buffer of a DNN accelerator, searched and solved exactly.
+"""soma-cp: when each tensor of a network moves between DRAM and an accelerator's buffer, searched and solved.
 
 The package is layered: ``soma_cp.model`` says what things are and cost, ``soma_cp.annealing`` searches,
 ``soma_cp.solver`` proves and joins the stages, ``soma_cp.cli`` talks to the terminal. Imports go one way:
