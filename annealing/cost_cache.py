@@ -103,10 +103,11 @@ class CostCache:
         """Ask the core array for the tiles of `layers` (ids), and remember."""
         rows = np.column_stack([layers, tiles.extent[layers]])
         cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.network, self._problem.table, rows)
-        if (self._used + len(rows)) * 2 > len(self.table.keys):
+        needed = (self._used + len(rows)) * 2
+        if needed > len(self.table.keys):
             old = self.table
             taken = old.keys[:, 0] >= 0
-            self.table = _empty_table(len(old.keys) * 4)
+            self.table = _empty_table(2 << needed.bit_length())
             _insert(self.table, old.keys[taken], old.cycles[taken], old.energy_pj[taken])
         _insert(self.table, rows, cycles, energy_pj)
         self._used += len(rows)

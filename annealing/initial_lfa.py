@@ -5,7 +5,10 @@ ASPLOS 2024). This is also where a network is refused that has a layer no schedu
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from soma_cp.model import network_table as nt
 from soma_cp.model.errors import UserError
@@ -84,6 +87,16 @@ def check_layers_fit(problem: Problem) -> None:
         smallest = tile_footprint(problem, index, 1, 1, 1)
         if smallest.total > available:
             raise LayerTooLargeError(layer.name, smallest, available)
+    smallest_tiles = [(1, layer.K, 1, 1) for layer in problem.network.layers]
+    for row in _infeasible(problem, smallest_tiles):
+        problem.core_array.require_feasible(problem.network, row)
+
+
+def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) -> nt.IntArray:
+    """Return those rows (layer id and extent) that the core array can't run; `tiles` has one for each layer."""
+    rows = np.column_stack([np.arange(len(tiles)), np.array(tiles, np.int64)])
+    cycles, _ = problem.core_array.tile_costs(problem.network, problem.table, rows)
+    return rows[cycles < 0]
 
 
 def initial_lfa(problem: Problem) -> LFA:
@@ -93,10 +106,16 @@ def initial_lfa(problem: Problem) -> LFA:
     ------
     LayerTooLargeError
         If a layer can't fit into the buffer whatever its tiling.
+    NoMappingError
+        If the core array can't run a layer whatever its tiling.
     """
     check_layers_fit(problem)
-    numbers = [_tiling_number(problem, index) for index in range(len(problem.network.layers))]
     layers = problem.network.layers
+    numbers = [_tiling_number(problem, index) for index in range(len(layers))]
+    cuts = [_cut(problem, index, number) for index, number in enumerate(numbers)]
+    tiles = [(b, layer.K, h, w) for layer, (b, h, w, _) in zip(layers, cuts, strict=True)]
+    for index in _infeasible(problem, tiles)[:, 0].tolist():
+        numbers[index] = _finest_number(problem, index)
     return LFA(tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True)))
 
 
@@ -120,6 +139,10 @@ def _least_bytes_number(problem: Problem, layer: int, number: int) -> int:
     """Return `number`, or, where that exceeds the buffer, the finest tiling."""
     if _bytes_at(problem, layer, number) <= problem.platform.gbuf_bytes:
         return number
+    return _finest_number(problem, layer)
+
+
+def _finest_number(problem: Problem, layer: int) -> int:
     row = problem.table.layers[layer]
     return problem.batch * int(row[nt.H]) * int(row[nt.W])
 

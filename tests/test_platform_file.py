@@ -76,18 +76,14 @@ def test_builtin_names(name: str) -> None:
 
 @pytest.mark.parametrize("name", PLATFORMS)
 def test_builtin_platforms_are_the_published_ones(name: str) -> None:
-    published = json.loads(
-        (Path(__file__).parent / "data/published/hardware.json").read_text(encoding="utf-8")
-    )
+    published = json.loads((Path(__file__).parent / "data/published/hardware.json").read_text(encoding="utf-8"))
     document = {field: published["platforms"][name][field] for field in FIELDS}
     assert platform_document(PLATFORMS[name]) == document
     assert list(platform_document(PLATFORMS[name])) == FIELDS
     assert platform_from_document(document, "here") == PLATFORMS[name]
 
 
-def test_a_name_comes_before_a_file(
-    document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_comes_before_a_file(document: Document, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     written(document, tmp_path, "edge")
     assert platform_from("edge") is PLATFORMS["edge"]
@@ -115,9 +111,7 @@ def test_the_largest_platform_is_taken_and_has_energies() -> None:
 @pytest.mark.parametrize("field", [field for field in largest if field != "macs_per_pe"])
 def test_one_more_than_the_largest_is_refused(field: str) -> None:
     (problem,) = problems(largest | {field: largest[field] + 1})
-    assert problem.startswith(
-        f"{field}={largest[field] + 1} (must be a whole number from 1 to {largest[field]}"
-    )
+    assert problem.startswith(f"{field}={largest[field] + 1} (must be a whole number from 1 to {largest[field]}")
 
 
 # What is refused
@@ -206,9 +200,7 @@ def test_macs_that_no_pe_has(document: Document, value: object) -> None:
     assert problem.endswith("(must be one of 32, 64, 128, 256, 512, 4096)")
 
 
-@pytest.mark.parametrize(
-    "changes", [{"version": 2}, {"version": "1"}, {"name": ""}, {"name": "a\nb"}, {"name": 5}]
-)
+@pytest.mark.parametrize("changes", [{"version": 2}, {"version": "1"}, {"name": ""}, {"name": "a\nb"}, {"name": 5}])
 def test_a_bad_name_or_version(document: Document, changes: Document) -> None:
     (problem,) = problems(document | changes)
     (field,) = changes

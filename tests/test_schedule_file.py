@@ -18,10 +18,11 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.network import ExternalInput, Network, PointToPoint
-from soma_cp.model.network_file import network_document, read_network_file
+from soma_cp.model.network_file import network_document, network_from_document, read_network_file
 from soma_cp.model.networks.catalogue import builtin_names, builtin_network
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS, Platform
+from soma_cp.model.platform_file import platform_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule import Schedule, StoredSchedule, claim_differences, make_schedule
 from soma_cp.model.schedule_file import (
@@ -82,9 +83,7 @@ def test_the_invalid_one_breaks_one_rule() -> None:
     assert (violation.needed, violation.available) == (2, 45)
 
 
-@pytest.mark.parametrize(
-    "path", FILES, ids=named
-)  # the invalid one, too: with its rule ignored, all figures hold
+@pytest.mark.parametrize("path", FILES, ids=named)  # the invalid one, too: with its rule ignored, all figures hold
 def test_published_figures(path: Path) -> None:
     document, stored = load(path), read_published(path)
     plan, dlsa = stored.plan, stored.dlsa
@@ -212,9 +211,7 @@ def schedule() -> Schedule:
 def tiny_schedule(network: Network) -> Schedule:
     """Two LGs; the first has two FLGs."""
     names = [layer.name for layer in network.layers]
-    lfa = LFA(
-        (FLG(tuple(names[:1]), 2, True), FLG(tuple(names[1:3]), 4, False), FLG(tuple(names[3:]), 2, True))
-    )
+    lfa = LFA((FLG(tuple(names[:1]), 2, True), FLG(tuple(names[1:3]), 4, False), FLG(tuple(names[3:]), 2, True)))
     plan = make_plan(Problem(network, PLATFORMS["edge"], 2), lfa)
     return make_schedule(plan, double_buffering(plan))
 
@@ -231,9 +228,7 @@ def test_fields_of_a_written_file(schedule: Schedule) -> None:
     assert document["edp"] == document["latency"] * document["energy_pj"]
     assert document["energy_pj"] == document["core_energy_pj"] + document["dram_energy_pj"]
     assert document["bound"] == max(document["compute_cycles"], document["dram_cycles"])
-    assert (
-        document["peak_buffer_bytes"] == document["double_buffer_peak_bytes"] == max(evaluation.usage_bytes)
-    )
+    assert document["peak_buffer_bytes"] == document["double_buffer_peak_bytes"] == max(evaluation.usage_bytes)
     assert document["average_buffer_bytes"] == evaluation.average_buffer_bytes
     assert document["tiles"] == len(document["tile_begin_cycles"]) == plan.tile_count
     assert document["dram_tensors"] == len(document["dlsa"]["dram_tensor_order"]) == plan.dram_tensor_count
@@ -262,12 +257,7 @@ def test_layout_of_a_written_file(tmp_path: Path) -> None:
         assert f"   {json.dumps(layer)}" in [line.rstrip(",") for line in lines]
     for name, shape in document["tile_shapes"].items():
         assert f"  {json.dumps(name)}: {json.dumps(shape)}" in [line.rstrip(",") for line in lines]
-    listed = (
-        2 * len(network.layers)
-        + len(network.inputs)
-        + len(document["lfa"]["flgs"])
-        + document["dram_tensors"]
-    )
+    listed = 2 * len(network.layers) + len(network.inputs) + len(document["lfa"]["flgs"]) + document["dram_tensors"]
     assert len(lines) == listed + 44  # fields and brackets
 
 
@@ -313,9 +303,7 @@ def test_figures_may_be_left_out(document: Document, schedule: Schedule) -> None
     assert stored.provenance == {}
 
 
-def test_columns_may_stand_in_any_order_and_two_may_be_missing(
-    document: Document, schedule: Schedule
-) -> None:
+def test_columns_may_stand_in_any_order_and_two_may_be_missing(document: Document, schedule: Schedule) -> None:
     wanted = ["end", "start", "source", "tile", "layer", "kind"]
     columns = document["dlsa"]["columns"]
     rows = document["dlsa"]["dram_tensor_order"]
@@ -397,6 +385,23 @@ def test_a_proof_that_does_not_hold(document: Document, schedule: Schedule) -> N
     assert differences(latency, True) == differences(latency - 1, False) == differences(None, False) == []
     assert differences(latency - 1, True) == differences(None, True) == [unproven]
     assert differences(latency + 1, True) == [above]
+
+
+# The page for users
+
+
+def test_the_examples_of_the_page_are_right() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "file-formats.md").read_text(encoding="utf-8")
+    blocks = [block.split("```")[0] for block in page.split("```json\n")[1:]]
+    network, hardware, example = map(json.loads, blocks)
+    assert len(network_from_document(network, "docs").layers) == 5
+    assert platform_from_document(hardware, "docs").dram_bytes_per_cycle == 8
+    stored = schedule_from_document(example, "docs")
+    schedule = make_schedule(stored.plan, stored.dlsa, stored.claims["proven_lower_bound"], stored.provenance)
+    assert claim_differences(stored, schedule.evaluation) == []
+    assert schedule_document(schedule) == example
+    for field in example:
+        assert f"`{field}`" in page or f"`{field}[" in page or f"`{field}." in page, field
 
 
 # Networks of files
