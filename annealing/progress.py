@@ -18,6 +18,8 @@ class ProgressEvent:
         Rounds of this stage; `rounds` is 0 where there is no fixed number.
     best_cost
         Objective of the best schedule so far, None before there is one.
+    latency
+        Of the best schedule of the LFA in hand (cycles), None if the stage does not say.
     lower_bound
         Latency in cycles that this stage has proven to be unavoidable, None if it proves nothing.
     """
@@ -27,6 +29,7 @@ class ProgressEvent:
     rounds_done: int
     rounds: int
     best_cost: float | None
+    latency: int | None = None
     lower_bound: int | None = None
 
 

@@ -40,8 +40,10 @@ class _Line:
                 parts.append(f"{event.rounds_done:,}/{event.rounds:,} rounds")
             if event.best_cost is not None:
                 parts.append(f"best {event.best_cost:.5g}")
+            if event.latency is not None:
+                parts.append(f"latency {event.latency:,}")
             if event.lower_bound is not None:
-                parts.append(f"latency ≥ {event.lower_bound:,}")
+                parts.append(f"bound {event.lower_bound:,}")
         left = self.budget.seconds_left
         if self.budget.stop_requested:
             parts.append("stopping")

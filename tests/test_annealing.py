@@ -9,15 +9,16 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+import slow_core_array
 import slow_model
 from hypothesis import given, reject
-from slow_core_array import NoMapping
 from slow_model import broken_order_rules
 from strategies import Case, cases, networks, valid_dlsas
 from strategies import hardware as hardwares
@@ -157,7 +158,7 @@ def test_a_budget_ends_at_its_deadline_or_when_asked() -> None:
     assert whole.part(0.5).over
 
 
-@pytest.mark.parametrize("chunk_seconds", [-1.0, 0.0, 0.05, 1e9])
+@pytest.mark.parametrize("chunk_seconds", [-1.0, 0.05, 1e9])
 def test_chunks_follow_one_another_whatever_their_sizes(chunk_seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(chunks, "CHUNK_SECONDS", chunk_seconds)
     ranges: list[tuple[int, int]] = []
@@ -312,18 +313,19 @@ def test_moves_range_over_exactly_what_the_rules_leave(pair: Pair, data: st.Data
 def small_pair() -> Pair:
     """Three layers in two LGs: weights, an input, a fmap that goes through DRAM, and stores that may wait."""
 
-    def ptp_or_conv(name: str, C: int, K: int, source: dict) -> dict:
-        return {"name": name, "kind": "conv", "C": C, "K": K, "H": 4, "W": 4, **source}
+    def pointwise(name: str, C: int, K: int, source: dict) -> dict:
+        window = {"R": 1, "S": 1, "sH": 1, "sW": 1}
+        return {"name": name, "kind": "conv", "C": C, "K": K, "H": 4, "W": 4, **window, **source}
 
     layers = [
-        ptp_or_conv("one", 2, 3, {"inputs": ["in"]}),
-        ptp_or_conv("two", 3, 4, {"ifmaps": ["one"]}),
-        ptp_or_conv("three", 4, 2, {"ifmaps": ["two"]}),
+        pointwise("one", 2, 3, {"inputs": ["in"]}),
+        pointwise("two", 3, 4, {"ifmaps": ["one"]}),
+        pointwise("three", 4, 2, {"ifmaps": ["two"]}),
     ]
     network = {"name": "small", "inputs": [{"name": "in", "shape": [2, 4, 4]}], "layers": layers}
     lfa = {
         "flgs": [
-            {"tiling_number": 1, "dram_cut": True, "layers": ["one", "two"]},
+            {"tiling_number": 2, "dram_cut": True, "layers": ["one", "two"]},
             {"tiling_number": 1, "dram_cut": True, "layers": ["three"]},
         ]
     }
@@ -383,23 +385,12 @@ def second_stage_moves(pair: Pair, dlsa: DLSA) -> Distribution[Lives]:
 def test_a_move_draws_tensor_operator_place_and_edge_as_published() -> None:
     pair = small_pair()
     plan = pair.plan
-    # Loads of "in", three weights and "two", stores of "two" and "three"; from the middle of most ranges.
-    start = dlsa_of(
-        plan,
-        [
-            record._replace(start=record.start if record.kind == "ofm" else min(0, record.start))
-            for record in slow_model.double_buffering(pair.slow)
-        ],
-    )
-    assert violations(plan, start, UNLIMITED) == []
+    start = double_buffering(plan)
     expected = second_stage_moves(pair, start)
-    present = np.array([start.order.tolist().index(i) for i in range(plan.dram_tensor_count)])
-    for column, before in (("place", present), ("start", start.start), ("end", start.end)):
-        values = [
-            np.argsort(order) if column == "place" else {"start": s, "end": e}[column] for order, s, e in expected
-        ]
-        assert any((np.array(value) < before).any() for value in values), f"no lower {column} can be reached"
-        assert any((np.array(value) > before).any() for value in values), f"no higher {column} can be reached"
+    for column, before in enumerate((np.argsort(start.order), start.start, start.end)):
+        reached = [np.argsort(found[0]) if column == 0 else np.array(found[column]) for found in expected]
+        assert any((values < before).any() for values in reached)
+        assert any((values > before).any() for values in reached)
 
     state = begun_state(plan, start, UNLIMITED)
     state.costs[:] = state.latencies[0]
@@ -906,12 +897,16 @@ def test_the_first_stage_reaches_the_published_latency_of_resnet50() -> None:
     assert found.rounds == 7200
 
 
-@pytest.mark.parametrize("mib", [1, 2, 4])
+@pytest.mark.parametrize("mib", [4, 5, 6])
 def test_the_first_stage_respects_its_limit(mib: int) -> None:
-    problem = builtin_problem("randwire")
-    found = anneal_lfas(problem, initial_lfa(problem), mib * MIB, np.random.default_rng(0))
-    assert found.fits
-    assert_priced_as_evaluated(problem, found, mib * MIB)
+    """Also where double buffering of the LFA that it starts from overflows: gpt2-small-prefill."""
+    for name in ("resnet50", "gpt2-small-prefill"):
+        problem = builtin_problem(name)
+        found = anneal_lfas(problem, initial_lfa(problem), mib * MIB, np.random.default_rng(0))
+        assert found.fits
+        assert_priced_as_evaluated(problem, found, mib * MIB)
+    start = make_plan(problem, initial_lfa(problem))
+    assert evaluate(start, double_buffering(start)).peak_buffer_bytes > 7 * MIB
 
 
 @examples(25)
@@ -961,14 +956,14 @@ def test_without_heat_the_first_stage_accepts_nothing_worse() -> None:
     assert costs[-1] < costs[0]
 
 
-def test_an_lfa_that_overflows_gives_way_to_one_that_overflows_less() -> None:
+def test_where_nothing_fits_the_lfa_that_overflows_least_is_found() -> None:
     problem = builtin_problem("resnet50")
     start = initial_lfa(problem)
     plan = make_plan(problem, start)
-    limit = evaluate(plan, double_buffering(plan)).peak_buffer_bytes * 3 // 4
-    found = anneal_lfas(problem, start, limit, np.random.default_rng(0))
-    assert found.fits
-    assert_priced_as_evaluated(problem, found, limit)
+    found = anneal_lfas(problem, start, MIB, np.random.default_rng(0))
+    assert not found.fits
+    assert_priced_as_evaluated(problem, found, MIB)
+    assert found.peak_bytes < evaluate(plan, double_buffering(plan)).peak_buffer_bytes
 
 
 def test_progress_of_the_first_stage() -> None:
@@ -1052,16 +1047,23 @@ def test_results_do_not_depend_on_the_sizes_of_chunks(chunk_seconds: float, monk
 def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = all_searches(1)
     scratch, empty_table = first_stage._scratch, cost_cache._empty_table
-    grown = []
+    scratches: list[int] = []
+    tables: list[int] = []
 
+    # The first ones of a search are small, those that it asks for are what it asks for.
     def small_scratch(layers: int, tiles: int, tensors: int, chip: int) -> lfa_kernel.LFAScratch:
-        grown.append(tiles)
-        return scratch(layers, 1, 1, 1) if len(grown) == 1 else scratch(layers, tiles, tensors, chip)
+        scratches.append(tiles)
+        return scratch(layers, 1, 1, 1) if len(scratches) == 1 else scratch(layers, tiles, tensors, chip)
+
+    def small_table(size: int) -> cost_cache.CostTable:
+        tables.append(size)
+        return empty_table(2 if len(tables) == 1 else size)
 
     monkeypatch.setattr(first_stage, "_scratch", small_scratch)
-    monkeypatch.setattr(cost_cache, "_empty_table", lambda size: empty_table(2 if size == 1 << 12 else size))
-    assert all_searches(1) == expected
-    assert len(grown) > 2
+    monkeypatch.setattr(cost_cache, "_empty_table", small_table)
+    assert repr(first_stage_run(1).lfa) == expected["first stage"]
+    assert len(scratches) > 1
+    assert len(tables) > 2
 
 
 # Budgets.
@@ -1162,7 +1164,7 @@ def test_the_allocator_lowers_the_limit_and_stops_after_two_iterations_without_a
             best = cost
             new_bests.append(iteration)
     assert found.iterations == min(new_bests[-1] + 2, 10)
-    assert all(later - earlier <= 2 for earlier, later in zip(new_bests, new_bests[1:], strict=False))
+    assert all(later - earlier <= 2 for earlier, later in pairwise(new_bests))
     assert found.second_stage.evaluation.edp == best
     assert found.first_stage is stages[new_bests[-1] - 1]
     assert found.plan.lfa == found.first_stage.lfa
@@ -1304,18 +1306,20 @@ def test_the_initial_lfa_is_valid_or_a_layer_is_refused_for_a_reason(network: di
     problem = problem_of(network, batch, hardware)
     capacity = hardware["gbuf_bytes"]
     least = {layer["name"]: footprint(network, layer, (1, layer["K"], 1, 1)) for layer in network["layers"]}
+    too_large = [name for name, size in least.items() if size > capacity]
+    if too_large:
+        with pytest.raises(LayerTooLargeError) as refused:
+            initial_lfa(problem)
+        assert (refused.value.layer, refused.value.needed_bytes) == (too_large[0], least[too_large[0]])
+        return
     try:
-        start = initial_lfa(problem)
-    except LayerTooLargeError as refused:
-        first = next(name for name, size in least.items() if size > capacity)
-        assert (refused.layer, refused.needed_bytes) == (first, least[first])
+        for layer in network["layers"]:
+            slow_core_array.tile_cost(layer, (1, layer["K"], 1, 1), hardware)
+    except slow_core_array.NoMapping:
+        with pytest.raises(NoMappingError, match=layer["name"]):
+            initial_lfa(problem)
         return
-    except NoMappingError as refused:
-        (layer,) = (layer for layer in network["layers"] if layer["name"] == refused.layer)
-        with pytest.raises(NoMapping):
-            slow_model.tile_cost(layer, (1, layer["K"], 1, 1), hardware)
-        return
-    assert max(least.values()) <= capacity
+    start = initial_lfa(problem)
     plan = make_plan(problem, start)
     assert start.computing_order == tuple(layer["name"] for layer in network["layers"])
     assert all(flg.dram_cut and len(flg.layers) == 1 for flg in start.flgs)
