@@ -22,6 +22,7 @@ from soma_cp.model.tiling import (
 IFM, WGT, OFM = 0, 1, 2
 KIND_NAMES = ("ifm", "wgt", "ofm")
 NO_SOURCE = int(np.iinfo(np.int64).min)
+_LARGEST = int(np.iinfo(np.int64).max)
 
 
 class Tensors(NamedTuple):
@@ -282,11 +283,15 @@ def double_buffering(tensors: Tensors, count: int, start: IntArray, end: IntArra
             start[i] = tensors.position[i] - 1
             end[i] = tensors.least_end[i]
         span = max(span, end[i] + 1)
-    # Sorted by (Start; weights first; End; ifmap before ofmap; creation order), packed into one integer each.
+    # Sorted by (Start; weights first; End; ifmap before ofmap; creation order).
     for i in range(count):
         key = (start[i] + 1) * 2 + (0 if tensors.kind[i] == WGT else 1)
-        key = (key * span + end[i]) * 2 + (1 if tensors.kind[i] == OFM else 0)
-        keys[i] = key * count + i
-    keys.sort()
-    for i in range(count):
-        order[i] = keys[i] % count
+        keys[i] = (key * span + end[i]) * 2 + (1 if tensors.kind[i] == OFM else 0)
+    if 4 * (span + 1) * (span + 1) < _LARGEST // max(count, 1):
+        for i in range(count):  # with the creation order packed into one integer each
+            keys[i] = keys[i] * count + i
+        keys.sort()
+        for i in range(count):
+            order[i] = keys[i] % count
+    else:
+        order[:count] = np.argsort(keys, kind="mergesort")  # stable

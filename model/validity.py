@@ -116,7 +116,8 @@ def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
                 yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
         else:
             if not -1 <= start <= position:
-                text = f"{label}: start={start} (must be from -1 to {position}, where {plan.tile_label(position)} needs it)"
+                user = plan.tile_label(position)
+                text = f"{label}: start={start} (must be from -1 to {position}, where {user} needs it)"
                 yield Violation(Rule.START_RANGE, position, (i,), start, position, text)
             if end != least_end:
                 text = f"{label}: end={end}, but its last need is at {plan.tile_label(least_end - 1)}"

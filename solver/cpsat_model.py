@@ -6,6 +6,7 @@ tile p − 1 and ``C_p``. Living durations are ladders of literals: "Start ≥ p
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from ortools.sat.python import cp_model
@@ -189,7 +190,7 @@ class SecondStageModel:
         self._finish_ladder(ladder)
 
     def _finish_ladder(self, ladder: _Ladder) -> None:
-        for higher, lower in zip(ladder.literals[1:], ladder.literals, strict=False):
+        for lower, higher in pairwise(ladder.literals):
             self.model.add_implication(higher, lower)
         self._ladders.append(ladder)
 
@@ -229,14 +230,13 @@ class SecondStageModel:
         tensors = self.plan.tensors
         alike: dict[tuple[int, ...], list[int]] = {}
         for i in range(self.plan.dram_tensor_count):
+            key: tuple[int, ...] = (0, int(tensors.bytes[i]), int(tensors.after_begin[i]), int(tensors.after_end[i]))
             if tensors.is_store[i]:
                 key = (1, int(tensors.layer[i]))
-            else:
-                key = (0, int(tensors.bytes[i]), int(tensors.after_begin[i]), int(tensors.after_end[i]))
             alike.setdefault(key, []).append(i)
         self._alike = [sorted(group, key=lambda i: (int(tensors.position[i]), i)) for group in alike.values()]
         for group in self._alike:
-            for first, second in zip(group, group[1:], strict=False):
+            for first, second in pairwise(group):
                 self.model.add(self.transfer_begin[second] >= self.transfer_begin[first] + int(tensors.cycles[first]))
 
     # To and from schedules
@@ -251,13 +251,13 @@ class SecondStageModel:
         tile_ends = evaluation.tile_begin + self.plan.tile_cycles
         opening = np.concatenate([[0], tile_ends]).astype(np.int64)
         original = evaluation.tensor_begin + tensors.cycles
-        for i in np.flatnonzero(tensors.is_store & (dlsa.end < tiles)):
-            opening[dlsa.end[i]] = max(opening[dlsa.end[i]], original[i])
+        for store in np.flatnonzero(tensors.is_store & (dlsa.end < tiles)):
+            opening[dlsa.end[store]] = max(opening[dlsa.end[store]], original[store])
         model.add_hint(self.makespan, evaluation.latency)
         for p, tile in enumerate(self.tile_begin):
             model.add_hint(tile, int(evaluation.tile_begin[p]))
-        for p, variable in self._openings.items():
-            model.add_hint(variable, int(opening[p]))
+        for position, variable in self._openings.items():
+            model.add_hint(variable, int(opening[position]))
         for i, ladder in enumerate(self._ladders):
             model.add_hint(self.transfer_begin[i], int(begins[i]))
             for k, literal in enumerate(ladder.literals):

@@ -28,9 +28,7 @@ def latency_that_the_kernel_tells(plan: Plan, capacity: int, dlsa: DLSA) -> int:
         column[:] = -7
     size, tiles = plan.dram_tensor_count, plan.tile_count
     scratch = greedy_scratch(tiles, size)
-    latency = greedy(
-        plan.tensors, size, tiles, plan.tile_cycles, plan.chip_usage, capacity, scratch, start, end, order
-    )
+    latency = greedy(plan.tensors, size, tiles, plan.tile_cycles, plan.chip_usage, capacity, scratch, start, end, order)
     assert (start.tolist(), end.tolist(), order.tolist()) == (
         dlsa.start.tolist(),
         dlsa.end.tolist(),
@@ -76,9 +74,7 @@ def test_valid_exactly_where_the_shortest_lives_fit(pair: Pair, data: st.DataObj
 
 @examples(300)
 @given(pairs(max_layers=12, max_tiling_number=24), st.data())
-def test_valid_exactly_where_the_shortest_lives_fit_in_larger_networks(
-    pair: Pair, data: st.DataObject
-) -> None:
+def test_valid_exactly_where_the_shortest_lives_fit_in_larger_networks(pair: Pair, data: st.DataObject) -> None:
     for capacity in draw_capacities(pair, data):
         assert_valid_or_refused(pair, capacity)
 

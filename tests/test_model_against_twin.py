@@ -30,6 +30,7 @@ from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.lfa import LFAError
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.tensors import KIND_NAMES
+from soma_cp.model.tensors import double_buffering as double_buffering_kernel
 from soma_cp.model.validity import InvalidScheduleError, Rule, Violation, require_valid, violations
 
 UNLIMITED = 1 << 60
@@ -152,6 +153,20 @@ def test_plans_and_double_buffering_of_larger_networks(case: Case) -> None:
     assert_plans_agree(case)
 
 
+@examples(60)
+@given(pairs())
+def test_double_buffering_where_sort_keys_with_the_creation_order_exceed_64_bits(pair: Pair) -> None:
+    plan = pair.plan
+    size, late = plan.dram_tensor_count, 10**9
+    tensors = plan.tensors._replace(position=plan.tensors.position + late, least_end=plan.tensors.least_end + late)
+    start, end, order = (np.zeros(size, np.int64) for _ in range(3))
+    double_buffering_kernel(tensors, size, start, end, order)
+    expected = double_buffering(plan)
+    assert order.tolist() == expected.order.tolist()
+    assert start.tolist() == (expected.start + late).tolist()
+    assert end.tolist() == (expected.end + late).tolist()
+
+
 @examples(250)
 @given(cases(), st.data())
 def test_an_lfa_that_breaks_a_rule_is_refused(case: Case, data: st.DataObject) -> None:
@@ -181,14 +196,10 @@ def assert_equal_violations(slow: SlowPlan, records: list[Record], plan: Plan, d
                 assert {plan.tensor_key(i) for i in fault.tensors} == alive
 
 
-def assert_equal_order_violations(
-    expected: list[slow_model.Violation], plan: Plan, found: list[Violation]
-) -> None:
+def assert_equal_order_violations(expected: list[slow_model.Violation], plan: Plan, found: list[Violation]) -> None:
     out_of_range = {(fault.tensors[0], fault.text.split()[0]) for fault in expected if fault.rule == "domain"}
     if out_of_range:  # the package then looks no further
-        assert Counter((plan.tensor_key(fault.tensors[0]), edge_of(fault)) for fault in found) == Counter(
-            out_of_range
-        )
+        assert Counter((plan.tensor_key(fault.tensors[0]), edge_of(fault)) for fault in found) == Counter(out_of_range)
         return
     # Of the pairs that break a rule, the package names one for each later tensor (each load, for the data).
     for rule, number, named_once in ((Rule.SPACE, "1a", 1), (Rule.DEADLOCK, "1b", 1), (Rule.DATA, "2", 0)):
@@ -267,9 +278,7 @@ def test_living_durations_far_outside_the_run_are_refused_one_by_one(pair: Pair,
 
 @examples(150)
 @given(pairs(), st.data())
-def test_an_order_that_is_no_permutation_of_the_dram_tensors_is_refused(
-    pair: Pair, data: st.DataObject
-) -> None:
+def test_an_order_that_is_no_permutation_of_the_dram_tensors_is_refused(pair: Pair, data: st.DataObject) -> None:
     plan = pair.plan
     order, start, end = (column.copy() for column in vars(double_buffering(plan)).values())
     fault = data.draw(st.sampled_from(["short", "twice", "behind", "below", "empty"]))

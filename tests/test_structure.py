@@ -78,9 +78,7 @@ def test_the_terminal_is_known_to_the_cli_alone() -> None:
 
 @pytest.mark.parametrize("path", MODULES + FRAME, ids=label)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
-    assert docstring
-    assert docstring.splitlines()[0].endswith((".", ":", ";", ",")) or len(docstring.splitlines()) > 1
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 
 
 def loaded_after(code: str) -> set[str]:
@@ -95,9 +93,9 @@ def loaded_after(code: str) -> set[str]:
     return {name.split(".")[0] for name in run.stdout.rpartition("loaded:")[2].split()}
 
 
-RUN_COMMAND = """
+RUN_HELP = """
 import runpy, sys
-sys.argv = ["soma-cp", *{arguments!r}]
+sys.argv = ["soma-cp", "--help"]
 try:
     runpy.run_module("soma_cp", run_name="__main__")
 except SystemExit as end:
@@ -105,9 +103,8 @@ except SystemExit as end:
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["solve", "--help"]], ids=" ".join)
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
-    loaded = loaded_after(RUN_COMMAND.format(arguments=arguments))
+def test_help_loads_nothing_heavy() -> None:
+    loaded = loaded_after(RUN_HELP)
     assert "typer" in loaded  # the command did run
     assert loaded.isdisjoint(HEAVY), sorted(loaded & set(HEAVY))
 

@@ -65,8 +65,7 @@ def lfa_of(document: dict) -> LFA:
 
 def lfa_document(lfa: LFA) -> dict:
     flgs = [
-        {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)}
-        for flg in lfa.flgs
+        {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)} for flg in lfa.flgs
     ]
     return {"flgs": flgs}
 
@@ -101,8 +100,7 @@ def records_of(plan: Plan, dlsa: DLSA) -> SlowDLSA:
 def shortest_lives(slow: SlowPlan) -> SlowDLSA:
     """Return every DRAM tensor with the shortest life that its ranges allow, in creation order."""
     return [
-        Record(*tensor.key, tensor.bytes, tensor.start_range[1], tensor.end_range[0])
-        for tensor in slow.dram_tensors
+        Record(*tensor.key, tensor.bytes, tensor.start_range[1], tensor.end_range[0]) for tensor in slow.dram_tensors
     ]
 
 

@@ -1,0 +1,84 @@
+"""How many states the compiled kernels try per second and core.
+
+    python benchmarks/kernels.py
+
+For each problem: LFAs that the first stage tries, DLSAs that the second stage tries (of the LFA found), greedy passes
+and full evaluations, each per second on one core. The kernels are compiled before the clock starts. The machine's load
+moves all figures together; compare within one run.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.model.evaluation import evaluate
+from soma_cp.model.networks.catalogue import builtin_network, default_platform
+from soma_cp.model.plan import make_plan
+from soma_cp.model.platform import platform_named
+from soma_cp.model.problem import Problem
+
+NETWORKS = ("resnet50", "gpt2-small-prefill", "inception-resnet-v1")
+BATCHES = (1, 4, 16)
+SECONDS = 1.0
+
+
+def per_second(work: Callable[[], int]) -> float:
+    """Run `work`, which returns how many states it tried, until `SECONDS` are over; return states per second."""
+    work()
+    done = 0
+    begin = time.perf_counter()
+    while (taken := time.perf_counter() - begin) < SECONDS:
+        done += work()
+    return done / taken
+
+
+def measure(problem: Problem) -> tuple[float, float, float, float]:
+    start = initial_lfa(problem)
+    first = FirstStageParameters(rounds_per_layer=20, cooling=Cooling())
+    second = SecondStageParameters(rounds_per_tensor=100, smooth_buffer=False)
+    capacity = problem.platform.gbuf_bytes
+    found = anneal_lfas(problem, start, capacity, np.random.default_rng(0))
+    plan = make_plan(problem, found.lfa)
+    dlsa = greedy_dlsa(plan)
+
+    def evaluate_often() -> int:
+        for _ in range(100):
+            evaluate(plan, dlsa)
+        return 100
+
+    def construct_often() -> int:
+        for _ in range(100):
+            greedy_dlsa(plan)
+        return 100
+
+    return (
+        per_second(lambda: anneal_lfas(problem, start, capacity, np.random.default_rng(1), parameters=first).rounds),
+        per_second(lambda: anneal_dlsas(plan, np.random.default_rng(1), parameters=second).rounds),
+        per_second(construct_often),
+        per_second(evaluate_often),
+    )
+
+
+def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    print("| network | platform | batch | LFAs/s | DLSAs/s | greedy/s | evaluations/s |")
+    print("|---|---|---|---|---|---|---|")
+    for name in NETWORKS:
+        platform = default_platform(name)
+        for batch in BATCHES:
+            figures = measure(Problem(builtin_network(name), platform_named(platform), batch))
+            print(
+                f"| {name} | {platform} | {batch} | " + " | ".join(f"{value:,.0f}" for value in figures) + " |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
