@@ -106,6 +106,8 @@ def initial_lfa(problem: Problem) -> LFA:
     ------
     LayerTooLargeError
         If a layer can't fit into the buffer whatever its tiling.
+    UserError
+        If even this LFA has more tiles than a search can handle.
     NoMappingError
         If the core array can't run a layer whatever its tiling.
     """

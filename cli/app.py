@@ -5,10 +5,14 @@ Nothing heavy is imported before a command needs it, so that ``--help`` answers 
 
 import os
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, NoReturn
 
-import typer
+try:
+    import typer
+except KeyboardInterrupt:  # Ctrl-C before there is anything to end
+    sys.exit(130)
 
 from soma_cp import __version__
 from soma_cp.model.errors import InternalError, UserError
@@ -17,10 +21,10 @@ from soma_cp.solver.choices import Stage2
 EXIT_USER_ERROR = 2
 EXIT_INTERNAL_ERROR = 1
 EXIT_INTERRUPTED = 130
+TRACEBACK_VARIABLE = "SOMA_CP_TRACEBACK"
 
 app = typer.Typer(
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Schedules the DRAM communication of DNN accelerators: what is fused and tiled, and when every tensor "
     "moves between DRAM and the buffer.",
@@ -66,7 +70,7 @@ def solve(
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds for everything; 0 for no limit.")
+        float | None, typer.Option("--time-limit", help="Seconds for everything, 60 by default; 0 for no limit.")
     ] = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
@@ -107,13 +111,16 @@ def compare(
         Path | None,
         typer.Option("--schedule", help="Take the LFA of this schedule file instead of searching for one."),
     ] = None,
-    batch: BatchOption = 1,
+    batch: Annotated[
+        int | None, typer.Option("--batch", help="Samples that run together; 1 by default.", show_default=False)
+    ] = None,
     seq: SeqOption = None,
     hw: HardwareOption = None,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds for each second stage; 0 for no limit.")
+        float | None,
+        typer.Option("--time-limit", help="Seconds for the search and each second stage, 60 by default; 0: none."),
     ] = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
@@ -145,7 +152,7 @@ def compare(
 def evaluate(
     schedule: Annotated[Path, typer.Argument(help="A schedule file.", show_default=False)],
     net: Annotated[
-        Path | None, typer.Option("--net", help="Network file, if the schedule's network is not built in.")
+        str | None, typer.Option("--net", help="Network file, if the schedule's network is not built in.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
@@ -177,30 +184,69 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    pass
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
-    """Run the command line; every error that is foreseen ends in one sentence and an exit code."""
+    """Run the command line; every error ends in a sentence on stderr and an exit code."""
     try:
-        app(prog_name="soma-cp")
+        code = app(prog_name="soma-cp", standalone_mode=False)
+        sys.stdout.flush()
     except UserError as error:
         _fail(str(error), EXIT_USER_ERROR)
     except InternalError as error:
         _fail(f"internal error, please report it: {error}", EXIT_INTERNAL_ERROR)
     except KeyboardInterrupt:
-        _fail("interrupted", EXIT_INTERRUPTED)
+        _end_at_once()
     except BrokenPipeError:  # the reader of a pipe went away: nobody is left to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_INTERNAL_ERROR)
+    except MemoryError:
+        _fail("out of memory; lower the batch, or take a smaller network", EXIT_USER_ERROR)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # of the parser of the command line
+            _fail(_usage_text(error), EXIT_USER_ERROR)
+        _fail(_unforeseen_text(error), EXIT_INTERNAL_ERROR)
+    if code == EXIT_INTERRUPTED:  # the parser's way of passing on a KeyboardInterrupt
+        _end_at_once()
+    sys.exit(0)
 
 
-def _fail(message: str, code: int) -> None:
+def _usage_text(error: Any) -> str:
+    """Say in one sentence what the parser objects to."""
+    message = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "soma-cp"
+    return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"
+
+
+def _unforeseen_text(error: Exception) -> str:
+    """Say in one sentence what went wrong where; the traceback is for those who ask for it."""
+    if os.environ.get(TRACEBACK_VARIABLE):
+        traceback.print_exception(error)
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    said = " ".join(str(error).split())
+    return (
+        f"internal error, please report it: {type(error).__name__}{where}{': ' if said else ''}{said} "
+        f"({TRACEBACK_VARIABLE}=1 shows the traceback)"
+    )
+
+
+def _end_at_once() -> None:
+    """End without waiting for threads of a solver that may still run."""
+    print("soma-cp: interrupted", file=sys.stderr, flush=True)
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _fail(message: str, code: int) -> NoReturn:
     print(f"soma-cp: {message}", file=sys.stderr)
     sys.exit(code)

@@ -9,6 +9,7 @@ from soma_cp.cli.inputs import (
     budget_from,
     checked_seed,
     cpsat_from,
+    load_solver,
     network_from,
     objective_from,
     problem_from,
@@ -39,7 +40,7 @@ class CompareOptions:
 
     net: str | None
     schedule: Path | None
-    batch: int
+    batch: int | None
     seq: int | None
     hardware: str | None
     energy_exponent: float
@@ -53,6 +54,7 @@ class CompareOptions:
 
 def run_compare(options: CompareOptions) -> None:
     """Find or read an LFA, run every second stage on it, report."""
+    _check_source(options)
     seed = checked_seed(options.seed)
     parameters = SolveParameters(
         stage2=Stage2.GREEDY,
@@ -61,6 +63,7 @@ def run_compare(options: CompareOptions) -> None:
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
     )
     seconds = budget_from(options.time_limit).seconds_left
+    load_solver()
     budget = Budget()
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         plan, origin = _plan(options, parameters, seconds, budget, progress)
@@ -71,12 +74,22 @@ def run_compare(options: CompareOptions) -> None:
         _print(comparison, origin)
 
 
+def _check_source(options: CompareOptions) -> None:
+    """Refuse options that name no LFA, or two."""
+    if options.net is None and options.schedule is None:
+        raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
+    if options.schedule is not None:
+        for option, value in (("--batch", options.batch), ("--hw", options.hardware)):
+            if value is not None:
+                raise UserError(f"{option}={value} with --schedule, which has its own; leave one of the two out")
+        if options.seq is not None and options.net is None:
+            raise UserError(f"--seq={options.seq} with --schedule, which has its own; leave one of the two out")
+
+
 def _plan(
     options: CompareOptions, parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
 ) -> tuple[Plan, str]:
     """Return the plan on which to compare, and where its LFA is from."""
-    if (options.net is None) == (options.schedule is None) and options.schedule is None:
-        raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
     if options.schedule is not None:
         # Imported late: pydantic takes a while.
         from soma_cp.model.schedule_file import read_schedule
@@ -84,7 +97,7 @@ def _plan(
         network = None if options.net is None else network_from(options.net, options.seq)
         return read_schedule(options.schedule, network).plan, f"LFA of {options.schedule}"
     assert options.net is not None
-    problem = problem_from(options.net, options.seq, options.hardware, options.batch)
+    problem = problem_from(options.net, options.seq, options.hardware, 1 if options.batch is None else options.batch)
     found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
     return (
         found.plan,
@@ -96,17 +109,26 @@ def _print(comparison: Comparison, origin: str) -> None:
     out = console()
     plan = comparison.plan
     out.print(problem_text(plan.problem))
-    out.print(f"{origin}: {lfa_text(plan)}")
+    out.print(origin)
+    out.print(lfa_text(plan))
     out.print()
-    optimal = any(r.evaluation.latency <= comparison.lower_bound for r in _valid(comparison))
-    known = "proven optimum" if optimal else "proven bound"
+    pairs = list(zip(comparison.results, comparison.fits, strict=True))
+    optimal = any(fits and result.evaluation.latency <= comparison.lower_bound for result, fits in pairs)
+    known = "optimum" if optimal else "bound"
     table = plain_table(
-        "second stage", "latency", f"above {known}", "above max.", "E×D (pJ·cycles)", "peak (MiB)", "seconds"
+        "\nsecond stage",
+        "latency\n(cycles)",
+        f"above\n{known}",
+        "above\nmaximum",
+        "energy × delay\n(pJ·cycles)",
+        "peak\n(MiB)",
+        "\nseconds",
+        gap=2,
     )
-    for result, fits in zip(comparison.results, comparison.fits, strict=True):
+    for result, fits in pairs:
         evaluation = result.evaluation
         table.add_row(
-            result.method if fits else f"{result.method} (exceeds the buffer)",
+            result.method if fits else f"{result.method} *",
             f"{evaluation.latency:,}",
             percent(relative_gap(evaluation.latency, comparison.lower_bound)),
             percent(relative_gap(evaluation.latency, evaluation.figures.bound)),
@@ -115,13 +137,11 @@ def _print(comparison: Comparison, origin: str) -> None:
             f"{result.seconds:.3f}",
         )
     out.print(table)
+    if not all(comparison.fits):
+        out.print(f"* exceeds the buffer of {plan.problem.platform.gbuf_bytes / MIB:g} MiB: can't run")
     out.print()
-    out.print(f"{known + ':':<22}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
-    out.print(f"{'theoretical maximum:':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
-
-
-def _valid(comparison: Comparison) -> list:  # type: ignore[type-arg]
-    return [result for result, fits in zip(comparison.results, comparison.fits, strict=True) if fits]
+    out.print(f"proven {known:<15}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
+    out.print(f"{'theoretical maximum':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
 
 
 def _print_json(comparison: Comparison, origin: str) -> None:

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from soma_cp.cli.inputs import network_from
 from soma_cp.cli.tables import (
+    LABEL_WIDTH,
     blocks_line,
     bound_lines,
     console,
@@ -13,7 +15,6 @@ from soma_cp.cli.tables import (
     schedule_table,
 )
 from soma_cp.model.errors import UserError
-from soma_cp.model.network_file import read_network_file
 from soma_cp.model.schedule import claim_differences
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations
@@ -22,9 +23,9 @@ from soma_cp.solver.pipeline import priced
 MOST_SHOWN = 5
 
 
-def run_evaluate(path: Path, net: Path | None, as_json: bool) -> None:
+def run_evaluate(path: Path, net: str | None, as_json: bool) -> None:
     """Recompute a stored schedule; refuse it if it breaks a rule."""
-    network = None if net is None else read_network_file(net)
+    network = None if net is None else network_from(net, None)
     stored = read_schedule(path, network)
     plan = stored.plan
     broken = violations(plan, stored.dlsa)
@@ -59,13 +60,13 @@ def run_evaluate(path: Path, net: Path | None, as_json: bool) -> None:
     claimed = stored.claims.get("proven_lower_bound")
     if claimed is not None and claimed > result.lower_bound:
         out.print(
-            f"bound claimed by the file    {claimed:,} cycles (not checked here; 'compare --schedule' proves anew)"
+            f"{'bound in the file':<{LABEL_WIDTH}}{claimed:,} cycles (unchecked; 'compare --schedule' proves anew)"
         )
     blocks = blocks_line(plan.problem, evaluation)
     if blocks:
         out.print(blocks)
-    out.print("valid                        every rule is kept")
+    out.print(f"{'valid':<{LABEL_WIDTH}}every rule is kept")
     for difference in differences[:MOST_SHOWN]:
-        out.print(f"[yellow]the file differs[/yellow]             {difference}")
+        out.print(f"{'the file differs':<{LABEL_WIDTH}}{difference}", markup=False)
     if len(differences) > MOST_SHOWN:
         out.print(f"and {len(differences) - MOST_SHOWN} more differences")

@@ -1,21 +1,22 @@
 """From the words of the command line to a problem and parameters."""
 
 import math
+from importlib import import_module
 from pathlib import Path
-
-from soma_cp.solver.parameters import CpSatParameters
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
-from soma_cp.model.networks.catalogue import builtin_names, builtin_network, default_platform
+from soma_cp.model.networks.catalogue import MOST_TOKENS, built_in, builtin_names, builtin_network, default_platform
 from soma_cp.model.platform_file import platform_from
-from soma_cp.model.problem import Problem
+from soma_cp.model.problem import MAX_BATCH, Problem
+from soma_cp.solver.parameters import CpSatParameters
 
 MAX_SEED = 2**31 - 1
 DEFAULT_SECONDS = 60.0
 MAX_EXPONENT = 8.0
+MAX_WORKERS = 256
 
 
 def network_from(spec: str, tokens: int | None) -> Network:
@@ -27,11 +28,19 @@ def network_from(spec: str, tokens: int | None) -> Network:
         if tokens is not None:
             raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
         return read_network_file(Path(spec))
+    if tokens is not None:
+        entry = built_in(spec)
+        if entry.tokens is None:
+            raise UserError(f"--seq={tokens}, but '{entry.name}' has no sequence; leave --seq out")
+        if not 1 <= tokens <= MOST_TOKENS:
+            raise UserError(f"--seq={tokens} (must be from 1 to {MOST_TOKENS})")
     return builtin_network(spec, tokens)
 
 
 def problem_from(net: str, tokens: int | None, hardware: str | None, batch: int) -> Problem:
     """Return what is to be scheduled."""
+    if not 1 <= batch <= MAX_BATCH:
+        raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
     network = network_from(net, tokens)
     if hardware is None:
         hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
@@ -65,10 +74,15 @@ def budget_from(time_limit: float | None) -> Budget:
 
 def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatParameters:
     """Return the parameters of CP-SAT."""
-    if workers is not None and workers < 1:
-        raise UserError(f"--workers={workers} (must be at least 1)")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise UserError(f"--workers={workers} (must be from 1 to {MAX_WORKERS})")
     if deterministic and workers not in (None, 1):
         raise UserError(
             f"--workers={workers} with --deterministic: several threads are not deterministic; leave one out"
         )
     return CpSatParameters(workers=workers, seed=seed, deterministic=deterministic)
+
+
+def load_solver() -> None:
+    """Load CP-SAT before the clock runs: the second or two that it takes would delay the answer to a Ctrl-C."""
+    import_module("soma_cp.solver.cpsat")

@@ -1,14 +1,21 @@
 """``soma-cp nets`` and ``soma-cp hw``."""
 
+from typing import Any
+
 from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.platform import MIB, PLATFORMS
 from soma_cp.model.platform_file import platform_document
 
+NOTES_ON_NETS = (
+    "GMAC and MiB of weights: one sample; of GPT-2, one transformer block.",
+    "What each network is: --json. Own networks: --net FILE.json.",
+)
+
 
 def run_nets(as_json: bool) -> None:
     """List the built-in networks with their sizes."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in builtin_names():
         network = builtin_network(name)
         entry = built_in(name)
@@ -29,24 +36,23 @@ def run_nets(as_json: bool) -> None:
     if as_json:
         print_json({"nets": rows})
         return
-    table = plain_table("network", "layers", "GMAC", "weights (MiB)", "blocks", "tokens", "platform", "what it is")
-    table.columns[6].justify = table.columns[7].justify = "left"
-    table.columns[7].no_wrap = False
+    table = plain_table("network", "alias", "layers", "GMAC", "MiB", "tokens", "platform", gap=2)
+    table.columns[1].justify = table.columns[-1].justify = "left"
     for row in rows:
-        names = " = ".join([str(row["name"]), *row["aliases"]])  # type: ignore[misc]
         table.add_row(
-            names,
+            row["name"],
+            ", ".join(row["aliases"]),
             str(row["layers"]),
-            f"{row['macs'] / 1e9:.3f}",  # type: ignore[operator]
-            f"{row['weight_bytes'] / MIB:.2f}",  # type: ignore[operator]
-            str(row["blocks"]),
+            f"{row['macs'] / 1e9:.3f}",
+            f"{row['weight_bytes'] / MIB:.2f}",
             str(row["tokens"] or "–"),
-            str(row["platform"]),
-            str(row["description"]),
+            row["platform"],
         )
     out = console()
     out.print(table)
-    out.print("GMAC and weights are those of one sample and one block. Own networks: --net FILE.json.")
+    out.print()
+    for line in NOTES_ON_NETS:
+        out.print(line)
 
 
 def run_hw(as_json: bool) -> None:
@@ -54,7 +60,9 @@ def run_hw(as_json: bool) -> None:
     if as_json:
         print_json({"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
         return
-    table = plain_table("platform", "GBUF (MiB)", "DRAM (GB/s)", "PEs", "MACs per PE", "GBUF→PE (B/cycle)", "TOPS")
+    table = plain_table(
+        "\nplatform", "GBUF\n(MiB)", "DRAM\n(GB/s)", "\nPEs", "MACs\nper PE", "GBUF to PEs\n(B/cycle)", "\nTOPS"
+    )
     for name, platform in PLATFORMS.items():
         table.add_row(
             name,

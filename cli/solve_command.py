@@ -1,17 +1,21 @@
 """``soma-cp solve``."""
 
+import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, objective_from, problem_from
+from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, load_solver, objective_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.provenance import provenance
 from soma_cp.cli.tables import (
+    LABEL_WIDTH,
     blocks_line,
     bound_lines,
     console,
+    counted,
     figures_document,
     lfa_text,
     print_json,
@@ -55,16 +59,21 @@ def run_solve(options: SolveOptions) -> None:
     )
     if options.output is not None:
         _check_writable(options.output)
+    budget_from(options.time_limit)  # refuses what can't be
+    if options.stage2 is Stage2.CPSAT:
+        load_solver()
     budget = budget_from(options.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)
     document = _document(result)
-    if options.output is not None:
-        _write(result, document, options)
+    failure = _written(result, options)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, options.output)
+        _print(result, options.output if failure is None else None)
+    if failure is not None:  # told last, so that the figures are not lost with the file
+        sys.stdout.flush()
+        raise failure
 
 
 def _check_writable(path: Path) -> None:
@@ -74,6 +83,8 @@ def _check_writable(path: Path) -> None:
         raise UserError(f"-o {path}: there is no folder '{folder}'; create it first")
     if path.is_dir():
         raise UserError(f"-o {path}: it is a folder; give the name of a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise UserError(f"-o {path}: it can't be written; choose a file and folder that can be")
 
 
 def _document(result: SolveResult) -> dict[str, Any]:
@@ -93,12 +104,14 @@ def _document(result: SolveResult) -> dict[str, Any]:
     }
 
 
-def _write(result: SolveResult, document: dict[str, Any], options: SolveOptions) -> None:
+def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
+    """Write the schedule where that is wanted; return why it could not be."""
+    if options.output is None:
+        return None
     # Imported late: pydantic takes a while.
     from soma_cp.model.schedule import Schedule
     from soma_cp.model.schedule_file import write_schedule
 
-    assert options.output is not None
     schedule = Schedule(
         plan=result.plan,
         dlsa=result.best.dlsa,
@@ -106,7 +119,11 @@ def _write(result: SolveResult, document: dict[str, Any], options: SolveOptions)
         proven_lower_bound=result.best.lower_bound,
         provenance=provenance(result, options.time_limit),
     )
-    write_schedule(schedule, options.output)
+    try:
+        write_schedule(schedule, options.output)
+    except UserError as error:
+        return error
+    return None
 
 
 def _print(result: SolveResult, output: Path | None) -> None:
@@ -129,8 +146,8 @@ def _print(result: SolveResult, output: Path | None) -> None:
         out.print(blocks)
     ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
     out.print(
-        f"search                       {ended}{result.seconds:.1f} s, {result.iterations} iterations of the Buffer "
-        f"Allocator, {result.rounds:,} LFAs tried, seed {result.parameters.seed}"
+        f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.iterations, 'iteration')}, "
+        f"{counted(result.rounds, 'LFA')} tried, seed {result.parameters.seed}"
     )
     if output is not None:
-        out.print(f"schedule written to          {output}")
+        out.print(f"{'schedule written to':<{LABEL_WIDTH}}{output}", soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +15,9 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 
 WIDTH_WITHOUT_TERMINAL = 110
+HEADER_WIDTH = 20
+LABEL_WIDTH = 22
+"""Of the labels of the lines below a table."""
 PJ_PER_MJ = 1e9
 
 
@@ -22,9 +26,9 @@ def console() -> Console:
     return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
-def plain_table(*columns: str) -> Table:
-    """Return a table whose first column is a label and whose others are figures."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+def plain_table(*columns: str, gap: int = 3) -> Table:
+    """Return a table whose first column is a label and whose others are figures; headers may have several lines."""
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0))
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right", no_wrap=True)
     return table
@@ -93,7 +97,7 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
 
 def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
     """Return a table of the figures of one or more schedules of the same LFA, a column each."""
-    table = plain_table("", *columns)
+    table = plain_table("", *(textwrap.fill(column, HEADER_WIDTH) for column in columns), gap=2)
     values = list(columns.values())
 
     def row(label: str, *cells: str) -> None:
@@ -117,25 +121,30 @@ def _mebibytes(size: int, capacity: int) -> str:
     return f"{size / MIB:.3f}{mark}"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural where that is right."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def lfa_text(plan: Plan) -> str:
     """Say in one line how large the schedule is."""
     numbers = (plan.lfa.lg_count, len(plan.lfa.flgs), plan.tile_count, plan.dram_tensor_count)
-    return ", ".join(
-        f"{number:,} {noun}{'' if number == 1 else 's'}"
-        for number, noun in zip(numbers, ("LG", "FLG", "tile", "DRAM tensor"), strict=True)
-    )
+    return ", ".join(map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")))
 
 
 def bound_lines(evaluation: Evaluation, lower_bound: int, source: str) -> list[str]:
     """Say what is known of how much better the second stage could be."""
     bound = evaluation.figures.bound
     limit = "compute" if evaluation.figures.compute_cycles >= evaluation.figures.dram_cycles else "DRAM"
-    lines = [f"theoretical maximum (bound)  {bound:,} cycles ({limit}-bound)"]
+    lines = [
+        f"{'theoretical maximum':<{LABEL_WIDTH}}{bound:,} cycles ({limit}-bound)",
+        f"{'proven lower bound':<{LABEL_WIDTH}}{lower_bound:,} cycles ({source})",
+    ]
     if evaluation.latency <= lower_bound:
         verdict = "proven optimal for this LFA"
     else:
-        verdict = f"the schedule is {percent(relative_gap(evaluation.latency, lower_bound))} above it"
-    lines.append(f"proven lower bound           {lower_bound:,} cycles ({source}): {verdict}")
+        verdict = f"at most {percent(relative_gap(evaluation.latency, lower_bound))} above the optimum for this LFA"
+    lines.append(f"{'this schedule':<{LABEL_WIDTH}}{verdict}")
     return lines
 
 
@@ -146,4 +155,4 @@ def blocks_line(problem: Problem, evaluation: Evaluation) -> str | None:
         return None
     latency = milliseconds(evaluation.latency * blocks)
     energy = evaluation.energy_pj * blocks / PJ_PER_MJ
-    return f"whole model                  {blocks} blocks one after another: {latency:.4f} ms, {energy:.4f} mJ"
+    return f"{'whole model':<{LABEL_WIDTH}}{blocks} blocks in a row: {latency:.4f} ms, {energy:.4f} mJ"

@@ -17,7 +17,7 @@ from soma_cp.model.plan import Plan
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import violations
 from soma_cp.solver.bounds import MOST_TILES, THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows
-from soma_cp.solver.cpsat_model import SecondStageModel
+from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
 from soma_cp.solver.parameters import CpSatParameters
 
 POLL_SECONDS = 0.05
@@ -136,7 +136,11 @@ class _Search:
         # Without a cutoff the incumbent itself is a solution; with one, only what beats it.
         hinted = wanted == self.evaluation.latency
         most_cycles = wanted if hinted else wanted - 1
-        model = SecondStageModel(self.plan, self.windows, most_cycles)
+        try:
+            model = SecondStageModel(self.plan, self.windows, most_cycles, budget)
+        except OutOfTimeError:
+            self.details["solver_status"] = "not run: the time was over before the model was built"
+            return
         if hinted:
             model.hint(self.best, self.evaluation)
         if not budget.over:

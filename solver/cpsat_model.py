@@ -11,10 +11,15 @@ from itertools import pairwise
 import numpy as np
 from ortools.sat.python import cp_model
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.plan import Plan
 from soma_cp.solver.bounds import Windows
+
+
+class OutOfTimeError(Exception):
+    """The budget was over before the model was built."""
 
 
 @dataclass
@@ -39,13 +44,21 @@ class SecondStageModel:
         Its window bound, under the same capacity.
     most_cycles
         No schedule that is slower is looked for (cycles).
+    budget
+        Large models take many seconds to build; no limit by default.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the budget is over before the model is built.
     """
 
-    def __init__(self, plan: Plan, windows: Windows, most_cycles: int) -> None:
+    def __init__(self, plan: Plan, windows: Windows, most_cycles: int, budget: Budget | None = None) -> None:
         self.plan = plan
         self.windows = windows
         self.most_cycles = most_cycles
         self.model = cp_model.CpModel()
+        self._budget = budget or Budget()
         self._openings: dict[int, cp_model.IntVar] = {}
         self._ladders: list[_Ladder] = []
         # At each position: adjustable tensors alive there, as (bytes, literal or True).
@@ -57,6 +70,7 @@ class SecondStageModel:
         self._chain_tiles()
         self._one_channel()
         for tensor in range(plan.dram_tensor_count):
+            self._check_time()
             if plan.tensors.is_store[tensor]:
                 self._store(tensor)
             else:
@@ -73,6 +87,10 @@ class SecondStageModel:
         loads = (tensors.position - windows.earliest_start)[~tensors.is_store].sum()
         stores = (windows.latest_end - tensors.least_end)[tensors.is_store].sum()
         return int(loads + stores)
+
+    def _check_time(self) -> None:
+        if self._budget.over:
+            raise OutOfTimeError
 
     # Variables
 
@@ -197,6 +215,7 @@ class SecondStageModel:
     def _capacity(self) -> None:
         """At every position what lives beyond its shortest duration fits into the room that is left (rule 3)."""
         for p, alive in enumerate(self._alive):
+            self._check_time()
             fixed = sum(size for size, literal in alive if literal is True)
             adjustable = [(size, literal) for size, literal in alive if literal is not True]
             room = int(self.windows.room[p]) - fixed
@@ -211,6 +230,7 @@ class SecondStageModel:
         cycles = self.plan.tile_cycles
         implied = np.zeros((tiles + 1, tiles + 1), np.int64)
         for span in range(tiles + 1):
+            self._check_time()
             for p in range(tiles + 1 - span):
                 f = p + span
                 through = 0

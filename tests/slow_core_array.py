@@ -172,9 +172,7 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
     return loops
 
 
-def _partition_candidates(
-    loops: dict, row_dimension: str, column_dimension: str, hardware: dict
-) -> list[TileCost]:
+def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str, hardware: dict) -> list[TileCost]:
     """Return the costs of every L1 tile and rotation of one partition, in the order of the specification."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     memory = memories(hardware)

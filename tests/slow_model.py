@@ -311,9 +311,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
     return forbidden
 
 
-def flg_tile_shapes(
-    network: dict, batch: int, flg_layers: list[str], tiling_number: int
-) -> dict[str, Extent]:
+def flg_tile_shapes(network: dict, batch: int, flg_layers: list[str], tiling_number: int) -> dict[str, Extent]:
     """Return the tile of every layer of an FLG.
 
     Raises
@@ -384,15 +382,11 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
                 positions_of_layer[name].append(len(tiles))
                 cost = costs[name]
                 shape = tile_shapes[name]
-                tiles.append(
-                    SlowTile(len(tiles), name, index, shape, cost.cycles, cost.energy_pj, flg_number, lg)
-                )
+                tiles.append(SlowTile(len(tiles), name, index, shape, cost.cycles, cost.energy_pj, flg_number, lg))
 
     tensors: list[SlowTensor] = []
     for name in tile_shapes:
-        tensors += _ifmap_tensors(
-            network, layers[name], tile_shapes[name], positions_of_layer[name], lg_of_layer
-        )
+        tensors += _ifmap_tensors(network, layers[name], tile_shapes[name], positions_of_layer[name], lg_of_layer)
         tensors += _weight_tensors(layers[name], positions_of_layer[name])
         tensors += _ofmap_tensors(network, layers[name], tiles, positions_of_layer, lg_of_layer)
     return SlowPlan(network, batch, hardware, tile_shapes, tiles, tensors, lg_of_layer, positions_of_layer)
@@ -425,9 +419,7 @@ def _ifmap_tensors(
             b, _, h, w = ifmap_extent(layer, tile, network)
         size = b * shapes[source][0] * h * w
         for index, p in enumerate(positions):
-            tensors.append(
-                SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None)
-            )
+            tensors.append(SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None))
     return tensors
 
 

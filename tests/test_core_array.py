@@ -262,9 +262,7 @@ DEAR_GBUF = Platform(256 * MIB, pe_grid=2, macs_per_pe=64, gbuf_bytes_per_cycle=
         ),
     ],
 )
-def test_where_a_limit_forbids_rotation(
-    platform: Platform, layer: Layer, tile: tuple[int, int, int, int]
-) -> None:
+def test_where_a_limit_forbids_rotation(platform: Platform, layer: Layer, tile: tuple[int, int, int, int]) -> None:
     assert assert_equals_twin(platform, layer, tile) == 0
 
 

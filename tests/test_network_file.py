@@ -180,9 +180,7 @@ def test_a_missing_field(document: Document) -> None:
 
 def test_an_unknown_field(document: Document) -> None:
     (problem,) = problems(changed(document, 2, weight_operand=["first"]))
-    assert problem.startswith(
-        "layer 'third': \"weight_operand\" is not a field (must be one of name, kind, K"
-    )
+    assert problem.startswith("layer 'third': \"weight_operand\" is not a field (must be one of name, kind, K")
     assert problem.endswith("did you mean 'weight_operands'?")
 
 
@@ -396,9 +394,7 @@ PLACES = st.sampled_from(["version", "name", "blocks", "inputs", "layers", "extr
 
 @given(value=JSON_VALUES, place=PLACES, layer_field=st.sampled_from(["name", "kind", "K", "ifmaps", "x"]))
 @settings(max_examples=200, deadline=None)
-def test_any_value_in_any_place_is_refused_in_words_or_accepted(
-    value: Any, place: str, layer_field: str
-) -> None:
+def test_any_value_in_any_place_is_refused_in_words_or_accepted(value: Any, place: str, layer_field: str) -> None:
     sample: Document = {
         "name": "sample",
         "inputs": [{"name": "image", "shape": [8, 16, 16]}],

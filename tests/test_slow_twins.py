@@ -143,9 +143,7 @@ def test_published_schedules(file: str) -> None:
 
 def test_the_broken_published_schedule_is_refused() -> None:
     schedule = read_json(f"schedules/{BROKEN_SCHEDULE}")
-    plan = slow_model.plan(
-        network(schedule["network"]), schedule["batch"], schedule["hardware"], schedule["lfa"]
-    )
+    plan = slow_model.plan(network(schedule["network"]), schedule["batch"], schedule["hardware"], schedule["lfa"])
     order = schedule["dlsa"]["dram_tensor_order"]
     (fault,) = slow_model.violations(plan, order, schedule["hardware"]["gbuf_bytes"])
     assert fault.rule == "domain"
@@ -169,9 +167,7 @@ def test_a_valid_dlsa_runs_within_the_bound(plan: slow_model.SlowPlan, data: st.
     assert slow_model.violations(plan, dlsa, found.peak_bytes) == []
     full = slow_model.violations(plan, dlsa, found.peak_bytes - 1)
     assert {fault.rule for fault in full} == {"3"}
-    assert [fault.tile for fault in full] == [
-        p for p, used in enumerate(found.usage) if used == found.peak_bytes
-    ]
+    assert [fault.tile for fault in full] == [p for p, used in enumerate(found.usage) if used == found.peak_bytes]
 
 
 @settings(max_examples=150, deadline=None)
@@ -182,9 +178,7 @@ def test_double_buffering_is_valid_but_for_the_capacity(plan: slow_model.SlowPla
 
 @settings(max_examples=150, deadline=None)
 @given(plans(), st.data())
-def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(
-    plan: slow_model.SlowPlan, data: st.DataObject
-) -> None:
+def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(plan: slow_model.SlowPlan, data: st.DataObject) -> None:
     """Rule 1b, and rule 1a on stores as the later tensor; 1a forbids a little more where Start equals End."""
     dlsa = data.draw(any_dlsas(plan))
     deadlocks = False

@@ -1,0 +1,136 @@
+"""The optimal DLSA of a small plan by brute force: all durations, all orders, each priced by the evaluator.
+
+Two shortcuts, both plain from the specification. Start −1 stands for Start 0 as well: neither times nor rules nor
+bytes differ, but before tile 0. And durations that could be made longer within the capacity are left out (unless
+`all_durations` asks for them): a longer life allows all orders that the shorter one does (rule 1) and delays nothing.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import evaluate
+from soma_cp.model.plan import Plan
+from soma_cp.model.validity import violations
+
+
+class TooManyError(Exception):
+    """More schedules than the caller is ready to wait for."""
+
+
+class Life(NamedTuple):
+    """A Living Duration."""
+
+    start: int
+    end: int
+
+
+def brute_force_latency(plan: Plan, capacity: int, most: int = 4_000, all_durations: bool = False) -> int:
+    """Return the lowest latency of any valid DLSA of `plan` within `capacity`.
+
+    Raises
+    ------
+    TooManyError
+        If there are more than `most` of them to look at.
+    """
+    choices = list(_choices(plan, capacity, most))
+    if not all_durations:
+        choices = _longest(choices)
+    schedules = []
+    for lives in choices:
+        for order in _orders(plan, lives, []):
+            schedules.append((order, lives))
+            if len(schedules) > most:
+                raise TooManyError
+    best = None
+    for order, lives in schedules:
+        start, end = (np.array(edges, np.int64) for edges in zip(*lives, strict=True))
+        dlsa = DLSA(np.array(order, np.int64), start, end)
+        latency = evaluate(plan, dlsa).latency
+        if best is None or latency < best:
+            assert violations(plan, dlsa, capacity) == []
+            best = latency
+    assert best is not None, "no DLSA fits"
+    return best
+
+
+def _possible_lives(plan: Plan, tensor: int) -> list[Life]:
+    """Return all durations of a tensor, the shortest first."""
+    tensors = plan.tensors
+    position, least_end = int(tensors.position[tensor]), int(tensors.least_end[tensor])
+    if tensors.is_store[tensor]:
+        return [Life(position, end) for end in range(least_end, plan.tile_count + 1)]
+    return [Life(start, least_end) for start in (*range(position, 0, -1), -1)]
+
+
+def _choices(plan: Plan, capacity: int, most: int) -> Iterator[tuple[Life, ...]]:
+    """Yield the durations of all tensors, all combinations within the capacity."""
+    lives = [_possible_lives(plan, tensor) for tensor in range(plan.dram_tensor_count)]
+    sizes = plan.tensors.bytes.tolist()
+    # What the tensors not yet chosen hold at the very least.
+    least = plan.chip_usage.copy()
+    for size, options in zip(sizes, lives, strict=True):
+        _hold(least, size, options[0])
+    found = 0
+
+    def extend(chosen: list[Life], usage: np.ndarray) -> Iterator[tuple[Life, ...]]:
+        nonlocal found
+        if np.any(usage > capacity):
+            return
+        tensor = len(chosen)
+        if tensor == len(lives):
+            found += 1
+            if found > 10 * most:
+                raise TooManyError
+            yield tuple(chosen)
+            return
+        for life in lives[tensor]:
+            longer = usage.copy()
+            _hold(longer, -sizes[tensor], lives[tensor][0])
+            _hold(longer, sizes[tensor], life)
+            yield from extend([*chosen, life], longer)
+
+    yield from extend([], least)
+
+
+def _hold(usage: np.ndarray, size: int, life: Life) -> None:
+    usage[max(life.start, 0) : life.end] += size
+
+
+def _longest(choices: list[tuple[Life, ...]]) -> list[tuple[Life, ...]]:
+    """Leave out what is nowhere longer and somewhere shorter than another choice."""
+    known = set(choices)
+    return [lives for lives in choices if not any(longer in known for longer in _longer_by_one(lives))]
+
+
+def _longer_by_one(lives: tuple[Life, ...]) -> Iterator[tuple[Life, ...]]:
+    """Yield the neighbours with one life one position longer; some of them may not be possible."""
+    for tensor, life in enumerate(lives):
+        before = -1 if life.start == 1 else life.start - 1
+        for longer in (Life(before, life.end), Life(life.start, life.end + 1)):
+            yield (*lives[:tensor], longer, *lives[tensor + 1 :])
+
+
+def _orders(plan: Plan, lives: tuple[Life, ...], order: list[int]) -> Iterator[list[int]]:
+    """Yield all orders that begin with `order` and keep rules 1 and 2."""
+    if len(order) == len(lives):
+        yield list(order)
+    for tensor in range(len(lives)):
+        if tensor not in order and _may_follow(plan, lives, order, tensor):
+            yield from _orders(plan, lives, [*order, tensor])
+
+
+def _may_follow(plan: Plan, lives: tuple[Life, ...], order: list[int], tensor: int) -> bool:
+    tensors = plan.tensors
+    if any(lives[before].start >= lives[tensor].end for before in order):
+        return False  # rule 1a
+    if not tensors.is_store[tensor]:
+        need = int(tensors.position[tensor])
+        if any(lives[before].start >= need + (not tensors.is_store[before]) for before in order):
+            return False  # rule 1b
+        awaited = range(int(tensors.after_begin[tensor]), int(tensors.after_end[tensor]))
+        if any(store not in order for store in awaited):
+            return False  # rule 2
+    return True

@@ -1,0 +1,474 @@
+"""The command line: exit codes, what stands on stdout and stderr, files, options, signals."""
+
+import json
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import soma_cp
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.progress import Progress
+from soma_cp.cli import app as cli_app
+from soma_cp.cli import solve_command, tables
+from soma_cp.cli.app import main
+from soma_cp.model.errors import InternalError
+from soma_cp.model.networks.catalogue import ALIASES, builtin_names
+from soma_cp.model.platform import PLATFORMS
+from soma_cp.model.problem import Problem
+from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.validity import violations
+from soma_cp.solver.pipeline import SolveParameters, SolveResult
+
+PUBLISHED = Path(__file__).parent / "data" / "published"
+SCHEDULES = PUBLISHED / "schedules"
+RANDWIRE = PUBLISHED / "networks" / "randwire-small.json"
+REFUSED = SCHEDULES / "gpt2-xl-prefill.b4.32MiB.128GBps.json"
+EDGE = {
+    "gbuf_bytes": 8388608,
+    "pe_grid": 4,
+    "macs_per_pe": 512,
+    "gbuf_bytes_per_cycle": 256,
+    "dram_bytes_per_cycle": 16,
+}
+QUICK = ("--stage2", "greedy", "--time-limit", "20")
+REQUIRED_FIGURES = {
+    "latency",
+    "energy_pj",
+    "edp",
+    "bound",
+    "proven_lower_bound",
+    "proven_optimal",
+    "peak_buffer_bytes",
+    "tiles",
+    "dram_tensors",
+    "seconds",
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        assert self.code == 0, self.err
+        return json.loads(self.out)  # type: ignore[no-any-return]
+
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run main() in this process, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["soma-cp", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capfd.readouterr()
+        return Outcome(0 if ended.value.code is None else int(ended.value.code), captured.out, captured.err)
+
+    return call
+
+
+def assert_refused(outcome: Outcome, *fragments: str) -> None:
+    """One sentence on stderr, nothing on stdout, exit code 2."""
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert outcome.err.startswith("soma-cp: ")
+    assert outcome.err.endswith("\n")
+    assert outcome.err.count("\n") == 1
+    assert "Traceback" not in outcome.err
+    for fragment in fragments:
+        assert fragment in outcome.err
+
+
+# What needs no schedule.
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_help_names_every_command(run: Run, arguments: tuple[str, ...]) -> None:
+    outcome = run(*arguments)
+    assert outcome.code == 0
+    for command in ("solve", "compare", "evaluate", "nets", "hw"):
+        assert command in outcome.out
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out == f"soma-cp {soma_cp.__version__}\n"
+
+
+def test_nets_lists_every_network_once_within_80_columns(run: Run) -> None:
+    outcome = run("nets")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert max(len(line.rstrip()) for line in lines) <= 80
+    for name in builtin_names():
+        assert sum(line.split()[:1] == [name] for line in lines) == 1
+    for alias, name in ALIASES.items():
+        assert any(line.split()[:2] == [name, alias] for line in lines)
+
+
+def test_nets_as_json(run: Run) -> None:
+    nets = {row["name"]: row for row in run("nets", "--json").document["nets"]}
+    assert tuple(nets) == builtin_names()
+    assert nets["gpt2-small-prefill"]["aliases"] == ["gpt2-small"]
+    assert nets["gpt2-small-prefill"]["blocks"] == 12
+    assert nets["resnet50"]["tokens"] is None
+    assert nets["tiny-chain"]["layers"] == 4
+
+
+def test_hw_lists_every_platform(run: Run) -> None:
+    outcome = run("hw")
+    assert max(len(line.rstrip()) for line in outcome.out.splitlines()) <= 80
+    assert [line.split()[0] for line in outcome.out.splitlines() if line.split()[0] in PLATFORMS] == list(PLATFORMS)
+    platforms = run("hw", "--json").document["platforms"]
+    assert platforms["edge"].items() >= EDGE.items()
+
+
+# solve.
+
+
+@pytest.mark.parametrize("stage2", ["cpsat", "sa", "greedy", "none"])
+def test_solve_reports_and_writes_what_evaluate_confirms(run: Run, stage2: str, tmp_path: Path) -> None:
+    solved = run("solve", "--net", "tiny-branch", "--stage2", stage2, "--json", "-o", "schedule.json")
+    assert solved.err == ""
+    document = solved.document
+    assert document.keys() >= REQUIRED_FIGURES
+    assert document["stage2"] == stage2
+    stored = read_schedule(tmp_path / "schedule.json")
+    assert not violations(stored.plan, stored.dlsa)
+    evaluated = run("evaluate", "schedule.json", "--json")
+    assert evaluated.err == ""
+    assert evaluated.document.keys() >= REQUIRED_FIGURES
+    assert evaluated.document["differences_to_file"] == []
+    for figure in REQUIRED_FIGURES - {"seconds", "proven_optimal", "proven_lower_bound"}:
+        assert evaluated.document[figure] == document[figure]
+    assert document["bound"] <= document["proven_lower_bound"] <= document["latency"]
+    assert document["proven_optimal"] == (document["latency"] == document["proven_lower_bound"])
+    if stage2 == "cpsat":
+        assert document["proven_optimal"]
+
+
+def test_solve_prints_tables_that_fit_into_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 80)
+    outcome = run("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "none", "-o", "schedule.json")
+    assert outcome.code == 0
+    assert outcome.err == ""
+    assert "…" not in outcome.out
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+    for label in ("latency (cycles)", "energy × delay (pJ·cycles)", "theoretical maximum", "12 blocks", "seed 0"):
+        assert label in outcome.out
+    assert outcome.out.splitlines()[-1].split() == ["schedule", "written", "to", "schedule.json"]
+
+
+def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Problem, SolveParameters, float]] = []
+
+    def spy(problem: Problem, parameters: SolveParameters, budget: Budget, progress: Progress) -> SolveResult:
+        seen.append((problem, parameters, budget.seconds_left))
+        raise InternalError("seen")
+
+    monkeypatch.setattr(solve_command, "solve_problem", spy)
+    Path("own.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 12345678}), encoding="utf-8")
+    outcome = run(
+        *("solve", "--net", "gpt2-small-decode", "--batch", 3, "--seq", 77, "--hw", "own.json", "--stage2", "sa"),
+        *("--energy-exponent", 0.5, "--delay-exponent", 2, "--time-limit", 7, "--seed", 11, "--workers", 2),
+    )
+    assert outcome.code == 1
+    assert outcome.err.startswith("soma-cp: internal error, please report it: seen")
+    problem, parameters, seconds = seen[0]
+    assert problem.batch == 3
+    assert problem.platform.gbuf_bytes == 12345678
+    assert (parameters.stage2.value, parameters.seed, parameters.cpsat.workers) == ("sa", 11, 2)
+    assert (parameters.objective.energy_exponent, parameters.objective.delay_exponent) == (0.5, 2.0)
+    assert 6 < seconds <= 7
+    assert not parameters.cpsat.deterministic
+
+    run("solve", "--net", "gpt2-xl", "--deterministic", "--time-limit", 0)
+    problem, parameters, seconds = seen[1]
+    assert problem.platform == PLATFORMS["cloud"]
+    assert parameters.cpsat.deterministic
+    assert seconds == float("inf")
+
+    run("solve", "--net", "resnet50", "--hw", "cloud")
+    assert seen[2][0].platform == PLATFORMS["cloud"]
+    assert 59 < seen[2][2] <= 60
+
+
+def test_the_time_limit_holds(run: Run) -> None:
+    run("solve", "--net", "tiny-chain", *QUICK)  # compiles what is not compiled
+    begin = time.monotonic()
+    document = run("solve", "--net", "inception-resnet-v1", "--batch", 8, "--time-limit", 3, "--json").document
+    assert time.monotonic() - begin < 3 + 2
+    assert document["out_of_time"]
+    assert not document["interrupted"]
+
+
+def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(run: Run) -> None:
+    outcome = run("solve", "--net", "tiny-chain", *QUICK, "--json", "-o", "/dev/full")
+    assert outcome.code == 2
+    assert outcome.err.startswith("soma-cp: can't write '/dev/full'")
+    assert json.loads(outcome.out)["network"] == "tiny-chain"
+
+
+# evaluate.
+
+
+@pytest.mark.parametrize("path", sorted(SCHEDULES.glob("*.json")), ids=lambda path: path.stem)
+def test_published_schedules(run: Run, path: Path) -> None:
+    net = ("--net", RANDWIRE) if path.stem.startswith("randwire") else ()
+    outcome = run("evaluate", path, *net, "--json")
+    if path == REFUSED:
+        assert_refused(outcome, "norm1[0]", "tile 44", "attention_K13[0]", "rule: ")
+        return
+    published = json.loads(path.read_text(encoding="utf-8"))
+    assert outcome.document["latency"] == (published.get("expect") or published)["latency"]
+    assert outcome.document["differences_to_file"] == []
+
+
+def test_a_published_network_must_be_given(run: Run) -> None:
+    outcome = run("evaluate", SCHEDULES / "randwire-small.b1.8MiB.16GBps.json")
+    assert_refused(outcome, "randwire-small", "--net FILE")
+
+
+def test_evaluate_prints_a_table_and_what_the_file_says_otherwise(run: Run) -> None:
+    document = json.loads((SCHEDULES / "resnet50.b1.8MiB.16GBps.json").read_text(encoding="utf-8"))
+    holder = document if "latency" in document else document["expect"]
+    latency = holder["latency"]
+    Path("right.json").write_text(json.dumps(document), encoding="utf-8")
+    right = run("evaluate", "right.json")
+    holder["latency"] += 1
+    Path("wrong.json").write_text(json.dumps(document), encoding="utf-8")
+    wrong = run("evaluate", "wrong.json")
+    assert right.code == wrong.code == 0
+    assert f"{latency:,}" in right.out
+    assert "every rule is kept" in right.out
+    assert "the file differs" not in right.out
+    assert "the file differs" in wrong.out
+
+
+# compare.
+
+
+def test_compare_runs_every_second_stage_on_the_lfa_of_a_schedule(run: Run) -> None:
+    path = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
+    document = run("compare", "--schedule", path, "--time-limit", 5, "--json").document
+    rows = {row["second_stage"]: row for row in document["second_stages"]}
+    assert list(rows) == ["double buffering", "greedy", "SA", "CP-SAT"]
+    assert rows["CP-SAT"]["latency"] <= min(row["latency"] for row in rows.values() if row["fits"])
+    assert all(row["latency"] >= document["proven_lower_bound"] for row in rows.values() if row["fits"])
+    stored = read_schedule(path)
+    assert all(row["tiles"] == stored.plan.tile_count for row in rows.values())
+
+
+def test_compare_prints_a_table_within_80_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 80)
+    outcome = run("compare", "--net", "tiny-attention", "--time-limit", 5)
+    assert outcome.code == 0
+    assert "…" not in outcome.out
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+    for method in ("double buffering", "greedy", "SA", "CP-SAT"):
+        assert any(line.startswith(method) for line in outcome.out.splitlines())
+
+
+@pytest.mark.parametrize("option", [("--batch", 1), ("--hw", "cloud"), ("--seq", 4)])
+def test_compare_does_not_ignore_what_contradicts_the_schedule(run: Run, option: tuple[str, object]) -> None:
+    path = SCHEDULES / "resnet50.b1.8MiB.16GBps.json"
+    assert_refused(run("compare", "--schedule", path, *option), f"{option[0]}={option[1]} with --schedule")
+
+
+# What can't be.
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragments"),
+    [
+        ("solve", ("missing option '--net'", "soma-cp solve --help")),
+        ("solve --nett resnet50", ("no such option: --nett",)),
+        ("foo", ("no such command 'foo'",)),
+        ("hw x", ("unexpected extra argument",)),
+        ("evaluate", ("missing argument",)),
+        ("compare", ("--net", "--schedule")),
+        ("solve --net resnet51", ("'resnet51'", "did you mean 'resnet50'", "soma-cp nets")),
+        ("compare --net resnet51", ("did you mean 'resnet50'",)),
+        ("solve --net nope.json", ("nope.json: there is no such file",)),
+        ("solve --net .", ("no built-in network is called '.'",)),
+        ("solve --net ./", ("this is a folder",)),
+        ("solve --net resnet50 --hw edgee", ("did you mean 'edge'",)),
+        ("solve --net resnet50 --hw nope.json", ("nope.json", "edge, cloud")),
+        ("solve --net resnet50 --stage2 exact", ("'--stage2'", "'cpsat', 'sa', 'greedy', 'none'")),
+        ("solve --net resnet50 --batch 0", ("--batch=0", "from 1 to 1048576")),
+        ("solve --net resnet50 --batch -1", ("--batch=-1",)),
+        ("compare --net resnet50 --batch 0", ("--batch=0",)),
+        ("solve --net resnet50 --batch 99999999999999999999", ("--batch=99999999999999999999",)),
+        ("solve --net resnet50 --batch x", ("'--batch'", "integer")),
+        ("solve --net resnet50 --seq 5", ("--seq=5", "'resnet50' has no sequence")),
+        ("solve --net gpt2-small --seq 0", ("--seq=0", "from 1 to 1048576")),
+        ("solve --net ./nope.json --seq 5", ("--seq is for built-in GPT-2 networks",)),
+        ("solve --net resnet50 --time-limit -1", ("--time-limit=-1.0", "at least 0")),
+        ("solve --net resnet50 --time-limit nan", ("--time-limit=nan",)),
+        ("solve --net resnet50 --time-limit soon", ("'--time-limit'", "number")),
+        ("solve --net resnet50 --energy-exponent -1", ("--energy-exponent=-1.0", "from 0 to 8")),
+        ("solve --net resnet50 --energy-exponent nan", ("--energy-exponent=nan",)),
+        ("solve --net resnet50 --delay-exponent inf", ("--delay-exponent=inf",)),
+        ("solve --net resnet50 --energy-exponent 0 --delay-exponent 0", ("both 0",)),
+        ("compare --net resnet50 --energy-exponent 0 --delay-exponent 0", ("both 0",)),
+        ("solve --net resnet50 --seed -1", ("--seed=-1",)),
+        ("solve --net resnet50 --workers 0", ("--workers=0", "from 1 to 256")),
+        ("solve --net resnet50 --workers 257", ("--workers=257",)),
+        ("solve --net resnet50 --workers 2 --deterministic", ("--deterministic", "leave one out")),
+        ("solve --net resnet50 -o nowhere/x.json", ("there is no folder", "create it first")),
+        ("solve --net resnet50 -o .", ("it is a folder",)),
+        ("evaluate nope.json", ("nope.json: there is no such file",)),
+        ("compare --schedule nope.json", ("nope.json: there is no such file",)),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(run: Run, arguments: str, fragments: tuple[str, ...]) -> None:
+    assert_refused(run(*arguments.split()), *fragments)
+
+
+@pytest.mark.parametrize("command", ["evaluate FILE", "solve --net FILE", "solve --net tiny-chain --hw FILE"])
+@pytest.mark.parametrize(
+    ("content", "fragment"),
+    [
+        (b"", "the file is empty"),
+        (b"{", "not valid JSON"),
+        (b"[]", "must be an object"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+    ],
+    ids=["empty", "cut off", "list", "not text", "deep"],
+)
+def test_files_that_are_none_are_refused(run: Run, command: str, content: bytes, fragment: str) -> None:
+    Path("bad.json").write_bytes(content)
+    assert_refused(run(*command.replace("FILE", "./bad.json").split()), "bad.json", fragment)
+
+
+def test_every_fault_of_a_file_is_told(run: Run) -> None:
+    Path("bad.json").write_text(json.dumps(EDGE | {"pe_grid": 0, "gbuf_bytes": "8"}), encoding="utf-8")
+    outcome = run("solve", "--net", "tiny-chain", "--hw", "bad.json")
+    assert outcome.code == 2
+    assert outcome.err.startswith("soma-cp: bad.json: ")
+    assert "pe_grid=0" in outcome.err
+    assert "gbuf_bytes=" in outcome.err
+
+
+@pytest.mark.parametrize("command", ["solve", "compare"])
+def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
+    Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
+    outcome = run(command, "--net", "resnet50", "--hw", "small.json")
+    # conv1: 7·7·3·64 bytes of weights, and 5·5·3 … at least of its ifmap, 64 of its ofmap
+    assert_refused(outcome, "'conv1'", "9,408", "1,000 are available", "gbuf_bytes of at least")
+
+
+def test_an_unforeseen_error_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("odd\nthing")
+
+    monkeypatch.setattr(solve_command, "solve_problem", fail)
+    monkeypatch.delenv(cli_app.TRACEBACK_VARIABLE, raising=False)
+    outcome = run("solve", "--net", "tiny-chain")
+    assert outcome.code == 1
+    assert outcome.err.startswith("soma-cp: internal error, please report it: ZeroDivisionError at test_cli.py:")
+    assert outcome.err.count("\n") == 1
+    monkeypatch.setenv(cli_app.TRACEBACK_VARIABLE, "1")
+    assert "Traceback" in run("solve", "--net", "tiny-chain").err
+
+
+# Processes: pipes, terminals, signals.
+
+COMMAND = [sys.executable, "-m", "soma_cp"]
+
+
+def test_a_reader_that_goes_away_is_no_error_worth_words(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "nets", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def in_terminal(arguments: list[str], folder: Path) -> tuple[int, str, str]:
+    """Run with stderr on a terminal; return the exit code, stdout, and what the terminal saw."""
+    master, slave = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80"}
+    with subprocess.Popen(
+        [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=slave, cwd=folder, env=environment
+    ) as process:
+        os.close(slave)
+        seen = b""
+        while process.poll() is None or select.select([master], [], [], 0)[0]:
+            if select.select([master], [], [], 0.1)[0]:
+                try:
+                    seen += os.read(master, 65536)
+                except OSError:  # Linux's way of saying that the other end is closed
+                    break
+        assert process.stdout is not None
+        out = process.stdout.read().decode()
+        code = process.wait()
+    os.close(master)
+    return code, out, seen.decode()
+
+
+def test_progress_is_shown_on_a_terminal_and_leaves_stdout_alone(tmp_path: Path) -> None:
+    code, out, seen = in_terminal(["solve", "--net", "resnet50", "--time-limit", "4", "--json"], tmp_path)
+    assert code == 0
+    assert json.loads(out)["network"] == "resnet50"
+    assert "first stage" in seen
+    assert "left" in seen
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("after", [2.0, 5.0])
+def test_a_signal_ends_the_search_with_the_best_schedule_so_far(
+    number: signal.Signals, after: float, tmp_path: Path
+) -> None:
+    arguments = ["solve", "--net", "inception-resnet-v1", "--time-limit", "60", "--json", "-o", "best.json"]
+    process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    time.sleep(after)
+    begin = time.monotonic()
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert time.monotonic() - begin < 4
+    assert err == b""
+    assert process.returncode == 0
+    document = json.loads(out)
+    assert document["interrupted"]
+    stored = read_schedule(tmp_path / "best.json")
+    assert not violations(stored.plan, stored.dlsa)
+    assert stored.claims["latency"] == document["latency"]
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*COMMAND, "solve", "--net", "inception-resnet-v1", "--batch", "8", "--time-limit", "60"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    ) as process:
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert err == b"soma-cp: interrupted\n"
+    assert out == b""
