@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.annealing.lfa_kernel import MAX_CANDIDATE_TILES
 from soma_cp.model import network_table as nt
 from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import FLG, LFA
@@ -118,6 +119,11 @@ def initial_lfa(problem: Problem) -> LFA:
     tiles = [(b, layer.K, h, w) for layer, (b, h, w, _) in zip(layers, cuts, strict=True)]
     for index in _infeasible(problem, tiles)[:, 0].tolist():
         numbers[index] = _finest_number(problem, index)
+    if sum(numbers) > MAX_CANDIDATE_TILES:
+        raise UserError(
+            f"batch={problem.batch} is too large for '{problem.network.name}': cut until its tiles fit, it has "
+            f"{sum(numbers):,} of them (at most {MAX_CANDIDATE_TILES:,}); lower the batch"
+        )
     return LFA(tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True)))
 
 
@@ -138,9 +144,10 @@ def _tiling_number(problem: Problem, layer: int) -> int:
 
 
 def _least_bytes_number(problem: Problem, layer: int, number: int) -> int:
-    """Return `number`, or, where that exceeds the buffer, the finest tiling."""
-    if _bytes_at(problem, layer, number) <= problem.platform.gbuf_bytes:
-        return number
+    """Return `number`, or, where that exceeds the buffer, one tile for each sample, or the finest tiling."""
+    for coarse in (number, problem.batch):
+        if _bytes_at(problem, layer, coarse) <= problem.platform.gbuf_bytes:
+            return coarse
     return _finest_number(problem, layer)
 
 

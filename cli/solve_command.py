@@ -134,8 +134,8 @@ def _print(result: SolveResult, output: Path | None) -> None:
     out.print(lfa_text(result.plan))
     out.print()
     columns = {
-        "first stage (double buffering)": result.double_buffered,
-        f"second stage ({best.method})": best.evaluation,
+        "first stage\n(double buffering)": result.double_buffered,
+        f"second stage\n({best.method})": best.evaluation,
     }
     out.print(schedule_table(columns, problem.platform.gbuf_bytes))
     out.print()

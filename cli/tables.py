@@ -97,7 +97,7 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
 
 def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
     """Return a table of the figures of one or more schedules of the same LFA, a column each."""
-    table = plain_table("", *(textwrap.fill(column, HEADER_WIDTH) for column in columns), gap=2)
+    table = plain_table("", *(_header(column) for column in columns), gap=2)
     values = list(columns.values())
 
     def row(label: str, *cells: str) -> None:
@@ -114,6 +114,11 @@ def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
     row("peak buffer (MiB)", *(_mebibytes(e.peak_buffer_bytes, gbuf_bytes) for e in values))
     row("average buffer (MiB)", *(f"{e.average_buffer_bytes / MIB:.3f}" for e in values))
     return table
+
+
+def _header(text: str) -> str:
+    """Break a header's lines where they are too long."""
+    return "\n".join(textwrap.fill(line, HEADER_WIDTH, break_on_hyphens=False) for line in text.splitlines())
 
 
 def _mebibytes(size: int, capacity: int) -> str:

@@ -8,8 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from soma_cp.solver.bounds import best_combinatorial_bound
-from soma_cp.solver.parameters import CpSatParameters
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
@@ -23,7 +21,9 @@ from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
+from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import Stage2
+from soma_cp.solver.parameters import CpSatParameters
 
 
 @dataclass(frozen=True)
