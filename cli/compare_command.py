@@ -15,7 +15,7 @@ from soma_cp.cli.inputs import (
     problem_from,
 )
 from soma_cp.cli.interrupts import stops_on_interrupt
-from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.tables import (
     console,
     figures_document,
@@ -64,6 +64,7 @@ def run_compare(options: CompareOptions) -> None:
     )
     seconds = budget_from(options.time_limit).seconds_left
     load_solver()
+    prepare_kernels()
     budget = Budget()
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         plan, origin = _plan(options, parameters, seconds, budget, progress)

@@ -31,7 +31,7 @@ class _Line:
         parts = []
         event = self.event
         if event is None:
-            parts.append("preparing (the first run on a machine compiles the kernels, up to a minute)")
+            parts.append("starting")
         else:
             if event.iteration:
                 parts.append(f"iteration {event.iteration}")
@@ -52,6 +52,18 @@ class _Line:
         else:
             parts.append(f"{left:.0f} s left")
         return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
+
+
+def prepare_kernels() -> None:
+    """Compile or load the kernels, before any clock starts; say so on a terminal, since the first time takes long."""
+    from soma_cp.solver.warm_up import warm_up
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        warm_up()
+        return
+    with console.status("preparing (the first run on a machine compiles the kernels, up to a minute)"):
+        warm_up()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, load_solver, objective_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
-from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.provenance import provenance
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
@@ -62,6 +62,7 @@ def run_solve(options: SolveOptions) -> None:
     budget_from(options.time_limit)  # refuses what can't be
     if options.stage2 is Stage2.CPSAT:
         load_solver()
+    prepare_kernels()
     budget = budget_from(options.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)
