@@ -1,5 +1,6 @@
 """Both annealing stages and the Buffer Allocator: their moves against brute force, their states against a recount."""
 
+import itertools
 import json
 import math
 import subprocess
@@ -9,7 +10,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -838,50 +838,77 @@ def test_candidates_cost_what_the_evaluator_says(case: Case, objective: Objectiv
         assert figures[lfa_kernel.COST] == (math.inf if overflow else close(cost))
 
 
-def test_candidates_that_mix_groups_or_have_too_many_tiles_are_refused() -> None:
+def is_valid_candidate(problem: Problem, lfa: LFA) -> bool:
+    """Evaluate one LFA as a round of the first stage does that began with `initial_lfa`."""
+    settings = settings_of(problem, UNLIMITED, Objective())
+    random = np.random.default_rng(0)
+    run = first_stage._Run(problem, CostCache(problem), initial_lfa(problem), settings, random)
+    lfa_kernel.copy_lfa(lfa_arrays(lfa, problem.network), run.state.candidate)
+    while True:
+        status, valid = lfa_kernel.evaluate_candidate(
+            problem.table, run.costs.table, run.apart, run.settings, run.state, run.scratch
+        )
+        if status == lfa_kernel.DONE:
+            return bool(valid)
+        run._provide(status)
+
+
+def test_candidates_that_mix_groups_are_refused() -> None:
     problem = builtin_problem("tiny-pool-fc")
     whole = LFA((FLG(tuple(layer.name for layer in problem.network.layers), 1, True),))
-    run = first_stage._Run(
-        problem, CostCache(problem), initial_lfa(problem), settings_of(problem, UNLIMITED, Objective()), None
-    )
-
-    def is_valid(lfa: LFA) -> bool:
-        lfa_kernel.copy_lfa(lfa_arrays(lfa, problem.network), run.state.candidate)
-        while True:
-            status, valid = lfa_kernel.evaluate_candidate(
-                problem.table, run.costs.table, run.apart, run.settings, run.state, run.scratch
-            )
-            if status == lfa_kernel.DONE:
-                return bool(valid)
-            run._provide(status)
-
     make_plan(problem, whole)
-    assert not is_valid(whole)
-    assert is_valid(initial_lfa(problem))
-    many = replace(initial_lfa(problem).flgs[0], tiling_number=lfa_kernel.MAX_CANDIDATE_TILES + 1)
-    assert not is_valid(LFA((many, *initial_lfa(problem).flgs[1:])))
+    assert not is_valid_candidate(problem, whole)
+    assert is_valid_candidate(problem, initial_lfa(problem))
+
+
+def test_candidates_of_too_many_tiles_are_refused() -> None:
+    layer = PointToPoint(name="large", K=1, H=1024, W=1024, inputs=("in",))
+    problem = Problem(Network("large", (ExternalInput("in", (1, 1024, 1024)),), (layer,)), EDGE)
+    assert 1 << 18 < lfa_kernel.MAX_CANDIDATE_TILES < 1 << 19
+    assert is_valid_candidate(problem, LFA((FLG(("large",), 1 << 18, True),)))
+    many = LFA((FLG(("large",), 1 << 19, True),))
+    make_plan(problem, many)
+    assert not is_valid_candidate(problem, many)
+
+
+def jumpy_problem() -> Problem:
+    """Strides beyond the kernel: on tiles of many rows, counts of the core-array model are negative."""
+    return one_layer_problem(Conv(name="jumpy", C=256, K=8, H=64, W=64, S=256, sH=3), batch=1, side=4)
+
+
+def test_candidates_that_the_core_array_cannot_run_are_refused() -> None:
+    problem = jumpy_problem()
+    for number in (1, 4):
+        with pytest.raises(NoMappingError):
+            make_plan(problem, LFA((FLG(("jumpy",), number, True),)))
+        assert not is_valid_candidate(problem, LFA((FLG(("jumpy",), number, True),)))
+    assert is_valid_candidate(problem, LFA((FLG(("jumpy",), 64 * 64, True),)))
 
 
 def test_costs_of_more_tiles_than_the_table_has_room_for_are_all_remembered() -> None:
-    problem = builtin_problem("gpt2-small-prefill")
+    problem = builtin_problem("tiny-branch", batch=3)
+    layers = problem.network.layers
     plan = make_plan(problem, initial_lfa(problem))
     costs = CostCache(problem)
     costs.table = cost_cache._empty_table(2)
-    size = len(problem.network.layers)
-    missing = np.zeros(size, np.int64)
+    missing = np.zeros(len(layers), np.int64)
     learned: dict[tuple[int, ...], tuple[int, float]] = {}
-    for rows in range(1, 40):
-        plan.layers.extent[:, 2] = np.minimum(rows, [layer.H for layer in problem.network.layers])
+    # Extents that differ in one dimension only are tiles of their own.
+    for extent in itertools.product((1, 2, 3), (1, 2, 48), (1, 3, 14), (1, 2, 3, 9)):
+        plan.layers.extent[:] = extent
         unknown, _ = cost_cache.look_up_costs(costs.table, plan.layers, missing)
+        assert missing[:unknown].tolist() == list(range(len(layers)))
         costs.learn(plan.layers, missing[:unknown])
         assert cost_cache.look_up_costs(costs.table, plan.layers, missing) == (0, True)
-        for layer in range(size):
-            tile = (layer, *plan.layers.extent[layer].tolist())
-            learned[tile] = (int(plan.layers.cycles[layer]), float(plan.layers.energy_pj[layer]))
+        for layer in range(len(layers)):
+            learned[layer, *extent] = (int(plan.layers.cycles[layer]), float(plan.layers.energy_pj[layer]))
     cycles, energy_pj = problem.core_array.tile_costs(problem.network, problem.table, np.array(list(learned)))
     assert list(learned.values()) == list(zip(cycles.tolist(), energy_pj.tolist(), strict=True))
+    for tile, expected in learned.items():  # what came later has pushed nothing out
+        plan.layers.extent[:] = tile[1:]
+        assert cost_cache.look_up_costs(costs.table, plan.layers, missing) == (0, True)
+        assert (plan.layers.cycles[tile[0]], plan.layers.energy_pj[tile[0]]) == expected
     taken = costs.table.keys[:, 0] >= 0
-    assert {tuple(key) for key in costs.table.keys[taken].tolist()} == set(learned)
     assert taken.sum() == len(learned) <= len(costs.table.keys) // 2
 
 
@@ -964,6 +991,26 @@ def test_without_heat_the_first_stage_accepts_nothing_worse() -> None:
         costs.append(run.state.figures[0, lfa_kernel.COST])
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < costs[0]
+
+
+def test_the_first_stage_keeps_the_cheapest_lfa_that_it_accepted() -> None:
+    """Which is neither the fastest nor the last one."""
+    problem = builtin_problem("tiny-unet")
+    objective = Objective(energy_exponent=3, delay_exponent=0.1)
+    settings = settings_of(problem, UNLIMITED, objective)._replace(initial_temperature=1.0, alpha=0.0, rounds=1000)
+    run = first_stage._Run(problem, CostCache(problem), initial_lfa(problem), settings, np.random.default_rng(0))
+    accepted: list[tuple[float, float]] = []  # cost and latency
+    for last in range(800):
+        run.rounds(last, heated=True)
+        current = run.state.figures[0]
+        accepted.append((float(current[lfa_kernel.COST]), float(current[lfa_kernel.LATENCY])))
+        cheapest = min(accepted)[0]
+        assert run.state.figures[1, lfa_kernel.COST] == cheapest
+    best = make_plan(problem, lfa_from_arrays(run.state.best, problem.network))
+    found = evaluate(best, double_buffering(best))
+    assert objective.cost(found.energy_pj, found.latency) == close(cheapest)
+    assert found.latency > min(latency for _, latency in accepted)
+    assert accepted[-1][0] > cheapest
 
 
 def test_where_nothing_fits_the_lfa_that_overflows_least_is_found() -> None:
@@ -1076,6 +1123,17 @@ def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.Monkey
     assert len(tables) > 2
 
 
+def test_results_do_not_depend_on_which_costs_are_known_already() -> None:
+    problem = builtin_problem("tiny-branch")
+    costs = CostCache(problem)
+
+    def run() -> LFA:
+        random = np.random.default_rng(5)
+        return anneal_lfas(problem, initial_lfa(problem), EDGE.gbuf_bytes, random, costs=costs).lfa
+
+    assert run() == run()
+
+
 # Budgets.
 
 
@@ -1129,9 +1187,10 @@ def test_a_search_ends_within_a_second_of_the_deadline_or_a_stop_request(
     budget = Budget(0.3 if end == "deadline" else None)
     if end == "stop request":
         threading.Timer(0.3, budget.request_stop).start()
-    begin = time.monotonic()
+    begin, working = time.monotonic(), time.process_time()
     plan, dlsa = run(budget)
-    assert 0.2 < time.monotonic() - begin < 20  # a busy machine; the searches are without end
+    assert time.monotonic() - begin > 0.2
+    assert time.process_time() - working < 1.3  # on a busy machine, the clock may be far ahead of that
     assert violations(plan, dlsa) == []
 
 
@@ -1175,7 +1234,7 @@ def test_the_allocator_lowers_the_limit_and_stops_after_two_iterations_without_a
             best = cost
             new_bests.append(iteration)
     assert found.iterations == min(new_bests[-1] + 2, 10)
-    assert all(later - earlier <= 2 for earlier, later in pairwise(new_bests))
+    assert all(later - earlier <= 2 for earlier, later in itertools.pairwise(new_bests))
     assert found.second_stage.evaluation.edp == best
     assert found.first_stage is stages[new_bests[-1] - 1]
     assert found.plan.lfa == found.first_stage.lfa
@@ -1287,9 +1346,7 @@ def test_a_layer_that_the_core_array_cannot_run_is_refused() -> None:
 
 
 def test_a_layer_that_only_small_tiles_of_can_run_begins_with_the_smallest() -> None:
-    # Strides beyond the kernel: on tiles of many rows, counts of the core-array model are negative.
-    layer = Conv(name="jumpy", C=256, K=8, H=64, W=64, S=256, sH=3)
-    problem = one_layer_problem(layer, 1, 4)
+    problem = jumpy_problem()
     with pytest.raises(NoMappingError):
         make_plan(problem, LFA((FLG(("jumpy",), 1, True),)))
     start = initial_lfa(problem)

@@ -262,6 +262,30 @@ def test_dlsas_of_larger_networks(pair: Pair, data: st.DataObject) -> None:
         assert_runs_or_deadlocks_alike(slow, records, plan, dlsa)
 
 
+@examples(150)
+@given(pairs(), st.data())
+def test_a_start_or_end_just_outside_its_range_is_all_that_is_refused(pair: Pair, data: st.DataObject) -> None:
+    _, slow, plan = pair
+    records = slow_model.double_buffering(slow)
+    tensor_of = {tensor.key: tensor for tensor in slow.dram_tensors}
+    # Stores that local consumers hold longer than their own tile are few, so all of them.
+    held = [
+        place
+        for place, record in enumerate(records)
+        if record.kind == "ofm" and tensor_of[record.key].end_range[0] > record.start + 1
+    ]
+    places = {*held, *data.draw(st.lists(st.integers(0, len(records) - 1), min_size=3, max_size=3))}
+    for place in places:
+        tensor = tensor_of[records[place].key]
+        for edge, (low, high) in (("start", tensor.start_range), ("end", tensor.end_range)):
+            for value in (low - 1, high + 1):
+                moved = [*records]
+                moved[place] = records[place]._replace(**{edge: value})
+                (fault,) = violations(plan, dlsa_of(plan, moved), UNLIMITED)
+                assert plan.tensor_key(fault.tensors[0]) == tensor.key
+                assert (RULE_OF_TWIN[fault.rule], edge_of(fault)) == ("domain", edge.capitalize())
+
+
 @examples(200)
 @given(pairs(), st.data())
 def test_living_durations_far_outside_the_run_are_refused_one_by_one(pair: Pair, data: st.DataObject) -> None:
