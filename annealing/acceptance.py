@@ -16,28 +16,33 @@ class Cooling:
     initial_temperature
         T0: at first a schedule that costs a share T0 more is accepted with probability 1/e.
     alpha
-        How much faster than linearly it cools: T(n) = T0·(1 − n/N)/(1 + α·n/N).
+        How much faster than linearly it cools at first: T(n) = T0·(1 − n/N)^power/(1 + α·n/N).
+    power
+        How much faster at the end; the published program's is 1.
     return_to_best_at
         Share of the rounds after which the search goes back to the best found, once.
     """
 
     initial_temperature: float = 0.1
     alpha: float = 8.0
+    power: float = 1.0
     return_to_best_at: float = 0.9
 
     def __post_init__(self) -> None:
-        if self.initial_temperature < 0 or self.alpha < 0 or not 0 <= self.return_to_best_at <= 1:
+        lowest = min(self.initial_temperature, self.alpha, self.power)
+        if lowest < 0 or not 0 <= self.return_to_best_at <= 1:
             raise UserError(
-                f"initial_temperature={self.initial_temperature}, alpha={self.alpha} (must be at least 0), "
+                f"initial_temperature={self.initial_temperature}, alpha={self.alpha}, power={self.power} "
+                "(must be at least 0), "
                 f"return_to_best_at={self.return_to_best_at} (must be from 0 to 1)"
             )
 
 
 @compiled
-def temperature(initial: float, alpha: float, done: int, rounds: int) -> float:
+def temperature(initial: float, alpha: float, power: float, done: int, rounds: int) -> float:
     """Return the temperature after `done` of `rounds` rounds."""
     share = done / rounds
-    return initial * (1.0 - share) / (1.0 + alpha * share)
+    return float(initial * (1.0 - share) ** power / (1.0 + alpha * share))
 
 
 @compiled
@@ -51,3 +56,13 @@ def accepts(current: float, candidate: float, heat: float, chance: float) -> boo
     if heat <= 0.0:
         return False
     return chance < math.exp((current - candidate) / current / heat)
+
+
+@compiled
+def highest_accepted(current: float, heat: float, chance: float) -> float:
+    """Return the highest cost that `accepts` would accept with the same arguments."""
+    if heat <= 0.0:
+        return current
+    if chance <= 0.0:
+        return math.inf
+    return current * (1.0 - heat * math.log(chance))

@@ -16,7 +16,7 @@ class Budget:
     """
 
     def __init__(self, seconds: float | None = None, parent: "Budget | None" = None) -> None:
-        self._parent = parent
+        self.parent = parent
         self._stop_requested = False
         self.deadline = math.inf if seconds is None else time.monotonic() + seconds
         if parent is not None:
@@ -29,7 +29,7 @@ class Budget:
     @property
     def stop_requested(self) -> bool:
         """Whether this budget, or one above it, was asked to stop."""
-        return self._stop_requested or (self._parent is not None and self._parent.stop_requested)
+        return self._stop_requested or (self.parent is not None and self.parent.stop_requested)
 
     @property
     def seconds_left(self) -> float:

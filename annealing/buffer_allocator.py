@@ -124,7 +124,7 @@ def allocate_buffer(
         if plan is not None:
             figures = plan_figures(plan)
             if objective.cost(figures.energy_pj, figures.bound) < best_cost:
-                wanted = _latency_for(best_cost, figures.energy_pj, objective)
+                wanted = latency_for(best_cost, figures.energy_pj, objective)
                 outcome = second_stage(plan, budget, iteration, wanted)
                 cost = objective.cost(outcome.evaluation.energy_pj, outcome.evaluation.latency)
                 if cost < best_cost:
@@ -144,7 +144,7 @@ FIRST_STAGE_SHARE = 0.5
 """Share of the time left that one annealing run of the first stage may take."""
 
 
-def _latency_for(cost: float, energy_pj: float, objective: Objective) -> float | None:
+def latency_for(cost: float, energy_pj: float, objective: Objective) -> float | None:
     """Return the latency at which a schedule of that energy costs `cost`; None if every latency does."""
     if objective.delay_exponent == 0 or cost == float("inf"):
         return None

@@ -13,13 +13,14 @@ def run_in_chunks(
     rounds: int,
     budget: Budget,
     report: Callable[[int], None],
+    first: int = 0,
 ) -> int:
-    """Call ``run(first, last)`` for consecutive ranges until `rounds` are done or `budget` is over.
+    """Call ``run(first, last)`` for consecutive ranges from `first` until `rounds` are done or `budget` is over.
 
     The pieces are sized by time, which must not change what `run` computes. `report` is called with the rounds
     done after each piece. Returns the rounds done.
     """
-    done = 0
+    done = first
     size = 16
     while done < rounds and not budget.over:
         last = min(done + size, rounds)

@@ -180,19 +180,19 @@ def anneal_dlsa(
     state: DLSAState,
     goal: int,
     delay_exponent: float,
-    cooling: tuple[float, float, float],
+    cooling: tuple[float, float, float, float],
     first_round: int,
     last_round: int,
     rounds: int,
     random: np.random.Generator,
 ) -> None:
-    """Do rounds `first_round` … `last_round` − 1 of `rounds`; `cooling` is (T0, α, return to best at)."""
+    """Do rounds `first_round` … `last_round` − 1 of `rounds`; `cooling` is (T0, α, power, return to best at)."""
     tiles = len(tile_cycles)
-    initial, alpha, return_at = cooling
+    initial, alpha, power, return_at = cooling
     for n in range(first_round, last_round):
         if n == int(return_at * rounds):
             return_to_best(tensors, state)
-        heat = temperature(initial, alpha, n, rounds)
+        heat = temperature(initial, alpha, power, n, rounds)
         operator = random.random()
         drawn = random.random() * state.heaviness[-1]
         tensor = min(np.searchsorted(state.heaviness, drawn, side="right"), len(state.heaviness) - 1)

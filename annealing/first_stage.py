@@ -11,15 +11,17 @@ from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.lfa_kernel import LFAScratch, LFASettings, LFAState
+from soma_cp.annealing.lfa_run import (
+    PUBLISHED_OPERATORS,
+    LFARun,
+    lfa_settings,
+    operator_weights,
+)
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model import network_table as nt
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import LFA
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
-from soma_cp.model.tensors import empty_tensor_places, empty_tensors
-from soma_cp.model.tiling import empty_layer_tiles, lfa_arrays, lfa_from_arrays
 
 
 @dataclass(frozen=True)
@@ -91,98 +93,6 @@ def layers_kept_apart(problem: Problem) -> nt.IntArray:
     return groups
 
 
-class _Run:
-    """One annealing run: owns the arrays that the kernel works on."""
-
-    def __init__(
-        self,
-        problem: Problem,
-        costs: CostCache,
-        start: LFA,
-        settings: LFASettings,
-        random: np.random.Generator,
-    ) -> None:
-        size = len(problem.network.layers)
-        self.problem = problem
-        self.costs = costs
-        self.settings = settings
-        self.random = random
-        self.apart = layers_kept_apart(problem)
-        figures = np.zeros((3, lfa_kernel.FIGURES))
-        figures[:, lfa_kernel.COST] = np.inf
-        figures[:, lfa_kernel.OVERFLOW_BYTES] = np.inf
-        self.state = LFAState(
-            current=lfa_arrays(start, problem.network),
-            candidate=lfa_arrays(start, problem.network),
-            best=lfa_arrays(start, problem.network),
-            figures=figures,
-            counters=np.zeros(lfa_kernel.COUNTERS, np.int64),
-            missing=np.zeros(size, np.int64),
-        )
-        self.scratch = _scratch(size, tiles=4 * size, tensors=4 * size, chip=4 * size)
-        self._evaluate_start()
-
-    def _evaluate_start(self) -> None:
-        while True:
-            status, valid = lfa_kernel.evaluate_candidate(
-                self.problem.table, self.costs.table, self.apart, self.settings, self.state, self.scratch
-            )
-            if status == lfa_kernel.DONE:
-                break
-            self._provide(status)
-        assert valid, "the first LFA of a search must be valid"
-        self.state.figures[0] = self.state.figures[2]
-        self.state.figures[1] = self.state.figures[2]
-
-    def _provide(self, status: int) -> None:
-        counters = self.state.counters
-        if status == lfa_kernel.UNKNOWN_COSTS:
-            self.costs.learn(self.scratch.tiles, self.state.missing[: counters[lfa_kernel.UNKNOWN]])
-        else:
-            size = len(self.problem.network.layers)
-            needed = (
-                lfa_kernel.NEEDED_TILES,
-                lfa_kernel.NEEDED_TENSORS,
-                lfa_kernel.NEEDED_CHIP_TENSORS,
-            )
-            tiles, tensors, chip = (2 * int(counters[item]) for item in needed)
-            self.scratch = _scratch(size, tiles, tensors, chip)
-
-    def rounds(self, last: int, heated: bool) -> None:
-        """Go on until round `last`."""
-        while True:
-            status = lfa_kernel.anneal_lfa(
-                self.problem.table,
-                self.costs.table,
-                self.apart,
-                self.settings,
-                self.state,
-                self.scratch,
-                last,
-                heated,
-                self.random,
-            )
-            if status == lfa_kernel.DONE:
-                return
-            self._provide(status)
-
-
-def _scratch(layers: int, tiles: int, tensors: int, chip: int) -> LFAScratch:
-    def by_tensor() -> nt.IntArray:
-        return np.zeros(tensors, np.int64)
-
-    def by_tile() -> nt.IntArray:
-        return np.zeros(tiles + 1, np.int64)
-
-    return LFAScratch(
-        empty_layer_tiles(layers),
-        empty_tensor_places(layers),
-        empty_tensors(tensors, chip),
-        *(by_tensor() for _ in range(4)),
-        *(by_tile() for _ in range(6)),
-    )
-
-
 def anneal_lfas(
     problem: Problem,
     start: LFA,
@@ -221,36 +131,27 @@ def anneal_lfas(
     begin = time.monotonic()
     budget = budget or Budget()
     rounds = parameters.rounds(problem)
-    cooling = parameters.cooling
-    settings = LFASettings(
-        problem.batch,
-        limit_bytes,
-        problem.platform.dram_bytes_per_cycle,
-        DRAM_PJ_PER_BYTE,
-        float(objective.energy_exponent),
-        float(objective.delay_exponent),
-        float(cooling.initial_temperature),
-        float(cooling.alpha),
-        float(cooling.return_to_best_at),
-        rounds,
-    )
-    run = _Run(problem, costs or CostCache(problem), start, settings, random)
-    best = run.state.figures[1]
+    settings = lfa_settings(problem, limit_bytes, objective, parameters.cooling, rounds, lfa_kernel.DOUBLE_BUFFERING)
+    weights = operator_weights(PUBLISHED_OPERATORS)
+    apart = layers_kept_apart(problem)
+    run = LFARun(problem, start, settings, weights, apart, random, costs or CostCache(problem))
+    assert run.start_is_valid, "the first LFA of a search must be valid"
+    best = run.best_figures
 
     def report(done: int) -> None:
         cost = float(best[lfa_kernel.COST])
         progress(ProgressEvent("first stage", iteration, done, rounds, cost if math.isfinite(cost) else None))
 
-    done = run_in_chunks(lambda _, last: run.rounds(last, heated=True), rounds, budget, report)
+    done = run_in_chunks(lambda _, last: run.run_to(last), rounds, budget, report)
     if done < rounds and not budget.stop_requested:
         closing = parameters.closing_rounds_per_layer * len(problem.network.layers)
-        run.rounds(min(done + closing, rounds), heated=False)
+        run.run_to(min(done + closing, rounds), heated=False)
     return FirstStageResult(
-        lfa=lfa_from_arrays(run.state.best, problem.network),
+        lfa=run.best_lfa,
         fits=bool(best[lfa_kernel.OVERFLOW_BYTES] == 0),
         latency=int(best[lfa_kernel.LATENCY]),
         energy_pj=float(best[lfa_kernel.ENERGY_PJ]),
         peak_bytes=int(best[lfa_kernel.PEAK_BYTES]),
-        rounds=int(run.state.counters[lfa_kernel.ROUND]),
+        rounds=run.rounds_done,
         seconds=time.monotonic() - begin,
     )

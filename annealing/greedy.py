@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from soma_cp.annealing.greedy_kernel import OVERFLOW, greedy, greedy_scratch, least_usage
+from soma_cp.annealing.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch, least_usage
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation_kernel import buffer_usage
@@ -60,6 +60,7 @@ def greedy_dlsa(plan: Plan, gbuf_bytes: int | None = None) -> DLSA:
         dlsa.start,
         dlsa.end,
         dlsa.order,
+        NO_CUTOFF,
     )
     if latency < 0:
         tile = OVERFLOW - latency

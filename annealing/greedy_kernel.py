@@ -14,6 +14,8 @@ from soma_cp.model.tensors import WGT, Tensors
 
 OVERFLOW = -1
 """`greedy` returns ``OVERFLOW - p`` where even the least that must be alive at tile p exceeds the buffer."""
+NO_CUTOFF = int(np.iinfo(np.int64).max)
+"""A cutoff that no latency reaches; what `greedy` returns where every schedule is slower than the cutoff."""
 
 # What the channel does first when it can both load and store.
 LOADS_FIRST, STORES_FIRST = 0, 1
@@ -87,7 +89,8 @@ def _has_room(room: IntArray, size: int, first: int, last: int) -> bool:
 
 @compiled
 def _outlive(
-    tensors: Tensors,
+    positions: IntArray,
+    sizes: IntArray,
     stores: IntArray,
     store_at: int,
     store_count: int,
@@ -97,12 +100,12 @@ def _outlive(
 ) -> bool:
     """Let all waiting stores that must be finished by `tile` live until after it; False if there is no room."""
     n = store_at
-    while n < store_count and tensors.position[stores[n]] < tile:
+    while n < store_count and positions[stores[n]] < tile:
         i = stores[n]
         if end[i] == tile:
-            if tile >= len(room) - 1 or room[tile] < tensors.bytes[i]:
+            if tile >= len(room) - 1 or room[tile] < sizes[i]:
                 return False
-            room[tile] -= tensors.bytes[i]
+            room[tile] -= sizes[i]
             end[i] += 1
         n += 1
     return True
@@ -115,9 +118,12 @@ def _run(
     tile_cycles: IntArray,
     counts: tuple[int, int, int],
     policy: int,
+    cutoff: int,
     scratch: GreedyScratch,
 ) -> int:
     """Run the schedule under a policy; fill ``scratch.order``, ``start``, ``end``; return the latency.
+
+    As soon as it is sure to take longer than `cutoff` cycles, the run ends and returns ``NO_CUTOFF``.
 
     `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of what another LG
     stored) and of stores; all three queues are sorted by position. At the time `channel`, when the channel is
@@ -128,6 +134,9 @@ def _run(
       policy, or
     - waits for the end of the running tile.
     """
+    # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
+    positions, sizes, cycles = tensors.position, tensors.bytes, tensors.cycles
+    least_end, after_end, free = tensors.least_end, tensors.after_end, scratch.free
     plain, readers, stores = scratch.plain, scratch.readers, scratch.stores
     start, end, order = scratch.start, scratch.end, scratch.order
     room, gate, waits = scratch.room, scratch.gate, scratch.waits
@@ -135,13 +144,21 @@ def _run(
     for p in range(tiles + 1):
         gate[p] = 0
         waits[p] = 0
-        room[p] = scratch.free[p]
+        room[p] = free[p]
     for n in range(plain_count):
-        waits[tensors.position[plain[n]]] += 1
+        waits[positions[plain[n]]] += 1
     for n in range(reader_count):
-        waits[tensors.position[readers[n]]] += 1
+        waits[positions[readers[n]]] += 1
+    channel_left, tiles_left = 0, 0  # cycles of what has not begun
     for n in range(store_count):
-        end[stores[n]] = tensors.least_end[stores[n]]
+        end[stores[n]] = least_end[stores[n]]
+        channel_left += cycles[stores[n]]
+    for n in range(plain_count):
+        channel_left += cycles[plain[n]]
+    for n in range(reader_count):
+        channel_left += cycles[readers[n]]
+    for p in range(tiles):
+        tiles_left += tile_cycles[p]
     plain_at, reader_at, store_at, place = 0, 0, 0, 0
     channel = 0
     begun = 0  # tiles that have begun
@@ -154,16 +171,19 @@ def _run(
             begin = max(tile_end, gate[begun])
             # Stores that are not through must live on while this tile runs, or the tile has to wait.
             if in_flight >= 0 and end[in_flight] == begun and begin < channel:
-                if room[begun] >= tensors.bytes[in_flight]:
-                    room[begun] -= tensors.bytes[in_flight]
+                if room[begun] >= sizes[in_flight]:
+                    room[begun] -= sizes[in_flight]
                     end[in_flight] += 1
                 else:
                     begin = channel
-            if not _outlive(tensors, stores, store_at, store_count, begun, room, end):
+            if not _outlive(positions, sizes, stores, store_at, store_count, begun, room, end):
                 forced = True
                 break
             tile_end = begin + tile_cycles[begun]
+            tiles_left -= tile_cycles[begun]
             begun += 1
+        if channel + channel_left > cutoff or tile_end + tiles_left > cutoff:
+            return NO_CUTOFF
         if place == plain_count + reader_count + store_count:
             if begun == tiles:
                 break
@@ -173,27 +193,26 @@ def _run(
         present = begun - 1 if running else begun
         # The oldest ofmap is there once its tile has ended.
         has_store = store_at < store_count and (
-            tensors.position[stores[store_at]] < begun - 1
-            or (tensors.position[stores[store_at]] == begun - 1 and not running)
+            positions[stores[store_at]] < begun - 1 or (positions[stores[store_at]] == begun - 1 and not running)
         )
         load = -1
         from_readers = False
         if reader_at < reader_count:
-            last_store = tensors.after_end[readers[reader_at]] - 1
-            if store_at == store_count or tensors.position[last_store] < tensors.position[stores[store_at]]:
+            last_store = after_end[readers[reader_at]] - 1
+            if store_at == store_count or positions[last_store] < positions[stores[store_at]]:
                 load = readers[reader_at]
                 from_readers = True
-        if plain_at < plain_count and (load < 0 or tensors.position[plain[plain_at]] <= tensors.position[load]):
+        if plain_at < plain_count and (load < 0 or positions[plain[plain_at]] <= positions[load]):
             load = plain[plain_at]
             from_readers = False
         take_store = forced
         if not forced:
-            need = tensors.position[load] if load >= 0 else tiles
-            fits = load >= 0 and _has_room(room, tensors.bytes[load], present, need)
+            need = positions[load] if load >= 0 else tiles
+            fits = load >= 0 and _has_room(room, sizes[load], present, need)
             if fits and not running:
                 # What is written while the next tile waits takes its room: the stores before it must live on too.
-                forced = not _outlive(tensors, stores, store_at, store_count, begun, room, end)
-                fits = not forced and _has_room(room, tensors.bytes[load], present, need)
+                forced = not _outlive(positions, sizes, stores, store_at, store_count, begun, room, end)
+                fits = not forced and _has_room(room, sizes[load], present, need)
             if forced or (has_store and (not fits or (policy == STORES_FIRST and need > begun))):
                 take_store = True
             elif not fits:
@@ -204,20 +223,22 @@ def _run(
             i = stores[store_at]
             store_at += 1
             in_flight = i
-            channel += tensors.cycles[i]
+            channel += cycles[i]
+            channel_left -= cycles[i]
         else:
             i = load
-            for p in range(present, tensors.position[i]):
-                room[p] -= tensors.bytes[i]
+            for p in range(present, positions[i]):
+                room[p] -= sizes[i]
             start[i] = present if present > 0 else -1
             if from_readers:
                 reader_at += 1
             else:
                 plain_at += 1
             in_flight = -1
-            channel += tensors.cycles[i]
-            gate[tensors.position[i]] = channel
-            waits[tensors.position[i]] -= 1
+            channel += cycles[i]
+            channel_left -= cycles[i]
+            gate[positions[i]] = channel
+            waits[positions[i]] -= 1
         order[place] = i
         place += 1
     return max(tile_end, channel)
@@ -235,10 +256,12 @@ def greedy(
     start: IntArray,
     end: IntArray,
     order: IntArray,
+    cutoff: int,
 ) -> int:
     """Fill the first `count` items of `start`, `end`, `order`; return the latency, or ``OVERFLOW - p``.
 
-    Every policy is run, and the first of the best kept.
+    Every policy is run, and the first of the best kept. Where all take longer than `cutoff` cycles, nothing is
+    filled, and ``NO_CUTOFF`` is returned.
     """
     if least_usage(tensors, count, tiles, chip_usage, capacity, scratch.free) < 0:
         tightest = 0
@@ -264,11 +287,12 @@ def greedy(
     _sort_by_position(tensors, scratch.readers, reader_count, scratch.keys)
     _sort_by_position(tensors, scratch.stores, store_count, scratch.keys)
     counts = (plain_count, reader_count, store_count)
-    best = -1
+    best = NO_CUTOFF
     for policy in range(POLICIES if store_count > 0 else 1):
-        latency = _run(tensors, tiles, tile_cycles, counts, policy, scratch)
-        if best < 0 or latency < best:
+        latency = _run(tensors, tiles, tile_cycles, counts, policy, cutoff, scratch)
+        if latency < best:
             best = latency
+            cutoff = latency - 1
             start[:count] = scratch.start[:count]
             end[:count] = scratch.end[:count]
             order[:count] = scratch.order[:count]

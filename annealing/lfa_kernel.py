@@ -1,25 +1,52 @@
-"""Annealing rounds of the first stage (kernels; specification: search.md, "First stage").
+"""Annealing rounds on LFAs (kernels; specification: search.md, "First stage" and "What was measured").
 
-A round draws a move, tiles the candidate, looks up what its tiles cost, lists its tensors and runs it under
-double buffering. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the kernel
-returns in the middle of the round; it goes on with the same candidate when called again.
+A round draws a move, tiles the candidate, looks up what its tiles cost, and prices it: by double buffering, as in
+the paper, or by the greedy DLSA under the full buffer, which is close to what an exact second stage will make of it.
+How much a candidate may cost is drawn before it is priced, so that most candidates are refused on their energy and
+theoretical maximum alone, without a schedule.
+
+When a tile's cost is not known yet, or the room for tiles and tensors is too small, the kernel returns in the middle
+of the round; it goes on with the same candidate when called again.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.annealing.acceptance import accepts, temperature
+from soma_cp.annealing.acceptance import highest_accepted, temperature
 from soma_cp.annealing.cost_cache import CostTable, look_up_costs
-from soma_cp.annealing.lfa_moves import keeps_groups_apart, paper_move
+from soma_cp.annealing.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
+from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
+from soma_cp.annealing.lfa_moves_extended import apply_operator
+from soma_cp.model import network_table as nt
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, double_buffering, make_tensors
-from soma_cp.model.tiling import FloatArray, LayerTiles, LFAArrays, tile_layers
+from soma_cp.model.tensors import (
+    TensorPlaces,
+    Tensors,
+    count_tensors,
+    double_buffering,
+    make_tensors,
+)
+from soma_cp.model.tiling import (
+    BoolArray,
+    FloatArray,
+    LayerTiles,
+    LFAArrays,
+    ceil_div,
+    loaded_bytes,
+    tile_layers,
+)
 
 # Why `anneal_lfa` returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2
+
+# What a candidate is priced with.
+DOUBLE_BUFFERING, GREEDY = 0, 1
+
+# What is known of a candidate.
+INVALID, TOO_COSTLY, PRICED = 0, 1, 2
 
 # Items of `LFAState.counters`.
 ROUND = 0  # next round
@@ -28,24 +55,50 @@ UNKNOWN = 2  # layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 COUNTERS = 6
 
-# Items of `LFAState.figures` (float64), once for the current and once for the best LFA.
+# Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
 FIGURES = 5
 
+# Rows of `LFAState.figures`.
+CURRENT, BEST, CANDIDATE = 0, 1, 2
+
+LARGEST_CUTOFF = 1e15
+"""Cycles; where more would be accepted, latency doesn't decide."""
+
+MAX_CANDIDATE_TILES = 500_000
+"""Candidates with more tiles are refused: they would cost a search minutes each, and never win."""
+
 
 class LFAState(NamedTuple):
-    """The current LFA, the candidate and the best, with figures of the current (row 0) and the best (row 1).
+    """The current LFA, the candidate and the best, with their figures.
 
-    `figures` is float64[3, FIGURES]; row 2 is the candidate's. An LFA that overflows the buffer has a cost of
-    infinity and its overflow in bytes; until a first one fits, the search goes towards less overflow.
+    Parameters
+    ----------
+    current, candidate, best
+        The LFAs.
+    figures
+        float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has a cost of infinity
+        and its overflow in bytes; until a first one fits, the search goes towards less overflow.
+    ceiling
+        float64[1]: the highest cost at which the candidate is accepted.
+    counters
+        int64[COUNTERS].
+    missing
+        int64[L]: layers whose tiles have unknown costs.
+    archive, archive_costs
+        The LFAs with the lowest different costs so far: int64[A, 4, L] (order, begins_flg, begins_lg, tiling), and
+        float64[A], ascending, infinity where free. A may be 0.
     """
 
     current: LFAArrays
     candidate: LFAArrays
     best: LFAArrays
     figures: FloatArray
+    ceiling: FloatArray
     counters: IntArray
     missing: IntArray
+    archive: IntArray
+    archive_costs: FloatArray
 
 
 class LFAScratch(NamedTuple):
@@ -64,6 +117,7 @@ class LFAScratch(NamedTuple):
     gate: IntArray
     waits: IntArray
     tile_begin: IntArray
+    greedy: GreedyScratch
 
 
 class LFASettings(NamedTuple):
@@ -79,10 +133,12 @@ class LFASettings(NamedTuple):
         Of the platform.
     energy_exponent, delay_exponent
         Of the objective.
-    initial_temperature, alpha, return_to_best_at
+    initial_temperature, alpha, power, return_to_best_at
         Of the cooling.
     rounds
         N.
+    costing
+        DOUBLE_BUFFERING or GREEDY.
     """
 
     batch: int
@@ -93,8 +149,10 @@ class LFASettings(NamedTuple):
     delay_exponent: float
     initial_temperature: float
     alpha: float
+    power: float
     return_to_best_at: float
     rounds: int
+    costing: int
 
 
 @compiled
@@ -126,6 +184,76 @@ def lay_out(
 
 
 @compiled
+def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
+    total = 0
+    place = 0
+    while place < len(begins_flg):
+        end = group_end(begins_flg, place)
+        total += tiling[place] * (end - place)
+        place = end
+    return total
+
+
+@compiled
+def rough_figures(
+    table: NetworkTable,
+    lfa: LFAArrays,
+    tiles: LayerTiles,
+    places: TensorPlaces,
+    dram_bytes_per_cycle: int,
+    dram_pj_per_byte: float,
+) -> tuple[float, int]:
+    """Return the energy (pJ), and a latency (cycles) that no DLSA is below, without listing tensors.
+
+    Beyond the theoretical maximum: the first tile waits for its loads; and nothing can be loaded once the last tile
+    has begun, whose ofmap, that of a layer without consumers, is stored after it.
+    """
+    lg, counts, extents, cycles, energies = tiles.lg, tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
+    source_begin, sources, roles, channels = table.source_begin, table.source, table.source_role, table.source_channels
+    layers, stored = table.layers, places.stored
+    first_layer, last_layer = lfa.order[0], lfa.order[-1]
+    energy = 0.0
+    moved = 0  # bytes
+    loads, stores, head, tail = 0, 0, 0, 0  # cycles: of all loads and stores, of the first tile's, of the last tile's
+    computes = 0
+    for layer in range(len(counts)):
+        count = counts[layer]
+        energy += count * energies[layer]
+        computes += count * cycles[layer]
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            source = sources[edge]
+            if source >= 0 and lg[source] == lg[layer]:
+                continue
+            size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
+            moved += count * size
+            duration = ceil_div(size, dram_bytes_per_cycle)
+            loads += count * duration
+            head += duration if layer == first_layer else 0
+        weights = layers[layer, nt.WEIGHT_BYTES]
+        moved += weights
+        duration = ceil_div(weights, dram_bytes_per_cycle)
+        loads += duration
+        head += duration if layer == first_layer else 0
+        if stored[layer]:
+            size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+            moved += count * size
+            duration = ceil_div(size, dram_bytes_per_cycle)
+            stores += count * duration
+            tail = duration if layer == last_layer else tail
+    latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
+    return energy + moved * dram_pj_per_byte, latency
+
+
+@compiled
+def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
+    """Return a latency (cycles) beyond which a candidate surely costs more than `ceiling`."""
+    if delay_exponent <= 0.0 or not ceiling < np.inf:
+        return NO_CUTOFF
+    latency = (ceiling / energy_factor) ** (1.0 / delay_exponent) * (1.0 + 1e-9) + 1.0
+    return int(latency) if latency < LARGEST_CUTOFF else NO_CUTOFF
+
+
+@compiled
 def evaluate_candidate(
     table: NetworkTable,
     costs: CostTable,
@@ -133,39 +261,87 @@ def evaluate_candidate(
     settings: LFASettings,
     state: LFAState,
     scratch: LFAScratch,
-) -> tuple[int, bool]:
-    """Fill the candidate's figures; return DONE or what is missing, and whether it is a valid LFA."""
-    lfa = state.candidate
-    if not keeps_groups_apart(lfa, apart):
-        return DONE, False
-    total = 0
-    place = 0
-    while place < len(lfa.order):  # refuse monsters before tiles are counted out
-        end = place + 1
-        while end < len(lfa.order) and not lfa.begins_flg[end]:
-            end += 1
-        total += lfa.tiling[place] * (end - place)
-        place = end
-    if total > MAX_CANDIDATE_TILES:
-        return DONE, False
-    count = tile_layers(table, settings.batch, lfa, scratch.tiles)
+) -> tuple[int, int]:
+    """Price the candidate; return DONE or what is missing, and INVALID, TOO_COSTLY or PRICED.
+
+    A candidate that is PRICED has its figures in row CANDIDATE; one that is TOO_COSTLY surely costs more than
+    ``state.ceiling``.
+    """
+    lfa, tiles, places, tensors = state.candidate, scratch.tiles, scratch.places, scratch.tensors
+    if (
+        not keeps_groups_apart(lfa.order, lfa.begins_lg, apart)
+        or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
+    ):
+        return DONE, INVALID
+    count = tile_layers(table, settings.batch, lfa, tiles)
     if count < 0:
-        return DONE, False
-    unknown, feasible = look_up_costs(costs, scratch.tiles, state.missing)
+        return DONE, INVALID
+    unknown, feasible = look_up_costs(costs, tiles, state.missing)
     if unknown > 0:
         state.counters[UNKNOWN] = unknown
-        return UNKNOWN_COSTS, False
+        return UNKNOWN_COSTS, INVALID
     if not feasible:
-        return DONE, False
-    dram, chip = count_tensors(table, lfa, scratch.tiles, scratch.places)
-    if count + 1 > len(scratch.gate) or dram > len(scratch.tensors.kind) or chip > len(scratch.tensors.chip_bytes):
+        return DONE, INVALID
+    dram, chip = count_tensors(table, lfa, tiles, places)
+    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_bytes_per_cycle, settings.dram_pj_per_byte)
+    energy_factor = energy**settings.energy_exponent
+    if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
+        return DONE, TOO_COSTLY
+    if count + 1 > len(scratch.gate) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
         state.counters[NEEDED_TILES] = count
         state.counters[NEEDED_TENSORS] = dram
         state.counters[NEEDED_CHIP_TENSORS] = chip
-        return NEEDS_ROOM, False
+        return NEEDS_ROOM, INVALID
+    make_tensors(table, lfa, tiles, places, settings.dram_bytes_per_cycle, tensors)
+    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    if settings.costing == GREEDY:
+        cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
+        latency, overflow, peak = _run_greedily(settings.limit_bytes, scratch, count, dram, cutoff)
+        if latency == NO_CUTOFF:
+            return DONE, TOO_COSTLY
+    else:
+        latency, overflow, peak = _double_buffer(settings.limit_bytes, scratch, count, dram)
+    figures = state.figures
+    figures[CANDIDATE, OVERFLOW_BYTES] = overflow
+    figures[CANDIDATE, LATENCY] = latency
+    figures[CANDIDATE, ENERGY_PJ] = energy
+    figures[CANDIDATE, PEAK_BYTES] = peak
+    figures[CANDIDATE, COST] = np.inf
+    if overflow == 0:
+        figures[CANDIDATE, COST] = energy_factor * float(latency) ** settings.delay_exponent
+    return DONE, PRICED
+
+
+@compiled
+def _run_greedily(limit_bytes: int, scratch: LFAScratch, count: int, dram: int, cutoff: int) -> tuple[int, int, int]:
+    """Return latency, overflow and the least peak (bytes) under the greedy DLSA.
+
+    The latency is 0 if it overflows, NO_CUTOFF if it is above `cutoff`.
+    """
+    latency = greedy(
+        scratch.tensors,
+        dram,
+        count,
+        scratch.tile_cycles,
+        scratch.chip_usage,
+        limit_bytes,
+        scratch.greedy,
+        scratch.start,
+        scratch.end,
+        scratch.order,
+        cutoff,
+    )
+    free = scratch.greedy.free
+    least_room = limit_bytes
+    for p in range(count):
+        least_room = min(least_room, free[p])
+    return max(latency, 0), max(-least_room, 0), limit_bytes - least_room
+
+
+@compiled
+def _double_buffer(limit_bytes: int, scratch: LFAScratch, count: int, dram: int) -> tuple[int, int, int]:
+    """Return latency, overflow and peak (bytes) under double buffering."""
     tensors = scratch.tensors
-    make_tensors(table, lfa, scratch.tiles, scratch.places, settings.dram_bytes_per_cycle, tensors)
-    lay_out(scratch.tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
     double_buffering(tensors, dram, scratch.start, scratch.end, scratch.order)
     peak = buffer_usage(
         tensors.bytes[:dram],
@@ -187,40 +363,41 @@ def evaluate_candidate(
         scratch.tile_begin[:count],
         scratch.tensor_begin[:dram],
     )
-    energy = 0.0
-    for layer in range(len(scratch.tiles.count)):
-        energy += scratch.tiles.count[layer] * scratch.tiles.energy_pj[layer]
-    for i in range(dram):
-        energy += tensors.bytes[i] * settings.dram_pj_per_byte
-    figures = state.figures[2]
-    figures[OVERFLOW_BYTES] = max(peak - settings.limit_bytes, 0)
-    figures[LATENCY] = latency
-    figures[ENERGY_PJ] = energy
-    figures[PEAK_BYTES] = peak
-    figures[COST] = np.inf
-    if figures[OVERFLOW_BYTES] == 0:
-        figures[COST] = energy**settings.energy_exponent * float(latency) ** settings.delay_exponent
-    return DONE, True
-
-
-MAX_CANDIDATE_TILES = 500_000
-"""Candidates with more tiles are refused: they would cost a search minutes each, and never win."""
+    return latency, max(peak - limit_bytes, 0), peak
 
 
 @compiled
-def _accepted(state: LFAState, heat: float, chance: float) -> bool:
-    current, candidate = state.figures[0], state.figures[2]
-    if current[OVERFLOW_BYTES] > 0 or candidate[OVERFLOW_BYTES] > 0:
-        return bool(candidate[OVERFLOW_BYTES] <= current[OVERFLOW_BYTES])
-    return accepts(current[COST], candidate[COST], heat, chance)
+def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
+    """Whether the candidate overflows less than the LFA in row `reference` or, if both fit, costs less."""
+    column = COST
+    if figures[reference, OVERFLOW_BYTES] > 0 or figures[CANDIDATE, OVERFLOW_BYTES] > 0:
+        column = OVERFLOW_BYTES
+    candidate, present = figures[CANDIDATE, column], figures[reference, column]
+    return bool(candidate < present or (or_equal and candidate == present))
 
 
 @compiled
-def _is_new_best(state: LFAState) -> bool:
-    best, candidate = state.figures[1], state.figures[2]
-    if best[OVERFLOW_BYTES] > 0 or candidate[OVERFLOW_BYTES] > 0:
-        return bool(candidate[OVERFLOW_BYTES] < best[OVERFLOW_BYTES])
-    return bool(candidate[COST] < best[COST])
+def file_away(state: LFAState) -> None:
+    """Put the candidate into the archive if it is among the best with a cost of its own."""
+    costs, archive, lfa = state.archive_costs, state.archive, state.candidate
+    cost = state.figures[CANDIDATE, COST]
+    size = len(costs)
+    if size == 0 or cost >= costs[size - 1]:
+        return
+    at = size - 1
+    while at > 0 and costs[at - 1] >= cost:
+        at -= 1
+    if costs[at] == cost:
+        return
+    for n in range(size - 1, at, -1):
+        costs[n] = costs[n - 1]
+        archive[n] = archive[n - 1]
+    costs[at] = cost
+    for place in range(len(lfa.order)):
+        archive[at, 0, place] = lfa.order[place]
+        archive[at, 1, place] = 1 if lfa.begins_flg[place] else 0
+        archive[at, 2, place] = 1 if lfa.begins_lg[place] else 0
+        archive[at, 3, place] = lfa.tiling[place]
 
 
 @compiled
@@ -228,6 +405,7 @@ def anneal_lfa(
     table: NetworkTable,
     costs: CostTable,
     apart: IntArray,
+    weights: FloatArray,
     settings: LFASettings,
     state: LFAState,
     scratch: LFAScratch,
@@ -237,32 +415,38 @@ def anneal_lfa(
 ) -> int:
     """Go on until round `last_round`; return DONE, UNKNOWN_COSTS or NEEDS_ROOM.
 
-    Without `heated`, only what is no worse is accepted.
+    `weights` are the running sums of the operators' weights. Without `heated`, only what is no worse is accepted.
     """
-    counters = state.counters
+    counters, figures, ceiling = state.counters, state.figures, state.ceiling
     while counters[ROUND] < last_round:
-        done = counters[ROUND]
         if counters[PENDING] == 0:
+            done = counters[ROUND]
             if done == int(settings.return_to_best_at * settings.rounds):
                 copy_lfa(state.best, state.current)
-                state.figures[0] = state.figures[1]
+                figures[CURRENT] = figures[BEST]
             copy_lfa(state.current, state.candidate)
-            if not paper_move(table, state.candidate, random):
+            if not apply_operator(table, state.candidate, settings.batch, weights, random):
                 counters[ROUND] += 1
                 continue
+            chance = random.random()
+            heat = 0.0
+            if heated:
+                heat = temperature(settings.initial_temperature, settings.alpha, settings.power, done, settings.rounds)
+            ceiling[0] = highest_accepted(figures[CURRENT, COST], heat, chance)
             counters[PENDING] = 1
-        status, valid = evaluate_candidate(table, costs, apart, settings, state, scratch)
+        status, verdict = evaluate_candidate(table, costs, apart, settings, state, scratch)
         if status != DONE:
             return status
         counters[PENDING] = 0
         counters[ROUND] += 1
-        if not valid:
+        if verdict != PRICED:
             continue
-        heat = temperature(settings.initial_temperature, settings.alpha, done, settings.rounds) if heated else 0.0
-        if _accepted(state, heat, random.random()):
+        fits = figures[CURRENT, OVERFLOW_BYTES] == 0 and figures[CANDIDATE, OVERFLOW_BYTES] == 0
+        if (fits and figures[CANDIDATE, COST] <= ceiling[0]) or (not fits and _goes_lower(figures, CURRENT, True)):
             copy_lfa(state.candidate, state.current)
-            state.figures[0] = state.figures[2]
-            if _is_new_best(state):
+            figures[CURRENT] = figures[CANDIDATE]
+            file_away(state)
+            if _goes_lower(figures, BEST, False):
                 copy_lfa(state.candidate, state.best)
-                state.figures[1] = state.figures[2]
+                figures[BEST] = figures[CANDIDATE]
     return DONE

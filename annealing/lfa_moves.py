@@ -19,15 +19,15 @@ MAX_TILING_NUMBER = 1 << 20
 
 
 @compiled
-def _pick(count: int, random: np.random.Generator) -> int:
+def pick(count: int, random: np.random.Generator) -> int:
     """Draw one of 0 … count − 1."""
     return min(int(random.random() * count), count - 1)
 
 
 @compiled
-def _pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.random.Generator) -> int:
+def pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.random.Generator) -> int:
     """Draw one of the `count` places behind the first that are in `marks` and not in `excluded`."""
-    left = _pick(count, random)
+    left = pick(count, random)
     for place in range(1, len(marks)):
         if marks[place] and not excluded[place]:
             if left == 0:
@@ -37,7 +37,7 @@ def _pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.r
 
 
 @compiled
-def _group_begin(begins: BoolArray, place: int) -> int:
+def group_begin(begins: BoolArray, place: int) -> int:
     """Return where the group (FLG or LG) begins that `place` lies in."""
     while not begins[place]:
         place -= 1
@@ -45,7 +45,7 @@ def _group_begin(begins: BoolArray, place: int) -> int:
 
 
 @compiled
-def _group_end(begins: BoolArray, place: int) -> int:
+def group_end(begins: BoolArray, place: int) -> int:
     """Return where the group that `place` lies in ends (half-open)."""
     place += 1
     while place < len(begins) and not begins[place]:
@@ -54,10 +54,10 @@ def _group_end(begins: BoolArray, place: int) -> int:
 
 
 @compiled
-def _merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None:
+def merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None:
     """Merge the FLGs at `border`; either's tiling number with probability proportional to its layers."""
-    begin = _group_begin(lfa.begins_flg, border - 1)
-    end = _group_end(lfa.begins_flg, border)
+    begin = group_begin(lfa.begins_flg, border - 1)
+    end = group_end(lfa.begins_flg, border)
     if random.random() * (end - begin) >= border - begin:
         lfa.tiling[begin] = lfa.tiling[border]
     lfa.begins_flg[border] = False
@@ -65,28 +65,45 @@ def _merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> Non
 
 
 @compiled
-def _cut_flg(lfa: LFAArrays, place: int) -> None:
+def cut_flg(begins_flg: BoolArray, tiling: IntArray, place: int) -> None:
     """Put an FLC before `place`; both parts keep the tiling number."""
-    if not lfa.begins_flg[place]:
-        lfa.tiling[place] = lfa.tiling[_group_begin(lfa.begins_flg, place)]
-        lfa.begins_flg[place] = True
+    if not begins_flg[place]:
+        tiling[place] = tiling[group_begin(begins_flg, place)]
+        begins_flg[place] = True
+
+
+@compiled
+def reads(source_begin: IntArray, sources: IntArray, consumer: int, producer: int) -> bool:
+    """Whether the layer `consumer` reads the ofmap of the layer `producer`."""
+    for edge in range(source_begin[consumer], source_begin[consumer + 1]):
+        if sources[edge] == producer:
+            return True
+    return False
+
+
+@compiled
+def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, place: int) -> tuple[int, int]:
+    """Return the first and last place that the layer at `place` can take behind its producers, before its consumers."""
+    layer = order[place]
+    first = place
+    while first > 0 and not reads(source_begin, sources, layer, order[first - 1]):
+        first -= 1
+    last = place
+    while last < len(order) - 1 and not reads(source_begin, sources, order[last + 1], layer):
+        last += 1
+    return first, last
 
 
 @compiled
 def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move a layer to another place between its producers and consumers; cuts stay at their places."""
     order = lfa.order
-    old = _pick(len(order), random)
+    old = pick(len(order), random)
     layer = order[old]
-    first = old
-    while first > 0 and not _reads(table, layer, order[first - 1]):
-        first -= 1
-    last = old
-    while last < len(order) - 1 and not _reads(table, order[last + 1], layer):
-        last += 1
+    first, last = place_range(table.source_begin, table.source, order, old)
     if first == last:
         return False
-    new = first + _pick(last - first, random)
+    new = first + pick(last - first, random)
     if new >= old:
         new += 1
     step = 1 if new > old else -1
@@ -97,24 +114,23 @@ def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generato
 
 
 @compiled
-def _reads(table: NetworkTable, consumer: int, producer: int) -> bool:
-    for edge in range(table.source_begin[consumer], table.source_begin[consumer + 1]):
-        if table.source[edge] == producer:
-            return True
-    return False
+def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
+    """Draw the first place of an FLG."""
+    count = 0
+    for place in range(len(begins_flg)):
+        count += 1 if begins_flg[place] else 0
+    left = pick(count, random)
+    place = 0
+    while left > 0:
+        place = group_end(begins_flg, place)
+        left -= 1
+    return place
 
 
 @compiled
 def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Double or halve the tiling number of an FLG."""
-    count = 0
-    for place in range(len(lfa.order)):
-        count += 1 if lfa.begins_flg[place] else 0
-    left = _pick(count, random)
-    place = 0
-    while left > 0:
-        place = _group_end(lfa.begins_flg, place)
-        left -= 1
+    place = pick_flg(lfa.begins_flg, random)
     number = lfa.tiling[place]
     if random.random() < 0.5:
         number = number * 2
@@ -129,45 +145,52 @@ def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
 
 
 @compiled
+def pick_inner_flc(begins_flg: BoolArray, begins_lg: BoolArray, random: np.random.Generator) -> int:
+    """Draw an FLC that is no DRAM Cut; −1 if there is none."""
+    count = 0
+    for place in range(1, len(begins_flg)):
+        count += 1 if begins_flg[place] and not begins_lg[place] else 0
+    return pick_marked(begins_flg, begins_lg, count, random) if count > 0 else -1
+
+
+@compiled
 def remove_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Merge two FLGs of one LG."""
-    count = 0
-    for place in range(1, len(lfa.order)):
-        count += 1 if lfa.begins_flg[place] and not lfa.begins_lg[place] else 0
-    if count == 0:
+    border = pick_inner_flc(lfa.begins_flg, lfa.begins_lg, random)
+    if border < 0:
         return False
-    _merge_flgs(lfa, _pick_marked(lfa.begins_flg, lfa.begins_lg, count, random), random)
+    merge_flgs(lfa, border, random)
     return True
 
 
 @compiled
-def _pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
+def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
     """Draw a border between two LGs; −1 if there is one LG."""
     count = 0
     for place in range(1, len(lfa.order)):
         count += 1 if lfa.begins_lg[place] else 0
     if count == 0:
         return -1
-    return _pick_marked(lfa.begins_lg, np.zeros(len(lfa.order), np.bool_), count, random)
+    return pick_marked(lfa.begins_lg, np.zeros(len(lfa.order), np.bool_), count, random)
 
 
 @compiled
 def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Fuse two LGs; the FLGs at the border merge."""
-    border = _pick_border(lfa, random)
+    border = pick_border(lfa, random)
     if border < 0:
         return False
-    _merge_flgs(lfa, border, random)
+    merge_flgs(lfa, border, random)
     return True
 
 
 @compiled
 def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Split the LG of a random layer before it."""
-    place = _pick(len(lfa.order), random)
+    place = pick(len(lfa.order), random)
     if lfa.begins_lg[place]:
         return False
-    _cut_flg(lfa, place)
+    cut_flg(lfa.begins_flg, lfa.tiling, place)
     lfa.begins_lg[place] = True
     return True
 
@@ -175,17 +198,17 @@ def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
 @compiled
 def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two LGs to another place within them; the old one stays as an FLC."""
-    border = _pick_border(lfa, random)
+    border = pick_border(lfa, random)
     if border < 0:
         return False
-    begin = _group_begin(lfa.begins_lg, border - 1)
-    end = _group_end(lfa.begins_lg, border)
+    begin = group_begin(lfa.begins_lg, border - 1)
+    end = group_end(lfa.begins_lg, border)
     if end - begin <= 2:
         return False
-    new = begin + 1 + _pick(end - begin - 2, random)
+    new = begin + 1 + pick(end - begin - 2, random)
     if new >= border:
         new += 1
-    _cut_flg(lfa, new)
+    cut_flg(lfa.begins_flg, lfa.tiling, new)
     lfa.begins_lg[border] = False
     lfa.begins_lg[new] = True
     return True
@@ -210,9 +233,9 @@ def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
 
 
 @compiled
-def keeps_groups_apart(lfa: LFAArrays, apart: IntArray) -> bool:
+def keeps_groups_apart(order: IntArray, begins_lg: BoolArray, apart: IntArray) -> bool:
     """Whether no LG mixes layers of different groups; ``apart[l]`` is the group of layer l."""
-    for place in range(1, len(lfa.order)):
-        if not lfa.begins_lg[place] and apart[lfa.order[place]] != apart[lfa.order[place - 1]]:
+    for place in range(1, len(order)):
+        if not begins_lg[place] and apart[order[place]] != apart[order[place - 1]]:
             return False
     return True

@@ -162,7 +162,7 @@ class _Annealing:
             self.state,
             goal,
             float(self.objective.delay_exponent),
-            (initial_temperature, float(cooling.alpha), float(cooling.return_to_best_at)),
+            (initial_temperature, float(cooling.alpha), float(cooling.power), float(cooling.return_to_best_at)),
             first,
             last,
             self.rounds,

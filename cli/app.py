@@ -16,7 +16,7 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 
 from soma_cp import __version__
 from soma_cp.model.errors import InternalError, UserError
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 
 EXIT_USER_ERROR = 2
 EXIT_INTERNAL_ERROR = 1
@@ -43,6 +43,10 @@ HardwareOption = Annotated[
     str | None,
     typer.Option("--hw", help="edge, cloud or a hardware file (JSON); by default the network's usual platform."),
 ]
+LfaOption = Annotated[
+    FirstStage,
+    typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
+]
 EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
 DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]
 SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
@@ -63,6 +67,7 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     hw: HardwareOption = None,
+    lfa: LfaOption = FirstStage.GREEDY,
     stage2: Annotated[
         Stage2,
         typer.Option("--stage2", help="Second stage: exact, annealing, one greedy pass, or double buffering only."),
@@ -89,6 +94,7 @@ def solve(
             batch=batch,
             seq=seq,
             hardware=hw,
+            lfa=lfa,
             stage2=stage2,
             energy_exponent=energy_exponent,
             delay_exponent=delay_exponent,
@@ -116,6 +122,7 @@ def compare(
     ] = None,
     seq: SeqOption = None,
     hw: HardwareOption = None,
+    lfa: LfaOption = FirstStage.GREEDY,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
@@ -137,6 +144,7 @@ def compare(
             batch=batch,
             seq=seq,
             hardware=hw,
+            lfa=lfa,
             energy_exponent=energy_exponent,
             delay_exponent=delay_exponent,
             time_limit=time_limit,

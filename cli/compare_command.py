@@ -29,7 +29,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.plan import Plan
 from soma_cp.model.platform import MIB
 from soma_cp.model.result import relative_gap
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import Comparison, compare_second_stages
 from soma_cp.solver.pipeline import SolveParameters, solve
 
@@ -43,6 +43,7 @@ class CompareOptions:
     batch: int | None
     seq: int | None
     hardware: str | None
+    lfa: FirstStage
     energy_exponent: float
     delay_exponent: float
     time_limit: float | None
@@ -57,6 +58,7 @@ def run_compare(options: CompareOptions) -> None:
     _check_source(options)
     seed = checked_seed(options.seed)
     parameters = SolveParameters(
+        lfa=options.lfa,
         stage2=Stage2.GREEDY,
         objective=objective_from(options.energy_exponent, options.delay_exponent),
         seed=seed,
@@ -100,10 +102,10 @@ def _plan(
     assert options.net is not None
     problem = problem_from(options.net, options.seq, options.hardware, 1 if options.batch is None else options.batch)
     found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
-    return (
-        found.plan,
-        f"LFA of the paper's first stage, Buffer Allocator with the greedy second stage, seed {parameters.seed}",
-    )
+    search = "search that prices LFAs by the greedy second stage"
+    if parameters.lfa is FirstStage.PAPER:
+        search = "paper's first stage, Buffer Allocator with the greedy second stage"
+    return found.plan, f"LFA of the {search}, seed {parameters.seed}"
 
 
 def _print(comparison: Comparison, origin: str) -> None:

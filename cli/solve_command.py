@@ -1,5 +1,6 @@
 """``soma-cp solve``."""
 
+import math
 import os
 import sys
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from soma_cp.cli.tables import (
     schedule_table,
 )
 from soma_cp.model.errors import UserError
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.pipeline import SolveParameters, SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
 
@@ -36,6 +37,7 @@ class SolveOptions:
     batch: int
     seq: int | None
     hardware: str | None
+    lfa: FirstStage
     stage2: Stage2
     energy_exponent: float
     delay_exponent: float
@@ -52,10 +54,12 @@ def run_solve(options: SolveOptions) -> None:
     problem = problem_from(options.net, options.seq, options.hardware, options.batch)
     seed = checked_seed(options.seed)
     parameters = SolveParameters(
+        lfa=options.lfa,
         stage2=options.stage2,
         objective=objective_from(options.energy_exponent, options.delay_exponent),
         seed=seed,
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
+        prove_seconds=math.inf,  # --time-limit decides
     )
     if options.output is not None:
         _check_writable(options.output)
@@ -91,6 +95,7 @@ def _check_writable(path: Path) -> None:
 def _document(result: SolveResult) -> dict[str, Any]:
     best = result.best
     return figures_document(result.plan, best.evaluation, best.lower_bound) | {
+        "lfa_search": result.parameters.lfa.value,
         "stage2": result.parameters.stage2.value,
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
@@ -145,10 +150,13 @@ def _print(result: SolveResult, output: Path | None) -> None:
     blocks = blocks_line(problem, best.evaluation)
     if blocks:
         out.print(blocks)
+    finished = f"{result.iterations:,} finished"
+    if result.parameters.lfa is FirstStage.PAPER:
+        finished = counted(result.iterations, "iteration")
     ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
     out.print(
-        f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.iterations, 'iteration')}, "
-        f"{counted(result.rounds, 'LFA')} tried, seed {result.parameters.seed}"
+        f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.rounds, 'LFA')} tried, {finished}, "
+        f"seed {result.parameters.seed}"
     )
     if output is not None:
         out.print(f"{'schedule written to':<{LABEL_WIDTH}}{output}", soft_wrap=True, markup=False)

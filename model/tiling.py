@@ -187,6 +187,8 @@ def loaded_bytes(layers: IntArray, extents: IntArray, layer: int, role: int) -> 
 @compiled
 def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
     """Split `parts` into (fh, fw), fh · fw = parts, with fh/fw as close as possible to rows/columns."""
+    if parts == 1:
+        return 1, 1
     # All in integers: with r = rows/columns, ⌊√(parts/r)⌋ = ⌊√⌊parts·columns/rows⌋⌋.
     middle = int(math.sqrt(parts * columns // rows))
     while middle * middle > parts * columns // rows:
@@ -251,7 +253,9 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
     order, begins_flg, begins_lg, tiling = lfa.order, lfa.begins_flg, lfa.begins_lg, lfa.tiling
     counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    flg_of, lg_of = tiles.flg, tiles.lg
+    flg_of, lg_of, extents = tiles.flg, tiles.lg, tiles.extent
+    layers, source_begin, sources = table.layers, table.source_begin, table.source
+    use_begin, use_layer, use_role = table.use_begin, table.use_layer, table.use_role
     size = len(order)
     flg = -1
     lg = -1
@@ -268,22 +272,20 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
             end += 1
         number = tiling[begin]
         batch_parts = greatest_common_divisor(batch, number)
-        keep_rows, keep_columns = _uncut_dimensions(
-            table.layers, table.source_begin, table.source, order, flg_of, begin, end
-        )
+        keep_rows, keep_columns = _uncut_dimensions(layers, source_begin, sources, order, flg_of, begin, end)
         parts = number // batch_parts
         samples = batch // batch_parts
         if not _tile_flg(
-            table.layers,
-            table.use_begin,
-            table.use_layer,
-            table.use_role,
+            layers,
+            use_begin,
+            use_layer,
+            use_role,
             order,
             flg_of,
             (begin, end, samples, parts),
             keep_rows,
             keep_columns,
-            tiles.extent,
+            extents,
         ):
             return TILING_TOO_LARGE - begin
         for place in range(begin, end):

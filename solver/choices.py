@@ -10,3 +10,10 @@ class Stage2(Enum):
     SA = "sa"
     GREEDY = "greedy"
     NONE = "none"
+
+
+class FirstStage(Enum):
+    """What prices the LFAs of the first stage."""
+
+    GREEDY = "greedy"
+    PAPER = "paper"

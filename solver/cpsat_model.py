@@ -221,6 +221,9 @@ class SecondStageModel:
             room = int(self.windows.room[p]) - fixed
             if sum(size for size, _ in adjustable) <= room:
                 continue
+            if not adjustable:  # what `most_cycles` forces to be alive overflows the buffer
+                self.model.add_bool_or([])
+                continue
             unit = int(np.gcd.reduce([size for size, _ in adjustable]))
             self.model.add(sum(size // unit * literal for size, literal in adjustable) <= room // unit)
 

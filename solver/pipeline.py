@@ -3,6 +3,7 @@
 The second stages are interchangeable; whichever is taken, the shared evaluator prices its schedule.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,19 +11,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
+from soma_cp.annealing.buffer_allocator import SecondStage, allocate_buffer, latency_for
 from soma_cp.annealing.first_stage import FirstStageParameters
 from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.progress import Progress, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import Evaluation, Objective, evaluate
-from soma_cp.model.plan import Plan
+from soma_cp.model.evaluation import Evaluation, Objective, evaluate, plan_figures
+from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
 from soma_cp.solver.bounds import best_combinatorial_bound
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.parameters import CpSatParameters
 
 
@@ -32,22 +35,34 @@ class SolveParameters:
 
     Parameters
     ----------
+    lfa
+        GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
+        PAPER: they are priced by double buffering, under the Buffer Allocator.
     stage2
         Which second stage.
     objective
         What to minimise.
     seed
         Of all draws.
-    first_stage, second_stage, cpsat
-        Parameters of the parts.
+    search, first_stage, second_stage, cpsat
+        Parameters of the parts: of the search with GREEDY, of the paper's two stages, of CP-SAT.
+    threads
+        For the search with GREEDY; all cores by default. The result does not depend on it.
+    prove_seconds
+        Where the budget has no deadline and CP-SAT is not deterministic: how long it may go on with the best LFA in
+        the end.
     """
 
+    lfa: FirstStage = FirstStage.GREEDY
     stage2: Stage2 = Stage2.CPSAT
     objective: Objective = Objective()
     seed: int = 0
+    search: LFASearchParameters = LFASearchParameters()
     first_stage: FirstStageParameters = FirstStageParameters()
     second_stage: SecondStageParameters = SecondStageParameters()
     cpsat: CpSatParameters = CpSatParameters()
+    threads: int | None = None
+    prove_seconds: float = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +80,7 @@ class SolveResult:
     double_buffered
         What the first stage sees of that LFA: its double buffering, which may exceed the buffer.
     iterations, rounds
-        Of the Buffer Allocator; first-stage rounds in all.
+        LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
     interrupted, out_of_time
         Whether the user, or the time limit, ended the search before its own stop rule did.
     seconds
@@ -83,8 +98,14 @@ class SolveResult:
     seconds: float
 
 
+SEARCH_SHARE = 0.6
+"""Share of the time that the search for LFAs may take."""
 CPSAT_SHARE = 0.4
-"""Share of the time left that one CP-SAT run inside the Buffer Allocator may take."""
+"""Share of the time left that CP-SAT may take for one LFA of several."""
+FIRST_LOOK_SHARE = 0.1
+"""Share of the limit in deterministic time that CP-SAT may take for one LFA of several."""
+LEAST_FINISH_SECONDS = 1.0
+"""CP-SAT may take as long for the best few LFAs as their search took, but at least this."""
 
 
 def solve(
@@ -119,13 +140,20 @@ def solve(
     begin = time.monotonic()
     budget = budget or Budget()
 
+    first_look = replace(
+        parameters,
+        cpsat=replace(parameters.cpsat, deterministic_time=parameters.cpsat.deterministic_time * FIRST_LOOK_SHARE),
+    )
+
     def second_stage(plan: Plan, left: Budget, iteration: int, wanted: float | None) -> SecondStageResult:
         part = left.part(CPSAT_SHARE) if parameters.stage2 is Stage2.CPSAT else left
-        return run_second_stage(plan, parameters, part, progress, iteration, cutoff_latency=wanted)
+        return run_second_stage(plan, first_look, part, progress, iteration, cutoff_latency=wanted)
 
-    found = allocate_buffer(
-        problem, second_stage, parameters.seed, parameters.objective, parameters.first_stage, budget, progress
-    )
+    found = None
+    if parameters.lfa is FirstStage.GREEDY:
+        found = _search_and_finish(problem, parameters, second_stage, budget, progress)
+    if found is None:
+        found = _allocate(problem, parameters, second_stage, budget, progress)
     best = _prove(found, parameters, budget, progress)
     require_valid(found.plan, best.dlsa)
     return SolveResult(
@@ -141,11 +169,67 @@ def solve(
     )
 
 
-def _prove(
-    found: AllocatorResult, parameters: SolveParameters, budget: Budget, progress: Progress
-) -> SecondStageResult:
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """A plan, its schedule, and how much was tried."""
+
+    plan: Plan
+    second_stage: SecondStageResult
+    iterations: int
+    rounds: int
+
+
+def _allocate(
+    problem: Problem, parameters: SolveParameters, second_stage: SecondStage, budget: Budget, progress: Progress
+) -> _Found:
+    """Search as the paper does."""
+    found = allocate_buffer(
+        problem, second_stage, parameters.seed, parameters.objective, parameters.first_stage, budget, progress
+    )
+    return _Found(found.plan, found.second_stage, found.iterations, found.rounds)
+
+
+def _search_and_finish(
+    problem: Problem, parameters: SolveParameters, second_stage: SecondStage, budget: Budget, progress: Progress
+) -> _Found | None:
+    """Search LFAs by their greedy DLSA, give the best few to the second stage; None if none fits the buffer."""
+    searched = search_lfas(
+        problem,
+        initial_lfa(problem),
+        parameters.seed,
+        parameters.objective,
+        parameters.search,
+        budget.part(SEARCH_SHARE),
+        progress,
+        parameters.threads,
+    )
+    finish = budget
+    if parameters.stage2 is Stage2.CPSAT and not parameters.cpsat.deterministic:
+        finish = Budget(max(searched.seconds, LEAST_FINISH_SECONDS), parent=budget)
+    best: _Found | None = None
+    best_cost = math.inf
+    objective = parameters.objective
+    finished = 0
+    for number, (_, lfa) in enumerate(searched.lfas, start=1):
+        plan = make_plan(problem, lfa)
+        figures = plan_figures(plan)
+        bound, _ = best_combinatorial_bound(plan)
+        if best is not None and (finish.over or objective.cost(figures.energy_pj, bound) >= best_cost):
+            continue
+        wanted = latency_for(best_cost, figures.energy_pj, objective)
+        result = second_stage(plan, finish, number, wanted)
+        finished += 1
+        cost = objective.cost(figures.energy_pj, result.evaluation.latency)
+        if cost < best_cost:
+            best, best_cost = _Found(plan, result, finished, searched.rounds), cost
+    return None if best is None else replace(best, iterations=finished)
+
+
+def _prove(found: _Found, parameters: SolveParameters, budget: Budget, progress: Progress) -> SecondStageResult:
     """Spend what time is left on the best LFA, if CP-SAT could not finish with it."""
     best = found.second_stage
+    if math.isinf(budget.deadline) and not parameters.cpsat.deterministic:
+        budget = Budget(parameters.prove_seconds, parent=budget)
     if parameters.stage2 is not Stage2.CPSAT or best.proven_optimal or budget.over:
         return best
     again = run_second_stage(found.plan, parameters, budget, progress, found.iterations, incumbent=best.dlsa)

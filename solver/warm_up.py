@@ -5,21 +5,23 @@ of that should come out of a user's time limit, so a command runs this before it
 """
 
 from soma_cp.annealing.first_stage import FirstStageParameters
+from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.second_stage import SecondStageParameters
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.pipeline import SolveParameters, solve
 
 
 def warm_up() -> None:
     """Run every kernel once, on a network of four layers."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
-    short = SolveParameters(
+    paper = SolveParameters(
+        lfa=FirstStage.PAPER,
         stage2=Stage2.SA,
         first_stage=FirstStageParameters(rounds_per_layer=1),
         second_stage=SecondStageParameters(rounds_per_tensor=1),
     )
-    solve(problem, short)
-    solve(problem, SolveParameters(stage2=Stage2.GREEDY, first_stage=short.first_stage))
+    solve(problem, paper)
+    solve(problem, SolveParameters(stage2=Stage2.GREEDY, search=LFASearchParameters(rounds=100)))

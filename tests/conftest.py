@@ -1,4 +1,4 @@
-"""Profiles of hypothesis for all tests.
+"""Profiles of hypothesis for all tests, and a plan that several files need.
 
 By default every run draws the same examples, so that a red test stays red. To look for new ones, ten times as
 many and other ones at each run::
@@ -8,8 +8,25 @@ many and other ones at each run::
 Tests that say how many examples they want multiply by the profile: see `examples` in ``twins.py``.
 """
 
+import numpy as np
+import pytest
 from hypothesis import settings
+
+from soma_cp.annealing.first_stage import anneal_lfas
+from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.plan import Plan, make_plan
+from soma_cp.model.platform import PLATFORMS
+from soma_cp.model.problem import Problem
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session")
+def resnet_plan() -> Plan:
+    """ResNet-50 on edge, with the LFA that the paper's first stage finds."""
+    problem = Problem(builtin_network("resnet50"), PLATFORMS["edge"])
+    found = anneal_lfas(problem, initial_lfa(problem), problem.platform.gbuf_bytes, np.random.default_rng(0))
+    return make_plan(problem, found.lfa)

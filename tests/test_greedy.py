@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 
 import hypothesis.strategies as st
+import numpy as np
 import pytest
 import slow_model
 from hypothesis import given
 from twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives
 
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes, peak_bytes
-from soma_cp.annealing.greedy_kernel import greedy, greedy_scratch
+from soma_cp.annealing.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.plan import Plan, make_plan
@@ -21,19 +22,28 @@ SCHEDULES = sorted(path.name for path in (PUBLISHED / "schedules").glob("*.json"
 MIB = 1 << 20
 
 
+UNTOUCHED = -7
+
+
+def run_kernel(plan: Plan, capacity: int, cutoff: int) -> tuple[int, DLSA]:
+    """Return what the kernel returns, and what it fills."""
+    size, tiles = plan.dram_tensor_count, plan.tile_count
+    order, start, end = (np.full(size, UNTOUCHED, np.int64) for _ in range(3))
+    scratch = greedy_scratch(tiles, size)
+    latency = greedy(
+        plan.tensors, size, tiles, plan.tile_cycles, plan.chip_usage, capacity, scratch, start, end, order, cutoff
+    )
+    return latency, DLSA(order, start, end)
+
+
+def columns(dlsa: DLSA) -> tuple[list[int], list[int], list[int]]:
+    return dlsa.order.tolist(), dlsa.start.tolist(), dlsa.end.tolist()
+
+
 def latency_that_the_kernel_tells(plan: Plan, capacity: int, dlsa: DLSA) -> int:
     """Run the kernel again; it must make the same DLSA."""
-    start, end, order = (column.copy() for column in (dlsa.start, dlsa.end, dlsa.order))
-    for column in (start, end, order):
-        column[:] = -7
-    size, tiles = plan.dram_tensor_count, plan.tile_count
-    scratch = greedy_scratch(tiles, size)
-    latency = greedy(plan.tensors, size, tiles, plan.tile_cycles, plan.chip_usage, capacity, scratch, start, end, order)
-    assert (start.tolist(), end.tolist(), order.tolist()) == (
-        dlsa.start.tolist(),
-        dlsa.end.tolist(),
-        dlsa.order.tolist(),
-    )
+    latency, again = run_kernel(plan, capacity, NO_CUTOFF)
+    assert columns(again) == columns(dlsa)
     return latency
 
 
@@ -65,7 +75,7 @@ def draw_capacities(pair: Pair, data: st.DataObject) -> list[int]:
     return [least, least - 1, *between, least + least // 8, most]
 
 
-@examples(1200)
+@examples(800)
 @given(pairs(), st.data())
 def test_valid_exactly_where_the_shortest_lives_fit(pair: Pair, data: st.DataObject) -> None:
     for capacity in draw_capacities(pair, data):
@@ -89,6 +99,27 @@ def test_the_capacity_is_the_platforms_own_unless_one_is_given(pair: Pair) -> No
             greedy_dlsa(plan)
     else:
         assert records_of(plan, greedy_dlsa(plan)) == records_of(plan, greedy_dlsa(plan, capacity))
+
+
+@examples(300)
+@given(pairs(max_layers=10, max_tiling_number=16), st.data())
+def test_a_cutoff_ends_exactly_the_runs_that_are_slower(pair: Pair, data: st.DataObject) -> None:
+    plan = pair.plan
+    for capacity in draw_capacities(pair, data):
+        latency, dlsa = run_kernel(plan, capacity, NO_CUTOFF)
+        if latency < 0:
+            assert least_peak_bytes(plan) > capacity
+            assert run_kernel(plan, capacity, 0)[0] == latency  # a cutoff does not hide what overflows
+            continue
+        assert latency < NO_CUTOFF
+        for cutoff in (latency, latency + 1, data.draw(st.integers(latency, 2 * latency)), 1 << 60):
+            found, same = run_kernel(plan, capacity, cutoff)
+            assert found == latency
+            assert columns(same) == columns(dlsa)
+        for cutoff in (latency - 1, data.draw(st.integers(0, latency - 1)), 0):
+            found, nothing = run_kernel(plan, capacity, cutoff)
+            assert found == NO_CUTOFF
+            assert all(set(column) <= {UNTOUCHED} for column in columns(nothing))
 
 
 # Published schedules.

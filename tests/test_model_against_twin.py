@@ -226,7 +226,7 @@ def assert_runs_or_deadlocks_alike(slow: SlowPlan, records: list[Record], plan: 
         assert_equal_evaluations(slow, records, plan, dlsa)
 
 
-@examples(700)
+@examples(480)
 @given(pairs(), st.data())
 def test_valid_dlsas(pair: Pair, data: st.DataObject) -> None:
     _, slow, plan = pair
@@ -239,7 +239,7 @@ def test_valid_dlsas(pair: Pair, data: st.DataObject) -> None:
         assert_equal_violations(slow, records, plan, dlsa)
 
 
-@examples(750)
+@examples(420)
 @given(pairs(), st.data())
 def test_dlsas_that_may_break_any_rule(pair: Pair, data: st.DataObject) -> None:
     _, slow, plan = pair

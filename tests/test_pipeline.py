@@ -11,6 +11,7 @@ from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa
 from soma_cp.annealing.initial_lfa import LayerTooLargeError, initial_lfa
+from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters
 from soma_cp.model.dlsa import DLSA, double_buffering
@@ -22,7 +23,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import violations
 from soma_cp.solver import pipeline
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import compare_second_stages
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.pipeline import SolveParameters, SolveResult, buffered, priced, run_second_stage, solve
@@ -30,6 +31,7 @@ from soma_cp.solver.pipeline import SolveParameters, SolveResult, buffered, pric
 EDGE = PLATFORMS["edge"]
 TINY = [name for name in builtin_names() if name.startswith("tiny-")]
 QUICK = SolveParameters(
+    search=LFASearchParameters(rounds=4000),
     first_stage=FirstStageParameters(rounds_per_layer=20),
     second_stage=SecondStageParameters(),
     cpsat=CpSatParameters(deterministic=True, deterministic_time=5.0),
@@ -57,11 +59,14 @@ def same_schedule(a: DLSA, b: DLSA) -> bool:
     return all(np.array_equal(x, y) for x, y in ((a.order, b.order), (a.start, b.start), (a.end, b.end)))
 
 
+@pytest.mark.parametrize("lfa", FirstStage)
 @pytest.mark.parametrize("stage2", Stage2)
 @pytest.mark.parametrize("name", TINY)
-def test_every_second_stage_gives_a_valid_schedule_of_a_tiny_network(name: str, stage2: Stage2) -> None:
+def test_every_second_stage_gives_a_valid_schedule_of_a_tiny_network(
+    name: str, stage2: Stage2, lfa: FirstStage
+) -> None:
     problem = problem_of(name, gbuf_bytes=512 * KIB)
-    result = solve(problem, replace(QUICK, stage2=stage2))
+    result = solve(problem, replace(QUICK, stage2=stage2, lfa=lfa))
     assert_consistent(result)
     assert not result.out_of_time
     assert result.best.evaluation.peak_buffer_bytes <= 512 * KIB
@@ -70,9 +75,10 @@ def test_every_second_stage_gives_a_valid_schedule_of_a_tiny_network(name: str, 
         assert result.best.proven_optimal
 
 
+@pytest.mark.parametrize("lfa", FirstStage)
 @pytest.mark.parametrize("stage2", Stage2)
-def test_every_second_stage_gives_a_valid_schedule_of_gpt2_small(stage2: Stage2) -> None:
-    result = solve(problem_of("gpt2-small"), replace(QUICK, stage2=stage2), Budget(20))
+def test_every_second_stage_gives_a_valid_schedule_of_gpt2_small(stage2: Stage2, lfa: FirstStage) -> None:
+    result = solve(problem_of("gpt2-small"), replace(QUICK, stage2=stage2, lfa=lfa), Budget(20))
     assert_consistent(result)
 
 
@@ -91,24 +97,28 @@ def test_on_the_same_lfa_cpsat_is_never_worse(name: str) -> None:
             assert latency[Stage2.CPSAT] <= latency[Stage2.SA]
 
 
+@pytest.mark.parametrize("lfa", FirstStage)
 @pytest.mark.parametrize("stage2", Stage2)
-def test_seeds_make_results_reproducible(stage2: Stage2) -> None:
+def test_seeds_make_results_reproducible(stage2: Stage2, lfa: FirstStage) -> None:
     problem = problem_of("tiny-wide", batch=4, gbuf_bytes=96 * KIB)
-    first, second = (solve(problem, replace(QUICK, stage2=stage2, seed=5)) for _ in range(2))
+    first, second = (solve(problem, replace(QUICK, stage2=stage2, seed=5, lfa=lfa)) for _ in range(2))
     assert first.plan.lfa == second.plan.lfa
     assert same_schedule(first.best.dlsa, second.best.dlsa)
     assert (first.iterations, first.rounds) == (second.iterations, second.rounds)
 
 
-def test_another_seed_searches_elsewhere() -> None:
+@pytest.mark.parametrize("lfa", FirstStage)
+def test_another_seed_searches_elsewhere(lfa: FirstStage) -> None:
     problem = problem_of("resnet50")
-    parameters = replace(QUICK, stage2=Stage2.GREEDY, first_stage=FirstStageParameters(rounds_per_layer=3))
+    short = replace(QUICK, search=LFASearchParameters(rounds=400), first_stage=FirstStageParameters(rounds_per_layer=3))
+    parameters = replace(short, stage2=Stage2.GREEDY, lfa=lfa)
     assert len({solve(problem, replace(parameters, seed=seed)).plan.lfa for seed in range(3)}) > 1
 
 
-def test_the_objective_decides_what_is_found() -> None:
+@pytest.mark.parametrize("lfa", FirstStage)
+def test_the_objective_decides_what_is_found(lfa: FirstStage) -> None:
     problem = problem_of("gpt2-small", gbuf_bytes=4096 * KIB)
-    parameters = replace(QUICK, stage2=Stage2.GREEDY, first_stage=FirstStageParameters(rounds_per_layer=60))
+    parameters = replace(QUICK, stage2=Stage2.GREEDY, first_stage=FirstStageParameters(rounds_per_layer=200), lfa=lfa)
     energy, delay = (
         solve(problem, replace(parameters, objective=objective)).best.evaluation
         for objective in (Objective(1.0, 0.0), Objective(0.0, 1.0))
@@ -117,18 +127,20 @@ def test_the_objective_decides_what_is_found() -> None:
     assert delay.latency < energy.latency
 
 
+@pytest.mark.parametrize("lfa", FirstStage)
 @pytest.mark.parametrize("stage2", Stage2)
 @pytest.mark.parametrize("name", ["tiny-branch", "gpt2-small", "randwire"])
-def test_a_budget_that_is_over_at_once_gives_a_valid_schedule(name: str, stage2: Stage2) -> None:
-    result = solve(problem_of(name), replace(QUICK, stage2=stage2), Budget(0))
+def test_a_budget_that_is_over_at_once_gives_a_valid_schedule(name: str, stage2: Stage2, lfa: FirstStage) -> None:
+    result = solve(problem_of(name), replace(QUICK, stage2=stage2, lfa=lfa), Budget(0))
     assert_consistent(result)
     assert result.out_of_time
 
 
-def test_a_stop_request_is_told_from_a_deadline() -> None:
+@pytest.mark.parametrize("lfa", FirstStage)
+def test_a_stop_request_is_told_from_a_deadline(lfa: FirstStage) -> None:
     budget = Budget()
     budget.request_stop()
-    result = solve(problem_of("gpt2-small"), QUICK, budget)
+    result = solve(problem_of("gpt2-small"), replace(QUICK, lfa=lfa), budget)
     assert result.interrupted
     assert not result.out_of_time
     assert not violations(result.plan, result.best.dlsa)
@@ -143,16 +155,31 @@ def test_a_stop_request_during_the_search_ends_it() -> None:
         if event.iteration == 2:
             budget.request_stop()
 
-    parameters = replace(QUICK, stage2=Stage2.GREEDY)
+    parameters = replace(QUICK, stage2=Stage2.GREEDY, lfa=FirstStage.PAPER)
     result = solve(problem_of("gpt2-small"), parameters, budget, stop_in_iteration_two)
     assert iterations == {1, 2}
     assert result.iterations == 2
     assert result.interrupted
 
 
-def test_a_layer_that_cannot_fit_is_refused() -> None:
+def test_a_stop_request_during_the_search_by_greedy_pricing_ends_it() -> None:
+    budget = Budget()
+
+    def stop_soon(event: ProgressEvent) -> None:
+        if event.rounds_done > 0:
+            budget.request_stop()
+
+    endless = LFASearchParameters(rounds=10**9)
+    result = solve(problem_of("gpt2-small"), replace(QUICK, search=endless), budget, stop_soon)
+    assert 0 < result.rounds < 10**6
+    assert result.interrupted
+    assert not violations(result.plan, result.best.dlsa)
+
+
+@pytest.mark.parametrize("lfa", FirstStage)
+def test_a_layer_that_cannot_fit_is_refused(lfa: FirstStage) -> None:
     with pytest.raises(LayerTooLargeError, match="'conv1'"):
-        solve(problem_of("resnet50", gbuf_bytes=1000), QUICK)
+        solve(problem_of("resnet50", gbuf_bytes=1000), replace(QUICK, lfa=lfa))
 
 
 def test_where_double_buffering_exceeds_the_buffer_the_greedy_schedule_stands_in() -> None:
@@ -168,8 +195,9 @@ def test_where_double_buffering_exceeds_the_buffer_the_greedy_schedule_stands_in
 # CP-SAT in the pipeline: a cutoff from other LFAs, and time left for a proof.
 
 
-def test_time_left_is_spent_on_a_proof_for_the_best_lfa(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second stage that proves nothing inside the allocator is called again with its schedule as the incumbent."""
+@pytest.mark.parametrize("lfa", FirstStage)
+def test_time_left_is_spent_on_a_proof_for_the_best_lfa(lfa: FirstStage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second stage that proves nothing at first is called again with its schedule as the incumbent."""
     incumbents = []
     real = run_second_stage
 
@@ -181,7 +209,7 @@ def test_time_left_is_spent_on_a_proof_for_the_best_lfa(monkeypatch: pytest.Monk
         return real(plan, *arguments, incumbent=incumbent, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "run_second_stage", unproven)
-    result = solve(problem_of("tiny-attention"), QUICK)
+    result = solve(problem_of("tiny-attention"), replace(QUICK, lfa=lfa))
     assert [incumbent is not None for incumbent in incumbents].count(True) == 1
     assert incumbents[-1] is not None
     assert result.best.proven_optimal
@@ -189,8 +217,11 @@ def test_time_left_is_spent_on_a_proof_for_the_best_lfa(monkeypatch: pytest.Monk
     assert result.best.seconds > 100
 
 
+@pytest.mark.parametrize("lfa", FirstStage)
 @pytest.mark.parametrize("stage2", [Stage2.SA, Stage2.GREEDY, Stage2.NONE])
-def test_other_second_stages_are_not_run_again(stage2: Stage2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_second_stages_are_not_run_again(
+    stage2: Stage2, lfa: FirstStage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     iterations = []
     real = run_second_stage
 
@@ -199,7 +230,7 @@ def test_other_second_stages_are_not_run_again(stage2: Stage2, monkeypatch: pyte
         return real(*arguments, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(pipeline, "run_second_stage", spy)
-    solve(problem_of("tiny-wide"), replace(QUICK, stage2=stage2))
+    solve(problem_of("tiny-wide"), replace(QUICK, stage2=stage2, lfa=lfa))
     assert iterations == sorted(set(iterations))
 
 

@@ -1,0 +1,254 @@
+"""Operators on an LFA beyond the published ones (kernels).
+
+The published operators make FLCs only as a by-product of DRAM Cuts and know powers of two alone. Those here insert,
+shift and turn FLCs directly, draw any tiling number, and move a layer into another FLG. What each is worth is
+measured in ``benchmarks/ablation.py``.
+
+As in `soma_cp.annealing.lfa_moves`, an operator changes the LFA in place and returns whether it changed anything.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+
+from soma_cp.annealing import lfa_moves
+from soma_cp.annealing.lfa_moves import (
+    MAX_TILING_NUMBER,
+    cut_flg,
+    group_begin,
+    group_end,
+    pick,
+    pick_flg,
+)
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.tiling import BoolArray, FloatArray, LFAArrays
+
+
+class Operator(IntEnum):
+    """All operators; a search draws them by weights, in this order."""
+
+    PUBLISHED = 0
+    CHANGE_ORDER = 1
+    MOVE_LAYER = 2
+    RETILE = 3
+    REMOVE_FLC = 4
+    INSERT_FLC = 5
+    SHIFT_FLC = 6
+    ISOLATE_LAYER = 7
+    TURN_CUT = 8
+    FUSE_LGS = 9
+    SPLIT_LG = 10
+    MOVE_BORDER = 11
+
+
+@compiled
+def draw_tiling_number(present: int, batch: int, random: np.random.Generator) -> int:
+    """Draw a tiling number near `present` (twice, half, ±1, thrice, a third), or one of 1, batch, a power of two."""
+    drawn = random.random()
+    if drawn < 0.35:
+        number = present * 2
+    elif drawn < 0.7:
+        number = present // 2 if present % 2 == 0 else present
+    elif drawn < 0.8:
+        number = present + 1
+    elif drawn < 0.9:
+        number = present - 1
+    elif drawn < 0.925:
+        number = present * 3
+    elif drawn < 0.95:
+        number = present // 3 if present % 3 == 0 else present
+    elif drawn < 0.97:
+        number = 1
+    elif drawn < 0.985:
+        number = batch
+    else:
+        number = 1 << pick(8, random)
+    return min(max(number, 1), MAX_TILING_NUMBER)
+
+
+@compiled
+def retile(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
+    """Give an FLG another tiling number."""
+    place = pick_flg(lfa.begins_flg, random)
+    number = draw_tiling_number(lfa.tiling[place], batch, random)
+    if number == lfa.tiling[place]:
+        return False
+    lfa.tiling[place] = number
+    return True
+
+
+@compiled
+def insert_flc(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
+    """Cut an FLG in two within its LG; either part may get another tiling number."""
+    place = pick(len(lfa.order), random)
+    if lfa.begins_flg[place]:
+        return False
+    cut_flg(lfa.begins_flg, lfa.tiling, place)
+    drawn = random.random()
+    if drawn < 0.6:
+        part = group_begin(lfa.begins_flg, place - 1) if drawn < 0.3 else place
+        lfa.tiling[part] = draw_tiling_number(lfa.tiling[part], batch, random)
+    return True
+
+
+@compiled
+def shift_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Move the border between two FLGs of one LG: by one place, or anywhere within the two."""
+    begins_flg, tiling = lfa.begins_flg, lfa.tiling
+    border = lfa_moves.pick_inner_flc(begins_flg, lfa.begins_lg, random)
+    if border < 0:
+        return False
+    begin = group_begin(begins_flg, border - 1)
+    end = group_end(begins_flg, border)
+    if end - begin <= 2:
+        return False
+    if random.random() < 0.6:
+        new = border + (1 if random.random() < 0.5 else -1)
+        if new <= begin or new >= end:
+            return False
+    else:
+        new = begin + 1 + pick(end - begin - 2, random)
+        if new >= border:
+            new += 1
+    number = tiling[border]
+    begins_flg[border] = False
+    begins_flg[new] = True
+    tiling[new] = number
+    return True
+
+
+@compiled
+def isolate_layer(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
+    """Make a layer an FLG of its own, untiled, tiled by samples, or with another tiling number."""
+    place = pick(len(lfa.order), random)
+    changed = False
+    for border in (place, place + 1):
+        if border < len(lfa.order) and not lfa.begins_flg[border]:
+            cut_flg(lfa.begins_flg, lfa.tiling, border)
+            changed = True
+    if not changed:
+        return False
+    drawn = random.random()
+    if drawn < 0.4:
+        lfa.tiling[place] = 1
+    elif drawn < 0.6:
+        lfa.tiling[place] = batch
+    else:
+        lfa.tiling[place] = draw_tiling_number(lfa.tiling[place], batch, random)
+    return True
+
+
+@compiled
+def turn_cut(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Turn an FLC into a DRAM Cut, or a DRAM Cut into an FLC that fmaps cross on chip."""
+    if len(lfa.order) < 2:
+        return False
+    border = pick_flg(lfa.begins_flg, random)
+    if border == 0:
+        return False
+    lfa.begins_lg[border] = not lfa.begins_lg[border]
+    return True
+
+
+@compiled
+def move_layer(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Move a layer to another place between its producers and consumers, out of its FLG and into the one there."""
+    order = lfa.order
+    old = pick(len(order), random)
+    layer = order[old]
+    first, last = lfa_moves.place_range(table.source_begin, table.source, order, old)
+    if first == last:
+        return False
+    new = first + pick(last - first, random)
+    if new >= old:
+        new += 1
+    _take_out(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, old)
+    _put_in(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, new, layer, random.random() < 0.5)
+    return True
+
+
+@compiled
+def _take_out(
+    order: IntArray,
+    begins_flg: BoolArray,
+    begins_lg: BoolArray,
+    tiling: IntArray,
+    place: int,
+) -> None:
+    """Close the gap that the layer at `place` leaves; what began with it begins with the next layer of its group."""
+    size = len(order)
+    if place + 1 < size:
+        if begins_flg[place] and not begins_flg[place + 1]:
+            begins_flg[place + 1] = True
+            tiling[place + 1] = tiling[place]
+        if begins_lg[place]:
+            begins_lg[place + 1] = True
+    for p in range(place, size - 1):
+        order[p] = order[p + 1]
+        begins_flg[p] = begins_flg[p + 1]
+        begins_lg[p] = begins_lg[p + 1]
+        tiling[p] = tiling[p + 1]
+
+
+@compiled
+def _put_in(
+    order: IntArray,
+    begins_flg: BoolArray,
+    begins_lg: BoolArray,
+    tiling: IntArray,
+    place: int,
+    layer: int,
+    with_next: bool,
+) -> None:
+    """Open a gap at `place` for a layer; at a border between FLGs it joins the next one or the one before."""
+    size = len(order)
+    for p in range(size - 1, place, -1):
+        order[p] = order[p - 1]
+        begins_flg[p] = begins_flg[p - 1]
+        begins_lg[p] = begins_lg[p - 1]
+        tiling[p] = tiling[p - 1]
+    order[place] = layer
+    begins_flg[place] = False
+    begins_lg[place] = False
+    joins_next = place + 1 < size and begins_flg[place + 1] and (with_next or place == 0)
+    if joins_next:
+        begins_flg[place] = True
+        begins_lg[place] = begins_lg[place + 1]
+        tiling[place] = tiling[place + 1]
+        begins_flg[place + 1] = False
+        begins_lg[place + 1] = False
+
+
+@compiled
+def apply_operator(
+    table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
+) -> bool:
+    """Draw an operator by `weights` (running sums in the order of `Operator`) and apply it."""
+    drawn = random.random() * weights[-1]
+    operator = 0
+    while drawn >= weights[operator]:
+        operator += 1
+    if operator == Operator.PUBLISHED:
+        return lfa_moves.paper_move(table, lfa, random)
+    if operator == Operator.CHANGE_ORDER:
+        return lfa_moves.change_order(table, lfa, random)
+    if operator == Operator.MOVE_LAYER:
+        return move_layer(table, lfa, random)
+    if operator == Operator.RETILE:
+        return retile(lfa, batch, random)
+    if operator == Operator.REMOVE_FLC:
+        return lfa_moves.remove_flc(lfa, random)
+    if operator == Operator.INSERT_FLC:
+        return insert_flc(lfa, batch, random)
+    if operator == Operator.SHIFT_FLC:
+        return shift_flc(lfa, random)
+    if operator == Operator.ISOLATE_LAYER:
+        return isolate_layer(lfa, batch, random)
+    if operator == Operator.TURN_CUT:
+        return turn_cut(lfa, random)
+    if operator == Operator.FUSE_LGS:
+        return lfa_moves.fuse_lgs(lfa, random)
+    if operator == Operator.SPLIT_LG:
+        return lfa_moves.split_lg(lfa, random)
+    return lfa_moves.move_border(lfa, random)

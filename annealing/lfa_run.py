@@ -1,0 +1,214 @@
+"""One annealing run over LFAs: the arrays behind the kernel, and the errands that the kernel can't do itself."""
+
+import numpy as np
+
+from soma_cp.annealing import lfa_kernel
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.cost_cache import CostCache
+from soma_cp.annealing.greedy_kernel import greedy_scratch
+from soma_cp.annealing.lfa_kernel import LFAScratch, LFASettings, LFAState
+from soma_cp.annealing.lfa_moves_extended import Operator
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.lfa import LFA
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.platform import DRAM_PJ_PER_BYTE
+from soma_cp.model.problem import Problem
+from soma_cp.model.tensors import empty_tensor_places, empty_tensors
+from soma_cp.model.tiling import (
+    FloatArray,
+    LFAArrays,
+    empty_layer_tiles,
+    lfa_arrays,
+    lfa_from_arrays,
+)
+
+PUBLISHED_OPERATORS = {Operator.PUBLISHED: 1.0}
+"""The paper's operators with the published program's weights among them."""
+
+
+def lfa_settings(
+    problem: Problem, limit_bytes: int, objective: Objective, cooling: Cooling, rounds: int, costing: int
+) -> LFASettings:
+    """Return what the kernel needs to know of a search."""
+    return LFASettings(
+        problem.batch,
+        limit_bytes,
+        problem.platform.dram_bytes_per_cycle,
+        DRAM_PJ_PER_BYTE,
+        float(objective.energy_exponent),
+        float(objective.delay_exponent),
+        float(cooling.initial_temperature),
+        float(cooling.alpha),
+        float(cooling.power),
+        float(cooling.return_to_best_at),
+        rounds,
+        costing,
+    )
+
+
+def operator_weights(weights: dict[Operator, float]) -> FloatArray:
+    """Return the running sums of the weights of all operators; one that is left out is never drawn."""
+    return np.cumsum([weights.get(operator, 0.0) for operator in Operator])
+
+
+class LFARun:
+    """One annealing run.
+
+    Parameters
+    ----------
+    problem
+        Network, platform, batch.
+    start
+        An LFA; `start_is_valid` tells whether a search can begin there.
+    settings
+        See `lfa_settings`.
+    weights
+        See `operator_weights`.
+    apart
+        int64[L]: groups of layers that no LG may mix.
+    random
+        Source of all draws.
+    costs
+        Tile costs; not to be shared with a run in another thread.
+    archive_size
+        How many of the best LFAs with different costs to remember.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        start: LFA,
+        settings: LFASettings,
+        weights: FloatArray,
+        apart: IntArray,
+        random: np.random.Generator,
+        costs: CostCache,
+        archive_size: int = 0,
+    ) -> None:
+        size = len(problem.network.layers)
+        self.problem = problem
+        self.costs = costs
+        self.settings = settings
+        self.weights = weights
+        self.apart = apart
+        self.random = random
+        figures = np.zeros((3, lfa_kernel.FIGURES))
+        figures[:, lfa_kernel.COST] = np.inf
+        figures[:, lfa_kernel.OVERFLOW_BYTES] = np.inf
+        self.state = LFAState(
+            current=lfa_arrays(start, problem.network),
+            candidate=lfa_arrays(start, problem.network),
+            best=lfa_arrays(start, problem.network),
+            figures=figures,
+            ceiling=np.full(1, np.inf),
+            counters=np.zeros(lfa_kernel.COUNTERS, np.int64),
+            missing=np.zeros(size, np.int64),
+            archive=np.zeros((archive_size, 4, size), np.int64),
+            archive_costs=np.full(archive_size, np.inf),
+        )
+        self.scratch = _scratch(size, tiles=4 * size, tensors=4 * size, chip=4 * size)
+        self._evaluate_start()
+
+    @property
+    def best_figures(self) -> FloatArray:
+        """float64[FIGURES] of the best LFA."""
+        best: FloatArray = self.state.figures[lfa_kernel.BEST]
+        return best
+
+    @property
+    def best_lfa(self) -> LFA:
+        """The best LFA."""
+        return lfa_from_arrays(self.state.best, self.problem.network)
+
+    @property
+    def rounds_done(self) -> int:
+        """Rounds done."""
+        return int(self.state.counters[lfa_kernel.ROUND])
+
+    def archived(self) -> list[tuple[float, LFA]]:
+        """Return the remembered LFAs with their costs, cheapest first."""
+        found = []
+        for cost, rows in zip(self.state.archive_costs.tolist(), self.state.archive, strict=True):
+            if np.isfinite(cost):
+                arrays = LFAArrays(rows[0], rows[1].astype(np.bool_), rows[2].astype(np.bool_), rows[3])
+                found.append((cost, lfa_from_arrays(arrays, self.problem.network)))
+        return found
+
+    def run_to(self, last: int, heated: bool = True) -> None:
+        """Go on until round `last`; without `heated`, accept only what is no worse."""
+        while True:
+            status = lfa_kernel.anneal_lfa(
+                self.problem.table,
+                self.costs.table,
+                self.apart,
+                self.weights,
+                self.settings,
+                self.state,
+                self.scratch,
+                last,
+                heated,
+                self.random,
+            )
+            if status == lfa_kernel.DONE:
+                return
+            self._provide(status)
+
+    def return_to_best(self) -> None:
+        """Go on from the best LFA."""
+        lfa_kernel.copy_lfa(self.state.best, self.state.current)
+        self.state.figures[lfa_kernel.CURRENT] = self.state.figures[lfa_kernel.BEST]
+
+    def adopt(self, other: "LFARun") -> None:
+        """Go on from where another run of the same problem stands, with this run's own draws."""
+        lfa_kernel.copy_lfa(other.state.current, self.state.current)
+        lfa_kernel.copy_lfa(other.state.best, self.state.best)
+        self.state.figures[:] = other.state.figures
+
+    def _evaluate_start(self) -> None:
+        while True:
+            status, verdict = lfa_kernel.evaluate_candidate(
+                self.problem.table, self.costs.table, self.apart, self.settings, self.state, self.scratch
+            )
+            if status == lfa_kernel.DONE:
+                break
+            self._provide(status)
+        self.start_is_valid = verdict == lfa_kernel.PRICED
+        figures = self.state.figures
+        figures[lfa_kernel.CURRENT] = figures[lfa_kernel.BEST] = figures[lfa_kernel.CANDIDATE]
+        if figures[lfa_kernel.CANDIDATE, lfa_kernel.OVERFLOW_BYTES] == 0:
+            lfa_kernel.file_away(self.state)
+
+    def _provide(self, status: int) -> None:
+        """Learn the costs, or make the room, that the kernel asks for."""
+        counters = self.state.counters
+        if status == lfa_kernel.UNKNOWN_COSTS:
+            self.costs.learn(self.scratch.tiles, self.state.missing[: counters[lfa_kernel.UNKNOWN]])
+            return
+        needed = (lfa_kernel.NEEDED_TILES, lfa_kernel.NEEDED_TENSORS, lfa_kernel.NEEDED_CHIP_TENSORS)
+        tiles, tensors, chip = (2 * int(counters[item]) for item in needed)
+        self.scratch = _scratch(len(self.problem.network.layers), tiles, tensors, chip)
+
+
+def _scratch(layers: int, tiles: int, tensors: int, chip: int) -> LFAScratch:
+    def by_tensor() -> IntArray:
+        return np.zeros(tensors, np.int64)
+
+    def by_tile() -> IntArray:
+        return np.zeros(tiles + 1, np.int64)
+
+    return LFAScratch(
+        tiles=empty_layer_tiles(layers),
+        places=empty_tensor_places(layers),
+        tensors=empty_tensors(tensors, chip),
+        start=by_tensor(),
+        end=by_tensor(),
+        order=by_tensor(),
+        tensor_begin=by_tensor(),
+        tile_cycles=by_tile(),
+        chip_usage=by_tile(),
+        usage=by_tile(),
+        gate=by_tile(),
+        waits=by_tile(),
+        tile_begin=by_tile(),
+        greedy=greedy_scratch(tiles, tensors),
+    )

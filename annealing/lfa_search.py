@@ -1,0 +1,223 @@
+"""A first stage that knows the second: LFAs priced by the greedy DLSA under the full buffer.
+
+Several annealing chains run side by side, in threads (the kernels hold no lock). At fixed rounds they meet, and the
+worse half goes on from where the better half stands. What each chain draws depends on the seed and its number alone,
+and where they meet on rounds alone: the result is the same whatever the number of cores.
+"""
+
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+
+from soma_cp.annealing import lfa_kernel
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.annealing.cost_cache import CostCache
+from soma_cp.annealing.lfa_moves_extended import Operator
+from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.problem import Problem
+
+DEFAULT_WEIGHTS = {
+    Operator.CHANGE_ORDER: 0.15,
+    Operator.MOVE_LAYER: 0.08,
+    Operator.RETILE: 0.30,
+    Operator.REMOVE_FLC: 0.12,
+    Operator.INSERT_FLC: 0.08,
+    Operator.SHIFT_FLC: 0.12,
+    Operator.ISOLATE_LAYER: 0.05,
+    Operator.TURN_CUT: 0.03,
+    Operator.FUSE_LGS: 0.06,
+    Operator.SPLIT_LG: 0.03,
+    Operator.MOVE_BORDER: 0.03,
+}
+
+POLL_SECONDS = 0.05
+MOST_GROWTH = 2.5
+"""Large batches get at most that many times the rounds of batch 1: their candidates also take longer each."""
+CLOSING_SECONDS = 0.5
+"""How long a search that a time limit has ended may still accept what is no worse."""
+
+
+@dataclass(frozen=True)
+class LFASearchParameters:
+    """Parameters of the stage-two-aware first stage.
+
+    Parameters
+    ----------
+    rounds
+        In all, over all chains, at batch 1; they grow with √batch up to `MOST_GROWTH`.
+    chains
+        Annealing chains; at least 1.
+    meetings
+        Shares of a chain's rounds after which the worse half of the chains adopts the better half.
+    fused_starts
+        Whether every other pair of chains begins with all layers in one FLG, tiled by samples.
+    cooling
+        Temperature.
+    weights
+        How often each operator is drawn.
+    archive_size
+        How many LFAs each chain remembers for the second stage.
+    """
+
+    rounds: int = 40_000
+    chains: int = 4
+    meetings: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
+    fused_starts: bool = True
+    cooling: Cooling = Cooling(power=2.0)
+    weights: dict[Operator, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    archive_size: int = 8
+
+    def rounds_for(self, problem: Problem) -> int:
+        """Return the rounds of each chain."""
+        return max(round(self.rounds * min(math.sqrt(problem.batch), MOST_GROWTH)) // self.chains, 1)
+
+
+@dataclass(frozen=True)
+class LFASearchResult:
+    """The best LFAs of a search.
+
+    Parameters
+    ----------
+    lfas
+        Costs under the greedy DLSA, and LFAs, cheapest first, all costs different; empty if none fits the buffer.
+    rounds
+        Candidates drawn, over all chains.
+    seconds
+        Wall-clock time.
+    """
+
+    lfas: tuple[tuple[float, LFA], ...]
+    rounds: int
+    seconds: float
+
+
+def search_lfas(
+    problem: Problem,
+    start: LFA,
+    seed: int,
+    objective: Objective = Objective(),  # noqa: B008  # immutable
+    parameters: LFASearchParameters = LFASearchParameters(),
+    budget: Budget | None = None,
+    progress: Progress = silent,
+    threads: int | None = None,
+) -> LFASearchResult:
+    """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
+
+    Parameters
+    ----------
+    problem
+        Network, platform, batch.
+    start
+        A valid LFA, normally `initial_lfa`, where chains begin.
+    seed
+        Of all draws: the same seed and rounds give the same LFAs, whatever `threads`.
+    objective, parameters
+        What is minimised, and how.
+    budget
+        Deadline and stop request; no limit by default.
+    progress
+        Called from this thread from time to time.
+    threads
+        How many chains run at a time; all cores by default.
+    """
+    begin = time.monotonic()
+    budget = budget or Budget()
+    rounds = parameters.rounds_for(problem)
+    chains = _chains(problem, start, seed, objective, parameters, rounds)
+    meetings = [*(int(share * rounds) for share in parameters.meetings), rounds]
+
+    def report() -> None:
+        done = sum(chain.rounds_done for chain in chains)
+        progress(ProgressEvent("first stage", 0, done, rounds * len(chains), _lowest_cost(chains)))
+
+    with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
+        for meeting in meetings:
+            _run_all([partial(_run_chain, chain, meeting, budget) for chain in chains], pool, report)
+            if meeting < rounds and not budget.over:
+                _share_the_better_half(chains)
+        if any(chain.rounds_done < rounds for chain in chains) and not budget.stop_requested:
+            closing = Budget(CLOSING_SECONDS, parent=budget.parent)
+            _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
+    found: dict[float, LFA] = {}
+    for chain in chains:
+        for cost, lfa in chain.archived():
+            found.setdefault(cost, lfa)
+    cheapest = sorted(found.items(), key=lambda item: item[0])[: parameters.archive_size]
+    done = sum(chain.rounds_done for chain in chains)
+    return LFASearchResult(tuple(cheapest), done, time.monotonic() - begin)
+
+
+def _chains(
+    problem: Problem, start: LFA, seed: int, objective: Objective, parameters: LFASearchParameters, rounds: int
+) -> list[LFARun]:
+    settings = lfa_settings(
+        problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_kernel.GREEDY
+    )
+    fused = LFA((FLG(start.computing_order, problem.batch, True),))
+
+    def chain(begin_at: LFA, number: int) -> LFARun:
+        return LFARun(
+            problem,
+            begin_at,
+            settings,
+            operator_weights(parameters.weights),
+            np.zeros(len(problem.network.layers), np.int64),
+            np.random.default_rng([seed, number]),
+            CostCache(problem),
+            parameters.archive_size,
+        )
+
+    chains = [
+        chain(fused if parameters.fused_starts and number % 4 >= 2 else start, number)
+        for number in range(parameters.chains)
+    ]
+    return [chain(start, number) if not run.start_is_valid else run for number, run in enumerate(chains)]
+
+
+def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:
+    """Run the jobs to their end, and report from this thread meanwhile."""
+    running = {pool.submit(job) for job in jobs}
+    while running:
+        ended, running = wait(running, timeout=POLL_SECONDS)
+        for future in ended:
+            future.result()  # raises what the job raised
+        report()
+
+
+def _run_chain(chain: LFARun, last: int, budget: Budget) -> None:
+    run_in_chunks(lambda _, to: chain.run_to(to), last, budget, lambda _: None, first=chain.rounds_done)
+
+
+def _close_chain(chain: LFARun, rounds: int, budget: Budget) -> None:
+    chain.return_to_best()
+    run_in_chunks(lambda _, to: chain.run_to(to, heated=False), rounds, budget, lambda _: None, first=chain.rounds_done)
+
+
+def _rank(chain: LFARun) -> tuple[float, float]:
+    """Order chains by the overflow and the cost of their best."""
+    best = chain.best_figures
+    return float(best[lfa_kernel.OVERFLOW_BYTES]), float(best[lfa_kernel.COST])
+
+
+def _lowest_cost(chains: list[LFARun]) -> float | None:
+    cost = min(float(chain.best_figures[lfa_kernel.COST]) for chain in chains)
+    return cost if math.isfinite(cost) else None
+
+
+def _share_the_better_half(chains: list[LFARun]) -> None:
+    """Let the worse half of the chains go on from where the better half stands; ties go by the chain's number."""
+    ranked = sorted(chains, key=_rank)
+    half = len(ranked) // 2
+    for worse, better in zip(ranked[len(ranked) - half :], ranked, strict=False):
+        worse.adopt(better)

@@ -1,0 +1,152 @@
+"""This tool beside the published program: quality of schedules and search seconds.
+
+    python benchmarks/published.py [--seeds 5] [--only gpt2] [--json results.json]
+
+For each (network, platform, batch) that the published artifact of the SoMa paper was measured on: energy × delay of the
+schedule found here, relative to the published program's (below 1 is better), median and worst over the seeds; its
+search seconds on one core, and ours: the whole of `solve`, the exact second stage of the best few LFAs included, with
+compiled kernels ready and modules loaded; only what CP-SAT may go on for afterwards, to prove the winner's DLSA
+optimal, is left out. This process binds itself to one core. All rows run with the default parameters.
+
+The published figures are in ``tests/data/published/artifact_results.csv``, whose README says where they come from.
+"""
+
+import argparse
+import csv
+import json
+import math
+import os
+import statistics
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from soma_cp.annealing.lfa_search import LFASearchParameters
+from soma_cp.model.files import write_text_atomically
+from soma_cp.model.network_file import read_network_file
+from soma_cp.model.networks.catalogue import builtin_names, builtin_network
+from soma_cp.model.platform import platform_named
+from soma_cp.model.problem import Problem
+from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.warm_up import warm_up
+
+PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"
+SLOW_SECONDS = 20.0
+"""From here on, the published program's search counts as slow: we want a tenth of its time, 3 s on other rows."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A problem, and what the published program made of it in how many seconds of one core."""
+
+    network: str
+    platform: str
+    batch: int
+    latency: int
+    energy_pj: float
+    edp: float
+    seconds: float
+
+    @property
+    def limit_seconds(self) -> float:
+        """The search time that we aim at."""
+        return self.seconds / 10 if self.seconds > SLOW_SECONDS else 3.0
+
+
+def published_rows() -> list[Row]:
+    """Read the published figures."""
+    with (PUBLISHED / "artifact_results.csv").open() as file:
+        return [
+            Row(
+                line["network"],
+                line["platform"],
+                int(line["batch"]),
+                int(line["latency"]),
+                float(line["energy_pj"]),
+                float(line["edp"]),
+                float(line["search_seconds_one_core"]),
+            )
+            for line in csv.DictReader(file)
+        ]
+
+
+def problem_of(row: Row) -> Problem:
+    """Build the problem of a row."""
+    name = row.network
+    if name in builtin_names():
+        network = builtin_network(name)
+    else:
+        network = read_network_file(PUBLISHED / "networks" / f"{name}.json")
+    return Problem(network, platform_named(row.platform), row.batch)
+
+
+def run(row: Row, seed: int, rounds: int | None) -> dict[str, Any]:
+    """Solve a row; return its figures."""
+    parameters = SolveParameters(seed=seed, threads=1, prove_seconds=0, cpsat=CpSatParameters(workers=1))
+    if rounds is not None:
+        parameters = replace(parameters, search=replace(LFASearchParameters(), rounds=rounds))
+    result = solve(problem_of(row), parameters)
+    found = result.best.evaluation
+    return {
+        "network": row.network,
+        "platform": row.platform,
+        "batch": row.batch,
+        "seed": seed,
+        "latency": found.latency,
+        "energy_pj": found.energy_pj,
+        "edp": found.edp,
+        "relative_edp": found.edp / row.edp,
+        "proven_optimal": result.best.proven_optimal,
+        "rounds": result.rounds,
+        "seconds": result.seconds,
+    }
+
+
+def geometric_mean(values: list[float]) -> float:
+    """Return the geometric mean."""
+    return math.exp(statistics.fmean(map(math.log, values)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
+    parser.add_argument("--rounds", type=int, help="of the first stage; by default what `solve` does")
+    parser.add_argument("--only", default="", help="part of network/platform/batch")
+    parser.add_argument("--json", type=Path, help="file for all figures")
+    options = parser.parse_args()
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    warm_up()
+    figures: list[dict[str, Any]] = []
+    medians, worsts = [], []
+    print("| network | platform | batch | latency | energy (µJ) | EDP median | EDP worst | published (s) | ours (s) |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in published_rows():
+        if options.only not in f"{row.network}/{row.platform}/{row.batch}":
+            continue
+        found = [run(row, seed, options.rounds) for seed in range(options.seeds)]
+        figures += found
+        ratios = [one["relative_edp"] for one in found]
+        middle = sorted(found, key=lambda one: float(one["relative_edp"]))[(len(found) - 1) // 2]
+        seconds = statistics.median(one["seconds"] for one in found)
+        medians.append(middle["relative_edp"])
+        worsts.append(max(ratios))
+        cells = (
+            row.network,
+            row.platform,
+            row.batch,
+            f"{middle['latency']:,} ({middle['latency'] / row.latency:.3f})",
+            f"{middle['energy_pj'] / 1e6:,.0f} ({middle['energy_pj'] / row.energy_pj:.3f})",
+            f"{medians[-1]:.4f}",
+            f"{worsts[-1]:.4f}",
+            row.seconds,
+            f"{seconds:.1f}{'' if seconds <= row.limit_seconds else ' !'}",
+        )
+        print("| " + " | ".join(map(str, cells)) + " |", flush=True)
+    print(f"\ngeometric mean of relative EDP: median {geometric_mean(medians):.4f}, worst {geometric_mean(worsts):.4f}")
+    if options.json:
+        write_text_atomically(options.json, json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

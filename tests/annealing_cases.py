@@ -1,0 +1,119 @@
+"""What tests of the searches share: distributions of draws, runs of the first stage, small problems."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import TypeVar
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+
+from soma_cp.annealing import lfa_kernel, lfa_moves
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.cost_cache import CostCache
+from soma_cp.annealing.dlsa_kernel import DLSAState
+from soma_cp.annealing.first_stage import FirstStageResult, layers_kept_apart
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.lfa_kernel import LFASettings
+from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.model.dlsa import DLSA, double_buffering
+from soma_cp.model.evaluation import Objective, evaluate
+from soma_cp.model.network import Conv, ExternalInput, Layer, Network
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.plan import Plan, make_plan
+from soma_cp.model.platform import PLATFORMS, Platform
+from soma_cp.model.problem import Problem
+from soma_cp.model.result import SecondStageResult
+from soma_cp.model.tiling import LFAArrays, lfa_arrays
+
+EDGE = PLATFORMS["edge"]
+UNLIMITED = 1 << 60
+SEEDS = st.integers(0, 2**32 - 1)
+Outcome = TypeVar("Outcome", bound=Hashable)
+Distribution = dict[Outcome, float]
+
+
+def close(figure: float) -> object:
+    return pytest.approx(figure, rel=1e-9, abs=0)
+
+
+def builtin_problem(name: str, platform: Platform = EDGE, batch: int = 1) -> Problem:
+    return Problem(builtin_network(name), platform, batch)
+
+
+def assert_drawn_from(expected: Distribution[Outcome], draw: Callable[[], Outcome], count: int) -> None:
+    """Draw `count` outcomes: none is unexpected, and their numbers are near enough (χ² test, fixed seeds)."""
+    assert sum(expected.values()) == close(1)
+    found = Counter(draw() for _ in range(count))
+    assert set(found) <= set(expected)
+    # Where few are expected, the approximation behind the test needs them pooled.
+    rare = {outcome for outcome, share in expected.items() if share * count < 10}
+    groups = [{outcome} for outcome in expected if outcome not in rare] + ([rare] if rare else [])
+    statistic = 0.0
+    for group in groups:
+        wanted = count * sum(expected[outcome] for outcome in group)
+        statistic += (sum(found[outcome] for outcome in group) - wanted) ** 2 / wanted
+    freedom = max(len(groups) - 1, 1)
+    assert statistic < freedom + 5 * math.sqrt(2 * freedom)
+
+
+Lives = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+
+
+def lives(dlsa: DLSA | DLSAState) -> Lives:
+    return tuple(dlsa.order.tolist()), tuple(dlsa.start.tolist()), tuple(dlsa.end.tolist())
+
+
+def weighted_usage(plan: Plan, dlsa: DLSA) -> float:
+    return float(evaluate(plan, dlsa).usage_bytes.astype(object) @ plan.tile_cycles.astype(object))
+
+
+def settings_of(
+    problem: Problem, limit_bytes: int, objective: Objective, costing: int = lfa_kernel.DOUBLE_BUFFERING
+) -> LFASettings:
+    """Return the settings of a search of 100 rounds with the published cooling."""
+    return lfa_settings(problem, limit_bytes, objective, Cooling(), 100, costing)
+
+
+def run_of(problem: Problem, settings: LFASettings, random: np.random.Generator) -> LFARun:
+    """Begin what the first stage of the paper does."""
+    weights = operator_weights(PUBLISHED_OPERATORS)
+    return LFARun(
+        problem, initial_lfa(problem), settings, weights, layers_kept_apart(problem), random, CostCache(problem)
+    )
+
+
+def keeps_groups_apart(arrays: LFAArrays, apart: IntArray) -> bool:
+    return bool(lfa_moves.keeps_groups_apart(arrays.order, arrays.begins_lg, apart))
+
+
+def assert_priced_as_evaluated(problem: Problem, found: FirstStageResult, limit_bytes: int) -> None:
+    plan = make_plan(problem, found.lfa)
+    doubled = evaluate(plan, double_buffering(plan))
+    assert (found.latency, found.peak_bytes) == (doubled.latency, doubled.peak_buffer_bytes)
+    assert found.energy_pj == close(doubled.energy_pj)
+    assert found.fits == (doubled.peak_buffer_bytes <= limit_bytes)
+    apart = layers_kept_apart(problem)
+    assert keeps_groups_apart(lfa_arrays(found.lfa, problem.network), apart)
+
+
+def greedy_second_stage(plan: Plan, budget: Budget, iteration: int, wanted: float | None) -> SecondStageResult:
+    dlsa = greedy_dlsa(plan)
+    found = evaluate(plan, dlsa)
+    return SecondStageResult("greedy", dlsa, found, found.figures.bound, "theoretical maximum", 0.0)
+
+
+def one_layer_problem(layer: Layer, batch: int, side: int) -> Problem:
+    channels, rows, columns = layer.wanted_ifmap()
+    network = Network("one layer", (ExternalInput("in", (channels, rows, columns)),), (replace(layer, inputs=("in",)),))
+    return Problem(network, replace(EDGE, pe_grid=side), batch)
+
+
+def jumpy_problem() -> Problem:
+    """Strides beyond the kernel: on tiles of many rows, counts of the core-array model are negative."""
+    return one_layer_problem(Conv(name="jumpy", C=256, K=8, H=64, W=64, S=256, sH=3), batch=1, side=4)
