@@ -15,6 +15,7 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
     sys.exit(130)
 
 from soma_cp import __version__
+from soma_cp.cli.formats import Format
 from soma_cp.model.errors import InternalError, UserError
 from soma_cp.solver.choices import FirstStage, Stage2
 
@@ -152,6 +153,47 @@ def compare(
             workers=workers,
             deterministic=deterministic,
             as_json=json,
+        )
+    )
+
+
+@app.command()
+def gap(
+    net: Annotated[
+        list[str], typer.Option("--net", help="Built-in network or network file (JSON); may be given several times.")
+    ],
+    batch: Annotated[
+        list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
+    ] = None,
+    seq: SeqOption = None,
+    hw: HardwareOption = None,
+    energy_exponent: EnergyExponentOption = 1.0,
+    delay_exponent: DelayExponentOption = 1.0,
+    time_limit: Annotated[
+        float | None,
+        typer.Option("--time-limit", help="Seconds for each search and for SA, 60 by default; 0: none."),
+    ] = None,
+    seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    deterministic: DeterministicOption = False,
+    format: Annotated[Format, typer.Option("--format", help="How the ladders are written.")] = Format.TABLE,
+) -> None:
+    """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
+    from soma_cp.cli.gap_command import GapOptions, run_gap
+
+    run_gap(
+        GapOptions(
+            nets=net,
+            batches=batch or [1],
+            seq=seq,
+            hardware=hw,
+            energy_exponent=energy_exponent,
+            delay_exponent=delay_exponent,
+            time_limit=time_limit,
+            seed=seed,
+            workers=workers,
+            deterministic=deterministic,
+            format=format,
         )
     )
 

@@ -13,18 +13,22 @@ from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.provenance import provenance
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
+    PJ_PER_MJ,
     blocks_line,
     bound_lines,
     console,
     counted,
     figures_document,
     lfa_text,
+    percent,
     print_json,
     problem_text,
     schedule_table,
 )
 from soma_cp.model.errors import UserError
+from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.pipeline import SolveParameters, SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
 
@@ -70,12 +74,13 @@ def run_solve(options: SolveOptions) -> None:
     budget = budget_from(options.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)
-    document = _document(result)
+    bound = bound_every_lfa(problem, parameters.objective)
+    document = _document(result, bound)
     failure = _written(result, options)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, options.output if failure is None else None)
+        _print(result, bound, options.output if failure is None else None)
     if failure is not None:  # told last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
@@ -92,13 +97,19 @@ def _check_writable(path: Path) -> None:
         raise UserError(f"-o {path}: it can't be written; choose a file and folder that can be")
 
 
-def _document(result: SolveResult) -> dict[str, Any]:
+def _document(result: SolveResult, bound: NetworkBound) -> dict[str, Any]:
     best = result.best
     return figures_document(result.plan, best.evaluation, best.lower_bound) | {
         "lfa_search": result.parameters.lfa.value,
         "stage2": result.parameters.stage2.value,
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
+        "bound_over_every_lfa": {
+            "latency": bound.latency,
+            "latency_source": bound.latency_source,
+            "energy_pj": bound.energy_pj,
+            "cost": bound.cost,
+        },
         "first_stage_latency": result.double_buffered.latency,
         "first_stage_edp": result.double_buffered.edp,
         "iterations": result.iterations,
@@ -132,7 +143,20 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     return None
 
 
-def _print(result: SolveResult, output: Path | None) -> None:
+def _network_bound_lines(result: SolveResult, bound: NetworkBound) -> list[str]:
+    """Say what is known of how much better any LFA could be."""
+    evaluation, objective = result.best.evaluation, result.parameters.objective
+    gap = relative_gap(objective.cost(evaluation.energy_pj, evaluation.latency), bound.cost)
+    what = "energy × delay"
+    if (objective.energy_exponent, objective.delay_exponent) != (1, 1):
+        what = f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
+    return [
+        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
+        f"{'':<{LABEL_WIDTH}}{what} at most {percent(gap)} above the optimum",
+    ]
+
+
+def _print(result: SolveResult, bound: NetworkBound, output: Path | None) -> None:
     out = console()
     best = result.best
     problem = result.plan.problem
@@ -146,6 +170,8 @@ def _print(result: SolveResult, output: Path | None) -> None:
     out.print(schedule_table(columns, problem.platform.gbuf_bytes))
     out.print()
     for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):
+        out.print(line)
+    for line in _network_bound_lines(result, bound):
         out.print(line)
     blocks = blocks_line(problem, best.evaluation)
     if blocks:

@@ -302,6 +302,62 @@ def test_compare_does_not_ignore_what_contradicts_the_schedule(run: Run, option:
     assert_refused(run("compare", "--schedule", path, *option), f"{option[0]}={option[1]} with --schedule")
 
 
+GAP_STEPS = [
+    "double buffering",
+    "greedy",
+    "SA",
+    "CP-SAT",
+    "bound of this LFA",
+    "theoretical maximum",
+    "bound over every LFA",
+]
+
+
+def test_gap_makes_a_ladder_of_every_network_at_every_batch(run: Run) -> None:
+    nets = ("--net", "tiny-chain", "--net", "tiny-attention", "--batch", 1, "--batch", 2)
+    ladders = run("gap", *nets, "--time-limit", 5, "--format", "json").document["ladders"]
+    problems = [(name, batch) for name in ("tiny-chain", "tiny-attention") for batch in (1, 2)]
+    assert [(ladder["network"], ladder["batch"]) for ladder in ladders] == problems
+    for ladder in ladders:
+        steps = {step["step"]: step for step in ladder["steps"]}
+        assert list(steps) == GAP_STEPS
+        proven, every, best = steps["bound of this LFA"], steps["bound over every LFA"], steps["CP-SAT"]
+        assert proven["latency_cycles"] <= best["latency_cycles"] <= steps["greedy"]["latency_cycles"]
+        assert every["cost"] <= best["cost"] == best["latency_cycles"] * best["energy_pj"]
+        assert best["cost_above_every_lfa"] == best["cost"] / every["cost"] - 1
+        assert best["latency_above_lfa_bound"] == best["latency_cycles"] / proven["latency_cycles"] - 1
+        assert every["how"]
+
+
+def test_gap_writes_csv_and_markdown(run: Run) -> None:
+    rows = run("gap", "--net", "tiny-chain", "--time-limit", 5, "--format", "csv").out.splitlines()
+    assert rows[0].startswith("network,batch,step,kind,latency_cycles,energy_pj,cost,")
+    assert [row.split(",")[2] for row in rows[1:]] == GAP_STEPS
+    lines = run("gap", "--net", "tiny-chain", "--time-limit", 5, "--format", "markdown").out.splitlines()
+    assert [line.split(" | ")[2] for line in lines[2:]] == GAP_STEPS
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_gap_prints_a_table_that_says_what_is_open(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 100)
+    outcome = run("gap", "--net", "tiny-attention", "--time-limit", 5, "--delay-exponent", 2)
+    assert outcome.code == 0
+    assert "…" not in outcome.out
+    assert "energy^1 × delay^2" in outcome.out
+    assert "met: the optimum of this LFA" in outcome.out
+    for step in GAP_STEPS:
+        assert any(line.startswith(step) for line in outcome.out.splitlines())
+
+
+def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
+    document = run("solve", "--net", "tiny-attention", *QUICK, "--json").document
+    bound = document["bound_over_every_lfa"]
+    assert bound["latency"] <= document["latency"]
+    assert bound["energy_pj"] <= document["energy_pj"]
+    assert bound["cost"] <= document["edp"]
+    assert "above the optimum" in run("solve", "--net", "tiny-attention", *QUICK).out
+
+
 # What can't be.
 
 
@@ -314,6 +370,10 @@ def test_compare_does_not_ignore_what_contradicts_the_schedule(run: Run, option:
         ("hw x", ("unexpected extra argument",)),
         ("evaluate", ("missing argument",)),
         ("compare", ("--net", "--schedule")),
+        ("gap", ("missing option '--net'", "soma-cp gap --help")),
+        ("gap --net resnet51", ("did you mean 'resnet50'",)),
+        ("gap --net tiny-chain --batch 0", ("--batch=0 (must be from 1 to",)),
+        ("gap --net tiny-chain --format xml", ("--format", "markdown")),
         ("solve --net resnet51", ("'resnet51'", "did you mean 'resnet50'", "soma-cp nets")),
         ("compare --net resnet51", ("did you mean 'resnet50'",)),
         ("solve --net nope.json", ("nope.json: there is no such file",)),

@@ -1,0 +1,191 @@
+"""``soma-cp gap``."""
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import Any
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.cli.formats import Format
+from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, load_solver, objective_from, problem_from
+from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.tables import (
+    LABEL_WIDTH,
+    PJ_PER_MJ,
+    console,
+    lfa_text,
+    percent,
+    plain_table,
+    print_json,
+    problem_text,
+)
+from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
+from soma_cp.solver.pipeline import SolveParameters
+
+
+@dataclass(frozen=True)
+class GapOptions:
+    """The options of the command, as typed."""
+
+    nets: list[str]
+    batches: list[int]
+    seq: int | None
+    hardware: str | None
+    energy_exponent: float
+    delay_exponent: float
+    time_limit: float | None
+    seed: int
+    workers: int | None
+    deterministic: bool
+    format: Format
+
+
+def run_gap(options: GapOptions) -> None:
+    """Make the ladder of every network at every batch; tables appear one by one, the other formats in the end."""
+    problems = [
+        problem_from(net, options.seq, options.hardware, batch) for net in options.nets for batch in options.batches
+    ]
+    seed = checked_seed(options.seed)
+    parameters = SolveParameters(
+        objective=objective_from(options.energy_exponent, options.delay_exponent),
+        seed=seed,
+        cpsat=cpsat_from(options.workers, options.deterministic, seed),
+    )
+    seconds = budget_from(options.time_limit).seconds_left
+    load_solver()
+    prepare_kernels()
+    budget = Budget()
+    ladders: list[Ladder] = []
+    with stops_on_interrupt(budget):
+        for problem in problems:
+            if budget.stop_requested:
+                break
+            with progress_display(budget) as progress:
+                ladders.append(gap_ladder(problem, parameters, seconds, budget, progress))
+            if options.format is Format.TABLE:
+                _print(ladders[-1], first=len(ladders) == 1)
+    if options.format is Format.JSON:
+        print_json({"ladders": [_document(ladder) for ladder in ladders]})
+    elif options.format is Format.CSV:
+        print(_csv(ladders), end="")
+    elif options.format is Format.MARKDOWN:
+        print(_markdown(ladders), end="")
+
+
+def _print(ladder: Ladder, first: bool) -> None:
+    out = console()
+    if not first:
+        out.print()
+    out.print(problem_text(ladder.problem))
+    out.print(lfa_text(ladder.plan))
+    out.print()
+    table = plain_table(
+        "",
+        "latency\n(cycles)",
+        "energy\n(mJ)",
+        f"{_cost_name(ladder)}\n",
+        "latency above\nthe LFA's bound",
+        "cost above\nevery LFA's",
+        "seconds\n",
+        gap=2,
+    )
+    for step in ladder.steps:
+        table.add_row(
+            f"{step.name} *" if step.how and not step.is_bound else step.name,
+            f"{step.latency:,}",
+            f"{step.energy_pj / PJ_PER_MJ:.4f}",
+            f"{step.cost:.5g}",
+            "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
+            _above_every_lfa(ladder, step),
+            f"{step.seconds:.2f}",
+        )
+    out.print(table)
+    out.print()
+    for step in ladder.steps:
+        if step.how:
+            out.print(f"{step.name if step.is_bound else step.name + ' *':<{LABEL_WIDTH}}{step.how}", soft_wrap=True)
+    ended = _ended(ladder)
+    if ended:
+        out.print(f"{'search':<{LABEL_WIDTH}}{ended}")
+
+
+def _above_every_lfa(ladder: Ladder, step: Step) -> str:
+    """Return the gap of schedules and of the tightest bound of their LFA; other bounds may be above or below."""
+    return "" if step.name in (BOUND_OF_ALL, MAXIMUM_OF_LFA) else percent(ladder.above_every_lfa(step))
+
+
+def _cost_name(ladder: Ladder) -> str:
+    objective = ladder.objective
+    if objective.energy_exponent == objective.delay_exponent == 1:
+        return "energy × delay"
+    return f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
+
+
+def _ended(ladder: Ladder) -> str:
+    if ladder.interrupted:
+        return "interrupted: a longer search may find a better LFA"
+    return "time limit reached: a longer search may find a better LFA" if ladder.out_of_time else ""
+
+
+def _row(ladder: Ladder, step: Step) -> dict[str, Any]:
+    return {
+        "network": ladder.problem.network.name,
+        "batch": ladder.problem.batch,
+        "step": step.name,
+        "kind": "bound" if step.is_bound else "schedule",
+        "latency_cycles": step.latency,
+        "energy_pj": step.energy_pj,
+        "cost": step.cost,
+        "latency_above_lfa_bound": None if step.is_bound else ladder.above_lfa_bound(step),
+        "cost_above_every_lfa": ladder.above_every_lfa(step),
+        "how": step.how,
+        "seconds": step.seconds,
+    }
+
+
+def _document(ladder: Ladder) -> dict[str, Any]:
+    plan, objective = ladder.plan, ladder.objective
+    return {
+        "network": ladder.problem.network.name,
+        "batch": ladder.problem.batch,
+        "lgs": plan.lfa.lg_count,
+        "flgs": len(plan.lfa.flgs),
+        "tiles": plan.tile_count,
+        "dram_tensors": plan.dram_tensor_count,
+        "energy_exponent": objective.energy_exponent,
+        "delay_exponent": objective.delay_exponent,
+        "interrupted": ladder.interrupted,
+        "out_of_time": ladder.out_of_time,
+        "steps": [_row(ladder, step) for step in ladder.steps],
+    }
+
+
+def _csv(ladders: list[Ladder]) -> str:
+    out = io.StringIO()
+    rows = [_row(ladder, step) for ladder in ladders for step in ladder.steps]
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _markdown(ladders: list[Ladder]) -> str:
+    lines = [
+        "| network | batch | step | latency (cycles) | energy (mJ) | cost | above LFA's bound | above every LFA's |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for ladder in ladders:
+        for step in ladder.steps:
+            cells = (
+                ladder.problem.network.name,
+                ladder.problem.batch,
+                step.name,
+                f"{step.latency:,}",
+                f"{step.energy_pj / PJ_PER_MJ:.4f}",
+                f"{step.cost:.5g}",
+                "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
+                _above_every_lfa(ladder, step),
+            )
+            lines.append("| " + " | ".join(map(str, cells)) + " |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,142 @@
+"""The ladder of a problem: from double buffering up to what is found, down to it from what is proven impossible."""
+
+from dataclasses import dataclass, replace
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.progress import Progress, silent
+from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.evaluation import Objective, plan_figures
+from soma_cp.model.plan import Plan
+from soma_cp.model.problem import Problem
+from soma_cp.model.result import SecondStageResult, relative_gap
+from soma_cp.model.validity import violations
+from soma_cp.solver.choices import Stage2
+from soma_cp.solver.network_bounds import bound_every_lfa
+from soma_cp.solver.pipeline import SolveParameters, annealed, priced, solve
+
+BOUND_OF_LFA = "bound of this LFA"
+MAXIMUM_OF_LFA = "theoretical maximum"
+BOUND_OF_ALL = "bound over every LFA"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a ladder.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    is_bound
+        False for schedules.
+    latency, energy_pj, cost
+        Cycles, pJ and the objective: of a schedule, or what no schedule (of the LFA, or at all) can beat.
+    how
+        How it was obtained, and what it is worth.
+    seconds
+        That it took.
+    """
+
+    name: str
+    is_bound: bool
+    latency: int
+    energy_pj: float
+    cost: float
+    how: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Ladder:
+    """All steps of one problem, from the slowest schedule to the bound over every LFA.
+
+    Parameters
+    ----------
+    problem, plan
+        The problem, and the plan of the best LFA found.
+    objective
+        What `Step.cost` is.
+    steps
+        Schedules of that LFA first, then bounds.
+    interrupted, out_of_time
+        Whether the user, or the time limit, ended the search for the LFA before its own stop rule did.
+    """
+
+    problem: Problem
+    plan: Plan
+    objective: Objective
+    steps: tuple[Step, ...]
+    interrupted: bool
+    out_of_time: bool
+
+    def above_lfa_bound(self, step: Step) -> float:
+        """Return by what share a schedule's latency lies above what is proven for the LFA."""
+        return relative_gap(step.latency, self.bound(BOUND_OF_LFA).latency)
+
+    def above_every_lfa(self, step: Step) -> float:
+        """Return by what share a step's cost lies above what no LFA can beat."""
+        return relative_gap(step.cost, self.bound(BOUND_OF_ALL).cost)
+
+    def bound(self, name: str) -> Step:
+        """Return the bound of that name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+def gap_ladder(
+    problem: Problem, parameters: SolveParameters, seconds: float | None, budget: Budget, progress: Progress = silent
+) -> Ladder:
+    """Search an LFA, run every second stage on it, and bound both.
+
+    Parameters
+    ----------
+    problem
+        Network, platform and batch.
+    parameters
+        As for `solve`; its `stage2` is CP-SAT's.
+    seconds
+        Time limit of the search with the exact second stage, and of SA; None for none.
+    budget
+        Stop request.
+    progress
+        Called from time to time.
+
+    Raises
+    ------
+    UserError
+        If no schedule can exist.
+    """
+    parameters = replace(parameters, stage2=Stage2.CPSAT)
+    objective = parameters.objective
+    found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
+    plan, figures = found.plan, plan_figures(found.plan)
+    results = (
+        priced(plan, "double buffering", lambda: double_buffering(plan)),
+        priced(plan, "greedy", lambda: greedy_dlsa(plan)),
+        annealed(plan, parameters, Budget(seconds, parent=budget), progress),
+        found.best,
+    )
+    steps = [_schedule(plan, objective, result) for result in results]
+    tightest = max(results, key=lambda result: result.lower_bound)
+    met = any(not step.how and step.latency <= tightest.lower_bound for step in steps)
+
+    def bound_of_lfa(name: str, latency: int, how: str) -> Step:
+        cost = objective.cost(figures.energy_pj, latency)
+        return Step(name, True, latency, figures.energy_pj, cost, how, 0.0)
+
+    how = f"{tightest.lower_bound_source}; " + ("met: the optimum of this LFA" if met else "not met: open")
+    steps.append(bound_of_lfa(BOUND_OF_LFA, tightest.lower_bound, how))
+    limit = "compute" if figures.compute_cycles >= figures.dram_cycles else "DRAM"
+    steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {limit}-bound"))
+    bound = bound_every_lfa(problem, objective)
+    steps.append(
+        Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, bound.latency_source, bound.seconds)
+    )
+    return Ladder(problem, plan, objective, tuple(steps), found.interrupted, found.out_of_time)
+
+
+def _schedule(plan: Plan, objective: Objective, result: SecondStageResult) -> Step:
+    evaluation = result.evaluation
+    how = "exceeds the buffer: can't run" if violations(plan, result.dlsa) else ""
+    cost = objective.cost(evaluation.energy_pj, evaluation.latency)
+    return Step(result.method, False, evaluation.latency, evaluation.energy_pj, cost, how, result.seconds)
