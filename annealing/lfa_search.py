@@ -111,6 +111,7 @@ def search_lfas(
     budget: Budget | None = None,
     progress: Progress = silent,
     threads: int | None = None,
+    enough: float = -math.inf,
 ) -> LFASearchResult:
     """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
 
@@ -130,6 +131,8 @@ def search_lfas(
         Called from this thread from time to time.
     threads
         How many chains run at a time; all cores by default.
+    enough
+        A cost that can't be improved on: the search ends when chains meet and one has found it.
     """
     begin = time.monotonic()
     budget = budget or Budget()
@@ -144,9 +147,11 @@ def search_lfas(
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
         for meeting in meetings:
             _run_all([partial(_run_chain, chain, meeting, budget) for chain in chains], pool, report)
+            if (_lowest_cost(chains) or math.inf) <= enough:
+                break
             if meeting < rounds and not budget.over:
                 _share_the_better_half(chains)
-        if any(chain.rounds_done < rounds for chain in chains) and not budget.stop_requested:
+        if any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested:
             closing = Budget(CLOSING_SECONDS, parent=budget.parent)
             _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
     found: dict[float, LFA] = {}

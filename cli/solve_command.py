@@ -28,7 +28,6 @@ from soma_cp.cli.tables import (
 from soma_cp.model.errors import UserError
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.pipeline import SolveParameters, SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
 
@@ -74,13 +73,12 @@ def run_solve(options: SolveOptions) -> None:
     budget = budget_from(options.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)
-    bound = bound_every_lfa(problem, parameters.objective)
-    document = _document(result, bound)
+    document = _document(result)
     failure = _written(result, options)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, bound, options.output if failure is None else None)
+        _print(result, options.output if failure is None else None)
     if failure is not None:  # told last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
@@ -97,8 +95,8 @@ def _check_writable(path: Path) -> None:
         raise UserError(f"-o {path}: it can't be written; choose a file and folder that can be")
 
 
-def _document(result: SolveResult, bound: NetworkBound) -> dict[str, Any]:
-    best = result.best
+def _document(result: SolveResult) -> dict[str, Any]:
+    best, bound = result.best, result.network_bound
     return figures_document(result.plan, best.evaluation, best.lower_bound) | {
         "lfa_search": result.parameters.lfa.value,
         "stage2": result.parameters.stage2.value,
@@ -143,20 +141,23 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     return None
 
 
-def _network_bound_lines(result: SolveResult, bound: NetworkBound) -> list[str]:
+def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
-    evaluation, objective = result.best.evaluation, result.parameters.objective
-    gap = relative_gap(objective.cost(evaluation.energy_pj, evaluation.latency), bound.cost)
+    evaluation, objective, bound = result.best.evaluation, result.parameters.objective, result.network_bound
+    cost = objective.cost(evaluation.energy_pj, evaluation.latency)
     what = "energy × delay"
     if (objective.energy_exponent, objective.delay_exponent) != (1, 1):
         what = f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
+    verdict = f"at most {percent(relative_gap(cost, bound.cost))} above the optimum"
+    if bound.is_met_by(cost):
+        verdict = "proven optimal"
     return [
         f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
-        f"{'':<{LABEL_WIDTH}}{what} at most {percent(gap)} above the optimum",
+        f"{'':<{LABEL_WIDTH}}{what} {verdict}",
     ]
 
 
-def _print(result: SolveResult, bound: NetworkBound, output: Path | None) -> None:
+def _print(result: SolveResult, output: Path | None) -> None:
     out = console()
     best = result.best
     problem = result.plan.problem
@@ -171,7 +172,7 @@ def _print(result: SolveResult, bound: NetworkBound, output: Path | None) -> Non
     out.print()
     for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):
         out.print(line)
-    for line in _network_bound_lines(result, bound):
+    for line in _network_bound_lines(result):
         out.print(line)
     blocks = blocks_line(problem, best.evaluation)
     if blocks:

@@ -12,7 +12,6 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult, relative_gap
 from soma_cp.model.validity import violations
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.network_bounds import bound_every_lfa
 from soma_cp.solver.pipeline import SolveParameters, annealed, priced, solve
 
 BOUND_OF_LFA = "bound of this LFA"
@@ -128,7 +127,7 @@ def gap_ladder(
     steps.append(bound_of_lfa(BOUND_OF_LFA, tightest.lower_bound, how))
     limit = "compute" if figures.compute_cycles >= figures.dram_cycles else "DRAM"
     steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {limit}-bound"))
-    bound = bound_every_lfa(problem, objective)
+    bound = found.network_bound
     steps.append(
         Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, bound.latency_source, bound.seconds)
     )

@@ -57,6 +57,8 @@ INTERVALS = 64
 """Intervals of the latency in which the cost is bounded."""
 MULTIPLIERS = 200
 """Values of μ that are tried."""
+MET = 1e-9
+"""A cost that lies above the bound by at most this share meets it."""
 ROUNDING = 1e-12
 """Sums of energies in another order differ by less than this share."""
 
@@ -74,7 +76,7 @@ class NetworkBound:
     energy_pj
         pJ.
     cost
-        Energy^n · Delay^m; at least the product of the bounds.
+        Energy^n · Delay^m; at least that of the two bounds together.
     compute_cycles, dram_cycles
         Σ over the layers of the cheapest cycles; cycles of the compulsory traffic.
     core_energy_pj, dram_bytes
@@ -92,6 +94,10 @@ class NetworkBound:
     core_energy_pj: float
     dram_bytes: int
     seconds: float
+
+    def is_met_by(self, cost: float) -> bool:
+        """Whether a schedule of that cost is optimal over every LFA, but for rounding."""
+        return cost <= self.cost * (1 + MET)
 
 
 @dataclass(frozen=True, eq=False)
@@ -346,6 +352,7 @@ def _chain_bounds(problem: Problem, compute: IntArray, inputs: IntArray) -> list
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     width = platform.dram_bytes_per_cycle
     weights = layers[:, nt.WEIGHT_BYTES]
+    load = -(-weights // width)
     last_store = int((-(-layers[_final_layers(problem), nt.K] // width)).min())
     graph = _graph(problem)
     after = {v: sorted(nx.descendants(graph, v)) for v in graph}
@@ -356,13 +363,13 @@ def _chain_bounds(problem: Problem, compute: IntArray, inputs: IntArray) -> list
     for v in graph:
         before = sorted(nx.ancestors(graph, v))
         most_rows, most_columns = (int(most) for most in layers[[v, *after[v]]][:, [nt.H, nt.W]].max(axis=0))
-        loaded = int(weights[[v, *before]].sum())
+        head = int(load[[v, *before]].sum())
         for u in [v, *before]:
             whole = [keeps for t, keeps in uncut.items() if u in needs[t] and (v == t or t in needs[v])]
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
-            loaded += -(-int(inputs[u]) // (batch * row_parts * column_parts))
-        bounds.append((-(-loaded // width) + compute_from[v] + last_store, LOADS_BEFORE))
+            head += -(-int(inputs[u]) // (batch * row_parts * column_parts * width))
+        bounds.append((head + compute_from[v] + last_store, LOADS_BEFORE))
         excess = int(weights[after[v]].sum()) - platform.gbuf_bytes
         if excess > 0:
             rest = min(compute_from[u] for u in after[v] if weights[u] > 0)

@@ -20,12 +20,14 @@ from soma_cp.annealing.progress import Progress, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import Evaluation, Objective, evaluate, plan_figures
+from soma_cp.model.lfa import LFA
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.network_bounds import MET, NetworkBound, bound_every_lfa
 from soma_cp.solver.parameters import CpSatParameters
 
 
@@ -79,6 +81,8 @@ class SolveResult:
         The second stage's schedule of it.
     double_buffered
         What the first stage sees of that LFA: its double buffering, which may exceed the buffer.
+    network_bound
+        What no LFA can beat.
     iterations, rounds
         LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
     interrupted, out_of_time
@@ -91,6 +95,7 @@ class SolveResult:
     plan: Plan
     best: SecondStageResult
     double_buffered: Evaluation
+    network_bound: NetworkBound
     iterations: int
     rounds: int
     interrupted: bool
@@ -149,9 +154,12 @@ def solve(
         part = left.part(CPSAT_SHARE) if parameters.stage2 is Stage2.CPSAT else left
         return run_second_stage(plan, first_look, part, progress, iteration, cutoff_latency=wanted)
 
+    start = initial_lfa(problem)  # refuses what can't be scheduled
+    bound = bound_every_lfa(problem, parameters.objective)
     found = None
     if parameters.lfa is FirstStage.GREEDY:
-        found = _search_and_finish(problem, parameters, second_stage, budget, progress)
+        enough = bound.cost * (1 + MET)
+        found = _search_and_finish(problem, start, enough, parameters, second_stage, budget, progress)
     if found is None:
         found = _allocate(problem, parameters, second_stage, budget, progress)
     best = _prove(found, parameters, budget, progress)
@@ -161,6 +169,7 @@ def solve(
         plan=found.plan,
         best=best,
         double_buffered=evaluate(found.plan, double_buffering(found.plan)),
+        network_bound=bound,
         iterations=found.iterations,
         rounds=found.rounds,
         interrupted=budget.stop_requested,
@@ -190,18 +199,25 @@ def _allocate(
 
 
 def _search_and_finish(
-    problem: Problem, parameters: SolveParameters, second_stage: SecondStage, budget: Budget, progress: Progress
+    problem: Problem,
+    start: LFA,
+    enough: float,
+    parameters: SolveParameters,
+    second_stage: SecondStage,
+    budget: Budget,
+    progress: Progress,
 ) -> _Found | None:
     """Search LFAs by their greedy DLSA, give the best few to the second stage; None if none fits the buffer."""
     searched = search_lfas(
         problem,
-        initial_lfa(problem),
+        start,
         parameters.seed,
         parameters.objective,
         parameters.search,
         budget.part(SEARCH_SHARE),
         progress,
         parameters.threads,
+        enough,
     )
     finish = budget
     if parameters.stage2 is Stage2.CPSAT and not parameters.cpsat.deterministic:

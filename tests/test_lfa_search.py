@@ -336,6 +336,15 @@ def test_a_stop_request_ends_the_search_with_what_there_is() -> None:
     assert found.lfas
 
 
+def test_a_search_that_has_found_enough_ends_when_the_chains_meet() -> None:
+    problem = builtin_problem("tiny-unet")
+    start = initial_lfa(problem)
+    whole = search_lfas(problem, start, 0, parameters=SHORT)
+    ended = search_lfas(problem, start, 0, parameters=SHORT, enough=whole.lfas[-1][0] * 2)
+    assert ended.rounds == whole.rounds // 5
+    assert search_lfas(problem, start, 0, parameters=SHORT, enough=whole.lfas[0][0] / 2).lfas == whole.lfas
+
+
 def test_what_a_chain_raises_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = builtin_problem("tiny-chain")
 
