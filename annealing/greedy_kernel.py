@@ -287,8 +287,15 @@ def greedy(
     _sort_by_position(tensors, scratch.readers, reader_count, scratch.keys)
     _sort_by_position(tensors, scratch.stores, store_count, scratch.keys)
     counts = (plain_count, reader_count, store_count)
+    last_load = -1
+    if plain_count > 0:
+        last_load = tensors.position[scratch.plain[plain_count - 1]]
+    if reader_count > 0:
+        last_load = max(last_load, tensors.position[scratch.readers[reader_count - 1]])
+    # Once a tile has ended, its loads are through: with no load behind the first store, policies are one.
+    differ = store_count > 0 and tensors.position[scratch.stores[0]] < last_load
     best = NO_CUTOFF
-    for policy in range(POLICIES if store_count > 0 else 1):
+    for policy in range(POLICIES if differ else 1):
         latency = _run(tensors, tiles, tile_cycles, counts, policy, cutoff, scratch)
         if latency < best:
             best = latency

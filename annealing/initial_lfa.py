@@ -5,7 +5,7 @@ ASPLOS 2024). This is also where a network is refused that has a layer no schedu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -112,9 +112,25 @@ def initial_lfa(problem: Problem) -> LFA:
     NoMappingError
         If the core array can't run a layer whatever its tiling.
     """
+    return _unfused(problem, _filling_number)
+
+
+def coarse_lfa(problem: Problem) -> LFA:
+    """Return the unfused LFA with as few tiles as leave room for as much again in the buffer.
+
+    A search that prices LFAs begins here: it tries many more candidates in the time that finer tiles would take.
+
+    Raises
+    ------
+    As `initial_lfa`.
+    """
+    return _unfused(problem, lambda problem, layer: 1)
+
+
+def _unfused(problem: Problem, least_number: Callable[[Problem, int], int]) -> LFA:
     check_layers_fit(problem)
     layers = problem.network.layers
-    numbers = [_tiling_number(problem, index) for index in range(len(layers))]
+    numbers = [_fitting_number(problem, index, least_number(problem, index)) for index in range(len(layers))]
     cuts = [_cut(problem, index, number) for index, number in enumerate(numbers)]
     tiles = [(b, layer.K, h, w) for layer, (b, h, w, _) in zip(layers, cuts, strict=True)]
     for index in _infeasible(problem, tiles)[:, 0].tolist():
@@ -127,13 +143,17 @@ def initial_lfa(problem: Problem) -> LFA:
     return LFA(tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True)))
 
 
-def _tiling_number(problem: Problem, layer: int) -> int:
+def _filling_number(problem: Problem, layer: int) -> int:
+    """Return the tiling number at which tiles are the smallest that fill the array."""
     row = problem.table.layers[layer]
     samples, rows, columns = smallest_filling_tile(problem, layer)
     number = -(-int(row[nt.H]) // rows) * -(-int(row[nt.W]) // columns) * -(-problem.batch // samples)
     number = 1 << (number - 1).bit_length()
-    if number > LARGEST_TILES_PER_SAMPLE * problem.batch:
-        number = problem.batch
+    return problem.batch if number > LARGEST_TILES_PER_SAMPLE * problem.batch else number
+
+
+def _fitting_number(problem: Problem, layer: int, number: int) -> int:
+    """Halve the number until the layer can be cut so, then double it until its tiles fit into half of the buffer."""
     while not _can_cut(problem, layer, number):
         number //= 2
     while _bytes_at(problem, layer, number) * 2 > problem.platform.gbuf_bytes:

@@ -60,8 +60,9 @@ class LFASearchParameters:
         Annealing chains; at least 1.
     meetings
         Shares of a chain's rounds after which the worse half of the chains adopts the better half.
-    fused_starts
-        Whether every other pair of chains begins with all layers in one FLG, tiled by samples.
+    mixed_starts
+        Whether of four chains one begins with the layers one after another in one LG, untiled, if that fits the buffer,
+        and two with all layers in one FLG, tiled by samples, even if that does not fit yet.
     cooling
         Temperature.
     weights
@@ -73,7 +74,7 @@ class LFASearchParameters:
     rounds: int = 40_000
     chains: int = 4
     meetings: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
-    fused_starts: bool = True
+    mixed_starts: bool = True
     cooling: Cooling = Cooling(power=2.0)
     weights: dict[Operator, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     archive_size: int = 8
@@ -120,7 +121,7 @@ def search_lfas(
     problem
         Network, platform, batch.
     start
-        A valid LFA, normally `initial_lfa`, where chains begin.
+        A valid LFA, normally `coarse_lfa`, where chains begin.
     seed
         Of all draws: the same seed and rounds give the same LFAs, whatever `threads`.
     objective, parameters
@@ -169,7 +170,6 @@ def _chains(
     settings = lfa_settings(
         problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_kernel.GREEDY
     )
-    fused = LFA((FLG(start.computing_order, problem.batch, True),))
 
     def chain(begin_at: LFA, number: int) -> LFARun:
         return LFARun(
@@ -183,11 +183,17 @@ def _chains(
             parameters.archive_size,
         )
 
-    chains = [
-        chain(fused if parameters.fused_starts and number % 4 >= 2 else start, number)
-        for number in range(parameters.chains)
-    ]
-    return [chain(start, number) if not run.start_is_valid else run for number, run in enumerate(chains)]
+    layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))
+    fused = LFA((FLG(start.computing_order, problem.batch, True),))
+    starts = (start, layerwise, fused, fused) if parameters.mixed_starts else (start,)
+    chains = []
+    for number in range(parameters.chains):
+        run = chain(starts[number % len(starts)], number)
+        overflows = run.best_figures[lfa_kernel.OVERFLOW_BYTES] > 0
+        if not run.start_is_valid or (overflows and starts[number % len(starts)] is layerwise):
+            run = chain(start, number)
+        chains.append(run)
+    return chains
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from dataclasses import replace
 from published import problem_of, published_rows
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_moves_extended import Operator
 from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
@@ -50,7 +50,7 @@ def variants() -> dict[str, LFASearchParameters]:
         "chains that never meet": replace(full, meetings=()),
         "one chain": replace(full, chains=1),
         "8 chains": replace(full, chains=8),
-        "all chains begin unfused": replace(full, fused_starts=False),
+        "all chains begin unfused": replace(full, mixed_starts=False),
     }
 
 
@@ -62,7 +62,7 @@ def main() -> None:
     warm_up()
     rows = [row for row in published_rows() if f"{row.network}/{row.platform}/{row.batch}" in ROWS]
     problems = [problem_of(row) for row in rows]
-    starts = [initial_lfa(problem) for problem in problems]
+    starts = [coarse_lfa(problem) for problem in problems]
     print("| variant | relative EDP | largest loss | seconds |")
     print("|---|---|---|---|")
     full_logs: list[float] = []

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_search import search_lfas
 from soma_cp.model.networks.catalogue import builtin_network, default_platform
 from soma_cp.model.platform import platform_named
@@ -37,7 +37,7 @@ def measure(name: str, batch: int) -> None:
     warm_up()
     problem = Problem(builtin_network(name), platform_named(default_platform(name)), batch)
     begin = time.monotonic()
-    search_lfas(problem, initial_lfa(problem), 0)
+    search_lfas(problem, coarse_lfa(problem), 0)
     searched = time.monotonic() - begin
     result = solve(problem, SolveParameters(prove_seconds=0))
     megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -16,7 +16,7 @@ import numpy as np
 
 from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas
 from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.evaluation import evaluate
@@ -61,7 +61,7 @@ def measure(problem: Problem) -> tuple[float, ...]:
 
     short = LFASearchParameters(rounds=8000)
     return (
-        per_second(lambda: search_lfas(problem, start, 1, parameters=short, threads=1).rounds),
+        per_second(lambda: search_lfas(problem, coarse_lfa(problem), 1, parameters=short, threads=1).rounds),
         per_second(lambda: anneal_lfas(problem, start, capacity, np.random.default_rng(1), parameters=first).rounds),
         per_second(lambda: anneal_dlsas(plan, np.random.default_rng(1), parameters=second).rounds),
         per_second(construct_often),

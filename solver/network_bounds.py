@@ -22,10 +22,12 @@ stored.
 all its ancestors have been loaded, and the external inputs of their first tiles. An ancestor in v's FLG has as many
 parts as v: at most one for each sample, row and column of a layer that depends on v, and fewer if a transpose on the
 way keeps rows or columns whole; any other ancestor has been computed in full. From then on v and all its descendants
-compute, and the last tile's ofmap, that of a layer without consumers, is stored. Before the end of the last tile of v,
-all its ancestors have computed; at that moment every weight of a descendant that has been loaded is still in the
-buffer, since its layer's last tile is to come; what exceeds the buffer is loaded afterwards, and after the last of
-these loads the layer that it is for, and all descendants of that, compute.
+compute, and the last tile's ofmap, that of a layer without consumers, is stored.
+
+Before the last tile of v, all that v and its ancestors load has been loaded; it and the last tiles of all descendants
+are to come. Before its end, all ancestors have computed; at that moment every weight of a descendant that has been
+loaded is still in the buffer, since its layer's last tile is to come; what exceeds the buffer is loaded afterwards, and
+after the last of these loads the layer that it is for, and all descendants of that, compute.
 
 *Cost.* Fast tiles and frugal tiles may differ. For any μ ≥ 0, a schedule whose tiles take C cycles has a core energy of
 at least Σ min(e + μ c) − μ C, hence one of latency D at least L(μ) − μ D. On an interval of D, the cost
@@ -51,6 +53,7 @@ from soma_cp.model.tiling import FloatArray, ifmap_extent, operand_extent
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"
 LOADS_BEFORE = "what must be loaded before a layer, and what computes after it"
+LAST_TILES = "all that must be loaded before a layer's last tile, and the last tiles after it"
 BUFFER = "weights that the buffer can't hold when a layer ends"
 
 INTERVALS = 64
@@ -102,10 +105,14 @@ class NetworkBound:
 
 @dataclass(frozen=True, eq=False)
 class _LayerChoices:
-    """Undominated (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending."""
+    """Undominated (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending.
+
+    `shortest_tile` is the least number of cycles of one tile.
+    """
 
     cycles: IntArray
     energy_pj: FloatArray
+    shortest_tile: int
 
 
 def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> NetworkBound:  # noqa: B008  # immutable
@@ -124,8 +131,9 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     inputs = _input_bytes(problem, extents)
     traffic = _compulsory_bytes(problem, inputs)
     compute = np.array([choice.cycles[0] for choice in choices])
+    shortest = np.array([choice.shortest_tile for choice in choices])
     dram_cycles = -(-traffic // problem.platform.dram_bytes_per_cycle)
-    bounds = [(int(compute.sum()), COMPUTE), (dram_cycles, TRAFFIC), *_chain_bounds(problem, compute, inputs)]
+    bounds = [(int(compute.sum()), COMPUTE), (dram_cycles, TRAFFIC), *_chain_bounds(problem, compute, shortest, inputs)]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     dram_energy = traffic * DRAM_PJ_PER_BYTE
@@ -297,7 +305,7 @@ def _choices_of(batch: int, least: FloatArray, rows: IntArray, columns: IntArray
     cycles, energy = cycles[order], energy[order]
     frugal = np.minimum.accumulate(energy)
     keep = np.isfinite(energy) & np.concatenate([[True], frugal[1:] < frugal[:-1]])
-    return _LayerChoices(np.rint(cycles[keep]).astype(np.int64), energy[keep])
+    return _LayerChoices(np.rint(cycles[keep]).astype(np.int64), energy[keep], int(least[0].min()))
 
 
 def _fewest_parts(extents: IntArray) -> tuple[IntArray, IntArray]:
@@ -347,8 +355,11 @@ def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
     return found
 
 
-def _chain_bounds(problem: Problem, compute: IntArray, inputs: IntArray) -> list[tuple[int, str]]:
-    """Return the bounds from what must be loaded before a layer and from what the buffer can't hold."""
+def _chain_bounds(problem: Problem, compute: IntArray, shortest: IntArray, inputs: IntArray) -> list[tuple[int, str]]:
+    """Return the bounds from what must be loaded before a layer and from what the buffer can't hold.
+
+    By layer: cycles of all its tiles, of the shortest tile, bytes of external inputs.
+    """
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     width = platform.dram_bytes_per_cycle
     weights = layers[:, nt.WEIGHT_BYTES]
@@ -370,6 +381,8 @@ def _chain_bounds(problem: Problem, compute: IntArray, inputs: IntArray) -> list
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
             head += -(-int(inputs[u]) // (batch * row_parts * column_parts * width))
         bounds.append((head + compute_from[v] + last_store, LOADS_BEFORE))
+        whole_head = int(load[[v, *before]].sum()) + int((-(-inputs[[v, *before]] // width)).sum())
+        bounds.append((whole_head + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
         excess = int(weights[after[v]].sum()) - platform.gbuf_bytes
         if excess > 0:
             rest = min(compute_from[u] for u in after[v] if weights[u] > 0)

@@ -14,7 +14,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import SecondStage, allocate_buffer, latency_for
 from soma_cp.annealing.first_stage import FirstStageParameters
 from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.progress import Progress, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
@@ -154,7 +154,7 @@ def solve(
         part = left.part(CPSAT_SHARE) if parameters.stage2 is Stage2.CPSAT else left
         return run_second_stage(plan, first_look, part, progress, iteration, cutoff_latency=wanted)
 
-    start = initial_lfa(problem)  # refuses what can't be scheduled
+    start = coarse_lfa(problem)  # refuses what can't be scheduled
     bound = bound_every_lfa(problem, parameters.objective)
     found = None
     if parameters.lfa is FirstStage.GREEDY:

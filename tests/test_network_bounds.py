@@ -22,7 +22,7 @@ from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.solver import network_bounds
 from soma_cp.solver.cpsat import solve_dlsa_exactly
-from soma_cp.solver.network_bounds import BUFFER, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
 
 EDGE = PLATFORMS["edge"]
 
@@ -153,20 +153,24 @@ def test_latency_bounds_of_a_chain_by_hand() -> None:
     )
     problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 3000)
     compute, inputs = np.array([1000, 200, 30]), np.array([2048, 0, 0])
-    bounds = network_bounds._chain_bounds(problem, compute, inputs)
+    bounds = network_bounds._chain_bounds(problem, compute, np.array([20, 7, 3]), inputs)
     # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
     assert bounds == [
         (256 + 4 + 1230 + 1, LOADS_BEFORE),
+        (256 + 128 + 30 + 1, LAST_TILES),
         (1000 + (2048 + 2048 - 3000 + 8) // 16 + min(230, 30) + 1, BUFFER),
         (256 + 4 + 128 + 230 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 10 + 1, LAST_TILES),
         (256 + 16 + 128 + 128 + 30 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 128 + 3 + 1, LAST_TILES),
     ]
 
 
 @pytest.mark.parametrize(
     ("name", "batch", "source"),
     [
-        ("gpt2-small-decode", 4, TRAFFIC),
+        ("tiny-ffn", 1, TRAFFIC),
+        ("gpt2-small-decode", 4, LAST_TILES),
         ("gpt2-small-prefill", 1, LOADS_BEFORE),
         ("resnet50", 4, BUFFER),
     ],
@@ -210,7 +214,7 @@ def test_the_cost_is_bounded_jointly(
     for options in layers:
         undominated = sorted({a for a in options if not any(b != a and b[0] <= a[0] and b[1] <= a[1] for b in options)})
         cycles, energy = np.array([a[0] for a in undominated]), np.array([a[1] for a in undominated])
-        choices.append(network_bounds._LayerChoices(cycles, energy))
+        choices.append(network_bounds._LayerChoices(cycles, energy, 1))
     bound = network_bounds._least_cost(choices, dram_energy, latency, objective)
     least = min(
         objective.cost(dram_energy + sum(e for _, e in picked), max(latency, sum(c for c, _ in picked)))
