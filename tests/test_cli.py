@@ -537,19 +537,31 @@ def test_a_signal_ends_the_search_with_the_best_schedule_so_far(
     assert stored.claims["latency"] == document["latency"]
 
 
+DEAF_SEARCH = """
+import sys, time
+from soma_cp.cli import app, solve_command
+def search(*_):
+    print("searching", flush=True)
+    while True:
+        time.sleep(0.01)
+solve_command.solve_problem = search
+sys.argv = ["soma-cp", "solve", "--net", "tiny-chain"]
+app.main()
+"""
+
+
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Even a search that does not heed the first."""
     with subprocess.Popen(
-        [*COMMAND, "solve", "--net", "inception-resnet-v1", "--batch", "8", "--time-limit", "60"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        cwd=tmp_path,
+        [sys.executable, "-c", DEAF_SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     ) as process:
-        time.sleep(3)
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"searching\n"
         process.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=20)
     assert process.returncode == 130
     assert err == b"soma-cp: interrupted\n"
     assert out == b""

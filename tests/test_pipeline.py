@@ -118,7 +118,8 @@ def test_another_seed_searches_elsewhere(lfa: FirstStage) -> None:
 @pytest.mark.parametrize("lfa", FirstStage)
 def test_the_objective_decides_what_is_found(lfa: FirstStage) -> None:
     problem = problem_of("gpt2-small", gbuf_bytes=4096 * KIB)
-    parameters = replace(QUICK, stage2=Stage2.GREEDY, first_stage=FirstStageParameters(rounds_per_layer=200), lfa=lfa)
+    stages = {"first_stage": FirstStageParameters(rounds_per_layer=200), "search": LFASearchParameters(rounds=16_000)}
+    parameters = replace(QUICK, stage2=Stage2.GREEDY, lfa=lfa, **stages)
     energy, delay = (
         solve(problem, replace(parameters, objective=objective)).best.evaluation
         for objective in (Objective(1.0, 0.0), Objective(0.0, 1.0))
