@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing import lfa_kernel
+from soma_cp.annealing import lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
@@ -131,7 +131,7 @@ def anneal_lfas(
     begin = time.monotonic()
     budget = budget or Budget()
     rounds = parameters.rounds(problem)
-    settings = lfa_settings(problem, limit_bytes, objective, parameters.cooling, rounds, lfa_kernel.DOUBLE_BUFFERING)
+    settings = lfa_settings(problem, limit_bytes, objective, parameters.cooling, rounds, lfa_pricing.DOUBLE_BUFFERING)
     weights = operator_weights(PUBLISHED_OPERATORS)
     apart = layers_kept_apart(problem)
     run = LFARun(problem, start, settings, weights, apart, random, costs or CostCache(problem))
@@ -139,7 +139,7 @@ def anneal_lfas(
     best = run.best_figures
 
     def report(done: int) -> None:
-        cost = float(best[lfa_kernel.COST])
+        cost = float(best[lfa_pricing.COST])
         progress(ProgressEvent("first stage", iteration, done, rounds, cost if math.isfinite(cost) else None))
 
     done = run_in_chunks(lambda _, last: run.run_to(last), rounds, budget, report)
@@ -148,10 +148,10 @@ def anneal_lfas(
         run.run_to(min(done + closing, rounds), heated=False)
     return FirstStageResult(
         lfa=run.best_lfa,
-        fits=bool(best[lfa_kernel.OVERFLOW_BYTES] == 0),
-        latency=int(best[lfa_kernel.LATENCY]),
-        energy_pj=float(best[lfa_kernel.ENERGY_PJ]),
-        peak_bytes=int(best[lfa_kernel.PEAK_BYTES]),
+        fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
+        latency=int(best[lfa_pricing.LATENCY]),
+        energy_pj=float(best[lfa_pricing.ENERGY_PJ]),
+        peak_bytes=int(best[lfa_pricing.PEAK_BYTES]),
         rounds=run.rounds_done,
         seconds=time.monotonic() - begin,
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.lfa_kernel import MAX_CANDIDATE_TILES
+from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model import network_table as nt
 from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import FLG, LFA

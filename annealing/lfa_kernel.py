@@ -1,158 +1,33 @@
-"""Annealing rounds on LFAs (kernels; specification: search.md, "First stage" and "What was measured").
+"""Annealing rounds on LFAs (kernels; specification: search.md, "First stage").
 
-A round draws a move, tiles the candidate, looks up what its tiles cost, and prices it: by double buffering, as in
-the paper, or by the greedy DLSA under the full buffer, which is close to what an exact second stage will make of it.
-How much a candidate may cost is drawn before it is priced, so that most candidates are refused on their energy and
-theoretical maximum alone, without a schedule.
-
-When a tile's cost is not known yet, or the room for tiles and tensors is too small, the kernel returns in the middle
-of the round; it goes on with the same candidate when called again.
+A round draws a move and prices the candidate. How much it may cost is drawn before that, so that most candidates are
+refused without a schedule. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the
+kernel returns in the middle of the round; it goes on with the same candidate when called again.
 """
-
-from typing import NamedTuple
 
 import numpy as np
 
 from soma_cp.annealing.acceptance import highest_accepted, temperature
-from soma_cp.annealing.cost_cache import CostTable, look_up_costs
-from soma_cp.annealing.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
-from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
+from soma_cp.annealing.cost_cache import CostTable
 from soma_cp.annealing.lfa_moves_extended import apply_operator
-from soma_cp.model import network_table as nt
+from soma_cp.annealing.lfa_pricing import (
+    BEST,
+    CANDIDATE,
+    COST,
+    CURRENT,
+    DONE,
+    OVERFLOW_BYTES,
+    PENDING,
+    PRICED,
+    ROUND,
+    LFAScratch,
+    LFASettings,
+    LFAState,
+    evaluate_candidate,
+)
 from soma_cp.model.compiled import compiled
-from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tensors import (
-    TensorPlaces,
-    Tensors,
-    count_tensors,
-    double_buffering,
-    make_tensors,
-)
-from soma_cp.model.tiling import (
-    BoolArray,
-    FloatArray,
-    LayerTiles,
-    LFAArrays,
-    ceil_div,
-    loaded_bytes,
-    tile_layers,
-)
-
-# Why `anneal_lfa` returned.
-DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2
-
-# What a candidate is priced with.
-DOUBLE_BUFFERING, GREEDY = 0, 1
-
-# What is known of a candidate.
-INVALID, TOO_COSTLY, PRICED = 0, 1, 2
-
-# Items of `LFAState.counters`.
-ROUND = 0  # next round
-PENDING = 1  # 1 while a candidate waits to be evaluated
-UNKNOWN = 2  # layers in `missing`
-NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
-COUNTERS = 6
-
-# Columns of `LFAState.figures`.
-COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
-FIGURES = 5
-
-# Rows of `LFAState.figures`.
-CURRENT, BEST, CANDIDATE = 0, 1, 2
-
-LARGEST_CUTOFF = 1e15
-"""Cycles; where more would be accepted, latency doesn't decide."""
-
-MAX_CANDIDATE_TILES = 500_000
-"""Candidates with more tiles are refused: they would cost a search minutes each, and never win."""
-
-
-class LFAState(NamedTuple):
-    """The current LFA, the candidate and the best, with their figures.
-
-    Parameters
-    ----------
-    current, candidate, best
-        The LFAs.
-    figures
-        float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has a cost of infinity
-        and its overflow in bytes; until a first one fits, the search goes towards less overflow.
-    ceiling
-        float64[1]: the highest cost at which the candidate is accepted.
-    counters
-        int64[COUNTERS].
-    missing
-        int64[L]: layers whose tiles have unknown costs.
-    archive, archive_costs
-        The LFAs with the lowest different costs so far: int64[A, 4, L] (order, begins_flg, begins_lg, tiling), and
-        float64[A], ascending, infinity where free. A may be 0.
-    """
-
-    current: LFAArrays
-    candidate: LFAArrays
-    best: LFAArrays
-    figures: FloatArray
-    ceiling: FloatArray
-    counters: IntArray
-    missing: IntArray
-    archive: IntArray
-    archive_costs: FloatArray
-
-
-class LFAScratch(NamedTuple):
-    """Room for one candidate: by layer, by DRAM tensor and by tile position (one more than there are tiles)."""
-
-    tiles: LayerTiles
-    places: TensorPlaces
-    tensors: Tensors
-    start: IntArray
-    end: IntArray
-    order: IntArray
-    tensor_begin: IntArray
-    tile_cycles: IntArray
-    chip_usage: IntArray
-    usage: IntArray
-    gate: IntArray
-    waits: IntArray
-    tile_begin: IntArray
-    greedy: GreedyScratch
-
-
-class LFASettings(NamedTuple):
-    """What stays the same over a search.
-
-    Parameters
-    ----------
-    batch
-        Samples.
-    limit_bytes
-        Buffer that the first stage may use.
-    dram_bytes_per_cycle, dram_pj_per_byte
-        Of the platform.
-    energy_exponent, delay_exponent
-        Of the objective.
-    initial_temperature, alpha, power, return_to_best_at
-        Of the cooling.
-    rounds
-        N.
-    costing
-        DOUBLE_BUFFERING or GREEDY.
-    """
-
-    batch: int
-    limit_bytes: int
-    dram_bytes_per_cycle: int
-    dram_pj_per_byte: float
-    energy_exponent: float
-    delay_exponent: float
-    initial_temperature: float
-    alpha: float
-    power: float
-    return_to_best_at: float
-    rounds: int
-    costing: int
+from soma_cp.model.tiling import FloatArray, LFAArrays
 
 
 @compiled
@@ -162,208 +37,6 @@ def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
     target.begins_flg[:] = source.begins_flg
     target.begins_lg[:] = source.begins_lg
     target.tiling[:] = source.tiling
-
-
-@compiled
-def lay_out(
-    tiles: LayerTiles, tensors: Tensors, chip: int, count: int, scratch_cycles: IntArray, chip_usage: IntArray
-) -> None:
-    """Fill the cycles and the on-chip bytes of the first `count` positions."""
-    for layer in range(len(tiles.count)):
-        position = tiles.first[layer]
-        for _ in range(tiles.count[layer]):
-            scratch_cycles[position] = tiles.cycles[layer]
-            position += tiles.step[layer]
-    for p in range(count + 1):
-        chip_usage[p] = 0
-    for n in range(chip):
-        chip_usage[tensors.chip_start[n]] += tensors.chip_bytes[n]
-        chip_usage[tensors.chip_end[n]] -= tensors.chip_bytes[n]
-    for p in range(1, count):
-        chip_usage[p] += chip_usage[p - 1]
-
-
-@compiled
-def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
-    total = 0
-    place = 0
-    while place < len(begins_flg):
-        end = group_end(begins_flg, place)
-        total += tiling[place] * (end - place)
-        place = end
-    return total
-
-
-@compiled
-def rough_figures(
-    table: NetworkTable,
-    lfa: LFAArrays,
-    tiles: LayerTiles,
-    places: TensorPlaces,
-    dram_bytes_per_cycle: int,
-    dram_pj_per_byte: float,
-) -> tuple[float, int]:
-    """Return the energy (pJ), and a latency (cycles) that no DLSA is below, without listing tensors.
-
-    Beyond the theoretical maximum: the first tile waits for its loads; and nothing can be loaded once the last tile
-    has begun, whose ofmap, that of a layer without consumers, is stored after it.
-    """
-    lg, counts, extents, cycles, energies = tiles.lg, tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
-    source_begin, sources, roles, channels = table.source_begin, table.source, table.source_role, table.source_channels
-    layers, stored = table.layers, places.stored
-    first_layer, last_layer = lfa.order[0], lfa.order[-1]
-    energy = 0.0
-    moved = 0  # bytes
-    loads, stores, head, tail = 0, 0, 0, 0  # cycles: of all loads and stores, of the first tile's, of the last tile's
-    computes = 0
-    for layer in range(len(counts)):
-        count = counts[layer]
-        energy += count * energies[layer]
-        computes += count * cycles[layer]
-        for edge in range(source_begin[layer], source_begin[layer + 1]):
-            source = sources[edge]
-            if source >= 0 and lg[source] == lg[layer]:
-                continue
-            size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
-            moved += count * size
-            duration = ceil_div(size, dram_bytes_per_cycle)
-            loads += count * duration
-            head += duration if layer == first_layer else 0
-        weights = layers[layer, nt.WEIGHT_BYTES]
-        moved += weights
-        duration = ceil_div(weights, dram_bytes_per_cycle)
-        loads += duration
-        head += duration if layer == first_layer else 0
-        if stored[layer]:
-            size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
-            moved += count * size
-            duration = ceil_div(size, dram_bytes_per_cycle)
-            stores += count * duration
-            tail = duration if layer == last_layer else tail
-    latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
-    return energy + moved * dram_pj_per_byte, latency
-
-
-@compiled
-def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
-    """Return a latency (cycles) beyond which a candidate surely costs more than `ceiling`."""
-    if delay_exponent <= 0.0 or not ceiling < np.inf:
-        return NO_CUTOFF
-    latency = (ceiling / energy_factor) ** (1.0 / delay_exponent) * (1.0 + 1e-9) + 1.0
-    return int(latency) if latency < LARGEST_CUTOFF else NO_CUTOFF
-
-
-@compiled
-def evaluate_candidate(
-    table: NetworkTable,
-    costs: CostTable,
-    apart: IntArray,
-    settings: LFASettings,
-    state: LFAState,
-    scratch: LFAScratch,
-) -> tuple[int, int]:
-    """Price the candidate; return DONE or what is missing, and INVALID, TOO_COSTLY or PRICED.
-
-    A candidate that is PRICED has its figures in row CANDIDATE; one that is TOO_COSTLY surely costs more than
-    ``state.ceiling``.
-    """
-    lfa, tiles, places, tensors = state.candidate, scratch.tiles, scratch.places, scratch.tensors
-    if (
-        not keeps_groups_apart(lfa.order, lfa.begins_lg, apart)
-        or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
-    ):
-        return DONE, INVALID
-    count = tile_layers(table, settings.batch, lfa, tiles)
-    if count < 0:
-        return DONE, INVALID
-    unknown, feasible = look_up_costs(costs, tiles, state.missing)
-    if unknown > 0:
-        state.counters[UNKNOWN] = unknown
-        return UNKNOWN_COSTS, INVALID
-    if not feasible:
-        return DONE, INVALID
-    dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_bytes_per_cycle, settings.dram_pj_per_byte)
-    energy_factor = energy**settings.energy_exponent
-    if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
-        return DONE, TOO_COSTLY
-    if count + 1 > len(scratch.gate) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
-        state.counters[NEEDED_TILES] = count
-        state.counters[NEEDED_TENSORS] = dram
-        state.counters[NEEDED_CHIP_TENSORS] = chip
-        return NEEDS_ROOM, INVALID
-    make_tensors(table, lfa, tiles, places, settings.dram_bytes_per_cycle, tensors)
-    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
-    if settings.costing == GREEDY:
-        cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        latency, overflow, peak = _run_greedily(settings.limit_bytes, scratch, count, dram, cutoff)
-        if latency == NO_CUTOFF:
-            return DONE, TOO_COSTLY
-    else:
-        latency, overflow, peak = _double_buffer(settings.limit_bytes, scratch, count, dram)
-    figures = state.figures
-    figures[CANDIDATE, OVERFLOW_BYTES] = overflow
-    figures[CANDIDATE, LATENCY] = latency
-    figures[CANDIDATE, ENERGY_PJ] = energy
-    figures[CANDIDATE, PEAK_BYTES] = peak
-    figures[CANDIDATE, COST] = np.inf
-    if overflow == 0:
-        figures[CANDIDATE, COST] = energy_factor * float(latency) ** settings.delay_exponent
-    return DONE, PRICED
-
-
-@compiled
-def _run_greedily(limit_bytes: int, scratch: LFAScratch, count: int, dram: int, cutoff: int) -> tuple[int, int, int]:
-    """Return latency, overflow and the least peak (bytes) under the greedy DLSA.
-
-    The latency is 0 if it overflows, NO_CUTOFF if it is above `cutoff`.
-    """
-    latency = greedy(
-        scratch.tensors,
-        dram,
-        count,
-        scratch.tile_cycles,
-        scratch.chip_usage,
-        limit_bytes,
-        scratch.greedy,
-        scratch.start,
-        scratch.end,
-        scratch.order,
-        cutoff,
-    )
-    free = scratch.greedy.free
-    least_room = limit_bytes
-    for p in range(count):
-        least_room = min(least_room, free[p])
-    return max(latency, 0), max(-least_room, 0), limit_bytes - least_room
-
-
-@compiled
-def _double_buffer(limit_bytes: int, scratch: LFAScratch, count: int, dram: int) -> tuple[int, int, int]:
-    """Return latency, overflow and peak (bytes) under double buffering."""
-    tensors = scratch.tensors
-    double_buffering(tensors, dram, scratch.start, scratch.end, scratch.order)
-    peak = buffer_usage(
-        tensors.bytes[:dram],
-        scratch.start[:dram],
-        scratch.end[:dram],
-        scratch.chip_usage[:count],
-        scratch.usage[: count + 1],
-    )
-    latency = begin_times(
-        scratch.tile_cycles[:count],
-        tensors.is_store[:dram],
-        tensors.cycles[:dram],
-        tensors.position[:dram],
-        scratch.order[:dram],
-        scratch.start[:dram],
-        scratch.end[:dram],
-        scratch.gate[: count + 1],
-        scratch.waits[: count + 1],
-        scratch.tile_begin[:count],
-        scratch.tensor_begin[:dram],
-    )
-    return latency, max(peak - limit_bytes, 0), peak
 
 
 @compiled

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from soma_cp.annealing import lfa_kernel
+from soma_cp.annealing import lfa_kernel, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.greedy_kernel import greedy_scratch
-from soma_cp.annealing.lfa_kernel import LFAScratch, LFASettings, LFAState
 from soma_cp.annealing.lfa_moves_extended import Operator
+from soma_cp.annealing.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import LFA
 from soma_cp.model.network_table import IntArray
@@ -92,16 +92,16 @@ class LFARun:
         self.weights = weights
         self.apart = apart
         self.random = random
-        figures = np.zeros((3, lfa_kernel.FIGURES))
-        figures[:, lfa_kernel.COST] = np.inf
-        figures[:, lfa_kernel.OVERFLOW_BYTES] = np.inf
+        figures = np.zeros((3, lfa_pricing.FIGURES))
+        figures[:, lfa_pricing.COST] = np.inf
+        figures[:, lfa_pricing.OVERFLOW_BYTES] = np.inf
         self.state = LFAState(
             current=lfa_arrays(start, problem.network),
             candidate=lfa_arrays(start, problem.network),
             best=lfa_arrays(start, problem.network),
             figures=figures,
             ceiling=np.full(1, np.inf),
-            counters=np.zeros(lfa_kernel.COUNTERS, np.int64),
+            counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
             missing=np.zeros(size, np.int64),
             archive=np.zeros((archive_size, 4, size), np.int64),
             archive_costs=np.full(archive_size, np.inf),
@@ -112,7 +112,7 @@ class LFARun:
     @property
     def best_figures(self) -> FloatArray:
         """float64[FIGURES] of the best LFA."""
-        best: FloatArray = self.state.figures[lfa_kernel.BEST]
+        best: FloatArray = self.state.figures[lfa_pricing.BEST]
         return best
 
     @property
@@ -123,7 +123,7 @@ class LFARun:
     @property
     def rounds_done(self) -> int:
         """Rounds done."""
-        return int(self.state.counters[lfa_kernel.ROUND])
+        return int(self.state.counters[lfa_pricing.ROUND])
 
     def archived(self) -> list[tuple[float, LFA]]:
         """Return the remembered LFAs with their costs, cheapest first."""
@@ -149,14 +149,14 @@ class LFARun:
                 heated,
                 self.random,
             )
-            if status == lfa_kernel.DONE:
+            if status == lfa_pricing.DONE:
                 return
             self._provide(status)
 
     def return_to_best(self) -> None:
         """Go on from the best LFA."""
         lfa_kernel.copy_lfa(self.state.best, self.state.current)
-        self.state.figures[lfa_kernel.CURRENT] = self.state.figures[lfa_kernel.BEST]
+        self.state.figures[lfa_pricing.CURRENT] = self.state.figures[lfa_pricing.BEST]
 
     def adopt(self, other: "LFARun") -> None:
         """Go on from where another run of the same problem stands, with this run's own draws."""
@@ -164,27 +164,30 @@ class LFARun:
         lfa_kernel.copy_lfa(other.state.best, self.state.best)
         self.state.figures[:] = other.state.figures
 
-    def _evaluate_start(self) -> None:
+    def price_candidate(self) -> int:
+        """Price ``state.candidate`` under ``state.ceiling``; return the verdict of `evaluate_candidate`."""
         while True:
-            status, verdict = lfa_kernel.evaluate_candidate(
+            status, verdict = lfa_pricing.evaluate_candidate(
                 self.problem.table, self.costs.table, self.apart, self.settings, self.state, self.scratch
             )
-            if status == lfa_kernel.DONE:
-                break
+            if status == lfa_pricing.DONE:
+                return int(verdict)
             self._provide(status)
-        self.start_is_valid = verdict == lfa_kernel.PRICED
+
+    def _evaluate_start(self) -> None:
+        self.start_is_valid = self.price_candidate() == lfa_pricing.PRICED
         figures = self.state.figures
-        figures[lfa_kernel.CURRENT] = figures[lfa_kernel.BEST] = figures[lfa_kernel.CANDIDATE]
-        if figures[lfa_kernel.CANDIDATE, lfa_kernel.OVERFLOW_BYTES] == 0:
+        figures[lfa_pricing.CURRENT] = figures[lfa_pricing.BEST] = figures[lfa_pricing.CANDIDATE]
+        if figures[lfa_pricing.CANDIDATE, lfa_pricing.OVERFLOW_BYTES] == 0:
             lfa_kernel.file_away(self.state)
 
     def _provide(self, status: int) -> None:
         """Learn the costs, or make the room, that the kernel asks for."""
         counters = self.state.counters
-        if status == lfa_kernel.UNKNOWN_COSTS:
-            self.costs.learn(self.scratch.tiles, self.state.missing[: counters[lfa_kernel.UNKNOWN]])
+        if status == lfa_pricing.UNKNOWN_COSTS:
+            self.costs.learn(self.scratch.tiles, self.state.missing[: counters[lfa_pricing.UNKNOWN]])
             return
-        needed = (lfa_kernel.NEEDED_TILES, lfa_kernel.NEEDED_TENSORS, lfa_kernel.NEEDED_CHIP_TENSORS)
+        needed = (lfa_pricing.NEEDED_TILES, lfa_pricing.NEEDED_TENSORS, lfa_pricing.NEEDED_CHIP_TENSORS)
         tiles, tensors, chip = (2 * int(counters[item]) for item in needed)
         self.scratch = _scratch(len(self.problem.network.layers), tiles, tensors, chip)
 

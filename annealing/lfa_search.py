@@ -15,7 +15,7 @@ from functools import partial
 
 import numpy as np
 
-from soma_cp.annealing import lfa_kernel
+from soma_cp.annealing import lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
@@ -168,7 +168,7 @@ def _chains(
     problem: Problem, start: LFA, seed: int, objective: Objective, parameters: LFASearchParameters, rounds: int
 ) -> list[LFARun]:
     settings = lfa_settings(
-        problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_kernel.GREEDY
+        problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_pricing.GREEDY
     )
 
     def chain(begin_at: LFA, number: int) -> LFARun:
@@ -189,7 +189,7 @@ def _chains(
     chains = []
     for number in range(parameters.chains):
         run = chain(starts[number % len(starts)], number)
-        overflows = run.best_figures[lfa_kernel.OVERFLOW_BYTES] > 0
+        overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
         if not run.start_is_valid or (overflows and starts[number % len(starts)] is layerwise):
             run = chain(start, number)
         chains.append(run)
@@ -218,11 +218,11 @@ def _close_chain(chain: LFARun, rounds: int, budget: Budget) -> None:
 def _rank(chain: LFARun) -> tuple[float, float]:
     """Order chains by the overflow and the cost of their best."""
     best = chain.best_figures
-    return float(best[lfa_kernel.OVERFLOW_BYTES]), float(best[lfa_kernel.COST])
+    return float(best[lfa_pricing.OVERFLOW_BYTES]), float(best[lfa_pricing.COST])
 
 
 def _lowest_cost(chains: list[LFARun]) -> float | None:
-    cost = min(float(chain.best_figures[lfa_kernel.COST]) for chain in chains)
+    cost = min(float(chain.best_figures[lfa_pricing.COST]) for chain in chains)
     return cost if math.isfinite(cost) else None
 
 

@@ -87,6 +87,7 @@ def solve(
     json: JsonOption = False,
 ) -> None:
     """Find a schedule of a network and say how good it is."""
+    from soma_cp.cli.search_options import SearchOptions
     from soma_cp.cli.solve_command import SolveOptions, run_solve
 
     run_solve(
@@ -97,12 +98,14 @@ def solve(
             hardware=hw,
             lfa=lfa,
             stage2=stage2,
-            energy_exponent=energy_exponent,
-            delay_exponent=delay_exponent,
-            time_limit=time_limit,
-            seed=seed,
-            workers=workers,
-            deterministic=deterministic,
+            search=SearchOptions(
+                energy_exponent=energy_exponent,
+                delay_exponent=delay_exponent,
+                time_limit=time_limit,
+                seed=seed,
+                workers=workers,
+                deterministic=deterministic,
+            ),
             output=output,
             as_json=json,
         )
@@ -137,6 +140,7 @@ def compare(
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA."""
     from soma_cp.cli.compare_command import CompareOptions, run_compare
+    from soma_cp.cli.search_options import SearchOptions
 
     run_compare(
         CompareOptions(
@@ -146,12 +150,14 @@ def compare(
             seq=seq,
             hardware=hw,
             lfa=lfa,
-            energy_exponent=energy_exponent,
-            delay_exponent=delay_exponent,
-            time_limit=time_limit,
-            seed=seed,
-            workers=workers,
-            deterministic=deterministic,
+            search=SearchOptions(
+                energy_exponent=energy_exponent,
+                delay_exponent=delay_exponent,
+                time_limit=time_limit,
+                seed=seed,
+                workers=workers,
+                deterministic=deterministic,
+            ),
             as_json=json,
         )
     )
@@ -180,6 +186,7 @@ def gap(
 ) -> None:
     """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.gap_command import GapOptions, run_gap
+    from soma_cp.cli.search_options import SearchOptions
 
     run_gap(
         GapOptions(
@@ -187,12 +194,14 @@ def gap(
             batches=batch or [1],
             seq=seq,
             hardware=hw,
-            energy_exponent=energy_exponent,
-            delay_exponent=delay_exponent,
-            time_limit=time_limit,
-            seed=seed,
-            workers=workers,
-            deterministic=deterministic,
+            search=SearchOptions(
+                energy_exponent=energy_exponent,
+                delay_exponent=delay_exponent,
+                time_limit=time_limit,
+                seed=seed,
+                workers=workers,
+                deterministic=deterministic,
+            ),
             format=format,
         )
     )

@@ -1,21 +1,14 @@
 """``soma-cp compare``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress
-from soma_cp.cli.inputs import (
-    budget_from,
-    checked_seed,
-    cpsat_from,
-    load_solver,
-    network_from,
-    objective_from,
-    problem_from,
-)
+from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     console,
     figures_document,
@@ -44,27 +37,15 @@ class CompareOptions:
     seq: int | None
     hardware: str | None
     lfa: FirstStage
-    energy_exponent: float
-    delay_exponent: float
-    time_limit: float | None
-    seed: int
-    workers: int | None
-    deterministic: bool
+    search: SearchOptions
     as_json: bool
 
 
 def run_compare(options: CompareOptions) -> None:
     """Find or read an LFA, run every second stage on it, report."""
     _check_source(options)
-    seed = checked_seed(options.seed)
-    parameters = SolveParameters(
-        lfa=options.lfa,
-        stage2=Stage2.GREEDY,
-        objective=objective_from(options.energy_exponent, options.delay_exponent),
-        seed=seed,
-        cpsat=cpsat_from(options.workers, options.deterministic, seed),
-    )
-    seconds = budget_from(options.time_limit).seconds_left
+    parameters = replace(parameters_from(options.search), lfa=options.lfa, stage2=Stage2.GREEDY)
+    seconds = budget_from(options.search.time_limit).seconds_left
     load_solver()
     prepare_kernels()
     budget = Budget()

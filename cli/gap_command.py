@@ -7,13 +7,15 @@ from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format
-from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, load_solver, objective_from, problem_from
+from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     PJ_PER_MJ,
     console,
+    cost_name,
     lfa_text,
     percent,
     plain_table,
@@ -21,7 +23,6 @@ from soma_cp.cli.tables import (
     problem_text,
 )
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
-from soma_cp.solver.pipeline import SolveParameters
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,7 @@ class GapOptions:
     batches: list[int]
     seq: int | None
     hardware: str | None
-    energy_exponent: float
-    delay_exponent: float
-    time_limit: float | None
-    seed: int
-    workers: int | None
-    deterministic: bool
+    search: SearchOptions
     format: Format
 
 
@@ -46,13 +42,8 @@ def run_gap(options: GapOptions) -> None:
     problems = [
         problem_from(net, options.seq, options.hardware, batch) for net in options.nets for batch in options.batches
     ]
-    seed = checked_seed(options.seed)
-    parameters = SolveParameters(
-        objective=objective_from(options.energy_exponent, options.delay_exponent),
-        seed=seed,
-        cpsat=cpsat_from(options.workers, options.deterministic, seed),
-    )
-    seconds = budget_from(options.time_limit).seconds_left
+    parameters = parameters_from(options.search)
+    seconds = budget_from(options.search.time_limit).seconds_left
     load_solver()
     prepare_kernels()
     budget = Budget()
@@ -84,7 +75,7 @@ def _print(ladder: Ladder, first: bool) -> None:
         "",
         "latency\n(cycles)",
         "energy\n(mJ)",
-        f"{_cost_name(ladder)}\n",
+        f"{cost_name(ladder.objective)}\n",
         "latency above\nthe LFA's bound",
         "cost above\nevery LFA's",
         "seconds\n",
@@ -113,13 +104,6 @@ def _print(ladder: Ladder, first: bool) -> None:
 def _above_every_lfa(ladder: Ladder, step: Step) -> str:
     """Return the gap of schedules and of the tightest bound of their LFA; other bounds may be above or below."""
     return "" if step.name in (BOUND_OF_ALL, MAXIMUM_OF_LFA) else percent(ladder.above_every_lfa(step))
-
-
-def _cost_name(ladder: Ladder) -> str:
-    objective = ladder.objective
-    if objective.energy_exponent == objective.delay_exponent == 1:
-        return "energy × delay"
-    return f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
 
 
 def _ended(ladder: Ladder) -> str:

@@ -3,20 +3,22 @@
 import math
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import budget_from, checked_seed, cpsat_from, load_solver, objective_from, problem_from
+from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.provenance import provenance
+from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     PJ_PER_MJ,
     blocks_line,
     bound_lines,
     console,
+    cost_name,
     counted,
     figures_document,
     lfa_text,
@@ -28,7 +30,7 @@ from soma_cp.cli.tables import (
 from soma_cp.model.errors import UserError
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.pipeline import SolveParameters, SolveResult
+from soma_cp.solver.pipeline import SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
 
 
@@ -42,12 +44,7 @@ class SolveOptions:
     hardware: str | None
     lfa: FirstStage
     stage2: Stage2
-    energy_exponent: float
-    delay_exponent: float
-    time_limit: float | None
-    seed: int
-    workers: int | None
-    deterministic: bool
+    search: SearchOptions
     output: Path | None
     as_json: bool
 
@@ -55,22 +52,19 @@ class SolveOptions:
 def run_solve(options: SolveOptions) -> None:
     """Solve, report and write."""
     problem = problem_from(options.net, options.seq, options.hardware, options.batch)
-    seed = checked_seed(options.seed)
-    parameters = SolveParameters(
+    parameters = replace(
+        parameters_from(options.search),
         lfa=options.lfa,
         stage2=options.stage2,
-        objective=objective_from(options.energy_exponent, options.delay_exponent),
-        seed=seed,
-        cpsat=cpsat_from(options.workers, options.deterministic, seed),
         prove_seconds=math.inf,  # --time-limit decides
     )
     if options.output is not None:
         _check_writable(options.output)
-    budget_from(options.time_limit)  # refuses what can't be
+    budget_from(options.search.time_limit)  # refuses what can't be
     if options.stage2 is Stage2.CPSAT:
         load_solver()
     prepare_kernels()
-    budget = budget_from(options.time_limit)
+    budget = budget_from(options.search.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)
     document = _document(result)
@@ -132,7 +126,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
         dlsa=result.best.dlsa,
         evaluation=result.best.evaluation,
         proven_lower_bound=result.best.lower_bound,
-        provenance=provenance(result, options.time_limit),
+        provenance=provenance(result, options.search.time_limit),
     )
     try:
         write_schedule(schedule, options.output)
@@ -145,15 +139,12 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
     evaluation, objective, bound = result.best.evaluation, result.parameters.objective, result.network_bound
     cost = objective.cost(evaluation.energy_pj, evaluation.latency)
-    what = "energy × delay"
-    if (objective.energy_exponent, objective.delay_exponent) != (1, 1):
-        what = f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
     verdict = f"at most {percent(relative_gap(cost, bound.cost))} above the optimum"
-    if bound.is_met_by(cost):
+    if cost <= bound.met_at:
         verdict = "proven optimal"
     return [
         f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
-        f"{'':<{LABEL_WIDTH}}{what} {verdict}",
+        f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.evaluation import Evaluation, Objective
 from soma_cp.model.plan import Plan
 from soma_cp.model.platform import CLOCK_HZ, MIB, PLATFORMS, Platform
 from soma_cp.model.problem import Problem
@@ -126,6 +126,13 @@ def _mebibytes(size: int, capacity: int) -> str:
     return f"{size / MIB:.3f}{mark}"
 
 
+def cost_name(objective: Objective) -> str:
+    """Say what is minimised."""
+    if objective.energy_exponent == objective.delay_exponent == 1:
+        return "energy × delay"
+    return f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
+
+
 def counted(number: int, noun: str) -> str:
     """Return a number with its noun, in the plural where that is right."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -140,9 +147,8 @@ def lfa_text(plan: Plan) -> str:
 def bound_lines(evaluation: Evaluation, lower_bound: int, source: str) -> list[str]:
     """Say what is known of how much better the second stage could be."""
     bound = evaluation.figures.bound
-    limit = "compute" if evaluation.figures.compute_cycles >= evaluation.figures.dram_cycles else "DRAM"
     lines = [
-        f"{'theoretical maximum':<{LABEL_WIDTH}}{bound:,} cycles ({limit}-bound)",
+        f"{'theoretical maximum':<{LABEL_WIDTH}}{bound:,} cycles ({evaluation.figures.limit}-bound)",
         f"{'proven lower bound':<{LABEL_WIDTH}}{lower_bound:,} cycles ({source})",
     ]
     if evaluation.latency <= lower_bound:

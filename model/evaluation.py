@@ -64,6 +64,11 @@ class PlanFigures:
         """Theoretical maximum: no DLSA of this LFA has a lower latency (cycles)."""
         return max(self.compute_cycles, self.dram_cycles)
 
+    @property
+    def limit(self) -> str:
+        """Which of the two that bound is: "compute" or "DRAM"."""
+        return "compute" if self.compute_cycles >= self.dram_cycles else "DRAM"
+
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:

@@ -36,6 +36,17 @@ class Comparison:
     lower_bound_source: str
 
 
+def inexact_second_stages(
+    plan: Plan, parameters: SolveParameters, seconds: float | None, budget: Budget, progress: Progress = silent
+) -> tuple[SecondStageResult, SecondStageResult, SecondStageResult]:
+    """Run double buffering, greedy, and SA under a time limit, on `plan`; see `compare_second_stages`."""
+    return (
+        priced(plan, "double buffering", lambda: double_buffering(plan)),
+        priced(plan, "greedy", lambda: greedy_dlsa(plan)),
+        annealed(plan, parameters, Budget(seconds, parent=budget), progress),
+    )
+
+
 def compare_second_stages(
     plan: Plan,
     parameters: SolveParameters,
@@ -65,9 +76,7 @@ def compare_second_stages(
     """
     exact = replace(parameters, stage2=Stage2.CPSAT)
     results = (
-        priced(plan, "double buffering", lambda: double_buffering(plan)),
-        priced(plan, "greedy", lambda: greedy_dlsa(plan)),
-        annealed(plan, parameters, Budget(seconds_each, parent=budget), progress),
+        *inexact_second_stages(plan, parameters, seconds_each, budget, progress),
         run_second_stage(plan, exact, Budget(seconds_each, parent=budget), progress),
     )
     tightest = max(results, key=lambda result: result.lower_bound)

@@ -3,16 +3,15 @@
 from dataclasses import dataclass, replace
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, silent
-from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.evaluation import Objective, plan_figures
 from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult, relative_gap
 from soma_cp.model.validity import violations
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.pipeline import SolveParameters, annealed, priced, solve
+from soma_cp.solver.comparison import inexact_second_stages
+from soma_cp.solver.pipeline import SolveParameters, solve
 
 BOUND_OF_LFA = "bound of this LFA"
 MAXIMUM_OF_LFA = "theoretical maximum"
@@ -109,12 +108,7 @@ def gap_ladder(
     objective = parameters.objective
     found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
     plan, figures = found.plan, plan_figures(found.plan)
-    results = (
-        priced(plan, "double buffering", lambda: double_buffering(plan)),
-        priced(plan, "greedy", lambda: greedy_dlsa(plan)),
-        annealed(plan, parameters, Budget(seconds, parent=budget), progress),
-        found.best,
-    )
+    results = (*inexact_second_stages(plan, parameters, seconds, budget, progress), found.best)
     steps = [_schedule(plan, objective, result) for result in results]
     tightest = max(results, key=lambda result: result.lower_bound)
     met = any(not step.how and step.latency <= tightest.lower_bound for step in steps)
@@ -125,8 +119,7 @@ def gap_ladder(
 
     how = f"{tightest.lower_bound_source}; " + ("met: the optimum of this LFA" if met else "not met: open")
     steps.append(bound_of_lfa(BOUND_OF_LFA, tightest.lower_bound, how))
-    limit = "compute" if figures.compute_cycles >= figures.dram_cycles else "DRAM"
-    steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {limit}-bound"))
+    steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {figures.limit}-bound"))
     bound = found.network_bound
     steps.append(
         Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, bound.latency_source, bound.seconds)

@@ -27,7 +27,7 @@ from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.network_bounds import MET, NetworkBound, bound_every_lfa
+from soma_cp.solver.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.parameters import CpSatParameters
 
 
@@ -158,8 +158,7 @@ def solve(
     bound = bound_every_lfa(problem, parameters.objective)
     found = None
     if parameters.lfa is FirstStage.GREEDY:
-        enough = bound.cost * (1 + MET)
-        found = _search_and_finish(problem, start, enough, parameters, second_stage, budget, progress)
+        found = _search_and_finish(problem, start, bound.met_at, parameters, second_stage, budget, progress)
     if found is None:
         found = _allocate(problem, parameters, second_stage, budget, progress)
     best = _prove(found, parameters, budget, progress)

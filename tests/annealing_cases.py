@@ -1,5 +1,6 @@
 """What tests of the searches share: distributions of draws, runs of the first stage, small problems."""
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable
@@ -10,7 +11,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from soma_cp.annealing import lfa_kernel, lfa_moves
+from soma_cp.annealing import lfa_moves, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
@@ -18,10 +19,11 @@ from soma_cp.annealing.dlsa_kernel import DLSAState
 from soma_cp.annealing.first_stage import FirstStageResult, layers_kept_apart
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_kernel import LFASettings
+from soma_cp.annealing.lfa_pricing import LFASettings
 from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import Objective, evaluate
+from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, ExternalInput, Layer, Network
 from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_network
@@ -74,7 +76,7 @@ def weighted_usage(plan: Plan, dlsa: DLSA) -> float:
 
 
 def settings_of(
-    problem: Problem, limit_bytes: int, objective: Objective, costing: int = lfa_kernel.DOUBLE_BUFFERING
+    problem: Problem, limit_bytes: int, objective: Objective, costing: int = lfa_pricing.DOUBLE_BUFFERING
 ) -> LFASettings:
     """Return the settings of a search of 100 rounds with the published cooling."""
     return lfa_settings(problem, limit_bytes, objective, Cooling(), 100, costing)
@@ -117,3 +119,19 @@ def one_layer_problem(layer: Layer, batch: int, side: int) -> Problem:
 def jumpy_problem() -> Problem:
     """Strides beyond the kernel: on tiles of many rows, counts of the core-array model are negative."""
     return one_layer_problem(Conv(name="jumpy", C=256, K=8, H=64, W=64, S=256, sH=3), batch=1, side=4)
+
+
+def all_lfas_of_chain(network: Network, numbers: range) -> list[LFA]:
+    """List all LFAs of a network that is a chain, with those tiling numbers."""
+    names = [layer.name for layer in network.layers]
+    found = []
+    for borders in itertools.product((None, False, True), repeat=len(names) - 1):
+        groups: list[tuple[list[str], bool]] = [([names[0]], True)]
+        for name, cut in zip(names[1:], borders, strict=True):
+            if cut is None:
+                groups[-1][0].append(name)
+            else:
+                groups.append(([name], cut))
+        for tiling in itertools.product(numbers, repeat=len(groups)):
+            found.append(LFA(tuple(FLG(tuple(g), n, cut) for (g, cut), n in zip(groups, tiling, strict=True))))
+    return found

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from annealing_cases import EDGE, Lives, assert_priced_as_evaluated, builtin_problem, greedy_second_stage, lives
 
-from soma_cp.annealing import chunks, cost_cache, lfa_kernel, lfa_run
+from soma_cp.annealing import chunks, cost_cache, lfa_pricing, lfa_run
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
 from soma_cp.annealing.cost_cache import CostCache
@@ -89,7 +89,7 @@ def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.Monkey
     tables: list[int] = []
 
     # The first ones of a search are small, those that it asks for are what it asks for.
-    def small_scratch(layers: int, tiles: int, tensors: int, chip: int) -> lfa_kernel.LFAScratch:
+    def small_scratch(layers: int, tiles: int, tensors: int, chip: int) -> lfa_pricing.LFAScratch:
         scratches.append(tiles)
         return scratch(layers, 1, 1, 1) if len(scratches) == 1 else scratch(layers, tiles, tensors, chip)
 

@@ -22,13 +22,13 @@ from hypothesis import given, reject
 from strategies import Case, cases
 from twins import examples, lfa_of, problem_of_case
 
-from soma_cp.annealing import cost_cache, lfa_kernel, lfa_run
+from soma_cp.annealing import cost_cache, lfa_kernel, lfa_pricing, lfa_run
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas, layers_kept_apart
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
 from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_kernel import LFAState
+from soma_cp.annealing.lfa_pricing import LFAState
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.core_array import NoMappingError
 from soma_cp.model.dlsa import double_buffering
@@ -52,9 +52,9 @@ def candidate_figures(
         current=lfa_arrays(lfa, problem.network),
         candidate=lfa_arrays(lfa, problem.network),
         best=lfa_arrays(lfa, problem.network),
-        figures=np.zeros((3, lfa_kernel.FIGURES)),
+        figures=np.zeros((3, lfa_pricing.FIGURES)),
         ceiling=np.full(1, np.inf),
-        counters=np.zeros(lfa_kernel.COUNTERS, np.int64),
+        counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
         missing=np.zeros(size, np.int64),
         archive=np.zeros((0, 4, size), np.int64),
         archive_costs=np.zeros(0),
@@ -66,46 +66,46 @@ def candidate_figures(
     apart = np.zeros(size, np.int64)
 
     def price() -> tuple[int, int]:
-        return lfa_kernel.evaluate_candidate(problem.table, costs.table, apart, settings, state, scratch)
+        return lfa_pricing.evaluate_candidate(problem.table, costs.table, apart, settings, state, scratch)
 
     asked = []
     while True:
         status, verdict = price()
         asked.append(status)
         assert len(asked) <= 3
-        if status == lfa_kernel.UNKNOWN_COSTS:
-            costs.learn(scratch.tiles, state.missing[: state.counters[lfa_kernel.UNKNOWN]])
+        if status == lfa_pricing.UNKNOWN_COSTS:
+            costs.learn(scratch.tiles, state.missing[: state.counters[lfa_pricing.UNKNOWN]])
             assert (costs.table.keys[:, 0] >= 0).sum() * 2 <= len(costs.table.keys)
-        elif status == lfa_kernel.NEEDS_ROOM:
+        elif status == lfa_pricing.NEEDS_ROOM:
             # Exactly what the kernel asks for must do.
             tiles, tensors, chip = (int(state.counters[item]) for item in (3, 4, 5))
             scratch = lfa_run._scratch(size, tiles, tensors, chip)
-        elif verdict == lfa_kernel.INVALID:
+        elif verdict == lfa_pricing.INVALID:
             return None
         else:
             break
-    assert asked == [lfa_kernel.UNKNOWN_COSTS, lfa_kernel.NEEDS_ROOM, lfa_kernel.DONE]
-    assert verdict == lfa_kernel.PRICED
-    figures = state.figures[lfa_kernel.CANDIDATE].tolist()
+    assert asked == [lfa_pricing.UNKNOWN_COSTS, lfa_pricing.NEEDS_ROOM, lfa_pricing.DONE]
+    assert verdict == lfa_pricing.PRICED
+    figures = state.figures[lfa_pricing.CANDIDATE].tolist()
     # More room, and what another candidate left there, change nothing.
     scratch = lfa_run._scratch(size, 3 * tiles + 5, 2 * tensors + 3, chip + 4)
     for _ in range(2):
-        assert price() == (lfa_kernel.DONE, lfa_kernel.PRICED)
-        assert state.figures[lfa_kernel.CANDIDATE].tolist() == figures
-    if figures[lfa_kernel.OVERFLOW_BYTES] == 0:
-        cost = figures[lfa_kernel.COST]
+        assert price() == (lfa_pricing.DONE, lfa_pricing.PRICED)
+        assert state.figures[lfa_pricing.CANDIDATE].tolist() == figures
+    if figures[lfa_pricing.OVERFLOW_BYTES] == 0:
+        cost = figures[lfa_pricing.COST]
         for share in (0.5, 0.9, 0.99):  # may be told without a schedule
             state.ceiling[0] = share * cost
             status, verdict = price()
-            assert (status, verdict != lfa_kernel.INVALID) == (lfa_kernel.DONE, True)
+            assert (status, verdict != lfa_pricing.INVALID) == (lfa_pricing.DONE, True)
         for share in (1.0, 1 + 1e-12, 2.0):
             state.ceiling[0] = share * cost
-            assert price() == (lfa_kernel.DONE, lfa_kernel.PRICED)
-            assert state.figures[lfa_kernel.CANDIDATE].tolist() == figures
+            assert price() == (lfa_pricing.DONE, lfa_pricing.PRICED)
+            assert state.figures[lfa_pricing.CANDIDATE].tolist() == figures
     return dict(enumerate(figures))
 
 
-COSTINGS = {"double buffering": lfa_kernel.DOUBLE_BUFFERING, "greedy": lfa_kernel.GREEDY}
+COSTINGS = {"double buffering": lfa_pricing.DOUBLE_BUFFERING, "greedy": lfa_pricing.GREEDY}
 
 
 @pytest.mark.parametrize("costing", COSTINGS)
@@ -135,12 +135,12 @@ def test_candidates_cost_what_the_evaluator_says(costing: str, case: Case, objec
             else:
                 expected = evaluate(plan, greedy_dlsa(plan, limit))
         if costing == "double buffering" or not overflow:
-            assert figures[lfa_kernel.LATENCY] == expected.latency
-        assert figures[lfa_kernel.PEAK_BYTES] == peak
-        assert figures[lfa_kernel.ENERGY_PJ] == close(expected.energy_pj)
-        assert figures[lfa_kernel.OVERFLOW_BYTES] == overflow
+            assert figures[lfa_pricing.LATENCY] == expected.latency
+        assert figures[lfa_pricing.PEAK_BYTES] == peak
+        assert figures[lfa_pricing.ENERGY_PJ] == close(expected.energy_pj)
+        assert figures[lfa_pricing.OVERFLOW_BYTES] == overflow
         cost = objective.cost(expected.energy_pj, expected.latency)
-        assert figures[lfa_kernel.COST] == (math.inf if overflow else close(cost))
+        assert figures[lfa_pricing.COST] == (math.inf if overflow else close(cost))
 
 
 def is_valid_candidate(problem: Problem, lfa: LFA) -> bool:
@@ -148,14 +148,9 @@ def is_valid_candidate(problem: Problem, lfa: LFA) -> bool:
     run = run_of(problem, settings_of(problem, UNLIMITED, Objective()), np.random.default_rng(0))
     lfa_kernel.copy_lfa(lfa_arrays(lfa, problem.network), run.state.candidate)
     run.state.ceiling[0] = math.inf
-    while True:
-        status, verdict = lfa_kernel.evaluate_candidate(
-            problem.table, run.costs.table, run.apart, run.settings, run.state, run.scratch
-        )
-        if status == lfa_kernel.DONE:
-            assert verdict != lfa_kernel.TOO_COSTLY
-            return bool(verdict == lfa_kernel.PRICED)
-        run._provide(status)
+    verdict = run.price_candidate()
+    assert verdict != lfa_pricing.TOO_COSTLY
+    return verdict == lfa_pricing.PRICED
 
 
 def test_candidates_that_mix_groups_are_refused() -> None:
@@ -169,7 +164,7 @@ def test_candidates_that_mix_groups_are_refused() -> None:
 def test_candidates_of_too_many_tiles_are_refused() -> None:
     layer = PointToPoint(name="large", K=1, H=1024, W=1024, inputs=("in",))
     problem = Problem(Network("large", (ExternalInput("in", (1, 1024, 1024)),), (layer,)), EDGE)
-    assert 1 << 18 < lfa_kernel.MAX_CANDIDATE_TILES < 1 << 19
+    assert 1 << 18 < lfa_pricing.MAX_CANDIDATE_TILES < 1 << 19
     assert is_valid_candidate(problem, LFA((FLG(("large",), 1 << 18, True),)))
     many = LFA((FLG(("large",), 1 << 19, True),))
     make_plan(problem, many)
@@ -265,10 +260,10 @@ def test_the_first_stage_returns_to_the_best_after_nine_tenths_of_the_rounds() -
     run = run_of(problem, settings, np.random.default_rng(0))
     current, best = run.state.figures[0], run.state.figures[1]
     run.run_to(900, heated=True)
-    assert current[lfa_kernel.COST] > best[lfa_kernel.COST]
+    assert current[lfa_pricing.COST] > best[lfa_pricing.COST]
     run.apart = np.arange(1, len(problem.network.layers) + 1)  # refuses what that round makes of the best
     run.run_to(901, heated=False)
-    assert current[lfa_kernel.COST] == best[lfa_kernel.COST]
+    assert current[lfa_pricing.COST] == best[lfa_pricing.COST]
     assert lfa_from_arrays(run.state.current, problem.network) == lfa_from_arrays(run.state.best, problem.network)
 
 
@@ -279,7 +274,7 @@ def test_without_heat_the_first_stage_accepts_nothing_worse() -> None:
     costs = []
     for last in range(1, 80):
         run.run_to(last, heated=False)
-        costs.append(run.state.figures[0, lfa_kernel.COST])
+        costs.append(run.state.figures[0, lfa_pricing.COST])
     assert costs == sorted(costs, reverse=True)
     assert costs[-1] < costs[0]
 
@@ -294,9 +289,9 @@ def test_the_first_stage_keeps_the_cheapest_lfa_that_it_accepted() -> None:
     for last in range(800):
         run.run_to(last, heated=True)
         current = run.state.figures[0]
-        accepted.append((float(current[lfa_kernel.COST]), float(current[lfa_kernel.LATENCY])))
+        accepted.append((float(current[lfa_pricing.COST]), float(current[lfa_pricing.LATENCY])))
         cheapest = min(accepted)[0]
-        assert run.state.figures[1, lfa_kernel.COST] == cheapest
+        assert run.state.figures[1, lfa_pricing.COST] == cheapest
     best = make_plan(problem, lfa_from_arrays(run.state.best, problem.network))
     found = evaluate(best, double_buffering(best))
     assert objective.cost(found.energy_pj, found.latency) == close(cheapest)

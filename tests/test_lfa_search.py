@@ -1,6 +1,5 @@
 """The stage-two-aware first stage: its operators, its pricing and pruning, chains that meet, and its end."""
 
-import itertools
 import math
 import threading
 import time
@@ -10,10 +9,11 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from annealing_cases import all_lfas_of_chain
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing import lfa_kernel, lfa_moves_extended
+from soma_cp.annealing import lfa_moves_extended, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
@@ -26,7 +26,7 @@ from soma_cp.annealing.lfa_search import DEFAULT_WEIGHTS, LFASearchParameters, s
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective, evaluate
-from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.lfa import LFA
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS
@@ -42,7 +42,7 @@ def builtin_problem(name: str, batch: int = 1) -> Problem:
 
 
 def run_from(problem: Problem, start: LFA, limit_bytes: int, objective: Objective = Objective()) -> LFARun:  # noqa: B008
-    settings = lfa_settings(problem, limit_bytes, objective, Cooling(), 1000, lfa_kernel.GREEDY)
+    settings = lfa_settings(problem, limit_bytes, objective, Cooling(), 1000, lfa_pricing.GREEDY)
     apart = np.zeros(len(problem.network.layers), np.int64)
     random = np.random.default_rng(0)
     return LFARun(problem, start, settings, operator_weights(DEFAULT_WEIGHTS), apart, random, CostCache(problem), 4)
@@ -174,16 +174,10 @@ def test_tiling_numbers_beyond_powers_of_two_are_drawn_and_stay_in_range() -> No
 def priced(run: LFARun, ceiling: float) -> tuple[int, float, float]:
     """Price the run's candidate again; return verdict, cost and latency."""
     run.state.ceiling[0] = ceiling
-    run.state.figures[lfa_kernel.CANDIDATE] = math.nan
-    while True:
-        status, verdict = lfa_kernel.evaluate_candidate(
-            run.problem.table, run.costs.table, run.apart, run.settings, run.state, run.scratch
-        )
-        if status == lfa_kernel.DONE:
-            break
-        run._provide(status)
-    figures = run.state.figures[lfa_kernel.CANDIDATE]
-    return verdict, float(figures[lfa_kernel.COST]), float(figures[lfa_kernel.LATENCY])
+    run.state.figures[lfa_pricing.CANDIDATE] = math.nan
+    verdict = run.price_candidate()
+    figures = run.state.figures[lfa_pricing.CANDIDATE]
+    return verdict, float(figures[lfa_pricing.COST]), float(figures[lfa_pricing.LATENCY])
 
 
 @examples(150)
@@ -197,18 +191,18 @@ def test_a_candidate_costs_what_its_greedy_dlsa_does_unless_that_is_above_the_ce
     capacity = least + int(spare * least)
     run = run_from(plan.problem, plan.lfa, capacity, objective)
     verdict, cost, latency = priced(run, math.inf)
-    if verdict == lfa_kernel.INVALID:
+    if verdict == lfa_pricing.INVALID:
         return  # a tile count beyond the limit
     expected = evaluate(plan, greedy_dlsa(plan, capacity))
-    assert verdict == lfa_kernel.PRICED
+    assert verdict == lfa_pricing.PRICED
     assert latency == expected.latency
     assert cost == pytest.approx(objective.cost(expected.energy_pj, expected.latency), rel=1e-12)
-    assert priced(run, cost) == (lfa_kernel.PRICED, cost, latency)
+    assert priced(run, cost) == (lfa_pricing.PRICED, cost, latency)
     for ceiling in (cost * (1 - 1e-7), cost * 0.9, cost * 0.1):
         again, its_cost, _ = priced(run, ceiling)
-        assert again == lfa_kernel.TOO_COSTLY or (again, its_cost) == (lfa_kernel.PRICED, cost)
+        assert again == lfa_pricing.TOO_COSTLY or (again, its_cost) == (lfa_pricing.PRICED, cost)
     if objective.delay_exponent > 0:
-        assert priced(run, cost * 0.5)[0] == lfa_kernel.TOO_COSTLY
+        assert priced(run, cost * 0.5)[0] == lfa_pricing.TOO_COSTLY
 
 
 @examples(60)
@@ -218,9 +212,9 @@ def test_what_overflows_is_priced_by_its_overflow(pair: Pair) -> None:
     least = least_peak_bytes(plan)
     run = run_from(plan.problem, plan.lfa, least - 1)
     verdict, cost, _ = priced(run, math.inf)
-    if verdict == lfa_kernel.PRICED:
+    if verdict == lfa_pricing.PRICED:
         assert cost == math.inf
-        assert run.state.figures[lfa_kernel.CANDIDATE, lfa_kernel.OVERFLOW_BYTES] == 1
+        assert run.state.figures[lfa_pricing.CANDIDATE, lfa_pricing.OVERFLOW_BYTES] == 1
 
 
 def test_the_rough_bound_prunes_without_a_schedule() -> None:
@@ -228,7 +222,7 @@ def test_the_rough_bound_prunes_without_a_schedule() -> None:
     run = run_from(problem, initial_lfa(problem), EDGE.gbuf_bytes)
     _, cost, _ = priced(run, math.inf)
     run.scratch.tensors.position[:] = -7
-    assert priced(run, cost / 100)[0] == lfa_kernel.TOO_COSTLY
+    assert priced(run, cost / 100)[0] == lfa_pricing.TOO_COSTLY
     assert np.all(run.scratch.tensors.position == -7)  # no tensor was listed
 
 
@@ -241,26 +235,10 @@ def greedy_cost(problem: Problem, lfa: LFA) -> float:
     return Objective().cost(found.energy_pj, found.latency)
 
 
-def all_lfas(problem: Problem, numbers: range) -> list[LFA]:
-    """List all LFAs of a network that is a chain, with those tiling numbers."""
-    names = [layer.name for layer in problem.network.layers]
-    found = []
-    for borders in itertools.product((None, False, True), repeat=len(names) - 1):
-        groups: list[tuple[list[str], bool]] = [([names[0]], True)]
-        for name, cut in zip(names[1:], borders, strict=True):
-            if cut is None:
-                groups[-1][0].append(name)
-            else:
-                groups.append(([name], cut))
-        for tiling in itertools.product(numbers, repeat=len(groups)):
-            found.append(LFA(tuple(FLG(tuple(g), n, cut) for (g, cut), n in zip(groups, tiling, strict=True))))
-    return found
-
-
 def test_the_best_lfa_of_all_is_found_on_a_small_network() -> None:
     problem = builtin_problem("tiny-chain", batch=3)
     costs = []
-    for lfa in all_lfas(problem, range(1, 7)):
+    for lfa in all_lfas_of_chain(problem.network, range(1, 7)):
         try:
             costs.append(greedy_cost(problem, lfa))
         except UserError:  # cannot be tiled so, or overflows

@@ -6,6 +6,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from annealing_cases import all_lfas_of_chain
 from hypothesis import given
 from twins import Pair, examples, pairs
 
@@ -22,6 +23,7 @@ from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.solver import network_bounds
 from soma_cp.solver.cpsat import solve_dlsa_exactly
+from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, tile_extents
 from soma_cp.solver.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
 
 EDGE = PLATFORMS["edge"]
@@ -60,30 +62,15 @@ def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, s
     assert bound_every_lfa(problem).cost <= found.lfas[0][0]
 
 
-def all_lfas(names: list[str], numbers: range) -> list[LFA]:
-    """List all LFAs of a network that is a chain, with those tiling numbers."""
-    found = []
-    for borders in itertools.product((None, False, True), repeat=len(names) - 1):
-        groups: list[tuple[list[str], bool]] = [([names[0]], True)]
-        for name, cut in zip(names[1:], borders, strict=True):
-            if cut is None:
-                groups[-1][0].append(name)
-            else:
-                groups.append(([name], cut))
-        for tiling in itertools.product(numbers, repeat=len(groups)):
-            found.append(LFA(tuple(FLG(tuple(g), n, cut) for (g, cut), n in zip(groups, tiling, strict=True))))
-    return found
-
-
 @pytest.mark.parametrize("tight", [False, True])
 def test_the_bounds_hold_for_every_lfa_of_a_chain_solved_exactly(tight: bool) -> None:
     problem = Problem(builtin_network("tiny-chain"), EDGE, 2)
     if tight:
-        whole = make_plan(problem, all_lfas([layer.name for layer in problem.network.layers], range(1, 2))[0])
+        whole = make_plan(problem, all_lfas_of_chain(problem.network, range(1, 2))[0])
         problem = with_buffer(problem, least_peak_bytes(whole))
     bound = bound_every_lfa(problem)
     least_latency, least_energy, least_cost, tried = 1 << 60, np.inf, np.inf, 0
-    for lfa in all_lfas([layer.name for layer in problem.network.layers], range(1, 5)):
+    for lfa in all_lfas_of_chain(problem.network, range(1, 5)):
         try:
             plan = make_plan(problem, lfa)
             greedy = evaluate(plan, greedy_dlsa(plan))
@@ -102,6 +89,10 @@ def test_the_bounds_hold_for_every_lfa_of_a_chain_solved_exactly(tight: bool) ->
     assert bound.latency <= least_latency < 1.25 * bound.latency
     assert bound.energy_pj <= least_energy < 1.1 * bound.energy_pj
     assert bound.cost <= least_cost < 1.3 * bound.cost
+
+
+def extents_of(problem: Problem) -> TileExtents:
+    return tile_extents(problem, ancestors(problem))
 
 
 def conv(name: str, source: str, **fields: int) -> Conv:
@@ -135,13 +126,13 @@ def test_a_row_that_another_consumer_on_the_way_reads_is_counted() -> None:
         Eltwise(name="e", K=8, H=8, W=8, N=2, ifmaps=("c", "d")),
     )
     problem = Problem(Network("block", (ExternalInput("in", (8, 16, 16)),), layers), EDGE)
-    extents = network_bounds._tile_extents(problem)
+    extents = extents_of(problem)
     assert extents.rows[0, [0, 3, 7]].tolist() == [15, 3, 1]  # c alone may share a's FLG
     depends = (*layers[:2], conv("c", "b", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2), *layers[3:])
-    assert network_bounds._tile_extents(Problem(Network("n", problem.network.inputs, depends), EDGE)).rows[0, 7] == 1
+    assert extents_of(Problem(Network("n", problem.network.inputs, depends), EDGE)).rows[0, 7] == 1
     joined = (*layers[:2], Eltwise(name="c", K=8, H=16, W=16, N=2, ifmaps=("a", "b")))
     joined = (*joined, conv("d", "c", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2))
-    rows = network_bounds._tile_extents(Problem(Network("n", problem.network.inputs, joined), EDGE)).rows
+    rows = extents_of(Problem(Network("n", problem.network.inputs, joined), EDGE)).rows
     assert rows[:, 7].tolist()[:3] == [1, 1, 1]
 
 
@@ -153,7 +144,7 @@ def test_latency_bounds_of_a_chain_by_hand() -> None:
     )
     problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 3000)
     compute, inputs = np.array([1000, 200, 30]), np.array([2048, 0, 0])
-    bounds = network_bounds._chain_bounds(problem, compute, np.array([20, 7, 3]), inputs)
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, np.array([20, 7, 3]), inputs)
     # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
     assert bounds == [
         (256 + 4 + 1230 + 1, LOADS_BEFORE),
@@ -214,7 +205,7 @@ def test_the_cost_is_bounded_jointly(
     for options in layers:
         undominated = sorted({a for a in options if not any(b != a and b[0] <= a[0] and b[1] <= a[1] for b in options)})
         cycles, energy = np.array([a[0] for a in undominated]), np.array([a[1] for a in undominated])
-        choices.append(network_bounds._LayerChoices(cycles, energy, 1))
+        choices.append(LayerChoices(cycles, energy, 1))
     bound = network_bounds._least_cost(choices, dram_energy, latency, objective)
     least = min(
         objective.cost(dram_energy + sum(e for _, e in picked), max(latency, sum(c for c, _ in picked)))

@@ -1,0 +1,28 @@
+"""The options that all commands that search have in common."""
+
+from dataclasses import dataclass
+
+from soma_cp.cli.inputs import checked_seed, cpsat_from, objective_from
+from soma_cp.solver.pipeline import SolveParameters
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """The options of all commands that search, as typed."""
+
+    energy_exponent: float
+    delay_exponent: float
+    time_limit: float | None
+    seed: int
+    workers: int | None
+    deterministic: bool
+
+
+def parameters_from(options: SearchOptions) -> SolveParameters:
+    """Return the parameters of a search; all but the time limit is checked."""
+    seed = checked_seed(options.seed)
+    return SolveParameters(
+        objective=objective_from(options.energy_exponent, options.delay_exponent),
+        seed=seed,
+        cpsat=cpsat_from(options.workers, options.deterministic, seed),
+    )
