@@ -11,7 +11,8 @@ its rows' parts on to the dimension that they came from.
 *Compute.* Whatever the tiling of its FLG, a layer is computed in n = fb · fh · fw tiles of B / fb samples, of
 at least rows[l][fh] rows and columns[l][fw] columns, and of all its channels, or of as many as a consumer asks for
 (a concatenation asks for all of its own). Costs need not grow with the extents, so n times the least cost over all
-extents from there on counts. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
+extents from there on counts, of those that tiles can have: parts of the ofmap, and what tiles of consumers read. The
+cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 """
 
 from dataclasses import dataclass
@@ -52,81 +53,94 @@ def ancestors(problem: Problem) -> list[set[int]]:
 
 
 class TileExtents(NamedTuple):
-    """Least extents of the tiles of every layer.
+    """Extents of the tiles of every layer.
 
     Parameters
     ----------
-    channels
-        Of each layer, the numbers of channels that its tiles may have, ascending.
+    values
+        Of each layer, the numbers of channels, of rows and of columns that its tiles may have, each ascending.
     rows, columns
         int64[L, F]: the least number, by the number of parts less one.
     """
 
-    channels: list[list[int]]
+    values: list[tuple[IntArray, IntArray, IntArray]]
     rows: IntArray
     columns: IntArray
 
 
 def tile_extents(problem: Problem, needs: list[set[int]]) -> TileExtents:
-    """Return the least extents; `needs` is what `ancestors` returns."""
+    """Return the extents; `needs` is what `ancestors` returns."""
     table = problem.table
     layers = table.layers
     parts = np.arange(1, int(layers[:, [nt.H, nt.W]].max()) + 1)
     rows = -(-layers[:, nt.H, None] // parts)
     columns = -(-layers[:, nt.W, None] // parts)
-    channels = [{int(k)} for k in layers[:, nt.K]]
+    values = [
+        ({int(k)}, set(r), set(c)) for k, r, c in zip(layers[:, nt.K], rows.tolist(), columns.tolist(), strict=True)
+    ]
     for layer in reversed(range(len(layers))):  # layers are in a topological order
         uses = range(table.use_begin[layer], table.use_begin[layer + 1])
         consumers = [(int(table.use_layer[use]), int(table.use_role[use])) for use in uses]
         reads = []
         for consumer, role in consumers:
-            k = int(layers[consumer, nt.K])
-            reads.append(extents_read(layers, consumer, role, k, rows[consumer], columns[consumer]))
-            for k in channels[consumer]:
-                asked = extents_read(layers, consumer, role, k, rows[consumer, :1], columns[consumer, :1])
-                whole = _whole_extent(layers, consumer, role, k)
-                channels[layer].update(range(asked.channels, whole[0] + 1))  # several behind a transpose alone
+            reads.append(extents_read(layers, consumer, role, rows[consumer], columns[consumer]))
+            uncut = (0, int(rows[consumer, 0]), int(columns[consumer, 0]))
+            asked = _values_read(layers, consumer, role, values[consumer], uncut)
+            for own, more in zip(values[layer], asked, strict=True):
+                own |= more
         for consumer, _ in consumers:
             inside = [read for read, (c, _) in zip(reads, consumers, strict=True) if c in needs[consumer] | {consumer}]
-            np.minimum(rows[layer], np.max([read.rows for read in inside], axis=0), out=rows[layer])
-            np.minimum(columns[layer], np.max([read.columns for read in inside], axis=0), out=columns[layer])
-    return TileExtents([sorted(ks) for ks in channels], rows, columns)
+            np.minimum(rows[layer], np.max([read[0] for read in inside], axis=0), out=rows[layer])
+            np.minimum(columns[layer], np.max([read[1] for read in inside], axis=0), out=columns[layer])
+    ascending = [(_ascending(k), _ascending(r), _ascending(c)) for k, r, c in values]
+    return TileExtents(ascending, rows, columns)
 
 
-class _Read(NamedTuple):
-    """What a tile reads of a source: channels, and rows and columns by the number of parts less one."""
-
-    channels: int
-    rows: IntArray
-    columns: IntArray
+def _ascending(values: set[int]) -> IntArray:
+    return np.array(sorted(values), np.int64)
 
 
-def extents_read(layers: IntArray, consumer: int, role: int, k: int, rows: IntArray, columns: IntArray) -> _Read:
-    """Return the least that tiles of k channels and of such rows and columns read."""
+def extents_read(
+    layers: IntArray, consumer: int, role: int, rows: IntArray, columns: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Return the rows and columns, by the number of parts, that tiles of such rows and columns read."""
+    k = int(layers[consumer, nt.K])
     if role == nt.WEIGHT_OPERAND:
-        _, channels, h, w = operand_extent(layers, consumer, 1, k)
-        return _Read(channels, np.full(len(rows), h), np.full(len(columns), w))
+        _, _, h, w = operand_extent(layers, consumer, 1, k)
+        return np.full(len(rows), h), np.full(len(columns), w)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
-        # Rows that have become channels are not cut: the FLG keeps them whole.
         sources = (np.full(len(rows), k), rows, columns)
-        from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
-        channels = int(sources[layers[consumer, nt.IFMAP_C_FROM]][0])
-        return _Read(channels, sources[from_rows], sources[from_columns])
+        return sources[layers[consumer, nt.IFMAP_H_FROM]], sources[layers[consumer, nt.IFMAP_W_FROM]]
     read = [ifmap_extent(layers, consumer, 1, k, int(h), int(w)) for h, w in zip(rows, columns, strict=True)]
-    return _Read(
-        int(read[0][1]),
+    return (
         np.maximum(np.array([extent[2] for extent in read], np.int64), 1),
         np.maximum(np.array([extent[3] for extent in read], np.int64), 1),
     )
 
 
-def _whole_extent(layers: IntArray, consumer: int, role: int, k: int) -> tuple[int, int, int]:
-    """Return channels, rows and columns that the whole ofmap of a layer, with k channels, reads."""
+def _values_read(
+    layers: IntArray,
+    consumer: int,
+    role: int,
+    values: tuple[set[int], set[int], set[int]],
+    uncut: tuple[int, int, int],
+) -> tuple[set[int], set[int], set[int]]:
+    """Return all channels, rows and columns that tiles with one of these channels, rows and columns may read.
+
+    A transpose and a producer of it keep rows and columns whole that become channels: at least `uncut` of them.
+    """
+    k, h, w = (max(extents) for extents in values)
     if role == nt.WEIGHT_OPERAND:
-        extent = operand_extent(layers, consumer, 1, k)
-    else:
-        extent = ifmap_extent(layers, consumer, 1, k, int(layers[consumer, nt.H]), int(layers[consumer, nt.W]))
-    return int(extent[1]), int(extent[2]), int(extent[3])
+        read = [operand_extent(layers, consumer, 1, channels) for channels in values[0]]
+        return {int(e[1]) for e in read}, {int(e[2]) for e in read}, {int(e[3]) for e in read}
+    if layers[consumer, nt.KIND] == nt.TRANSPOSE:
+        c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
+        return {value for value in values[c_from] if value >= uncut[c_from]}, values[h_from], values[w_from]
+    return (
+        {int(ifmap_extent(layers, consumer, 1, channels, h, w)[1]) for channels in values[0]},
+        {max(int(ifmap_extent(layers, consumer, 1, k, rows, w)[2]), 1) for rows in values[1]},
+        {max(int(ifmap_extent(layers, consumer, 1, k, h, columns)[3]), 1) for columns in values[2]},
+    )
 
 
 # Tiles
@@ -134,14 +148,14 @@ def _whole_extent(layers: IntArray, consumer: int, role: int, k: int) -> tuple[i
 
 def layer_choices(problem: Problem, extents: TileExtents) -> list[LayerChoices]:
     """Return the choices of all layers; layers alike are priced once."""
-    priced: dict[tuple[object, ...], FloatArray] = {}
+    priced: dict[tuple[bytes, ...], FloatArray] = {}
     found = []
     for layer, row in enumerate(problem.table.layers):
-        largest = _largest_extent(problem, layer)
-        key = (row.tobytes(), *extents.channels[layer], largest)
+        values = extents.values[layer]
+        key = (row.tobytes(), *(value.tobytes() for value in values))
         if key not in priced:
-            priced[key] = _least_costs(problem, layer, extents.channels[layer], largest)
-        found.append(_choices_of(problem.batch, priced[key], extents.rows[layer], extents.columns[layer]))
+            priced[key] = _least_costs(problem, layer, values)
+        found.append(_choices_of(problem.batch, priced[key], values, extents.rows[layer], extents.columns[layer]))
     return found
 
 
@@ -149,14 +163,13 @@ def _divisors(number: int) -> IntArray:
     return np.array([d for d in range(1, number + 1) if number % d == 0])
 
 
-def _least_costs(problem: Problem, layer: int, channels: list[int], largest: tuple[int, int]) -> FloatArray:
-    """Return the least cost of a tile of at least some rows and columns.
+def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
+    """Return the least cost of a tile of at least some rows and columns, of all that occur.
 
-    float64[2, divisors of the batch, rows, columns]: cycles and pJ; by samples, and by rows and columns less one;
-    infinite where the core array can run no such tile.
+    float64[2, divisors of the batch, rows, columns]: cycles and pJ; by samples, and by places in `values`; infinite
+    where the core array can run no such tile.
     """
-    axes = (_divisors(problem.batch), np.array(channels), np.arange(1, largest[0] + 1), np.arange(1, largest[1] + 1))
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
+    grid = np.stack(np.meshgrid(_divisors(problem.batch), *values, indexing="ij"), axis=-1)
     tiles = np.column_stack([np.full(grid.size // 4, layer), grid.reshape(-1, 4)])
     cycles, energy = problem.core_array.tile_costs(problem.network, problem.table, tiles)
     costs = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
@@ -166,24 +179,15 @@ def _least_costs(problem: Problem, layer: int, channels: list[int], largest: tup
     return least
 
 
-def _largest_extent(problem: Problem, layer: int) -> tuple[int, int]:
-    """Return the most rows and columns that a tile of the layer can have."""
-    table = problem.table
-    rows, columns = (int(extent) for extent in table.layers[layer, [nt.H, nt.W]])
-    for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
-        consumer = int(table.use_layer[use])
-        k = int(table.layers[consumer, nt.K])
-        _, read_rows, read_columns = _whole_extent(table.layers, consumer, int(table.use_role[use]), k)
-        rows, columns = max(rows, read_rows), max(columns, read_columns)
-    return rows, columns
-
-
-def _choices_of(batch: int, least: FloatArray, rows: IntArray, columns: IntArray) -> LayerChoices:
-    """Return the undominated choices of parts, from what `_least_costs` returns and `TileExtents` says."""
+def _choices_of(
+    batch: int, least: FloatArray, values: tuple[IntArray, IntArray, IntArray], rows: IntArray, columns: IntArray
+) -> LayerChoices:
+    """Return the undominated choices of parts, from what `_least_costs` returns and `TileExtents` says of a layer."""
     fewest_rows, row_parts = _fewest_parts(rows)
     fewest_columns, column_parts = _fewest_parts(columns)
     count = (batch // _divisors(batch))[:, None, None] * row_parts[:, None] * column_parts
-    cycles, energy = (count * least[:, :, fewest_rows - 1][:, :, :, fewest_columns - 1]).reshape(2, -1)
+    row_places, column_places = np.searchsorted(values[1], fewest_rows), np.searchsorted(values[2], fewest_columns)
+    cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
     order = np.lexsort((energy, cycles))
     cycles, energy = cycles[order], energy[order]
     frugal = np.minimum.accumulate(energy)

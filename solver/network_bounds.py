@@ -143,10 +143,8 @@ def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             if table.source[edge] < 0:
                 role, channels = int(table.source_role[edge]), int(table.source_channels[edge])
-                k = extents.channels[layer][0]
-                read = extents_read(table.layers, layer, role, k, extents.rows[layer], extents.columns[layer])
-                rows, columns = int((parts * read.rows).min()), int((parts * read.columns).min())
-                total[layer] += problem.batch * channels * rows * columns
+                rows, columns = extents_read(table.layers, layer, role, extents.rows[layer], extents.columns[layer])
+                total[layer] += problem.batch * channels * int((parts * rows).min()) * int((parts * columns).min())
     return total
 
 

@@ -226,10 +226,11 @@ def _search_and_finish(
     objective = parameters.objective
     finished = 0
     for number, (_, lfa) in enumerate(searched.lfas, start=1):
+        if best is not None and finish.over:
+            break
         plan = make_plan(problem, lfa)
         figures = plan_figures(plan)
-        bound, _ = best_combinatorial_bound(plan)
-        if best is not None and (finish.over or objective.cost(figures.energy_pj, bound) >= best_cost):
+        if best is not None and objective.cost(figures.energy_pj, best_combinatorial_bound(plan)[0]) >= best_cost:
             continue
         wanted = latency_for(best_cost, figures.energy_pj, objective)
         result = second_stage(plan, finish, number, wanted)

@@ -18,7 +18,7 @@ from soma_cp.model.evaluation import Objective, evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, Eltwise, ExternalInput, Network
 from soma_cp.model.networks.catalogue import builtin_network
-from soma_cp.model.plan import make_plan
+from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.solver import network_bounds
@@ -50,6 +50,32 @@ def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tu
     assert bound.latency <= found.latency
     assert bound.cost <= objective.cost(found.energy_pj, found.latency)
     assert bound.cost >= objective.cost(bound.energy_pj, bound.latency) * (1 - 1e-9)
+
+
+def assert_foreseen(plan: Plan) -> None:
+    extents = extents_of(plan.problem)
+    for layer, (_, *tile) in enumerate(plan.layers.extent.tolist()):
+        assert all(extent in foreseen for extent, foreseen in zip(tile, extents.values[layer], strict=True))
+        assert tile[1] >= extents.rows[layer, -1]
+        assert tile[2] >= extents.columns[layer, -1]
+
+
+@examples(300)
+@given(pairs(max_layers=8, max_tiling_number=16))
+def test_tiles_have_extents_that_were_foreseen(pair: Pair) -> None:
+    assert_foreseen(pair.plan)
+
+
+def test_extents_that_halos_add_up_to_are_foreseen() -> None:
+    layers = (
+        conv("a", "in", C=8, K=8, H=20, W=20, R=1, S=1),
+        conv("b", "a", C=8, K=8, H=20, W=20, R=3, S=3),
+        conv("c", "b", C=8, K=8, H=20, W=20, R=3, S=3),
+    )
+    problem = Problem(Network("halos", (ExternalInput("in", (8, 20, 20)),), layers), EDGE)
+    plan = make_plan(problem, LFA((FLG(("a", "b", "c"), 9, True),)))
+    assert plan.layers.extent[:, 2].tolist() == [9, 8, 7]  # 9 and 8 rows are no part of 20
+    assert_foreseen(plan)
 
 
 @examples(150)

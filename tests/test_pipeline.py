@@ -23,6 +23,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import violations
 from soma_cp.solver import pipeline
+from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import compare_second_stages
 from soma_cp.solver.parameters import CpSatParameters
@@ -387,3 +388,19 @@ def test_a_stop_request_ends_a_comparison_with_every_row() -> None:
     comparison = compare_second_stages(make_plan(problem, initial_lfa(problem)), QUICK, None, budget)
     assert len(comparison.results) == 4
     assert all(comparison.fits)
+
+
+def test_once_the_time_is_over_no_further_lfa_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    bounded: list[Plan] = []
+
+    def bound(plan: Plan) -> tuple[int, str]:
+        bounded.append(plan)
+        return best_combinatorial_bound(plan)
+
+    monkeypatch.setattr(pipeline, "best_combinatorial_bound", bound)
+    problem = problem_of("tiny-branch")
+    parameters = replace(QUICK, lfa=FirstStage.GREEDY, stage2=Stage2.CPSAT)
+    assert solve(problem, parameters, Budget(0.0)).iterations == 1
+    assert bounded == []
+    solve(problem, parameters)
+    assert bounded
