@@ -1,28 +1,24 @@
 """Second stage solved exactly with CP-SAT, around an incumbent that is kept outside the solver."""
 
 import os
-import threading
 import time
 from importlib.metadata import version
-
-from ortools.sat.python import cp_model
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
+from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.plan import Plan
 from soma_cp.model.result import SecondStageResult
-from soma_cp.model.validity import violations
-from soma_cp.solver.bounds import MOST_TILES, THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows
+from soma_cp.solver.bounds import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
 from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
+from soma_cp.solver.cpsat_run import Run, run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.piece import put_back, whole_problem
+from soma_cp.solver.piecewise import improve_by_pieces, verified
 
-POLL_SECONDS = 0.05
-GRACE_SECONDS = 1.0
-"""How long a solver that was asked to stop is waited for."""
 METHOD = "CP-SAT"
 
 
@@ -36,6 +32,9 @@ def solve_dlsa_exactly(
     gbuf_bytes: int | None = None,
 ) -> SecondStageResult:
     """Find the DLSA of `plan` with the lowest latency, and prove that it is.
+
+    Where the greedy schedule does not meet the window bound, its pieces are solved one after another
+    (`soma_cp.solver.piecewise`), and then the whole problem.
 
     Parameters
     ----------
@@ -70,7 +69,8 @@ def solve_dlsa_exactly(
     budget = budget or Budget()
     search = _Search(plan, parameters, gbuf_bytes, incumbent or greedy_dlsa(plan, gbuf_bytes))
     search.bound_without_solver()
-    search.run(budget, progress, cutoff_latency)
+    search.improve_piece_by_piece(budget, progress, cutoff_latency)
+    search.solve_whole(budget, progress, cutoff_latency)
     return SecondStageResult(
         METHOD,
         search.best,
@@ -93,6 +93,7 @@ class _Search:
         self.evaluation = evaluate(plan, incumbent)
         self.lower_bound = plan_figures(plan).bound
         self.source = THEORETICAL_MAXIMUM
+        self.deterministic_time = parameters.deterministic_time
         self.details: dict[str, object] = {
             "ortools": version("ortools"),
             "seed": parameters.seed,
@@ -103,11 +104,10 @@ class _Search:
         }
 
     def bound_without_solver(self) -> None:
-        """Take the window bound where it is affordable."""
-        self.windows = None
-        if self.plan.tile_count <= MOST_TILES:
-            self.windows = dram_windows(self.plan, self.gbuf_bytes)
-            self._raise_bound(self.windows.latency, WINDOW_BOUND)
+        """Take the window bound."""
+        self.whole = whole_problem(self.plan, self.gbuf_bytes)
+        self.windows = dram_windows(self.whole)
+        self._raise_bound(self.windows.latency, WINDOW_BOUND)
 
     def _raise_bound(self, bound: int, source: str) -> None:
         if bound > self.evaluation.latency:
@@ -119,141 +119,78 @@ class _Search:
             self.lower_bound = bound
             self.source = source
 
-    def run(self, budget: Budget, progress: Progress, cutoff_latency: int | None) -> None:
+    def _wanted(self, cutoff_latency: int | None) -> int:
+        """The latency of the incumbent, or the cutoff if that is lower."""
+        return self.evaluation.latency if cutoff_latency is None else min(self.evaluation.latency, cutoff_latency)
+
+    def improve_piece_by_piece(self, budget: Budget, progress: Progress, cutoff_latency: int | None) -> None:
+        """Improve the incumbent by solving pieces of it, where anything is left to find."""
+        if self._wanted(cutoff_latency) <= self.lower_bound or budget.over:
+            return
+        found = improve_by_pieces(
+            self.plan,
+            self.best,
+            self.evaluation,
+            self.lower_bound,
+            self.parameters,
+            budget,
+            lambda latency: progress(self._event(latency, self.lower_bound)),
+            self.gbuf_bytes,
+        )
+        self.best, self.evaluation = found.dlsa, found.evaluation
+        self.deterministic_time -= found.deterministic_time
+        self.details |= {"pieces": found.pieces, "pieces_improved": found.improved}
+
+    def solve_whole(self, budget: Budget, progress: Progress, cutoff_latency: int | None) -> None:
         """Let CP-SAT improve the incumbent and the bound, where anything is left to find."""
-        wanted = self.evaluation.latency
-        if cutoff_latency is not None:
-            wanted = min(wanted, cutoff_latency)
+        wanted = self._wanted(cutoff_latency)
         if self.evaluation.latency <= self.lower_bound or wanted <= self.lower_bound or budget.over:
             return
-        if self.windows is None:
-            self.details["solver_status"] = f"not run: more than {MOST_TILES} tiles"
-            return
-        literals = SecondStageModel.count_literals(self.plan, self.windows)
+        literals = SecondStageModel.count_literals(self.whole, self.windows)
         if literals > self.parameters.most_literals:
             self.details["solver_status"] = f"not run: {literals} literals, more than {self.parameters.most_literals}"
+            return
+        if self.parameters.deterministic and self.deterministic_time <= 0:
+            self.details["solver_status"] = "not run: the deterministic time was over"
             return
         # Without a cutoff the incumbent itself is a solution; with one, only what beats it.
         hinted = wanted == self.evaluation.latency
         most_cycles = wanted if hinted else wanted - 1
         try:
-            model = SecondStageModel(self.plan, self.windows, most_cycles, budget)
+            model = SecondStageModel(self.whole, self.windows, window_arcs(self.whole), most_cycles, budget)
         except OutOfTimeError:
             self.details["solver_status"] = "not run: the time was over before the model was built"
             return
         if hinted:
             model.hint(self.best, self.evaluation)
         if not budget.over:
-            self._solve(model, most_cycles, budget, progress)
-
-    def _solve(self, model: SecondStageModel, most_cycles: int, budget: Budget, progress: Progress) -> None:
-        solver = self._configured(budget)
-        watch = _Watch()
-        solver.best_bound_callback = watch.bound
-        ended = threading.Event()
-
-        def work() -> None:
-            try:
-                watch.status = solver.solve(model.model, watch)
-            except Exception as error:  # told to the caller's thread below
-                watch.error = error
-            finally:
-                ended.set()
-
-        thread = threading.Thread(target=work, name="cp-sat", daemon=True)
-        thread.start()
-        while not ended.wait(POLL_SECONDS):
-            progress(self._event(watch))
-            if budget.over:
-                solver.stop_search()
-                ended.wait(GRACE_SECONDS)
-                break
-        if watch.error is not None:
-            raise watch.error
-        if not ended.is_set():
-            self.details["solver_status"] = "did not stop in time; its last answer was left"
-            if watch.lower_bound > self.lower_bound:
-                self._raise_bound(min(watch.lower_bound, most_cycles + 1), METHOD)
-            return
-        self._take_over(model, solver, watch, most_cycles)
-
-    def _event(self, watch: "_Watch") -> ProgressEvent:
-        latency = min(self.evaluation.latency, watch.objective or self.evaluation.latency)
-        lower_bound = max(self.lower_bound, watch.lower_bound)
-        return ProgressEvent(METHOD, 0, 0, 0, None, latency=latency, lower_bound=lower_bound)
-
-    def _configured(self, budget: Budget) -> cp_model.CpSolver:
-        solver = cp_model.CpSolver()
-        settings = solver.parameters
-        settings.random_seed = self.parameters.seed
-        settings.log_search_progress = self.parameters.log
-        settings.catch_sigint_signal = False  # Ctrl-C is the caller's, who stops the solver through the budget
-        # Both only cost time on these models (docs/second-stage.md).
-        settings.cp_model_probing_level = 0
-        settings.linearization_level = 0
-        if self.parameters.deterministic:
-            settings.num_workers = 1
-            settings.interleave_search = True
-            settings.max_deterministic_time = self.parameters.deterministic_time
-        else:
-            settings.num_workers = self.parameters.workers or os.cpu_count() or 1
-        if budget.seconds_left < float("inf"):
-            settings.max_time_in_seconds = budget.seconds_left
-        return solver
-
-    def _take_over(self, model: SecondStageModel, solver: cp_model.CpSolver, watch: "_Watch", most_cycles: int) -> None:
-        status = watch.status
-        self.details |= {
-            "solver_status": solver.status_name(status),
-            "solver_seconds": round(solver.wall_time, 3),
-            "branches": solver.num_branches,
-            "conflicts": solver.num_conflicts,
-        }
-        if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-            objective = round(solver.objective_value)
-            self.details["objective"] = objective
-            found = self._checked(model.dlsa_of(solver), objective, optimal=status == cp_model.OPTIMAL)
-            if found is not None:
-                self.best, self.evaluation = found
-            self._raise_bound(int(-(-solver.best_objective_bound // 1)), METHOD)
-        elif status == cp_model.INFEASIBLE:
-            self._raise_bound(most_cycles + 1, METHOD)
-        elif status == cp_model.UNKNOWN:
-            self._raise_bound(min(watch.lower_bound, most_cycles + 1), METHOD)
-        else:
-            raise InternalError(f"CP-SAT ended with the status {solver.status_name(status)}")
-
-    def _checked(self, dlsa: DLSA, objective: int, optimal: bool) -> tuple[DLSA, Evaluation] | None:
-        """Hold a solution against the rules and the evaluator; return it if it beats the incumbent.
-
-        The evaluator moves everything as early as it can, so a solution that is not optimal may turn out faster
-        than the solver thought; an optimal one may not, and none may turn out slower.
-        """
-        broken = violations(self.plan, dlsa, self.gbuf_bytes)
-        if broken:
-            raise InternalError(f"CP-SAT's schedule breaks a rule: {broken[0].message}")
-        evaluation = evaluate(self.plan, dlsa)
-        if evaluation.latency > objective or (optimal and evaluation.latency != objective):
-            raise InternalError(
-                f"CP-SAT says {objective:,} cycles, the evaluator {evaluation.latency:,} for the same schedule"
+            limit = self.deterministic_time if self.parameters.deterministic else None
+            run = run_cpsat(
+                model.model,
+                self.parameters,
+                limit,
+                budget,
+                lambda objective, bound: progress(self._event(objective, bound)),
+                most_cycles,
             )
-        return (dlsa, evaluation) if evaluation.latency < self.evaluation.latency else None
+            self._take_over(model, run)
 
+    def _event(self, latency: int | None, lower_bound: int) -> ProgressEvent:
+        latency = min(self.evaluation.latency, latency or self.evaluation.latency)
+        return ProgressEvent(METHOD, 0, 0, 0, None, latency=latency, lower_bound=max(self.lower_bound, lower_bound))
 
-class _Watch(cp_model.CpSolverSolutionCallback):
-    """What the solver says while it runs, written by its threads and read by the caller's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lower_bound = 0
-        self.status = cp_model.UNKNOWN
-        self.objective: int | None = None
-        self.error: Exception | None = None
-
-    def on_solution_callback(self) -> None:
-        """Note a new solution's latency."""
-        self.objective = round(self.objective_value)
-
-    def bound(self, value: float) -> None:
-        """Note a new bound on the latency."""
-        self.lower_bound = max(self.lower_bound, int(-(-value // 1)))
+    def _take_over(self, model: SecondStageModel, run: Run) -> None:
+        self.details["solver_status"] = run.status
+        if run.ended:
+            self.details |= {
+                "solver_seconds": round(run.solver.wall_time, 3),
+                "branches": run.solver.num_branches,
+                "conflicts": run.solver.num_conflicts,
+            }
+        if run.objective is not None:
+            self.details["objective"] = run.objective
+            dlsa = put_back(self.whole, self.best, *model.edges_of(run.solver))
+            evaluation = verified(self.plan, dlsa, run.objective, self.gbuf_bytes, optimal=run.optimal)
+            if evaluation.latency < self.evaluation.latency:
+                self.best, self.evaluation = dlsa, evaluation
+        self._raise_bound(run.lower_bound, METHOD)

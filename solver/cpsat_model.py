@@ -14,8 +14,10 @@ from ortools.sat.python import cp_model
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import Evaluation
-from soma_cp.model.plan import Plan
+from soma_cp.model.network_table import IntArray
 from soma_cp.solver.bounds import Windows
+from soma_cp.solver.piece import Piece
+from soma_cp.solver.piece_kernel import NO_PATH
 
 
 class OutOfTimeError(Exception):
@@ -34,14 +36,16 @@ class _Ladder:
 
 
 class SecondStageModel:
-    """The model of one plan; `model` is what the solver gets.
+    """The model of one piece; `model` is what the solver gets.
 
     Parameters
     ----------
-    plan
-        Fits into the buffer.
+    piece
+        What is free.
     windows
-        Its window bound, under the same capacity.
+        Its window bound.
+    arcs
+        Redundant: what `window_arcs` returns for it.
     most_cycles
         No schedule that is slower is looked for (cycles).
     budget
@@ -53,8 +57,10 @@ class SecondStageModel:
         If the budget is over before the model is built.
     """
 
-    def __init__(self, plan: Plan, windows: Windows, most_cycles: int, budget: Budget | None = None) -> None:
-        self.plan = plan
+    def __init__(
+        self, piece: Piece, windows: Windows, arcs: IntArray, most_cycles: int, budget: Budget | None = None
+    ) -> None:
+        self.piece = piece
         self.windows = windows
         self.most_cycles = most_cycles
         self.model = cp_model.CpModel()
@@ -62,30 +68,35 @@ class SecondStageModel:
         self._openings: dict[int, cp_model.IntVar] = {}
         self._ladders: list[_Ladder] = []
         # At each position: adjustable tensors alive there, as (bytes, literal or True).
-        self._alive: list[list[tuple[int, cp_model.LiteralT]]] = [[] for _ in range(plan.tile_count)]
+        self._alive: list[list[tuple[int, cp_model.LiteralT]]] = [[] for _ in range(piece.tile_count)]
+        self._tile_cycles: list[int] = piece.tile_cycles.tolist()
+        self._cycles: list[int] = piece.cycles.tolist()
         self.makespan = self.model.new_int_var(windows.latency, most_cycles, "makespan")
+        self.channel_end = self.model.new_int_var(
+            int(windows.earliest_begin[-1]), most_cycles - piece.channel_tail, "channel"
+        )
         self._make_tiles()
         self._make_transfers()
         self._make_openings()
         self._chain_tiles()
+        self._end_of_the_run()
         self._one_channel()
-        for tensor in range(plan.dram_tensor_count):
+        for tensor, is_store in enumerate(piece.is_store.tolist()):
             self._check_time()
-            if plan.tensors.is_store[tensor]:
+            if is_store:
                 self._store(tensor)
             else:
                 self._load(tensor)
         self._capacity()
-        self._windows()
+        self._windows(arcs)
         self._symmetry()
         self.model.minimize(self.makespan)
 
     @staticmethod
-    def count_literals(plan: Plan, windows: Windows) -> int:
+    def count_literals(piece: Piece, windows: Windows) -> int:
         """Return how many literals the ladders would have at most, without building the model."""
-        tensors = plan.tensors
-        loads = (tensors.position - windows.earliest_start)[~tensors.is_store].sum()
-        stores = (windows.latest_end - tensors.least_end)[tensors.is_store].sum()
+        loads = (piece.latest_start - windows.earliest_start)[~piece.is_store].sum()
+        stores = (windows.latest_end - piece.least_end)[piece.is_store].sum()
         return int(loads + stores)
 
     def _check_time(self) -> None:
@@ -96,42 +107,38 @@ class SecondStageModel:
 
     def _make_tiles(self) -> None:
         """C_p, between the longest path to it and the longest path from it to the end."""
-        windows = self.windows
-        self.tile_begin = [
-            self.model.new_int_var(
-                int(windows.earliest_begin[p]), int(self.most_cycles - windows.tail_from_begin[p]), f"C{p}"
-            )
-            for p in range(self.plan.tile_count)
-        ]
+        low = self.windows.earliest_begin.tolist()
+        high = (self.most_cycles - self.windows.tail_from_begin).tolist()
+        self.tile_begin = [self.model.new_int_var(low[p], high[p], f"C{p}") for p in range(self.piece.tile_count)]
 
     def _make_transfers(self) -> None:
         """S_i: a load no earlier than its earliest Start and in time for its tile; a store after its tile."""
-        windows, tensors = self.windows, self.plan.tensors
-        self.transfer_begin = []
-        for i in range(self.plan.dram_tensor_count):
-            position, cycles = int(tensors.position[i]), int(tensors.cycles[i])
-            if tensors.is_store[i]:
-                low = int(windows.earliest_opening[position + 1])
-                high = self.most_cycles - cycles
-            else:
-                low = int(windows.earliest_opening[windows.earliest_start[i]])
-                high = int(self.most_cycles - windows.tail_from_begin[position]) - cycles
-            self.transfer_begin.append(self.model.new_int_var(low, high, f"S{i}"))
+        piece, windows = self.piece, self.windows
+        opens = np.where(piece.is_store, piece.position + 1, windows.earliest_start)
+        low = windows.earliest_opening[opens].tolist()
+        needed = np.where(piece.is_store, piece.tile_count, piece.position)
+        high = (self.most_cycles - windows.tail_from_begin[needed] - piece.cycles).tolist()
+        self.transfer_begin = [self.model.new_int_var(low[i], high[i], f"S{i}") for i in range(len(low))]
 
     def _make_openings(self) -> None:
         """R_p where a store may end; elsewhere the end of tile p − 1 serves."""
-        tensors, tiles = self.plan.tensors, self.plan.tile_count
+        piece, windows, tiles = self.piece, self.windows, self.piece.tile_count
         ends: set[int] = set()
-        for i in np.flatnonzero(tensors.is_store):
-            ends.update(range(int(tensors.least_end[i]), min(int(self.windows.latest_end[i]), tiles - 1) + 1))
+        for i in np.flatnonzero(piece.is_store):
+            ends.update(range(int(piece.least_end[i]), min(int(windows.latest_end[i]), tiles - 1) + 1))
+        if np.any(~piece.is_store & (piece.latest_start == tiles)):
+            ends.add(tiles)  # what may begin behind the tiles begins after all stores that may end there
         for p in sorted(ends):
-            low = int(self.windows.earliest_opening[p])
-            high = int(self.most_cycles - self.windows.tail_from_begin[p])
-            self._openings[p] = self.model.new_int_var(low, high, f"R{p}")
+            low, high = piece.channel_ready, self.most_cycles
+            if p > 0:
+                low = int(windows.earliest_begin[p - 1]) + self._tile_cycles[p - 1]
+            if p < tiles:
+                high -= int(windows.tail_from_begin[p])
+            self._openings[p] = self.model.new_int_var(low, max(low, high), f"R{p}")
 
     def _tile_end_before(self, p: int) -> cp_model.LinearExprT:
-        """The end of tile p − 1; 0 for the first position."""
-        return 0 if p == 0 else self.tile_begin[p - 1] + int(self.plan.tile_cycles[p - 1])
+        """The end of tile p − 1; before the first tile the time at which the channel is ready."""
+        return self.piece.channel_ready if p == 0 else self.tile_begin[p - 1] + self._tile_cycles[p - 1]
 
     def _opening(self, p: int) -> cp_model.LinearExprT:
         """When a load with Start p may begin: all stores with End ≤ p are finished."""
@@ -140,21 +147,28 @@ class SecondStageModel:
     # Constraints
 
     def _chain_tiles(self) -> None:
-        """Tiles run one after another, each after its opening; the run ends after the last (section 5)."""
-        for p in range(self.plan.tile_count):
+        """Tiles run one after another, each after its opening (section 5)."""
+        for p in range(1, self.piece.tile_count + 1):
+            before: cp_model.LinearExprT = self._tile_end_before(p)
             if p in self._openings:
-                self.model.add(self._openings[p] >= self._tile_end_before(p))
-                self.model.add(self.tile_begin[p] >= self._openings[p])
-            elif p > 0:
-                self.model.add(self.tile_begin[p] >= self._tile_end_before(p))
-        self.model.add(self.makespan >= self._tile_end_before(self.plan.tile_count))
+                self.model.add(self._openings[p] >= before)
+                before = self._openings[p]
+            if p < self.piece.tile_count:
+                self.model.add(self.tile_begin[p] >= before)
+
+    def _end_of_the_run(self) -> None:
+        """The run ends after the last transfer and the last tile, and after what is fixed behind them (section 5)."""
+        self.model.add(self.makespan >= self.channel_end + self.piece.channel_tail)
+        for p, tail in enumerate(self.piece.suffix_tail.tolist()):
+            if tail != NO_PATH:
+                self.model.add(self.makespan >= self._tile_end_before(p + 1) + tail)
 
     def _one_channel(self) -> None:
         """The DRAM channel serves one tensor at a time (section 5)."""
         self.model.add_no_overlap(
             [
-                self.model.new_fixed_size_interval_var(begin, int(cycles), f"I{i}")
-                for i, (begin, cycles) in enumerate(zip(self.transfer_begin, self.plan.tensors.cycles, strict=True))
+                self.model.new_fixed_size_interval_var(begin, cycles, f"I{i}")
+                for i, (begin, cycles) in enumerate(zip(self.transfer_begin, self._cycles, strict=True))
             ]
         )
 
@@ -163,14 +177,17 @@ class SecondStageModel:
 
         Sections 4 (rule 2) and 5. A Start so late that the tile could not end in time is left out.
         """
-        tensors, windows, model = self.plan.tensors, self.windows, self.model
-        begin, cycles, position = self.transfer_begin[i], int(tensors.cycles[i]), int(tensors.position[i])
-        size = int(tensors.bytes[i])
-        model.add(self.tile_begin[position] >= begin + cycles)
-        for store in range(int(tensors.after_begin[i]), int(tensors.after_end[i])):
-            model.add(begin >= self.transfer_begin[store] + int(tensors.cycles[store]))
-        low, high = int(windows.earliest_start[i]), position
+        piece, windows, model = self.piece, self.windows, self.model
+        begin, cycles, position = self.transfer_begin[i], self._cycles[i], int(piece.position[i])
+        size = int(piece.bytes[i])
+        model.add(self.channel_end >= begin + cycles)
+        if position < piece.tile_count:
+            model.add(self.tile_begin[position] >= begin + cycles)
+        for store in range(int(piece.after_begin[i]), int(piece.after_end[i])):
+            model.add(begin >= self.transfer_begin[store] + self._cycles[store])
+        low, latest = int(windows.earliest_start[i]), int(piece.latest_start[i])
         slack = self.most_cycles - cycles - int(windows.tail_from_begin[position])
+        high = latest
         while high > low and windows.earliest_opening[high] > slack:
             high -= 1
         model.add(begin >= self._opening(low))
@@ -178,7 +195,7 @@ class SecondStageModel:
         for p, above in enumerate(ladder.literals, start=low + 1):
             model.add(begin >= self._opening(p)).only_enforce_if(above)
             self._alive[p - 1].append((size, ~above))
-        for p in range(high, position):
+        for p in range(high, latest):
             self._alive[p].append((size, True))
         self._finish_ladder(ladder)
 
@@ -187,12 +204,12 @@ class SecondStageModel:
 
         An End so early that no transfer could be through by then is left out.
         """
-        tensors, windows, model = self.plan.tensors, self.windows, self.model
-        begin, cycles, position = self.transfer_begin[i], int(tensors.cycles[i]), int(tensors.position[i])
-        size, tiles = int(tensors.bytes[i]), self.plan.tile_count
+        piece, windows, model = self.piece, self.windows, self.model
+        begin, cycles, position = self.transfer_begin[i], self._cycles[i], int(piece.position[i])
+        size = int(piece.bytes[i])
         model.add(begin >= self._tile_end_before(position + 1))
-        model.add(self.makespan >= begin + cycles)
-        least, high = int(tensors.least_end[i]), int(windows.latest_end[i])
+        model.add(self.channel_end >= begin + cycles)
+        least, high = int(piece.least_end[i]), int(windows.latest_end[i])
         low = least
         finished = int(windows.earliest_opening[position + 1]) + cycles
         while low < high and finished > self.most_cycles - windows.tail_from_begin[low]:
@@ -203,8 +220,8 @@ class SecondStageModel:
         for p, above in enumerate(ladder.literals, start=low):
             model.add(begin + cycles <= self._opening(p)).only_enforce_if(~above)
             self._alive[p].append((size, above))
-        if high < tiles:
-            model.add(begin + cycles <= self._opening(high))
+        if high in self._openings:
+            model.add(begin + cycles <= self._openings[high])
         self._finish_ladder(ladder)
 
     def _finish_ladder(self, ladder: _Ladder) -> None:
@@ -218,7 +235,7 @@ class SecondStageModel:
             self._check_time()
             fixed = sum(size for size, literal in alive if literal is True)
             adjustable = [(size, literal) for size, literal in alive if literal is not True]
-            room = int(self.windows.room[p]) - fixed
+            room = int(self.piece.room[p]) - fixed
             if sum(size for size, _ in adjustable) <= room:
                 continue
             if not adjustable:  # what `most_cycles` forces to be alive overflows the buffer
@@ -227,77 +244,68 @@ class SecondStageModel:
             unit = int(np.gcd.reduce([size for size, _ in adjustable]))
             self.model.add(sum(size // unit * literal for size, literal in adjustable) <= room // unit)
 
-    def _windows(self) -> None:
+    def _windows(self, arcs: IntArray) -> None:
         """Redundant: the arcs of the window bound (`soma_cp.solver.bounds`) that no chain of others implies."""
-        work, tiles = self.windows.work, self.plan.tile_count
-        cycles = self.plan.tile_cycles
-        implied = np.zeros((tiles + 1, tiles + 1), np.int64)
-        for span in range(tiles + 1):
-            self._check_time()
-            for p in range(tiles + 1 - span):
-                f = p + span
-                through = 0
-                if f > p:
-                    through = int(np.max(implied[p, p:f] + cycles[p:f] + implied[p + 1 : f + 1, f]))
-                if work[p, f] > through:
-                    target = self.makespan if f == tiles else self.tile_begin[f]
-                    self.model.add(target >= self._tile_end_before(p) + int(work[p, f]))
-                implied[p, f] = max(int(work[p, f]), through)
+        for p, f, work in arcs.tolist():
+            target = self.channel_end if f == self.piece.tile_count else self.tile_begin[f]
+            self.model.add(target >= self._tile_end_before(p) + work)
 
     def _symmetry(self) -> None:
-        """Of loads alike, what is needed first is moved first; of a layer's stores, what is made first.
-
-        Exchanging the transfers of two loads of equal size that wait for the same stores (of two stores of a
-        layer) changes neither times nor, at any position, the number of bytes alive.
-        """
-        tensors = self.plan.tensors
-        alike: dict[tuple[int, ...], list[int]] = {}
-        for i in range(self.plan.dram_tensor_count):
-            key: tuple[int, ...] = (0, int(tensors.bytes[i]), int(tensors.after_begin[i]), int(tensors.after_end[i]))
-            if tensors.is_store[i]:
-                key = (1, int(tensors.layer[i]))
-            alike.setdefault(key, []).append(i)
-        self._alike = [sorted(group, key=lambda i: (int(tensors.position[i]), i)) for group in alike.values()]
-        for group in self._alike:
+        """Of transfers that can change places without any effect, the first in the list is the first in time."""
+        for group in self.piece.alike:
             for first, second in pairwise(group):
-                self.model.add(self.transfer_begin[second] >= self.transfer_begin[first] + int(tensors.cycles[first]))
+                self.model.add(self.transfer_begin[second] >= self.transfer_begin[first] + self._cycles[first])
 
     # To and from schedules
 
     def hint(self, dlsa: DLSA, evaluation: Evaluation) -> None:
-        """Give a schedule that is no slower than `most_cycles` as a complete hint."""
-        tensors, tiles, model = self.plan.tensors, self.plan.tile_count, self.model
-        begins = evaluation.tensor_begin.copy()
-        for group in self._alike:
-            begins[group] = np.sort(begins[group])
-        finishes = begins + tensors.cycles
-        tile_ends = evaluation.tile_begin + self.plan.tile_cycles
-        opening = np.concatenate([[0], tile_ends]).astype(np.int64)
-        original = evaluation.tensor_begin + tensors.cycles
-        for store in np.flatnonzero(tensors.is_store & (dlsa.end < tiles)):
-            opening[dlsa.end[store]] = max(opening[dlsa.end[store]], original[store])
+        """Give a schedule that is no slower than `most_cycles` as a complete hint; it agrees with what is fixed.
+
+        Of a piece, no schedule in which a load begins behind the tiles before a store that ends behind them is a
+        solution of the model.
+        """
+        piece, tiles, model = self.piece, self.piece.tile_count, self.model
+        span = slice(piece.first_tile, piece.first_tile + tiles)
+        original = evaluation.tensor_begin[piece.tensors]
+        begins = original.copy()
+        for group in self.piece.alike:
+            begins[list(group)] = np.sort(begins[list(group)])
+        tile_begins = evaluation.tile_begin[span]
+        opening = np.concatenate([[piece.channel_ready], tile_begins + piece.tile_cycles]).astype(np.int64)
+        ends = dlsa.end[piece.tensors] - piece.first_tile
+        for store in np.flatnonzero(piece.is_store):
+            end = min(int(ends[store]), tiles)
+            if end in self._openings:
+                opening[end] = max(opening[end], original[store] + piece.cycles[store])
         model.add_hint(self.makespan, evaluation.latency)
+        model.add_hint(self.channel_end, int((begins + piece.cycles).max(initial=piece.channel_ready)))
         for p, tile in enumerate(self.tile_begin):
-            model.add_hint(tile, int(evaluation.tile_begin[p]))
+            model.add_hint(tile, int(tile_begins[p]))
         for position, variable in self._openings.items():
             model.add_hint(variable, int(opening[position]))
+        finishes = begins + piece.cycles
         for i, ladder in enumerate(self._ladders):
             model.add_hint(self.transfer_begin[i], int(begins[i]))
             for k, literal in enumerate(ladder.literals):
-                if tensors.is_store[i]:
+                if piece.is_store[i]:
                     model.add_hint(literal, bool(finishes[i] > opening[ladder.lowest + k]))
                 else:
                     model.add_hint(literal, bool(begins[i] >= opening[ladder.lowest + k + 1]))
 
-    def dlsa_of(self, value: "cp_model.CpSolver | cp_model.CpSolverSolutionCallback") -> DLSA:
-        """Return the DLSA of a solution: the order of the begins, and the edges of the ladders."""
-        tensors = self.plan.tensors
+    def edges_of(
+        self, value: "cp_model.CpSolver | cp_model.CpSolverSolutionCallback"
+    ) -> tuple[IntArray, IntArray, IntArray]:
+        """Return the order of the free tensors, the Starts of loads and the Ends of stores, all by place in the piece.
+
+        Positions are those of the piece; a store's Start and a load's End are as they are.
+        """
+        piece = self.piece
         begins = np.array([value.value(variable) for variable in self.transfer_begin], np.int64)
-        start, end = tensors.position.copy(), tensors.least_end.copy()
+        start, end = piece.latest_start.copy(), piece.least_end.copy()
         for i, ladder in enumerate(self._ladders):
             edge = ladder.lowest + sum(value.boolean_value(literal) for literal in ladder.literals)
-            if tensors.is_store[i]:
+            if piece.is_store[i]:
                 end[i] = edge
             else:
-                start[i] = edge if edge > 0 else -1
-        return DLSA(np.argsort(begins, kind="stable"), start, end)
+                start[i] = edge
+        return np.argsort(begins, kind="stable"), start, end

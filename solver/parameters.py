@@ -18,8 +18,17 @@ class CpSatParameters:
         wall-clock limit ends it first.
     deterministic_time
         That limit (about as many seconds of one core).
+    piece_lengths
+        Transfers in the pieces of the large-neighbourhood search, one pass after another.
+    piece_deterministic_time
+        Limit for each piece.
+    piece_share
+        Share of `deterministic_time` that all pieces may take together, whether or not the run is deterministic.
+    most_piece_literals
+        A piece whose model has more is left as it is.
     most_literals
-        A model with more is not built: the second stage then stays at the incumbent, with its combinatorial bound.
+        A model of the whole problem with more is not built: only pieces of it are solved, and the bound stays the
+        combinatorial one.
     log
         Whether the solver writes its log to stdout.
     """
@@ -28,5 +37,9 @@ class CpSatParameters:
     seed: int = 0
     deterministic: bool = False
     deterministic_time: float = 60.0
+    piece_lengths: tuple[int, ...] = (32, 64, 128, 256)
+    piece_deterministic_time: float = 0.5
+    piece_share: float = 0.5
+    most_piece_literals: int = 50_000
     most_literals: int = 400_000
     log: bool = False

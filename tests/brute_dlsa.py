@@ -35,18 +35,49 @@ def brute_force_latency(plan: Plan, capacity: int, most: int = 4_000, all_durati
     TooManyError
         If there are more than `most` of them to look at.
     """
-    choices = list(_choices(plan, capacity, most))
+    lives = [_possible_lives(plan, tensor) for tensor in range(plan.dram_tensor_count)]
+    return _best_latency(plan, capacity, lives, [], [], most, all_durations)
+
+
+def brute_force_piece(plan: Plan, dlsa: DLSA, first: int, last: int, capacity: int, most: int = 4_000) -> int:
+    """Return the lowest latency of any valid DLSA that differs from `dlsa` in a stretch of the order alone.
+
+    The transfers at the places ``first … last − 1`` may change places with each other, and their durations.
+
+    Raises
+    ------
+    TooManyError
+        If there are more than `most` of them to look at.
+    """
+    order = dlsa.order.tolist()
+    lives = [[Life(int(dlsa.start[i]), int(dlsa.end[i]))] for i in range(plan.dram_tensor_count)]
+    for tensor in order[first:last]:
+        lives[tensor] = _possible_lives(plan, tensor)
+    return _best_latency(plan, capacity, lives, order[:first], order[last:], most)
+
+
+def _best_latency(
+    plan: Plan,
+    capacity: int,
+    lives: list[list[Life]],
+    prefix: list[int],
+    suffix: list[int],
+    most: int,
+    all_durations: bool = False,
+) -> int:
+    """Return the lowest latency of the durations in `lives` and the orders between a prefix and a suffix."""
+    choices = list(_choices(plan, capacity, lives, most))
     if not all_durations:
         choices = _longest(choices)
     schedules = []
-    for lives in choices:
-        for order in _orders(plan, lives, []):
-            schedules.append((order, lives))
+    for chosen in choices:
+        for order in _orders(plan, chosen, prefix, suffix):
+            schedules.append((order, chosen))
             if len(schedules) > most:
                 raise TooManyError
     best = None
-    for order, lives in schedules:
-        start, end = (np.array(edges, np.int64) for edges in zip(*lives, strict=True))
+    for order, chosen in schedules:
+        start, end = (np.array(edges, np.int64) for edges in zip(*chosen, strict=True))
         dlsa = DLSA(np.array(order, np.int64), start, end)
         latency = evaluate(plan, dlsa).latency
         if best is None or latency < best:
@@ -65,9 +96,8 @@ def _possible_lives(plan: Plan, tensor: int) -> list[Life]:
     return [Life(start, least_end) for start in (*range(position, 0, -1), -1)]
 
 
-def _choices(plan: Plan, capacity: int, most: int) -> Iterator[tuple[Life, ...]]:
-    """Yield the durations of all tensors, all combinations within the capacity."""
-    lives = [_possible_lives(plan, tensor) for tensor in range(plan.dram_tensor_count)]
+def _choices(plan: Plan, capacity: int, lives: list[list[Life]], most: int) -> Iterator[tuple[Life, ...]]:
+    """Yield the durations of all tensors out of `lives`, all combinations within the capacity."""
     sizes = plan.tensors.bytes.tolist()
     # What the tensors not yet chosen hold at the very least.
     least = plan.chip_usage.copy()
@@ -113,13 +143,17 @@ def _longer_by_one(lives: tuple[Life, ...]) -> Iterator[tuple[Life, ...]]:
             yield (*lives[:tensor], longer, *lives[tensor + 1 :])
 
 
-def _orders(plan: Plan, lives: tuple[Life, ...], order: list[int]) -> Iterator[list[int]]:
-    """Yield all orders that begin with `order` and keep rules 1 and 2."""
+def _orders(plan: Plan, lives: tuple[Life, ...], order: list[int], suffix: list[int]) -> Iterator[list[int]]:
+    """Yield all orders that begin with `order`, end with `suffix` and keep rules 1 and 2."""
     if len(order) == len(lives):
         yield list(order)
-    for tensor in range(len(lives)):
-        if tensor not in order and _may_follow(plan, lives, order, tensor):
-            yield from _orders(plan, lives, [*order, tensor])
+        return
+    fixed = len(lives) - len(suffix)
+    following = range(len(lives)) if len(order) < fixed else [suffix[len(order) - fixed]]
+    for tensor in following:
+        waits = len(order) < fixed and tensor in suffix
+        if tensor not in order and not waits and _may_follow(plan, lives, order, tensor):
+            yield from _orders(plan, lives, [*order, tensor], suffix)
 
 
 def _may_follow(plan: Plan, lives: tuple[Life, ...], order: list[int], tensor: int) -> bool:

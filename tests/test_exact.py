@@ -27,6 +27,7 @@ from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_file import read_network_file
+from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_network, default_platform
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import platform_named
@@ -34,11 +35,19 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.schedule_file import StoredSchedule, read_schedule
 from soma_cp.model.validity import violations
-from soma_cp.solver import bounds, cpsat
-from soma_cp.solver.bounds import THEORETICAL_MAXIMUM, WINDOW_BOUND, Windows, best_combinatorial_bound, dram_windows
+from soma_cp.solver import cpsat, piecewise
+from soma_cp.solver.bounds import (
+    THEORETICAL_MAXIMUM,
+    WINDOW_BOUND,
+    Windows,
+    best_combinatorial_bound,
+    dram_windows,
+    window_arcs,
+)
 from soma_cp.solver.cpsat import METHOD, solve_dlsa_exactly
 from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.piece import Piece, put_back, whole_problem
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 FILES = sorted((PUBLISHED / "schedules").glob("*.json"))
@@ -125,34 +134,41 @@ def assert_sound(plan: Plan, result: SecondStageResult, capacity: int | None = N
 
 
 def assert_optimal(plan: Plan, capacity: int, optimum: int) -> None:
-    windows = dram_windows(plan, capacity)
+    piece = whole_problem(plan, capacity)
+    windows = dram_windows(piece)
     assert windows.latency <= optimum
     assert best_combinatorial_bound(plan, capacity)[0] <= optimum
     result = solve_dlsa_exactly(plan, Budget(20), CpSatParameters(workers=1), gbuf_bytes=capacity)
     assert_sound(plan, result, capacity)
     assert (result.evaluation.latency, result.lower_bound) == (optimum, optimum)
     # The model alone: greedy or the windows settle most small plans before the solver is asked.
-    assert latency_of_the_model(plan, windows, capacity, 2 * optimum) == optimum
-    assert latency_of_the_model(plan, without_work(plan, windows), capacity, 2 * optimum) == optimum
+    arcs = window_arcs(piece)
+    for most_cycles in (2 * optimum, optimum):
+        assert latency_of_the_model(piece, windows, arcs, capacity, most_cycles) == optimum
+        assert latency_of_the_model(piece, without_work(plan, windows), NO_ARCS, capacity, most_cycles) == optimum
+
+
+NO_ARCS = np.empty((0, 3), np.int64)
 
 
 def without_work(plan: Plan, windows: Windows) -> Windows:
     """Return windows that know nothing of transfers, so that the model's own constraints must do."""
     ends = np.concatenate([[0], np.cumsum(plan.tile_cycles)])
     tails = ends[-1] - ends
-    return Windows(
-        windows.room, windows.earliest_start, windows.latest_end, np.zeros_like(windows.work), ends, ends, tails, tails
-    )
+    begins = ends.copy()
+    begins[-1] = 0  # of the channel: it may be through before the last tile is
+    return Windows(int(ends[-1]), windows.earliest_start, windows.latest_end, begins, ends, tails, tails)
 
 
-def latency_of_the_model(plan: Plan, windows: Windows, capacity: int, most_cycles: int) -> int:
+def latency_of_the_model(piece: Piece, windows: Windows, arcs: IntArray, capacity: int, most_cycles: int) -> int:
     """Solve the model without a hint; its schedule must be what it says."""
-    model = SecondStageModel(plan, windows, most_cycles)
+    plan = piece.plan
+    model = SecondStageModel(piece, windows, arcs, most_cycles)
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = 1
     solver.parameters.max_time_in_seconds = 20
     assert solver.solve(model.model) == cp_model.OPTIMAL
-    dlsa = model.dlsa_of(solver)
+    dlsa = put_back(piece, greedy_dlsa(plan, capacity), *model.edges_of(solver))
     assert violations(plan, dlsa, capacity) == []
     assert evaluate(plan, dlsa).latency == solver.value(model.makespan)
     return int(solver.value(model.makespan))
@@ -233,7 +249,8 @@ def test_published_lfas_are_proven_optimal(path: Path) -> None:
 
 def log_of_hinted_model(plan: Plan, dlsa: DLSA, capacity: int | None, slack: int) -> str:
     evaluation = evaluate(plan, dlsa)
-    model = SecondStageModel(plan, dram_windows(plan, capacity), evaluation.latency + slack)
+    piece = whole_problem(plan, capacity)
+    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), evaluation.latency + slack)
     model.hint(dlsa, evaluation)
     solver = cp_model.CpSolver()
     lines: list[str] = []
@@ -298,6 +315,17 @@ def test_no_worse_than_greedy_and_annealing_on_random_lfas(number: int) -> None:
 
 # Incumbent, limits, cutoff
 
+WITHOUT_PIECES = CpSatParameters(piece_lengths=())
+
+
+def assert_is_greedy(plan: Plan, result: SecondStageResult) -> None:
+    assert_same_dlsa(result.dlsa, greedy_dlsa(plan))
+
+
+def assert_same_dlsa(one: DLSA, other: DLSA) -> None:
+    for column in ("order", "start", "end"):
+        assert np.array_equal(getattr(one, column), getattr(other, column))
+
 
 def test_a_budget_that_is_over_leaves_the_incumbent() -> None:
     plan = published(RESNET).plan
@@ -305,8 +333,9 @@ def test_a_budget_that_is_over_leaves_the_incumbent() -> None:
     result = solve_dlsa_exactly(plan, Budget(0))
     assert time.monotonic() - began < 2
     assert_sound(plan, result)
-    assert np.array_equal(result.dlsa.order, greedy_dlsa(plan).order)
+    assert_is_greedy(plan, result)
     assert result.details["solver_status"] == "not needed"
+    assert "pieces" not in result.details
 
 
 def test_a_given_incumbent_is_kept() -> None:
@@ -347,14 +376,17 @@ def test_a_stop_request_ends_the_search(number: int, seconds: float) -> None:
     assert not result.proven_optimal
 
 
+@pytest.mark.parametrize("pieces", [True, False], ids=["pieces", "no pieces"])
 @pytest.mark.parametrize("below", [0, 1000])
-def test_a_cutoff_that_nothing_beats_is_proven(below: int) -> None:
+def test_a_cutoff_that_nothing_beats_is_proven(below: int, pieces: bool) -> None:
     plan = published(RESNET).plan
-    result = solve_dlsa_exactly(plan, Budget(60), cutoff_latency=RESNET_OPTIMUM - below)
+    parameters = CpSatParameters() if pieces else WITHOUT_PIECES
+    result = solve_dlsa_exactly(plan, Budget(60), parameters, cutoff_latency=RESNET_OPTIMUM - below)
     assert result.seconds < 20
     assert_sound(plan, result)
     assert RESNET_OPTIMUM - below <= result.lower_bound <= RESNET_OPTIMUM
-    assert evaluate(plan, greedy_dlsa(plan)).latency == result.evaluation.latency
+    if not pieces:
+        assert evaluate(plan, greedy_dlsa(plan)).latency == result.evaluation.latency
 
 
 def test_the_optimum_is_found_below_a_cutoff() -> None:
@@ -386,15 +418,14 @@ def test_a_buffer_in_which_nothing_fits_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("plan", "deterministic_time"),
-    [(lambda: random_plan(22), 60.0), (lambda: random_plan(42), 0.2)],
-    ids=["proven", "ended by its own limit"],
+    [(lambda: random_plan(22), 60.0), (lambda: random_plan(7), 0.2), (lambda: random_plan(HARD), 0.3)],
+    ids=["proven", "ended by its own limit", "all spent on pieces"],
 )
 def test_deterministic_runs_agree(plan: Callable[[], Plan], deterministic_time: float) -> None:
     parameters = CpSatParameters(deterministic=True, deterministic_time=deterministic_time)
     first, second = (solve_dlsa_exactly(plan(), parameters=parameters) for _ in range(2))
     assert_sound(plan(), first)
-    for column in ("order", "start", "end"):
-        assert np.array_equal(getattr(first.dlsa, column), getattr(second.dlsa, column))
+    assert_same_dlsa(first.dlsa, second.dlsa)
     assert (first.lower_bound, first.status) == (second.lower_bound, second.status)
     assert first.proven_optimal == (deterministic_time == 60.0)
 
@@ -411,28 +442,39 @@ def falsified(plan: Plan, dlsa: DLSA, by: int) -> Evaluation:
 
 @pytest.mark.parametrize("by", [1, -1])
 def test_an_evaluator_that_disagrees_is_an_internal_error(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpsat, "evaluate", lambda plan, dlsa: falsified(plan, dlsa, by))
+    monkeypatch.setattr(piecewise, "evaluate", lambda plan, dlsa: falsified(plan, dlsa, by))
     with pytest.raises(InternalError) as raised:
-        solve_dlsa_exactly(random_plan(QUICK))
+        solve_dlsa_exactly(random_plan(QUICK), parameters=WITHOUT_PIECES)
     assert f"{QUICK_OPTIMUM:,}" in str(raised.value)
     assert f"{QUICK_OPTIMUM + by:,}" in str(raised.value)
 
 
-def test_a_schedule_that_breaks_a_rule_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_are_held_against_the_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(piecewise, "evaluate", lambda plan, dlsa: falsified(plan, dlsa, 10**9))
+    with pytest.raises(InternalError, match="the evaluator 1,0"):
+        solve_dlsa_exactly(published(RESNET).plan)
+
+
+@pytest.mark.parametrize("parameters", [CpSatParameters(), WITHOUT_PIECES], ids=["pieces", "no pieces"])
+def test_a_schedule_that_breaks_a_rule_is_an_internal_error(
+    parameters: CpSatParameters, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plan = random_plan(QUICK)
-    size = plan.dram_tensor_count
-    early = DLSA(np.arange(size), np.full(size, -1), plan.tensors.least_end)
-    monkeypatch.setattr(SecondStageModel, "dlsa_of", lambda self, value: early)
+
+    def everything_at_once(model: SecondStageModel, value: cp_model.CpSolver) -> tuple[IntArray, IntArray, IntArray]:
+        size = len(model.piece.tensors)
+        return np.arange(size), np.full(size, -1), model.piece.least_end
+
+    monkeypatch.setattr(SecondStageModel, "edges_of", everything_at_once)
     with pytest.raises(InternalError, match="breaks a rule"):
-        solve_dlsa_exactly(plan)
+        solve_dlsa_exactly(plan, parameters=parameters)
 
 
 def test_a_bound_above_a_schedule_is_an_internal_error(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = random_plan(QUICK)
     latency = evaluate(plan, greedy_dlsa(plan)).latency
-    wrong = dram_windows(plan)
-    wrong.earliest_begin[-1] = latency + 1
-    monkeypatch.setattr(cpsat, "dram_windows", lambda plan, gbuf_bytes: wrong)
+    wrong = dram_windows(whole_problem(plan))._replace(latency=latency + 1)
+    monkeypatch.setattr(cpsat, "dram_windows", lambda piece: wrong)
     with pytest.raises(InternalError) as raised:
         solve_dlsa_exactly(plan)
     assert f"{latency:,}" in str(raised.value)
@@ -444,25 +486,26 @@ def test_a_bound_above_a_schedule_is_an_internal_error(monkeypatch: pytest.Monke
 
 def test_too_many_literals_leave_greedy() -> None:
     plan = published(RESNET).plan
-    literals = SecondStageModel.count_literals(plan, dram_windows(plan))
-    result = solve_dlsa_exactly(plan, parameters=CpSatParameters(most_literals=literals - 1))
+    whole = whole_problem(plan)
+    literals = SecondStageModel.count_literals(whole, dram_windows(whole))
+    parameters = replace(WITHOUT_PIECES, most_literals=literals - 1)
+    result = solve_dlsa_exactly(plan, parameters=parameters)
     assert_sound(plan, result)
-    assert np.array_equal(result.dlsa.order, greedy_dlsa(plan).order)
+    assert_is_greedy(plan, result)
     assert result.details["solver_status"] == f"not run: {literals} literals, more than {literals - 1}"
     assert (result.lower_bound, result.lower_bound_source) == best_combinatorial_bound(plan)
-    run = solve_dlsa_exactly(plan, Budget(0.5), CpSatParameters(most_literals=literals))
+    run = solve_dlsa_exactly(plan, Budget(0.5), replace(WITHOUT_PIECES, most_literals=literals))
     assert run.details["solver_status"] in ("OPTIMAL", "FEASIBLE", "UNKNOWN")
 
 
-def test_too_many_tiles_leave_greedy_and_the_theoretical_maximum(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_literals_leave_what_the_pieces_gave() -> None:
     plan = published(RESNET).plan
-    for module in (cpsat, bounds):
-        monkeypatch.setattr(module, "MOST_TILES", plan.tile_count - 1)
-    result = solve_dlsa_exactly(plan)
+    result = solve_dlsa_exactly(plan, parameters=CpSatParameters(most_literals=0))
     assert_sound(plan, result)
-    assert result.details["solver_status"] == f"not run: more than {plan.tile_count - 1} tiles"
-    assert (result.lower_bound, result.lower_bound_source) == (plan_figures(plan).bound, THEORETICAL_MAXIMUM)
-    assert best_combinatorial_bound(plan) == (plan_figures(plan).bound, THEORETICAL_MAXIMUM)
+    assert result.evaluation.latency < evaluate(plan, greedy_dlsa(plan)).latency
+    assert result.details["pieces_improved"] > 0
+    assert str(result.details["solver_status"]).startswith("not run: ")
+    assert (result.lower_bound, result.lower_bound_source) == best_combinatorial_bound(plan)
 
 
 @examples(50)
@@ -470,10 +513,11 @@ def test_too_many_tiles_leave_greedy_and_the_theoretical_maximum(monkeypatch: py
 def test_no_more_literals_than_counted(pair: Pair) -> None:
     plan = pair.plan
     capacity = 2 * least_peak_bytes(plan)
-    windows = dram_windows(plan, capacity)
-    model = SecondStageModel(plan, windows, 10**9)
+    piece = whole_problem(plan, capacity)
+    windows = dram_windows(piece)
+    model = SecondStageModel(piece, windows, NO_ARCS, 10**9)
     literals = [variable for variable in model.model.proto.variables if variable.name[0] in "se"]
-    assert len(literals) <= SecondStageModel.count_literals(plan, windows)
+    assert len(literals) <= SecondStageModel.count_literals(piece, windows)
 
 
 # What is told

@@ -1,0 +1,261 @@
+"""A piece of the second stage: the DRAM transfers that are free, and what the fixed ones around them leave.
+
+Fixed are a prefix and a suffix of the DRAM Tensor Order of a schedule, with their living durations. What the transfers
+between them can change is the latency through three things only: when the channel is free again, when the tiles end
+that the suffix waits for, and which buffer they hold. The whole problem is the piece with nothing fixed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.annealing.greedy_kernel import least_usage
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.plan import Plan
+from soma_cp.model.tiling import BoolArray
+from soma_cp.solver.piece_kernel import NO_PATH, tails_of_suffix
+
+
+@dataclass(frozen=True, eq=False)
+class Piece:
+    """D free transfers and N tiles; positions count from 0 at the first of these tiles.
+
+    Parameters
+    ----------
+    plan
+        What it is a piece of.
+    tensors
+        int64[D]: the free DRAM tensors by index, ascending.
+    first_tile
+        Position of tile 0 of the piece in the plan.
+    is_store, bytes, cycles
+        By tensor, as in the plan.
+    position
+        int64[D]: of a load the tile that needs it, N if that lies behind; of a store the tile that makes it, −1
+        if that lies before.
+    latest_start
+        int64[D]: the highest Start of a load; of a store its position.
+    least_end
+        int64[D]: of a store the least End; N if it must stay until behind the piece.
+    after_begin, after_end
+        int64[D]: a load comes after the free stores ``after_begin … after_end − 1``.
+    alike
+        Groups of tensors whose transfers can change places without any effect, each by position.
+    tile_cycles
+        int64[N].
+    room
+        int64[N]: bytes left when every free tensor lives as briefly as it can.
+    tile_ready
+        int64[N]: when what is fixed lets a tile begin (cycles).
+    tile_tail, suffix_tail
+        int64[N]: longest path from the end of a tile to the end of the run, and the part of these paths whose first
+        step leaves the tiles of the piece (negative if there is none).
+    channel_ready, channel_tail
+        When the first free transfer may begin, and the time from the end of the last to the end of the run.
+    """
+
+    plan: Plan
+    tensors: IntArray
+    first_tile: int
+    is_store: BoolArray
+    bytes: IntArray
+    cycles: IntArray
+    position: IntArray
+    latest_start: IntArray
+    least_end: IntArray
+    after_begin: IntArray
+    after_end: IntArray
+    alike: tuple[tuple[int, ...], ...]
+    tile_cycles: IntArray
+    room: IntArray
+    tile_ready: IntArray
+    tile_tail: IntArray
+    suffix_tail: IntArray
+    channel_ready: int
+    channel_tail: int
+
+    @property
+    def tile_count(self) -> int:
+        """N."""
+        return len(self.tile_cycles)
+
+
+def whole_problem(plan: Plan, gbuf_bytes: int | None = None) -> Piece:
+    """Return the piece with nothing fixed, of a plan that fits into the buffer.
+
+    Parameters
+    ----------
+    plan
+        Of any size.
+    gbuf_bytes
+        Capacity; the platform's own by default.
+    """
+    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    tensors, tiles, count = plan.tensors, plan.tile_count, plan.dram_tensor_count
+    room = np.zeros(tiles + 1, np.int64)
+    least_usage(tensors, count, tiles, plan.chip_usage, capacity, room)
+    after_leaving = np.full(tiles, NO_PATH)
+    after_leaving[-1] = 0
+    return Piece(
+        plan=plan,
+        tensors=np.arange(count),
+        first_tile=0,
+        is_store=tensors.is_store,
+        bytes=tensors.bytes,
+        cycles=tensors.cycles,
+        position=tensors.position,
+        latest_start=tensors.position,
+        least_end=tensors.least_end,
+        after_begin=tensors.after_begin,
+        after_end=tensors.after_end,
+        alike=_alike(plan, np.arange(count), tensors.after_begin, tensors.after_end),
+        tile_cycles=plan.tile_cycles,
+        room=room[:tiles],
+        tile_ready=np.zeros(tiles, np.int64),
+        tile_tail=np.cumsum(plan.tile_cycles[::-1])[::-1] - plan.tile_cycles,
+        suffix_tail=after_leaving,
+        channel_ready=0,
+        channel_tail=0,
+    )
+
+
+def cut_piece(
+    plan: Plan, dlsa: DLSA, evaluation: Evaluation, first: int, last: int, gbuf_bytes: int | None = None
+) -> Piece:
+    """Return the piece in which the transfers at the places ``first … last − 1`` of the DRAM Tensor Order are free.
+
+    Parameters
+    ----------
+    plan, dlsa, evaluation
+        A valid schedule and its times.
+    first, last
+        Places; at least one transfer.
+    gbuf_bytes
+        Capacity that the schedule keeps; the platform's own by default.
+    """
+    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    tensors, tiles = plan.tensors, plan.tile_count
+    prefix, suffix = dlsa.order[:first], dlsa.order[last:]
+    free = np.sort(dlsa.order[first:last])
+    gates = np.where(tensors.is_store, dlsa.end, tensors.position)
+    finish = evaluation.tensor_begin + tensors.cycles
+    channel_ready = int(finish[prefix[-1]]) if first else 0
+    # Tiles that have ended when the piece begins are past but for the last: in its room a transfer can begin at once.
+    ended = int(np.searchsorted(evaluation.tile_begin + plan.tile_cycles, channel_ready, side="right")) if first else 0
+    begin = max(ended - 1, 0)
+    end = int(min(gates[suffix].min(initial=tiles), tiles))
+    ready = np.zeros(tiles + 1, np.int64)
+    np.maximum.at(ready, gates[prefix], finish[prefix])
+    ready = ready[begin:end]
+    if ended:
+        ready[0] = evaluation.tile_begin[begin]
+    tile_tail, leaving = np.empty(tiles, np.int64), np.empty(tiles, np.int64)
+    channel_tail = tails_of_suffix(
+        plan.tile_cycles, tensors.is_store, tensors.cycles, tensors.position, dlsa.order, last, dlsa.start, dlsa.end,
+        gates, tile_tail, leaving,
+    )  # fmt: skip
+    if end < tiles:
+        leaving[end - 1] = max(leaving[end - 1], plan.tile_cycles[end] + tile_tail[end])
+    elif end == tiles and tiles:
+        leaving[end - 1] = max(leaving[end - 1], 0)
+    size = end - begin
+    is_store = tensors.is_store[free]
+    position = np.clip(tensors.position[free] - begin, -1, size)
+    latest_start = position.copy()
+    earliest_end = int(dlsa.end[suffix[tensors.is_store[suffix]]].min(initial=tiles + 1)) - begin
+    loads = ~is_store
+    latest_start[loads] = np.minimum(position[loads], earliest_end - 1)
+    least_end = np.minimum(tensors.least_end[free] - begin, size)
+    latest_prefix_start = int(dlsa.start[prefix].max(initial=-1))
+    least_end[is_store] = np.maximum(
+        least_end[is_store], min(max(latest_prefix_start + 1 - begin, 1 if ended else 0), size)
+    )
+    after_begin = np.searchsorted(free, tensors.after_begin[free])
+    after_end = np.searchsorted(free, tensors.after_end[free])
+    return Piece(
+        plan=plan,
+        tensors=free,
+        first_tile=begin,
+        is_store=is_store,
+        bytes=tensors.bytes[free],
+        cycles=tensors.cycles[free],
+        position=position,
+        latest_start=latest_start,
+        least_end=least_end,
+        after_begin=after_begin,
+        after_end=after_end,
+        alike=_alike(plan, free, after_begin, after_end),
+        tile_cycles=plan.tile_cycles[begin:end],
+        room=_room(plan, dlsa, free, is_store, latest_start, least_end, begin, end, capacity),
+        tile_ready=ready,
+        tile_tail=tile_tail[begin:end],
+        suffix_tail=leaving[begin:end],
+        channel_ready=channel_ready,
+        channel_tail=channel_tail,
+    )
+
+
+def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: IntArray) -> DLSA:
+    """Return `dlsa` with the free tensors of `piece` as given; what is fixed stays.
+
+    Parameters
+    ----------
+    piece, dlsa
+        The piece, and the schedule that it was cut from.
+    order
+        int64[D]: the free tensors by place in the piece, as they are to be moved.
+    start, end
+        int64[D]: Starts of loads and Ends of stores, in positions of the piece.
+    """
+    plan = piece.plan
+    places = np.isin(dlsa.order, piece.tensors)
+    new = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
+    new.order[places] = piece.tensors[order]
+    loads, stores = piece.tensors[~piece.is_store], piece.tensors[piece.is_store]
+    starts = start[~piece.is_store] + piece.first_tile
+    new.start[loads] = np.where(starts > 0, starts, -1)
+    new.end[stores] = np.maximum(end[piece.is_store] + piece.first_tile, plan.tensors.least_end[stores])
+    return new
+
+
+def _room(
+    plan: Plan,
+    dlsa: DLSA,
+    free: IntArray,
+    is_store: BoolArray,
+    latest_start: IntArray,
+    least_end: IntArray,
+    begin: int,
+    end: int,
+    capacity: int,
+) -> IntArray:
+    """Return what all but the free tensors, and these at their shortest, leave at the positions of a piece."""
+    start, stop = np.maximum(dlsa.start, 0), dlsa.end.copy()
+    start[free] = np.where(is_store, start[free], latest_start + begin)
+    stop[free] = np.where(is_store, np.maximum(least_end + begin, start[free]), stop[free])
+    stop = np.maximum(stop, start)
+    change = np.zeros(plan.tile_count + 1, np.int64)
+    np.add.at(change, start, plan.tensors.bytes)
+    np.subtract.at(change, stop, plan.tensors.bytes)
+    return capacity - (np.cumsum(change)[:-1] + plan.chip_usage)[begin:end]
+
+
+def _alike(plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray) -> tuple[tuple[int, ...], ...]:
+    """Return groups of free tensors (by place in `free`): loads of equal size that wait for the same stores; a
+    layer's stores.
+
+    Exchanging the transfers of two of a group changes neither times nor, at any position, the number of bytes alive.
+    """
+    tensors = plan.tensors
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for n, i in enumerate(free.tolist()):
+        key: tuple[int, ...] = (0, int(tensors.bytes[i]), int(after_begin[n]), int(after_end[n]))
+        if tensors.is_store[i]:
+            key = (1, int(tensors.layer[i]))
+        groups.setdefault(key, []).append(n)
+    position = tensors.position[free]
+    return tuple(
+        tuple(sorted(group, key=lambda n: (int(position[n]), n))) for group in groups.values() if len(group) > 1
+    )

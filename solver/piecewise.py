@@ -1,0 +1,200 @@
+"""Large-neighbourhood search: pieces of the DRAM Tensor Order are solved by CP-SAT, one after another.
+
+A piece is a stretch of the order (`soma_cp.solver.piece`); all other transfers keep their order and living durations.
+Only schedules that are faster as a whole are looked for, and the window bound of the piece tells for most that there
+are none, without a solver. Pieces overlap by half; when a pass over all of them has found nothing, they get longer.
+Each run has one worker and a limit in deterministic time: the same result every time, unless the clock ends the search.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.errors import InternalError
+from soma_cp.model.evaluation import Evaluation, evaluate
+from soma_cp.model.plan import Plan
+from soma_cp.model.validity import violations
+from soma_cp.solver.bounds import dram_windows, window_arcs
+from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
+from soma_cp.solver.cpsat_run import run_cpsat
+from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.piece import Piece, cut_piece, put_back
+from soma_cp.solver.piece_kernel import shorten
+
+
+@dataclass(frozen=True, eq=False)
+class Improved:
+    """What the search came to.
+
+    Parameters
+    ----------
+    dlsa, evaluation
+        The best schedule; never slower than the one to start from.
+    pieces, improved
+        Pieces that the solver was asked about, and that it found something in.
+    deterministic_time
+        That all its runs took.
+    """
+
+    dlsa: DLSA
+    evaluation: Evaluation
+    pieces: int
+    improved: int
+    deterministic_time: float
+
+
+def improve_by_pieces(
+    plan: Plan,
+    dlsa: DLSA,
+    evaluation: Evaluation,
+    lower_bound: int,
+    parameters: CpSatParameters,
+    budget: Budget,
+    progress: Callable[[int], None],
+    gbuf_bytes: int | None = None,
+) -> Improved:
+    """Look for a faster schedule around a given one.
+
+    Parameters
+    ----------
+    plan, dlsa, evaluation
+        A valid schedule.
+    lower_bound
+        The search ends when it is met (cycles).
+    parameters
+        Lengths of pieces, limits, seed.
+    budget
+        Deadline and stop request.
+    progress
+        Called from this thread with the latency so far.
+    gbuf_bytes
+        Capacity that the schedule keeps; the platform's own by default.
+
+    Raises
+    ------
+    InternalError
+        If the solver and the evaluator disagree.
+    """
+    search = _Pieces(plan, dlsa, evaluation, parameters, budget, progress, gbuf_bytes)
+    for length in parameters.piece_lengths:
+        if length >= plan.dram_tensor_count:
+            break
+        while search.evaluation.latency > lower_bound and not search.over:
+            if not search.one_pass(length):
+                break
+    return Improved(search.dlsa, search.evaluation, search.pieces, search.improved, search.deterministic_time)
+
+
+class _Pieces:
+    """The state of one search."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        dlsa: DLSA,
+        evaluation: Evaluation,
+        parameters: CpSatParameters,
+        budget: Budget,
+        progress: Callable[[int], None],
+        gbuf_bytes: int | None,
+    ) -> None:
+        self.plan = plan
+        self.dlsa = dlsa
+        self.evaluation = evaluation
+        self.parameters = replace(parameters, workers=1, deterministic=False)
+        self.most_deterministic_time = parameters.deterministic_time * parameters.piece_share
+        self.budget = budget
+        self.progress = progress
+        self.gbuf_bytes = gbuf_bytes
+        self.pieces = 0
+        self.improved = 0
+        self.deterministic_time = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether to end now."""
+        return self.budget.over or self.deterministic_time >= self.most_deterministic_time
+
+    def one_pass(self, length: int) -> bool:
+        """Go once over all pieces of that length; return whether any was improved."""
+        improved = False
+        count = self.plan.dram_tensor_count
+        for first in range(0, count - length // 2, length - length // 2):
+            if self.over:
+                break
+            improved |= self._solve(cut_piece(
+                self.plan, self.dlsa, self.evaluation, first, min(first + length, count), self.gbuf_bytes
+            ))  # fmt: skip
+        return improved
+
+    def _solve(self, piece: Piece) -> bool:
+        """Replace the schedule by a faster one if the piece allows any."""
+        most_cycles = self.evaluation.latency - 1
+        windows = dram_windows(piece)
+        if windows.latency > most_cycles:
+            return False
+        if SecondStageModel.count_literals(piece, windows) > self.parameters.most_piece_literals:
+            return False
+        try:
+            model = SecondStageModel(piece, windows, window_arcs(piece), most_cycles, self.budget)
+        except OutOfTimeError:
+            return False
+        limit = self.parameters.piece_deterministic_time
+        latency = self.evaluation.latency
+        run = run_cpsat(
+            model.model, self.parameters, limit, self.budget, lambda *_: self.progress(latency), most_cycles
+        )
+        self.pieces += 1
+        if not run.ended:
+            return False
+        self.deterministic_time += run.solver.response_proto.deterministic_time
+        if run.objective is None:
+            return False
+        dlsa = put_back(piece, self.dlsa, *model.edges_of(run.solver))
+        self.evaluation = verified(self.plan, dlsa, run.objective, self.gbuf_bytes)
+        self.dlsa = dlsa
+        self._shorten()
+        self.improved += 1
+        return True
+
+    def _shorten(self) -> None:
+        """Free the room in the buffer that no transfer makes use of."""
+        tensors, evaluation = self.plan.tensors, self.evaluation
+        shorten(
+            tensors.is_store,
+            tensors.cycles,
+            tensors.position,
+            tensors.least_end,
+            self.dlsa.order,
+            evaluation.tile_begin,
+            self.plan.tile_cycles,
+            evaluation.tensor_begin,
+            self.dlsa.start,
+            self.dlsa.end,
+        )
+        self.evaluation = verified(self.plan, self.dlsa, evaluation.latency, self.gbuf_bytes)
+
+
+def verified(
+    plan: Plan, dlsa: DLSA, objective: int, gbuf_bytes: int | None = None, optimal: bool = False
+) -> Evaluation:
+    """Hold a solver's schedule against the rules and the evaluator; return its evaluation.
+
+    The evaluator moves everything as early as it can, so a solution that is not `optimal` may turn out faster than the
+    solver thought (`objective`, cycles); an optimal one may not, and none may turn out slower.
+
+    Raises
+    ------
+    InternalError
+        If the schedule breaks a rule or takes another time.
+    """
+    broken = violations(plan, dlsa, gbuf_bytes)
+    if broken:
+        raise InternalError(f"CP-SAT's schedule breaks a rule: {broken[0].message}")
+    evaluation = evaluate(plan, dlsa)
+    if evaluation.latency > objective or (optimal and evaluation.latency != objective):
+        raise InternalError(
+            f"CP-SAT says {objective:,} cycles, the evaluator {evaluation.latency:,} for the same schedule"
+        )
+    return evaluation
