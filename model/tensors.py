@@ -167,6 +167,8 @@ def _make_loads(
     for layer in range(len(counts)):
         at = loads[layer]
         count, first, step = counts[layer], firsts[layer], steps[layer]
+        if count == 0:  # of an LFA that is not complete yet
+            continue
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             source = sources[edge]
             if source >= 0 and lg[source] == lg[layer]:

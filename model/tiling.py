@@ -214,7 +214,7 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
 
 
 @compiled
-def _uncut_dimensions(
+def uncut_dimensions(
     layers: IntArray,
     source_begin: IntArray,
     sources: IntArray,
@@ -272,10 +272,10 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
             end += 1
         number = tiling[begin]
         batch_parts = greatest_common_divisor(batch, number)
-        keep_rows, keep_columns = _uncut_dimensions(layers, source_begin, sources, order, flg_of, begin, end)
+        keep_rows, keep_columns = uncut_dimensions(layers, source_begin, sources, order, flg_of, begin, end)
         parts = number // batch_parts
         samples = batch // batch_parts
-        if not _tile_flg(
+        if not tile_flg(
             layers,
             use_begin,
             use_layer,
@@ -299,7 +299,7 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
 
 
 @compiled
-def _tile_flg(
+def tile_flg(
     layers: IntArray,
     use_begin: IntArray,
     use_layer: IntArray,

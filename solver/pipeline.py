@@ -16,9 +16,10 @@ from soma_cp.annealing.first_stage import FirstStageParameters
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
-from soma_cp.annealing.progress import Progress, silent
+from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.dlsa import DLSA, double_buffering
+from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Evaluation, Objective, evaluate, plan_figures
 from soma_cp.model.lfa import LFA
 from soma_cp.model.plan import Plan, make_plan
@@ -27,7 +28,8 @@ from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import require_valid, violations
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.network_bounds import NetworkBound, bound_every_lfa
+from soma_cp.solver.lfa_proof import LFAProof, check_provable, prove_over_every_lfa
+from soma_cp.solver.network_bounds import MET, NetworkBound, bound_every_lfa
 from soma_cp.solver.parameters import CpSatParameters
 
 
@@ -53,6 +55,9 @@ class SolveParameters:
     prove_seconds
         Where the budget has no deadline and CP-SAT is not deterministic: how long it may go on with the best LFA in
         the end.
+    exact
+        Whether to go through all LFAs in the end, so that the schedule is proven optimal over all of them; networks of
+        at most `MOST_LAYERS` layers, with CP-SAT as the second stage.
     """
 
     lfa: FirstStage = FirstStage.GREEDY
@@ -65,6 +70,7 @@ class SolveParameters:
     cpsat: CpSatParameters = CpSatParameters()
     threads: int | None = None
     prove_seconds: float = 60.0
+    exact: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +89,8 @@ class SolveResult:
         What the first stage sees of that LFA: its double buffering, which may exceed the buffer.
     network_bound
         What no LFA can beat.
+    proof
+        What going through all LFAs came to; None if that was not asked for.
     iterations, rounds
         LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
     interrupted, out_of_time
@@ -96,11 +104,24 @@ class SolveResult:
     best: SecondStageResult
     double_buffered: Evaluation
     network_bound: NetworkBound
+    proof: LFAProof | None
     iterations: int
     rounds: int
     interrupted: bool
     out_of_time: bool
     seconds: float
+
+    @property
+    def cost_bound(self) -> float:
+        """What no schedule costs less than, over every LFA and DLSA."""
+        return self.network_bound.cost if self.proof is None else max(self.network_bound.cost, self.proof.lower_bound)
+
+    @property
+    def is_global_optimum(self) -> bool:
+        """Whether the schedule is proven optimal over every LFA and DLSA, but for rounding."""
+        evaluation = self.best.evaluation
+        cost = self.parameters.objective.cost(evaluation.energy_pj, evaluation.latency)
+        return cost <= self.cost_bound * (1 + MET)
 
 
 SEARCH_SHARE = 0.6
@@ -140,10 +161,15 @@ def solve(
     Raises
     ------
     UserError
-        If no schedule can exist: a layer that can't fit into the buffer or run on the core array.
+        If no schedule can exist: a layer that can't fit into the buffer or run on the core array; if an exact search
+        is asked for that can't be had.
     """
     begin = time.monotonic()
     budget = budget or Budget()
+    if parameters.exact:
+        check_provable(problem)
+        if parameters.stage2 is not Stage2.CPSAT:
+            raise UserError(f"--exact needs the exact second stage: --stage2 cpsat, not {parameters.stage2.value}")
 
     first_look = replace(
         parameters,
@@ -161,14 +187,18 @@ def solve(
         found = _search_and_finish(problem, start, bound.met_at, parameters, second_stage, budget, progress)
     if found is None:
         found = _allocate(problem, parameters, second_stage, budget, progress)
-    best = _prove(found, parameters, budget, progress)
-    require_valid(found.plan, best.dlsa)
+    plan, best = found.plan, _prove(found, parameters, budget, progress)
+    proof = None
+    if parameters.exact:
+        plan, best, proof = _go_through_all(plan, best, bound, parameters, budget, progress)
+    require_valid(plan, best.dlsa)
     return SolveResult(
         parameters=parameters,
-        plan=found.plan,
+        plan=plan,
         best=best,
-        double_buffered=evaluate(found.plan, double_buffering(found.plan)),
+        double_buffered=evaluate(plan, double_buffering(plan)),
         network_bound=bound,
+        proof=proof,
         iterations=found.iterations,
         rounds=found.rounds,
         interrupted=budget.stop_requested,
@@ -251,6 +281,31 @@ def _prove(found: _Found, parameters: SolveParameters, budget: Budget, progress:
     again = run_second_stage(found.plan, parameters, budget, progress, found.iterations, incumbent=best.dlsa)
     lower_bound, source = max((r.lower_bound, r.lower_bound_source) for r in (best, again))
     return replace(again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds)
+
+
+def _go_through_all(
+    plan: Plan,
+    best: SecondStageResult,
+    bound: NetworkBound,
+    parameters: SolveParameters,
+    budget: Budget,
+    progress: Progress,
+) -> tuple[Plan, SecondStageResult, LFAProof]:
+    """Prove the best schedule optimal over every LFA, or find a better one."""
+    objective = parameters.objective
+    cost = objective.cost(best.evaluation.energy_pj, best.evaluation.latency)
+    proof = prove_over_every_lfa(
+        plan.problem,
+        cost,
+        bound.cost,
+        lambda plan, latency: run_second_stage(plan, parameters, budget, progress, cutoff_latency=latency),
+        objective,
+        budget,
+        lambda orders, cost: progress(ProgressEvent("all layer fusions", 0, orders, 0, cost)),
+    )
+    if proof.improved is not None:
+        plan, best = proof.improved
+    return plan, best, proof
 
 
 def run_second_stage(

@@ -1,0 +1,261 @@
+"""Everything that an FLG can be: its Tiling Numbers, with what each costs and moves.
+
+Tile extents depend on the FLG's layers and Tiling Number alone, hence so do its compute cycles and core energy; loads
+depend on which producers are in its LG as well, and are listed by source.
+
+Where transposes keep both rows and columns whole, tiles beyond one for each sample would be copies of one another:
+more cycles and energy, and no byte less; only Tiling Numbers up to the batch are listed then.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from soma_cp.model import network_table as nt
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import DRAM_PJ_PER_BYTE
+from soma_cp.model.problem import Problem
+from soma_cp.model.tiling import FloatArray, loaded_bytes, tile_flg, uncut_dimensions
+
+
+@dataclass(frozen=True, eq=False)
+class Load:
+    """What one layer of an FLG reads of one source, if that is not in its LG.
+
+    Parameters
+    ----------
+    place
+        Of the layer in the FLG.
+    source
+        The producing layer's id, or ``-1 - id`` of an external input.
+    bytes, cycles
+        int64[O]: of one tile, by Tiling Number.
+    """
+
+    place: int
+    source: int
+    bytes: IntArray
+    cycles: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class FLGOptions:
+    """An FLG of m layers, and O Tiling Numbers that it can have on the core array; O may be 0.
+
+    Parameters
+    ----------
+    layers
+        Ids in computing order.
+    number
+        int64[O]: ascending.
+    extent
+        int64[O, m, 4].
+    tile_cycles
+        int64[O, m]: of one tile of each layer.
+    core_pj
+        float64[O]: of all tiles.
+    loads
+        From sources outside of the FLG.
+    weight_bytes, weight_cycles
+        int64[m].
+    store_bytes, store_cycles
+        int64[O, m]: of one ofmap tile, if it is stored.
+    is_final
+        bool[m]: whether a layer has no consumers at all.
+    """
+
+    layers: tuple[int, ...]
+    number: IntArray
+    extent: IntArray
+    tile_cycles: IntArray
+    core_pj: FloatArray
+    loads: tuple[Load, ...]
+    weight_bytes: IntArray
+    weight_cycles: IntArray
+    store_bytes: IntArray
+    store_cycles: IntArray
+    is_final: tuple[bool, ...]
+    _moved: dict[tuple[bool, ...], "Moved"] = field(default_factory=dict)
+
+    @cached_property
+    def compute(self) -> IntArray:
+        """int64[O]: cycles of all tiles."""
+        total: IntArray = self.number * self.tile_cycles.sum(axis=1)
+        return total
+
+    @cached_property
+    def before(self) -> IntArray:
+        """int64[O, m]: cycles of tile 0 of the layers before each layer."""
+        summed: IntArray = np.cumsum(self.tile_cycles, axis=1) - self.tile_cycles
+        return summed
+
+    @cached_property
+    def finals(self) -> tuple[IntArray, IntArray]:
+        """int64[O] each: bytes and cycles of storing the ofmaps that have no consumers."""
+        per_tile = self.store_bytes @ np.array(self.is_final, np.int64)
+        cycles = self.store_cycles @ np.array(self.is_final, np.int64)
+        return self.number * per_tile, self.number * cycles
+
+    @cached_property
+    def to_the_end(self) -> IntArray:
+        """int64[O, m]: least time from the begin of tile 0 of each layer to the end of the FLG."""
+        rest: IntArray = self.compute[:, None] - self.before
+        return rest
+
+    @cached_property
+    def to_the_end_of_the_run(self) -> IntArray:
+        """int64[O, m]: that to the end of the run, if the FLG is the last, as far as stores of its last layer say."""
+        store = self.store_cycles[:, -1:]
+        first_out = self.tile_cycles.sum(axis=1)[:, None] - self.before
+        ends: IntArray = np.maximum(self.to_the_end + store, first_out + self.number[:, None] * store)
+        return ends
+
+    def moved(self, outside: frozenset[int]) -> "Moved":
+        """Return what is moved for certain if these layers are outside of the LG, and the others inside."""
+        key = tuple(load.source < 0 or load.source in outside for load in self.loads)
+        if key not in self._moved:
+            self._moved[key] = self._count_moved([load for load, out in zip(self.loads, key, strict=True) if out])
+        return self._moved[key]
+
+    def _count_moved(self, loads: "list[Load]") -> "Moved":
+        size = len(self.number)
+        loaded_bytes = np.full(size, self.weight_bytes.sum())
+        loaded_cycles = np.full(size, self.weight_cycles.sum())
+        first = np.tile(self.weight_cycles, (size, 1))
+        for load in loads:
+            loaded_bytes += self.number * load.bytes
+            loaded_cycles += self.number * load.cycles
+            first[:, load.place] += load.cycles
+        energy = self.core_pj + dram_pj(loaded_bytes + self.finals[0])
+        needed = np.cumsum(first, axis=1)
+        return Moved(energy, loaded_cycles, needed, (needed - self.before).max(axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Moved:
+    """Energy and loads of an FLG, by Tiling Number.
+
+    Parameters
+    ----------
+    energy_pj
+        float64[O]: of the core array, of all loads and of storing ofmaps that have no consumers.
+    loads
+        int64[O]: cycles of all loads.
+    needed
+        int64[O, m]: cycles of what is loaded before tile 0 of each layer.
+    waits
+        int64[O]: the most by which that exceeds the compute before such a tile.
+    """
+
+    energy_pj: FloatArray
+    loads: IntArray
+    needed: IntArray
+    waits: IntArray
+
+
+class OptionTable:
+    """The options of all FLGs of a problem, each made when it is first asked for."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._known: dict[tuple[int, ...], FLGOptions] = {}
+
+    def options(self, layers: tuple[int, ...]) -> FLGOptions:
+        """Return the options of the FLG of these layers (ids in computing order)."""
+        if layers not in self._known:
+            self._known[layers] = self._make(layers)
+        return self._known[layers]
+
+    def _make(self, layers: tuple[int, ...]) -> FLGOptions:
+        problem, table = self.problem, self.problem.table
+        width = problem.platform.dram_bytes_per_cycle
+        order = np.array(layers, np.int64)
+        most = problem.batch * int((table.layers[order, nt.H] * table.layers[order, nt.W]).max())
+        number = np.empty(most, np.int64)
+        extent = np.empty((most, len(layers), 4), np.int64)
+        count = _tilings(table, problem.batch, order, number, extent)
+        number, extent = number[:count].copy(), extent[:count].copy()
+        rows = np.column_stack([np.tile(order, count), extent.reshape(-1, 4)])
+        cycles, energy = problem.core_array.tile_costs(problem.network, table, rows)
+        cycles, energy = cycles.reshape(count, -1), energy.reshape(count, -1)
+        runs = (cycles >= 0).all(axis=1)
+        number, extent, cycles, energy = number[runs], extent[runs], cycles[runs], energy[runs]
+        store_bytes = extent.prod(axis=2)
+        weight_bytes = table.layers[order, nt.WEIGHT_BYTES]
+        return FLGOptions(
+            layers=layers,
+            number=number,
+            extent=extent,
+            tile_cycles=cycles,
+            core_pj=number * energy.sum(axis=1),
+            loads=tuple(self._loads(layers, extent)),
+            weight_bytes=weight_bytes,
+            weight_cycles=-(-weight_bytes // width),
+            store_bytes=store_bytes,
+            store_cycles=-(-store_bytes // width),
+            is_final=tuple(bool(table.use_begin[i] == table.use_begin[i + 1]) for i in layers),
+        )
+
+    def _loads(self, layers: tuple[int, ...], extent: IntArray) -> list[Load]:
+        table, width = self.problem.table, self.problem.platform.dram_bytes_per_cycle
+        found = []
+        for place, layer in enumerate(layers):
+            for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
+                source = int(table.source[edge])
+                if source in layers:
+                    continue
+                size = np.empty(len(extent), np.int64)
+                _tile_loads(table.layers, layer, int(table.source_role[edge]), extent[:, place], size)
+                size *= int(table.source_channels[edge])
+                found.append(Load(place, source, size, -(-size // width)))
+        return found
+
+
+def dram_pj(size: IntArray) -> FloatArray:
+    """Return the energy of moving that many bytes."""
+    return size.astype(np.float64) * DRAM_PJ_PER_BYTE
+
+
+@compiled
+def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray) -> int:
+    """List the Tiling Numbers up to ``len(number)`` that the FLG can have, and its extents; return how many."""
+    size = len(order)
+    flg = np.zeros(len(table.layers), np.int64)
+    for place in range(size):
+        flg[order[place]] = 1
+    keep_rows, keep_columns = uncut_dimensions(table.layers, table.source_begin, table.source, order, flg, 0, size)
+    extents = np.empty((len(table.layers), 4), np.int64)
+    count = 0
+    for n in range(1, len(number) + 1):
+        samples = batch // np.gcd(batch, n)
+        parts = n // (batch // samples)
+        if keep_rows and keep_columns and parts > 1:
+            continue
+        if tile_flg(
+            table.layers,
+            table.use_begin,
+            table.use_layer,
+            table.use_role,
+            order,
+            flg,
+            (0, size, samples, parts),
+            keep_rows,
+            keep_columns,
+            extents,
+        ):
+            number[count] = n
+            for place in range(size):
+                extent[count, place] = extents[order[place]]
+            count += 1
+    return count
+
+
+@compiled
+def _tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size: IntArray) -> None:
+    """Fill the bytes of one tile of a source for each of its channels, by option."""
+    extents = np.zeros((layer + 1, 4), np.int64)
+    for option in range(len(size)):
+        extents[layer] = extent[option]
+        size[option] = loaded_bytes(layers, extents, layer, role)

@@ -1,0 +1,118 @@
+"""What the layers behind a place of a Computing Order cost at least, however they are fused and tiled.
+
+Let the last layers of an order, from some place on, be cut into FLGs in any way. Three figures of what is to come:
+
+*Energy*: of the core array, and of moving weights, external inputs and final ofmaps.
+
+*Compute path*: the time from the begin of its first tile to the end of the run. All its tiles run one after another;
+the ofmap tiles of the last layer, which has no consumers, are stored, each after its tile: the last one after all
+tiles, and all n of them after the first of them.
+
+*Channel path*: the time from the end of all loads of the layers before, if the channel did nothing else until then, to
+the end of the run. A tile begins after all loads of the tiles up to it, those of the layers before among them; then
+comes the compute path from there.
+
+An FLG with Tiling Number n put before a suffix adds its energy and compute; the channel path is the longer of the one
+to a tile of the FLG, and its loads followed by the channel path behind. So the undominated triples of every suffix
+follow from those of the shorter ones. What moves between LGs is left out: it only adds to all three.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.model.compiled import compiled
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.tiling import FloatArray
+from soma_cp.solver.flg_options import FLGOptions, OptionTable
+
+
+@dataclass(frozen=True, eq=False)
+class Front:
+    """Undominated triples of a suffix, F items each; F = 0 if nothing cheaper than the cutoff is left.
+
+    Parameters
+    ----------
+    energy_pj
+        float64[F].
+    compute_path, channel_path
+        int64[F]: cycles.
+    """
+
+    energy_pj: FloatArray
+    compute_path: IntArray
+    channel_path: IntArray
+
+
+def cost_of(objective: Objective, energy_pj: FloatArray, latency: IntArray) -> FloatArray:
+    """Return Energy^n · Delay^m, item by item."""
+    cost: FloatArray = energy_pj**objective.energy_exponent * latency.astype(np.float64) ** objective.delay_exponent
+    return cost
+
+
+def suffix_fronts(table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float) -> list[Front]:
+    """Return the fronts of the suffixes from every place of `order` on; the last is that of the empty suffix.
+
+    Parameters
+    ----------
+    table
+        Of the problem.
+    order
+        Layer ids.
+    objective, cutoff
+        Triples that alone cost at least `cutoff` are left out.
+    """
+    size = len(order)
+    nothing = np.zeros(1, np.int64)
+    fronts = [Front(nothing.astype(np.float64), nothing, nothing)]
+    for begin in range(size - 1, -1, -1):
+        parts = [
+            _joined(table.options(order[begin:end]), fronts[end - begin - 1], end == size)
+            for end in range(begin + 1, size + 1)
+        ]
+        energy = np.concatenate([part.energy_pj for part in parts])
+        compute = np.concatenate([part.compute_path for part in parts])
+        channel = np.concatenate([part.channel_path for part in parts])
+        kept = np.flatnonzero(cost_of(objective, energy, np.maximum(compute, channel)) < cutoff)
+        kept = kept[np.lexsort((channel[kept], compute[kept], energy[kept]))]
+        kept = kept[_undominated(compute[kept], channel[kept])]
+        fronts.insert(0, Front(energy[kept], compute[kept], channel[kept]))
+    return fronts
+
+
+def _joined(options: FLGOptions, behind: Front, last: bool) -> Front:
+    """Put an FLG, with each of its Tiling Numbers, before each triple of the suffix behind it."""
+    size = len(options.number)
+    if size == 0 or len(behind.energy_pj) == 0:
+        return Front(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    moved = options.moved(outside=frozenset())
+    ends = options.to_the_end_of_the_run if last else options.to_the_end
+    last_tile = options.tile_cycles[:, -1] + (options.store_cycles[:, -1] if last else 0)
+    channel = np.maximum((moved.needed + ends).max(axis=1), moved.loads + last_tile)
+    compute = ends[:, 0]
+    paths = channel[:, None] + behind.compute_path
+    if not last:
+        paths = np.maximum(paths, moved.loads[:, None] + behind.channel_path)
+    return Front(
+        (moved.energy_pj[:, None] + behind.energy_pj).ravel(),
+        (compute[:, None] + behind.compute_path).ravel(),
+        paths.ravel(),
+    )
+
+
+@compiled
+def _undominated(compute: IntArray, channel: IntArray) -> IntArray:
+    """Return the places of what nothing before it matches in both."""
+    kept = np.empty(len(compute), np.int64)
+    count = 0
+    for i in range(len(compute)):
+        dominated = False
+        for n in range(count):
+            if compute[kept[n]] <= compute[i] and channel[kept[n]] <= channel[i]:
+                dominated = True
+                break
+        if not dominated:
+            kept[count] = i
+            count += 1
+    return kept[:count]

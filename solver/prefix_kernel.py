@@ -1,0 +1,96 @@
+"""The window bound of an LFA that is not complete yet: kernel."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from soma_cp.annealing.greedy_kernel import least_usage
+from soma_cp.annealing.lfa_pricing import lay_out
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
+from soma_cp.model.tiling import LayerTiles, LFAArrays
+from soma_cp.solver.bounds_kernel import Frame, Transfers, longest_paths_to, widest_durations
+
+NOTHING_FITS = -1
+
+
+class PrefixScratch(NamedTuple):
+    """Room for a prefix: the DRAM tensors, and where they stand."""
+
+    places: TensorPlaces
+    tensors: Tensors
+
+
+@compiled
+def prefix_latency(
+    table: NetworkTable,
+    dram_bytes_per_cycle: int,
+    capacity: int,
+    lfa: LFAArrays,
+    tiles: LayerTiles,
+    tile_count: int,
+    scratch: PrefixScratch,
+) -> tuple[int, int]:
+    """Return when the placed tiles, and the transfers of the placed layers, end at the earliest.
+
+    Parameters
+    ----------
+    lfa
+        The placed layers alone.
+    tiles
+        Of all layers, with `cycles`; those not placed have a count of 0, the last LG, no FLG, and a first tile of −1:
+        ofmaps that they read neither are stored nor stay.
+    tile_count
+        Tiles of the placed layers.
+    scratch
+        Large enough.
+
+    Returns
+    -------
+    tuple of int
+        Cycles; both NOTHING_FITS if the buffer is too small for any DLSA.
+    """
+    tensors = scratch.tensors
+    dram, chip = count_tensors(table, lfa, tiles, scratch.places)
+    make_tensors(table, lfa, tiles, scratch.places, dram_bytes_per_cycle, tensors)
+    tile_cycles, chip_usage = np.empty(tile_count, np.int64), np.empty(tile_count + 1, np.int64)
+    lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
+    room = np.empty(tile_count + 1, np.int64)
+    if least_usage(tensors, dram, tile_count, chip_usage, capacity, room) < 0:
+        return NOTHING_FITS, NOTHING_FITS
+    room = room[:tile_count]
+    starts, ends, read_at = np.empty(dram, np.int64), np.empty(dram, np.int64), np.empty(dram, np.int64)
+    widest_durations(
+        tensors.is_store[:dram],
+        tensors.bytes[:dram],
+        tensors.position[:dram],
+        tensors.position[:dram],
+        tensors.least_end[:dram],
+        tensors.after_begin[:dram],
+        tensors.after_end[:dram],
+        room,
+        starts,
+        ends,
+        read_at,
+    )
+    density = np.empty(dram, np.float64)
+    for i in range(dram):
+        density[i] = -tensors.cycles[i] / tensors.bytes[i]
+    dearest = np.argsort(density)
+    transfers = Transfers(
+        tensors.is_store[:dram][dearest],
+        tensors.bytes[:dram][dearest],
+        tensors.cycles[:dram][dearest],
+        tensors.position[:dram][dearest],
+        tensors.position[:dram][dearest],
+        tensors.least_end[:dram][dearest],
+        starts[dearest],
+        ends[dearest],
+        read_at[dearest],
+    )
+    zeros = np.zeros(tile_count, np.int64)
+    frame = Frame(tile_cycles, room, zeros, zeros, 0, 0)
+    begin, opening = np.zeros(tile_count + 1, np.int64), np.zeros(tile_count + 1, np.int64)
+    longest_paths_to(transfers, frame, begin, opening)
+    return opening[tile_count], begin[tile_count]
