@@ -81,6 +81,12 @@ def solve(
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="Go through all layer fusions: proves the optimum of networks of up to 12 layers."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the whole schedule to this JSON file.")
     ] = None,
@@ -106,6 +112,7 @@ def solve(
                 workers=workers,
                 deterministic=deterministic,
             ),
+            exact=exact,
             output=output,
             as_json=json,
         )
@@ -115,14 +122,15 @@ def solve(
 @app.command()
 def compare(
     net: Annotated[
-        str | None, typer.Option("--net", help="Built-in network or network file (JSON).", show_default=False)
+        list[str] | None,
+        typer.Option("--net", help="Built-in network or network file (JSON); may be given several times."),
     ] = None,
     schedule: Annotated[
-        Path | None,
-        typer.Option("--schedule", help="Take the LFA of this schedule file instead of searching for one."),
+        list[Path] | None,
+        typer.Option("--schedule", help="Take the LFA of this schedule file instead of searching; several times."),
     ] = None,
     batch: Annotated[
-        int | None, typer.Option("--batch", help="Samples that run together; 1 by default.", show_default=False)
+        list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
     ] = None,
     seq: SeqOption = None,
     hw: HardwareOption = None,
@@ -137,16 +145,19 @@ def compare(
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
     json: JsonOption = False,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="How the result is written; a table by default.")
+    ] = None,
 ) -> None:
-    """Compare double buffering, greedy, SA and CP-SAT on the same LFA."""
+    """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.compare_command import CompareOptions, run_compare
     from soma_cp.cli.search_options import SearchOptions
 
     run_compare(
         CompareOptions(
-            net=net,
-            schedule=schedule,
-            batch=batch,
+            nets=net or [],
+            schedules=schedule or [],
+            batches=batch or [],
             seq=seq,
             hardware=hw,
             lfa=lfa,
@@ -158,7 +169,7 @@ def compare(
                 workers=workers,
                 deterministic=deterministic,
             ),
-            as_json=json,
+            format=format or (Format.JSON if json else Format.TABLE),
         )
     )
 

@@ -1,10 +1,13 @@
 """``soma-cp compare``."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress
+from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
@@ -21,6 +24,7 @@ from soma_cp.cli.tables import (
 from soma_cp.model.errors import UserError
 from soma_cp.model.plan import Plan
 from soma_cp.model.platform import MIB
+from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import Comparison, compare_second_stages
@@ -31,74 +35,114 @@ from soma_cp.solver.pipeline import SolveParameters, solve
 class CompareOptions:
     """The options of the command, as typed."""
 
-    net: str | None
-    schedule: Path | None
-    batch: int | None
+    nets: list[str]
+    schedules: list[Path]
+    batches: list[int]
     seq: int | None
     hardware: str | None
     lfa: FirstStage
     search: SearchOptions
-    as_json: bool
+    format: Format
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One LFA on which the second stages are compared."""
+
+    comparison: Comparison
+    origin: str
+
+    @property
+    def optimal(self) -> bool:
+        """Whether a schedule that fits meets the proven bound."""
+        pairs = zip(self.comparison.results, self.comparison.fits, strict=True)
+        return any(fits and result.evaluation.latency <= self.comparison.lower_bound for result, fits in pairs)
 
 
 def run_compare(options: CompareOptions) -> None:
-    """Find or read an LFA, run every second stage on it, report."""
+    """Find or read LFAs, run every second stage on each, report."""
     _check_source(options)
     parameters = replace(parameters_from(options.search), lfa=options.lfa, stage2=Stage2.GREEDY)
     seconds = budget_from(options.search.time_limit).seconds_left
+    sources = list(_sources(options))
     load_solver()
     prepare_kernels()
     budget = Budget()
-    with stops_on_interrupt(budget), progress_display(budget) as progress:
-        plan, origin = _plan(options, parameters, seconds, budget, progress)
-        comparison = compare_second_stages(plan, parameters, seconds, budget, progress)
-    if options.as_json:
-        _print_json(comparison, origin)
+    cases: list[_Case] = []
+    with stops_on_interrupt(budget):
+        for source in sources:
+            if budget.stop_requested:
+                break
+            with progress_display(budget) as progress:
+                plan, origin = _plan(source, parameters, seconds, budget, progress)
+                cases.append(_Case(compare_second_stages(plan, parameters, seconds, budget, progress), origin))
+    if options.format is Format.JSON:
+        print_json(_document(cases[0]) if len(sources) == 1 else {"comparisons": [_document(case) for case in cases]})
+    elif options.format is Format.CSV:
+        print(csv_text([row for case in cases for row in _rows(case)]), end="")
+    elif options.format is Format.MARKDOWN:
+        print(markdown_text(_SUMMARY, [_summary(case) for case in cases]), end="")
+    elif len(sources) == 1:
+        _print(cases[0])
     else:
-        _print(comparison, origin)
+        _print_summary(cases)
 
 
 def _check_source(options: CompareOptions) -> None:
     """Refuse options that name no LFA, or two."""
-    if options.net is None and options.schedule is None:
+    if not options.nets and not options.schedules:
         raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
-    if options.schedule is not None:
-        for option, value in (("--batch", options.batch), ("--hw", options.hardware)):
+    if options.schedules:
+        batch = options.batches[0] if options.batches else None
+        for option, value in (("--batch", batch), ("--hw", options.hardware)):
             if value is not None:
                 raise UserError(f"{option}={value} with --schedule, which has its own; leave one of the two out")
-        if options.seq is not None and options.net is None:
+        if options.seq is not None and not options.nets:
             raise UserError(f"--seq={options.seq} with --schedule, which has its own; leave one of the two out")
+        if len(options.nets) > 1:
+            raise UserError(
+                "--schedule takes at most one --net, the network file of the schedules; leave the others out"
+            )
 
 
-def _plan(
-    options: CompareOptions, parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
-) -> tuple[Plan, str]:
-    """Return the plan on which to compare, and where its LFA is from."""
-    if options.schedule is not None:
+def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
+    """Yield what to compare on: problems to search LFAs for, or the LFAs of files; all are read before any search."""
+    if options.schedules:
         # Imported late: pydantic takes a while.
         from soma_cp.model.schedule_file import read_schedule
 
-        network = None if options.net is None else network_from(options.net, options.seq)
-        return read_schedule(options.schedule, network).plan, f"LFA of {options.schedule}"
-    assert options.net is not None
-    problem = problem_from(options.net, options.seq, options.hardware, 1 if options.batch is None else options.batch)
-    found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
+        network = network_from(options.nets[0], options.seq) if options.nets else None
+        for path in options.schedules:
+            yield path, read_schedule(path, network).plan
+        return
+    for net in options.nets:
+        for batch in options.batches or [1]:
+            yield problem_from(net, options.seq, options.hardware, batch)
+
+
+def _plan(
+    source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
+) -> tuple[Plan, str]:
+    """Return the plan on which to compare, and where its LFA is from."""
+    if not isinstance(source, Problem):
+        path, plan = source
+        return plan, f"LFA of {path}"
+    found = solve(source, parameters, Budget(seconds, parent=budget), progress)
     search = "search that prices LFAs by the greedy second stage"
     if parameters.lfa is FirstStage.PAPER:
         search = "paper's first stage, Buffer Allocator with the greedy second stage"
     return found.plan, f"LFA of the {search}, seed {parameters.seed}"
 
 
-def _print(comparison: Comparison, origin: str) -> None:
+def _print(case: _Case) -> None:
     out = console()
+    comparison = case.comparison
     plan = comparison.plan
     out.print(problem_text(plan.problem))
-    out.print(origin)
+    out.print(case.origin)
     out.print(lfa_text(plan))
     out.print()
-    pairs = list(zip(comparison.results, comparison.fits, strict=True))
-    optimal = any(fits and result.evaluation.latency <= comparison.lower_bound for result, fits in pairs)
-    known = "optimum" if optimal else "bound"
+    known = "optimum" if case.optimal else "bound"
     table = plain_table(
         "\nsecond stage",
         "latency\n(cycles)",
@@ -109,7 +153,7 @@ def _print(comparison: Comparison, origin: str) -> None:
         "\nseconds",
         gap=2,
     )
-    for result, fits in pairs:
+    for result, fits in zip(comparison.results, comparison.fits, strict=True):
         evaluation = result.evaluation
         table.add_row(
             result.method if fits else f"{result.method} *",
@@ -128,19 +172,89 @@ def _print(comparison: Comparison, origin: str) -> None:
     out.print(f"{'theoretical maximum':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
 
 
-def _print_json(comparison: Comparison, origin: str) -> None:
+_SUMMARY = (
+    "\nnetwork, batch",
+    "DRAM\ntensors",
+    "double\nbuffer",
+    "\ngreedy",
+    "\nSA",
+    "\nCP-SAT",
+    "bound\n(cycles)",
+    "SA\n(s)",
+    "CP-SAT\n(s)",
+)
+
+
+def _summary(case: _Case) -> tuple[str, ...]:
+    """Return the cells of one case: how far every second stage is above the proven bound."""
+    comparison = case.comparison
+    problem = comparison.plan.problem
+    above = [
+        percent(relative_gap(result.evaluation.latency, comparison.lower_bound)) + ("" if fits else " *")
+        for result, fits in zip(comparison.results, comparison.fits, strict=True)
+    ]
+    annealed, exact = comparison.results[-2:]
+    return (
+        f"{problem.network.name}, {problem.batch}",
+        str(comparison.plan.dram_tensor_count),
+        *above,
+        f"{comparison.lower_bound:,}",
+        f"{annealed.seconds:.1f}",
+        f"{exact.seconds:.1f}",
+    )
+
+
+def _print_summary(cases: list[_Case]) -> None:
+    out = console()
+    table = plain_table(*_SUMMARY, gap=1)
+    for case in cases:
+        table.add_row(*_summary(case))
+    out.print(table)
+    out.print()
+    out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
+    if not all(all(case.comparison.fits) for case in cases):
+        out.print("* exceeds the buffer: can't run")
+
+
+def _rows(case: _Case) -> list[dict[str, Any]]:
+    """Return a row for each second stage."""
+    comparison = case.comparison
+    plan = comparison.plan
+    return [
+        {
+            "network": plan.problem.network.name,
+            "batch": plan.problem.batch,
+            "tiles": plan.tile_count,
+            "dram_tensors": plan.dram_tensor_count,
+            "second_stage": result.method,
+            "fits": fits,
+            "latency_cycles": result.evaluation.latency,
+            "energy_pj": result.evaluation.energy_pj,
+            "edp": result.evaluation.edp,
+            "proven_lower_bound": comparison.lower_bound,
+            "proven_lower_bound_source": comparison.lower_bound_source,
+            "latency_above_bound": relative_gap(result.evaluation.latency, comparison.lower_bound),
+            "theoretical_maximum": result.evaluation.figures.bound,
+            "peak_buffer_bytes": result.evaluation.peak_buffer_bytes,
+            "seconds": result.seconds,
+            "lfa": case.origin,
+        }
+        for result, fits in zip(comparison.results, comparison.fits, strict=True)
+    ]
+
+
+def _document(case: _Case) -> dict[str, Any]:
+    comparison = case.comparison
     rows = []
     for result, fits in zip(comparison.results, comparison.fits, strict=True):
         figures = figures_document(comparison.plan, result.evaluation, comparison.lower_bound)
         rows.append(figures | {"second_stage": result.method, "fits": fits, "seconds": result.seconds})
-    print_json(
-        {
-            "network": comparison.plan.problem.network.name,
-            "batch": comparison.plan.problem.batch,
-            "lfa": origin,
-            "bound": comparison.results[0].evaluation.figures.bound,
-            "proven_lower_bound": comparison.lower_bound,
-            "proven_lower_bound_source": comparison.lower_bound_source,
-            "second_stages": rows,
-        }
-    )
+    return {
+        "network": comparison.plan.problem.network.name,
+        "batch": comparison.plan.problem.batch,
+        "lfa": case.origin,
+        "bound": comparison.results[0].evaluation.figures.bound,
+        "proven_lower_bound": comparison.lower_bound,
+        "proven_lower_bound_source": comparison.lower_bound_source,
+        "second_stages": rows,
+    }

@@ -1,6 +1,10 @@
 """How reports of several rows are written; light, so that ``--help`` stays quick."""
 
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
+from typing import Any
 
 
 class Format(Enum):
@@ -10,3 +14,22 @@ class Format(Enum):
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "markdown"
+
+
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows with the same keys as CSV with a header; nothing if there are none."""
+    if not rows:
+        return ""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def markdown_text(headers: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
+    """Return a Markdown table; line breaks in headers become spaces."""
+    names = [" ".join(header.split()) for header in headers]
+    lines = ["| " + " | ".join(names) + " |", "|" + "---|" * len(names)]
+    lines += ["| " + " | ".join(map(str, row)) + " |" for row in rows]
+    return "\n".join(lines) + "\n"

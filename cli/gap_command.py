@@ -1,12 +1,10 @@
 """``soma-cp gap``."""
 
-import csv
-import io
 from dataclasses import dataclass
 from typing import Any
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.cli.formats import Format
+from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
@@ -59,9 +57,9 @@ def run_gap(options: GapOptions) -> None:
     if options.format is Format.JSON:
         print_json({"ladders": [_document(ladder) for ladder in ladders]})
     elif options.format is Format.CSV:
-        print(_csv(ladders), end="")
+        print(csv_text([_row(ladder, step) for ladder in ladders for step in ladder.steps]), end="")
     elif options.format is Format.MARKDOWN:
-        print(_markdown(ladders), end="")
+        print(markdown_text(_MARKDOWN, [_cells(ladder, step) for ladder in ladders for step in ladder.steps]), end="")
 
 
 def _print(ladder: Ladder, first: bool) -> None:
@@ -145,31 +143,26 @@ def _document(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _csv(ladders: list[Ladder]) -> str:
-    out = io.StringIO()
-    rows = [_row(ladder, step) for ladder in ladders for step in ladder.steps]
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+_MARKDOWN = (
+    "network",
+    "batch",
+    "step",
+    "latency (cycles)",
+    "energy (mJ)",
+    "cost",
+    "above LFA's bound",
+    "above every LFA's",
+)
 
 
-def _markdown(ladders: list[Ladder]) -> str:
-    lines = [
-        "| network | batch | step | latency (cycles) | energy (mJ) | cost | above LFA's bound | above every LFA's |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
-    for ladder in ladders:
-        for step in ladder.steps:
-            cells = (
-                ladder.problem.network.name,
-                ladder.problem.batch,
-                step.name,
-                f"{step.latency:,}",
-                f"{step.energy_pj / PJ_PER_MJ:.4f}",
-                f"{step.cost:.5g}",
-                "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
-                _above_every_lfa(ladder, step),
-            )
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+def _cells(ladder: Ladder, step: Step) -> tuple[object, ...]:
+    return (
+        ladder.problem.network.name,
+        ladder.problem.batch,
+        step.name,
+        f"{step.latency:,}",
+        f"{step.energy_pj / PJ_PER_MJ:.4f}",
+        f"{step.cost:.5g}",
+        "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
+        _above_every_lfa(ladder, step),
+    )

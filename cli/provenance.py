@@ -30,6 +30,7 @@ def provenance(result: SolveResult, time_limit: float | None) -> dict[str, Any]:
         "first_stage_rounds": result.rounds,
         "interrupted": result.interrupted,
         "out_of_time": result.out_of_time,
+        "proven_optimal_over_every_lfa": result.is_global_optimum,
         "proven_lower_bound_source": result.best.lower_bound_source,
         "second_stage_details": result.best.details,
     }

@@ -45,6 +45,7 @@ class SolveOptions:
     lfa: FirstStage
     stage2: Stage2
     search: SearchOptions
+    exact: bool
     output: Path | None
     as_json: bool
 
@@ -57,6 +58,7 @@ def run_solve(options: SolveOptions) -> None:
         lfa=options.lfa,
         stage2=options.stage2,
         prove_seconds=math.inf,  # --time-limit decides
+        exact=options.exact,
     )
     if options.output is not None:
         _check_writable(options.output)
@@ -100,8 +102,10 @@ def _document(result: SolveResult) -> dict[str, Any]:
             "latency": bound.latency,
             "latency_source": bound.latency_source,
             "energy_pj": bound.energy_pj,
-            "cost": bound.cost,
+            "cost": result.cost_bound,
         },
+        "proven_optimal_over_every_lfa": result.is_global_optimum,
+        "exact": _proof_document(result),
         "first_stage_latency": result.double_buffered.latency,
         "first_stage_edp": result.double_buffered.edp,
         "iterations": result.iterations,
@@ -110,6 +114,22 @@ def _document(result: SolveResult) -> dict[str, Any]:
         "out_of_time": result.out_of_time,
         "seed": result.parameters.seed,
         "seconds": result.seconds,
+    }
+
+
+def _proof_document(result: SolveResult) -> dict[str, Any] | None:
+    """Return what going through all LFAs came to."""
+    proof = result.proof
+    if proof is None:
+        return None
+    return {
+        "complete": proof.complete,
+        "improved": proof.improved is not None,
+        "computing_orders": proof.orders,
+        "beginnings": proof.beginnings,
+        "lfas": proof.lfas,
+        "lfas_solved": proof.solved,
+        "seconds": proof.seconds,
     }
 
 
@@ -139,13 +159,24 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
     evaluation, objective, bound = result.best.evaluation, result.parameters.objective, result.network_bound
     cost = objective.cost(evaluation.energy_pj, evaluation.latency)
-    verdict = f"at most {percent(relative_gap(cost, bound.cost))} above the optimum"
-    if cost <= bound.met_at:
+    verdict = f"at most {percent(relative_gap(cost, result.cost_bound))} above the optimum"
+    if result.is_global_optimum:
         verdict = "proven optimal"
-    return [
+    lines = [
         f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
+    proof = result.proof
+    if proof is not None:
+        text = "not needed: the bound is met"
+        if not proof.complete or proof.orders:
+            text = (
+                f"{'' if proof.complete else 'not complete; '}{counted(proof.orders, 'computing order')}, "
+                f"{counted(proof.beginnings, 'beginning')} bounded, {counted(proof.lfas, 'LFA')} completed, "
+                f"{proof.seconds:.1f} s"
+            )
+        lines.append(f"{'exact search':<{LABEL_WIDTH}}{text}")
+    return lines
 
 
 def _print(result: SolveResult, output: Path | None) -> None:

@@ -296,6 +296,55 @@ def test_compare_prints_a_table_within_80_columns(run: Run, monkeypatch: pytest.
         assert any(line.startswith(method) for line in outcome.out.splitlines())
 
 
+def test_compare_writes_one_table_of_several_networks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 80)
+    several = ("--net", "inception-resnet-v1", "--net", "tiny-wide", "--batch", 1, "--batch", 2, "--time-limit", 3)
+    outcome = run("compare", *several)
+    assert outcome.code == 0
+    assert "…" not in outcome.out
+    assert max(len(line) for line in outcome.out.splitlines()) <= 80
+    names = ["inception-resnet-v1, 1", "inception-resnet-v1, 2", "tiny-wide, 1", "tiny-wide, 2"]
+    rows = [line for line in outcome.out.splitlines() if line.startswith(("inception", "tiny"))]
+    assert [row.startswith(name) for row, name in zip(rows, names, strict=True)] == [True] * 4
+
+
+def test_compare_writes_json_csv_and_markdown(run: Run) -> None:
+    nets = ("compare", "--net", "tiny-chain", "--net", "tiny-wide", "--time-limit", 3)
+    documents = run(*nets, "--format", "json").document["comparisons"]
+    assert [document["network"] for document in documents] == ["tiny-chain", "tiny-wide"]
+    assert documents[0].keys() == run("compare", "--net", "tiny-chain", "--time-limit", 3, "--json").document.keys()
+    lines = run(*nets, "--format", "csv").out.splitlines()
+    assert len(lines) == 1 + 2 * 4
+    assert lines[0].startswith("network,batch,tiles,dram_tensors,second_stage,fits,latency_cycles")
+    exact = documents[1]["second_stages"][-1]
+    assert lines[-1].startswith(f"tiny-wide,1,{exact['tiles']},{exact['dram_tensors']},CP-SAT,True,{exact['latency']}")
+    lines = run(*nets, "--format", "markdown").out.splitlines()
+    assert lines[0].startswith("| network, batch | DRAM tensors | double buffer |")
+    assert [line.split(" | ")[0] for line in lines[2:]] == ["| tiny-chain, 1", "| tiny-wide, 1"]
+
+
+def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
+    paths = [SCHEDULES / f"{name}.8MiB.16GBps.json" for name in ("resnet50.b1", "gpt2-small-prefill.b1")]
+    several = [argument for path in paths for argument in ("--schedule", path)]
+    documents = run("compare", *several, "--time-limit", 3, "--json").document["comparisons"]
+    assert [document["lfa"] for document in documents] == [f"LFA of {path}" for path in paths]
+
+
+def test_solve_proves_the_optimum_over_every_lfa(run: Run) -> None:
+    document = run("solve", "--net", "tiny-wide", "--exact", "--json").document
+    assert document["proven_optimal_over_every_lfa"] is True
+    assert document["exact"]["complete"] is True
+    assert document["exact"]["computing_orders"] == 24
+    assert document["bound_over_every_lfa"]["cost"] == pytest.approx(document["edp"])
+    text = run("solve", "--net", "tiny-wide", "--exact").out
+    assert "energy × delay proven optimal" in text
+    assert "24 computing orders" in text
+    without = run("solve", "--net", "tiny-wide", "--json").document
+    assert (without["proven_optimal_over_every_lfa"], without["exact"]) == (False, None)
+    met = run("solve", "--net", "tiny-ffn", "--exact").out
+    assert "not needed" in met
+
+
 @pytest.mark.parametrize("option", [("--batch", 1), ("--hw", "cloud"), ("--seq", 4)])
 def test_compare_does_not_ignore_what_contradicts_the_schedule(run: Run, option: tuple[str, object]) -> None:
     path = SCHEDULES / "resnet50.b1.8MiB.16GBps.json"
@@ -376,6 +425,10 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("gap --net tiny-chain --format xml", ("--format", "markdown")),
         ("solve --net resnet51", ("'resnet51'", "did you mean 'resnet50'", "soma-cp nets")),
         ("compare --net resnet51", ("did you mean 'resnet50'",)),
+        ("compare --net tiny-wide --net resnet51", ("did you mean 'resnet50'",)),
+        ("compare --schedule a.json --net a.json --net b.json", ("--schedule takes at most one --net",)),
+        ("solve --net resnet50 --exact", ("at most 12 layers", "has 72")),
+        ("solve --net tiny-wide --exact --stage2 greedy", ("--stage2 cpsat, not greedy",)),
         ("solve --net nope.json", ("nope.json: there is no such file",)),
         ("solve --net .", ("no built-in network is called '.'",)),
         ("solve --net ./", ("this is a folder",)),
@@ -522,7 +575,8 @@ def wait_until_it_catches_signals(process: "subprocess.Popen[bytes]") -> None:
 def test_a_signal_ends_the_search_with_the_best_schedule_so_far(
     number: signal.Signals, after: float, tmp_path: Path
 ) -> None:
-    arguments = ["solve", "--net", "inception-resnet-v1", "--time-limit", "60", "--json", "-o", "best.json"]
+    arguments = ["solve", "--net", "inception-resnet-v1", "--batch", "16", "--time-limit", "60"]
+    arguments += ["--json", "-o", "best.json"]
     process = subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
     wait_until_it_catches_signals(process)
     time.sleep(after)
