@@ -14,9 +14,11 @@ way keeps rows or columns whole; any other ancestor has been computed in full. F
 compute, and the last tile's ofmap, that of a layer without consumers, is stored.
 
 Before the last tile of v, all that v and its ancestors load has been loaded; it and the last tiles of all descendants
-are to come. Before its end, all ancestors have computed; at that moment every weight of a descendant that has been
-loaded is still in the buffer, since its layer's last tile is to come; what exceeds the buffer is loaded afterwards, and
-after the last of these loads the layer that it is for, and all descendants of that, compute.
+are to come. Before its end, all ancestors have computed. While it runs, the weights of v and a tile of its ofmap are in
+the buffer, and so is every weight of a descendant whose load has begun, since that layer's last tile is to come. Let w
+be a descendant: of the weights of w and of all layers between v and w, what exceeds the rest of the buffer is loaded
+after the end of v, and before the first tile of w. Then w and all its descendants compute. These steps chain: v ends
+no earlier than its own first tile, so bounded, and all its tiles allow.
 
 *Cost.* Fast tiles and frugal tiles may differ. For any μ ≥ 0, a schedule whose tiles take C cycles has a core energy of
 at least Σ min(e + μ c) − μ C, hence one of latency D at least L(μ) − μ D. On an interval of D, the cost
@@ -109,11 +111,12 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     traffic = _compulsory_bytes(problem, inputs)
     compute = np.array([choice.cycles[0] for choice in choices])
     shortest = np.array([choice.shortest_tile for choice in choices])
+    smallest = np.array([np.prod([extent.min() for extent in tile]) for tile in extents.values])
     dram_cycles = -(-traffic // problem.platform.dram_bytes_per_cycle)
     bounds = [
         (int(compute.sum()), COMPUTE),
         (dram_cycles, TRAFFIC),
-        *_chain_bounds(problem, needs, compute, shortest, inputs),
+        *_chain_bounds(problem, needs, compute, shortest, smallest, inputs),
     ]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
@@ -175,11 +178,13 @@ def _chain_bounds(
     needs: list[set[int]],
     compute: IntArray,
     shortest: IntArray,
+    smallest: IntArray,
     inputs: IntArray,
 ) -> list[tuple[int, str]]:
     """Return the bounds from what must be loaded before a layer and from what the buffer can't hold.
 
-    By layer: its ancestors, cycles of all its tiles, of the shortest tile, bytes of external inputs.
+    By layer: its ancestors, cycles of all its tiles, of the shortest tile, bytes of the smallest ofmap tile and of
+    external inputs.
     """
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     width = platform.dram_bytes_per_cycle
@@ -190,6 +195,7 @@ def _chain_bounds(
     uncut = _uncut_by_transposes(layers)
     compute_from = [int(compute[[v, *after[v]]].sum()) for v in range(len(needs))]
     bounds = []
+    first_loads, all_loads = np.zeros(len(needs), np.int64), np.zeros(len(needs), np.int64)
     for v in range(len(needs)):
         before = sorted(needs[v])
         most_rows, most_columns = (int(most) for most in layers[[v, *after[v]]][:, [nt.H, nt.W]].max(axis=0))
@@ -200,15 +206,47 @@ def _chain_bounds(
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
             first_inputs += -(-int(inputs[u]) // (batch * row_parts * column_parts * width))
-        bounds.append((weights_loaded + first_inputs + compute_from[v] + last_store, LOADS_BEFORE))
-        all_inputs = int((-(-inputs[[v, *before]] // width)).sum())
-        bounds.append((weights_loaded + all_inputs + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
-        excess = int(weights[after[v]].sum()) - platform.gbuf_bytes
-        if excess > 0:
-            rest = min(compute_from[u] for u in after[v] if weights[u] > 0)
-            until = int(compute[v]) + int(compute[before].sum()) - (-excess // width)
-            bounds.append((until + rest + last_store, BUFFER))
+        first_loads[v] = weights_loaded + first_inputs
+        all_loads[v] = weights_loaded + int((-(-inputs[[v, *before]] // width)).sum())
+        bounds.append((int(first_loads[v]) + compute_from[v] + last_store, LOADS_BEFORE))
+        bounds.append((int(all_loads[v]) + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
+    begin = _begins(problem, needs, after, compute, shortest, smallest, first_loads, all_loads)
+    bounds += [(int(begin[v]) + compute_from[v] + last_store, BUFFER) for v in range(len(needs))]
     return bounds
+
+
+def _begins(
+    problem: Problem,
+    needs: list[set[int]],
+    after: list[list[int]],
+    compute: IntArray,
+    shortest: IntArray,
+    smallest: IntArray,
+    first_loads: IntArray,
+    all_loads: IntArray,
+) -> IntArray:
+    """Return int64[L]: when the first tile of each layer begins at the earliest, as far as the buffer bounds it.
+
+    By layer: what it needs, what needs it, cycles of all tiles, of the shortest, bytes of the smallest ofmap tile, when
+    its first tile has its loads, when its last.
+    """
+    weights = problem.table.layers[:, nt.WEIGHT_BYTES]
+    follows = np.zeros((len(needs), len(needs)), np.int64)
+    for v, behind in enumerate(after):
+        follows[v, behind] = 1
+    # Weights between the last tile of v, exclusive, and the first tile of w, inclusive.
+    between = (follows * weights) @ (follows + np.eye(len(needs), dtype=np.int64))
+    room = problem.platform.gbuf_bytes - weights - smallest
+    begin, end = first_loads.copy(), np.zeros(len(needs), np.int64)
+    for w in range(len(needs)):  # in a topological order
+        before = sorted(needs[w])
+        for v in before:
+            excess = int(between[v, w] - room[v])
+            if excess > 0:
+                begin[w] = max(begin[w], end[v] - (-excess // problem.platform.dram_bytes_per_cycle))
+        ends = [begin[w] + compute[w], compute[[w, *before]].sum(), all_loads[w] + shortest[w]]
+        end[w] = max(*ends, *(end[v] + shortest[w] for v in before))
+    return begin
 
 
 # Cost

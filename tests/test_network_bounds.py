@@ -168,18 +168,22 @@ def test_latency_bounds_of_a_chain_by_hand() -> None:
         conv("b", "a", C=64, K=32, H=4, W=4, R=1, S=1),
         conv("c", "b", C=32, K=16, H=2, W=2, R=2, S=2, sH=2, sW=2),
     )
-    problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 3000)
+    problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 6000)
     compute, inputs = np.array([1000, 200, 30]), np.array([2048, 0, 0])
-    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, np.array([20, 7, 3]), inputs)
+    shortest, smallest = np.array([20, 7, 3]), np.array([100, 50, 20])
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, shortest, smallest, inputs)
     # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
     assert bounds == [
         (256 + 4 + 1230 + 1, LOADS_BEFORE),
         (256 + 128 + 30 + 1, LAST_TILES),
-        (1000 + (2048 + 2048 - 3000 + 8) // 16 + min(230, 30) + 1, BUFFER),
         (256 + 4 + 128 + 230 + 1, LOADS_BEFORE),
         (256 + 128 + 128 + 10 + 1, LAST_TILES),
         (256 + 16 + 128 + 128 + 30 + 1, LOADS_BEFORE),
         (256 + 128 + 128 + 128 + 3 + 1, LAST_TILES),
+        (260 + 1230 + 1, BUFFER),
+        # While the last tile of a runs, until 260 + 1000, 6000 − 4096 − 100 bytes are left for the weights of b and c.
+        (1260 + 16 + 230 + 1, BUFFER),
+        (1260 + 144 + 30 + 1, BUFFER),
     ]
 
 
