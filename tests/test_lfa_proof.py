@@ -117,7 +117,7 @@ def reached(front: Front, energy: float, compute: int, channel: int) -> bool:
 # Small networks, LFA by LFA
 
 
-def small_chain(layers: int, side: int = 4, buffer: int = 4096) -> Problem:
+def small_chain(layers: int, side: int = 4, buffer: int = 4096, width: int = 4) -> Problem:
     """A chain of 3×3 convolutions on few rows: all of its LFAs can be listed."""
     found = [
         Conv(
@@ -134,7 +134,7 @@ def small_chain(layers: int, side: int = 4, buffer: int = 4096) -> Problem:
         for i in range(layers)
     ]
     network = Network("small", (ExternalInput("in", (8, side, 1)),), tuple(found))
-    platform = replace(EDGE, gbuf_bytes=buffer, dram_bytes_per_cycle=4)
+    platform = replace(EDGE, gbuf_bytes=buffer, dram_bytes_per_cycle=width)
     return Problem(network, platform, 1)
 
 
@@ -153,9 +153,9 @@ def cheapest_one_by_one(problem: Problem, lfas: list[LFA], objective: Objective)
 
 
 @pytest.mark.parametrize("exponents", EXPONENTS)
-@pytest.mark.parametrize("buffer", [1200, 4096])
-def test_the_optimum_of_small_chains(buffer: int, exponents: tuple[float, float]) -> None:
-    problem, objective = small_chain(4, buffer=buffer), Objective(*exponents)
+@pytest.mark.parametrize(("buffer", "width"), [(1200, 4), (4096, 4), (600, 1), (4096, 64)])
+def test_the_optimum_of_small_chains(buffer: int, width: int, exponents: tuple[float, float]) -> None:
+    problem, objective = small_chain(4, buffer=buffer, width=width), Objective(*exponents)
     optimum = cheapest_one_by_one(problem, all_lfas_of_chain(problem.network, range(1, 5)), objective)
     assert optimum < math.inf
     for start in (math.inf, 2 * optimum):
