@@ -65,7 +65,7 @@ def run_solve(options: SolveOptions) -> None:
     budget_from(options.search.time_limit)  # refuses what can't be
     if options.stage2 is Stage2.CPSAT:
         load_solver()
-    prepare_kernels()
+    prepare_kernels(options.exact)
     budget = budget_from(options.search.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
         result = solve_problem(problem, parameters, budget, progress)

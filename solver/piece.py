@@ -15,7 +15,7 @@ from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
 from soma_cp.model.tiling import BoolArray
-from soma_cp.solver.piece_kernel import NO_PATH, tails_of_suffix
+from soma_cp.solver.piece_kernel import NO_PATH, shorten, tails_of_suffix
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +217,25 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
     starts = start[~piece.is_store] + piece.first_tile
     new.start[loads] = np.where(starts > 0, starts, -1)
     new.end[stores] = np.maximum(end[piece.is_store] + piece.first_tile, plan.tensors.least_end[stores])
+    return new
+
+
+def shortened(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> DLSA:
+    """Return a valid schedule with living durations as short as its times allow, so that no room is held in vain."""
+    tensors = plan.tensors
+    new = DLSA(dlsa.order, dlsa.start.copy(), dlsa.end.copy())
+    shorten(
+        tensors.is_store,
+        tensors.cycles,
+        tensors.position,
+        tensors.least_end,
+        new.order,
+        evaluation.tile_begin,
+        plan.tile_cycles,
+        evaluation.tensor_begin,
+        new.start,
+        new.end,
+    )
     return new
 
 

@@ -19,8 +19,7 @@ from soma_cp.solver.bounds import dram_windows, window_arcs
 from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
 from soma_cp.solver.cpsat_run import run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.piece import Piece, cut_piece, put_back
-from soma_cp.solver.piece_kernel import shorten
+from soma_cp.solver.piece import Piece, cut_piece, put_back, shortened
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,28 +151,11 @@ class _Pieces:
         if run.objective is None:
             return False
         dlsa = put_back(piece, self.dlsa, *model.edges_of(run.solver))
-        self.evaluation = verified(self.plan, dlsa, run.objective, self.gbuf_bytes)
-        self.dlsa = dlsa
-        self._shorten()
+        found = verified(self.plan, dlsa, run.objective, self.gbuf_bytes)
+        self.dlsa = shortened(self.plan, dlsa, found)
+        self.evaluation = verified(self.plan, self.dlsa, found.latency, self.gbuf_bytes)
         self.improved += 1
         return True
-
-    def _shorten(self) -> None:
-        """Free the room in the buffer that no transfer makes use of."""
-        tensors, evaluation = self.plan.tensors, self.evaluation
-        shorten(
-            tensors.is_store,
-            tensors.cycles,
-            tensors.position,
-            tensors.least_end,
-            self.dlsa.order,
-            evaluation.tile_begin,
-            self.plan.tile_cycles,
-            evaluation.tensor_begin,
-            self.dlsa.start,
-            self.dlsa.end,
-        )
-        self.evaluation = verified(self.plan, self.dlsa, evaluation.latency, self.gbuf_bytes)
 
 
 def verified(

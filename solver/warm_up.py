@@ -4,18 +4,28 @@ The first run on a machine compiles them, which takes up to a minute; later runs
 of that should come out of a user's time limit, so a command runs this before it starts its budget.
 """
 
+import math
+
+from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import FirstStageParameters
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.second_stage import SecondStageParameters
+from soma_cp.model.evaluation import evaluate
+from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
+from soma_cp.solver.bounds import window_arcs
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.lfa_proof import prove_over_every_lfa
+from soma_cp.solver.piece import cut_piece, shortened
+from soma_cp.solver.pipeline import SolveParameters, run_second_stage, solve
 
 
-def warm_up() -> None:
-    """Run every kernel once, on a network of four layers."""
+def warm_up(exact: bool = False) -> None:
+    """Run every kernel once, on a network of four layers; with `exact` those of the proof over every LFA too."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
     paper = SolveParameters(
         lfa=FirstStage.PAPER,
@@ -25,3 +35,12 @@ def warm_up() -> None:
     )
     solve(problem, paper)
     solve(problem, SolveParameters(stage2=Stage2.GREEDY, search=LFASearchParameters(rounds=100)))
+    plan = make_plan(problem, unfused_lfa(problem.network))
+    dlsa = greedy_dlsa(plan)
+    evaluation = evaluate(plan, dlsa)
+    shortened(plan, dlsa, evaluation)
+    window_arcs(cut_piece(plan, dlsa, evaluation, 1, 4))
+    if exact:
+        budget = Budget()
+        greedy = SolveParameters(stage2=Stage2.GREEDY)
+        prove_over_every_lfa(problem, math.inf, 0.0, lambda plan, _: run_second_stage(plan, greedy, budget))

@@ -14,6 +14,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from brute_dlsa import TooManyError, brute_force_latency
+from hints import assert_hint_is_a_solution
 from hypothesis import assume, given, reject
 from ortools.sat.python import cp_model
 from twins import Pair, examples, pairs
@@ -247,41 +248,17 @@ def test_published_lfas_are_proven_optimal(path: Path) -> None:
 # The hint
 
 
-def log_of_hinted_model(plan: Plan, dlsa: DLSA, capacity: int | None, slack: int) -> str:
-    evaluation = evaluate(plan, dlsa)
-    piece = whole_problem(plan, capacity)
-    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), evaluation.latency + slack)
-    model.hint(dlsa, evaluation)
-    solver = cp_model.CpSolver()
-    lines: list[str] = []
-    solver.log_callback = lines.append
-    solver.parameters.log_search_progress = True
-    solver.parameters.log_to_stdout = False
-    solver.parameters.num_workers = 1
-    solver.parameters.max_time_in_seconds = 2
-    solver.parameters.stop_after_first_solution = True
-    # Presolve must not mend what the hint leaves out.
-    solver.parameters.cp_model_presolve = False
-    solver.solve(model.model)
-    return "\n".join(lines)
-
-
-def assert_hint_is_a_solution(plan: Plan, dlsa: DLSA, capacity: int | None, slack: int) -> None:
-    log = log_of_hinted_model(plan, dlsa, capacity, slack)
-    assert "The solution hint is complete and is feasible." in log, log[:3000]
-
-
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 @pytest.mark.parametrize("slack", [0, 1000])
 def test_greedy_is_a_solution_of_published_lfas(path: Path, slack: int) -> None:
     plan = published(path).plan
-    assert_hint_is_a_solution(plan, greedy_dlsa(plan), None, slack)
+    assert_hint_is_a_solution(whole_problem(plan, None), greedy_dlsa(plan), slack)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if "gpt2-xl-prefill" not in path.stem], ids=lambda p: p.stem)
 def test_published_schedules_are_solutions(path: Path) -> None:
     stored = published(path)
-    assert_hint_is_a_solution(stored.plan, stored.dlsa, None, 0)
+    assert_hint_is_a_solution(whole_problem(stored.plan, None), stored.dlsa, 0)
 
 
 @examples(150)
@@ -290,7 +267,9 @@ def test_greedy_is_a_solution_of_random_plans(pair: Pair, data: st.DataObject) -
     plan = pair.plan
     least = least_peak_bytes(plan)
     capacity = data.draw(st.integers(least, 2 * least))
-    assert_hint_is_a_solution(plan, greedy_dlsa(plan, capacity), capacity, data.draw(st.sampled_from([0, 7])))
+    assert_hint_is_a_solution(
+        whole_problem(plan, capacity), greedy_dlsa(plan, capacity), data.draw(st.sampled_from([0, 7]))
+    )
 
 
 # Larger plans

@@ -26,8 +26,9 @@ from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.cpsat import solve_dlsa_exactly
 from soma_cp.solver.flg_options import OptionTable
+from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds
 from soma_cp.solver.lfa_fronts import Front, suffix_fronts
-from soma_cp.solver.lfa_proof import Beginning, OrderBounds, computing_orders, prove_over_every_lfa
+from soma_cp.solver.lfa_proof import computing_orders, prove_over_every_lfa
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.pipeline import SolveParameters, solve
 

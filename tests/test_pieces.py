@@ -11,6 +11,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from brute_dlsa import TooManyError, brute_force_piece
+from hints import assert_hint_is_a_solution
 from hypothesis import assume, given
 from ortools.sat.python import cp_model
 from slow_bounds import longest_paths_to, slow_windows
@@ -295,25 +296,6 @@ def test_the_last_tile_may_end_after_the_channel() -> None:
 
 
 # The hint
-
-
-def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:
-    evaluation = evaluate(piece.plan, dlsa)
-    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), evaluation.latency + slack)
-    model.hint(dlsa, evaluation)
-    solver = cp_model.CpSolver()
-    lines: list[str] = []
-    solver.log_callback = lines.append
-    solver.parameters.log_search_progress = True
-    solver.parameters.log_to_stdout = False
-    solver.parameters.num_workers = 1
-    solver.parameters.max_time_in_seconds = 2
-    solver.parameters.stop_after_first_solution = True
-    # Presolve must not mend what the hint leaves out.
-    solver.parameters.cp_model_presolve = False
-    solver.solve(model.model)
-    log = "\n".join(lines)
-    assert "The solution hint is complete and is feasible." in log, log[:3000]
 
 
 @examples(150)

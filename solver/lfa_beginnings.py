@@ -1,0 +1,257 @@
+"""Bounds on all LFAs that begin in the same way (branch and bound: `soma_cp.solver.lfa_proof`).
+
+Of one Computing Order, a beginning is the first FLGs, with their Tiling Numbers and DRAM Cuts. It is bounded in two
+steps:
+
+1. For all Tiling Numbers of the next FLG at once. Its energy, compute, loads and the stores that its LG is known to
+   make are exact. Energy and latency of the layers behind come from `soma_cp.solver.lfa_fronts`: for each of their
+   undominated triples the latency is at least the *compute path* after the end of the beginning's tiles; the *channel
+   path* after the beginning's loads; and all transfers.
+2. For what that leaves, the window bound (`soma_cp.solver.bounds`) of the beginning as if nothing came behind it: it
+   knows the buffer, stores and what reads them. It bounds the end of the tiles more sharply, and the channel.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.platform import DRAM_PJ_PER_BYTE
+from soma_cp.model.tensors import empty_tensor_places, empty_tensors
+from soma_cp.model.tiling import FloatArray, LFAArrays, empty_layer_tiles
+from soma_cp.solver.flg_options import FLGOptions, OptionTable
+from soma_cp.solver.lfa_fronts import Front, cost_of, suffix_fronts
+from soma_cp.solver.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency
+
+MOST_PREFIX_TILES = 2_000
+"""A longer beginning gets no window bound, which takes a time of T²."""
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The first FLGs of an LFA, and what they cost at least.
+
+    Parameters
+    ----------
+    flgs
+        Place of the first layer, place behind the last, Tiling Number, DRAM Cut.
+    lg
+        Place where the last LG begins.
+    energy_pj
+        Without the stores of which it is not known yet whether they are made.
+    compute, transfers
+        Cycles: of all tiles, of all loads and the known stores.
+    channel
+        Cycles of what the channel has moved before the next tile begins: all loads, and the stores that they read.
+    lead
+        The last tile ends at least so many cycles later than if all tiles ran without a stop.
+    ofmaps
+        By place: bytes and cycles of storing the layer's ofmap.
+    read_back
+        Places whose stores are read.
+    tiles
+        Number of them.
+    """
+
+    flgs: tuple[tuple[int, int, int, bool], ...] = ()
+    lg: int = 0
+    energy_pj: float = 0.0
+    compute: int = 0
+    transfers: int = 0
+    channel: int = 0
+    lead: int = 0
+    ofmaps: tuple[tuple[int, int], ...] = ()
+    read_back: frozenset[int] = frozenset()
+    tiles: int = 0
+
+    @property
+    def place(self) -> int:
+        """Place behind the last layer."""
+        return len(self.ofmaps)
+
+
+@dataclass(frozen=True, eq=False)
+class Children:
+    """A beginning with one more FLG, by Tiling Number; O items each."""
+
+    options: FLGOptions
+    dram_cut: bool
+    energy_pj: FloatArray
+    compute: IntArray
+    transfers: IntArray
+    channel: IntArray
+    lead: IntArray
+    read_back: frozenset[int]
+    latency: IntArray
+    cost: FloatArray
+
+
+class OrderBounds:
+    """Bounds on all LFAs with one Computing Order.
+
+    Parameters
+    ----------
+    table
+        Options of the FLGs.
+    order
+        Layer ids.
+    objective, cutoff
+        What costs at least `cutoff` need not be told apart.
+    """
+
+    def __init__(self, table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float) -> None:
+        self.table = table
+        self.problem = table.problem
+        self.order = order
+        self.objective = objective
+        self.fronts = suffix_fronts(table, order, objective, cutoff)
+        self._place_of = {layer: place for place, layer in enumerate(order)}
+        self._placed_before = [frozenset(order[:place]) for place in range(len(order) + 1)]
+        uses = self.problem.table
+        self._last_use = [  # place of the last consumer; −1 if there is none
+            max((self._place_of[int(i)] for i in uses.use_layer[uses.use_begin[v] : uses.use_begin[v + 1]]), default=-1)
+            for v in order
+        ]
+        self._tiles = empty_layer_tiles(len(order))
+        self._scratch = PrefixScratch(empty_tensor_places(len(order)), empty_tensors(0, 0))
+
+    def children(self, beginning: Beginning, end: int, dram_cut: bool) -> Children:
+        """Bound a beginning with the layers up to place `end` as its next FLG, for all Tiling Numbers."""
+        begin, complete = beginning.place, end == len(self.order)
+        options = self.table.options(self.order[begin:end])
+        lg = begin if dram_cut else beginning.lg
+        stored_bytes, stored_cycles = 0, 0
+        if dram_cut:  # it is known now what the LG before has to store
+            for place in range(beginning.lg, begin):
+                if self._last_use[place] >= begin:
+                    stored_bytes += beginning.ofmaps[place][0]
+                    stored_cycles += beginning.ofmaps[place][1]
+        moved = options.moved(self._placed_before[lg])
+        energy = moved.energy_pj + (beginning.energy_pj + stored_bytes * DRAM_PJ_PER_BYTE)
+        compute = options.compute + beginning.compute
+        transfers = moved.loads + options.finals[1] + (beginning.transfers + stored_cycles)
+        reads, read_back = self._reads(beginning, options, lg)
+        waits = moved.waits
+        if reads.any():
+            waits = (moved.needed + np.cumsum(reads) - options.before).max(axis=1)
+        lead = np.maximum(waits + (beginning.channel - beginning.compute), beginning.lead)
+        channel = moved.loads + (beginning.channel + int(reads.sum()))
+        latency = transfers
+        if complete:
+            latency = np.maximum(latency, beginning.compute + lead + options.to_the_end_of_the_run[:, 0])
+            latency = np.maximum(latency, channel + options.tile_cycles[:, -1] + options.store_cycles[:, -1])
+        lead = np.maximum(lead, channel - (compute - options.tile_cycles[:, -1]))
+        cost = self._cost(energy, latency, compute + lead, channel, self.fronts[end])
+        return Children(options, dram_cut, energy, compute, transfers, channel, lead, read_back, latency, cost)
+
+    def _reads(self, beginning: Beginning, options: FLGOptions, lg: int) -> tuple[IntArray, frozenset[int]]:
+        """Return int64[m]: cycles of the stores that each layer of the FLG is the first to read back, and all read.
+
+        Before anything of an ofmap is loaded, all of it is stored.
+        """
+        reads = np.zeros(len(options.layers), np.int64)
+        read_back = set(beginning.read_back)
+        for load in options.loads:
+            place = self._place_of[load.source] if load.source >= 0 else lg
+            if place < lg and place not in read_back:
+                read_back.add(place)
+                reads[load.place] += beginning.ofmaps[place][1]
+        return reads, frozenset(read_back)
+
+    def _cost(
+        self, energy: FloatArray, latency: IntArray, tiles_end: IntArray, channel: IntArray, behind: Front
+    ) -> FloatArray:
+        """Return the least cost over the triples of the suffix behind; infinite if there are none."""
+        if len(behind.energy_pj) == 0:
+            return np.full(len(energy), np.inf)
+        paths = np.maximum(tiles_end[:, None] + behind.compute_path, channel[:, None] + behind.channel_path)
+        total = cost_of(self.objective, energy[:, None] + behind.energy_pj, np.maximum(latency[:, None], paths))
+        least: FloatArray = total.min(axis=1)
+        return least
+
+    def child(self, beginning: Beginning, children: Children, choice: int) -> Beginning:
+        """Return the beginning with the next FLG's `choice`-th Tiling Number."""
+        options = children.options
+        begin, number = beginning.place, int(options.number[choice])
+        ofmaps = zip(
+            (number * options.store_bytes[choice]).tolist(),
+            (number * options.store_cycles[choice]).tolist(),
+            strict=True,
+        )
+        return Beginning(
+            flgs=(*beginning.flgs, (begin, begin + len(options.layers), number, children.dram_cut)),
+            lg=begin if children.dram_cut else beginning.lg,
+            energy_pj=float(children.energy_pj[choice]),
+            compute=int(children.compute[choice]),
+            transfers=int(children.transfers[choice]),
+            channel=int(children.channel[choice]),
+            lead=int(children.lead[choice]),
+            ofmaps=(*beginning.ofmaps, *ofmaps),
+            read_back=children.read_back,
+            tiles=beginning.tiles + number * len(options.layers),
+        )
+
+    def window_cost(self, beginning: Beginning, children: Children, choice: int) -> float:
+        """Return the bound of step 2; infinite if the buffer is too small for any DLSA."""
+        if beginning.tiles > MOST_PREFIX_TILES:
+            return 0.0
+        tiles_end, channel_end = self._windows(beginning, children.options, choice)
+        if tiles_end == NOTHING_FITS:
+            return float("inf")
+        latency = np.array([max(channel_end, int(children.latency[choice]), tiles_end)])
+        cost = self._cost(
+            children.energy_pj[choice : choice + 1],
+            latency,
+            np.array([tiles_end]),
+            children.channel[choice : choice + 1],
+            self.fronts[beginning.place],
+        )
+        return float(cost[0])
+
+    def _windows(self, beginning: Beginning, options: FLGOptions, choice: int) -> tuple[int, int]:
+        """Lay out the last FLG of `beginning`, those before being laid out already, and bound it by windows."""
+        tiles, order = self._tiles, np.array(self.order, np.int64)
+        begin, end, number, _ = beginning.flgs[-1]
+        lg = sum(cut for *_, cut in beginning.flgs) - 1
+        size = end - begin
+        placed, rest = order[begin:end], order[end:]
+        tiles.count[placed], tiles.step[placed] = number, size
+        tiles.first[placed] = beginning.tiles - number * size + np.arange(size)
+        tiles.flg[placed], tiles.lg[placed] = len(beginning.flgs), lg
+        tiles.cycles[placed], tiles.extent[placed] = options.tile_cycles[choice], options.extent[choice]
+        # Not known yet: whether an ofmap of the last LG is read on chip later or stored; no more life than by then.
+        tiles.count[rest], tiles.step[rest], tiles.first[rest] = 0, 0, -1
+        tiles.flg[rest], tiles.lg[rest] = -1, lg
+        begins_flg, begins_lg = np.zeros(end, np.bool_), np.zeros(end, np.bool_)
+        for first, _, _, cut in beginning.flgs:
+            begins_flg[first], begins_lg[first] = True, cut
+        lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64))
+        self._make_room(beginning)
+        tiles_end, channel_end = prefix_latency(
+            self.problem.table,
+            self.problem.platform.dram_bytes_per_cycle,
+            self.problem.platform.gbuf_bytes,
+            lfa,
+            tiles,
+            beginning.tiles,
+            self._scratch,
+        )
+        return int(tiles_end), int(channel_end)
+
+    def _make_room(self, beginning: Beginning) -> None:
+        sources = int(np.diff(self.problem.table.source_begin).max())
+        needed = sum(number * (end - begin) * (sources + 1) + end - begin for begin, end, number, _ in beginning.flgs)
+        if needed > len(self._scratch.tensors.kind):
+            self._scratch = PrefixScratch(self._scratch.places, empty_tensors(2 * needed, 2 * needed))
+
+    def lfa(self, beginning: Beginning) -> LFA:
+        """Return the LFA that a complete beginning is."""
+        layers = self.problem.network.layers
+        return LFA(
+            tuple(
+                FLG(tuple(layers[i].name for i in self.order[begin:end]), number, cut)
+                for begin, end, number, cut in beginning.flgs
+            )
+        )

@@ -1,0 +1,29 @@
+"""What the solver says of a schedule that it is given as a hint."""
+
+from ortools.sat.python import cp_model
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import evaluate
+from soma_cp.solver.bounds import dram_windows, window_arcs
+from soma_cp.solver.cpsat_model import SecondStageModel
+from soma_cp.solver.piece import Piece
+
+
+def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:
+    """Give the model of a piece, of up to `slack` cycles more, the schedule that it was cut from."""
+    evaluation = evaluate(piece.plan, dlsa)
+    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), evaluation.latency + slack)
+    model.hint(dlsa, evaluation)
+    solver = cp_model.CpSolver()
+    lines: list[str] = []
+    solver.log_callback = lines.append
+    solver.parameters.log_search_progress = True
+    solver.parameters.log_to_stdout = False
+    solver.parameters.num_workers = 1
+    solver.parameters.max_time_in_seconds = 2
+    solver.parameters.stop_after_first_solution = True
+    # Presolve must not mend what the hint leaves out.
+    solver.parameters.cp_model_presolve = False
+    solver.solve(model.model)
+    log = "\n".join(lines)
+    assert "The solution hint is complete and is feasible." in log, log[:3000]
