@@ -42,8 +42,10 @@ SeqOption = Annotated[
 ]
 HardwareOption = Annotated[
     str | None,
-    typer.Option("--hw", help="edge, cloud or a hardware file (JSON); by default the network's usual platform."),
+    typer.Option("--hw", help="edge, cloud or a hardware file (YAML, JSON); by default the network's usual platform."),
 ]
+BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
+DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
 LfaOption = Annotated[
     FirstStage,
     typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
@@ -68,6 +70,8 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     hw: HardwareOption = None,
+    buffer: BufferOption = None,
+    dram: DramOption = None,
     lfa: LfaOption = FirstStage.GREEDY,
     stage2: Annotated[
         Stage2,
@@ -93,6 +97,7 @@ def solve(
     json: JsonOption = False,
 ) -> None:
     """Find a schedule of a network and say how good it is."""
+    from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.search_options import SearchOptions
     from soma_cp.cli.solve_command import SolveOptions, run_solve
 
@@ -101,7 +106,7 @@ def solve(
             net=net,
             batch=batch,
             seq=seq,
-            hardware=hw,
+            hardware=HardwareOptions(hw, buffer, dram),
             lfa=lfa,
             stage2=stage2,
             search=SearchOptions(
@@ -134,6 +139,8 @@ def compare(
     ] = None,
     seq: SeqOption = None,
     hw: HardwareOption = None,
+    buffer: BufferOption = None,
+    dram: DramOption = None,
     lfa: LfaOption = FirstStage.GREEDY,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
@@ -151,6 +158,7 @@ def compare(
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.compare_command import CompareOptions, run_compare
+    from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.search_options import SearchOptions
 
     run_compare(
@@ -159,7 +167,7 @@ def compare(
             schedules=schedule or [],
             batches=batch or [],
             seq=seq,
-            hardware=hw,
+            hardware=HardwareOptions(hw, buffer, dram),
             lfa=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
@@ -184,6 +192,8 @@ def gap(
     ] = None,
     seq: SeqOption = None,
     hw: HardwareOption = None,
+    buffer: BufferOption = None,
+    dram: DramOption = None,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
@@ -197,6 +207,7 @@ def gap(
 ) -> None:
     """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.gap_command import GapOptions, run_gap
+    from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.search_options import SearchOptions
 
     run_gap(
@@ -204,7 +215,7 @@ def gap(
             nets=net,
             batches=batch or [1],
             seq=seq,
-            hardware=hw,
+            hardware=HardwareOptions(hw, buffer, dram),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,

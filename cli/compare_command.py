@@ -8,7 +8,7 @@ from typing import Any
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress
 from soma_cp.cli.formats import Format, csv_text, markdown_text
-from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
+from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
@@ -39,7 +39,7 @@ class CompareOptions:
     schedules: list[Path]
     batches: list[int]
     seq: int | None
-    hardware: str | None
+    hardware: HardwareOptions
     lfa: FirstStage
     search: SearchOptions
     format: Format
@@ -93,10 +93,10 @@ def _check_source(options: CompareOptions) -> None:
     if not options.nets and not options.schedules:
         raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
     if options.schedules:
-        batch = options.batches[0] if options.batches else None
-        for option, value in (("--batch", batch), ("--hw", options.hardware)):
-            if value is not None:
-                raise UserError(f"{option}={value} with --schedule, which has its own; leave one of the two out")
+        batch = ("--batch", str(options.batches[0])) if options.batches else None
+        for given in (batch, options.hardware.given):
+            if given is not None:
+                raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
         if options.seq is not None and not options.nets:
             raise UserError(f"--seq={options.seq} with --schedule, which has its own; leave one of the two out")
         if len(options.nets) > 1:

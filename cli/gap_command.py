@@ -5,7 +5,7 @@ from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format, csv_text, markdown_text
-from soma_cp.cli.inputs import budget_from, load_solver, problem_from
+from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
@@ -30,7 +30,7 @@ class GapOptions:
     nets: list[str]
     batches: list[int]
     seq: int | None
-    hardware: str | None
+    hardware: HardwareOptions
     search: SearchOptions
     format: Format
 

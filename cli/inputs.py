@@ -1,6 +1,7 @@
 """From the words of the command line to a problem and parameters."""
 
 import math
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
 from soma_cp.model.networks.catalogue import MOST_TOKENS, built_in, builtin_names, builtin_network, default_platform
-from soma_cp.model.platform_file import platform_from
+from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.solver.parameters import CpSatParameters
 
@@ -37,14 +38,30 @@ def network_from(spec: str, tokens: int | None) -> Network:
     return builtin_network(spec, tokens)
 
 
-def problem_from(net: str, tokens: int | None, hardware: str | None, batch: int) -> Problem:
+@dataclass(frozen=True)
+class HardwareOptions:
+    """The options that say on what to run, as typed."""
+
+    hardware: str | None
+    buffer: str | None
+    dram: str | None
+
+    @property
+    def given(self) -> tuple[str, str] | None:
+        """The first of them that is given: the option and its value."""
+        options = (("--hw", self.hardware), ("--buffer", self.buffer), ("--dram", self.dram))
+        return next(((option, value) for option, value in options if value is not None), None)
+
+
+def problem_from(net: str, tokens: int | None, options: HardwareOptions, batch: int) -> Problem:
     """Return what is to be scheduled."""
     if not 1 <= batch <= MAX_BATCH:
         raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
     network = network_from(net, tokens)
+    hardware = options.hardware
     if hardware is None:
         hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
-    return Problem(network, platform_from(hardware), batch)
+    return Problem(network, with_overrides(platform_from(hardware), options.buffer, options.dram), batch)
 
 
 def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:

@@ -75,4 +75,4 @@ def run_hw(as_json: bool) -> None:
         )
     out = console()
     out.print(table)
-    out.print("At 1 GHz, INT8. Own platforms: --hw FILE.json.")
+    out.print("At 1 GHz, INT8. Own platforms: --hw FILE, --buffer 4MiB, --dram 32GB/s.")

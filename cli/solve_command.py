@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import budget_from, load_solver, problem_from
+from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.provenance import provenance
@@ -41,7 +41,7 @@ class SolveOptions:
     net: str
     batch: int
     seq: int | None
-    hardware: str | None
+    hardware: HardwareOptions
     lfa: FirstStage
     stage2: Stage2
     search: SearchOptions

@@ -22,7 +22,7 @@ def read_json(path: Path) -> Any:
     UserError
         If there is no such file, it can't be read, or it is not JSON; the message names file and place.
     """
-    text = _read_text(path)
+    text = read_text(path)
     if not text.strip():
         raise UserError(f"{path}: the file is empty; it must hold one JSON object")
     try:
@@ -74,7 +74,14 @@ def _replace_file(path: Path, text: str) -> None:
         raise
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Read a UTF-8 text file, with or without a byte order mark.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it can't be read, or it is not UTF-8.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError:

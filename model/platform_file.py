@@ -1,22 +1,30 @@
-"""The hardware file, version 1 (specification: file formats): five whole numbers that make a platform.
+"""The hardware file: five quantities that make a platform.
 
-Reading tells all faults at once, each in one sentence: file, field, what was found, what is allowed.
+Version 1 is JSON with whole numbers (specification: file formats). Version 2 is YAML, written with units, and may
+extend a built-in platform or another file. Reading tells all faults at once, each in one sentence: file, line in YAML,
+field, what was found, what is allowed.
 """
 
 import os
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json
 from soma_cp.model.network_file import _Form, _form_problems, _Name, _shown, _whole_number
 from soma_cp.model.platform import LARGEST, MIB, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
+from soma_cp.model.quantities import BANDWIDTH_EXAMPLE, SIZE_EXAMPLE, bytes_of, bytes_per_cycle_of
+from soma_cp.model.yaml_file import read_yaml
 
 VERSION = 1
+YAML_VERSION = 2
+YAML_ENDINGS = (".yaml", ".yml")
+MOST_EXTENSIONS = 16
+"""Files that extend one another, at most."""
 LARGEST_GBUF = 4096 * MIB
 """Energy grows by 10 % for every 2 MiB of buffer: what is above has no floating-point number any more."""
 
@@ -49,6 +57,48 @@ class _PlatformForm(_Form):
     dram_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["dram_bytes_per_cycle"])]
 
 
+def _quantity(parse: Callable[[str], int | None], field: str, example: str) -> Any:
+    most = LARGEST_GBUF if field == "gbuf_bytes" else LARGEST[field]
+
+    def parsed(value: object) -> int:
+        number = parse(value) if isinstance(value, str) else value
+        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+            raise ValueError
+        return number
+
+    unit = "bytes" if field == "gbuf_bytes" else "bytes per cycle"
+    return Annotated[
+        int | None,
+        BeforeValidator(parsed),
+        Field(description=f"{example}, a whole number of {unit} from 1 to {most}"),
+    ]
+
+
+class _YamlForm(_Form):
+    """Version 2; what is left out comes from what is extended."""
+
+    version: Annotated[int, Field(ge=YAML_VERSION, le=YAML_VERSION, description="2")]
+    name: _Name = ""
+    extends: Annotated[str | None, Field(description="a built-in platform or the path of a hardware file")] = None
+    gbuf: _quantity(bytes_of, "gbuf_bytes", SIZE_EXAMPLE) = None  # type: ignore[valid-type]
+    pe_grid: Annotated[int | None, _whole_number(1, LARGEST["pe_grid"])] = None
+    macs_per_pe: Annotated[
+        int | None, AfterValidator(_known_pe), Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
+    ] = None
+    gbuf_bandwidth: _quantity(bytes_per_cycle_of, "gbuf_bytes_per_cycle", BANDWIDTH_EXAMPLE) = None  # type: ignore[valid-type]
+    dram_bandwidth: _quantity(bytes_per_cycle_of, "dram_bytes_per_cycle", BANDWIDTH_EXAMPLE) = None  # type: ignore[valid-type]
+
+
+_PLATFORM_FIELD = {
+    "gbuf": "gbuf_bytes",
+    "pe_grid": "pe_grid",
+    "macs_per_pe": "macs_per_pe",
+    "gbuf_bandwidth": "gbuf_bytes_per_cycle",
+    "dram_bandwidth": "dram_bytes_per_cycle",
+}
+"""Fields of version 2, and what they are called in a `Platform`."""
+
+
 def platform_from(spec: str) -> Platform:
     """Return the platform that a user names.
 
@@ -63,7 +113,7 @@ def platform_from(spec: str) -> Platform:
     PlatformError
         If it is neither, or the file has faults.
     UserError
-        If the file can't be read or is not JSON.
+        If the file can't be read, or is neither JSON nor, with the ending of one, YAML.
     """
     if spec in PLATFORMS:
         return PLATFORMS[spec]
@@ -74,16 +124,91 @@ def platform_from(spec: str) -> Platform:
 
 
 def read_platform_file(path: Path) -> Platform:
-    """Read a hardware file.
+    """Read a hardware file: YAML if it ends in ``.yaml`` or ``.yml``, else JSON.
 
     Raises
     ------
     UserError
-        If the file can't be read or is not JSON.
+        If the file can't be read, or is not JSON or YAML.
     PlatformFileError
         If it is not a sound platform; all faults are told at once.
     """
+    if path.suffix.lower() in YAML_ENDINGS:
+        return _read_yaml_platform(path, ())
     return platform_from_document(read_json(path), str(path))
+
+
+def _read_yaml_platform(path: Path, extended_by: tuple[Path, ...]) -> Platform:
+    """Read a file of version 2, which the files before it extend, the last of them directly."""
+    found = read_yaml(path)
+    try:
+        form = _YamlForm.model_validate(found.fields)
+    except ValidationError as error:
+        problems = _form_problems(error, _YamlForm, found.fields)
+        raise PlatformFileError([_placed(path, found.lines, problem) for problem in problems]) from None
+    given = {_PLATFORM_FIELD[field]: getattr(form, field) for field in _PLATFORM_FIELD}
+    given = {field: value for field, value in given.items() if value is not None}
+    if form.extends is not None:
+        base = asdict(_extended(path, form.extends, found.lines["extends"], (*extended_by, path)))
+        return Platform(**(base | given))
+    missing = [field for field, name in _PLATFORM_FIELD.items() if name not in given]
+    if missing:
+        listed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise PlatformFileError([f"{path}: {listed}; give what is missing, or extends: edge"])
+    return Platform(**given)
+
+
+def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> Platform:
+    """Return what a file extends; paths are relative to its folder."""
+    if spec in PLATFORMS:
+        return PLATFORMS[spec]
+    base = path.parent / spec
+    if not os.path.exists(base):
+        hint = nearest_name_hint(spec.lower(), PLATFORMS)
+        allowed = f"a built-in platform ({', '.join(PLATFORMS)}) nor a file"
+        raise PlatformFileError([f"{path}: line {line}: extends={_shown(spec)} is neither {allowed}{hint}"])
+    if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
+        files = " → ".join(str(known) for known in (*chain, base))
+        raise PlatformFileError([f"{path}: line {line}: files extend one another in a circle: {files}"])
+    if base.suffix.lower() in YAML_ENDINGS:
+        return _read_yaml_platform(base, chain)
+    return platform_from_document(read_json(base), str(base))
+
+
+def _placed(path: Path, lines: dict[str, int], problem: str) -> str:
+    """Put the file, and the line of the field that a problem begins with, before it."""
+    field = next((name for name in lines if problem.startswith((f"{name}=", f'"{name}" '))), None)
+    return f"{path}: {problem}" if field is None else f"{path}: line {lines[field]}: {problem}"
+
+
+def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> Platform:
+    """Return `platform` with another buffer capacity and DRAM bandwidth, as typed on the command line.
+
+    Raises
+    ------
+    UserError
+        If one is no quantity of its kind, or out of range.
+    """
+    changes: dict[str, int] = {}
+    for option, text, field, parse, example, most in (
+        ("--buffer", buffer, "gbuf_bytes", bytes_of, SIZE_EXAMPLE, LARGEST_GBUF),
+        (
+            "--dram",
+            dram,
+            "dram_bytes_per_cycle",
+            bytes_per_cycle_of,
+            BANDWIDTH_EXAMPLE,
+            LARGEST["dram_bytes_per_cycle"],
+        ),
+    ):
+        if text is None:
+            continue
+        number = parse(text)
+        if number is None or not 1 <= number <= most:
+            unit = "bytes" if field == "gbuf_bytes" else "bytes per cycle"
+            raise UserError(f"{option}={text} (must be {example}, a whole number of {unit} from 1 to {most})")
+        changes[field] = number
+    return replace(platform, **changes)
 
 
 def platform_from_document(document: object, where: str) -> Platform:

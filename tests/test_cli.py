@@ -330,6 +330,13 @@ def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
     assert [document["lfa"] for document in documents] == [f"LFA of {path}" for path in paths]
 
 
+def test_hardware_is_overridden_on_the_command_line(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "hw.yaml"
+    path.write_text("version: 2\nextends: edge\ngbuf: 2 MiB\n")
+    text = run("solve", "--net", "tiny-wide", "--hw", path, "--dram", "32GB/s").out
+    assert text.startswith("tiny-wide, batch 1, on own platform: 2 MiB GBUF, 32 GB/s DRAM, 4×4 PEs of 512 MACs")
+
+
 def test_solve_proves_the_optimum_over_every_lfa(run: Run) -> None:
     document = run("solve", "--net", "tiny-wide", "--exact", "--json").document
     assert document["proven_optimal_over_every_lfa"] is True
@@ -345,7 +352,7 @@ def test_solve_proves_the_optimum_over_every_lfa(run: Run) -> None:
     assert "not needed" in met
 
 
-@pytest.mark.parametrize("option", [("--batch", 1), ("--hw", "cloud"), ("--seq", 4)])
+@pytest.mark.parametrize("option", [("--batch", 1), ("--hw", "cloud"), ("--seq", 4), ("--buffer", "1MiB")])
 def test_compare_does_not_ignore_what_contradicts_the_schedule(run: Run, option: tuple[str, object]) -> None:
     path = SCHEDULES / "resnet50.b1.8MiB.16GBps.json"
     assert_refused(run("compare", "--schedule", path, *option), f"{option[0]}={option[1]} with --schedule")
@@ -425,6 +432,9 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("gap --net tiny-chain --format xml", ("--format", "markdown")),
         ("solve --net resnet51", ("'resnet51'", "did you mean 'resnet50'", "soma-cp nets")),
         ("compare --net resnet51", ("did you mean 'resnet50'",)),
+        ("solve --net tiny-wide --buffer 4mib", ("--buffer=4mib (must be a size such as 4MiB",)),
+        ("gap --net tiny-wide --dram 0.5GB/s", ("--dram=0.5GB/s (must be a bandwidth such as 32GB/s",)),
+        ("compare --net tiny-wide --dram fast", ("--dram=fast",)),
         ("compare --net tiny-wide --net resnet51", ("did you mean 'resnet50'",)),
         ("compare --schedule a.json --net a.json --net b.json", ("--schedule takes at most one --net",)),
         ("solve --net resnet50 --exact", ("at most 12 layers", "has 72")),

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from soma_cp.model.platform_file import (
     platform_from,
     platform_from_document,
     read_platform_file,
+    with_overrides,
 )
 from soma_cp.model.problem import Problem
 
@@ -205,3 +207,87 @@ def test_a_bad_name_or_version(document: Document, changes: Document) -> None:
     (problem,) = problems(document | changes)
     (field,) = changes
     assert problem.startswith(f"{field}=")
+
+
+# Version 2: YAML, with units
+
+
+def yaml_file(folder: Path, text: str, name: str = "hw.yaml") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def yaml_problems(path: Path) -> list[str]:
+    with pytest.raises(UserError) as error:
+        platform_from(str(path))
+    return [line.removeprefix(f"{path}: ") for line in str(error.value).splitlines()]
+
+
+def test_a_yaml_file_becomes_a_platform(document: Document, tmp_path: Path) -> None:
+    text = "version: 2\nname: my board\ngbuf: 4 MiB\npe_grid: 2\nmacs_per_pe: 64\n"
+    text += "gbuf_bandwidth: 128 B/cycle\ndram_bandwidth: 32 GB/s\n"
+    assert platform_from(str(yaml_file(tmp_path, text))) == platform_from_document(document, "here")
+    numbers = text.replace("4 MiB", "4194304").replace(" B/cycle", "").replace(" GB/s", "")
+    assert platform_from(str(yaml_file(tmp_path, numbers, "hw.YML"))) == platform_from_document(document, "here")
+
+
+def test_a_file_extends_a_platform_or_a_file(document: Document, tmp_path: Path) -> None:
+    base = yaml_file(tmp_path, "version: 2\nextends: cloud\ngbuf: 16 MiB\n", "base.yaml")
+    (tmp_path / "deep").mkdir()
+    top = yaml_file(tmp_path / "deep", "version: 2\nextends: ../base.yaml\ndram_bandwidth: 64 GB/s\n")
+    cloud = PLATFORMS["cloud"]
+    assert platform_from(str(base)) == replace(cloud, gbuf_bytes=16 << 20)
+    assert platform_from(str(top)) == replace(cloud, gbuf_bytes=16 << 20, dram_bytes_per_cycle=64)
+    written(document, tmp_path)
+    of_json = yaml_file(tmp_path, "version: 2\nextends: hw.json\npe_grid: 8\n", "top.yaml")
+    assert platform_from(str(of_json)) == replace(platform_from_document(document, "here"), pe_grid=8)
+
+
+def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> None:
+    text = "version: 2\nextends: edge\n\ngbuf: 4 MB/s\npe_grid: 4.0\nmacs_per_pe: 100\ndram_bandwith: 3 GB/s\n"
+    assert yaml_problems(yaml_file(tmp_path, text)) == [
+        'line 4: gbuf="4 MB/s" (must be a size such as 4MiB, 512KiB or 8388608, a whole number of bytes from 1 to '
+        "4294967296)",
+        "line 5: pe_grid=4.0 (must be a whole number from 1 to 1024, in digits alone)",
+        "line 6: macs_per_pe=100 (must be one of 32, 64, 128, 256, 512, 4096)",
+        'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, gbuf, pe_grid, macs_per_pe, '
+        "gbuf_bandwidth, dram_bandwidth); did you mean 'dram_bandwidth'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "holds no fields"),
+        ("- 1\n- 2\n", "holds no fields"),
+        ("gbuf: [1\n", "line 2, column 1: not valid YAML"),
+        ("version: 2\ngbuf: 4 MiB\ngbuf: 8 MiB\n", "line 3: the field 'gbuf' is given twice; keep one"),
+        ("gbuf: 4 MiB\n", "version is missing (must be 2)"),
+        ("version: 1\nextends: edge\n", "line 1: version=1 (must be 2)"),
+        ("version: 2\ngbuf: 4 MiB\n", "pe_grid, macs_per_pe, gbuf_bandwidth, dram_bandwidth are missing; give what is"),
+        ("version: 2\nextends: egde\n", 'line 2: extends="egde" is neither a built-in platform (edge, cloud) nor'),
+        ("version: 2\nextends: hw.yaml\n", "line 2: files extend one another in a circle: "),
+        ("version: 2\nextends: edge\ngbuf: 8 GiB\n", 'line 3: gbuf="8 GiB" (must be a size'),
+        ("version: 2\nextends: edge\ngbuf: true\n", "line 3: gbuf=true (must be a size"),
+        ("version: 2\nextends: edge\ndram_bandwidth: 0\n", "line 3: dram_bandwidth=0 (must be a bandwidth"),
+        ("version: 2\nextends: 5\n", "line 2: extends=5 (must be a built-in platform or the path of a hardware file)"),
+        ("version: 2\nextends: !!python/object:os.system edge\n", "line 2, column 10: not valid YAML"),
+    ],
+)
+def test_a_fault_of_a_yaml_file(tmp_path: Path, text: str, problem: str) -> None:
+    (found,) = yaml_problems(yaml_file(tmp_path, text))
+    assert found.startswith(problem)
+
+
+def test_overrides() -> None:
+    edge = PLATFORMS["edge"]
+    assert with_overrides(edge, None, None) == edge
+    assert with_overrides(edge, "4MiB", "32GB/s") == replace(edge, gbuf_bytes=4 << 20, dram_bytes_per_cycle=32)
+    for buffer, dram, option in (
+        ("4mib", None, "--buffer=4mib"),
+        (None, "0", "--dram=0"),
+        ("5GiB", None, "--buffer=5GiB"),
+    ):
+        with pytest.raises(UserError, match=f"{option} \\(must be a "):
+            with_overrides(edge, buffer, dram)

@@ -1,0 +1,62 @@
+"""Reading YAML files of one object whose faults can be told with their lines."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.files import read_text
+
+
+@dataclass(frozen=True)
+class YamlObject:
+    """The fields of a file.
+
+    Parameters
+    ----------
+    fields
+        By name, in the order of the file.
+    lines
+        The line of each, from 1.
+    """
+
+    fields: dict[str, Any]
+    lines: dict[str, int]
+
+
+def read_yaml(path: Path) -> YamlObject:
+    """Read a YAML file that holds one object with fields.
+
+    Raises
+    ------
+    UserError
+        If there is no such file, it can't be read, is not YAML, holds something else, or gives a field twice.
+    """
+    text = read_text(path)
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if not isinstance(node, yaml.MappingNode):
+            raise UserError(f"{path}: holds no fields (must hold lines such as 'gbuf: 4 MiB')")
+        fields: dict[str, Any] = {}
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in fields:
+                raise UserError(f"{path}: line {line}: the field '{name}' is given twice; keep one")
+            fields[name] = loader.construct_object(value, deep=True)
+            lines[name] = line
+    except UserError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        raise UserError(f"{path}: {place}not valid YAML: {error.problem or error.context}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: not usable YAML: {said}") from None
+    finally:
+        loader.dispose()
+    return YamlObject(fields, lines)
