@@ -244,11 +244,24 @@ def evaluate(
 
 
 @app.command()
-def nets(json: JsonOption = False) -> None:
-    """List the built-in networks."""
-    from soma_cp.cli.list_commands import run_nets
+def nets(
+    export: Annotated[
+        str | None,
+        typer.Option("--export", help="Write this network as a network file, to start an own one from.", metavar="NET"),
+    ] = None,
+    seq: SeqOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to; NAME.json in this folder by default.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the built-in networks, or export one."""
+    from soma_cp.cli.list_commands import run_export, run_nets
 
-    run_nets(json)
+    if export is None:
+        run_nets(json, seq, output)
+    else:
+        run_export(export, seq, output)
 
 
 @app.command()

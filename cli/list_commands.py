@@ -1,20 +1,37 @@
 """``soma-cp nets`` and ``soma-cp hw``."""
 
+from pathlib import Path
 from typing import Any
 
+from soma_cp.cli.inputs import network_from
 from soma_cp.cli.tables import console, plain_table, print_json
+from soma_cp.model.errors import UserError
 from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.platform import MIB, PLATFORMS
 from soma_cp.model.platform_file import platform_document
 
 NOTES_ON_NETS = (
     "GMAC and MiB of weights: one sample; of GPT-2, one transformer block.",
-    "What each network is: --json. Own networks: --net FILE.json.",
+    "What each network is: --json. Own ones: --net FILE.json; --export NET makes one.",
 )
 
 
-def run_nets(as_json: bool) -> None:
-    """List the built-in networks with their sizes."""
+def run_export(name: str, tokens: int | None, output: Path | None) -> None:
+    """Write a network as a network file."""
+    # Imported late: pydantic takes a while.
+    from soma_cp.model.network_file import write_network_file
+
+    network = network_from(name, tokens)
+    path = Path(f"{network.name}.json") if output is None else output
+    write_network_file(network, path)
+    console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
+
+
+def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
+    """List the built-in networks with their sizes; options that only an export has are refused."""
+    for option, value in (("--seq", tokens), ("--output", output)):
+        if value is not None:
+            raise UserError(f"{option}={value} without --export NET, whose file it is about; give both or neither")
     rows: list[dict[str, Any]] = []
     for name in builtin_names():
         network = builtin_network(name)

@@ -22,7 +22,8 @@ from soma_cp.cli import app as cli_app
 from soma_cp.cli import solve_command, tables
 from soma_cp.cli.app import main
 from soma_cp.model.errors import InternalError
-from soma_cp.model.networks.catalogue import ALIASES, builtin_names
+from soma_cp.model.network_file import read_network_file
+from soma_cp.model.networks.catalogue import ALIASES, builtin_names, builtin_network
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
@@ -330,6 +331,15 @@ def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
     assert [document["lfa"] for document in documents] == [f"LFA of {path}" for path in paths]
 
 
+def test_an_exported_network_is_the_built_in_one(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    outcome = run("nets", "--export", "gpt2-small", "--seq", 128, "-o", path)
+    assert outcome.code == 0
+    assert "gpt2-small-prefill written to" in outcome.out
+    assert read_network_file(path) == builtin_network("gpt2-small", 128)
+    assert run("solve", "--net", path, "--time-limit", 2, "--stage2", "greedy", "--json").code == 0
+
+
 def test_hardware_is_overridden_on_the_command_line(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "hw.yaml"
     path.write_text("version: 2\nextends: edge\ngbuf: 2 MiB\n")
@@ -424,6 +434,9 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --nett resnet50", ("no such option: --nett",)),
         ("foo", ("no such command 'foo'",)),
         ("hw x", ("unexpected extra argument",)),
+        ("nets --export resnet51", ("did you mean 'resnet50'",)),
+        ("nets --export resnet50 -o no/such/folder/x.json", ("can't write", "no/such/folder")),
+        ("nets --seq 4", ("--seq=4 without --export",)),
         ("evaluate", ("missing argument",)),
         ("compare", ("--net", "--schedule")),
         ("gap", ("missing option '--net'", "soma-cp gap --help")),
