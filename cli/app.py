@@ -69,6 +69,9 @@ def solve(
     net: NetOption,
     batch: BatchOption = 1,
     seq: SeqOption = None,
+    blocks: Annotated[
+        int | None, typer.Option("--blocks", help="So many transformer blocks as one network, of a GPT-2 network.")
+    ] = None,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
@@ -118,6 +121,7 @@ def solve(
                 deterministic=deterministic,
             ),
             exact=exact,
+            blocks=blocks,
             output=output,
             as_json=json,
         )

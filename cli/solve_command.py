@@ -28,10 +28,15 @@ from soma_cp.cli.tables import (
     schedule_table,
 )
 from soma_cp.model.errors import UserError
+from soma_cp.model.evaluation import Objective
+from soma_cp.model.networks.blocks import blocks_in_a_row
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.pipeline import SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
+
+ONE_BLOCK_SHARE = 0.2
+"""Share of the time for one block alone, where several are scheduled as one network."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,7 @@ class SolveOptions:
     stage2: Stage2
     search: SearchOptions
     exact: bool
+    blocks: int | None
     output: Path | None
     as_json: bool
 
@@ -53,6 +59,9 @@ class SolveOptions:
 def run_solve(options: SolveOptions) -> None:
     """Solve, report and write."""
     problem = problem_from(options.net, options.seq, options.hardware, options.batch)
+    block = None
+    if options.blocks is not None:
+        block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))
     parameters = replace(
         parameters_from(options.search),
         lfa=options.lfa,
@@ -68,13 +77,17 @@ def run_solve(options: SolveOptions) -> None:
     prepare_kernels(options.exact)
     budget = budget_from(options.search.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as progress:
+        alone = None
+        if block is not None:
+            alone = solve_problem(block, replace(parameters, exact=False), budget.part(ONE_BLOCK_SHARE), progress)
         result = solve_problem(problem, parameters, budget, progress)
-    document = _document(result)
+    repeated = None if alone is None or options.blocks is None else _repeated(result, alone, options.blocks)
+    document = _document(result) | ({} if repeated is None else {"one_block_repeated": repeated})
     failure = _written(result, options)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, options.output if failure is None else None)
+        _print(result, repeated, options.output if failure is None else None)
     if failure is not None:  # told last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
@@ -179,7 +192,30 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     return lines
 
 
-def _print(result: SolveResult, output: Path | None) -> None:
+def _repeated(result: SolveResult, alone: SolveResult, count: int) -> dict[str, Any]:
+    """Set blocks scheduled as one network beside the schedule of one block, run that many times."""
+    one, together, objective = alone.best.evaluation, result.best.evaluation, result.parameters.objective
+    latency, energy = count * one.latency, count * one.energy_pj
+    return {
+        "blocks": count,
+        "latency": latency,
+        "energy_pj": energy,
+        "latency_as_one": together.latency / latency,
+        "energy_as_one": together.energy_pj / energy,
+        "cost_as_one": objective.cost(together.energy_pj, together.latency) / objective.cost(energy, latency),
+    }
+
+
+def _repeated_line(repeated: dict[str, Any], objective: Objective) -> str:
+    shares = ", ".join(
+        f"{repeated[f'{key}_as_one']:.3f} of {name}"
+        for key, name in (("latency", "the latency"), ("energy", "the energy"), ("cost", cost_name(objective)))
+    )
+    figures = f"{repeated['latency']:,} cycles, {repeated['energy_pj'] / PJ_PER_MJ:.4f} mJ"
+    return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
+
+
+def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | None) -> None:
     out = console()
     best = result.best
     problem = result.plan.problem
@@ -199,6 +235,8 @@ def _print(result: SolveResult, output: Path | None) -> None:
     blocks = blocks_line(problem, best.evaluation)
     if blocks:
         out.print(blocks)
+    if repeated is not None:
+        out.print(_repeated_line(repeated, result.parameters.objective), soft_wrap=True)
     finished = f"{result.iterations:,} finished"
     if result.parameters.lfa is FirstStage.PAPER:
         finished = counted(result.iterations, "iteration")

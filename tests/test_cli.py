@@ -331,6 +331,19 @@ def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
     assert [document["lfa"] for document in documents] == [f"LFA of {path}" for path in paths]
 
 
+def test_blocks_are_scheduled_as_one_network(run: Run, tmp_path: Path) -> None:
+    small = ("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "greedy", "--blocks", 2, "--time-limit", 20)
+    document = run(*small, "--json", "-o", tmp_path / "two.json").document
+    repeated = document["one_block_repeated"]
+    assert (document["network"], repeated["blocks"]) == ("gpt2-small-prefill-2-blocks", 2)
+    assert repeated["latency_as_one"] == pytest.approx(document["latency"] / repeated["latency"])
+    assert repeated["cost_as_one"] == pytest.approx(repeated["latency_as_one"] * repeated["energy_as_one"])
+    assert repeated["latency_as_one"] < 1
+    stored = read_schedule(tmp_path / "two.json")
+    assert len(stored.plan.problem.network.layers) == 76
+    assert any(line.startswith("one block repeated") for line in run(*small).out.splitlines())
+
+
 def test_an_exported_network_is_the_built_in_one(run: Run, tmp_path: Path) -> None:
     path = tmp_path / "own.json"
     outcome = run("nets", "--export", "gpt2-small", "--seq", 128, "-o", path)
@@ -436,6 +449,8 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("hw x", ("unexpected extra argument",)),
         ("nets --export resnet51", ("did you mean 'resnet50'",)),
         ("nets --export resnet50 -o no/such/folder/x.json", ("can't write", "no/such/folder")),
+        ("solve --net gpt2-small --blocks 13", ("--blocks=13 (must be from 1 to 12",)),
+        ("solve --net resnet50 --blocks 2", ("'resnet50' is a whole network",)),
         ("nets --seq 4", ("--seq=4 without --export",)),
         ("evaluate", ("missing argument",)),
         ("compare", ("--net", "--schedule")),
