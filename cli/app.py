@@ -162,6 +162,7 @@ def compare(
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.compare_command import CompareOptions, run_compare
+    from soma_cp.cli.formats import format_from
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.search_options import SearchOptions
 
@@ -181,7 +182,7 @@ def compare(
                 workers=workers,
                 deterministic=deterministic,
             ),
-            format=format or (Format.JSON if json else Format.TABLE),
+            format=format_from(format, json),
         )
     )
 

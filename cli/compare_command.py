@@ -51,6 +51,14 @@ class _Case:
 
     comparison: Comparison
     origin: str
+    path: Path | None
+    out_of_time: bool
+
+    @property
+    def label(self) -> str:
+        """What a row of a table calls it: the schedule file, or network and batch."""
+        problem = self.comparison.plan.problem
+        return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
 
     @property
     def optimal(self) -> bool:
@@ -74,18 +82,21 @@ def run_compare(options: CompareOptions) -> None:
             if budget.stop_requested:
                 break
             with progress_display(budget) as progress:
-                plan, origin = _plan(source, parameters, seconds, budget, progress)
-                cases.append(_Case(compare_second_stages(plan, parameters, seconds, budget, progress), origin))
+                case = _case(source, parameters, seconds, budget, progress)
+            if not budget.stop_requested or not cases:  # one that was cut short says nothing beside whole ones
+                cases.append(case)
+    done = "" if not budget.stop_requested else f"interrupted: {len(cases)} of {len(sources)} compared"
     if options.format is Format.JSON:
-        print_json(_document(cases[0]) if len(sources) == 1 else {"comparisons": [_document(case) for case in cases]})
+        documents = [_document(case) | {"interrupted": budget.stop_requested} for case in cases]
+        print_json(documents[0] if len(sources) == 1 else {"comparisons": documents})
     elif options.format is Format.CSV:
         print(csv_text([row for case in cases for row in _rows(case)]), end="")
     elif options.format is Format.MARKDOWN:
         print(markdown_text(_SUMMARY, [_summary(case) for case in cases]), end="")
     elif len(sources) == 1:
-        _print(cases[0])
+        _print(cases[0], done)
     else:
-        _print_summary(cases)
+        _print_summary(cases, done)
 
 
 def _check_source(options: CompareOptions) -> None:
@@ -120,21 +131,33 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
             yield problem_from(net, options.seq, options.hardware, batch)
 
 
-def _plan(
+def _case(
     source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
-) -> tuple[Plan, str]:
-    """Return the plan on which to compare, and where its LFA is from."""
+) -> _Case:
+    """Search for an LFA, or take that of a file, and run every second stage on it."""
     if not isinstance(source, Problem):
         path, plan = source
-        return plan, f"LFA of {path}"
+        comparison = compare_second_stages(plan, parameters, seconds, budget, progress)
+        return _Case(comparison, f"LFA of {path}", path, out_of_time=False)
     found = solve(source, parameters, Budget(seconds, parent=budget), progress)
     search = "search that prices LFAs by the greedy second stage"
     if parameters.lfa is FirstStage.PAPER:
         search = "paper's first stage, Buffer Allocator with the greedy second stage"
-    return found.plan, f"LFA of the {search}, seed {parameters.seed}"
+    comparison = compare_second_stages(found.plan, parameters, seconds, budget, progress)
+    return _Case(comparison, f"LFA of the {search}, seed {parameters.seed}", None, found.out_of_time)
 
 
-def _print(case: _Case) -> None:
+def _print_ends(cases: list[_Case], done: str) -> None:
+    """Say what was cut short."""
+    out = console()
+    late = [case.label for case in cases if case.out_of_time]
+    if late:
+        out.print(f"time limit reached in the search for the LFA: {'; '.join(late)}")
+    if done:
+        out.print(done)
+
+
+def _print(case: _Case, done: str) -> None:
     out = console()
     comparison = case.comparison
     plan = comparison.plan
@@ -170,6 +193,7 @@ def _print(case: _Case) -> None:
     out.print()
     out.print(f"proven {known:<15}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
     out.print(f"{'theoretical maximum':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
+    _print_ends([case], done)
 
 
 _SUMMARY = (
@@ -188,14 +212,13 @@ _SUMMARY = (
 def _summary(case: _Case) -> tuple[str, ...]:
     """Return the cells of one case: how far every second stage is above the proven bound."""
     comparison = case.comparison
-    problem = comparison.plan.problem
     above = [
         percent(relative_gap(result.evaluation.latency, comparison.lower_bound)) + ("" if fits else " *")
         for result, fits in zip(comparison.results, comparison.fits, strict=True)
     ]
     annealed, exact = comparison.results[-2:]
     return (
-        f"{problem.network.name}, {problem.batch}",
+        case.label,
         str(comparison.plan.dram_tensor_count),
         *above,
         f"{comparison.lower_bound:,}",
@@ -204,7 +227,7 @@ def _summary(case: _Case) -> tuple[str, ...]:
     )
 
 
-def _print_summary(cases: list[_Case]) -> None:
+def _print_summary(cases: list[_Case], done: str) -> None:
     out = console()
     table = plain_table(*_SUMMARY, gap=1)
     for case in cases:
@@ -214,6 +237,7 @@ def _print_summary(cases: list[_Case]) -> None:
     out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
     if not all(all(case.comparison.fits) for case in cases):
         out.print("* exceeds the buffer: can't run")
+    _print_ends(cases, done)
 
 
 def _rows(case: _Case) -> list[dict[str, Any]]:
@@ -238,6 +262,7 @@ def _rows(case: _Case) -> list[dict[str, Any]]:
             "peak_buffer_bytes": result.evaluation.peak_buffer_bytes,
             "seconds": result.seconds,
             "lfa": case.origin,
+            "out_of_time": case.out_of_time,
         }
         for result, fits in zip(comparison.results, comparison.fits, strict=True)
     ]
@@ -253,6 +278,7 @@ def _document(case: _Case) -> dict[str, Any]:
         "network": comparison.plan.problem.network.name,
         "batch": comparison.plan.problem.batch,
         "lfa": case.origin,
+        "out_of_time": case.out_of_time,
         "bound": comparison.results[0].evaluation.figures.bound,
         "proven_lower_bound": comparison.lower_bound,
         "proven_lower_bound_source": comparison.lower_bound_source,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
+from soma_cp.model.errors import UserError
+
 
 class Format(Enum):
     """The formats."""
@@ -14,6 +16,19 @@ class Format(Enum):
     JSON = "json"
     CSV = "csv"
     MARKDOWN = "markdown"
+
+
+def format_from(given: Format | None, as_json: bool) -> Format:
+    """Return the format that ``--format`` and ``--json`` stand for together; a table by default.
+
+    Raises
+    ------
+    UserError
+        If they contradict each other.
+    """
+    if as_json and given not in (None, Format.JSON):
+        raise UserError(f"--json with --format={given.value}; leave one of the two out")
+    return Format.JSON if as_json else given or Format.TABLE
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -38,6 +38,8 @@ class _Line:
             parts.append(event.stage)
             if event.rounds:
                 parts.append(f"{event.rounds_done:,}/{event.rounds:,} rounds")
+            elif event.rounds_done:
+                parts.append(f"{event.rounds_done:,} done")
             if event.best_cost is not None:
                 parts.append(f"best {event.best_cost:.5g}")
             if event.latency is not None:

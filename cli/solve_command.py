@@ -159,7 +159,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
         dlsa=result.best.dlsa,
         evaluation=result.best.evaluation,
         proven_lower_bound=result.best.lower_bound,
-        provenance=provenance(result, options.search.time_limit),
+        provenance=provenance(result, options.search.time_limit) | {"exact": _proof_document(result)},
     )
     try:
         write_schedule(schedule, options.output)
@@ -183,11 +183,9 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     if proof is not None:
         text = "not needed: the bound is met"
         if not proof.complete or proof.orders:
-            text = (
-                f"{'' if proof.complete else 'not complete; '}{counted(proof.orders, 'computing order')}, "
-                f"{counted(proof.beginnings, 'beginning')} bounded, {counted(proof.lfas, 'LFA')} completed, "
-                f"{proof.seconds:.1f} s"
-            )
+            orders = f"{'all' if proof.complete else 'not complete:'} {counted(proof.orders, 'computing order')}"
+            beginnings = f"{counted(proof.beginnings, 'beginning')} looked at closely"
+            text = f"{orders} gone through, {beginnings}, {proof.seconds:.1f} s"
         lines.append(f"{'exact search':<{LABEL_WIDTH}}{text}")
     return lines
 

@@ -1,5 +1,6 @@
 """One run of CP-SAT in a thread of its own, so that the caller's clock and Ctrl-C hold."""
 
+import math
 import os
 import threading
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.errors import InternalError
 from soma_cp.solver.parameters import CpSatParameters
 
+ROUNDING = 1e-6
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 1.0
 """How long a solver that was asked to stop is waited for."""
@@ -129,12 +131,17 @@ def _outcome(solver: cp_model.CpSolver, watch: "_Watch", most: int) -> Run:
     status = watch.status
     name = solver.status_name(status)
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return Run(name, solver, round(solver.objective_value), int(-(-solver.best_objective_bound // 1)))
+        return Run(name, solver, round(solver.objective_value), _rounded_up(solver.best_objective_bound))
     if status == cp_model.INFEASIBLE:
         return Run(name, solver, None, most + 1)
     if status == cp_model.UNKNOWN:
         return Run(name, solver, None, min(watch.lower_bound, most + 1))
     raise InternalError(f"CP-SAT ended with the status {name}")
+
+
+def _rounded_up(bound: float) -> int:
+    """Return the whole number that a bound on one stands for; floating point may be a trifle above it."""
+    return math.ceil(bound - ROUNDING)
 
 
 class _Watch(cp_model.CpSolverSolutionCallback):
@@ -153,4 +160,4 @@ class _Watch(cp_model.CpSolverSolutionCallback):
 
     def bound(self, value: float) -> None:
         """Note a new bound on the latency."""
-        self.lower_bound = max(self.lower_bound, int(-(-value // 1)))
+        self.lower_bound = max(self.lower_bound, _rounded_up(value))

@@ -172,13 +172,13 @@ class OptionTable:
         problem, table = self.problem, self.problem.table
         width = problem.platform.dram_bytes_per_cycle
         order = np.array(layers, np.int64)
-        most = problem.batch * int((table.layers[order, nt.H] * table.layers[order, nt.W]).max())
-        number = np.empty(most, np.int64)
-        extent = np.empty((most, len(layers), 4), np.int64)
+        rows, columns = (int(most) for most in table.layers[order][:, [nt.H, nt.W]].max(axis=0))
+        number = _possible_numbers(problem.batch, rows, columns)
+        extent = np.empty((len(number), len(layers), 4), np.int64)
         count = _tilings(table, problem.batch, order, number, extent)
         number, extent = number[:count].copy(), extent[:count].copy()
-        rows = np.column_stack([np.tile(order, count), extent.reshape(-1, 4)])
-        cycles, energy = problem.core_array.tile_costs(problem.network, table, rows)
+        tiles = np.column_stack([np.tile(order, count), extent.reshape(-1, 4)])
+        cycles, energy = problem.core_array.tile_costs(problem.network, table, tiles)
         cycles, energy = cycles.reshape(count, -1), energy.reshape(count, -1)
         runs = (cycles >= 0).all(axis=1)
         number, extent, cycles, energy = number[runs], extent[runs], cycles[runs], energy[runs]
@@ -218,9 +218,17 @@ def dram_pj(size: IntArray) -> FloatArray:
     return size.astype(np.float64) * DRAM_PJ_PER_BYTE
 
 
+def _possible_numbers(batch: int, rows: int, columns: int) -> IntArray:
+    """Return the Tiling Numbers that may cut a batch, and so many rows and columns; not all need to."""
+    parts = np.unique(np.outer(np.arange(1, rows + 1), np.arange(1, columns + 1)))
+    cut = [d for d in range(1, batch + 1) if batch % d == 0]
+    numbers = [(d * parts)[np.gcd(batch, d * parts) == d] for d in cut]
+    return np.unique(np.concatenate(numbers)).astype(np.int64)
+
+
 @compiled
 def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray) -> int:
-    """List the Tiling Numbers up to ``len(number)`` that the FLG can have, and its extents; return how many."""
+    """Move the Tiling Numbers that the FLG can have to the front, list its extents, return how many they are."""
     size = len(order)
     flg = np.zeros(len(table.layers), np.int64)
     for place in range(size):
@@ -228,7 +236,7 @@ def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray,
     keep_rows, keep_columns = uncut_dimensions(table.layers, table.source_begin, table.source, order, flg, 0, size)
     extents = np.empty((len(table.layers), 4), np.int64)
     count = 0
-    for n in range(1, len(number) + 1):
+    for n in number:
         samples = batch // np.gcd(batch, n)
         parts = n // (batch // samples)
         if keep_rows and keep_columns and parts > 1:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_table import IntArray
@@ -99,14 +100,28 @@ class OrderBounds:
         Layer ids.
     objective, cutoff
         What costs at least `cutoff` need not be told apart.
+    budget
+        No limit by default.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the budget is over before the bounds of all suffixes are there.
     """
 
-    def __init__(self, table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float) -> None:
+    def __init__(
+        self,
+        table: OptionTable,
+        order: tuple[int, ...],
+        objective: Objective,
+        cutoff: float,
+        budget: Budget | None = None,
+    ) -> None:
         self.table = table
         self.problem = table.problem
         self.order = order
         self.objective = objective
-        self.fronts = suffix_fronts(table, order, objective, cutoff)
+        self.fronts = suffix_fronts(table, order, objective, cutoff, budget)
         self._place_of = {layer: place for place, layer in enumerate(order)}
         self._placed_before = [frozenset(order[:place]) for place in range(len(order) + 1)]
         uses = self.problem.table

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network_table import IntArray
@@ -51,7 +52,13 @@ def cost_of(objective: Objective, energy_pj: FloatArray, latency: IntArray) -> F
     return cost
 
 
-def suffix_fronts(table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float) -> list[Front]:
+class OutOfTimeError(Exception):
+    """The budget was over before all fronts were made."""
+
+
+def suffix_fronts(
+    table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float, budget: Budget | None = None
+) -> list[Front]:
     """Return the fronts of the suffixes from every place of `order` on; the last is that of the empty suffix.
 
     Parameters
@@ -62,15 +69,23 @@ def suffix_fronts(table: OptionTable, order: tuple[int, ...], objective: Objecti
         Layer ids.
     objective, cutoff
         Triples that alone cost at least `cutoff` are left out.
+    budget
+        Options of large fmaps and batches take their time; no limit by default.
+
+    Raises
+    ------
+    OutOfTimeError
+        If the budget is over before.
     """
     size = len(order)
     nothing = np.zeros(1, np.int64)
     fronts = [Front(nothing.astype(np.float64), nothing, nothing)]
     for begin in range(size - 1, -1, -1):
-        parts = [
-            _joined(table.options(order[begin:end]), fronts[end - begin - 1], end == size)
-            for end in range(begin + 1, size + 1)
-        ]
+        parts = []
+        for end in range(begin + 1, size + 1):
+            if budget is not None and budget.over:
+                raise OutOfTimeError
+            parts.append(_joined(table.options(order[begin:end]), fronts[end - begin - 1], end == size))
         energy = np.concatenate([part.energy_pj for part in parts])
         compute = np.concatenate([part.compute_path for part in parts])
         channel = np.concatenate([part.channel_path for part in parts])

@@ -23,10 +23,13 @@ from soma_cp.model.result import SecondStageResult
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.flg_options import OptionTable
 from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds
+from soma_cp.solver.lfa_fronts import OutOfTimeError
 from soma_cp.solver.network_bounds import MET
 
 MOST_LAYERS = 12
 """Networks with more layers are refused: their LFAs could not be gone through in hours."""
+REPORT_EVERY = 100
+"""Beginnings between two calls of `progress`."""
 LATEST = 2**60
 """Cycles; no schedule takes so long."""
 
@@ -46,10 +49,10 @@ class LFAProof:
         Whether all LFAs were gone through.
     improved
         Plan and second stage of a schedule that is cheaper than the one to beat; None if none was found.
-    orders, beginnings, lfas
-        Computing Orders gone through, beginnings that were bounded by windows, complete LFAs that were.
-    solved
-        LFAs that went through the second stage.
+    orders, beginnings
+        Computing Orders gone through; beginnings, complete LFAs among them, that step 1 of their bound left.
+    lfas, solved
+        Complete LFAs that all bounds of beginnings left; those of them that went through the second stage.
     seconds
         Wall-clock time.
     """
@@ -87,7 +90,7 @@ def prove_over_every_lfa(
     second_stage: SecondStage,
     objective: Objective = Objective(),  # noqa: B008  # immutable
     budget: Budget | None = None,
-    progress: Callable[[int, float], None] = lambda orders, bound: None,
+    progress: Callable[[int, float], None] = lambda beginnings, cost: None,
 ) -> LFAProof:
     """Find a schedule that is cheaper than the best one known, or prove that there is none.
 
@@ -106,7 +109,7 @@ def prove_over_every_lfa(
     budget
         Deadline and stop request; no limit by default.
     progress
-        Called with the number of Computing Orders done and the lowest cost known.
+        Called with the number of beginnings bounded and the lowest cost known.
 
     Raises
     ------
@@ -117,10 +120,9 @@ def prove_over_every_lfa(
     begin = time.monotonic()
     if best_cost <= known_bound * (1 + MET):
         return LFAProof(known_bound, True, None, 0, 0, 0, 0, 0.0)
-    search = _Search(problem, best_cost, second_stage, objective, budget or Budget())
+    search = _Search(problem, best_cost, second_stage, objective, budget or Budget(), progress)
     complete = True
     for order in computing_orders(problem):
-        progress(search.orders, search.best_cost)
         if not search.go_through(order):
             complete = False
             search.left_open = known_bound  # other orders have not been looked at
@@ -153,7 +155,13 @@ class _Search:
     """The state of one branch and bound."""
 
     def __init__(
-        self, problem: Problem, best_cost: float, second_stage: SecondStage, objective: Objective, budget: Budget
+        self,
+        problem: Problem,
+        best_cost: float,
+        second_stage: SecondStage,
+        objective: Objective,
+        budget: Budget,
+        progress: Callable[[int, float], None],
     ) -> None:
         self.table = OptionTable(problem)
         self.problem = problem
@@ -161,6 +169,7 @@ class _Search:
         self.second_stage = second_stage
         self.objective = objective
         self.budget = budget
+        self.progress = progress
         self.improved: tuple[Plan, SecondStageResult] | None = None
         self.left_open = float("inf")
         self.orders = 0
@@ -176,7 +185,10 @@ class _Search:
         """Go through all LFAs with this Computing Order; False if the time was over before."""
         if self.budget.over:
             return False
-        bounds = OrderBounds(self.table, order, self.objective, self._cutoff)
+        try:
+            bounds = OrderBounds(self.table, order, self.objective, self._cutoff, self.budget)
+        except OutOfTimeError:
+            return False
         if not self._extend(bounds, Beginning()):
             return False
         self.orders += 1
@@ -201,6 +213,8 @@ class _Search:
             children, choice = families[family_of[n]], int(choice_of[n])
             child = bounds.child(beginning, children, choice)
             self.beginnings += 1
+            if self.beginnings % REPORT_EVERY == 0:
+                self.progress(self.beginnings, self.best_cost)
             if bounds.window_cost(child, children, choice) >= self._cutoff:
                 continue
             if child.place < len(bounds.order):

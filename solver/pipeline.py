@@ -301,7 +301,7 @@ def _go_through_all(
         lambda plan, latency: run_second_stage(plan, parameters, budget, progress, cutoff_latency=latency),
         objective,
         budget,
-        lambda orders, cost: progress(ProgressEvent("all layer fusions", 0, orders, 0, cost)),
+        lambda beginnings, cost: progress(ProgressEvent("all layer fusions", 0, beginnings, 0, cost)),
     )
     if proof.improved is not None:
         plan, best = proof.improved

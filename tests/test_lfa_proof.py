@@ -2,6 +2,8 @@
 
 import itertools
 import math
+import time
+from contextlib import suppress
 from dataclasses import replace
 
 import hypothesis.strategies as st
@@ -16,7 +18,7 @@ from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_pea
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective, evaluate, plan_figures
-from soma_cp.model.lfa import LFA
+from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, ExternalInput, Network
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
@@ -184,6 +186,32 @@ def test_all_computing_orders_are_gone_through() -> None:
         assert all(needs[name] <= set(placed[:place]) for place, name in enumerate(placed))
     chain = itertools.islice(computing_orders(builtin_problem("tiny-chain")), 2)
     assert list(chain) == [(0, 1, 2, 3)]
+
+
+def test_all_tiling_numbers_are_listed() -> None:
+    layers = (
+        Conv(name="a", C=8, K=8, H=6, W=5, R=3, S=3, inputs=("in",)),
+        Conv(name="b", C=8, K=8, H=3, W=5, R=1, S=1, sH=2, ifmaps=("a",)),
+    )
+    problem = Problem(Network("two", (ExternalInput("in", (8, 6, 5)),), layers), EDGE, 4)
+    for names in (("a",), ("b",), ("a", "b")):
+        valid = []
+        for number in range(1, 4 * 6 * 5 + 2):
+            flgs = [FLG((name,), 1, True) for name in ("a", "b") if name not in names]
+            flgs.insert(0 if "a" in names else 1, FLG(names, number, True))
+            with suppress(UserError):
+                make_plan(problem, LFA(tuple(flgs)))
+                valid.append(number)
+        ids = tuple(problem.network.layer_id[name] for name in names)
+        assert OptionTable(problem).options(ids).number.tolist() == valid
+
+
+def test_a_limit_holds_while_options_are_listed() -> None:
+    problem = builtin_problem("tiny-concat", batch=4096)
+    began = time.monotonic()
+    proof = prove_over_every_lfa(problem, math.inf, 0.0, exact, budget=Budget(0.5))
+    assert time.monotonic() - began < 10  # one FLG more than the limit; all of them take far longer
+    assert (proof.complete, proof.orders, proof.lower_bound) == (False, 0, 0.0)
 
 
 # In `solve`

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,13 +35,26 @@ from soma_cp.model.networks.catalogue import (
     builtin_network,
     default_platform,
 )
+from soma_cp.model.networks.llama2 import llama2_decode, llama2_prefill
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.platform import PLATFORMS
 
 PUBLISHED = Path(__file__).parent / "data" / "published" / "networks"
 GPT2 = [name for name in builtin_names() if name.startswith("gpt2")]
 TINY = [name for name in builtin_names() if name.startswith("tiny")]
-REPRODUCED = [*GPT2, "resnet50", "resnet101", "inception-resnet-v1"]
+REPRODUCED = [
+    *GPT2,
+    "bert-base",
+    "transformer-cell",
+    "resnet50",
+    "resnet101",
+    "resnext50",
+    "vgg19",
+    "googlenet",
+    "densenet",
+    "unet",
+    "inception-resnet-v1",
+]
 
 
 def published_document(name: str) -> dict[str, Any]:
@@ -57,7 +71,15 @@ def sources(layer: Layer) -> tuple[str, ...]:
 
 @pytest.mark.parametrize("name", REPRODUCED)
 def test_built_network_equals_the_published_one_layer_by_layer(name: str) -> None:
-    built, published = network_document(builtin_network(name)), published_document(name)
+    assert_equal_to_the_published_one(builtin_network(name), name)
+
+
+def test_llama2_equals_the_published_one_layer_by_layer() -> None:
+    assert_equal_to_the_published_one(llama2_decode(511), "llama2-70b-decode")
+
+
+def assert_equal_to_the_published_one(network: Network, name: str) -> None:
+    built, published = network_document(network), published_document(name)
     assert [layer["name"] for layer in built["layers"]] == [layer["name"] for layer in published["layers"]]
     for ours, theirs in zip(built["layers"], published["layers"], strict=True):
         assert ours == theirs  # fields, edges and derived fields
@@ -72,6 +94,9 @@ def test_built_network_equals_the_published_one_layer_by_layer(name: str) -> Non
         ("gpt2-small-decode", 12),
         ("gpt2-xl-prefill", 48),
         ("gpt2-xl-decode", 48),
+        ("bert-base", 12),
+        ("bert-large", 24),
+        ("transformer-cell", 1),
         ("resnet50", 1),
     ],
 )
@@ -107,6 +132,84 @@ def test_decode_reads_a_cache_of_that_many_tokens() -> None:
     assert network.source_shape("k_cache") == (12 * 100, 64, 1)
     assert network.source_shape("v_cache") == (100, 768, 1)
     assert network.source_shape("attention_V") == (768, 101, 1)
+
+
+# Transformers at other lengths and sizes
+
+
+@given(
+    name=st.sampled_from([name for name, entry in BUILT_INS.items() if entry.tokens is not None]),
+    tokens=st.integers(1, MOST_TOKENS),
+)
+@settings(max_examples=30, deadline=None)
+def test_transformers_keep_layers_and_weights_at_any_length(name: str, tokens: int) -> None:
+    network, published = builtin_network(name, tokens), builtin_network(name)
+    for ours, theirs in zip(network.layers, published.layers, strict=True):
+        assert (ours.name, ours.kind, ours.weight_bytes) == (theirs.name, theirs.kind, theirs.weight_bytes)
+        assert sources(ours) == sources(theirs)
+
+
+def test_a_block_of_bert_has_the_weights_of_one_of_gpt2() -> None:
+    # 12·width².
+    for name, width, heads in (("bert-base", 768, 12), ("bert-large", 1024, 16)):
+        network = builtin_network(name, 9)
+        assert sum(layer.weight_bytes for layer in network.layers) == 12 * width**2
+        assert network.source_shape("encoder_K") == (heads * 9, 64, 1)
+
+
+# Llama 2, which is not in the catalogue
+
+
+@pytest.mark.parametrize("build", [llama2_prefill, llama2_decode])
+@given(tokens=st.integers(1, 100_000))
+@settings(max_examples=10, deadline=None)
+def test_llama2_has_the_same_weights_at_any_length(build: Callable[[int], Network], tokens: int) -> None:
+    # In a block: Q and projection width² each, K and V 1/8 of that, feed-forward 4 + 4.
+    network = build(tokens)
+    assert sum(layer.weight_bytes for layer in network.layers) == (2 + 2 / 8 + 8) * 8192**2
+    assert network.blocks == 80
+    assert_every_layer_and_input_is_used(network)
+
+
+def test_llama2_decode_reads_a_cache_of_eight_heads() -> None:
+    network = llama2_decode(100)
+    assert network.source_shape("k_cache") == (8 * 100, 128, 1)
+    assert network.source_shape("v_cache") == (100, 8 * 128, 1)
+    assert network.source_shape("attention_K") == (64 * 101, 128, 1)
+    assert network.source_shape("attention_V") == (8192, 101, 1)
+
+
+def test_llama2_prefill_is_gpt2_prefill_with_shared_heads() -> None:
+    def parts(network: Network) -> list[str]:
+        return [layer.name for layer in network.layers if not re.search(r"_Kt?\d+$", layer.name)]
+
+    network = llama2_prefill(100)
+    unshared = [name for name in parts(network) if not name.endswith("_expand")]
+    assert unshared == parts(builtin_network("gpt2-xl-prefill"))
+    assert network.source_shape("attention_K") == (8 * 100, 128, 1)
+    assert network.source_shape("attention_K_expand") == (64 * 100, 128, 1)
+    assert network.source_shape("attention_V") == (8 * 128, 100, 1)
+    assert network.source_shape("attention_V_expand") == (8192, 100, 1)
+
+
+def test_llama2_prefill_of_100_tokens_computes_what_decode_after_99_does_100_times() -> None:
+    prefill, decode = llama2_prefill(100), llama2_decode(99)
+    for name in ("attention_Q", "attention_QK", "attention_QKV", "ffn1", "ffn2"):
+        in_prefill, in_decode = (network.layers[network.layer_id[name]] for network in (prefill, decode))
+        assert in_prefill.operations == 100 * in_decode.operations
+
+
+# ResNets
+
+
+def test_resnet152_is_resnet101_with_more_blocks() -> None:
+    deeper, known = builtin_network("resnet152"), builtin_network("resnet101")
+    blocks = [name for name in deeper.layer_id if name.endswith("_res")]
+    assert [sum(f"conv_{stage}_" in name for name in blocks) for stage in (2, 3, 4, 5)] == [3, 8, 36, 3]
+    assert len(deeper.layers) == len(known.layers) + 4 * (4 + 13)
+    for layer in known.layers:
+        other = deeper.layers[deeper.layer_id[layer.name]]
+        assert replace(other, ifmaps=()) == replace(layer, ifmaps=())  # a stage may read a later block
 
 
 # Random wiring
@@ -232,7 +335,10 @@ def test_tiny_networks_have_every_kind_of_layer() -> None:
 
 @pytest.mark.parametrize("name", [*builtin_names()])
 def test_every_layer_and_input_is_used(name: str) -> None:
-    network = builtin_network(name)
+    assert_every_layer_and_input_is_used(builtin_network(name))
+
+
+def assert_every_layer_and_input_is_used(network: Network) -> None:
     read = {source for layer in network.layers for source in sources(layer)}
     unread = [layer.name for layer in network.layers if layer.name not in read]
     assert unread == [network.layers[-1].name]
@@ -258,7 +364,7 @@ def test_aliases_and_default_lengths() -> None:
 
 def test_default_platforms() -> None:
     for name in (*builtin_names(), *ALIASES):
-        assert default_platform(name) == ("cloud" if name.startswith("gpt2-xl") else "edge")
+        assert default_platform(name) == ("cloud" if name.startswith(("gpt2-xl", "unet")) else "edge")
     assert {entry.platform for entry in BUILT_INS.values()} <= set(PLATFORMS)
 
 

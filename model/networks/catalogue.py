@@ -6,10 +6,16 @@ from functools import partial
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network import Network
-from soma_cp.model.networks import gpt2, tiny
+from soma_cp.model.networks import encoder, gpt2, tiny
+from soma_cp.model.networks.attention import TransformerSize
+from soma_cp.model.networks.densenet import densenet
+from soma_cp.model.networks.googlenet import googlenet
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
+from soma_cp.model.networks.resnet_variants import resnet152, resnext50
+from soma_cp.model.networks.unet import unet
+from soma_cp.model.networks.vgg import vgg19
 
 MOST_TOKENS = 1 << 20
 """Longest sequence of a built-in network."""
@@ -60,13 +66,33 @@ def _gpt2(size: gpt2.Gpt2Size, label: str, platform: str, tokens: int) -> tuple[
     )
 
 
+def _bert(size: TransformerSize, label: str) -> BuiltIn:
+    description = f"BERT {label}, one of {size.blocks} encoder blocks, on 512 tokens"
+    return BuiltIn(size.name, description, "edge", partial(encoder.bert, size), 512)
+
+
 BUILT_INS: dict[str, BuiltIn] = {
     built_in.name: built_in
     for built_in in (
         *_gpt2(gpt2.SMALL, "Small", "edge", 512),
         *_gpt2(gpt2.XL, "XL", "cloud", 1024),
+        _bert(encoder.BERT_BASE, "Base"),
+        _bert(encoder.BERT_LARGE, "Large"),
+        BuiltIn(
+            "transformer-cell",
+            "encoder and decoder block of a transformer, on 512 tokens each",
+            "edge",
+            encoder.transformer_cell,
+            512,
+        ),
         BuiltIn("resnet50", "ResNet-50 on 224×224 images", "edge", resnet50),
         BuiltIn("resnet101", "ResNet-101 on 224×224 images", "edge", resnet101),
+        BuiltIn("resnet152", "ResNet-152 on 224×224 images", "edge", resnet152),
+        BuiltIn("resnext50", "ResNeXt-50 on 224×224 images", "edge", resnext50),
+        BuiltIn("vgg19", "VGG-19 on 224×224 images, without full-connected layers", "edge", vgg19),
+        BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
+        BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
+        BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
         BuiltIn("tiny-chain", "4 layers: convolutions in a row", "edge", tiny.tiny_chain),

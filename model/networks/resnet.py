@@ -12,15 +12,16 @@ _CLASSES = 1000
 
 def resnet50() -> Network:
     """Build ResNet-50 on images of 3×224×224."""
-    return _resnet("resnet50", (3, 4, 6, 3))
+    return resnet_of_stages("resnet50", (3, 4, 6, 3))
 
 
 def resnet101() -> Network:
     """Build ResNet-101 on images of 3×224×224."""
-    return _resnet("resnet101", (3, 4, 23, 3))
+    return resnet_of_stages("resnet101", (3, 4, 23, 3))
 
 
-def _resnet(name: str, blocks_of_stage: tuple[int, ...]) -> Network:
+def resnet_of_stages(name: str, blocks_of_stage: tuple[int, ...]) -> Network:
+    """Build a ResNet of bottleneck blocks on images of 3×224×224: so many blocks in each of its four stages."""
     layers: list[Layer] = [
         Conv(name="conv1", C=3, K=64, R=7, S=7, H=112, W=112, sH=2, sW=2, inputs=("input",)),
         Pool(name="pool1", K=64, R=3, S=3, H=56, W=56, sH=2, sW=2, ifmaps=("conv1",)),

@@ -1,0 +1,117 @@
+"""Parts of transformers, as the SoMa paper's experiments model them.
+
+Matrix multiplications are 1×1 convolutions with the tokens on H; heads are the groups of a group convolution.
+K is made head by head because each head's K is transposed on its own; softmax and scaling are one `ptp` layer.
+"""
+
+from dataclasses import dataclass
+
+from soma_cp.model.network import Conv, Eltwise, GroupConv, Layer, PointToPoint, Transpose
+
+
+@dataclass(frozen=True)
+class TransformerSize:
+    """Sizes of a transformer block.
+
+    Parameters
+    ----------
+    name
+        Of the model; part of the networks' names.
+    width
+        Channels of a token.
+    heads
+        Heads that have a Q; each has ``width / heads`` channels.
+    key_heads
+        Heads that have a K and a V: fewer than `heads` where several share them (grouped-query attention).
+    hidden_width
+        Channels inside the feed-forward part.
+    blocks
+        Blocks of the whole model.
+    """
+
+    name: str
+    width: int
+    heads: int
+    key_heads: int
+    hidden_width: int
+    blocks: int
+
+    @property
+    def head_width(self) -> int:
+        """Channels of one head."""
+        return self.width // self.heads
+
+    @property
+    def sharing(self) -> int:
+        """Heads that share a K and a V."""
+        return self.heads // self.key_heads
+
+
+def projection(name: str, in_width: int, out_width: int, tokens: int, source: str) -> Conv:
+    """Multiply every token by a matrix of `in_width` × `out_width` weights."""
+    return Conv(name=name, C=in_width, K=out_width, H=tokens, W=1, ifmaps=(source,))
+
+
+def swap_channels_and_rows(name: str, source: Layer) -> Transpose:
+    """Transpose what `source` makes."""
+    return Transpose(name=name, K=source.H, H=source.K, W=1, order="HCW", ifmaps=(source.name,))
+
+
+def residual(name: str, size: TransformerSize, tokens: int, *sources: str) -> Eltwise:
+    """Sum of two layers."""
+    return Eltwise(name=name, K=size.width, H=tokens, W=1, ifmaps=sources)
+
+
+def keys_by_head(
+    size: TransformerSize, tokens: int, key_name: str, transposed_name: str, joined_name: str, source: str
+) -> list[Layer]:
+    """K of each head, its transpose, and all of these joined.
+
+    Parameters
+    ----------
+    size, tokens
+        Of the block.
+    key_name, transposed_name
+        Names with ``{}`` in place of the head's number.
+    joined_name
+        Of the layer that joins the heads.
+    source
+        The layer that the tokens come from.
+    """
+    layers: list[Layer] = []
+    for head in range(size.key_heads):
+        key = projection(key_name.format(head), size.width, size.head_width, tokens, source)
+        layers += [key, swap_channels_and_rows(transposed_name.format(head), key)]
+    transposed = tuple(layer.name for layer in layers if isinstance(layer, Transpose))
+    joined = PointToPoint(name=joined_name, K=size.key_heads * tokens, H=size.head_width, W=1, ifmaps=transposed)
+    return [*layers, joined]
+
+
+def scores_and_sum(
+    prefix: str, size: TransformerSize, tokens: int, keys_per_head: int, keys: str, values: str
+) -> list[Layer]:
+    """QK^T, softmax and (QK)V, one group for each head; `keys` and `values` are the second operands."""
+    scores = size.heads * keys_per_head
+    return [
+        GroupConv(
+            name=f"{prefix}_QK",
+            C=size.width,
+            K=scores,
+            H=tokens,
+            W=1,
+            G=size.heads,
+            ifmaps=(f"{prefix}_Q",),
+            weight_operands=(keys,),
+        ),
+        PointToPoint(name=f"{prefix}_QK_elt", K=scores, H=tokens, W=1, ifmaps=(f"{prefix}_QK",)),
+        GroupConv(
+            name=f"{prefix}_QKV",
+            C=scores,
+            K=size.width,
+            H=tokens,
+            W=1,
+            G=size.heads,
+            ifmaps=(f"{prefix}_QK_elt",),
+            weight_operands=(values,),
+        ),
+    ]
