@@ -94,12 +94,15 @@ class LFASearchResult:
         Costs under the greedy DLSA, and LFAs, cheapest first, all costs different; empty if none fits the buffer.
     rounds
         Candidates drawn, over all chains.
+    out_of_time
+        Whether the budget's deadline ended the search before its own stop rules did.
     seconds
         Wall-clock time.
     """
 
     lfas: tuple[tuple[float, LFA], ...]
     rounds: int
+    out_of_time: bool
     seconds: float
 
 
@@ -152,7 +155,8 @@ def search_lfas(
                 break
             if meeting < rounds and not budget.over:
                 _share_the_better_half(chains)
-        if any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested:
+        out_of_time = any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested
+        if out_of_time:
             closing = Budget(CLOSING_SECONDS, parent=budget.parent)
             _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
     found: dict[float, LFA] = {}
@@ -161,7 +165,7 @@ def search_lfas(
             found.setdefault(cost, lfa)
     cheapest = sorted(found.items(), key=lambda item: item[0])[: parameters.archive_size]
     done = sum(chain.rounds_done for chain in chains)
-    return LFASearchResult(tuple(cheapest), done, time.monotonic() - begin)
+    return LFASearchResult(tuple(cheapest), done, out_of_time, time.monotonic() - begin)
 
 
 def _chains(

@@ -202,19 +202,20 @@ def solve(
         iterations=found.iterations,
         rounds=found.rounds,
         interrupted=budget.stop_requested,
-        out_of_time=not budget.stop_requested and budget.over,
+        out_of_time=not budget.stop_requested and (budget.over or found.out_of_time),
         seconds=time.monotonic() - begin,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """A plan, its schedule, and how much was tried."""
+    """A plan, its schedule, how much was tried, and whether a deadline ended the search for LFAs."""
 
     plan: Plan
     second_stage: SecondStageResult
     iterations: int
     rounds: int
+    out_of_time: bool
 
 
 def _allocate(
@@ -224,7 +225,7 @@ def _allocate(
     found = allocate_buffer(
         problem, second_stage, parameters.seed, parameters.objective, parameters.first_stage, budget, progress
     )
-    return _Found(found.plan, found.second_stage, found.iterations, found.rounds)
+    return _Found(found.plan, found.second_stage, found.iterations, found.rounds, budget.over)
 
 
 def _search_and_finish(
@@ -267,7 +268,7 @@ def _search_and_finish(
         finished += 1
         cost = objective.cost(figures.energy_pj, result.evaluation.latency)
         if cost < best_cost:
-            best, best_cost = _Found(plan, result, finished, searched.rounds), cost
+            best, best_cost = _Found(plan, result, finished, searched.rounds, searched.out_of_time), cost
     return None if best is None else replace(best, iterations=finished)
 
 

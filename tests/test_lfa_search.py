@@ -18,7 +18,7 @@ from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_moves import MAX_TILING_NUMBER
 from soma_cp.annealing.lfa_moves_extended import Operator, apply_operator, draw_tiling_number
 from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
@@ -349,3 +349,13 @@ def test_the_objective_is_heeded() -> None:
     least_energy, fastest = figures(1, 0), figures(0, 1)
     assert least_energy[0] < fastest[0]
     assert fastest[1] < least_energy[1]
+
+
+def test_a_search_says_whether_its_deadline_ended_it() -> None:
+    problem = Problem(builtin_network("inception-resnet-v1"), PLATFORMS["edge"], 16)
+    start = coarse_lfa(problem)
+    assert search_lfas(problem, start, 0, budget=Budget(0.5)).out_of_time
+    assert not search_lfas(problem, start, 0, parameters=LFASearchParameters(rounds=40)).out_of_time
+    stopped = Budget(0.5)
+    stopped.request_stop()
+    assert not search_lfas(problem, start, 0, budget=stopped).out_of_time
