@@ -33,7 +33,9 @@ app = typer.Typer(
 
 NetOption = Annotated[
     str,
-    typer.Option("--net", help="Built-in network (see 'soma-cp nets') or network file (JSON).", show_default=False),
+    typer.Option(
+        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML).", show_default=False
+    ),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
 SeqOption = Annotated[
@@ -132,7 +134,7 @@ def solve(
 def compare(
     net: Annotated[
         list[str] | None,
-        typer.Option("--net", help="Built-in network or network file (JSON); may be given several times."),
+        typer.Option("--net", help="Built-in network or network file (JSON, YAML); may be given several times."),
     ] = None,
     schedule: Annotated[
         list[Path] | None,
@@ -190,7 +192,8 @@ def compare(
 @app.command()
 def gap(
     net: Annotated[
-        list[str], typer.Option("--net", help="Built-in network or network file (JSON); may be given several times.")
+        list[str],
+        typer.Option("--net", help="Built-in network or network file (JSON, YAML); may be given several times."),
     ],
     batch: Annotated[
         list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")

@@ -22,7 +22,7 @@ MAX_WORKERS = 256
 
 def network_from(spec: str, tokens: int | None) -> Network:
     """Return the built-in network of that name, or the one in that file."""
-    if spec.endswith(".json") or "/" in spec or "\\" in spec:
+    if spec.lower().endswith((".json", ".yaml", ".yml")) or "/" in spec or "\\" in spec:
         # Imported late: pydantic takes a while.
         from soma_cp.model.network_file import read_network_file
 

@@ -14,6 +14,7 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, write_text_atomically
 from soma_cp.model.network import LAYER_KINDS, ExternalInput, Layer, Network, NetworkError
 from soma_cp.model.network_checks import LARGEST_COUNT, LARGEST_EXTENT
+from soma_cp.model.yaml_file import YAML_ENDINGS, read_yaml
 
 VERSION = 1
 _SHOWN_FAULTS = 50
@@ -149,16 +150,17 @@ _KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order
 
 
 def read_network_file(path: Path) -> Network:
-    """Read a network file.
+    """Read a network file: YAML if it ends in ``.yaml`` or ``.yml``, else JSON; the fields are the same.
 
     Raises
     ------
     UserError
-        If the file can't be read or is not JSON.
+        If the file can't be read, or is not JSON or YAML.
     NetworkFileError
         If it is not a sound network; all faults are told at once.
     """
-    return network_from_document(read_json(path), str(path))
+    document = read_yaml(path).fields if path.suffix.lower() in YAML_ENDINGS else read_json(path)
+    return network_from_document(document, str(path))
 
 
 def network_from_document(document: object, where: str) -> Network:

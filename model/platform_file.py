@@ -18,11 +18,10 @@ from soma_cp.model.files import read_json
 from soma_cp.model.network_file import _Form, _form_problems, _Name, _shown, _whole_number
 from soma_cp.model.platform import LARGEST, MIB, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
 from soma_cp.model.quantities import BANDWIDTH_EXAMPLE, SIZE_EXAMPLE, bytes_of, bytes_per_cycle_of
-from soma_cp.model.yaml_file import read_yaml
+from soma_cp.model.yaml_file import YAML_ENDINGS, read_yaml
 
 VERSION = 1
 YAML_VERSION = 2
-YAML_ENDINGS = (".yaml", ".yml")
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""
 LARGEST_GBUF = 4096 * MIB

@@ -9,6 +9,8 @@ import yaml
 from soma_cp.model.errors import UserError
 from soma_cp.model.files import read_text
 
+YAML_ENDINGS = (".yaml", ".yml")
+
 
 @dataclass(frozen=True)
 class YamlObject:
@@ -27,7 +29,7 @@ class YamlObject:
 
 
 def read_yaml(path: Path) -> YamlObject:
-    """Read a YAML file that holds one object with fields.
+    """Read a YAML file that holds one object with fields, at any depth without a field given twice.
 
     Raises
     ------
@@ -46,6 +48,7 @@ def read_yaml(path: Path) -> YamlObject:
             name, line = str(key.value), key.start_mark.line + 1
             if name in fields:
                 raise UserError(f"{path}: line {line}: the field '{name}' is given twice; keep one")
+            _refuse_repeated_fields(value, path)
             fields[name] = loader.construct_object(value, deep=True)
             lines[name] = line
     except UserError:
@@ -60,3 +63,18 @@ def read_yaml(path: Path) -> YamlObject:
     finally:
         loader.dispose()
     return YamlObject(fields, lines)
+
+
+def _refuse_repeated_fields(node: yaml.Node, path: Path) -> None:
+    """YAML would silently keep the last value."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _refuse_repeated_fields(item, path)
+    elif isinstance(node, yaml.MappingNode):
+        known = set()
+        for key, value in node.value:
+            if key.value in known:
+                line = key.start_mark.line + 1
+                raise UserError(f"{path}: line {line}: the field '{key.value}' is given twice in one object; keep one")
+            known.add(key.value)
+            _refuse_repeated_fields(value, path)
