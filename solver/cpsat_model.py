@@ -220,9 +220,13 @@ class SecondStageModel:
         for p, above in enumerate(ladder.literals, start=low):
             model.add(begin + cycles <= self._opening(p)).only_enforce_if(~above)
             self._alive[p].append((size, above))
-        if high in self._openings:
+        if high in self._openings and not (high == piece.tile_count and self._ends_later(i)):
             model.add(begin + cycles <= self._openings[high])
         self._finish_ladder(ladder)
+
+    def _ends_later(self, store: int) -> bool:
+        """Whether the End behind the piece is above that of a load that begins right behind its tiles."""
+        return int(self.piece.end_behind[store]) > self.piece.first_tile + self.piece.tile_count
 
     def _finish_ladder(self, ladder: _Ladder) -> None:
         for lower, higher in pairwise(ladder.literals):
@@ -275,7 +279,7 @@ class SecondStageModel:
         ends = dlsa.end[piece.tensors] - piece.first_tile
         for store in np.flatnonzero(piece.is_store):
             end = min(int(ends[store]), tiles)
-            if end in self._openings:
+            if end in self._openings and not (end == tiles and self._ends_later(int(store))):
                 opening[end] = max(opening[end], original[store] + piece.cycles[store])
         model.add_hint(self.makespan, evaluation.latency)
         model.add_hint(self.channel_end, int((begins + piece.cycles).max(initial=piece.channel_ready)))

@@ -39,6 +39,8 @@ class Piece:
         int64[D]: the highest Start of a load; of a store its position.
     least_end
         int64[D]: of a store the least End; N if it must stay until behind the piece.
+    end_behind
+        int64[D]: of a store the End, as a position of the plan, that N stands for: as far behind as it was.
     after_begin, after_end
         int64[D]: a load comes after the free stores ``after_begin … after_end − 1``.
     alike
@@ -65,6 +67,7 @@ class Piece:
     position: IntArray
     latest_start: IntArray
     least_end: IntArray
+    end_behind: IntArray
     after_begin: IntArray
     after_end: IntArray
     alike: tuple[tuple[int, ...], ...]
@@ -108,6 +111,7 @@ def whole_problem(plan: Plan, gbuf_bytes: int | None = None) -> Piece:
         position=tensors.position,
         latest_start=tensors.position,
         least_end=tensors.least_end,
+        end_behind=np.full(count, tiles),
         after_begin=tensors.after_begin,
         after_end=tensors.after_end,
         alike=_alike(plan, np.arange(count), tensors.after_begin, tensors.after_end),
@@ -184,6 +188,7 @@ def cut_piece(
         position=position,
         latest_start=latest_start,
         least_end=least_end,
+        end_behind=np.maximum(dlsa.end[free], end),
         after_begin=after_begin,
         after_end=after_end,
         alike=_alike(plan, free, after_begin, after_end),
@@ -209,14 +214,14 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
     start, end
         int64[D]: Starts of loads and Ends of stores, in positions of the piece.
     """
-    plan = piece.plan
     places = np.isin(dlsa.order, piece.tensors)
     new = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
     new.order[places] = piece.tensors[order]
     loads, stores = piece.tensors[~piece.is_store], piece.tensors[piece.is_store]
     starts = start[~piece.is_store] + piece.first_tile
     new.start[loads] = np.where(starts > 0, starts, -1)
-    new.end[stores] = np.maximum(end[piece.is_store] + piece.first_tile, plan.tensors.least_end[stores])
+    ends = np.where(end == piece.tile_count, piece.end_behind, end + piece.first_tile)
+    new.end[stores] = ends[piece.is_store]
     return new
 
 
