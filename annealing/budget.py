@@ -4,6 +4,10 @@ import math
 import time
 
 
+class OutOfTimeError(Exception):
+    """The budget was over before what was asked for was there."""
+
+
 class Budget:
     """Time that is left, and whether somebody asked to stop; searches look at it between chunks of work.
 

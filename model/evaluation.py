@@ -14,6 +14,7 @@ from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
 from soma_cp.model.platform import DRAM_PJ_PER_BYTE
+from soma_cp.model.tiling import FloatArray
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class Objective:
     def cost(self, energy_pj: float, latency: float) -> float:
         """Return the cost of a schedule of that energy (pJ) and latency (cycles)."""
         return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
+
+    def costs(self, energy_pj: FloatArray, latency: IntArray) -> FloatArray:
+        """Return the costs of several schedules, item by item."""
+        costs: FloatArray = energy_pj**self.energy_exponent * latency.astype(np.float64) ** self.delay_exponent
+        return costs
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
@@ -56,21 +56,41 @@ class _PlatformForm(_Form):
     dram_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["dram_bytes_per_cycle"])]
 
 
-def _quantity(parse: Callable[[str], int | None], field: str, example: str) -> Any:
-    most = LARGEST_GBUF if field == "gbuf_bytes" else LARGEST[field]
+class _Quantity(NamedTuple):
+    """A field of a platform that is written with a unit."""
 
+    field: str
+    parse: Callable[[str], int | None]
+    example: str
+    unit: str
+    most: int
+
+    @property
+    def allowed(self) -> str:
+        return f"{self.example}, a whole number of {self.unit} from 1 to {self.most}"
+
+    def number(self, value: object) -> int | None:
+        """Return the bytes or bytes per cycle of a text or number; None if it is none, or out of range."""
+        number = self.parse(value) if isinstance(value, str) else value
+        whole = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= self.most
+        return cast("int", number) if whole else None
+
+
+_GBUF = _Quantity("gbuf_bytes", bytes_of, SIZE_EXAMPLE, "bytes", LARGEST_GBUF)
+_GBUF_BANDWIDTH, _DRAM_BANDWIDTH = (
+    _Quantity(field, bytes_per_cycle_of, BANDWIDTH_EXAMPLE, "bytes per cycle", LARGEST[field])
+    for field in ("gbuf_bytes_per_cycle", "dram_bytes_per_cycle")
+)
+
+
+def _written_as(quantity: _Quantity) -> Any:
     def parsed(value: object) -> int:
-        number = parse(value) if isinstance(value, str) else value
-        if isinstance(number, bool) or not isinstance(number, int) or not 1 <= number <= most:
+        number = quantity.number(value)
+        if number is None:
             raise ValueError
         return number
 
-    unit = "bytes" if field == "gbuf_bytes" else "bytes per cycle"
-    return Annotated[
-        int | None,
-        BeforeValidator(parsed),
-        Field(description=f"{example}, a whole number of {unit} from 1 to {most}"),
-    ]
+    return Annotated[int | None, BeforeValidator(parsed), Field(description=quantity.allowed)]
 
 
 class _YamlForm(_Form):
@@ -79,13 +99,13 @@ class _YamlForm(_Form):
     version: Annotated[int, Field(ge=YAML_VERSION, le=YAML_VERSION, description="2")]
     name: _Name = ""
     extends: Annotated[str | None, Field(description="a built-in platform or the path of a hardware file")] = None
-    gbuf: _quantity(bytes_of, "gbuf_bytes", SIZE_EXAMPLE) = None  # type: ignore[valid-type]
+    gbuf: _written_as(_GBUF) = None  # type: ignore[valid-type]
     pe_grid: Annotated[int | None, _whole_number(1, LARGEST["pe_grid"])] = None
     macs_per_pe: Annotated[
         int | None, AfterValidator(_known_pe), Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
     ] = None
-    gbuf_bandwidth: _quantity(bytes_per_cycle_of, "gbuf_bytes_per_cycle", BANDWIDTH_EXAMPLE) = None  # type: ignore[valid-type]
-    dram_bandwidth: _quantity(bytes_per_cycle_of, "dram_bytes_per_cycle", BANDWIDTH_EXAMPLE) = None  # type: ignore[valid-type]
+    gbuf_bandwidth: _written_as(_GBUF_BANDWIDTH) = None  # type: ignore[valid-type]
+    dram_bandwidth: _written_as(_DRAM_BANDWIDTH) = None  # type: ignore[valid-type]
 
 
 _PLATFORM_FIELD = {
@@ -132,13 +152,18 @@ def read_platform_file(path: Path) -> Platform:
     PlatformFileError
         If it is not a sound platform; all faults are told at once.
     """
+    return _read_platform(path, ())
+
+
+def _read_platform(path: Path, extended_by: tuple[Path, ...]) -> Platform:
+    """Read a file that the files before it extend, the last of them directly."""
     if path.suffix.lower() in YAML_ENDINGS:
-        return _read_yaml_platform(path, ())
+        return _read_yaml_platform(path, extended_by)
     return platform_from_document(read_json(path), str(path))
 
 
 def _read_yaml_platform(path: Path, extended_by: tuple[Path, ...]) -> Platform:
-    """Read a file of version 2, which the files before it extend, the last of them directly."""
+    """Read a file of version 2."""
     found = read_yaml(path)
     try:
         form = _YamlForm.model_validate(found.fields)
@@ -169,9 +194,7 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> Plat
     if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
         files = " → ".join(str(known) for known in (*chain, base))
         raise PlatformFileError([f"{path}: line {line}: files extend one another in a circle: {files}"])
-    if base.suffix.lower() in YAML_ENDINGS:
-        return _read_yaml_platform(base, chain)
-    return platform_from_document(read_json(base), str(base))
+    return _read_platform(base, chain)
 
 
 def _placed(path: Path, lines: dict[str, int], problem: str) -> str:
@@ -189,24 +212,13 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
         If one is no quantity of its kind, or out of range.
     """
     changes: dict[str, int] = {}
-    for option, text, field, parse, example, most in (
-        ("--buffer", buffer, "gbuf_bytes", bytes_of, SIZE_EXAMPLE, LARGEST_GBUF),
-        (
-            "--dram",
-            dram,
-            "dram_bytes_per_cycle",
-            bytes_per_cycle_of,
-            BANDWIDTH_EXAMPLE,
-            LARGEST["dram_bytes_per_cycle"],
-        ),
-    ):
+    for option, text, quantity in (("--buffer", buffer, _GBUF), ("--dram", dram, _DRAM_BANDWIDTH)):
         if text is None:
             continue
-        number = parse(text)
-        if number is None or not 1 <= number <= most:
-            unit = "bytes" if field == "gbuf_bytes" else "bytes per cycle"
-            raise UserError(f"{option}={text} (must be {example}, a whole number of {unit} from 1 to {most})")
-        changes[field] = number
+        number = quantity.number(text)
+        if number is None:
+            raise UserError(f"{option}={text} (must be {quantity.allowed})")
+        changes[quantity.field] = number
     return replace(platform, **changes)
 
 

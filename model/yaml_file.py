@@ -42,15 +42,12 @@ def read_yaml(path: Path) -> YamlObject:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{path}: holds no fields (must hold lines such as 'gbuf: 4 MiB')")
+        _refuse_repeated_fields(node, path)
         fields: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key, value in node.value:
-            name, line = str(key.value), key.start_mark.line + 1
-            if name in fields:
-                raise UserError(f"{path}: line {line}: the field '{name}' is given twice; keep one")
-            _refuse_repeated_fields(value, path)
-            fields[name] = loader.construct_object(value, deep=True)
-            lines[name] = line
+            fields[str(key.value)] = loader.construct_object(value, deep=True)
+            lines[str(key.value)] = key.start_mark.line + 1
     except UserError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -75,6 +72,6 @@ def _refuse_repeated_fields(node: yaml.Node, path: Path) -> None:
         for key, value in node.value:
             if key.value in known:
                 line = key.start_mark.line + 1
-                raise UserError(f"{path}: line {line}: the field '{key.value}' is given twice in one object; keep one")
+                raise UserError(f"{path}: line {line}: the field '{key.value}' is given twice; keep one")
             known.add(key.value)
             _refuse_repeated_fields(value, path)

@@ -22,7 +22,7 @@ import numpy as np
 from soma_cp.model.evaluation import plan_figures
 from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
-from soma_cp.solver.bounds_kernel import Frame, Transfers, longest_paths, needed_arcs, widest_durations
+from soma_cp.solver.bounds_kernel import Frame, longest_paths, needed_arcs, sorted_transfers
 from soma_cp.solver.piece import Piece, whole_problem
 
 THEORETICAL_MAXIMUM = "theoretical maximum"
@@ -91,31 +91,16 @@ def window_work(piece: Piece) -> IntArray:
 
 
 def _windows(piece: Piece, work: IntArray) -> Windows:
-    starts, ends, read_at = (np.empty(len(piece.tensors), np.int64) for _ in range(3))
-    widest_durations(
+    transfers, starts, ends = sorted_transfers(
         piece.is_store,
         piece.bytes,
+        piece.cycles,
         piece.position,
         piece.latest_start,
         piece.least_end,
         piece.after_begin,
         piece.after_end,
         piece.room,
-        starts,
-        ends,
-        read_at,
-    )
-    dearest = np.argsort(-(piece.cycles / piece.bytes), kind="stable")
-    transfers = Transfers(
-        piece.is_store[dearest],
-        piece.bytes[dearest],
-        piece.cycles[dearest],
-        piece.position[dearest],
-        piece.latest_start[dearest],
-        piece.least_end[dearest],
-        starts[dearest],
-        ends[dearest],
-        read_at[dearest],
     )
     frame = Frame(
         piece.tile_cycles, piece.room, piece.tile_ready, piece.tile_tail, piece.channel_ready, piece.channel_tail

@@ -49,7 +49,7 @@ class Frame(NamedTuple):
 
 
 @compiled
-def widest_durations(
+def _widest_durations(
     is_store: BoolArray,
     sizes: IntArray,
     position: IntArray,
@@ -81,6 +81,39 @@ def widest_durations(
             read_at[store] = min(read_at[store], position[i])
         while starts[i] > lowest and room[starts[i] - 1] >= size:
             starts[i] -= 1
+
+
+@compiled
+def sorted_transfers(
+    is_store: BoolArray,
+    sizes: IntArray,
+    cycles: IntArray,
+    position: IntArray,
+    latest_start: IntArray,
+    least_end: IntArray,
+    after_begin: IntArray,
+    after_end: IntArray,
+    room: IntArray,
+) -> tuple[Transfers, IntArray, IntArray]:
+    """Return the transfers of a piece, and by tensor the earliest Starts and latest Ends; arguments as in `Piece`."""
+    count = len(sizes)
+    starts, ends, read_at = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
+    _widest_durations(
+        is_store, sizes, position, latest_start, least_end, after_begin, after_end, room, starts, ends, read_at
+    )
+    dearest = np.argsort(-(cycles / sizes), kind="mergesort")  # stable
+    transfers = Transfers(
+        is_store[dearest],
+        sizes[dearest],
+        cycles[dearest],
+        position[dearest],
+        latest_start[dearest],
+        least_end[dearest],
+        starts[dearest],
+        ends[dearest],
+        read_at[dearest],
+    )
+    return transfers, starts, ends
 
 
 @compiled
@@ -168,10 +201,7 @@ def longest_paths(
     `work` is filled too if it has (N + 1)² items, else left alone.
     """
     tiles = len(frame.tile_cycles)
-    loads_held, stores_held = np.empty(tiles + 1, np.int64), np.empty(tiles + 1, np.int64)
-    _held_at_openings(transfers, tiles, frame.room, loads_held)
-    _held_at_begins(transfers, tiles, frame.room, stores_held)
-    _paths_to(transfers, frame, loads_held, stores_held, begin, opening, work)
+    loads_held, stores_held = longest_paths_to(transfers, frame, begin, opening, work)
     _paths_from(transfers, frame, loads_held, stores_held, tail_begin, tail_opening)
     longest: int = begin[tiles] + frame.channel_tail
     for p in range(tiles):
@@ -180,13 +210,16 @@ def longest_paths(
 
 
 @compiled
-def longest_paths_to(transfers: Transfers, frame: Frame, begin: IntArray, opening: IntArray) -> None:
-    """Fill the longest paths to every tile alone, N + 1 items each."""
+def longest_paths_to(
+    transfers: Transfers, frame: Frame, begin: IntArray, opening: IntArray, work: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Fill `begin`, `opening` and `work` of `longest_paths` alone; return what the buffer holds of loads, of stores."""
     tiles = len(frame.tile_cycles)
     loads_held, stores_held = np.empty(tiles + 1, np.int64), np.empty(tiles + 1, np.int64)
     _held_at_openings(transfers, tiles, frame.room, loads_held)
     _held_at_begins(transfers, tiles, frame.room, stores_held)
-    _paths_to(transfers, frame, loads_held, stores_held, begin, opening, np.empty((0, 0), np.int64))
+    _paths_to(transfers, frame, loads_held, stores_held, begin, opening, work)
+    return loads_held, stores_held
 
 
 @compiled

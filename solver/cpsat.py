@@ -4,7 +4,7 @@ import os
 import time
 from importlib.metadata import version
 
-from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model.dlsa import DLSA
@@ -13,7 +13,7 @@ from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.plan import Plan
 from soma_cp.model.result import SecondStageResult
 from soma_cp.solver.bounds import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
-from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
+from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.cpsat_run import Run, run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.piece import put_back, whole_problem

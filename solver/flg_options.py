@@ -18,6 +18,7 @@ from soma_cp.model.network_table import IntArray, NetworkTable
 from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import FloatArray, loaded_bytes, tile_flg, uncut_dimensions
+from soma_cp.solver.layer_bounds import divisors
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,7 @@ class FLGOptions:
             loaded_bytes += self.number * load.bytes
             loaded_cycles += self.number * load.cycles
             first[:, load.place] += load.cycles
-        energy = self.core_pj + dram_pj(loaded_bytes + self.finals[0])
+        energy = self.core_pj + (loaded_bytes + self.finals[0]) * DRAM_PJ_PER_BYTE
         needed = np.cumsum(first, axis=1)
         return Moved(energy, loaded_cycles, needed, (needed - self.before).max(axis=1))
 
@@ -213,16 +214,10 @@ class OptionTable:
         return found
 
 
-def dram_pj(size: IntArray) -> FloatArray:
-    """Return the energy of moving that many bytes."""
-    return size.astype(np.float64) * DRAM_PJ_PER_BYTE
-
-
 def _possible_numbers(batch: int, rows: int, columns: int) -> IntArray:
     """Return the Tiling Numbers that may cut a batch, and so many rows and columns; not all need to."""
     parts = np.unique(np.outer(np.arange(1, rows + 1), np.arange(1, columns + 1)))
-    cut = [d for d in range(1, batch + 1) if batch % d == 0]
-    numbers = [(d * parts)[np.gcd(batch, d * parts) == d] for d in cut]
+    numbers = [(d * parts)[np.gcd(batch, d * parts) == d] for d in divisors(batch)]
     return np.unique(np.concatenate(numbers)).astype(np.int64)
 
 

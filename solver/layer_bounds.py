@@ -159,7 +159,8 @@ def layer_choices(problem: Problem, extents: TileExtents) -> list[LayerChoices]:
     return found
 
 
-def _divisors(number: int) -> IntArray:
+def divisors(number: int) -> IntArray:
+    """Return all divisors of a number, ascending."""
     return np.array([d for d in range(1, number + 1) if number % d == 0])
 
 
@@ -169,7 +170,7 @@ def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray,
     float64[2, divisors of the batch, rows, columns]: cycles and pJ; by samples, and by places in `values`; infinite
     where the core array can run no such tile.
     """
-    grid = np.stack(np.meshgrid(_divisors(problem.batch), *values, indexing="ij"), axis=-1)
+    grid = np.stack(np.meshgrid(divisors(problem.batch), *values, indexing="ij"), axis=-1)
     tiles = np.column_stack([np.full(grid.size // 4, layer), grid.reshape(-1, 4)])
     cycles, energy = problem.core_array.tile_costs(problem.network, problem.table, tiles)
     costs = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
@@ -185,7 +186,7 @@ def _choices_of(
     """Return the undominated choices of parts, from what `_least_costs` returns and `TileExtents` says of a layer."""
     fewest_rows, row_parts = _fewest_parts(rows)
     fewest_columns, column_parts = _fewest_parts(columns)
-    count = (batch // _divisors(batch))[:, None, None] * row_parts[:, None] * column_parts
+    count = (batch // divisors(batch))[:, None, None] * row_parts[:, None] * column_parts
     row_places, column_places = np.searchsorted(values[1], fewest_rows), np.searchsorted(values[2], fewest_columns)
     cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
     order = np.lexsort((energy, cycles))

@@ -23,7 +23,7 @@ from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.tiling import FloatArray, LFAArrays, empty_layer_tiles
 from soma_cp.solver.flg_options import FLGOptions, OptionTable
-from soma_cp.solver.lfa_fronts import Front, cost_of, suffix_fronts
+from soma_cp.solver.lfa_fronts import Front, suffix_fronts
 from soma_cp.solver.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency
 
 MOST_PREFIX_TILES = 2_000
@@ -182,7 +182,7 @@ class OrderBounds:
         if len(behind.energy_pj) == 0:
             return np.full(len(energy), np.inf)
         paths = np.maximum(tiles_end[:, None] + behind.compute_path, channel[:, None] + behind.channel_path)
-        total = cost_of(self.objective, energy[:, None] + behind.energy_pj, np.maximum(latency[:, None], paths))
+        total = self.objective.costs(energy[:, None] + behind.energy_pj, np.maximum(latency[:, None], paths))
         least: FloatArray = total.min(axis=1)
         return least
 

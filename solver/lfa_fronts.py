@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network_table import IntArray
@@ -44,16 +44,6 @@ class Front:
     energy_pj: FloatArray
     compute_path: IntArray
     channel_path: IntArray
-
-
-def cost_of(objective: Objective, energy_pj: FloatArray, latency: IntArray) -> FloatArray:
-    """Return Energy^n · Delay^m, item by item."""
-    cost: FloatArray = energy_pj**objective.energy_exponent * latency.astype(np.float64) ** objective.delay_exponent
-    return cost
-
-
-class OutOfTimeError(Exception):
-    """The budget was over before all fronts were made."""
 
 
 def suffix_fronts(
@@ -89,7 +79,7 @@ def suffix_fronts(
         energy = np.concatenate([part.energy_pj for part in parts])
         compute = np.concatenate([part.compute_path for part in parts])
         channel = np.concatenate([part.channel_path for part in parts])
-        kept = np.flatnonzero(cost_of(objective, energy, np.maximum(compute, channel)) < cutoff)
+        kept = np.flatnonzero(objective.costs(energy, np.maximum(compute, channel)) < cutoff)
         kept = kept[np.lexsort((channel[kept], compute[kept], energy[kept]))]
         kept = kept[_undominated(compute[kept], channel[kept])]
         fronts.insert(0, Front(energy[kept], compute[kept], channel[kept]))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.annealing.greedy import BufferTooSmallError
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective, plan_figures
@@ -23,7 +23,6 @@ from soma_cp.model.result import SecondStageResult
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.flg_options import OptionTable
 from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds
-from soma_cp.solver.lfa_fronts import OutOfTimeError
 from soma_cp.solver.network_bounds import MET
 
 MOST_LAYERS = 12

@@ -160,10 +160,8 @@ def cut_piece(
         plan.tile_cycles, tensors.is_store, tensors.cycles, tensors.position, dlsa.order, last, dlsa.start, dlsa.end,
         gates, tile_tail, leaving,
     )  # fmt: skip
-    if end < tiles:
-        leaving[end - 1] = max(leaving[end - 1], plan.tile_cycles[end] + tile_tail[end])
-    elif end == tiles and tiles:
-        leaving[end - 1] = max(leaving[end - 1], 0)
+    behind = plan.tile_cycles[end] + tile_tail[end] if end < tiles else 0
+    leaving[end - 1] = max(leaving[end - 1], behind)
     size = end - begin
     is_store = tensors.is_store[free]
     position = np.clip(tensors.position[free] - begin, -1, size)

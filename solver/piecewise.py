@@ -9,14 +9,14 @@ Each run has one worker and a limit in deterministic time: the same result every
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import Evaluation, evaluate
 from soma_cp.model.plan import Plan
 from soma_cp.model.validity import violations
 from soma_cp.solver.bounds import dram_windows, window_arcs
-from soma_cp.solver.cpsat_model import OutOfTimeError, SecondStageModel
+from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.cpsat_run import run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.piece import Piece, cut_piece, put_back, shortened

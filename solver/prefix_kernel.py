@@ -10,7 +10,7 @@ from soma_cp.model.compiled import compiled
 from soma_cp.model.network_table import NetworkTable
 from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
 from soma_cp.model.tiling import LayerTiles, LFAArrays
-from soma_cp.solver.bounds_kernel import Frame, Transfers, longest_paths_to, widest_durations
+from soma_cp.solver.bounds_kernel import Frame, longest_paths_to, sorted_transfers
 
 NOTHING_FITS = -1
 
@@ -60,37 +60,20 @@ def prefix_latency(
     if least_usage(tensors, dram, tile_count, chip_usage, capacity, room) < 0:
         return NOTHING_FITS, NOTHING_FITS
     room = room[:tile_count]
-    starts, ends, read_at = np.empty(dram, np.int64), np.empty(dram, np.int64), np.empty(dram, np.int64)
-    widest_durations(
+    position = tensors.position[:dram]
+    transfers, _, _ = sorted_transfers(
         tensors.is_store[:dram],
         tensors.bytes[:dram],
-        tensors.position[:dram],
-        tensors.position[:dram],
+        tensors.cycles[:dram],
+        position,
+        position,
         tensors.least_end[:dram],
         tensors.after_begin[:dram],
         tensors.after_end[:dram],
         room,
-        starts,
-        ends,
-        read_at,
-    )
-    density = np.empty(dram, np.float64)
-    for i in range(dram):
-        density[i] = -tensors.cycles[i] / tensors.bytes[i]
-    dearest = np.argsort(density)
-    transfers = Transfers(
-        tensors.is_store[:dram][dearest],
-        tensors.bytes[:dram][dearest],
-        tensors.cycles[:dram][dearest],
-        tensors.position[:dram][dearest],
-        tensors.position[:dram][dearest],
-        tensors.least_end[:dram][dearest],
-        starts[dearest],
-        ends[dearest],
-        read_at[dearest],
     )
     zeros = np.zeros(tile_count, np.int64)
     frame = Frame(tile_cycles, room, zeros, zeros, 0, 0)
     begin, opening = np.zeros(tile_count + 1, np.int64), np.zeros(tile_count + 1, np.int64)
-    longest_paths_to(transfers, frame, begin, opening)
+    longest_paths_to(transfers, frame, begin, opening, np.empty((0, 0), np.int64))
     return opening[tile_count], begin[tile_count]
