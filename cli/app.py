@@ -34,7 +34,7 @@ app = typer.Typer(
 NetOption = Annotated[
     str,
     typer.Option(
-        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML).", show_default=False
+        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX).", show_default=False
     ),
 ]
 BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
@@ -48,6 +48,14 @@ HardwareOption = Annotated[
 ]
 BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
 DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; several times."),
+]
+IgnoreUnsupportedOption = Annotated[
+    bool,
+    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators for element-wise where shapes allow it."),
+]
 LfaOption = Annotated[
     FirstStage,
     typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
@@ -74,6 +82,8 @@ def solve(
     blocks: Annotated[
         int | None, typer.Option("--blocks", help="So many transformer blocks as one network, of a GPT-2 network.")
     ] = None,
+    dim: DimOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
@@ -103,6 +113,7 @@ def solve(
 ) -> None:
     """Find a schedule of a network and say how good it is."""
     from soma_cp.cli.inputs import HardwareOptions
+    from soma_cp.cli.onnx_models import OnnxModels
     from soma_cp.cli.search_options import SearchOptions
     from soma_cp.cli.solve_command import SolveOptions, run_solve
 
@@ -112,6 +123,7 @@ def solve(
             batch=batch,
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
+            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
             lfa=lfa,
             stage2=stage2,
             search=SearchOptions(
@@ -134,7 +146,7 @@ def solve(
 def compare(
     net: Annotated[
         list[str] | None,
-        typer.Option("--net", help="Built-in network or network file (JSON, YAML); may be given several times."),
+        typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
     ] = None,
     schedule: Annotated[
         list[Path] | None,
@@ -144,6 +156,8 @@ def compare(
         list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
     ] = None,
     seq: SeqOption = None,
+    dim: DimOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
@@ -166,6 +180,7 @@ def compare(
     from soma_cp.cli.compare_command import CompareOptions, run_compare
     from soma_cp.cli.formats import format_from
     from soma_cp.cli.inputs import HardwareOptions
+    from soma_cp.cli.onnx_models import OnnxModels
     from soma_cp.cli.search_options import SearchOptions
 
     run_compare(
@@ -175,6 +190,7 @@ def compare(
             batches=batch or [],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
+            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
             lfa=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
@@ -193,12 +209,14 @@ def compare(
 def gap(
     net: Annotated[
         list[str],
-        typer.Option("--net", help="Built-in network or network file (JSON, YAML); may be given several times."),
+        typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
     ],
     batch: Annotated[
         list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
     ] = None,
     seq: SeqOption = None,
+    dim: DimOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
@@ -216,6 +234,7 @@ def gap(
     """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.gap_command import GapOptions, run_gap
     from soma_cp.cli.inputs import HardwareOptions
+    from soma_cp.cli.onnx_models import OnnxModels
     from soma_cp.cli.search_options import SearchOptions
 
     run_gap(
@@ -224,6 +243,7 @@ def gap(
             batches=batch or [1],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
+            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,
@@ -243,12 +263,15 @@ def evaluate(
     net: Annotated[
         str | None, typer.Option("--net", help="Network file, if the schedule's network is not built in.")
     ] = None,
+    dim: DimOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
     json: JsonOption = False,
 ) -> None:
     """Recompute a stored schedule and report it, or refuse it with the rule that it breaks."""
     from soma_cp.cli.evaluate_command import run_evaluate
+    from soma_cp.cli.onnx_models import OnnxModels
 
-    run_evaluate(schedule, net, json)
+    run_evaluate(schedule, net, json, OnnxModels(tuple(dim or ()), ignore_unsupported))
 
 
 @app.command()
@@ -258,6 +281,8 @@ def nets(
         typer.Option("--export", help="Write this network as a network file, to start an own one from.", metavar="NET"),
     ] = None,
     seq: SeqOption = None,
+    dim: DimOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to; NAME.json in this folder by default.")
     ] = None,
@@ -265,11 +290,13 @@ def nets(
 ) -> None:
     """List the built-in networks, or export one."""
     from soma_cp.cli.list_commands import run_export, run_nets
+    from soma_cp.cli.onnx_models import OnnxModels
 
+    onnx = OnnxModels(tuple(dim or ()), ignore_unsupported)
     if export is None:
-        run_nets(json, seq, output)
+        run_nets(json, seq, output, onnx)
     else:
-        run_export(export, seq, output)
+        run_export(export, seq, output, onnx)
 
 
 @app.command()

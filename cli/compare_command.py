@@ -10,6 +10,7 @@ from soma_cp.annealing.progress import Progress
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
@@ -40,6 +41,7 @@ class CompareOptions:
     batches: list[int]
     seq: int | None
     hardware: HardwareOptions
+    onnx: OnnxModels
     lfa: FirstStage
     search: SearchOptions
     format: Format
@@ -122,13 +124,13 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
         # Imported late: pydantic takes a while.
         from soma_cp.model.schedule_file import read_schedule
 
-        network = network_from(options.nets[0], options.seq) if options.nets else None
+        network = network_from(options.nets[0], options.seq, options.onnx) if options.nets else None
         for path in options.schedules:
             yield path, read_schedule(path, network).plan
         return
     for net in options.nets:
         for batch in options.batches or [1]:
-            yield problem_from(net, options.seq, options.hardware, batch)
+            yield problem_from(net, options.seq, options.hardware, batch, options.onnx)
 
 
 def _case(

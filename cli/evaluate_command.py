@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     blocks_line,
@@ -23,9 +24,9 @@ from soma_cp.solver.pipeline import priced
 MOST_SHOWN = 5
 
 
-def run_evaluate(path: Path, net: str | None, as_json: bool) -> None:
+def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = NO_ONNX) -> None:
     """Recompute a stored schedule; refuse it if it breaks a rule."""
-    network = None if net is None else network_from(net, None)
+    network = None if net is None else network_from(net, None, onnx)
     stored = read_schedule(path, network)
     plan = stored.plan
     broken = violations(plan, stored.dlsa)

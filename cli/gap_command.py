@@ -7,6 +7,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
@@ -31,6 +32,7 @@ class GapOptions:
     batches: list[int]
     seq: int | None
     hardware: HardwareOptions
+    onnx: OnnxModels
     search: SearchOptions
     format: Format
 
@@ -38,7 +40,9 @@ class GapOptions:
 def run_gap(options: GapOptions) -> None:
     """Make the ladder of every network at every batch; tables appear one by one, the other formats in the end."""
     problems = [
-        problem_from(net, options.seq, options.hardware, batch) for net in options.nets for batch in options.batches
+        problem_from(net, options.seq, options.hardware, batch, options.onnx)
+        for net in options.nets
+        for batch in options.batches
     ]
     parameters = parameters_from(options.search)
     seconds = budget_from(options.search.time_limit).seconds_left

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.cli.onnx_models import ENDING, NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
@@ -20,8 +21,11 @@ MAX_EXPONENT = 8.0
 MAX_WORKERS = 256
 
 
-def network_from(spec: str, tokens: int | None) -> Network:
+def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> Network:
     """Return the built-in network of that name, or the one in that file."""
+    if spec.lower().endswith(ENDING):
+        return onnx.network(spec, tokens)
+    onnx.refuse_for(spec)
     if spec.lower().endswith((".json", ".yaml", ".yml")) or "/" in spec or "\\" in spec:
         # Imported late: pydantic takes a while.
         from soma_cp.model.network_file import read_network_file
@@ -53,11 +57,13 @@ class HardwareOptions:
         return next(((option, value) for option, value in options if value is not None), None)
 
 
-def problem_from(net: str, tokens: int | None, options: HardwareOptions, batch: int) -> Problem:
+def problem_from(
+    net: str, tokens: int | None, options: HardwareOptions, batch: int, onnx: OnnxModels = NO_ONNX
+) -> Problem:
     """Return what is to be scheduled."""
     if not 1 <= batch <= MAX_BATCH:
         raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
-    network = network_from(net, tokens)
+    network = network_from(net, tokens, onnx)
     hardware = options.hardware
     if hardware is None:
         hardware = default_platform(network.name) if network.name in builtin_names() else "edge"

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.errors import UserError
 from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
@@ -16,20 +17,23 @@ NOTES_ON_NETS = (
 )
 
 
-def run_export(name: str, tokens: int | None, output: Path | None) -> None:
+def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
     """Write a network as a network file."""
     # Imported late: pydantic takes a while.
     from soma_cp.model.network_file import write_network_file
 
-    network = network_from(name, tokens)
+    network = network_from(name, tokens, onnx)
     path = Path(f"{network.name}.json") if output is None else output
     write_network_file(network, path)
     console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
 
 
-def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
+def run_nets(as_json: bool, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
     """List the built-in networks with their sizes; options that only an export has are refused."""
-    for option, value in (("--seq", tokens), ("--output", output)):
+    dims = " ".join(onnx.dims) or None
+    ignored = True if onnx.ignore_unsupported else None
+    options = (("--seq", tokens), ("--output", output), ("--dim", dims), ("--ignore-unsupported", ignored))
+    for option, value in options:
         if value is not None:
             raise UserError(f"{option}={value} without --export NET, whose file it is about; give both or neither")
     rows: list[dict[str, Any]] = []

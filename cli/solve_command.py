@@ -9,6 +9,7 @@ from typing import Any
 
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.provenance import provenance
 from soma_cp.cli.search_options import SearchOptions, parameters_from
@@ -47,6 +48,7 @@ class SolveOptions:
     batch: int
     seq: int | None
     hardware: HardwareOptions
+    onnx: OnnxModels
     lfa: FirstStage
     stage2: Stage2
     search: SearchOptions
@@ -58,7 +60,7 @@ class SolveOptions:
 
 def run_solve(options: SolveOptions) -> None:
     """Solve, report and write."""
-    problem = problem_from(options.net, options.seq, options.hardware, options.batch)
+    problem = problem_from(options.net, options.seq, options.hardware, options.batch, options.onnx)
     block = None
     if options.blocks is not None:
         block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))

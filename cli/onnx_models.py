@@ -1,0 +1,63 @@
+"""ONNX models that the command line names: the options for them, and what is told about each."""
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network import Network
+
+ENDING = ".onnx"
+"""What the name of an ONNX model ends in."""
+
+
+@dataclass(frozen=True)
+class OnnxModels:
+    """The options for ONNX models, as typed; a model is read, and notes on it are printed, once.
+
+    Parameters
+    ----------
+    dims
+        Dimensions as ``name=value``.
+    ignore_unsupported
+        Whether unknown operators that could be element-wise are taken for that.
+    """
+
+    dims: tuple[str, ...] = ()
+    ignore_unsupported: bool = False
+    _read: dict[str, Network] = field(default_factory=dict)
+
+    def network(self, spec: str, tokens: int | None) -> Network:
+        """Return the network of the model at `spec`, and tell on stderr what was approximated."""
+        if tokens is not None:
+            raise UserError(f"--seq is for built-in networks; the length in '{spec}' is set with --dim name={tokens}")
+        if spec not in self._read:
+            # Imported late: it is seldom needed.
+            from soma_cp.model.onnx_import.importing import import_onnx
+
+            imported = import_onnx(Path(spec), self._dimensions(), self.ignore_unsupported)
+            for note in imported.notes:
+                print(f"soma-cp: note: {spec}: {note}", file=sys.stderr)
+            self._read[spec] = imported.network
+        return self._read[spec]
+
+    def refuse_for(self, spec: str) -> None:
+        """Refuse the options for what is no ONNX model."""
+        for option, given in (("--dim", bool(self.dims)), ("--ignore-unsupported", self.ignore_unsupported)):
+            if given:
+                raise UserError(f"{option} is for ONNX models, whose names end in {ENDING}; '{spec}' is none")
+
+    def _dimensions(self) -> dict[str, int]:
+        dims: dict[str, int] = {}
+        for given in self.dims:
+            name, _, value = given.rpartition("=")
+            if not name or not (value.isascii() and value.isdecimal()):
+                raise UserError(f"--dim {given} (must be name=value with a whole number, such as --dim seq=128)")
+            if name in dims:
+                raise UserError(f"--dim {name} is given twice; keep one")
+            dims[name] = int(value)
+        return dims
+
+
+NO_ONNX = OnnxModels()
+"""No options for ONNX models are given."""

@@ -1,0 +1,167 @@
+"""Bringing a tensor's elements to the channels, rows and columns that a layer reads; layers are added where need be."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from soma_cp.model.network import PointToPoint, Transpose, Upsample
+from soma_cp.model.onnx_import.errors import UnsupportedError
+from soma_cp.model.onnx_import.layers import Layers, Sources
+from soma_cp.model.onnx_import.values import Tensor
+from soma_cp.model.onnx_import.views import (
+    REPEAT,
+    Atom,
+    Axis,
+    reshaped,
+    shape_of,
+    simplified,
+    size,
+    whole,
+    without_batch,
+)
+
+
+def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns: Axis, name: str) -> Sources:
+    """Return sources of an fmap whose dimensions are the given atoms of `tensor`.
+
+    Parameters
+    ----------
+    layers
+        Where layers are added: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats.
+    tensor
+        What is read.
+    channels, rows, columns
+        Atoms of the tensor's view, without those of the batch.
+    name
+        What added layers are called after.
+
+    Raises
+    ------
+    UnsupportedError
+        If no kind of layer does this.
+    """
+    wanted = [simplified(atoms) for atoms in (channels, rows, columns)]
+    if any(atom.dim == REPEAT for atoms in wanted for atom in atoms):
+        return _repeated(layers, tensor, wanted, name)
+    dims = [whole(dim, extent) for dim, extent in zip("CHW", tensor.shape, strict=True)]
+    if wanted == dims:
+        return tensor.sources
+    order = _permutation(wanted, dims)
+    if order:
+        sizes = [size(atoms) for atoms in wanted]
+        return layers.add(
+            Transpose, f"{name}_transpose", tensor.sources, K=sizes[0], H=sizes[1], W=sizes[2], order=order
+        )
+    if wanted[1:] == dims[1:] and _is_permuted(wanted[0], tensor.shape[0]):
+        channels_, rows_, columns_ = tensor.shape
+        return layers.add(PointToPoint, f"{name}_shuffle", tensor.sources, K=channels_, H=rows_, W=columns_)
+    groups = _groups(wanted, tensor)
+    if groups:
+        return _transposed_by_group(layers, tensor, groups, name)
+    raise UnsupportedError(
+        "needs channels, rows and columns in another arrangement than any kind of layer makes: "
+        f"{_said(wanted)} of an fmap of {'×'.join(map(str, tensor.shape))}"
+    )
+
+
+def _said(wanted: Sequence[Axis]) -> str:
+    """Name the atoms of three dimensions, such as ``C = H 14 W 14``."""
+    return ", ".join(
+        f"{dim} from {' and '.join(f'{atom.dim} ({atom.extent})' for atom in atoms)}"
+        for dim, atoms in zip("CHW", wanted, strict=True)
+        if atoms
+    )
+
+
+def _permutation(wanted: Sequence[Axis], dims: Sequence[Axis]) -> str:
+    """Return the order of a `transpose`, or nothing if dimensions are torn."""
+    order: list[str] = []
+    free = [dim for dim, atoms in zip("CHW", dims, strict=True) if not atoms]
+    for atoms in wanted:
+        if not atoms and free:
+            order.append(free.pop(0))
+        elif atoms in dims and atoms:
+            order.append("CHW"[dims.index(atoms)])
+        else:
+            return ""
+    return "".join(order)
+
+
+def _is_permuted(atoms: Axis, extent: int) -> bool:
+    """Whether `atoms` are all channels in another sequence."""
+    ordered = simplified(sorted(atoms, key=lambda atom: -atom.stride))
+    return all(atom.dim == "C" for atom in atoms) and ordered == whole("C", extent)
+
+
+def _groups(wanted: Sequence[Axis], tensor: Tensor) -> int:
+    """Return the number of groups of channels that are transposed each on its own, or 0.
+
+    Wanted are channels of (group, row) and rows of the channels within a group.
+    """
+    channels, rows, columns = wanted
+    total, height, width = tensor.shape
+    if width != 1 or columns or len(channels) != 2 or len(rows) != 1:
+        return 0
+    inner = rows[0].extent
+    fits = channels == (Atom("C", total // inner, inner), Atom("H", height, 1)) and rows == (Atom("C", inner, 1),)
+    return total // inner if fits else 0
+
+
+def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, name: str) -> Sources:
+    channels, rows, _ = tensor.shape
+    inner = channels // groups
+    parts: list[str] = []
+    for group, sources in enumerate(layers.divided_evenly(tensor.sources, groups)):
+        parts += layers.add(Transpose, f"{name}_transpose_{group}", sources, K=rows, H=inner, W=1, order="HCW")
+    return (layers.joined(parts, f"{name}_concat"),)
+
+
+def _repeated(layers: Layers, tensor: Tensor, wanted: Sequence[Axis], name: str) -> Sources:
+    once = [simplified(atom for atom in atoms if atom.dim != REPEAT) for atoms in wanted]
+    sources = arranged(layers, tensor, once[0], once[1], once[2], name)
+    sizes = [size(atoms) for atoms in wanted]
+    factors = [whole_size // size(atoms) for whole_size, atoms in zip(sizes, once, strict=True)]
+    return layers.add(
+        Upsample,
+        f"{name}_repeat",
+        sources,
+        K=sizes[0],
+        H=sizes[1],
+        W=sizes[2],
+        sK=factors[0],
+        sH=factors[1],
+        sW=factors[2],
+    )
+
+
+def aligned(layers: Layers, tensor: Tensor, like: Tensor, name: str) -> Sources:
+    """Return sources of an fmap in which `tensor` has its elements where `like`, of the same axes, has its own.
+
+    Axes of one element in `tensor` are repeated.
+
+    Raises
+    ------
+    UnsupportedError
+        If no kind of layer does this.
+    """
+    atoms = [(axis, atom) for axis, axis_atoms in enumerate(like.view) for atom in axis_atoms]
+    found: list[tuple[Atom, Axis]] = []
+    extents = shape_of(tensor.view)
+    for axis, axis_atoms in enumerate(like.view):
+        refined: Sequence[Axis] | None
+        if extents[axis] == 1:
+            refined = [(Atom(REPEAT, atom.extent, 0),) for atom in axis_atoms]
+        else:
+            refined = reshaped((tensor.view[axis],), [atom.extent for atom in axis_atoms])
+        if refined is None:
+            raise UnsupportedError("combines tensors whose axes are split differently")
+        found += zip([atom for place, atom in atoms if place == axis], refined, strict=True)
+    dims: list[Axis] = []
+    for dim in "CHW":
+        of_dim = sorted((pair for pair in found if pair[0].dim == dim), key=lambda pair: -pair[0].stride)
+        dims.append(simplified(atom for _, axis_atoms in of_dim for atom in axis_atoms))
+    return arranged(layers, tensor, without_batch(dims[0]), without_batch(dims[1]), without_batch(dims[2]), name)
+
+
+def canonical(layers: Layers, tensor: Tensor, name: str) -> Tensor:
+    """Return `tensor` with one source in place of several."""
+    return replace(tensor, sources=(layers.joined(tensor.sources, name),))

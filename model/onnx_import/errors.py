@@ -1,0 +1,21 @@
+"""What can go wrong with an ONNX model: one node that can't be said, and a whole model that can't be read."""
+
+from collections.abc import Sequence
+
+from soma_cp.model.errors import UserError
+
+
+class UnsupportedError(Exception):
+    """A node that no layer can stand for; the message says why, as the end of a sentence about the node."""
+
+
+class OnnxFileError(UserError):
+    """An ONNX file that gives no network; `problems` has one sentence for each fault."""
+
+    def __init__(self, path: str, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        self._path = path
+        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+
+    def __reduce__(self) -> tuple[object, ...]:  # process pools pickle errors
+        return type(self), (self._path, self.problems)

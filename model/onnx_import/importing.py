@@ -1,0 +1,185 @@
+"""From an ONNX file to a network (documentation: docs/onnx.md)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from soma_cp.model.network import Network, NetworkError, PointToPoint
+from soma_cp.model.onnx_import.errors import OnnxFileError, UnsupportedError
+from soma_cp.model.onnx_import.graph import Graph, Node
+from soma_cp.model.onnx_import.layouts import input_tensor
+from soma_cp.model.onnx_import.operators.table import ALL_OPERATORS
+from soma_cp.model.onnx_import.reading import read_model
+from soma_cp.model.onnx_import.step import State, Step
+from soma_cp.model.onnx_import.values import Side, Tensor
+
+_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+
+
+@dataclass(frozen=True)
+class ImportedNetwork:
+    """What an ONNX model became.
+
+    Parameters
+    ----------
+    network
+        The network, for one sample; it is called what the file is, without its ending.
+    notes
+        Sentences on what was approximated, left out or assumed.
+    """
+
+    network: Network
+    notes: tuple[str, ...]
+
+
+def import_onnx(path: Path, dims: Mapping[str, int] | None = None, ignore_unsupported: bool = False) -> ImportedNetwork:
+    """Read an ONNX model as a network.
+
+    Parameters
+    ----------
+    path
+        The file; data of weights in other files need not exist.
+    dims
+        Values of dimensions that have a name but no number in the model.
+    ignore_unsupported
+        Whether an unknown operator with one computed input, whose output has the same shape, becomes a `ptp` layer.
+
+    Raises
+    ------
+    UserError
+        If the package ``onnx`` is missing or the file can't be read.
+    OnnxFileError
+        If the model can't be said as a network; all nodes that can't are told at once.
+    """
+    model = read_model(path)
+    # Imported late: it needs the package, which read_model has asked for.
+    from soma_cp.model.onnx_import.folding import folded_graph
+
+    graph = folded_graph(model, dims or {}, ignore_unsupported)
+    return _Import(graph, str(path), path.stem, ignore_unsupported).run()
+
+
+class _Import:
+    """One pass over the nodes of a graph; all that can't be said is collected."""
+
+    def __init__(self, graph: Graph, path: str, name: str, ignore_unsupported: bool) -> None:
+        self._graph = graph
+        self._path = path
+        self._name = name
+        self._ignore_unsupported = ignore_unsupported
+        self._state = State(graph)
+        self._problems = list(graph.problems)
+        self._notes = list(graph.notes)
+
+    def run(self) -> ImportedNetwork:
+        if self._problems:
+            self._problems += [self._told(node, reason) for node in self._graph.nodes if (reason := _unknown(node))]
+            raise OnnxFileError(self._path, self._problems)
+        self._read_inputs()
+        for node in self._graph.nodes:
+            self._read_node(node)
+        outputs = self._outputs()
+        if self._problems:
+            raise OnnxFileError(self._path, self._problems)
+        layers = self._state.layers
+        layers.prune(outputs)
+        try:
+            network = Network(self._name, layers.inputs_read, layers.layers)
+        except NetworkError as error:
+            raise OnnxFileError(self._path, error.problems) from None
+        return ImportedNetwork(network, (*self._notes, *self._state.notes))
+
+    def _read_inputs(self) -> None:
+        for source in self._graph.inputs:
+            if self._graph.info(source.name).whole_numbers:
+                self._state.values[source.name] = Side((source.name,))
+                continue
+            try:
+                tensor = input_tensor(self._graph, source, source.name)
+            except UnsupportedError as error:
+                self._problems.append(f"input '{source.name}' {error}")
+                continue
+            self._state.layers.add_input(source.name, tensor.shape)
+            self._state.values[source.name] = tensor
+
+    def _read_node(self, node: Node) -> None:
+        reads = [name for name in node.inputs if name and not self._graph.info(name).constant]
+        if any(name not in self._state.values for name in reads) and not _unknown(node):
+            return  # it depends on a node or input that was told
+        step = Step(self._state, node)
+        try:
+            if not _unknown(node):
+                ALL_OPERATORS[node.kind].mapping(step)
+            elif reads and all(isinstance(self._state.values.get(name), Side) for name in reads):
+                self._give_side(step, reads)
+            else:
+                self._read_unknown(step, reads)
+        except UnsupportedError as error:
+            self._problems.append(self._told(node, str(error)))
+
+    def _give_side(self, step: Step, reads: list[str]) -> None:
+        values = [value for name in reads if isinstance(value := self._state.values[name], Side)]
+        side = Side(tuple(dict.fromkeys(name for value in values for name in value.inputs)))
+        for place in range(len(step.node.outputs)):
+            step.give(side, place)
+
+    def _read_unknown(self, step: Step, reads: list[str]) -> None:
+        """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
+        reason = _unknown(step.node)
+        if not self._ignore_unsupported:
+            raise UnsupportedError(reason)
+        if any(name not in self._state.values for name in reads):
+            return
+        same = len(reads) == 1 and self._graph.info(reads[0]).shape == self._graph.info(step.node.outputs[0]).shape
+        if not same or len([name for name in step.node.outputs if name]) > 1:
+            raise UnsupportedError(
+                f"{reason}, and --ignore-unsupported can't take it for element-wise: "
+                "it must read one computed tensor and make one of the same shape"
+            )
+        value = self._state.settled(self._state.values[reads[0]])
+        step.give_function(value)
+        self._notes.append(
+            f"'{step.name}' ({step.node.kind}) is not known; it is taken for element-wise, one ptp layer"
+        )
+
+    def _outputs(self) -> list[str]:
+        """Return the layers that make the outputs of the graph."""
+        names: list[str] = []
+        for output in self._graph.outputs:
+            value = self._state.values.get(output)
+            if value is None or isinstance(value, Side):
+                if not self._problems:
+                    self._notes.append(f"output '{output}' is constant or made of indices and masks; it is left out")
+                continue
+            try:
+                tensor = self._state.settled(value)
+            except UnsupportedError as error:
+                self._problems.append(f"output '{output}' {error}")
+                continue
+            names += self._stored(tensor, output)
+        return names
+
+    def _stored(self, tensor: Tensor, output: str) -> tuple[str, ...]:
+        """Return the layers of an output; one that is an input is copied by a layer."""
+        layers = self._state.layers
+        if any(layers.is_input(name) for name in tensor.sources):
+            channels, rows, columns = tensor.shape
+            return layers.add(PointToPoint, output, tensor.sources, K=channels, H=rows, W=columns)
+        return tensor.sources
+
+    def _told(self, node: Node, reason: str) -> str:
+        return f"'{node.label}' ({node.kind}) {reason}"
+
+
+def _unknown(node: Node) -> str:
+    """Say why a node's operator is not known; empty if it is."""
+    if node.kind in ALL_OPERATORS:
+        return ""
+    if node.kind in _CONTROL_FLOW:
+        return "is control flow, and a network has none; export the model without it"
+    if node.kind in _RECURRENT:
+        return "is recurrent, and a network has no loops"
+    if node.domain:
+        return "is an operator of its own, which is not known"
+    return "is an operator that no layer stands for"

@@ -1,0 +1,125 @@
+"""Matrix multiplications: with weights, and of two computed tensors (attention)."""
+
+from dataclasses import replace
+
+from soma_cp.model.network import Conv, FullyConnected, GroupConv
+from soma_cp.model.onnx_import.errors import UnsupportedError
+from soma_cp.model.onnx_import.operators.registry import operator
+from soma_cp.model.onnx_import.step import Step
+from soma_cp.model.onnx_import.values import Tensor
+from soma_cp.model.onnx_import.views import Axis, View, numbered, size, whole, without_batch
+
+
+@operator(
+    "MatMul MatMulInteger", "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`"
+)
+def matmul(step: Step) -> None:
+    """Multiplication over the last axis of the first and the last but one of the second operand."""
+    _multiply(step, 0, 1)
+
+
+@operator("QLinearMatMul", "like MatMul")
+def quantised_matmul(step: Step) -> None:
+    """Multiplication with scales and zero points among its inputs."""
+    _multiply(step, 0, 3)
+
+
+def _multiply(step: Step, left: int, right: int) -> None:
+    if step.is_constant(right):
+        weights = step.shape(right)
+        if any(extent > 1 for extent in weights[:-2]):
+            raise UnsupportedError(f"its weights are {list(weights)} (must be one matrix)")
+        step.give(_contract(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0))
+    elif step.is_constant(left):
+        weights = step.shape(left)
+        if any(extent > 1 for extent in weights[:-2]):
+            raise UnsupportedError(f"its weights are {list(weights)} (must be one matrix)")
+        tensor = step.tensor(right)
+        axis = -2 if len(tensor.view) > 1 else -1
+        step.give(_contract(step, tensor, axis, weights[-2] if len(weights) > 1 else 0))
+    else:
+        _attend(step, step.tensor(left), step.tensor(right))
+
+
+@operator("Gemm", "`fc`, or `conv` where there are several rows")
+def gemm(step: Step) -> None:
+    """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
+    left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
+    if step.is_constant(1):
+        channels = step.shape(1)[0 if right_transposed else 1]
+        step.give(_contract(step, step.tensor(0), 0 if left_transposed else 1, channels))
+    elif step.is_constant(0):
+        channels = step.shape(0)[1 if left_transposed else 0]
+        made = _contract(step, step.tensor(1), 1 if right_transposed else 0, channels)
+        step.give(_swapped(made, right_transposed))
+    else:
+        left, right = step.tensor(0), step.tensor(1)
+        _attend(step, _swapped(left, left_transposed), _swapped(right, right_transposed))
+
+
+def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
+    return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
+
+
+def _contract(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
+    """Multiply along `axis` by weights that make `made` channels there; 0 for one channel and no axis."""
+    axis %= len(tensor.view)
+    others = [place for place in range(len(tensor.view)) if place != axis]
+    channels = without_batch(tensor.view[axis])
+    rest = without_batch(atom for place in others for atom in tensor.view[place])
+    C, rows, columns = tensor.shape
+    K = made or 1
+    made_axis = whole("C", K)
+    if not rest and channels == without_batch((*whole("C", C), *whole("H", rows), *whole("W", columns))):
+        kind = FullyConnected if len(tensor.view) <= 2 else Conv
+        fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
+        sources = step.layers.add(kind, step.name, tensor.sources, K=K, **fields)
+        shape, axes = (K, 1, 1), tensor.view
+    elif channels == whole("C", C) and all(atom.dim in "HW" for atom in rest):
+        sources = step.layers.add(Conv, step.name, tensor.sources, C=C, K=K, H=rows, W=columns)
+        shape, axes = (K, rows, columns), tensor.view
+    else:
+        read = step.arranged(tensor, channels, rest)
+        shape = (K, size(rest), 1)
+        sources = step.layers.add(Conv, step.name, read, C=size(channels), K=K, H=shape[1], W=1)
+        axes = _renumbered("H", tensor.view, axis)
+    view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
+    return Tensor(sources, shape, view)
+
+
+def _renumbered(dim: str, view: View, without: int) -> View:
+    """Return the axes as parts of one dimension, but for batches and the axis `without`."""
+    inner = [axis if place != without else () for place, axis in enumerate(view)]
+    parts = numbered(dim, [without_batch(axis) for axis in inner])
+    batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in view]
+    return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
+
+
+def _attend(step: Step, left: Tensor, right: Tensor) -> None:
+    """Multiply two computed tensors: axes before the last two are groups, the heads of attention."""
+    if len(left.view) < 2 or len(right.view) < 2:
+        raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
+    left_groups, right_groups = _groups(left), _groups(right)
+    if size(left_groups) != size(right_groups):
+        raise UnsupportedError(
+            f"multiplies {size(left_groups)} matrices by {size(right_groups)} (must be as many on both sides)"
+        )
+    rows, inner = left.view[-2], left.view[-1]
+    columns = right.view[-1]
+    G, M, Kc, N = size(left_groups), size(without_batch(rows)), size(without_batch(inner)), size(without_batch(columns))
+    read = step.arranged(left, (*left_groups, *inner), rows)
+    second = step.arranged(right, (*right_groups, *columns), right.view[-2])
+    fields = {"C": G * Kc, "K": G * N, "H": M, "W": 1}
+    if G > 1:
+        sources = step.layers.multiply(GroupConv, step.name, read, second, G=G, **fields)
+    else:
+        sources = step.layers.multiply(Conv, step.name, read, second, **fields)
+    leading = left.view[:-2] if len(left.view) >= len(right.view) else right.view[:-2]
+    made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
+    batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in leading]
+    groups: list[Axis] = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
+    step.give(Tensor(sources, (G * N, M, 1), (*groups, whole("H", M), made[-1])))
+
+
+def _groups(tensor: Tensor) -> Axis:
+    return without_batch(atom for axis in tensor.view[:-2] for atom in axis)

@@ -1,0 +1,50 @@
+"""From an ONNX file to its model; data kept in files of their own need not exist."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.onnx_import.errors import OnnxFileError
+
+if TYPE_CHECKING:
+    import onnx
+
+ENDING = ".onnx"
+
+
+def read_model(path: Path) -> "onnx.ModelProto":
+    """Read a model; functions of its own are put in place of their calls.
+
+    Raises
+    ------
+    UserError
+        If the package ``onnx`` is missing, or the file can't be read or holds no model.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+        from onnx import inliner
+    except ImportError as error:
+        raise UserError(
+            f"{path}: reading ONNX models needs the package 'onnx' ({str(error).lower()}); "
+            "install it with: pip install soma-cp[onnx]"
+        ) from None
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give the name of a file") from None
+    except OSError as error:
+        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
+    except DecodeError:
+        raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
+    if not model.graph.node:
+        raise OnnxFileError(str(path), ["the model has no nodes; there is nothing to schedule"])
+    if model.functions:
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # the package raises its own kinds from compiled code
+            said = " ".join(str(error).split())
+            raise OnnxFileError(str(path), [f"functions of the model can't be put in place: {said}"]) from None
+    return model

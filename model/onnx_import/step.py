@@ -1,0 +1,153 @@
+"""One node while it is imported: what it reads and what it gives, in the words of operators."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from soma_cp.model.network import PointToPoint
+from soma_cp.model.onnx_import.arranging import arranged
+from soma_cp.model.onnx_import.errors import UnsupportedError
+from soma_cp.model.onnx_import.graph import Graph, Node, whole_numbers
+from soma_cp.model.onnx_import.layers import Layers, Sources
+from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value
+from soma_cp.model.onnx_import.views import Axis, simplified, without_batch
+
+
+class State:
+    """What all nodes share: the layers so far, what tensors are, and what is to be told."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.layers = Layers()
+        self.values: dict[str, Value] = {}
+        self.notes: list[str] = []
+        self._made: dict[tuple[Tensor, str], Tensor] = {}
+
+    def settled(self, value: Value) -> Tensor:
+        """Return `value` as what a layer or external input makes; a function becomes a `ptp` layer.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is no layer for it.
+        """
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Padded):
+            raise UnsupportedError("reads padding, which only a convolution or pooling can")
+        if isinstance(value, Side):
+            listed = ", ".join(f"'{name}'" for name in value.inputs)
+            raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
+        if value.reduced:
+            raise UnsupportedError(
+                f"reads '{value.name}', a reduction over channels, which only normalisations and the like can use"
+            )
+        tensor = value.of
+        known = self._made.get((tensor, value.name))
+        if known is None:
+            channels, rows, columns = tensor.shape
+            sources = self.layers.add(PointToPoint, value.name, tensor.sources, K=channels, H=rows, W=columns)
+            known = Tensor(sources, tensor.shape, tensor.view)
+            self._made[tensor, value.name] = known
+        return known
+
+
+class Step:
+    """A node, its operands and its results.
+
+    Parameters
+    ----------
+    state
+        What all nodes share.
+    node
+        The node.
+    """
+
+    def __init__(self, state: State, node: Node) -> None:
+        self.state = state
+        self.node = node
+        self.layers = state.layers
+        self.graph = state.graph
+
+    @property
+    def name(self) -> str:
+        """What layers of this node are called."""
+        return self.node.label
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute."""
+        return self.node.attributes.get(name, default)
+
+    def has(self, place: int) -> bool:
+        """Whether the input at that place is given."""
+        return place < len(self.node.inputs) and self.node.inputs[place] != ""
+
+    def is_constant(self, place: int) -> bool:
+        """Whether the input at that place is constant."""
+        return self.graph.info(self.node.inputs[place]).constant
+
+    def shape(self, place: int = 0) -> tuple[int, ...]:
+        """Return the shape of an input."""
+        return self._shape(self.node.inputs[place])
+
+    def out_shape(self, place: int = 0) -> tuple[int, ...]:
+        """Return the shape of an output."""
+        return self._shape(self.node.outputs[place])
+
+    def _shape(self, tensor: str) -> tuple[int, ...]:
+        shape = self.graph.info(tensor).shape
+        if shape is None:
+            raise UnsupportedError(f"the shape of '{tensor}' can't be inferred; export the model with shapes")
+        if 0 in shape:
+            raise UnsupportedError(f"'{tensor}' is empty, of shape {list(shape)}")
+        return shape
+
+    def numbers(self, attribute: str, place: int) -> list[int] | None:
+        """Return whole numbers that are an attribute in some versions of an operator and an input in others."""
+        given = self.attribute(attribute)
+        if given is not None:
+            return [int(number) for number in given]
+        if not self.has(place):
+            return None
+        value = self.graph.info(self.node.inputs[place]).value
+        if value is None:
+            raise UnsupportedError(f"its {attribute} is computed or not in the file (must be constant)")
+        return whole_numbers(value)
+
+    def value(self, place: int = 0) -> Value:
+        """Return what is read."""
+        if self.is_constant(place):
+            raise UnsupportedError(f"its input {place} is constant (must be computed)")
+        return self.state.values[self.node.inputs[place]]
+
+    def tensor(self, place: int = 0) -> Tensor:
+        """Return what is read, as what a layer or external input makes."""
+        return self.state.settled(self.value(place))
+
+    def arranged(self, tensor: Tensor, channels: Axis, rows: Axis = (), columns: Axis = ()) -> Sources:
+        """Return sources with these atoms of `tensor` as dimensions."""
+        return arranged(
+            self.layers, tensor, without_batch(channels), without_batch(rows), without_batch(columns), self.name
+        )
+
+    def give(self, value: Value, place: int = 0) -> None:
+        """Set an output."""
+        if place < len(self.node.outputs) and self.node.outputs[place]:
+            self.state.values[self.node.outputs[place]] = value
+
+    def give_function(self, of: Tensor, reduced: bool = False, name: str = "") -> None:
+        """Set the output to a function of one tensor."""
+        self.give(Function(of, name or self.name, reduced))
+
+    def note(self, text: str) -> None:
+        """Tell the user something about this node."""
+        self.state.notes.append(f"'{self.name}' ({self.node.kind}): {text}")
+
+    def axis(self, place: int = 0, default: int = 0) -> int:
+        """Return the attribute ``axis``, counted from the front of the input at `place`."""
+        axis = int(self.attribute("axis", default))
+        return axis + len(self.shape(place)) if axis < 0 else axis
+
+
+def only_batch(axis: Sequence[Any]) -> bool:
+    """Whether an axis has nothing of a sample."""
+    return not without_batch(simplified(axis))
