@@ -1,7 +1,6 @@
 """Bringing a tensor's elements to the channels, rows and columns that a layer reads; layers are added where need be."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from soma_cp.model.network import PointToPoint, Transpose, Upsample
 from soma_cp.model.onnx_import.errors import UnsupportedError
@@ -110,7 +109,7 @@ def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, name: str)
     channels, rows, _ = tensor.shape
     inner = channels // groups
     parts: list[str] = []
-    for group, sources in enumerate(layers.divided_evenly(tensor.sources, groups)):
+    for group, sources in enumerate(layers.divided(tensor.sources, [inner] * groups)):
         parts += layers.add(Transpose, f"{name}_transpose_{group}", sources, K=rows, H=inner, W=1, order="HCW")
     return (layers.joined(parts, f"{name}_concat"),)
 
@@ -160,8 +159,3 @@ def aligned(layers: Layers, tensor: Tensor, like: Tensor, name: str) -> Sources:
         of_dim = sorted((pair for pair in found if pair[0].dim == dim), key=lambda pair: -pair[0].stride)
         dims.append(simplified(atom for _, axis_atoms in of_dim for atom in axis_atoms))
     return arranged(layers, tensor, without_batch(dims[0]), without_batch(dims[1]), without_batch(dims[2]), name)
-
-
-def canonical(layers: Layers, tensor: Tensor, name: str) -> Tensor:
-    """Return `tensor` with one source in place of several."""
-    return replace(tensor, sources=(layers.joined(tensor.sources, name),))

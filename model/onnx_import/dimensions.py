@@ -27,84 +27,83 @@ class Inputs:
 def known_inputs(model: "onnx.ModelProto", dims: Mapping[str, int]) -> Inputs:
     """Put the given dimensions into the shapes of the inputs.
 
-    The first axis of an input is the batch if it has no number of its own in the model, or the same as the first
-    axis of the first input. A batch of no fixed size becomes one sample.
+    The first axis of an input is the batch if it has no number in the model and none is given, or the same number as
+    the first axis of the first input. A batch of no fixed size becomes one sample.
 
     Parameters
     ----------
     model
         The model.
     dims
-        Values of dimensions by name.
+        Values of dimensions by name; those without a name in the model are called ``input:axis``.
     """
     stored = {tensor.name for tensor in model.graph.initializer}
     stored |= {tensor.values.name for tensor in model.graph.sparse_initializer}
-    given = [source for source in model.graph.input if source.name not in stored]
-    problems = list(_dimension_problems(given, dims))
+    axes = {source.name: _axes(source) for source in model.graph.input if source.name not in stored}
+    problems: list[str] = [*_given_problems(axes, dims), *_missing_problems(axes, dims)]
     notes: list[str] = []
     found: list[GraphInput] = []
-    fixed_batch: int | None = None
-    for source in given:
-        tensor = source.type.tensor_type
-        if not source.type.HasField("tensor_type") or not tensor.HasField("shape"):
-            problems.append(
-                f"input '{source.name}': its rank isn't in the model; export it with the shapes of its inputs"
-            )
+    fixed_batch = next((known[0] for known in axes.values() if known and len(known) > 1), 1)
+    for name, known in axes.items():
+        if known is None:
             continue
-        shape: list[int] = []
-        missing: list[str] = []
-        batch: int | None = None
-        for axis, dim in enumerate(tensor.shape.dim):
-            if dim.dim_value > 0:
-                shape.append(dim.dim_value)
-                continue
-            name = dim.dim_param
-            if name in dims:
-                shape.append(dims[name])
-            elif axis == 0:
-                batch = 1
-                shape.append(1)
-                notes.append(
-                    f"axis 0 of input '{source.name}'{_called(name)} is taken to be the batch; set it with --batch"
-                )
-            else:
-                shape.append(1)
-                missing.append(f"--dim {name}=…" if name else f"axis {axis} (no name in the model)")
+        shape = tuple(dim if isinstance(dim, int) else dims.get(dim, 1) for dim in known)
+        batch = None
+        first = known[0] if len(known) > 1 else None
+        if isinstance(first, str) and first not in dims:
+            batch = 1
+            if not _BATCH_NAME.fullmatch(first):
+                notes.append(_batch_note(name, first))
+        elif isinstance(first, int) and first in (1, fixed_batch):
+            batch = first
+            if first > 1:
+                notes.append(_batch_note(name, first))
+        found.append(GraphInput(name, shape, batch))
+    return Inputs(tuple(found), tuple(problems), tuple(notes))
+
+
+def _axes(source: "onnx.ValueInfoProto") -> list[int | str] | None:
+    """Return the number or the name of every axis; None if not even their count is known."""
+    tensor = source.type.tensor_type
+    if not source.type.HasField("tensor_type") or not tensor.HasField("shape"):
+        return None
+    return [
+        dim.dim_value if dim.dim_value > 0 else dim.dim_param or f"{source.name}:{axis}"
+        for axis, dim in enumerate(tensor.shape.dim)
+    ]
+
+
+def _batch_note(source: str, first: int | str) -> str:
+    return f"axis 0 of input '{source}', {first}, is taken to be the batch, which --batch sets"
+
+
+def _missing_problems(axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int]) -> Iterator[str]:
+    for name, known in axes.items():
+        if known is None:
+            yield f"input '{name}': its rank isn't in the model; export it with the shapes of its inputs"
+            continue
+        missing = [dim for dim in known[1:] if isinstance(dim, str) and dim not in dims]
         if missing:
-            problems.append(
-                f"input '{source.name}' has dimensions without a number: {', '.join(missing)}"
-                + ("; give each with --dim name=value" if any(text.startswith("--") for text in missing) else "")
-                + ("; export the model with a number for those without a name" if "axis" in str(missing) else "")
-            )
-        first = tensor.shape.dim[0].dim_value if tensor.shape.dim else 0
-        if len(shape) > 1 and first > 0:
-            if fixed_batch is None:
-                fixed_batch = first
-                if first > 1:
-                    notes.append(
-                        f"axis 0 of input '{source.name}', {first}, is taken to be the batch; set it with --batch"
-                    )
-            batch = first if first in (1, fixed_batch) else None
-        found.append(GraphInput(source.name, tuple(shape), batch))
-    return Inputs(tuple(found), tuple(problems), tuple(dict.fromkeys(notes)))
+            options = " ".join(f"--dim {dim}=…" for dim in dict.fromkeys(missing))
+            yield f"input '{name}' is of shape {_shown(known)}; give a number for each name: {options}"
 
 
-def _called(name: str) -> str:
-    return f", '{name}'," if name else ""
+def _shown(axes: list[int | str]) -> str:
+    return f"[{', '.join(str(axis) for axis in axes)}]"
 
 
-def _dimension_problems(given: "list[onnx.ValueInfoProto]", dims: Mapping[str, int]) -> Iterator[str]:
+def _given_problems(axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int]) -> Iterator[str]:
     """Refuse values of dimensions that there are not, that are the batch, or that can't be."""
     named: dict[str, set[int]] = {}
-    for source in given:
-        for axis, dim in enumerate(source.type.tensor_type.shape.dim):
-            if dim.dim_param and not dim.dim_value:
-                named.setdefault(dim.dim_param, set()).add(axis)
+    for known in axes.values():
+        for axis, dim in enumerate(known or []):
+            if isinstance(dim, str):
+                named.setdefault(dim, set()).add(axis)
     for name, value in dims.items():
         if name not in named:
-            known = ", ".join(f"'{other}'" for other in named) or "none, all are numbers"
+            listed = ", ".join(f"'{other}'" for other in named) or "none: all are numbers"
             hint = nearest_name_hint(name, named)
-            yield f"--dim {name}={value}: no input has such a dimension (there are {known}){hint}"
+            yield f"--dim {name}={value}: no input has such a dimension (there are {listed}){hint}"
         elif named[name] == {0} and _BATCH_NAME.fullmatch(name):
             yield f"--dim {name}={value}: this is the batch; give it with --batch"
         elif not 1 <= value <= LARGEST_EXTENT:

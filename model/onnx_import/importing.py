@@ -14,6 +14,8 @@ from soma_cp.model.onnx_import.step import State, Step
 from soma_cp.model.onnx_import.values import Side, Tensor
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_SHOWN_NODES = 3
+"""How many nodes a note names."""
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
@@ -88,11 +90,13 @@ class _Import:
             network = Network(self._name, layers.inputs_read, layers.layers)
         except NetworkError as error:
             raise OnnxFileError(self._path, error.problems) from None
-        return ImportedNetwork(network, (*self._notes, *self._state.notes))
+        notes = (f"{_listed(names)}: {text}" for text, names in self._state.notes.items())
+        return ImportedNetwork(network, (*self._notes, *notes))
 
     def _read_inputs(self) -> None:
         for source in self._graph.inputs:
             if self._graph.info(source.name).whole_numbers:
+                self._notes.append(f"input '{source.name}' holds whole numbers: indices or a mask, never loaded")
                 self._state.values[source.name] = Side((source.name,))
                 continue
             try:
@@ -109,10 +113,11 @@ class _Import:
             return  # it depends on a node or input that was told
         step = Step(self._state, node)
         try:
-            if not _unknown(node):
-                ALL_OPERATORS[node.kind].mapping(step)
-            elif reads and all(isinstance(self._state.values.get(name), Side) for name in reads):
+            sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
+            if sides and not _is_look_up(step):
                 self._give_side(step, reads)
+            elif not _unknown(node):
+                ALL_OPERATORS[node.kind].mapping(step)
             else:
                 self._read_unknown(step, reads)
         except UnsupportedError as error:
@@ -172,6 +177,17 @@ class _Import:
         return f"'{node.label}' ({node.kind}) {reason}"
 
 
+def _is_look_up(step: Step) -> bool:
+    """Whether a node looks up rows of a constant table: the one way from indices to data."""
+    return step.node.kind == "Gather" and step.is_constant(0)
+
+
+def _listed(names: list[str]) -> str:
+    """Name some nodes, and count the others."""
+    more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
+    return ", ".join(names[:_SHOWN_NODES]) + more
+
+
 def _unknown(node: Node) -> str:
     """Say why a node's operator is not known; empty if it is."""
     if node.kind in ALL_OPERATORS:
@@ -181,5 +197,5 @@ def _unknown(node: Node) -> str:
     if node.kind in _RECURRENT:
         return "is recurrent, and a network has no loops"
     if node.domain:
-        return "is an operator of its own, which is not known"
+        return f"is an operator of the domain '{node.domain}', which is not known"
     return "is an operator that no layer stands for"

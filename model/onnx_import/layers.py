@@ -1,7 +1,9 @@
 """The layers of an imported network while it grows: adding, joining, and dividing along channels."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate, pairwise
 from typing import Any
 
 from soma_cp.model.network import (
@@ -153,27 +155,17 @@ class Layers:
         UnsupportedError
             If a layer can't be divided there.
         """
-        rest = list(self.resolved(sources))
-        ranges: list[Sources] = []
-        for size in sizes:
-            taken: list[str] = []
-            while size > 0:
-                channels = self.shape(rest[0])[0]
-                if channels > size:
-                    rest[:1] = self._divide(rest[0], (size, channels - size))
-                    channels = size
-                taken.append(rest.pop(0))
-                size -= channels
-            ranges.append(tuple(taken))
-        return ranges
-
-    def divided_evenly(self, sources: Sequence[str], count: int) -> list[Sources]:
-        """Return sources for `count` ranges of as many channels each."""
-        resolved = self.resolved(sources)
-        channels = sum(self.shape(name)[0] for name in resolved)
-        if len(resolved) == 1 and count > 1:
-            return [(part,) for part in self._divide(resolved[0], (channels // count,) * count)]
-        return self.divided(resolved, (channels // count,) * count)
+        ends = list(accumulate(sizes))
+        ranges: list[list[str]] = [[] for _ in sizes]
+        start = 0
+        for source in self.resolved(sources):
+            end = start + self.shape(source)[0]
+            cuts = [start, *(cut for cut in ends if start < cut < end), end]
+            pieces = (source,) if len(cuts) == 2 else self._divide(source, tuple(b - a for a, b in pairwise(cuts)))
+            for piece, cut in zip(pieces, cuts[1:], strict=True):
+                ranges[bisect_left(ends, cut)].append(piece)
+            start = end
+        return [tuple(names) for names in ranges]
 
     def _divide(self, name: str, sizes: tuple[int, ...]) -> Sources:
         if name in self._inputs:

@@ -19,7 +19,7 @@ class State:
         self.graph = graph
         self.layers = Layers()
         self.values: dict[str, Value] = {}
-        self.notes: list[str] = []
+        self.notes: dict[str, list[str]] = {}
         self._made: dict[tuple[Tensor, str], Tensor] = {}
 
     def settled(self, value: Value) -> Tensor:
@@ -39,7 +39,8 @@ class State:
             raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
         if value.reduced:
             raise UnsupportedError(
-                f"reads '{value.name}', a reduction over channels, which only normalisations and the like can use"
+                f"reads '{value.name}', a reduction over channels or a part of them in between others, which no layer "
+                "makes (as a step of a normalisation or a rotation it could be part of a ptp layer)"
             )
         tensor = value.of
         known = self._made.get((tensor, value.name))
@@ -140,7 +141,7 @@ class Step:
 
     def note(self, text: str) -> None:
         """Tell the user something about this node."""
-        self.state.notes.append(f"'{self.name}' ({self.node.kind}): {text}")
+        self.state.notes.setdefault(text, []).append(f"'{self.name}' ({self.node.kind})")
 
     def axis(self, place: int = 0, default: int = 0) -> int:
         """Return the attribute ``axis``, counted from the front of the input at `place`."""

@@ -38,7 +38,8 @@ class Function:
     name
         What its layer is called.
     reduced
-        Whether this is a reduction of the tensor, such as a mean, which only its further use can put back in shape.
+        Whether this is less than the tensor: a mean over channels, or some of the channels of every head. Only
+        further use can put it back in shape.
     """
 
     of: Tensor

@@ -27,9 +27,8 @@ _PTP = "`ptp`; several in a row, and decomposed ones, are one"
 )
 def free(step: Step) -> None:
     """Linear but for comparisons, of one tensor; all else that it reads is constant."""
+    _check_parameters(step)
     step.give(step.value(0))
-    if any(step.has(place) and not step.is_constant(place) for place in range(1, len(step.node.inputs))):
-        raise UnsupportedError("its parameters are computed (must be constant)")
 
 
 @operator(
@@ -41,10 +40,13 @@ def free(step: Step) -> None:
 )
 def vector(step: Step) -> None:
     """A function of one tensor; all else that it reads is constant."""
-    value = step.value(0)
+    _check_parameters(step)
+    _function(step, [step.value(0)])
+
+
+def _check_parameters(step: Step) -> None:
     if any(step.has(place) and not step.is_constant(place) for place in range(1, len(step.node.inputs))):
         raise UnsupportedError("its parameters are computed (must be constant)")
-    _function(step, [value])
 
 
 @operator(
@@ -54,8 +56,9 @@ def vector(step: Step) -> None:
 def combination(step: Step) -> None:
     """An operation on several operands, some of which may be constant."""
     operands = _operands(step)
-    if len(operands) == 1 and not isinstance(operands[0], Function):
-        step.give(operands[0])
+    only = operands[0] if len(operands) == 1 else None
+    if isinstance(only, Tensor) and size_of(only) == prod(step.out_shape()):
+        step.give(only)
     else:
         _function(step, operands)
 

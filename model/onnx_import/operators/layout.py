@@ -91,6 +91,9 @@ def concat(step: Step) -> None:
         step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     axis = step.axis(computed[0])
+    if any(isinstance(value, Function) and value.reduced for value in values):
+        step.give(_put_together(step, values))
+        return
     first = step.tensor(computed[0])
     tensors: list[Tensor] = []
     for place in places:
@@ -103,6 +106,15 @@ def concat(step: Step) -> None:
     extents[dim] = step.out_shape()[axis]
     view = (*first.view[:axis], whole(dim, extents[dim]), *first.view[axis + 1 :])
     step.give(Tensor(sources, (extents["C"], extents["H"], extents["W"]), view))
+
+
+def _put_together(step: Step, values: list[Value]) -> Value:
+    """Return parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
+    bases = [_base(value) for value in values]
+    view = reshaped(bases[0].view, step.out_shape())
+    if view is None or len(bases) < len(step.node.inputs) or any(base.sources != bases[0].sources for base in bases):
+        raise UnsupportedError("joins parts of channels that don't make up the tensor that they were taken from")
+    return Function(replace(bases[0], view=view), step.name)
 
 
 def _stored(step: Step, place: int, axis: int, like: Tensor) -> Tensor:
@@ -166,10 +178,28 @@ def split(step: Step) -> None:
         for place in range(len(step.node.outputs)):
             step.give(value, place)
         return
-    tensor = step.state.settled(value)
     sizes = [step.out_shape(place)[axis] for place in range(len(step.node.outputs))]
+    if _is_within_rows(value, axis):
+        for place in range(len(sizes)):
+            step.give(Function(_base(value), step.name, reduced=True), place)
+        return
+    tensor = step.state.settled(value)
     for place, part in enumerate(parts(step, tensor, axis, sizes)):
         step.give(part, place)
+
+
+def _base(value: Value) -> Tensor:
+    assert isinstance(value, Tensor | Function)
+    return value.of if isinstance(value, Function) else value
+
+
+def _is_within_rows(value: Value, axis: int) -> bool:
+    """Whether an axis has channels next to which others lie: those of every head, or of what is reduced already."""
+    if isinstance(value, Function) and value.reduced:
+        return True
+    base = _base(value)
+    atoms = base.view[axis]
+    return all(atom.dim == "C" for atom in atoms) and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
 
 
 @operator("Slice", "like Split")
@@ -182,9 +212,13 @@ def take_slice(step: Step) -> None:
     starts, ends = step.numbers("starts", 1) or [], step.numbers("ends", 2) or []
     axes = step.numbers("axes", 3) or list(range(len(starts)))
     steps = step.numbers("steps", 4) or [1] * len(starts)
+    axes = [axis % len(view) for axis in axes]
+    cut = [axis for axis in axes if step.shape()[axis] != step.out_shape()[axis]]
+    if len(cut) == 1 and _is_within_rows(value, cut[0]):
+        step.give(Function(_base(value), step.name, reduced=True))
+        return
     tensor = step.state.settled(value)
     for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
-        axis %= len(tensor.view)
         extent = size(tensor.view[axis])
         taken = range(extent)[start:end:stride]
         if stride < 1:
@@ -249,8 +283,7 @@ def _look_up(step: Step) -> None:
     name = step.layers.add_input(step.node.inputs[0], (width, rows, 1))
     sources = step.layers.add(PointToPoint, step.name, (name,), K=width, H=rows, W=1)
     step.give(Tensor(sources, (width, rows, 1), view))
-    listed = ", ".join(f"'{name}'" for name in indices.inputs)
-    step.note(f"rows looked up in '{step.node.inputs[0]}' are an external input; the indices {listed} are left out")
+    step.note(f"the rows looked up in '{step.node.inputs[0]}' are an external input, loaded for every sample")
 
 
 def parts(step: Step, tensor: Tensor, axis: int, sizes: list[int]) -> list[Tensor]:

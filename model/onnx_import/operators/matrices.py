@@ -70,7 +70,7 @@ def _contract(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
     C, rows, columns = tensor.shape
     K = made or 1
     made_axis = whole("C", K)
-    if not rest and channels == without_batch((*whole("C", C), *whole("H", rows), *whole("W", columns))):
+    if not rest and size(channels) == C * rows * columns:  # in any sequence: that of the weights is free
         kind = FullyConnected if len(tensor.view) <= 2 else Conv
         fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
         sources = step.layers.add(kind, step.name, tensor.sources, K=K, **fields)

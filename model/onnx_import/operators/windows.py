@@ -1,12 +1,14 @@
 """Operators with a sliding window: convolutions, pooling, padding, enlargement."""
 
+from math import prod
+
 from soma_cp.model.network import Conv, GroupConv, Layer, Pool, Upsample
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.layers import Sources
 from soma_cp.model.onnx_import.operators.registry import operator
 from soma_cp.model.onnx_import.step import Step, only_batch
 from soma_cp.model.onnx_import.values import Padded, Tensor
-from soma_cp.model.onnx_import.views import Axis, whole
+from soma_cp.model.onnx_import.views import Axis, numbered, whole
 
 
 def _source(step: Step) -> tuple[Sources, Axis, tuple[int, int]]:
@@ -57,6 +59,9 @@ def _convolve(step: Step, weights_place: int) -> None:
     K, rows, columns = _output_extents(step)
     R, S = _two(list(weights[2:]), 1)
     sH, sW = _two(step.attribute("strides"), 1)
+    if (sH, sW) == (R, S) and real == (rows * R, columns * S) and _cuts_patches(step, sources):
+        _multiply_patches(step, sources[0], batch, weights)
+        return
     dilations = step.attribute("dilations") or [1]
     if max(dilations) > 1:
         step.note(f"dilation {dilations}: rows and columns that tiles share are counted as those of a {R}×{S} window")
@@ -68,6 +73,31 @@ def _convolve(step: Step, weights_place: int) -> None:
         _image(step, step.layers.add(GroupConv, step.name, sources, G=groups, **fields), batch)
     else:
         _image(step, step.layers.add(Conv, step.name, sources, **fields), batch)
+
+
+def _cuts_patches(step: Step, sources: Sources) -> bool:
+    """Whether this makes tokens of an image: it reads an external input, and only rows of tokens leave it."""
+    if len(sources) != 1 or not step.layers.is_input(sources[0]) or len(step.out_shape()) != 4:
+        return False
+    readers = [node for node in step.graph.nodes if step.node.outputs[0] in node.inputs and node.operator != "Shape"]
+    return bool(readers) and all(
+        node.operator in ("Reshape", "Flatten") and len(step.graph.info(node.outputs[0]).shape or ()) == 3
+        for node in readers
+    )
+
+
+def _multiply_patches(step: Step, image: str, batch: Axis, weights: tuple[int, ...]) -> None:
+    """Add a matrix multiplication of an image's patches, which don't overlap: an external input of as many bytes.
+
+    Rows of an image can't become tokens by a layer, but an external input may lie in DRAM as it is needed.
+    """
+    K, rows, columns = _output_extents(step)
+    width = prod(weights[1:])
+    patches = step.layers.add_input(f"{image}_patches", (width, rows * columns, 1))
+    sources = step.layers.add(Conv, step.name, (patches,), C=width, K=K, H=rows * columns, W=1)
+    row_axis, column_axis = numbered("H", [whole("H", rows), whole("W", columns)])
+    step.give(Tensor(sources, (K, rows * columns, 1), (batch, whole("C", K), row_axis, column_axis)))
+    step.note(f"patches of '{image}' become tokens: they are taken to lie in DRAM one after another")
 
 
 def _check_padding(step: Step, dimensions: tuple[tuple[int, int, int, int], ...]) -> None:
