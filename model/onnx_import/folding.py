@@ -102,6 +102,7 @@ class _Folding:
         self._types: dict[str, TypeProto] = {}
         self._values: dict[str, Value] = {}
         self._constants: set[str] = set()
+        self._faults: dict[str, str] = {}
         self._declared = {info.name: info.type for info in (*model.graph.value_info, *model.graph.output)}
         self._inputs = {info.name: info.type for info in model.graph.input}
         for tensor in model.graph.initializer:
@@ -122,7 +123,7 @@ class _Folding:
 
     def infos(self) -> dict[str, Info]:
         """Return what is known of every tensor."""
-        infos = {}
+        infos = {name: Info(None, fault=fault) for name, fault in self._faults.items()}
         for name, kind in self._types.items():
             element = kind.tensor_type.elem_type
             infos[name] = Info(
@@ -181,7 +182,9 @@ class _Folding:
                 {name: numpy_helper.from_array(self._values[name]) for name in proto.input if name in self._values},
                 opset_imports=self._opset_protos,
             )
-        except Exception:  # the package raises its own kinds from compiled code; the node's shape stays unknown
+        except Exception as error:  # the package raises its own kinds from compiled code
+            said = " ".join(str(error).split())
+            self._faults.update((name, said) for name in proto.output if name)
             return {}
 
     def _compute(self, proto: onnx.NodeProto) -> None:

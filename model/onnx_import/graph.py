@@ -24,12 +24,15 @@ class Info:
         Its elements, if it is a small constant whose value is in the model; weights are never read.
     whole_numbers
         Whether it holds indices or truth values rather than data.
+    fault
+        Why the shape can't be inferred, in the words of the ``onnx`` package, where that is known.
     """
 
     shape: tuple[int, ...] | None
     constant: bool = False
     value: Value | None = None
     whole_numbers: bool = False
+    fault: str = ""
 
 
 UNKNOWN = Info(None)

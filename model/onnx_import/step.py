@@ -95,9 +95,11 @@ class Step:
         return self._shape(self.node.outputs[place])
 
     def _shape(self, tensor: str) -> tuple[int, ...]:
-        shape = self.graph.info(tensor).shape
+        shape, fault = self.graph.info(tensor).shape, self.graph.info(tensor).fault
+        if shape is None and fault:
+            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred: {fault}")
         if shape is None:
-            raise UnsupportedError(f"the shape of '{tensor}' can't be inferred; export the model with shapes")
+            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred; export the model with shapes")
         if 0 in shape:
             raise UnsupportedError(f"'{tensor}' is empty, of shape {list(shape)}")
         return shape

@@ -56,7 +56,8 @@ def _check_parameters(step: Step) -> None:
 def combination(step: Step) -> None:
     """An operation on several operands, some of which may be constant."""
     operands = _operands(step)
-    only = operands[0] if len(operands) == 1 else None
+    real = [value for value in operands if not isinstance(value, Side)]
+    only = real[0] if len(real) == 1 else None
     if isinstance(only, Tensor) and size_of(only) == prod(step.out_shape()):
         step.give(only)
     else:
@@ -77,15 +78,14 @@ def _operands(step: Step) -> list[Value]:
     for place in places:
         if place not in constants:
             values.append(step.value(place))
-    distinct = list(dict.fromkeys(values))
-    real = [value for value in distinct if not isinstance(value, Side)]
+    real = [value for value in values if not isinstance(value, Side)]
     if len(real) == 1 and step.node.operator != "Where":
         like = real[0].of if isinstance(real[0], Function) else real[0]
         for place in constants:
             if isinstance(like, Tensor) and _has_value_for_every_element(step, place, like):
                 name = step.layers.add_input(step.node.inputs[place], like.shape)
-                distinct.append(Tensor((name,), like.shape, like.view))
-    return distinct
+                values.append(Tensor((name,), like.shape, like.view))
+    return values
 
 
 def _has_value_for_every_element(step: Step, place: int, like: Tensor) -> bool:
@@ -110,7 +110,7 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
         step.give_function(base, reduced=not whole_ones)
         return
-    tensors = [step.state.settled(value) for value in real]
+    tensors = list(dict.fromkeys(step.state.settled(value) for value in real))
     full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
     if not full:
         raise UnsupportedError("none of its operands has the shape of the result (one must)")
