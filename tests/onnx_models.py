@@ -158,22 +158,39 @@ def gpt2_block(tokens: str | int = "sequence", width: int = 768, heads: int = 12
     return model
 
 
-def bert_layer(tokens: int = 128, width: int = 768, heads: int = 12, decomposed: bool = True) -> Model:
+def gpt2_decode_block(cached: int, width: int = 768, heads: int = 12) -> Model:
+    """One block of GPT-2 that makes one token and reads the keys and values of cached ones."""
+    model = Model(17)
+    x = model.input("hidden_states", ["batch", 1, width])
+    past_key = model.input("past_key", ["batch", heads, cached, width // heads])
+    past_value = model.input("past_value", ["batch", heads, cached, width // heads])
+    qkv = linear(model, layer_norm(model, x, width), width, 3 * width)
+    q, k, v = model.node("Split", qkv, model.constant([width] * 3), outputs=3, axis=2)
+    query, key, value = (heads_of(model, part, heads, width, (0, 2, 1, 3)) for part in (q, k, v))
+    key = model.node("Concat", past_key, key, axis=2, name="/keys")
+    value = model.node("Concat", past_value, value, axis=2, name="/values")
+    scores = model.node("MatMul", query, model.node("Transpose", key, perm=[0, 1, 3, 2]), name="/QK")
+    weights = model.node("Softmax", model.node("Mul", scores, model.scalar(0.125)), axis=-1)
+    attention = model.node("MatMul", weights, value, name="/QKV")
+    merged = model.node("Transpose", attention, perm=[0, 2, 1, 3])
+    merged = model.node("Reshape", merged, model.constant([0, 0, width]))
+    residual = model.node("Add", linear(model, merged, width, width), x, name="/res1")
+    hidden = gelu_tanh(model, linear(model, layer_norm(model, residual, width), width, 4 * width))
+    model.output(model.node("Add", residual, linear(model, hidden, 4 * width, width), name="/res2"))
+    return model
+
+
+def bert_layer(tokens: int = 128, width: int = 768, heads: int = 12) -> Model:
     """BERT with its embeddings, an attention mask from outside, and one layer."""
     model = Model(14)
     ids = model.input("input_ids", ["batch", tokens], TensorProto.INT64)
     mask = model.input("attention_mask", ["batch", tokens], TensorProto.INT64)
 
-    def norm(of: str) -> str:
-        if decomposed:
-            return layer_norm(model, of, width)
-        raise AssertionError("opset 14 has no LayerNormalization")
-
     words = model.node("Gather", model.weight(30522, width, name="word_embeddings"), ids, name="/embeddings/Gather")
     positions = model.node(
         "Gather", model.weight(512, width, name="position_embeddings"), model.constant([list(range(tokens))])
     )
-    x = norm(model.node("Add", words, positions, name="/embeddings/Add"))
+    x = layer_norm(model, model.node("Add", words, positions, name="/embeddings/Add"), width)
     wide = model.node("Unsqueeze", model.node("Unsqueeze", mask, model.constant([1])), model.constant([2]))
     additive = model.node("Sub", model.scalar(1.0), model.node("Cast", wide, to=TensorProto.FLOAT))
     additive = model.node("Mul", additive, model.scalar(-1e4))
@@ -185,7 +202,9 @@ def bert_layer(tokens: int = 128, width: int = 768, heads: int = 12, decomposed:
     attention = model.node("MatMul", model.node("Softmax", scores, axis=-1, name="/Softmax"), value, name="/QKV")
     merged = model.node("Transpose", attention, perm=[0, 2, 1, 3])
     merged = model.node("Reshape", merged, model.constant([0, 0, width]))
-    middle = norm(model.node("Add", linear(model, merged, width, width), x, name="/res1"))
+    residual = model.node("Add", linear(model, merged, width, width), x, name="/res1")
+    middle = layer_norm(model, residual, width)
     hidden = gelu_erf(model, linear(model, middle, width, 4 * width))
-    model.output(norm(model.node("Add", linear(model, hidden, 4 * width, width), middle, name="/res2")))
+    residual = model.node("Add", linear(model, hidden, 4 * width, width), middle, name="/res2")
+    model.output(layer_norm(model, residual, width))
     return model

@@ -180,19 +180,28 @@ def test_tokens_are_rows(imported: Import) -> None:
 
 def test_multiplication_along_tokens_transposes(imported: Import) -> None:
     model, x = image(1, 7, 64)
-    swapped = model.node("Transpose", x, perm=[0, 2, 1])
+    swapped = tokens_swapped(model, linear(model, x, 64, 64, "p"))
     network = imported(model, model.node("MatMul", swapped, model.weight(7, 5), name="mix")).network
-    assert network.layers == (
-        Transpose(name="mix_transpose", K=7, H=64, W=1, order="HCW", inputs=("x",)),
+    assert network.layers[1:] == (
+        Transpose(name="mix_transpose", K=7, H=64, W=1, order="HCW", ifmaps=("p",)),
         Conv(name="mix", C=7, K=5, H=64, W=1, ifmaps=("mix_transpose",)),
     )
 
 
+def test_an_external_input_needs_no_transpose(imported: Import) -> None:
+    model, x = image(1, 7, 64)
+    result = imported(model, model.node("MatMul", tokens_swapped(model, x), model.weight(7, 5), name="mix"))
+    assert only(result.network) == Conv(name="mix", C=7, K=5, H=64, W=1, inputs=("x_rearranged",))
+    assert result.network.inputs[0].shape == (7, 64, 1)
+    assert result.notes == ("input 'x' is taken to lie in DRAM in the sequence that layers read",)
+
+
 def test_a_constant_may_stand_in_front(imported: Import) -> None:
     model, x = image(1, 7, 64)
-    network = imported(model, model.node("MatMul", model.weight(5, 7), x, name="mix")).network
-    assert kinds(network) == ["transpose", "conv"]
-    assert network.layers[1].ofmap == (5, 64, 1)
+    product = model.node("MatMul", model.weight(5, 7), model.node("Sigmoid", x), name="mix")
+    network = imported(model, product).network
+    assert kinds(network) == ["ptp", "transpose", "conv"]
+    assert network.layers[2].ofmap == (5, 64, 1)
 
 
 def test_a_tensor_multiplied_with_itself_is_read_through_a_copy(imported: Import) -> None:
@@ -343,9 +352,8 @@ def test_a_mask_from_outside_is_told_and_left_out(imported: Import) -> None:
     mask = model.input("mask", [1, 7, 1])
     result = imported(model, model.node("Mul", linear(model, x, 64, 64, "p"), mask, name="m"))
     assert kinds(result.network) == ["conv"]
-    assert result.notes == (
-        "'m' (Mul): 'mask', smaller than what it is combined with, is taken for a mask and left out",
-    )
+    (note,) = result.notes
+    assert note == "'m' (Mul): 'mask', smaller than what it is combined with, is taken for a mask and left out"
 
 
 def test_an_embedding_is_an_external_input_of_rows(imported: Import) -> None:
@@ -441,8 +449,10 @@ def test_concatenated_channels_are_several_ifmaps(imported: Import) -> None:
 def test_concatenated_tokens_are_transposed_to_channels_and_back(imported: Import) -> None:
     model, x = image(1, 7, 64)
     first = model.weight(1, 1, 64, name="class")
-    network = imported(model, model.node("Concat", first, x, axis=1, name="cat")).network
-    assert kinds(network) == ["transpose", "transpose", "ptp", "transpose"]
+    tokens = linear(model, x, 64, 64, "p")
+    network = imported(model, model.node("Concat", first, tokens, axis=1, name="cat")).network
+    assert kinds(network) == ["conv", "transpose", "ptp", "transpose"]
+    assert network.layers[2].inputs == ("class_rearranged",)
     assert network.layers[-1].ofmap == (64, 8, 1)
 
 

@@ -1,6 +1,7 @@
 """Bringing a tensor's elements to the channels, rows and columns that a layer reads; layers are added where need be."""
 
 from collections.abc import Sequence
+from math import prod
 
 from soma_cp.model.network import PointToPoint, Transpose, Upsample
 from soma_cp.model.onnx_import.errors import UnsupportedError
@@ -25,7 +26,8 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
     Parameters
     ----------
     layers
-        Where layers are added: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats.
+        Where layers are added: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats. External
+        inputs need none: they may lie in DRAM as they are needed.
     tensor
         What is read.
     channels, rows, columns
@@ -44,9 +46,11 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
     dims = [whole(dim, extent) for dim, extent in zip("CHW", tensor.shape, strict=True)]
     if wanted == dims:
         return tensor.sources
+    sizes = [size(atoms) for atoms in wanted]
+    if all(layers.is_input(source) for source in tensor.sources) and prod(sizes) == prod(tensor.shape):
+        return layers.rearranged_input(tensor.sources, (sizes[0], sizes[1], sizes[2]))
     order = _permutation(wanted, dims)
     if order:
-        sizes = [size(atoms) for atoms in wanted]
         return layers.add(
             Transpose, f"{name}_transpose", tensor.sources, K=sizes[0], H=sizes[1], W=sizes[2], order=order
         )
@@ -98,14 +102,25 @@ def _groups(wanted: Sequence[Axis], tensor: Tensor) -> int:
     """
     channels, rows, columns = wanted
     total, height, width = tensor.shape
-    if width != 1 or columns or len(channels) != 2 or len(rows) != 1:
+    if width != 1 or columns or len(rows) != 1:
         return 0
     inner = rows[0].extent
-    fits = channels == (Atom("C", total // inner, inner), Atom("H", height, 1)) and rows == (Atom("C", inner, 1),)
-    return total // inner if fits else 0
+    by_group = simplified([Atom("C", total // inner, inner), Atom("H", height, 1)])
+    return total // inner if channels == by_group and rows == (Atom("C", inner, 1),) else 0
 
 
 def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, name: str) -> Sources:
+    """Transpose every group of channels, and join them; of tokens that were joined, each lot on its own."""
+    together = layers.rows_joined(tensor.sources)
+    if together:
+        inner = tensor.shape[0] // groups
+        lots: list[str] = []
+        for lot in together:
+            channels, rows, _ = shape = layers.shape_of_all(lot)
+            part = Tensor(lot, shape, (whole("C", channels), whole("H", rows)))
+            wanted = simplified([Atom("C", groups, inner), Atom("H", rows, 1)])
+            lots += arranged(layers, part, wanted, (Atom("C", inner, 1),), (), name)
+        return (layers.joined(lots, f"{name}_concat"),)
     channels, rows, _ = tensor.shape
     inner = channels // groups
     parts: list[str] = []

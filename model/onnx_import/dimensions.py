@@ -1,7 +1,7 @@
 """Inputs of an ONNX model with every dimension known: the batch taken out, the others from the command line."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +40,8 @@ def known_inputs(model: "onnx.ModelProto", dims: Mapping[str, int]) -> Inputs:
     stored = {tensor.name for tensor in model.graph.initializer}
     stored |= {tensor.values.name for tensor in model.graph.sparse_initializer}
     axes = {source.name: _axes(source) for source in model.graph.input if source.name not in stored}
-    problems: list[str] = [*_given_problems(axes, dims), *_missing_problems(axes, dims)]
+    batches = {known[0] for known in axes.values() if known and _BATCH_NAME.fullmatch(str(known[0]))}
+    problems: list[str] = [*_given_problems(axes, dims, batches), *_missing_problems(axes, {*dims, *batches})]
     notes: list[str] = []
     found: list[GraphInput] = []
     fixed_batch = next((known[0] for known in axes.values() if known and len(known) > 1), 1)
@@ -77,12 +78,12 @@ def _batch_note(source: str, first: int | str) -> str:
     return f"axis 0 of input '{source}', {first}, is taken to be the batch, which --batch sets"
 
 
-def _missing_problems(axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int]) -> Iterator[str]:
+def _missing_problems(axes: Mapping[str, list[int | str] | None], settled: Collection[int | str]) -> Iterator[str]:
     for name, known in axes.items():
         if known is None:
             yield f"input '{name}': its rank isn't in the model; export it with the shapes of its inputs"
             continue
-        missing = [dim for dim in known[1:] if isinstance(dim, str) and dim not in dims]
+        missing = [dim for dim in known[1:] if isinstance(dim, str) and dim not in settled]
         if missing:
             options = " ".join(f"--dim {dim}=…" for dim in dict.fromkeys(missing))
             yield f"input '{name}' is of shape {_shown(known)}; give a number for each name: {options}"
@@ -92,19 +93,17 @@ def _shown(axes: list[int | str]) -> str:
     return f"[{', '.join(str(axis) for axis in axes)}]"
 
 
-def _given_problems(axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int]) -> Iterator[str]:
+def _given_problems(
+    axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int], batches: Collection[int | str]
+) -> Iterator[str]:
     """Refuse values of dimensions that there are not, that are the batch, or that can't be."""
-    named: dict[str, set[int]] = {}
-    for known in axes.values():
-        for axis, dim in enumerate(known or []):
-            if isinstance(dim, str):
-                named.setdefault(dim, set()).add(axis)
+    named = list(dict.fromkeys(dim for known in axes.values() for dim in known or [] if isinstance(dim, str)))
     for name, value in dims.items():
         if name not in named:
             listed = ", ".join(f"'{other}'" for other in named) or "none: all are numbers"
             hint = nearest_name_hint(name, named)
             yield f"--dim {name}={value}: no input has such a dimension (there are {listed}){hint}"
-        elif named[name] == {0} and _BATCH_NAME.fullmatch(name):
+        elif name in batches:
             yield f"--dim {name}={value}: this is the batch; give it with --batch"
         elif not 1 <= value <= LARGEST_EXTENT:
             yield f"--dim {name}={value} (must be from 1 to {LARGEST_EXTENT})"

@@ -90,6 +90,9 @@ class _Import:
             network = Network(self._name, layers.inputs_read, layers.layers)
         except NetworkError as error:
             raise OnnxFileError(self._path, error.problems) from None
+        self._notes += [
+            f"input '{name}' is taken to lie in DRAM in the sequence that layers read" for name in layers.rearranged
+        ]
         notes = (f"{_listed(names)}: {text}" for text, names in self._state.notes.items())
         return ImportedNetwork(network, (*self._notes, *notes))
 
@@ -114,7 +117,7 @@ class _Import:
         step = Step(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
-            if sides and not _is_look_up(step):
+            if sides and not _is_look_up(step) and node.kind not in _CONTROL_FLOW | _RECURRENT:
                 self._give_side(step, reads)
             elif not _unknown(node):
                 ALL_OPERATORS[node.kind].mapping(step)

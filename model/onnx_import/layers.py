@@ -31,6 +31,8 @@ class Layers:
         self._inputs: dict[str, ExternalInput] = {}
         self._parts: dict[str, Sources] = {}  # of what was divided
         self._joined: dict[Sources, str] = {}
+        self._row_lots: dict[str, list[Sources]] = {}
+        self._rearranged: dict[tuple[Sources, Shape], Sources] = {}
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -42,6 +44,13 @@ class Layers:
         """The external inputs that a layer reads."""
         read = {name for layer in self._layers.values() for name in layer.inputs}
         return tuple(source for source in self._inputs.values() if source.name in read)
+
+    @property
+    def rearranged(self) -> tuple[str, ...]:
+        """Inputs of the graph that are read in another arrangement than the graph has them."""
+        read = {source.name for source in self.inputs_read}
+        made = ((sources, self.resolved(names)) for (sources, _), names in self._rearranged.items())
+        return tuple(dict.fromkeys(source for sources, names in made if read & set(names) for source in sources))
 
     def is_input(self, name: str) -> bool:
         """Whether `name` is an external input, or one that was divided."""
@@ -73,6 +82,26 @@ class Layers:
         name = self.unique(name)
         self._inputs[name] = ExternalInput(name, shape)
         return name
+
+    def shape_of_all(self, sources: Sequence[str]) -> Shape:
+        """Return the shape of sources that are concatenated."""
+        shapes = [self.shape(source) for source in self.resolved(sources)]
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def rearranged_input(self, sources: Sources, shape: Shape) -> Sources:
+        """Return external inputs with their elements in another arrangement: they may lie in DRAM as is needed."""
+        key = (sources, shape)
+        if key not in self._rearranged:
+            self._rearranged[key] = (self.add_input(f"{sources[0]}_rearranged", shape),)
+        return self._rearranged[key]
+
+    def remember_rows(self, source: str, lots: list[Sources]) -> None:
+        """Remember that the rows of `source` are those of several lots, one after another."""
+        self._row_lots[source] = lots
+
+    def rows_joined(self, sources: Sources) -> list[Sources]:
+        """Return the lots whose rows make up `sources`, or nothing."""
+        return self._row_lots.get(sources[0], []) if len(sources) == 1 else []
 
     def add(self, kind: type[Layer], name: str, sources: Sequence[str], **fields: Any) -> Sources:
         """Add a layer that reads `sources`; return it as a source."""

@@ -20,7 +20,7 @@ class State:
         self.layers = Layers()
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
-        self._made: dict[tuple[Tensor, str], Tensor] = {}
+        self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by what they read and make
 
     def settled(self, value: Value) -> Tensor:
         """Return `value` as what a layer or external input makes; a function becomes a `ptp` layer.
@@ -43,13 +43,11 @@ class State:
                 "makes (as a step of a normalisation or a rotation it could be part of a ptp layer)"
             )
         tensor = value.of
-        known = self._made.get((tensor, value.name))
-        if known is None:
+        key = (tensor.sources, value.origin)
+        if key not in self._made:
             channels, rows, columns = tensor.shape
-            sources = self.layers.add(PointToPoint, value.name, tensor.sources, K=channels, H=rows, W=columns)
-            known = Tensor(sources, tensor.shape, tensor.view)
-            self._made[tensor, value.name] = known
-        return known
+            self._made[key] = self.layers.add(PointToPoint, value.name, tensor.sources, K=channels, H=rows, W=columns)
+        return Tensor(self._made[key], tensor.shape, tensor.view)
 
 
 class Step:
@@ -137,9 +135,9 @@ class Step:
         if place < len(self.node.outputs) and self.node.outputs[place]:
             self.state.values[self.node.outputs[place]] = value
 
-    def give_function(self, of: Tensor, reduced: bool = False, name: str = "") -> None:
-        """Set the output to a function of one tensor."""
-        self.give(Function(of, name or self.name, reduced))
+    def give_function(self, of: Tensor, reduced: bool = False, place: int = 0) -> None:
+        """Set an output to a function of one tensor."""
+        self.give(Function(of, self.name, self.node.outputs[place], reduced), place)
 
     def note(self, text: str) -> None:
         """Tell the user something about this node."""

@@ -37,6 +37,8 @@ class Function:
         The tensor, in the axes that the result has.
     name
         What its layer is called.
+    origin
+        The ONNX tensor that it makes: the same function of the same tensor is one layer.
     reduced
         Whether this is less than the tensor: a mean over channels, or some of the channels of every head. Only
         further use can put it back in shape.
@@ -44,6 +46,7 @@ class Function:
 
     of: Tensor
     name: str
+    origin: str
     reduced: bool = False
 
 

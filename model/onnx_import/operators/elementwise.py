@@ -102,9 +102,10 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
         step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     shape = step.out_shape()
-    bases = {(_base(step, value).sources, _base(step, value).shape) for value in real}
-    if len(bases) == 1:
-        whole_ones = [value for value in real if not _is_reduced(value)]
+    whole_ones = [value for value in real if not _is_reduced(value)]
+    bases = {_base(step, value).sources for value in real}
+    views = {_base(step, value).view for value in whole_ones}
+    if len(bases) == 1 and len(views) <= 1:
         base = _base(step, (whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")

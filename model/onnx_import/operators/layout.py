@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from soma_cp.model.network import PointToPoint, Pool, Transpose
+from soma_cp.model.onnx_import.arranging import arranged
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.layers import Sources
 from soma_cp.model.onnx_import.operators.registry import operator
@@ -56,7 +57,10 @@ def transpose(step: Step) -> None:
     if view is None:
         step.give(value)
         return
-    order = step.attribute("perm", list(reversed(range(len(view)))))
+    order = step.attribute("perm", list(reversed(range(len(step.shape())))))
+    if len(order) != len(view):  # a reduction that has lost axes
+        step.give(value)
+        return
     step.give(_with_view(value, tuple(view[axis] for axis in order)))
 
 
@@ -80,6 +84,14 @@ def expand(step: Step) -> None:
     step.give(replace(tensor, view=tuple(spread)))
 
 
+@operator("Shape Size", "a constant")
+def shape_alone(step: Step) -> None:
+    """Shapes that are known are constant, and their nodes are never seen here."""
+    if not isinstance(step.value(0), Side):
+        step.shape(0)
+    raise UnsupportedError("asks for a shape that isn't known (must follow from the inputs' shapes)")
+
+
 @operator("Concat", "several ifmaps of what reads it; of tokens, `transpose`, `ptp` and `transpose`")
 def concat(step: Step) -> None:
     """Tensors one after another along an axis."""
@@ -92,7 +104,7 @@ def concat(step: Step) -> None:
         return
     axis = step.axis(computed[0])
     if any(isinstance(value, Function) and value.reduced for value in values):
-        step.give(_put_together(step, values))
+        _put_together(step, values)
         return
     first = step.tensor(computed[0])
     tensors: list[Tensor] = []
@@ -108,13 +120,13 @@ def concat(step: Step) -> None:
     step.give(Tensor(sources, (extents["C"], extents["H"], extents["W"]), view))
 
 
-def _put_together(step: Step, values: list[Value]) -> Value:
-    """Return parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
+def _put_together(step: Step, values: list[Value]) -> None:
+    """Give parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
     bases = [_base(value) for value in values]
     view = reshaped(bases[0].view, step.out_shape())
     if view is None or len(bases) < len(step.node.inputs) or any(base.sources != bases[0].sources for base in bases):
         raise UnsupportedError("joins parts of channels that don't make up the tensor that they were taken from")
-    return Function(replace(bases[0], view=view), step.name)
+    step.give_function(replace(bases[0], view=view))
 
 
 def _stored(step: Step, place: int, axis: int, like: Tensor) -> Tensor:
@@ -159,11 +171,14 @@ def _joined_along(step: Step, tensors: list[Tensor], axis: int) -> tuple[str, So
     order = "HCW" if dim == "H" else "WHC"
     swapped: list[str] = []
     for i, tensor in enumerate(tensors):
-        K, H, W = (tensor.shape["CHW".index(letter)] for letter in order)
-        swapped += step.layers.add(Transpose, f"{step.name}_transpose_{i}", tensor.sources, K=K, H=H, W=W, order=order)
+        dims = [whole(letter, tensor.shape["CHW".index(letter)]) for letter in order]
+        swapped += arranged(step.layers, tensor, dims[0], dims[1], dims[2], f"{step.name}_{i}")
     joined = step.layers.joined(swapped, f"{step.name}_concat")
     K, H, W = (step.layers.shape(joined)["CHW".index(letter)] for letter in order)
-    return dim, step.layers.add(Transpose, step.name, (joined,), K=K, H=H, W=W, order=order)
+    made = step.layers.add(Transpose, step.name, (joined,), K=K, H=H, W=W, order=order)
+    if dim == "H":
+        step.layers.remember_rows(made[0], [tensor.sources for tensor in tensors])
+    return dim, made
 
 
 _DIMENSIONS = {"C": "channels", "H": "rows", "W": "columns", "B": "samples", REPEAT: "repeated elements"}
@@ -181,7 +196,7 @@ def split(step: Step) -> None:
     sizes = [step.out_shape(place)[axis] for place in range(len(step.node.outputs))]
     if _is_within_rows(value, axis):
         for place in range(len(sizes)):
-            step.give(Function(_base(value), step.name, reduced=True), place)
+            step.give_function(_base(value), reduced=True, place=place)
         return
     tensor = step.state.settled(value)
     for place, part in enumerate(parts(step, tensor, axis, sizes)):
@@ -215,7 +230,7 @@ def take_slice(step: Step) -> None:
     axes = [axis % len(view) for axis in axes]
     cut = [axis for axis in axes if step.shape()[axis] != step.out_shape()[axis]]
     if len(cut) == 1 and _is_within_rows(value, cut[0]):
-        step.give(Function(_base(value), step.name, reduced=True))
+        step.give_function(_base(value), reduced=True)
         return
     tensor = step.state.settled(value)
     for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
