@@ -39,8 +39,8 @@ _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 _ONNX_DOMAINS = ("", "ai.onnx")
-_SAME_SHAPE = frozenset({"Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
-"""Operators of other domains than ONNX's own whose output has the shape of the first input."""
+_SAME_SHAPE = frozenset({"SimplifiedLayerNormalization", "Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
+"""Operators beside ONNX's own whose output has the shape of the first input."""
 
 
 def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool) -> Graph:
@@ -163,7 +163,7 @@ class _Folding:
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
         foreign = proto.domain not in _ONNX_DOMAINS
-        keeps = foreign and (proto.op_type in _SAME_SHAPE or (self._keep_shapes and not others))
+        keeps = proto.op_type in _SAME_SHAPE or (foreign and self._keep_shapes and not others)
         if keeps and first is not None and proto.output[0] not in self._types:
             self._types[proto.output[0]] = self._types[proto.input[0]]
 

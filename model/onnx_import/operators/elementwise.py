@@ -17,7 +17,7 @@ from soma_cp.model.onnx_import.values import Function, Side, Tensor, Value
 from soma_cp.model.onnx_import.views import shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
-_PTP = "`ptp`; several in a row, and decomposed ones, are one"
+_PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
 @operator(
@@ -64,7 +64,10 @@ def combination(step: Step) -> None:
         _function(step, operands)
 
 
-@operator("Pow Mod Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor", f"like Add; with a constant, {_PTP}")
+@operator(
+    "Pow Mod Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor",
+    "with a constant, `ptp` like the others of one tensor; of several tensors, `eltwise`",
+)
 def general_combination(step: Step) -> None:
     """An operation that takes more than a multiplication by a constant."""
     _function(step, _operands(step))
@@ -158,7 +161,7 @@ def size_of(tensor: Tensor) -> int:
 
 @operator(
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceProd ReduceLogSumExp",
-    "over rows and columns `pool`; over channels only within a normalisation",
+    "over rows and columns `pool`; over channels only as a step of a `ptp`",
 )
 def reduction(step: Step) -> None:
     """A mean, sum or extreme over some axes."""

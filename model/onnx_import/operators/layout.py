@@ -29,7 +29,7 @@ def _view_of(step: Step) -> tuple[Value, View | None]:
     return value, value.of.view if isinstance(value, Function) else value.view
 
 
-@operator("Reshape Flatten Squeeze Unsqueeze", "nothing: only where elements lie is kept in mind")
+@operator("Reshape Flatten Squeeze Unsqueeze", "nothing: what reads them knows where elements lie")
 def reshape(step: Step) -> None:
     """Other axes for the same elements."""
     value, view = _view_of(step)
