@@ -1,12 +1,13 @@
 """What every operator becomes, in all the forms that versions of ONNX give it, and what is refused with which words."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto
+from onnx import TensorProto, helper
 from onnx_models import Model, heads_of, layer_norm, linear
 
 from soma_cp.model.network import (
@@ -365,7 +366,56 @@ def test_an_embedding_is_an_external_input_of_rows(imported: Import) -> None:
     assert any("'words'" in note for note in result.notes)
 
 
+def test_dynamic_quantisation_is_part_of_layers(imported: Import) -> None:
+    model, x = image()
+    quantised, scale, zero = model.node("DynamicQuantizeLinear", x, outputs=3)
+    weight = model.constant(np.zeros((8, 8, 3, 3)), np.uint8)
+    product = model.node("ConvInteger", quantised, weight, zero, pads=[1, 1, 1, 1], name="c")
+    floats = model.node("Mul", model.node("Cast", product, to=TensorProto.FLOAT), scale)
+    assert kinds(imported(model, floats).network) == ["conv"]
+
+
+def test_a_tensor_added_to_its_transpose_is_an_element_wise_layer(imported: Import) -> None:
+    model, x = image(1, 7, 7)
+    tokens = linear(model, x, 7, 7, "p")
+    network = imported(model, model.node("Add", tokens, tokens_swapped(model, tokens), name="sum")).network
+    assert kinds(network) == ["conv", "transpose", "eltwise"]
+
+
+def test_a_rotation_of_channels_is_one_layer(imported: Import) -> None:
+    model, x = image(1, 7, 64)
+    heads = heads_of(model, linear(model, x, 64, 64, "q"), 4, 64, (0, 2, 1, 3))
+    left, right = model.node("Split", heads, outputs=2, axis=3)
+    rotated = model.node("Concat", model.node("Neg", right), left, axis=3)
+    cosine, sine = model.weight(1, 1, 7, 16), model.weight(1, 1, 7, 16)
+    made = model.node("Add", model.node("Mul", heads, cosine), model.node("Mul", rotated, sine), name="rope")
+    network = imported(model, made).network
+    assert network.layers[1:] == (PointToPoint(name="rope", K=64, H=7, W=1, ifmaps=("q",)),)
+
+
+def test_a_part_of_every_head_that_stays_one_is_refused(imported: Import) -> None:
+    model, x = image(1, 7, 64)
+    heads = heads_of(model, linear(model, x, 64, 64, "q"), 4, 64, (0, 2, 1, 3))
+    left, _ = model.node("Split", heads, outputs=2, axis=3, name="s")
+    (fault,) = faults(lambda: imported(model, left))
+    assert fault.startswith("output 'split_")
+    assert "reads 's'" in fault
+
+
 # Layout
+
+
+def test_a_sequence_along_columns_is_transposed_by_heads(imported: Import) -> None:
+    model, x = image(1, 8, 1, 16)
+    conv = model.node("Conv", model.node("Sigmoid", x), model.weight(32, 8, 1, 1), name="c")
+    tokens = model.node("Transpose", model.node("Reshape", conv, model.constant([1, 32, 16])), perm=[0, 2, 1])
+    key = model.node("Reshape", tokens, model.constant([1, 16, 4, 8]))
+    key = model.node("Transpose", key, perm=[0, 2, 3, 1])
+    query = heads_of(model, linear(model, tokens, 32, 32, "q"), 4, 32, (0, 2, 1, 3))
+    network = imported(model, model.node("MatMul", query, key, name="qk")).network
+    transposes = [layer for layer in network.layers if isinstance(layer, Transpose)]
+    assert Counter(layer.order for layer in transposes) == {"WCH": 4, "CWH": 1}
+    assert network.layers[-1].ofmap == (64, 16, 1)
 
 
 def test_a_channel_shuffle_is_a_layer(imported: Import) -> None:
@@ -540,8 +590,6 @@ def test_what_changes_shape_is_not_taken_for_element_wise(imported: Import) -> N
 
 def test_control_flow_is_refused(imported: Import) -> None:
     model, x = image("batch", 8)
-    from onnx import helper
-
     branch = helper.make_graph([], "branch", [], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])])
     positive = model.node("Greater", model.node("ReduceMean", x), model.scalar(0.0))
     chosen = model.node("If", positive, name="choice", then_branch=branch, else_branch=branch)
@@ -551,6 +599,48 @@ def test_control_flow_is_refused(imported: Import) -> None:
         "'choice' (If) is control flow, and a network has none; export the model without it",
         "'cell' (LSTM) is recurrent, and a network has no loops",
     ]
+
+
+def test_a_condition_that_an_input_of_whole_numbers_makes_is_control_flow_all_the_same(imported: Import) -> None:
+    model, x = image("batch", 8)
+    rate = model.input("rate", [], TensorProto.INT64)
+    branch = helper.make_graph([], "branch", [], [helper.make_tensor_value_info(x, TensorProto.FLOAT, [1, 8])])
+    model.node("If", model.node("Equal", rate, model.constant(16)), then_branch=branch, else_branch=branch, name="c")
+    assert faults(lambda: imported(model, model.nodes[-1].output[0])) == [
+        "'c' (If) is control flow, and a network has none; export the model without it"
+    ]
+
+
+def test_whole_numbers_that_are_data_are_refused(imported: Import) -> None:
+    model = Model()
+    letters = model.input("letters", ["batch", 7, 32], TensorProto.INT32)
+    floats = model.node("Cast", letters, to=TensorProto.FLOAT)
+    assert faults(lambda: imported(model, model.node("MatMul", floats, model.weight(32, 16), name="p"))) == [
+        "'p' (MatMul) computes with 'letters', taken for indices or a mask, which no layer makes"
+    ]
+
+
+def test_an_output_that_is_read_but_not_made_is_refused(imported: Import) -> None:
+    model, x = image()
+    values, places = model.node("MaxPool", x, outputs=2, kernel_shape=[2, 2], strides=[2, 2], name="max")
+    unpooled = model.node("MaxUnpool", values, places, kernel_shape=[2, 2], strides=[2, 2], name="un")
+    assert faults(lambda: imported(model, unpooled)) == [
+        f"'max' (MaxPool) makes '{places}', which is read, but no layer makes this output",
+        "'un' (MaxUnpool) is an operator that no layer stands for",
+    ]
+
+
+def test_a_computed_bias_is_refused(imported: Import) -> None:
+    model, x = image(1, 64)
+    made = model.node("Gemm", x, model.weight(64, 64), x, name="g")
+    assert faults(lambda: imported(model, made)) == ["'g' (Gemm) its bias is computed (must be constant)"]
+
+
+def test_the_package_says_why_a_shape_cannot_be_inferred(imported: Import) -> None:
+    model, x = image()
+    (fault,) = faults(lambda: imported(model, model.node("Add", x, model.weight(8, 5, 5), name="a")))
+    assert fault.startswith("'a' (Add) makes 'add_2', whose shape can't be inferred: ")
+    assert "Incompatible dimensions" in fault
 
 
 def test_names_are_unique_and_sensible(imported: Import) -> None:

@@ -57,9 +57,10 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
     if wanted[1:] == dims[1:] and _is_permuted(wanted[0], tensor.shape[0]):
         channels_, rows_, columns_ = tensor.shape
         return layers.add(PointToPoint, f"{name}_shuffle", tensor.sources, K=channels_, H=rows_, W=columns_)
-    groups = _groups(wanted, tensor)
-    if groups:
-        return _transposed_by_group(layers, tensor, groups, name)
+    for dim in "HW":
+        groups = _groups(wanted, tensor, dim)
+        if groups:
+            return _transposed_by_group(layers, tensor, groups, dim, name)
     raise UnsupportedError(
         "needs channels, rows and columns in another arrangement than any kind of layer makes: "
         f"{_said(wanted)} of an fmap of {'×'.join(map(str, tensor.shape))}"
@@ -95,21 +96,22 @@ def _is_permuted(atoms: Axis, extent: int) -> bool:
     return all(atom.dim == "C" for atom in atoms) and ordered == whole("C", extent)
 
 
-def _groups(wanted: Sequence[Axis], tensor: Tensor) -> int:
+def _groups(wanted: Sequence[Axis], tensor: Tensor, dim: str) -> int:
     """Return the number of groups of channels that are transposed each on its own, or 0.
 
-    Wanted are channels of (group, row) and rows of the channels within a group.
+    Wanted are channels of (group, row) and rows of the channels within a group, where `dim` has the rows.
     """
     channels, rows, columns = wanted
-    total, height, width = tensor.shape
-    if width != 1 or columns or len(rows) != 1:
+    total, *extents = tensor.shape
+    extent, other = extents if dim == "H" else extents[::-1]
+    if other != 1 or columns or len(rows) != 1:
         return 0
     inner = rows[0].extent
-    by_group = simplified([Atom("C", total // inner, inner), Atom("H", height, 1)])
+    by_group = simplified([Atom("C", total // inner, inner), Atom(dim, extent, 1)])
     return total // inner if channels == by_group and rows == (Atom("C", inner, 1),) else 0
 
 
-def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, name: str) -> Sources:
+def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, dim: str, name: str) -> Sources:
     """Transpose every group of channels, and join them; of tokens that were joined, each lot on its own."""
     together = layers.rows_joined(tensor.sources)
     if together:
@@ -121,11 +123,12 @@ def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, name: str)
             wanted = simplified([Atom("C", groups, inner), Atom("H", rows, 1)])
             lots += arranged(layers, part, wanted, (Atom("C", inner, 1),), (), name)
         return (layers.joined(lots, f"{name}_concat"),)
-    channels, rows, _ = tensor.shape
-    inner = channels // groups
+    channels, height, width = tensor.shape
+    inner, rows = channels // groups, height * width
+    order = "HCW" if dim == "H" else "WCH"
     parts: list[str] = []
     for group, sources in enumerate(layers.divided(tensor.sources, [inner] * groups)):
-        parts += layers.add(Transpose, f"{name}_transpose_{group}", sources, K=rows, H=inner, W=1, order="HCW")
+        parts += layers.add(Transpose, f"{name}_transpose_{group}", sources, K=rows, H=inner, W=1, order=order)
     return (layers.joined(parts, f"{name}_concat"),)
 
 

@@ -69,7 +69,7 @@ def _axes(source: "onnx.ValueInfoProto") -> list[int | str] | None:
     if not source.type.HasField("tensor_type") or not tensor.HasField("shape"):
         return None
     return [
-        dim.dim_value if dim.dim_value > 0 else dim.dim_param or f"{source.name}:{axis}"
+        dim.dim_value if dim.dim_value > 0 else dim.dim_param.strip("?") or f"{source.name}:{axis}"
         for axis, dim in enumerate(tensor.shape.dim)
     ]
 

@@ -60,7 +60,7 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
     folding = _Folding(model, keep_shapes)
     for source in inputs.inputs:
         folding.set_input(source.name, source.shape)
-    nodes = [node for node in (folding.node(proto) for proto in _in_order(model.graph.node)) if node is not None]
+    nodes = [node for node in (folding.node(proto) for proto in _in_order(_needed(model))) if node is not None]
     return Graph(
         nodes=tuple(nodes),
         inputs=inputs.inputs,
@@ -69,6 +69,27 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
         problems=inputs.problems,
         notes=inputs.notes,
     )
+
+
+def _needed(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """Return the nodes that lead to an output."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    waiting = [output.name for output in model.graph.output]
+    needed: set[int] = set()
+    while waiting:
+        maker = makers.get(waiting.pop())
+        if maker is not None and id(maker) not in needed:
+            needed.add(id(maker))
+            waiting += [*maker.input, *_captured(maker)]
+    return [node for node in model.graph.node if id(node) in needed]
+
+
+def _captured(node: onnx.NodeProto) -> list[str]:
+    """Return the names that the bodies of control flow read, their own among them."""
+    bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
+    inner = [node for body in bodies for node in body.node]
+    outputs = [output.name for body in bodies for output in body.output]
+    return [*outputs, *(name for node in inner for name in (*node.input, *_captured(node)))]
 
 
 def _in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:

@@ -14,6 +14,7 @@ from soma_cp.model.onnx_import.step import State, Step
 from soma_cp.model.onnx_import.values import Side, Tensor
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "ConvInteger", "MatMulInteger"})
 _SHOWN_NODES = 3
 """How many nodes a note names."""
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
@@ -71,6 +72,7 @@ class _Import:
         self._name = name
         self._ignore_unsupported = ignore_unsupported
         self._state = State(graph)
+        self._read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
         self._problems = list(graph.problems)
         self._notes = list(graph.notes)
 
@@ -117,14 +119,21 @@ class _Import:
         step = Step(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
-            if sides and not _is_look_up(step) and node.kind not in _CONTROL_FLOW | _RECURRENT:
+            if sides and not _makes_data(step):
                 self._give_side(step, reads)
             elif not _unknown(node):
                 ALL_OPERATORS[node.kind].mapping(step)
             else:
                 self._read_unknown(step, reads)
+            self._check_outputs(node)
         except UnsupportedError as error:
             self._problems.append(self._told(node, str(error)))
+
+    def _check_outputs(self, node: Node) -> None:
+        """Refuse a node of which something is read that it does not give, such as the places of a maximum."""
+        missing = [name for name in node.outputs if name in self._read - {""} and name not in self._state.values]
+        if missing:
+            raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
 
     def _give_side(self, step: Step, reads: list[str]) -> None:
         values = [value for name in reads if isinstance(value := self._state.values[name], Side)]
@@ -180,9 +189,20 @@ class _Import:
         return f"'{node.label}' ({node.kind}) {reason}"
 
 
-def _is_look_up(step: Step) -> bool:
-    """Whether a node looks up rows of a constant table: the one way from indices to data."""
-    return step.node.kind == "Gather" and step.is_constant(0)
+def _makes_data(step: Step) -> bool:
+    """Whether a node makes more of indices than indices: it looks up a table, multiplies by weights, or is a graph."""
+    node = step.node
+    if node.kind == "Gather":
+        return step.is_constant(0)
+    weights = [
+        shape for place in range(1, len(node.inputs)) if step.has(place) and (shape := _constant_shape(step, place))
+    ]
+    multiplies = node.operator in _WEIGHTED and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
+    return multiplies or node.kind in _CONTROL_FLOW | _RECURRENT
+
+
+def _constant_shape(step: Step, place: int) -> tuple[int, ...]:
+    return step.shape(place) if step.is_constant(place) else ()
 
 
 def _listed(names: list[str]) -> str:

@@ -143,6 +143,17 @@ class Step:
         """Tell the user something about this node."""
         self.state.notes.setdefault(text, []).append(f"'{self.name}' ({self.node.kind})")
 
+    def check_bias(self, place: int) -> None:
+        """Refuse a bias that is computed.
+
+        Raises
+        ------
+        UnsupportedError
+            If the input at `place` is given and not constant.
+        """
+        if self.has(place) and not self.is_constant(place):
+            raise UnsupportedError("its bias is computed (must be constant)")
+
     def axis(self, place: int = 0, default: int = 0) -> int:
         """Return the attribute ``axis``, counted from the front of the input at `place`."""
         axis = int(self.attribute("axis", default))

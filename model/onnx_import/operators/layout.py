@@ -103,7 +103,7 @@ def concat(step: Step) -> None:
         step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     axis = step.axis(computed[0])
-    if any(isinstance(value, Function) and value.reduced for value in values):
+    if not sides and any(isinstance(value, Function) and value.reduced for value in values):
         _put_together(step, values)
         return
     first = step.tensor(computed[0])

@@ -44,6 +44,7 @@ def _multiply(step: Step, left: int, right: int) -> None:
 @operator("Gemm", "`fc`, or `conv` where there are several rows")
 def gemm(step: Step) -> None:
     """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
+    step.check_bias(2)
     left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
     if step.is_constant(1):
         channels = step.shape(1)[0 if right_transposed else 1]

@@ -110,6 +110,8 @@ def _check_padding(step: Step, dimensions: tuple[tuple[int, int, int, int], ...]
 @operator("Conv ConvInteger", "`conv`, or `group_conv` with groups (depthwise too); dilation approximately")
 def convolution(step: Step) -> None:
     """Convolution; bias is part of the layer."""
+    if step.node.operator == "Conv":
+        step.check_bias(2)
     _convolve(step, 1)
 
 
@@ -122,6 +124,7 @@ def quantised_convolution(step: Step) -> None:
 @operator("ConvTranspose", "`upsample` by the strides and a `conv` of stride 1")
 def transposed_convolution(step: Step) -> None:
     """Transposed convolution, as an enlargement with zeros and a convolution over them."""
+    step.check_bias(2)
     weights = _weights(step, 1)
     sources, batch, real = _source(step)
     K, rows, columns = _output_extents(step)
@@ -147,8 +150,6 @@ def transposed_convolution(step: Step) -> None:
 @operator("MaxPool AveragePool LpPool", "`pool`")
 def pooling(step: Step) -> None:
     """Pooling over windows."""
-    if len(step.node.outputs) > 1 and step.node.outputs[1] in _read(step):
-        raise UnsupportedError("its indices are read (only its values can be)")
     R, S = _two(step.attribute("kernel_shape"), 1)
     sH, sW = _two(step.attribute("strides"), 1)
     _pool(step, (R, S), (sH, sW))
@@ -167,10 +168,6 @@ def _pool(step: Step, window: tuple[int, int], strides: tuple[int, int]) -> None
     _check_padding(step, ((rows, strides[0], window[0], real[0]), (columns, strides[1], window[1], real[1])))
     fields = {"R": window[0], "S": window[1], "H": rows, "W": columns, "sH": strides[0], "sW": strides[1]}
     _image(step, step.layers.add(Pool, step.name, sources, K=K, **fields), batch)
-
-
-def _read(step: Step) -> set[str]:
-    return {name for node in step.graph.nodes for name in node.inputs} | set(step.graph.outputs)
 
 
 @operator("Pad", "part of the convolution or pooling behind it")
