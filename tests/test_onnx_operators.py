@@ -134,6 +134,14 @@ def test_padding_that_no_window_reads_is_refused(imported: Import) -> None:
     ]
 
 
+def test_a_window_in_the_padding_alone_is_refused(imported: Import) -> None:
+    model, x = image()
+    made = model.node("Conv", x, model.weight(8, 8, 1, 1), pads=[1, 1, 1, 1], name="c")
+    assert faults(lambda: imported(model, made)) == [
+        "'c' (Conv) pads by 1 around a window of 1 (must be less than the window)"
+    ]
+
+
 @pytest.mark.parametrize("operator", ["Resize", "Upsample", "Upsample of opset 7"])
 def test_enlargement(imported: Import, operator: str) -> None:
     opset = {"Resize": 13, "Upsample": 9}.get(operator, 7)
@@ -213,6 +221,14 @@ def test_a_tensor_multiplied_with_itself_is_read_through_a_copy(imported: Import
     assert kinds(network) == ["conv", "transpose", "conv", "conv"]
     assert network.layers[2].weight_operands == ("qk_transpose",)
     assert network.layers[3].weight_operands == ("p",)
+
+
+def test_a_square_matrix_times_itself_is_read_through_a_copy(imported: Import) -> None:
+    model, x = image(1, 7, 64)
+    square = linear(model, x, 64, 7, "p")
+    network = imported(model, model.node("MatMul", square, square, name="pp")).network
+    assert kinds(network) == ["conv", "ptp", "conv"]
+    assert (network.layers[2].ifmaps, network.layers[2].weight_operands) == (("p_copy",), ("p",))
 
 
 def test_patches_of_an_image_are_tokens(imported: Import) -> None:
@@ -478,6 +494,14 @@ def test_a_crop_is_a_pooling_without_a_window(imported: Import, opset: int) -> N
     assert only(imported(model, made).network) == Pool(name="s", K=8, inputs=("x",), **size)
 
 
+def test_every_other_channel_is_refused(imported: Import) -> None:
+    model, x = image()
+    taken = (model.constant([number]) for number in (0, 8, 1, 2))
+    assert faults(lambda: imported(model, model.node("Slice", x, *taken, name="s"))) == [
+        "'s' (Slice) takes every so-many-th channel (only ranges can be)"
+    ]
+
+
 def test_one_token_is_a_pooling_without_a_window(imported: Import) -> None:
     model, x = image(1, 7, 64)
     token = model.node("Gather", x, model.constant(0), axis=1, name="first")
@@ -661,8 +685,8 @@ def test_names_are_unique_and_sensible(imported: Import) -> None:
 
 def test_what_leads_to_no_output_is_left_out(imported: Import) -> None:
     model, x = image()
-    weight = model.weight(8, 8, 1, 1)
-    model.node("Conv", x, weight)
+    model.node("Conv", x, model.weight(8, 8, 1, 1))
+    foreign(model, x, "dead")
     assert kinds(imported(model, model.node("Sigmoid", x)).network) == ["ptp"]
 
 
