@@ -273,11 +273,20 @@ def nets(
 
 
 @app.command()
-def hw(json: JsonOption = False) -> None:
-    """List the built-in platforms."""
-    from soma_cp.cli.list_commands import run_hw
+def hw(
+    export: Annotated[
+        str | None, typer.Option("--export", help="Write the hardware file of this platform, to change it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; PLATFORM.yaml by default.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the built-in platforms, or export one."""
+    from soma_cp.cli.list_commands import run_hardware_export, run_hw
 
-    run_hw(json)
+    if export is None:
+        run_hw(json, output)
+    else:
+        run_hardware_export(export, output)
 
 
 def _print_version(wanted: bool) -> None:
