@@ -114,4 +114,5 @@ def run_hw(as_json: bool, output: Path | None) -> None:
         )
     out = console()
     out.print(table)
-    out.print("INT8. Own platforms: --hw FILE (--export edge makes one), --buffer 4MiB, --dram 32GB/s.")
+    out.print("All data is INT8. Own platforms: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
+    out.print("--export edge writes a file to begin with.")
