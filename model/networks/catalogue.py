@@ -8,6 +8,7 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network import Network
 from soma_cp.model.networks import encoder, gpt2, tiny
 from soma_cp.model.networks.attention import TransformerSize
+from soma_cp.model.networks.darknet19 import darknet19
 from soma_cp.model.networks.densenet import densenet
 from soma_cp.model.networks.googlenet import googlenet
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
@@ -16,6 +17,7 @@ from soma_cp.model.networks.resnet import resnet50, resnet101
 from soma_cp.model.networks.resnet_variants import resnet152, resnext50
 from soma_cp.model.networks.unet import unet
 from soma_cp.model.networks.vgg import vgg19
+from soma_cp.model.networks.zfnet import zfnet
 
 MOST_TOKENS = 1 << 20
 """Longest sequence of a built-in network."""
@@ -90,6 +92,8 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("resnet152", "ResNet-152 on 224×224 images", "edge", resnet152),
         BuiltIn("resnext50", "ResNeXt-50 on 224×224 images", "edge", resnext50),
         BuiltIn("vgg19", "VGG-19 on 224×224 images, without full-connected layers", "edge", vgg19),
+        BuiltIn("zfnet", "ZFNet on 224×224 images", "edge", zfnet),
+        BuiltIn("darknet19", "Darknet-19 on 224×224 images", "edge", darknet19),
         BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
         BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
         BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
