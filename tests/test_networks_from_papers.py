@@ -40,4 +40,48 @@ def test_zfnet_has_the_weights_of_its_whole_layers() -> None:
     assert weight_bytes(network) == pytest.approx(62.4e6, rel=0.002)  # known figure, biases included
     assert [network.source_shape(f"pool{stage}")[1] for stage in (1, 2, 5)] == [55, 13, 6]
     assert max(layer.weight_bytes for layer in network.layers) < 8 << 20  # the buffer of edge
-    assert macs(network) == pytest.approx(1.17e9, rel=0.01)  # convolutions 1.106 G, by hand; the rest is weights
+    assert macs(network) == pytest.approx(1.17e9, rel=0.01)  # convolutions 1.109 G, the rest one for each weight
+
+
+# PNASNet
+
+
+def test_pnasnet_has_the_parameters_of_the_published_model() -> None:
+    # 86.1 M parameters and 25.0 G multiply-adds in table 5 of the paper. Of the published model's 86,057,668
+    # parameters, 177,988 are no weights of a layer here: scale and shift of a normalisation for each kernel of a
+    # convolution that is not depthwise, and the classifier's biases.
+    network = builtin_network("pnasnet")
+    normalised = [layer for layer in network.layers if layer.kind == "conv"]
+    assert weight_bytes(network) + sum(2 * layer.K for layer in normalised) + 1000 == 86_057_668
+    assert macs(network) == pytest.approx(25.0e9, rel=0.003)  # a multiply-add for each normalised element is missing
+
+
+def test_cells_of_pnasnet_halve_and_double() -> None:
+    network = builtin_network("pnasnet")
+    shapes = [network.source_shape(f"{cell}_0") for cell in ("stem0", "stem1", "cell0", "cell4", "cell8", "cell11")]
+    assert shapes == [(54, 83, 83), (108, 42, 42), (216, 42, 42), (432, 21, 21), (864, 11, 11), (864, 11, 11)]
+    assert network.source_shape("pool_avg") == (4320, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("cell", "convolutions", "pools", "sources"),
+    [
+        ("stem0", 6 * 4 + 3, 3, {"conv0"}),  # its left side is the stem; a 1×1 behind the first pooling instead
+        ("stem1", 6 * 4 + 4, 3, {"conv0", "stem0"}),  # both the reduction of the left and the stride of the cell
+        ("cell0", 6 * 4 + 3, 3, {"stem0", "stem1"}),
+        ("cell1", 6 * 4 + 2, 3, {"stem1", "cell0"}),
+        ("cell4", 6 * 4 + 3, 3, {"cell2", "cell3"}),
+        ("cell5", 6 * 4 + 3, 3, {"cell3", "cell4"}),
+        ("cell11", 6 * 4 + 2, 3, {"cell9", "cell10"}),
+    ],
+)
+def test_parts_of_a_pnasnet_cell(cell: str, convolutions: int, pools: int, sources: set[str]) -> None:
+    network = builtin_network("pnasnet")
+    layers = [layer for layer in network.layers if layer.name.startswith(f"{cell}_")]
+    found = [layer.kind for layer in layers]
+    assert found.count("eltwise") == 5
+    assert found.count("pool") == pools
+    assert found.count("conv") + found.count("group_conv") == convolutions
+    assert found.count("group_conv") == 6 * 2
+    read = {name.split("_")[0] for layer in layers for name in layer.ifmaps}
+    assert read - {cell} == sources

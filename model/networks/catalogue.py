@@ -12,6 +12,7 @@ from soma_cp.model.networks.darknet19 import darknet19
 from soma_cp.model.networks.densenet import densenet
 from soma_cp.model.networks.googlenet import googlenet
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
+from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
 from soma_cp.model.networks.resnet_variants import resnet152, resnext50
@@ -98,6 +99,7 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
         BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
+        BuiltIn("pnasnet", "PNASNet-5 large on 331×331 images", "edge", pnasnet5_large),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
         BuiltIn("tiny-chain", "4 layers: convolutions in a row", "edge", tiny.tiny_chain),
         BuiltIn("tiny-branch", "6 layers: a residual block", "edge", tiny.tiny_branch),
