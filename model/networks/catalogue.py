@@ -49,18 +49,18 @@ class BuiltIn:
     tokens: int | None = None
 
 
-def _gpt2(size: gpt2.Gpt2Size, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
+def _gpt2(size: TransformerSize, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
     block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
     return (
         BuiltIn(
-            f"gpt2-{size.name}-prefill",
+            f"{size.name}-prefill",
             f"{block}, reading a prompt of {tokens} tokens",
             platform,
             partial(gpt2.gpt2_prefill, size),
             tokens,
         ),
         BuiltIn(
-            f"gpt2-{size.name}-decode",
+            f"{size.name}-decode",
             f"{block}, making one token after {tokens} cached ones",
             platform,
             partial(gpt2.gpt2_decode, size),
