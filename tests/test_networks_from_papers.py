@@ -85,3 +85,32 @@ def test_parts_of_a_pnasnet_cell(cell: str, convolutions: int, pools: int, sourc
     assert found.count("group_conv") == 6 * 2
     read = {name.split("_")[0] for layer in layers for name in layer.ifmaps}
     assert read - {cell} == sources
+
+
+# GPT-J
+
+
+def test_gptj_has_the_parameters_of_the_published_model() -> None:
+    # 12·width² weights in each of 28 blocks; the embeddings of 50,400 words before them and the matrix behind them are
+    # no part of a block. Of the published 6,053,381,344 parameters, 0.06 % are biases and normalisations.
+    for name in ("gpt-j-6b-prefill", "gpt-j-6b-decode"):
+        network = builtin_network(name)
+        assert weight_bytes(network) == 12 * 4096**2
+        whole = network.blocks * weight_bytes(network) + 2 * 50_400 * 4096
+        assert whole == pytest.approx(6_053_381_344, rel=0.0006)
+        assert max(layer.weight_bytes for layer in network.layers) == 16 << 20  # Q, V and projection
+
+
+def test_gptj_computes_as_much_as_one_matrix_of_each_kind() -> None:
+    # For every token 12·width² and, in QK and (QK)V, twice the width for each token that it attends to.
+    for name, tokens, attended in (("gpt-j-6b-prefill", 100, 100), ("gpt-j-6b-decode", 1, 101)):
+        assert macs(builtin_network(name, 100)) == tokens * (12 * 4096**2 + 2 * 4096 * attended)
+
+
+def test_attention_and_feed_forward_part_of_gptj_are_parallel() -> None:
+    network = builtin_network("gpt-j-6b-decode")
+    reads = {layer.name: (*layer.ifmaps, *layer.inputs) for layer in network.layers}
+    parts = range(1, 9)
+    assert all(reads[f"ffn1_{part}"] == ("norm1",) for part in parts)
+    assert reads["res"] == ("attention_Out_proj", *(f"ffn2_{part}" for part in parts), "input_q")
+    assert network.blocks == 28

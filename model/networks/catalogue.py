@@ -11,7 +11,9 @@ from soma_cp.model.networks.attention import TransformerSize
 from soma_cp.model.networks.darknet19 import darknet19
 from soma_cp.model.networks.densenet import densenet
 from soma_cp.model.networks.googlenet import googlenet
+from soma_cp.model.networks.gptj import gptj_decode, gptj_prefill
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
+from soma_cp.model.networks.llama2 import llama2_decode, llama2_prefill
 from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
@@ -49,24 +51,29 @@ class BuiltIn:
     tokens: int | None = None
 
 
-def _gpt2(size: TransformerSize, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
-    block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
+def _decoder_only(
+    name: str,
+    block: str,
+    platform: str,
+    prefill: Callable[[int], Network],
+    decode: Callable[[int], Network],
+    prompt: int,
+    cached: int,
+    note: str = "",
+) -> tuple[BuiltIn, BuiltIn]:
+    """A block in prefill and in decode."""
     return (
+        BuiltIn(f"{name}-prefill", f"{block}, reading a prompt of {prompt} tokens{note}", platform, prefill, prompt),
         BuiltIn(
-            f"{size.name}-prefill",
-            f"{block}, reading a prompt of {tokens} tokens",
-            platform,
-            partial(gpt2.gpt2_prefill, size),
-            tokens,
-        ),
-        BuiltIn(
-            f"{size.name}-decode",
-            f"{block}, making one token after {tokens} cached ones",
-            platform,
-            partial(gpt2.gpt2_decode, size),
-            tokens,
+            f"{name}-decode", f"{block}, making one token after {cached} cached ones{note}", platform, decode, cached
         ),
     )
+
+
+def _gpt2(size: TransformerSize, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
+    block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
+    prefill, decode = partial(gpt2.gpt2_prefill, size), partial(gpt2.gpt2_decode, size)
+    return _decoder_only(size.name, block, platform, prefill, decode, tokens, tokens)
 
 
 def _bert(size: TransformerSize, label: str) -> BuiltIn:
@@ -79,6 +86,19 @@ BUILT_INS: dict[str, BuiltIn] = {
     for built_in in (
         *_gpt2(gpt2.SMALL, "Small", "edge", 512),
         *_gpt2(gpt2.XL, "XL", "cloud", 1024),
+        *_decoder_only(
+            "gpt-j-6b", "GPT-J 6B, one of 28 transformer blocks", "cloud", gptj_prefill, gptj_decode, 512, 512
+        ),
+        *_decoder_only(
+            "llama2-70b",
+            "Llama 2 70B, one of 80 transformer blocks",
+            "cloud",
+            llama2_prefill,
+            llama2_decode,
+            512,
+            511,
+            note="; needs --buffer 257MiB",
+        ),
         _bert(encoder.BERT_BASE, "Base"),
         _bert(encoder.BERT_LARGE, "Large"),
         BuiltIn(

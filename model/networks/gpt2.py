@@ -1,18 +1,8 @@
-"""GPT-2 networks: one transformer block, at any sequence length, as the SoMa paper's experiments model it.
+"""GPT-2 networks: one transformer block, at any sequence length, as the SoMa paper's experiments model it."""
 
-A whole model runs the block `Network.blocks` times. In prefill all tokens of the prompt run together; in decode one
-new token reads the K and V of the cached ones.
-"""
-
-from soma_cp.model.network import ExternalInput, Layer, Network, PointToPoint
-from soma_cp.model.networks.attention import (
-    TransformerSize,
-    keys_by_head,
-    projection,
-    residual_and_feed_forward,
-    scores_and_sum,
-    tokens_with_cache,
-)
+from soma_cp.model.network import Network
+from soma_cp.model.networks.attention import TransformerSize, residual_and_feed_forward
+from soma_cp.model.networks.decoder import decode_block, prefill_block
 
 SMALL = TransformerSize("gpt2-small", width=768, heads=12, key_heads=12, hidden_width=4 * 768, blocks=12)
 XL = TransformerSize("gpt2-xl", width=1600, heads=25, key_heads=25, hidden_width=4 * 1600, blocks=48)
@@ -28,17 +18,7 @@ def gpt2_prefill(size: TransformerSize, tokens: int) -> Network:
     tokens
         Tokens of the prompt; they all run together.
     """
-    layers: list[Layer] = [
-        PointToPoint(name="norm1", K=size.width, H=tokens, W=1, inputs=("input_qkv",)),
-        projection("attention_Q", size.width, size.width, tokens, "norm1"),
-        *keys_by_head(size, tokens, "attention_K{}", "attention_Kt{}", "attention_K", "norm1"),
-        projection("attention_V", size.width, size.width, tokens, "norm1"),
-        *scores_and_sum("attention", size, tokens, tokens, "attention_K", "attention_V"),
-        projection("attention_FC", size.width, size.width, tokens, "attention_QKV"),
-        *residual_and_feed_forward(size, tokens, "attention_FC", "input_qkv"),
-    ]
-    inputs = (ExternalInput("input_qkv", (size.width, tokens, 1)),)
-    return Network(f"{size.name}-prefill", inputs, tuple(layers), size.blocks)
+    return prefill_block(size, tokens, residual_and_feed_forward)
 
 
 def gpt2_decode(size: TransformerSize, tokens: int) -> Network:
@@ -51,29 +31,4 @@ def gpt2_decode(size: TransformerSize, tokens: int) -> Network:
     tokens
         Tokens whose K and V are cached; the new token attends to them and to itself.
     """
-    cached_keys = size.heads * tokens
-    new_value = projection("attention_newV", size.width, size.width, 1, "norm1")
-    layers: list[Layer] = [
-        PointToPoint(name="norm1", K=size.width, H=1, W=1, inputs=("input_q",)),
-        projection("attention_Q", size.width, size.width, 1, "norm1"),
-        *keys_by_head(size, 1, "attention_newK_head_{}", "attention_newKt_head_{}", "attention_newK", "norm1"),
-        new_value,
-        PointToPoint(
-            name="attention_K",
-            K=cached_keys + size.heads,
-            H=size.head_width,
-            W=1,
-            ifmaps=("attention_newK",),
-            inputs=("k_cache",),
-        ),
-        *tokens_with_cache(new_value, tokens, "v_cache", "attention_newVt", "attention_Vt_concat", "attention_V"),
-        *scores_and_sum("attention", size, 1, tokens + 1, "attention_K", "attention_V"),
-        projection("attention_Out_proj", size.width, size.width, 1, "attention_QKV"),
-        *residual_and_feed_forward(size, 1, "attention_Out_proj", "input_q"),
-    ]
-    inputs = (
-        ExternalInput("input_q", (size.width, 1, 1)),
-        ExternalInput("k_cache", (cached_keys, size.head_width, 1)),
-        ExternalInput("v_cache", (tokens, size.width, 1)),
-    )
-    return Network(f"{size.name}-decode", inputs, tuple(layers), size.blocks)
+    return decode_block(size, tokens, residual_and_feed_forward)

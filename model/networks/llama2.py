@@ -6,8 +6,8 @@ the published experiments don't model the gate of Llama's own. In prefill all to
 in decode one new token reads the K and V of the cached ones. The published experiments have decode only;
 prefill differs from it as it does in GPT-2.
 
-These networks aren't in the catalogue. Weights of one layer, up to 256 MiB, exceed the buffers of both built-in
-platforms; and at a buffer that holds them, energies mean nothing: they grow by a tenth for every 2 MiB.
+Weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: they need ``--buffer 257MiB``. At
+such a buffer energies mean nothing, because they grow by a tenth for every 2 MiB; latencies do.
 """
 
 from soma_cp.model.network import ExternalInput, Layer, Network, PointToPoint, Upsample
