@@ -122,6 +122,7 @@ def test_nets_lists_every_network_once_within_80_columns(run: Run) -> None:
     assert max(len(line.rstrip()) for line in lines) <= 80
     for name in builtin_names():
         assert sum(line.split()[:1] == [name] for line in lines) == 1
+    assert "llama2-70b needs --buffer 257MiB" in outcome.out
     for alias, name in ALIASES.items():
         assert any(line.split()[:2] == [name, alias] for line in lines)
 
@@ -574,8 +575,8 @@ def test_every_fault_of_a_file_is_told(run: Run) -> None:
 def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
     outcome = run(command, "--net", "resnet50", "--hw", "small.json")
-    # conv1: 7·7·3·64 bytes of weights, and 5·5·3 … at least of its ifmap, 64 of its ofmap
-    assert_refused(outcome, "'conv1'", "9,408", "1,000 are available", "gbuf_bytes of at least")
+    # The first layer of those that need most: 3·3·512² bytes of weights, 2·2·512 of ifmap beside the padding, 512 of ofmap.
+    assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
 
 
 def test_an_unforeseen_error_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,7 @@ ABOVE_EDGE = {
     "gpt2-xl-decode",
     "gpt-j-6b-prefill",
     "gpt-j-6b-decode",
+    "transformer",
     "unet",
 }
 LLAMA = ["llama2-70b-prefill", "llama2-70b-decode"]

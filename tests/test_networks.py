@@ -354,7 +354,8 @@ def test_aliases_and_default_lengths() -> None:
 def test_default_platforms() -> None:
     large = ("gpt2-xl", "gpt-j", "llama2", "unet")
     for name in (*builtin_names(), *ALIASES):
-        assert default_platform(name) == ("cloud" if name.startswith(large) else "edge")
+        expected = "cloud" if name.startswith(large) or name in ("transformer", "gnmt") else "edge"
+        assert default_platform(name) == expected
     assert {entry.platform for entry in BUILT_INS.values()} <= set(PLATFORMS)
 
 

@@ -114,3 +114,43 @@ def test_attention_and_feed_forward_part_of_gptj_are_parallel() -> None:
     assert all(reads[f"ffn1_{part}"] == ("norm1",) for part in parts)
     assert reads["res"] == ("attention_Out_proj", *(f"ffn2_{part}" for part in parts), "input_q")
     assert network.blocks == 28
+
+
+# The first transformer
+
+
+def test_transformer_has_the_parameters_of_its_paper() -> None:
+    # Table 3 of the paper: from 2 to 8 encoder and decoder blocks, 36 to 80 M parameters. For 6 it has 65 M: 2 M more
+    # than here, as for every other depth; about 37,000 words, as the text has it, are 19 M parameters, not 21 M.
+    network = builtin_network("transformer")
+    words = 37_000 * 512
+    blocks = weight_bytes(network) - words
+    assert blocks == 6 * (12 + 16) * 512**2
+    assert blocks / 6 == pytest.approx((80e6 - 36e6) / 6, rel=0.002)
+    assert weight_bytes(network) == pytest.approx(65e6, rel=0.035)
+
+
+def test_transformer_big_cell_is_a_sixth_of_the_big_transformer() -> None:
+    # Table 3 of the paper: 213 M parameters with six blocks of each kind and about 37,000 words.
+    network = builtin_network("transformer-big-cell")
+    cell = weight_bytes(network) - 1000 * 1024
+    assert cell == (12 + 16) * 1024**2
+    assert 6 * cell + 37_000 * 1024 == pytest.approx(213e6, rel=0.006)
+    assert network.source_shape("encoder_K") == (16 * 512, 64, 1)
+
+
+def test_blocks_of_the_transformer_are_those_of_its_cell() -> None:
+    network, cell = builtin_network("transformer", 9), builtin_network("transformer-cell", 9)
+    layers = {layer.name: layer for layer in network.layers}
+    for known in cell.layers:
+        for block in range(1, 7):
+            name = known.name.replace("coder", f"coder{block}", 1)
+            if name != known.name:
+                assert layers.pop(name).operations == known.operations
+    assert set(layers) == {"word_embed_enc", "word_embed_dec", "proj"}
+    reads = {layer.name: (*layer.ifmaps, *layer.inputs) for layer in network.layers}
+    assert reads["encoder1_Q"] == ("word_embed_enc",)
+    assert reads["encoder2_Q"] == ("encoder1_elt2",)
+    assert reads["decoder2_1_V"] == ("decoder1_elt3",)
+    assert all(reads[f"decoder{block}_2_V"] == ("encoder6_elt2",) for block in range(1, 7))
+    assert reads["proj"] == ("decoder6_elt3",)

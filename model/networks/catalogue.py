@@ -18,6 +18,7 @@ from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
 from soma_cp.model.networks.resnet_variants import resnet152, resnext50
+from soma_cp.model.networks.transformer import BASE_CELL, BIG_CELL, transformer, transformer_cell
 from soma_cp.model.networks.unet import unet
 from soma_cp.model.networks.vgg import vgg19
 from soma_cp.model.networks.zfnet import zfnet
@@ -105,7 +106,21 @@ BUILT_INS: dict[str, BuiltIn] = {
             "transformer-cell",
             "encoder and decoder block of a transformer, on 512 tokens each",
             "edge",
-            encoder.transformer_cell,
+            partial(transformer_cell, BASE_CELL),
+            512,
+        ),
+        BuiltIn(
+            "transformer-big-cell",
+            "encoder and decoder block of the big transformer, on 512 tokens each",
+            "edge",
+            partial(transformer_cell, BIG_CELL),
+            512,
+        ),
+        BuiltIn(
+            "transformer",
+            "base transformer: 6 encoder and 6 decoder blocks, on 512 tokens each, 37,000 words",
+            "cloud",
+            transformer,
             512,
         ),
         BuiltIn("resnet50", "ResNet-50 on 224×224 images", "edge", resnet50),
