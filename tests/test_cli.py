@@ -575,7 +575,7 @@ def test_every_fault_of_a_file_is_told(run: Run) -> None:
 def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
     outcome = run(command, "--net", "resnet50", "--hw", "small.json")
-    # The first layer of those that need most: 3·3·512² bytes of weights, 2·2·512 of ifmap beside the padding, 512 of ofmap.
+    # The first of the layers that need most: 3·3·512² of weights, 2·2·512 of ifmap beside the padding, 512 of ofmap.
     assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
 
 

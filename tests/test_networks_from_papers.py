@@ -1,5 +1,7 @@
 """Built-in networks of which no published file exists: layers, multiply-accumulates and weights as in the papers."""
 
+import re
+
 import pytest
 
 from soma_cp.model.network import Network
@@ -154,3 +156,43 @@ def test_blocks_of_the_transformer_are_those_of_its_cell() -> None:
     assert reads["decoder2_1_V"] == ("decoder1_elt3",)
     assert all(reads[f"decoder{block}_2_V"] == ("encoder6_elt2",) for block in range(1, 7))
     assert reads["proj"] == ("decoder6_elt3",)
+
+
+# RetinaNet
+
+
+def test_retinanet_has_the_size_of_known_implementations() -> None:
+    # 37.74 M parameters that are trained and 239.3 GMACs for 1280×800 pixels in the documentation of MMDetection. Its
+    # first stage isn't trained (0.225 M); normalisations and biases (0.06 M) are no weights here; and its ResNet-50 has
+    # the strides in the 3×3 convolutions, so that the 1×1 ones before them run on four times the pixels.
+    network = builtin_network("retinanet-resnet50")
+    once = [layer for layer in network.layers if not re.match("p[4567]_", layer.name)]
+    assert sum(layer.weight_bytes for layer in once) == pytest.approx(37.74e6 + 0.225e6, rel=0.002)
+    strided = sum(network.layers[network.layer_id[f"conv_{stage}_0_a"]].operations for stage in (3, 4, 5))
+    assert macs(network) + 3 * strided == pytest.approx(239.3e9 * 640**2 / (1280 * 800), rel=0.005)
+
+
+def test_every_level_of_retinanet_loads_the_heads() -> None:
+    network = builtin_network("retinanet-resnet50")
+    heads = 2 * 4 * 9 * 256**2 + 9 * 256 * (9 * 80 + 9 * 4)
+    for level, side in zip((3, 4, 5, 6, 7), (80, 40, 20, 10, 5), strict=True):
+        layers = [layer for layer in network.layers if layer.name.startswith(f"p{level}_")]
+        assert sum(layer.weight_bytes for layer in layers) == heads
+        assert network.source_shape(f"p{level}_class") == (720, side, side)
+        assert network.source_shape(f"p{level}_box") == (36, side, side)
+
+
+def test_pyramid_of_retinanet() -> None:
+    network = builtin_network("retinanet-resnet50")
+    reads = {layer.name: layer.ifmaps for layer in network.layers}
+    stages = {"lateral3": (512, 80, 80), "lateral4": (1024, 40, 40), "lateral5": (2048, 20, 20), "p6": (2048, 20, 20)}
+    for name, shape in stages.items():
+        assert [network.source_shape(source) for source in reads[name]] == [shape]
+    assert reads["merged4"] == ("lateral4", "up4")
+    assert reads["up4"] == ("lateral5",)
+    assert reads["up3"] == ("merged4",)  # what is enlarged is the sum, not P4
+    assert (reads["p3"], reads["p5"], reads["p7"]) == (("merged3",), ("lateral5",), ("p6",))
+    backbone, resnet = network.layers[: network.layer_id["lateral5"]], builtin_network("resnet50").layers[:-2]
+    assert [(layer.name, layer.weight_bytes) for layer in backbone] == [
+        (layer.name, layer.weight_bytes) for layer in resnet
+    ]

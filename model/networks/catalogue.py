@@ -18,6 +18,7 @@ from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
 from soma_cp.model.networks.resnet_variants import resnet152, resnext50
+from soma_cp.model.networks.retinanet import retinanet_resnet50
 from soma_cp.model.networks.transformer import BASE_CELL, BIG_CELL, transformer, transformer_cell
 from soma_cp.model.networks.unet import unet
 from soma_cp.model.networks.vgg import vgg19
@@ -133,6 +134,7 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
         BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
         BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
+        BuiltIn("retinanet-resnet50", "RetinaNet with ResNet-50 on 640×640 images", "edge", retinanet_resnet50),
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
         BuiltIn("pnasnet", "PNASNet-5 large on 331×331 images", "edge", pnasnet5_large),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
