@@ -157,6 +157,7 @@ ABOVE_EDGE = {
     "gpt-j-6b-prefill",
     "gpt-j-6b-decode",
     "transformer",
+    "gnmt",
     "unet",
 }
 LLAMA = ["llama2-70b-prefill", "llama2-70b-decode"]

@@ -196,3 +196,56 @@ def test_pyramid_of_retinanet() -> None:
     assert [(layer.name, layer.weight_bytes) for layer in backbone] == [
         (layer.name, layer.weight_bytes) for layer in resnet
     ]
+
+
+# LSTMs
+
+
+def test_lstm_has_the_size_of_the_language_model() -> None:
+    # 20 M parameters are known of the medium model; the embedding of 10,000 words is not in the network.
+    network = builtin_network("lstm")
+    assert weight_bytes(network) == 2 * 4 * (650 + 650) * 650 + 650 * 10_000
+    assert weight_bytes(network) + 10_000 * 650 == pytest.approx(20e6, rel=0.015)
+    assert macs(network) == weight_bytes(network)  # one step
+    assert kinds(network) == {"conv": 9, "eltwise": 4}
+
+
+def test_gnmt_has_the_size_of_the_published_model() -> None:
+    # Shazeer et al. (ICLR 2017) list it with 214 M operations in a time step and 278 M parameters. The embeddings of
+    # 32,000 words of either language are not in the network; the paper gives the number of words as 32K.
+    network = builtin_network("gnmt")
+    cell, wide_cell = 4 * 2 * 1024**2, 4 * 3 * 1024**2  # wide: reads two directions, or a layer and the context
+    attention, words = 2 * 1024**2 + 1024, 32_000 * 1024
+    assert weight_bytes(network) == (2 + 6) * cell + wide_cell + 8 * wide_cell + attention + words
+    assert weight_bytes(network) + 2 * words == pytest.approx(278e6, rel=0.011)
+    assert macs(network) == pytest.approx(214e6, rel=0.007)
+
+
+def test_layers_of_gnmt_read_what_the_paper_says() -> None:
+    network = builtin_network("gnmt", 9)
+    reads = {layer.name: (*layer.ifmaps, *layer.inputs) for layer in network.layers}
+    assert reads["encoder2_forget"] == (
+        "encoder1_forward_hidden",
+        "encoder1_backward_hidden",
+        "encoder2_last_hidden",
+    )
+    assert reads["encoder3_residual"] == ("encoder3_hidden", "encoder2_hidden")
+    assert reads["encoder4_input"] == ("encoder3_residual", "encoder4_last_hidden")
+    assert reads["decoder1_input"] == ("target_word", "last_context", "decoder1_last_hidden")
+    assert reads["decoder2_input"] == ("decoder1_hidden", "attention_context", "decoder2_last_hidden")
+    assert reads["decoder3_residual"] == ("decoder3_hidden", "decoder2_hidden")
+    assert reads["decoder8_output"] == ("decoder7_residual", "attention_context", "decoder8_last_hidden")
+    assert reads["decoder8_state"] == ("decoder8_forget", "decoder8_input", "decoder8_candidate", "decoder8_last_state")
+    assert reads["decoder8_hidden"] == ("decoder8_output", "decoder8_state")
+    assert reads["proj"] == ("decoder8_residual",)
+    assert not [name for name in reads if re.fullmatch(r"(en|de)coder[12]_residual", name)]
+
+
+def test_gnmt_attends_to_the_words_before_and_the_last() -> None:
+    network = builtin_network("gnmt", 9)
+    assert network.source_shape("attention_keys") == network.source_shape("attention_words") == (1024, 10, 1)
+    assert network.source_shape("attention_scores") == (1, 10, 1)
+    context = network.layers[network.layer_id["attention_context"]]
+    assert (context.operations, context.weight_operands) == (10 * 1024, ("attention_words",))
+    assert network.layers[network.layer_id["attention_new_key"]].ifmaps == ("encoder8_residual",)
+    assert network.layers[network.layer_id["attention_query"]].ifmaps == ("decoder1_hidden",)

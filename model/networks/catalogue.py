@@ -10,10 +10,12 @@ from soma_cp.model.networks import encoder, gpt2, tiny
 from soma_cp.model.networks.attention import TransformerSize
 from soma_cp.model.networks.darknet19 import darknet19
 from soma_cp.model.networks.densenet import densenet
+from soma_cp.model.networks.gnmt import gnmt
 from soma_cp.model.networks.googlenet import googlenet
 from soma_cp.model.networks.gptj import gptj_decode, gptj_prefill
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
 from soma_cp.model.networks.llama2 import llama2_decode, llama2_prefill
+from soma_cp.model.networks.lstm import lstm
 from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
@@ -123,6 +125,14 @@ BUILT_INS: dict[str, BuiltIn] = {
             "cloud",
             transformer,
             512,
+        ),
+        BuiltIn("lstm", "LSTM language model of two layers of 650, one time step", "edge", lstm),
+        BuiltIn(
+            "gnmt",
+            "GNMT, one time step of its 8 encoder and 8 decoder layers, attending to 32 words before it",
+            "cloud",
+            gnmt,
+            32,
         ),
         BuiltIn("resnet50", "ResNet-50 on 224×224 images", "edge", resnet50),
         BuiltIn("resnet101", "ResNet-101 on 224×224 images", "edge", resnet101),
