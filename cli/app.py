@@ -40,7 +40,7 @@ NetOption = Annotated[
 BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
 SeqOption = Annotated[
     int | None,
-    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a GPT-2 network."),
+    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
 ]
 HardwareOption = Annotated[
     str | None,
@@ -72,7 +72,8 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     blocks: Annotated[
-        int | None, typer.Option("--blocks", help="So many transformer blocks as one network, of a GPT-2 network.")
+        int | None,
+        typer.Option("--blocks", help="So many transformer blocks as one network, of a network that is one block."),
     ] = None,
     hw: HardwareOption = None,
     buffer: BufferOption = None,

@@ -29,7 +29,7 @@ def network_from(spec: str, tokens: int | None) -> Network:
         from soma_cp.model.network_file import read_network_file
 
         if tokens is not None:
-            raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
+            raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")
         return read_network_file(Path(spec))
     if tokens is not None:
         entry = built_in(spec)

@@ -522,7 +522,7 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --net resnet50 --batch x", ("'--batch'", "integer")),
         ("solve --net resnet50 --seq 5", ("--seq=5", "'resnet50' has no sequence")),
         ("solve --net gpt2-small --seq 0", ("--seq=0", "from 1 to 1048576")),
-        ("solve --net ./nope.json --seq 5", ("--seq is for built-in GPT-2 networks",)),
+        ("solve --net ./nope.json --seq 5", ("--seq is for built-in networks",)),
         ("solve --net resnet50 --time-limit -1", ("--time-limit=-1.0", "at least 0")),
         ("solve --net resnet50 --time-limit nan", ("--time-limit=nan",)),
         ("solve --net resnet50 --time-limit soon", ("'--time-limit'", "number")),

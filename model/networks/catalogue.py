@@ -144,7 +144,12 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
         BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
         BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
-        BuiltIn("retinanet-resnet50", "RetinaNet with ResNet-50 on 640×640 images", "edge", retinanet_resnet50),
+        BuiltIn(
+            "retinanet-resnet50",
+            "RetinaNet with ResNet-50 on 640×640 images; every level loads the heads",
+            "edge",
+            retinanet_resnet50,
+        ),
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
         BuiltIn("pnasnet", "PNASNet-5 large on 331×331 images", "edge", pnasnet5_large),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
