@@ -126,7 +126,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
     try:
         form = YamlForm.model_validate(found.fields)
     except ValidationError as error:
-        problems = list(_form_problems(error, YamlForm, found.fields))
+        problems = [found.lines.place(problem) + problem for problem in _form_problems(error, YamlForm, found.fields)]
     else:
         problems = []
     for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
@@ -136,19 +136,21 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
         try:
             nested.model_validate(inner)
         except ValidationError as error:
-            problems += [f"{name}: {problem}" for problem in _form_problems(error, nested, inner)]
+            lines = found.lines.fields[name]
+            problems += [f"{lines.place(p)}{name}: {p}" for p in _form_problems(error, nested, inner)]
     core_array = found.fields.get("core_array")
     if isinstance(core_array, dict) and not _is_core_array(core_array):
-        problems.append("core_array: must have model, the name of a core-array model, and options that are no objects")
+        line = found.lines.fields["core_array"].place("")
+        problems.append(f"{line}core_array: must have model, the name of a core-array model, and options of one value")
     if problems:
-        raise PlatformFileError([_placed(path, found.lines, problem) for problem in problems])
+        raise PlatformFileError([f"{path}: {problem}" for problem in problems])
     given = {name: getattr(form, name) for name in found.fields if name not in ("version", "name", "extends")}
     for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
         if name in given:
             given[name] = nested.model_validate(given[name]).model_dump(exclude_none=True)
     base = _Given({})
     if form.extends is not None:
-        base = _extended(path, form.extends, found.lines["extends"], (*extended_by, path))
+        base = _extended(path, form.extends, found.lines.fields["extends"].line, (*extended_by, path))
     return base.extended_by({name: value for name, value in given.items() if value is not None})
 
 
@@ -212,7 +214,7 @@ def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
                     f"must be {whole}from 1 to {LARGEST_BANDWIDTH})"
                 )
     if problems:
-        raise PlatformFileError([_placed(path, found.lines, problem) for problem in problems])
+        raise PlatformFileError([f"{path}: {found.lines.place(problem)}{problem}" for problem in problems])
     core_array = says.get("core_array", PUBLISHED_CORE_ARRAY)
     options = {} if isinstance(core_array, str) else {k: str(v) for k, v in core_array.items() if k != "model"}
     optional: dict[str, Any] = {
@@ -234,12 +236,6 @@ def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
         core_array_options=tuple(sorted(options.items())),
         **{name: value for name, value in optional.items() if value is not None},
     )
-
-
-def _placed(path: Path, lines: dict[str, int], problem: str) -> str:
-    """Put the file, and the line of the field that a problem begins with, before it."""
-    field = next((name for name in lines if problem.startswith((f"{name}=", f"{name}: ", f'"{name}" '))), None)
-    return f"{path}: {problem}" if field is None else f"{path}: line {lines[field]}: {problem}"
 
 
 # The command line
