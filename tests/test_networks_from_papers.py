@@ -25,7 +25,7 @@ def kinds(network: Network) -> dict[str, int]:
 
 
 def test_darknet19_has_the_size_of_its_paper() -> None:
-    # 5.58 G operations (table 2 of the YOLO9000 paper), two for each multiply-accumulate; 20.8 M parameters.
+    # 5.58 G operations in the YOLO9000 paper, two for each multiply-accumulate; 20.8 M parameters are known of it.
     network = builtin_network("darknet19")
     assert kinds(network) == {"conv": 19, "pool": 6}
     assert macs(network) == pytest.approx(5.58e9 / 2, rel=0.001)
