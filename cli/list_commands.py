@@ -12,7 +12,8 @@ from soma_cp.model.platform import MIB, PLATFORMS, platform_named
 from soma_cp.model.platform_file import platform_document, preset_text
 
 NOTES_ON_NETS = (
-    "GMAC and MiB of weights: one sample; of GPT, Llama and BERT, one block.",
+    "GMAC and MiB of weights: one sample.",
+    "GPT, Llama and BERT are one transformer block, lstm and gnmt one time step.",
     "llama2-70b needs --buffer 257MiB: its largest layer has 256 MiB of weights.",
     "What each network is: --json. Own ones: --net FILE.json; --export NET makes one.",
 )
