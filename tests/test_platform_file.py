@@ -406,6 +406,16 @@ def test_a_fault_of_a_field(tmp_path: Path, line: str, problem: str) -> None:
     assert found.startswith(f"line 3: {problem}")
 
 
+def test_faults_of_nested_fields_have_their_own_lines(tmp_path: Path) -> None:
+    text = "version: 2\nextends: edge\nenergies:\n  MAC: 1 pJ\n  hop: 3 J\n  hip: 1\nmemories: {AL1: 0}\n"
+    found = yaml_problems(yaml_file(tmp_path, text))
+    assert [problem.split(" (")[0] for problem in found] == [
+        "line 7: memories: AL1=0",
+        'line 5: energies: hop="3 J"',
+        'line 6: energies: "hip" is not a field',
+    ]
+
+
 def test_platforms_made_in_python_are_checked() -> None:
     for changes, message in (
         ({"dram_bytes_per_cycle": Fraction(1, 2)}, "dram_bytes_per_cycle=1/2"),
