@@ -14,6 +14,7 @@ from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model import network_table as nt
 from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import ifmap_extent, operand_extent, split_rows_columns
 
@@ -36,10 +37,11 @@ class LayerTooLargeError(UserError):
         self.layer = layer
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
+        enough = f"{-(-footprint.total // MIB)}MiB"
         super().__init__(
             f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
             f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
-            f"{available_bytes:,} are available; give a platform with gbuf_bytes of at least {footprint.total:,}, "
+            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, "
             "or split the layer in the network file"
         )
 
@@ -79,16 +81,16 @@ def check_layers_fit(problem: Problem) -> None:
     Raises
     ------
     LayerTooLargeError
-        For the first such layer.
+        For the layer that needs most, so that a buffer that holds it holds every other.
     NoMappingError
         If the core array can't run even the smallest tile of a layer.
     """
-    available = problem.platform.gbuf_bytes
-    for index, layer in enumerate(problem.network.layers):
-        smallest = tile_footprint(problem, index, 1, 1, 1)
-        if smallest.total > available:
-            raise LayerTooLargeError(layer.name, smallest, available)
-    smallest_tiles = [(1, layer.K, 1, 1) for layer in problem.network.layers]
+    layers, available = problem.network.layers, problem.platform.gbuf_bytes
+    footprints = [tile_footprint(problem, index, 1, 1, 1) for index in range(len(layers))]
+    largest = max(footprints, key=lambda footprint: footprint.total)
+    if largest.total > available:
+        raise LayerTooLargeError(layers[footprints.index(largest)].name, largest, available)
+    smallest_tiles = [(1, layer.K, 1, 1) for layer in layers]
     for row in _infeasible(problem, smallest_tiles):
         problem.core_array.require_feasible(problem.network, row)
 

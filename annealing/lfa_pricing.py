@@ -17,6 +17,7 @@ from soma_cp.model import network_table as nt
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import DramRate
 from soma_cp.model.tensors import (
     TensorPlaces,
     Tensors,
@@ -29,9 +30,9 @@ from soma_cp.model.tiling import (
     FloatArray,
     LayerTiles,
     LFAArrays,
-    ceil_div,
     loaded_bytes,
     tile_layers,
+    transfer_cycles,
 )
 
 # Why `evaluate_candidate`, or a search, returned.
@@ -124,7 +125,7 @@ class LFASettings(NamedTuple):
         Samples.
     limit_bytes
         Buffer that the first stage may use.
-    dram_bytes_per_cycle, dram_pj_per_byte
+    dram_rate, dram_pj_per_byte
         Of the platform.
     energy_exponent, delay_exponent
         Of the objective.
@@ -138,7 +139,7 @@ class LFASettings(NamedTuple):
 
     batch: int
     limit_bytes: int
-    dram_bytes_per_cycle: int
+    dram_rate: DramRate
     dram_pj_per_byte: float
     energy_exponent: float
     delay_exponent: float
@@ -186,7 +187,7 @@ def rough_figures(
     lfa: LFAArrays,
     tiles: LayerTiles,
     places: TensorPlaces,
-    dram_bytes_per_cycle: int,
+    dram_rate: DramRate,
     dram_pj_per_byte: float,
 ) -> tuple[float, int]:
     """Return the energy (pJ), and a latency (cycles) that no DLSA is below, without listing tensors.
@@ -212,18 +213,18 @@ def rough_figures(
                 continue
             size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
             moved += count * size
-            duration = ceil_div(size, dram_bytes_per_cycle)
+            duration = transfer_cycles(size, dram_rate)
             loads += count * duration
             head += duration if layer == first_layer else 0
         weights = layers[layer, nt.WEIGHT_BYTES]
         moved += weights
-        duration = ceil_div(weights, dram_bytes_per_cycle)
+        duration = transfer_cycles(weights, dram_rate)
         loads += duration
         head += duration if layer == first_layer else 0
         if stored[layer]:
             size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
             moved += count * size
-            duration = ceil_div(size, dram_bytes_per_cycle)
+            duration = transfer_cycles(size, dram_rate)
             stores += count * duration
             tail = duration if layer == last_layer else tail
     latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
@@ -269,7 +270,7 @@ def evaluate_candidate(
     if not feasible:
         return DONE, INVALID
     dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_bytes_per_cycle, settings.dram_pj_per_byte)
+    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_rate, settings.dram_pj_per_byte)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
@@ -278,7 +279,7 @@ def evaluate_candidate(
         state.counters[NEEDED_TENSORS] = dram
         state.counters[NEEDED_CHIP_TENSORS] = chip
         return NEEDS_ROOM, INVALID
-    make_tensors(table, lfa, tiles, places, settings.dram_bytes_per_cycle, tensors)
+    make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
     lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
     if settings.costing == GREEDY:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)

@@ -11,7 +11,6 @@ from soma_cp.annealing.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import LFA
 from soma_cp.model.network_table import IntArray
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
 from soma_cp.model.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.tiling import (
@@ -33,8 +32,8 @@ def lfa_settings(
     return LFASettings(
         problem.batch,
         limit_bytes,
-        problem.platform.dram_bytes_per_cycle,
-        DRAM_PJ_PER_BYTE,
+        problem.platform.dram_rate,
+        problem.platform.dram_pj_per_byte,
         float(objective.energy_exponent),
         float(objective.delay_exponent),
         float(cooling.initial_temperature),

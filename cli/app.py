@@ -40,7 +40,7 @@ NetOption = Annotated[
 BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
 SeqOption = Annotated[
     int | None,
-    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a GPT-2 network."),
+    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
 ]
 HardwareOption = Annotated[
     str | None,
@@ -80,7 +80,8 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     blocks: Annotated[
-        int | None, typer.Option("--blocks", help="So many transformer blocks as one network, of a GPT-2 network.")
+        int | None,
+        typer.Option("--blocks", help="So many transformer blocks as one network, of a network that is one block."),
     ] = None,
     dim: DimOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
@@ -300,11 +301,20 @@ def nets(
 
 
 @app.command()
-def hw(json: JsonOption = False) -> None:
-    """List the built-in platforms."""
-    from soma_cp.cli.list_commands import run_hw
+def hw(
+    export: Annotated[
+        str | None, typer.Option("--export", help="Write the hardware file of this platform, to change it.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; PLATFORM.yaml by default.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the built-in platforms, or export one."""
+    from soma_cp.cli.list_commands import run_hardware_export, run_hw
 
-    run_hw(json)
+    if export is None:
+        run_hw(json, output)
+    else:
+        run_hardware_export(export, output)
 
 
 def _print_version(wanted: bool) -> None:

@@ -54,7 +54,7 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     out.print(problem_text(plan.problem))
     out.print(lfa_text(plan))
     out.print()
-    out.print(schedule_table({"schedule": evaluation}, plan.problem.platform.gbuf_bytes))
+    out.print(schedule_table({"schedule": evaluation}, plan.problem.platform))
     out.print()
     for line in bound_lines(evaluation, result.lower_bound, result.lower_bound_source):
         out.print(line)

@@ -1,6 +1,7 @@
 """From the words of the command line to a problem and parameters."""
 
 import math
+import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -13,6 +14,7 @@ from soma_cp.model.network import Network
 from soma_cp.model.networks.catalogue import MOST_TOKENS, built_in, builtin_names, builtin_network, default_platform
 from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
+from soma_cp.model.unit_energies import doubtful_gbuf_energy
 from soma_cp.solver.parameters import CpSatParameters
 
 MAX_SEED = 2**31 - 1
@@ -31,7 +33,7 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
         from soma_cp.model.network_file import read_network_file
 
         if tokens is not None:
-            raise UserError(f"--seq is for built-in GPT-2 networks; '{spec}' is a file and has its own length")
+            raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")
         return read_network_file(Path(spec))
     if tokens is not None:
         entry = built_in(spec)
@@ -67,7 +69,11 @@ def problem_from(
     hardware = options.hardware
     if hardware is None:
         hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
-    return Problem(network, with_overrides(platform_from(hardware), options.buffer, options.dram), batch)
+    platform = with_overrides(platform_from(hardware), options.buffer, options.dram)
+    doubt = doubtful_gbuf_energy(platform)
+    if doubt is not None:
+        print(f"soma-cp: warning: {doubt}", file=sys.stderr)
+    return Problem(network, platform, batch)
 
 
 def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:

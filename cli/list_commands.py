@@ -7,12 +7,15 @@ from soma_cp.cli.inputs import network_from
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.errors import UserError
+from soma_cp.model.files import write_text_atomically
 from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
-from soma_cp.model.platform import MIB, PLATFORMS
-from soma_cp.model.platform_file import platform_document
+from soma_cp.model.platform import MIB, PLATFORMS, platform_named
+from soma_cp.model.platform_file import platform_document, preset_text
 
 NOTES_ON_NETS = (
-    "GMAC and MiB of weights: one sample; of GPT-2 and BERT, one transformer block.",
+    "GMAC and MiB of weights: one sample.",
+    "GPT, Llama and BERT are one transformer block, lstm and gnmt one time step.",
+    "llama2-70b needs --buffer 257MiB: its largest layer has 256 MiB of weights.",
     "What each network is: --json. Own ones: --net FILE.json; --export NET makes one.",
 )
 
@@ -76,24 +79,46 @@ def run_nets(as_json: bool, tokens: int | None, output: Path | None, onnx: OnnxM
         out.print(line)
 
 
-def run_hw(as_json: bool) -> None:
+def run_hardware_export(name: str, output: Path | None) -> None:
+    """Write the hardware file of a built-in platform."""
+    platform_named(name)
+    path = Path(f"{name}.yaml") if output is None else output
+    write_text_atomically(path, preset_text(name))
+    console().print(f"{name} written to {path}", soft_wrap=True, markup=False)
+
+
+def run_hw(as_json: bool, output: Path | None) -> None:
     """List the built-in platforms."""
+    if output is not None:
+        raise UserError(f"--output={output} without --export PLATFORM, whose file it is about; give both or neither")
     if as_json:
         print_json({"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
         return
     table = plain_table(
-        "\nplatform", "GBUF\n(MiB)", "DRAM\n(GB/s)", "\nPEs", "MACs\nper PE", "GBUF to PEs\n(B/cycle)", "\nTOPS"
+        "\nplatform",
+        "GBUF\n(MiB)",
+        "DRAM\n(GB/s)",
+        "DRAM\n(pJ/B)",
+        "clock\n(GHz)",
+        "\nPEs",
+        "MACs\nper PE",
+        "GBUF to PEs\n(B/cycle)",
+        "\nTOPS",
+        gap=2,
     )
     for name, platform in PLATFORMS.items():
         table.add_row(
             name,
             f"{platform.gbuf_bytes / MIB:g}",
-            str(platform.dram_bytes_per_cycle),
+            f"{platform.dram_bytes_per_second / 1e9:g}",
+            f"{platform.dram_pj_per_byte:g}",
+            f"{platform.clock_hz / 1e9:g}",
             f"{platform.pe_grid}×{platform.pe_grid}",
             str(platform.macs_per_pe),
             str(platform.gbuf_bytes_per_cycle),
-            f"{2 * platform.macs_per_cycle / 1024:g}",
+            f"{2 * platform.macs_per_cycle * platform.clock_hz / 1024e9:g}",
         )
     out = console()
     out.print(table)
-    out.print("At 1 GHz, INT8. Own platforms: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
+    out.print("All data is INT8. Own platforms: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
+    out.print("--export edge writes a file to begin with.")

@@ -226,7 +226,7 @@ def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | 
         "first stage\n(double buffering)": result.double_buffered,
         f"second stage\n({best.method})": best.evaluation,
     }
-    out.print(schedule_table(columns, problem.platform.gbuf_bytes))
+    out.print(schedule_table(columns, problem.platform))
     out.print()
     for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):
         out.print(line)

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from soma_cp.model.evaluation import Evaluation, Objective
 from soma_cp.model.plan import Plan
-from soma_cp.model.platform import CLOCK_HZ, MIB, PLATFORMS, Platform
+from soma_cp.model.platform import CLOCK_HZ, MIB, PLATFORMS, PUBLISHED, PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 
@@ -44,17 +44,31 @@ def percent(share: float) -> str:
     return f"{share * 100:.2f} %"
 
 
-def milliseconds(cycles: float) -> float:
-    """Return cycles at 1 GHz in ms."""
-    return cycles / CLOCK_HZ * 1e3
+def milliseconds(cycles: int, platform: Platform) -> float:
+    """Return how long so many cycles take."""
+    return platform.seconds(cycles) * 1e3
+
+
+def gigahertz(platform: Platform) -> str:
+    """Format the clock."""
+    return f"{platform.clock_hz / 1e9:g} GHz"
 
 
 def platform_text(platform: Platform) -> str:
     """Say in a few words what a platform is."""
     name = next((name for name, known in PLATFORMS.items() if known == platform), "own platform")
-    return (
-        f"{name}: {platform.gbuf_bytes / MIB:g} MiB GBUF, {platform.dram_bytes_per_cycle} GB/s DRAM, "
-        f"{platform.pe_grid}×{platform.pe_grid} PEs of {platform.macs_per_pe} MACs"
+    unusual = (
+        (platform.clock_hz != CLOCK_HZ, gigahertz(platform)),
+        (platform.core_array != PUBLISHED_CORE_ARRAY, f"core array: {platform.core_array}"),
+        (platform.semantics != PUBLISHED, f"{platform.semantics} semantics"),
+    )
+    return ", ".join(
+        (
+            f"{name}: {platform.gbuf_bytes / MIB:g} MiB GBUF",
+            f"{platform.dram_bytes_per_second / 1e9:g} GB/s DRAM",
+            f"{platform.pe_grid}×{platform.pe_grid} PEs of {platform.macs_per_pe} MACs",
+            *(text for holds, text in unusual if holds),
+        )
     )
 
 
@@ -72,7 +86,7 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
         "batch": problem.batch,
         "blocks": problem.network.blocks,
         "latency": evaluation.latency,
-        "latency_ms": milliseconds(evaluation.latency),
+        "latency_ms": milliseconds(evaluation.latency, problem.platform),
         "energy_pj": evaluation.energy_pj,
         "core_energy_pj": figures.core_energy_pj,
         "dram_energy_pj": figures.dram_energy_pj,
@@ -88,6 +102,8 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
         "peak_buffer_bytes": evaluation.peak_buffer_bytes,
         "average_buffer_bytes": evaluation.average_buffer_bytes,
         "gbuf_bytes": problem.platform.gbuf_bytes,
+        "core_array": problem.platform.core_array,
+        "semantics": problem.platform.semantics,
         "lgs": plan.lfa.lg_count,
         "flgs": len(plan.lfa.flgs),
         "tiles": plan.tile_count,
@@ -95,7 +111,7 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
     }
 
 
-def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
+def schedule_table(columns: dict[str, Evaluation], platform: Platform) -> Table:
     """Return a table of the figures of one or more schedules of the same LFA, a column each."""
     table = plain_table("", *(_header(column) for column in columns), gap=2)
     values = list(columns.values())
@@ -104,14 +120,14 @@ def schedule_table(columns: dict[str, Evaluation], gbuf_bytes: int) -> Table:
         table.add_row(label, *cells)
 
     row("latency (cycles)", *(f"{e.latency:,}" for e in values))
-    row("latency (ms at 1 GHz)", *(f"{milliseconds(e.latency):.4f}" for e in values))
+    row(f"latency (ms at {gigahertz(platform)})", *(f"{milliseconds(e.latency, platform):.4f}" for e in values))
     row("energy (mJ)", *(f"{e.energy_pj / PJ_PER_MJ:.4f}" for e in values))
     row("  core array", *(f"{e.figures.core_energy_pj / PJ_PER_MJ:.4f}" for e in values))
     row("  DRAM", *(f"{e.figures.dram_energy_pj / PJ_PER_MJ:.4f}" for e in values))
     row("energy × delay (pJ·cycles)", *(f"{e.edp:.5g}" for e in values))
     row("utilization", *(percent(e.utilization) for e in values))
     row("above theoretical maximum", *(percent(relative_gap(e.latency, e.figures.bound)) for e in values))
-    row("peak buffer (MiB)", *(_mebibytes(e.peak_buffer_bytes, gbuf_bytes) for e in values))
+    row("peak buffer (MiB)", *(_mebibytes(e.peak_buffer_bytes, platform.gbuf_bytes) for e in values))
     row("average buffer (MiB)", *(f"{e.average_buffer_bytes / MIB:.3f}" for e in values))
     return table
 
@@ -164,6 +180,6 @@ def blocks_line(problem: Problem, evaluation: Evaluation) -> str | None:
     blocks = problem.network.blocks
     if blocks == 1:
         return None
-    latency = milliseconds(evaluation.latency * blocks)
+    latency = milliseconds(evaluation.latency * blocks, problem.platform)
     energy = evaluation.energy_pj * blocks / PJ_PER_MJ
     return f"{'whole model':<{LABEL_WIDTH}}{blocks} blocks in a row: {latency:.4f} ms, {energy:.4f} mJ"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
 from numba import njit
+from numba.extending import register_jitable
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -16,3 +17,9 @@ def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Res
     the same at all calls, int64 and float64: every new combination is compiled anew.
     """
     return cast("Callable[Parameters, Result]", njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let kernels call `function`, which stays a Python function for everyone else."""
+    known: Callable[Parameters, Result] = register_jitable(function)
+    return known

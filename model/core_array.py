@@ -15,15 +15,8 @@ from soma_cp.model.core_array_kernel import INFEASIBLE, ArrayNumbers, FloatArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import Conv, GroupConv, Network
 from soma_cp.model.network_table import IntArray, NetworkTable, network_table
-from soma_cp.model.platform import VEC_BY_LANE, Platform
-from soma_cp.model.unit_energies import (
-    HOP_PJ_PER_BYTE,
-    MAC_PJ,
-    PE_BUS_BYTES_PER_CYCLE,
-    VECTOR_OPERATION_PJ,
-    pe_memories,
-    unit_energies,
-)
+from soma_cp.model.platform import CORRECTED, VEC_BY_LANE, Platform
+from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 
 class NoMappingError(UserError):
@@ -150,12 +143,10 @@ class PublishedCoreArray(CoreArray):
             lane=platform.lane,
             vector_ops_per_cycle=platform.vector_ops_per_cycle,
             gbuf_bytes_per_cycle=platform.gbuf_bytes_per_cycle,
-            pe_bus_bytes_per_cycle=PE_BUS_BYTES_PER_CYCLE,
+            pe_bus_bytes_per_cycle=platform.pe_bus_bytes_per_cycle,
+            least_groups_at_once=int(platform.semantics == CORRECTED),
             **asdict(memories),
             **asdict(unit_energies(platform)),
-            mac_pj=MAC_PJ,
-            hop_pj=HOP_PJ_PER_BYTE,
-            vector_operation_pj=VECTOR_OPERATION_PJ,
         )
 
     def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:

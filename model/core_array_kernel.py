@@ -55,9 +55,10 @@ class ArrayNumbers(NamedTuple):
     OL2_write: float
     GBUF_read: float
     GBUF_write: float
-    mac_pj: float
-    hop_pj: float
-    vector_operation_pj: float
+    MAC: float
+    hop: float
+    vector_operation: float
+    least_groups_at_once: int  # 1 in the corrected semantics; 0: large groups have their GBUF traffic for free
 
 
 class Work(NamedTuple):
@@ -160,7 +161,7 @@ def tile_cost(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: i
         ops *= layer[column.OPERANDS]
     elif kind == column.POOL:
         ops *= layer[column.R] * layer[column.S]
-    return Cost(_ceil(ops, array.vector_ops_per_cycle), 0.0, 0.0, 0.0, ops * array.vector_operation_pj)
+    return Cost(_ceil(ops, array.vector_ops_per_cycle), 0.0, 0.0, 0.0, ops * array.vector_operation)
 
 
 @compiled
@@ -194,7 +195,7 @@ def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) 
         D = min(n, G)
         rounds = _ceil(G, D)
     else:  # one after another; n may be 0
-        D, rounds = n, G
+        D, rounds = max(n, array.least_groups_at_once), G
     ops = C * K * R * S * h * w * B
     return Work(G, D, rounds, B, C, K, h, w, R, S, layer[column.STRIDE_H], layer[column.STRIDE_W], ops)
 
@@ -326,8 +327,8 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rk: bo
         + ofmap * (array.OL2_read + array.OL2_write)
     )
     gbuf_pj = from_gbuf * array.GBUF_read + ofmap * array.GBUF_write
-    noc_pj = (hop_a + hop_w) * array.hop_pj
-    mac_pj = work.ops * array.mac_pj
+    noc_pj = (hop_a + hop_w) * array.hop
+    mac_pj = work.ops * array.MAC
     G = work.G
     return Cost(cycles, buffer_pj * G, gbuf_pj * G, noc_pj * G, mac_pj * G)
 

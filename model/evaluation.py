@@ -13,7 +13,6 @@ from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.tiling import FloatArray
 
 
@@ -135,7 +134,7 @@ def plan_figures(plan: Plan) -> PlanFigures:
         compute_cycles=int(plan.tile_cycles.sum()),
         dram_cycles=int(plan.tensors.cycles.sum()),
         core_energy_pj=float(plan.layers.count @ plan.layers.energy_pj),
-        dram_energy_pj=float(plan.tensors.bytes.sum() * DRAM_PJ_PER_BYTE),
+        dram_energy_pj=float(plan.tensors.bytes.sum() * platform.dram_pj_per_byte),
         operation_cycles=per_sample * plan.problem.batch,
     )
 

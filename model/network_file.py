@@ -1,6 +1,7 @@
 """The network file, version 1 (specification: file formats).
 
-Reading tells all faults at once, each in one sentence: file, layer, field, what was found, what is allowed.
+Reading tells all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
+allowed.
 """
 
 import json
@@ -14,9 +15,10 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, write_text_atomically
 from soma_cp.model.network import LAYER_KINDS, ExternalInput, Layer, Network, NetworkError
 from soma_cp.model.network_checks import LARGEST_COUNT, LARGEST_EXTENT
-from soma_cp.model.yaml_file import YAML_ENDINGS, read_yaml
+from soma_cp.model.yaml_file import YAML_ENDINGS, Lines, read_yaml
 
 VERSION = 1
+_NO_LINES = Lines()
 _SHOWN_FAULTS = 50
 _SHOWN_CHARACTERS = 60
 
@@ -159,11 +161,13 @@ def read_network_file(path: Path) -> Network:
     NetworkFileError
         If it is not a sound network; all faults are told at once.
     """
-    document = read_yaml(path).fields if path.suffix.lower() in YAML_ENDINGS else read_json(path)
-    return network_from_document(document, str(path))
+    if path.suffix.lower() in YAML_ENDINGS:
+        found = read_yaml(path)
+        return network_from_document(found.fields, str(path), found.lines)
+    return network_from_document(read_json(path), str(path))
 
 
-def network_from_document(document: object, where: str) -> Network:
+def network_from_document(document: object, where: str, lines: Lines = _NO_LINES) -> Network:
     """Make a network of a parsed network file.
 
     Parameters
@@ -172,6 +176,8 @@ def network_from_document(document: object, where: str) -> Network:
         What JSON gives: dicts, lists, strings and numbers.
     where
         Name of the file or place, for error messages.
+    lines
+        Where the parts of the document stand in the file, for error messages.
 
     Raises
     ------
@@ -179,7 +185,7 @@ def network_from_document(document: object, where: str) -> Network:
         If it is not a sound network. Faults of form are told for every part; faults between layers only for
         layers that no part with a fault of form can have led to.
     """
-    reading = _Reading(document)
+    reading = _Reading(document, lines)
     if reading.network is None or reading.problems:
         raise NetworkFileError([f"{where}: {problem}" for problem in reading.problems])
     return reading.network
@@ -238,37 +244,40 @@ class _Reading:
     that depend on them might be untrue, so those are left out when layers are checked against one another.
     """
 
-    def __init__(self, document: object) -> None:
+    def __init__(self, document: object, lines: Lines) -> None:
         self.problems: list[str] = []
+        self._lines: dict[str, Lines] = {}  # of inputs and layers, by how problems that Network finds begin
         self.network: Network | None = None
         self._broken: set[str] = set()
         self._nameless = False  # something is broken of which not even the name is known
         if not isinstance(document, dict):
             self.problems.append(f"holds {_shown(document)} (must be an object with name, inputs and layers)")
             return
-        head = self._checked(_NetworkForm, document, "")
-        inputs = [self._input(item, number) for number, item in enumerate(self._items(document, "inputs"), 1)]
-        layers = [self._layer(item, number) for number, item in enumerate(self._items(document, "layers"), 1)]
+        head = self._checked(_NetworkForm, document, "", lines)
+        inputs = [self._input(*part) for part in self._parts(document, "inputs", lines)]
+        layers = [self._layer(*part) for part in self._parts(document, "layers", lines)]
         self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
 
-    def _items(self, document: dict[str, Any], field: str) -> list[Any]:
+    def _parts(self, document: dict[str, Any], field: str, lines: Lines) -> list[tuple[Any, int, Lines]]:
+        """Return inputs or layers, each with its number and its lines."""
         items = document.get(field)
-        if isinstance(items, list):
-            return items
-        self._nameless = True
-        return []
+        if not isinstance(items, list):
+            self._nameless = True
+            return []
+        known = lines.fields.get(field, _NO_LINES).items or [_NO_LINES] * len(items)
+        return list(zip(items, range(1, len(items) + 1), known, strict=True))
 
-    def _input(self, item: object, number: int) -> ExternalInput | None:
-        form = self._part(_InputForm, item, "input", number)
+    def _input(self, item: object, number: int, lines: Lines) -> ExternalInput | None:
+        form = self._part(_InputForm, item, "input", number, lines)
         if form is None:
             return None
         channels, rows, columns = form.shape
         return ExternalInput(form.name, (channels, rows, columns))
 
-    def _layer(self, item: object, number: int) -> tuple[Layer, dict[str, Any]] | None:
+    def _layer(self, item: object, number: int, lines: Lines) -> tuple[Layer, dict[str, Any]] | None:
         """Check a layer; return it and the derived fields that the file gives."""
         kind = item.get("kind") if isinstance(item, dict) else None
-        form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number)
+        form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number, lines)
         if form is None:
             return None
         fields: dict[str, Any] = {
@@ -278,28 +287,42 @@ class _Reading:
         given = form.model_dump(include=set(_DERIVED), exclude_unset=True)
         return LAYER_KINDS[form.kind](**fields), given
 
-    def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int) -> _AnyForm | None:
+    def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
         """Check an input or layer by its form; there is none for an unknown kind of layer."""
         name = item.get("name") if isinstance(item, dict) else None
         label = f"{what} '{_clipped(str(name))}': " if _is_name(name) else f"{what} number {number}: "
+        whole_label = f"{what} '{name}': "
+        self._lines |= {
+            whole_label: _NO_LINES if whole_label in self._lines else lines,  # which of two of one name is not known
+            f"the name '{name}' ": lines,
+        }
         checked = None
         if not isinstance(item, dict):
-            self.problems.append(f"{label}{_shown(item)} (must be an object)")
+            self._tell(f"{_shown(item)} (must be an object)", label, lines)
         elif form is None:
-            self.problems.append(label + _kind_problem(item))
+            self._tell(_kind_problem(item), label, lines)
         else:
-            checked = self._checked(form, item, label)
+            checked = self._checked(form, item, label, lines)
         if checked is None and _is_name(name):
             self._broken.add(str(name))
         elif checked is None:
             self._nameless = True
         return checked
 
-    def _checked(self, form: type[_AnyForm], item: dict[str, Any], label: str) -> _AnyForm | None:
+    def _tell(self, problem: str, label: str, lines: Lines) -> None:
+        self.problems.append(lines.place(problem) + label + problem)
+
+    def _tell_of_network(self, problem: str) -> None:
+        """Take over a problem that says itself which input or layer it is about."""
+        label = next(filter(problem.startswith, self._lines), "")
+        self._tell(problem.removeprefix(label), label, self._lines.get(label, _NO_LINES))
+
+    def _checked(self, form: type[_AnyForm], item: dict[str, Any], label: str, lines: Lines) -> _AnyForm | None:
         try:
             return form.model_validate(item)
         except ValidationError as error:
-            self.problems += [label + problem for problem in _form_problems(error, form, item)]
+            for problem in _form_problems(error, form, item):
+                self._tell(problem, label, lines)
             return None
 
     def _join(
@@ -315,16 +338,15 @@ class _Reading:
             try:
                 self.network = Network(name, tuple(inputs), sound, blocks)
             except NetworkError as error:
-                self.problems += error.problems
+                for problem in error.problems:
+                    self._tell_of_network(problem)
         for layer, given in layers:
             in_network = self.network is not None and layer.name in self.network.layer_id
             expected = _derived_fields(layer, self.network if in_network else None)
-            self.problems += [
-                f"layer '{layer.name}': {field}={given[field]} (its other fields give {value}; "
-                "correct it or leave it out)"
-                for field, value in expected.items()
-                if given.get(field, value) != value
-            ]
+            for field, value in expected.items():
+                if given.get(field, value) != value:
+                    found = f"layer '{layer.name}': {field}={given[field]}"
+                    self._tell_of_network(f"{found} (its other fields give {value}; correct it or leave it out)")
 
     def _independent_of_broken(self, layers: list[Layer]) -> tuple[Layer, ...]:
         left_out = set(self._broken)

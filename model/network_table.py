@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from soma_cp.model.network import LAYER_KINDS, Layer, Network
+from soma_cp.model.platform import CORRECTED, PUBLISHED
 
 IntArray = npt.NDArray[np.int64]
 
@@ -41,7 +42,8 @@ SCALE_W = 19
 IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
-COLUMNS = 23
+MOST_CHANNELS = 23  # that a tile has where consumers ask for more: a concatenation asks for all of its own
+COLUMNS = 24
 
 # Roles of an edge.
 IFMAP = 0
@@ -80,9 +82,16 @@ class NetworkTable(NamedTuple):
     use_role: IntArray
 
 
-def network_table(network: Network) -> NetworkTable:
-    """Turn `network` into arrays."""
+def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
+    """Turn `network` into arrays.
+
+    In the corrected semantics tiles read their full halo, as if there were no padding to stand in for some of it,
+    and make at most their own layer's channels.
+    """
     rows = np.array([_layer_row(network, layer) for layer in network.layers], dtype=np.int64)
+    if semantics == CORRECTED:
+        rows[:, [PAD_H, PAD_W]] = 0
+        rows[:, MOST_CHANNELS] = rows[:, K]
     edges: list[tuple[int, int, int, int]] = []  # consumer, source, role, channels
     for consumer, layer in enumerate(network.layers):
         producers = [(network.layer_id[name], IFMAP) for name in layer.ifmaps]
@@ -127,4 +136,5 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     row[SCALE_H], row[SCALE_W] = (getattr(layer, "sH", 1), getattr(layer, "sW", 1)) if upsample else (1, 1)
     order = getattr(layer, "order", "CHW")
     row[IFMAP_C_FROM], row[IFMAP_H_FROM], row[IFMAP_W_FROM] = (order.index(dim) for dim in "CHW")
+    row[MOST_CHANNELS] = np.iinfo(np.int64).max
     return row

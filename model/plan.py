@@ -147,7 +147,7 @@ def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerT
     places = empty_tensor_places(len(layers.count))
     dram_count, chip_count = count_tensors(problem.table, arrays, layers, places)
     tensors = empty_tensors(dram_count, chip_count)
-    make_tensors(problem.table, arrays, layers, places, problem.platform.dram_bytes_per_cycle, tensors)
+    make_tensors(problem.table, arrays, layers, places, problem.platform.dram_rate, tensors)
     tile_layer = np.empty(tile_count, np.int64)
     tile_index = np.empty(tile_count, np.int64)
     for layer, (count, first, step) in enumerate(zip(layers.count, layers.first, layers.step, strict=True)):

@@ -1,20 +1,41 @@
 """Platforms: what the accelerator has (specification: core-array.md and file-formats.md).
 
-Time is in cycles at 1 GHz, so 1 GB/s of DRAM bandwidth is 1 byte per cycle.
+Time is in cycles of the platform's clock; at 1 GHz, 1 GB/s of DRAM bandwidth is 1 byte per cycle. What follows from
+the other fields by the core-array model of the paper (memories of a PE, energies) may be given instead.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from math import isfinite
+from typing import NamedTuple
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 
 MIB = 1 << 20
 DRAM_PJ_PER_BYTE = 84.0
-"""10.5 pJ per bit, reads and writes alike."""
+"""10.5 pJ per bit, reads and writes alike; a platform may have another."""
 CLOCK_HZ = 1_000_000_000
+"""Of a platform that does not say otherwise."""
+PE_BUS_BYTES_PER_CYCLE = 64
+"""What a PE can pass to its neighbour, unless the platform says otherwise."""
 
 VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
 """MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
 
+MEMORIES = ("AL1", "WL1", "OL1")
+"""Memories of a PE whose sizes may be given: activations, weights, outputs."""
+BYTE_ENERGIES = (
+    *(f"{memory}_{way}" for memory in (*MEMORIES, "OL2", "GBUF") for way in ("read", "write")),
+    "hop",
+)
+"""Energies of a byte that is read from or written to a memory, or passed between PEs, which may be given."""
+OPERATION_ENERGIES = ("MAC", "vector_operation")
+"""Energies of a multiply-accumulate and of an element operation, which may be given."""
+PUBLISHED, CORRECTED = SEMANTICS = ("published", "corrected")
+"""What tiles need: as the published program has it, or without three of its approximations (docs/semantics.md)."""
+PUBLISHED_CORE_ARRAY = "published"
 
 LARGEST = {
     "gbuf_bytes": 1 << 40,
@@ -22,12 +43,28 @@ LARGEST = {
     "macs_per_pe": 4096,
     "gbuf_bytes_per_cycle": 1 << 30,
     "dram_bytes_per_cycle": 1 << 30,
+    "clock_hz": 10**12,
+    "vector_ops": 1 << 30,
+    "pe_bus_bytes_per_cycle": 1 << 30,
 }
 """Beyond any accelerator, and small enough for 64-bit arithmetic."""
+LARGEST_MEMORY = 1 << 30
+"""Bytes of a PE's memory."""
+LARGEST_PJ = 1e9
+"""Energy of a byte or an operation."""
+MOST_DENOMINATOR = 1000
+"""DRAM bytes per cycle are a fraction with at most this denominator: a tensor's bytes times it fit into 64 bits."""
 
 
 class PlatformError(UserError):
     """A platform that can't be: the message names the field, what was found and what is allowed."""
+
+
+class DramRate(NamedTuple):
+    """The DRAM channel transfers so many bytes in so many cycles."""
+
+    bytes: int
+    cycles: int
 
 
 @dataclass(frozen=True)
@@ -45,7 +82,26 @@ class Platform:
     gbuf_bytes_per_cycle
         Bandwidth from the GBUF to the PEs.
     dram_bytes_per_cycle
-        Bandwidth of the DRAM channel.
+        Bandwidth of the DRAM channel, at least 1; a fraction's denominator is at most `MOST_DENOMINATOR`.
+    clock_hz
+        Cycles per second.
+    dram_pj_per_byte
+        Energy of a byte moved from or to DRAM.
+    vector_ops
+        Element operations of the vector unit per cycle; None: one for every 16 multiply-accumulates.
+    pe_bus_bytes_per_cycle
+        What a PE can pass to its neighbour.
+    memory_bytes
+        Sizes of memories of a PE, by names of `MEMORIES`; what is missing follows from `macs_per_pe`.
+    energy_pj
+        Energies by names of `BYTE_ENERGIES` (pJ per byte) and `OPERATION_ENERGIES` (pJ); what is missing is that of
+        the paper's model.
+    core_array
+        Name of the core-array model that prices tiles.
+    core_array_options
+        Options of that model.
+    semantics
+        One of `SEMANTICS`.
 
     Raises
     ------
@@ -57,16 +113,53 @@ class Platform:
     pe_grid: int
     macs_per_pe: int
     gbuf_bytes_per_cycle: int
-    dram_bytes_per_cycle: int
+    dram_bytes_per_cycle: int | Fraction
+    clock_hz: int = CLOCK_HZ
+    dram_pj_per_byte: float = DRAM_PJ_PER_BYTE
+    vector_ops: int | None = None
+    pe_bus_bytes_per_cycle: int = PE_BUS_BYTES_PER_CYCLE
+    memory_bytes: tuple[tuple[str, int], ...] = ()
+    energy_pj: tuple[tuple[str, float], ...] = ()
+    core_array: str = PUBLISHED_CORE_ARRAY
+    core_array_options: tuple[tuple[str, str], ...] = ()
+    semantics: str = PUBLISHED
 
     def __post_init__(self) -> None:
-        for field, value in asdict(self).items():
-            most = LARGEST[field]
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        for field, most in LARGEST.items():
+            value = getattr(self, field)
+            if field == "dram_bytes_per_cycle" and isinstance(value, Fraction):
+                self._check_dram(value)
+                if value.denominator == 1:
+                    object.__setattr__(self, field, int(value))
+            elif not (field == "vector_ops" and value is None) and not _whole(value, most):
                 raise PlatformError(f"{field}={value!r} (must be a whole number from 1 to {most})")
         if self.macs_per_pe not in VEC_BY_LANE:
             allowed = ", ".join(map(str, VEC_BY_LANE))
             raise PlatformError(f"macs_per_pe={self.macs_per_pe} (must be one of {allowed})")
+        self._check_given("memory_bytes", self.memory_bytes, MEMORIES)
+        self._check_given("energy_pj", self.energy_pj, (*BYTE_ENERGIES, *OPERATION_ENERGIES))
+        for name, size in self.memory_bytes:
+            if not _whole(size, LARGEST_MEMORY):
+                raise PlatformError(f"memory_bytes {name}={size!r} (must be a whole number from 1 to {LARGEST_MEMORY})")
+        for name, energy in (*self.energy_pj, ("dram_pj_per_byte", self.dram_pj_per_byte)):
+            if not (isfinite(energy) and 0 <= energy <= LARGEST_PJ):
+                raise PlatformError(f"{name}={energy!r} pJ (must be from 0 to {LARGEST_PJ:g})")
+        if self.semantics not in SEMANTICS:
+            raise PlatformError(f"semantics={self.semantics!r} (must be one of {', '.join(SEMANTICS)})")
+
+    def _check_dram(self, value: Fraction) -> None:
+        if not 1 <= value <= LARGEST["dram_bytes_per_cycle"] or value.denominator > MOST_DENOMINATOR:
+            raise PlatformError(
+                f"dram_bytes_per_cycle={value} (must be from 1 to {LARGEST['dram_bytes_per_cycle']}, "
+                f"with a denominator of at most {MOST_DENOMINATOR})"
+            )
+
+    @staticmethod
+    def _check_given(field: str, given: tuple[tuple[str, float], ...], allowed: tuple[str, ...]) -> None:
+        names = [name for name, _ in given]
+        for name in names:
+            if name not in allowed or names.count(name) > 1:
+                raise PlatformError(f"{field} names {name!r} (must be different ones of {', '.join(allowed)})")
 
     @property
     def vec(self) -> int:
@@ -86,14 +179,55 @@ class Platform:
     @property
     def vector_ops_per_cycle(self) -> int:
         """Element operations of the vector unit per cycle."""
-        return max(self.macs_per_cycle // 16, 1)
+        return max(self.macs_per_cycle // 16, 1) if self.vector_ops is None else self.vector_ops
+
+    @property
+    def dram_rate(self) -> DramRate:
+        """The bandwidth of the DRAM channel in whole numbers."""
+        rate = Fraction(self.dram_bytes_per_cycle)
+        return DramRate(rate.numerator, rate.denominator)
+
+    @property
+    def dram_bytes_per_second(self) -> float:
+        """The bandwidth of the DRAM channel."""
+        return float(self.dram_bytes_per_cycle * self.clock_hz)
+
+    def seconds(self, cycles: int) -> float:
+        """Return how long `cycles` take."""
+        return cycles / self.clock_hz
 
 
-PLATFORMS: dict[str, Platform] = {
-    "edge": Platform(8 * MIB, 4, 512, 256, 16),
-    "cloud": Platform(32 * MIB, 4, 4096, 512, 128),
-}
-"""The two platforms of the SoMa paper."""
+def _whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+class _Presets(Mapping[str, Platform]):
+    """Platforms whose hardware files are in the package; read when they are asked for."""
+
+    names = ("edge", "cloud")
+
+    def __getitem__(self, name: str) -> Platform:
+        if name not in self.names:
+            raise KeyError(name)
+        return _preset(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@cache
+def _preset(name: str) -> Platform:
+    # Imported late: pydantic takes a while, and the file's module needs this one.
+    from soma_cp.model.platform_file import preset_path, read_platform_file
+
+    return read_platform_file(preset_path(name))
+
+
+PLATFORMS: Mapping[str, Platform] = _Presets()
+"""The two platforms of the SoMa paper; their hardware files are in ``presets/``."""
 
 
 def platform_named(name: str) -> Platform:

@@ -1,31 +1,43 @@
-"""The hardware file: five quantities that make a platform.
+"""The hardware file, of which a platform is made.
 
-Version 1 is JSON with whole numbers (specification: file formats). Version 2 is YAML, written with units, and may
+Version 1 is JSON with plain numbers (specification: file formats). Version 2 is YAML, written with units, and may
 extend a built-in platform or another file. Reading tells all faults at once, each in one sentence: file, line in YAML,
 field, what was found, what is allowed.
 """
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, cast
+from typing import Any, cast
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic import ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files import read_json
-from soma_cp.model.network_file import _Form, _form_problems, _Name, _shown, _whole_number
-from soma_cp.model.platform import LARGEST, MIB, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
-from soma_cp.model.quantities import BANDWIDTH_EXAMPLE, SIZE_EXAMPLE, bytes_of, bytes_per_cycle_of
-from soma_cp.model.yaml_file import YAML_ENDINGS, read_yaml
+from soma_cp.model.files import read_json, read_text
+from soma_cp.model.network_file import _form_problems, _shown
+from soma_cp.model.platform import CLOCK_HZ, PLATFORMS, PUBLISHED_CORE_ARRAY, Platform, PlatformError
+from soma_cp.model.platform_forms import (
+    BANDWIDTH_ALLOWED,
+    GBUF,
+    LARGEST_BANDWIDTH,
+    EnergiesForm,
+    MemoriesForm,
+    PlatformForm,
+    YamlForm,
+    bandwidth_from,
+)
+from soma_cp.model.quantities import Bandwidth
+from soma_cp.model.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
 
-VERSION = 1
-YAML_VERSION = 2
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""
-LARGEST_GBUF = 4096 * MIB
-"""Energy grows by 10 % for every 2 MiB of buffer: what is above has no floating-point number any more."""
+_NEEDED = ("gbuf", "pe_grid", "macs_per_pe", "gbuf_bandwidth", "dram_bandwidth")
+_REQUIRED = tuple(Platform.__dataclass_fields__)[: len(_NEEDED)]
+_PAIRS = ("memory_bytes", "energy_pj", "core_array_options")
+"""Fields of a platform that files hold as objects."""
 
 
 class PlatformFileError(PlatformError):
@@ -36,86 +48,24 @@ class PlatformFileError(PlatformError):
         super().__init__("\n".join(problems))
 
 
-def _known_pe(value: int) -> int:
-    if value not in VEC_BY_LANE:
-        raise ValueError
-    return value
+@dataclass(frozen=True)
+class _Given:
+    """What a file says, together with what it extends; bandwidths as they were written.
 
+    Parameters
+    ----------
+    fields
+        By field of version 2; ``memories`` and ``energies`` are dicts.
+    """
 
-class _PlatformForm(_Form):
-    """The schema; a field's description is what an error message says is allowed."""
+    fields: Mapping[str, Any]
 
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
-    name: _Name = ""
-    gbuf_bytes: Annotated[int, _whole_number(1, LARGEST_GBUF)]
-    pe_grid: Annotated[int, _whole_number(1, LARGEST["pe_grid"])]
-    macs_per_pe: Annotated[
-        int, AfterValidator(_known_pe), Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
-    ]
-    gbuf_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["gbuf_bytes_per_cycle"])]
-    dram_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["dram_bytes_per_cycle"])]
-
-
-class _Quantity(NamedTuple):
-    """A field of a platform that is written with a unit."""
-
-    field: str
-    parse: Callable[[str], int | None]
-    example: str
-    unit: str
-    most: int
-
-    @property
-    def allowed(self) -> str:
-        return f"{self.example}, a whole number of {self.unit} from 1 to {self.most}"
-
-    def number(self, value: object) -> int | None:
-        """Return the bytes or bytes per cycle of a text or number; None if it is none, or out of range."""
-        number = self.parse(value) if isinstance(value, str) else value
-        whole = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= self.most
-        return cast("int", number) if whole else None
-
-
-_GBUF = _Quantity("gbuf_bytes", bytes_of, SIZE_EXAMPLE, "bytes", LARGEST_GBUF)
-_GBUF_BANDWIDTH, _DRAM_BANDWIDTH = (
-    _Quantity(field, bytes_per_cycle_of, BANDWIDTH_EXAMPLE, "bytes per cycle", LARGEST[field])
-    for field in ("gbuf_bytes_per_cycle", "dram_bytes_per_cycle")
-)
-
-
-def _written_as(quantity: _Quantity) -> Any:
-    def parsed(value: object) -> int:
-        number = quantity.number(value)
-        if number is None:
-            raise ValueError
-        return number
-
-    return Annotated[int | None, BeforeValidator(parsed), Field(description=quantity.allowed)]
-
-
-class _YamlForm(_Form):
-    """Version 2; what is left out comes from what is extended."""
-
-    version: Annotated[int, Field(ge=YAML_VERSION, le=YAML_VERSION, description="2")]
-    name: _Name = ""
-    extends: Annotated[str | None, Field(description="a built-in platform or the path of a hardware file")] = None
-    gbuf: _written_as(_GBUF) = None  # type: ignore[valid-type]
-    pe_grid: Annotated[int | None, _whole_number(1, LARGEST["pe_grid"])] = None
-    macs_per_pe: Annotated[
-        int | None, AfterValidator(_known_pe), Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
-    ] = None
-    gbuf_bandwidth: _written_as(_GBUF_BANDWIDTH) = None  # type: ignore[valid-type]
-    dram_bandwidth: _written_as(_DRAM_BANDWIDTH) = None  # type: ignore[valid-type]
-
-
-_PLATFORM_FIELD = {
-    "gbuf": "gbuf_bytes",
-    "pe_grid": "pe_grid",
-    "macs_per_pe": "macs_per_pe",
-    "gbuf_bandwidth": "gbuf_bytes_per_cycle",
-    "dram_bandwidth": "dram_bytes_per_cycle",
-}
-"""Fields of version 2, and what they are called in a `Platform`."""
+    def extended_by(self, more: Mapping[str, Any]) -> "_Given":
+        """Return what is said when a further file says `more`."""
+        merged = {**self.fields, **more}
+        for name in ("memories", "energies"):
+            merged[name] = {**self.fields.get(name, {}), **more.get(name, {})}
+        return _Given(merged)
 
 
 def platform_from(spec: str) -> Platform:
@@ -142,6 +92,16 @@ def platform_from(spec: str) -> Platform:
     return read_platform_file(Path(spec))
 
 
+def preset_path(name: str) -> Path:
+    """Return the hardware file of the built-in platform called `name`."""
+    return Path(__file__).parent / "presets" / f"{name}.yaml"
+
+
+def preset_text(name: str) -> str:
+    """Return the hardware file of the built-in platform called `name`, to begin an own one with."""
+    return read_text(preset_path(name))
+
+
 def read_platform_file(path: Path) -> Platform:
     """Read a hardware file: YAML if it ends in ``.yaml`` or ``.yml``, else JSON.
 
@@ -152,41 +112,55 @@ def read_platform_file(path: Path) -> Platform:
     PlatformFileError
         If it is not a sound platform; all faults are told at once.
     """
-    return _read_platform(path, ())
-
-
-def _read_platform(path: Path, extended_by: tuple[Path, ...]) -> Platform:
-    """Read a file that the files before it extend, the last of them directly."""
-    if path.suffix.lower() in YAML_ENDINGS:
-        return _read_yaml_platform(path, extended_by)
-    return platform_from_document(read_json(path), str(path))
-
-
-def _read_yaml_platform(path: Path, extended_by: tuple[Path, ...]) -> Platform:
-    """Read a file of version 2."""
+    if path.suffix.lower() not in YAML_ENDINGS:
+        return platform_from_document(read_json(path), str(path))
     found = read_yaml(path)
+    return _platform(path, found, _read_given(path, found, ()))
+
+
+# Version 2
+
+
+def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) -> _Given:
+    """Return what the parsed file `path` says, which the files before it extend, the last of them directly."""
     try:
-        form = _YamlForm.model_validate(found.fields)
+        form = YamlForm.model_validate(found.fields)
     except ValidationError as error:
-        problems = _form_problems(error, _YamlForm, found.fields)
-        raise PlatformFileError([_placed(path, found.lines, problem) for problem in problems]) from None
-    given = {_PLATFORM_FIELD[field]: getattr(form, field) for field in _PLATFORM_FIELD}
-    given = {field: value for field, value in given.items() if value is not None}
+        problems = [found.lines.place(problem) + problem for problem in _form_problems(error, YamlForm, found.fields)]
+    else:
+        problems = []
+    for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
+        inner = found.fields.get(name)
+        if not isinstance(inner, dict):
+            continue
+        try:
+            nested.model_validate(inner)
+        except ValidationError as error:
+            lines = found.lines.fields[name]
+            problems += [f"{lines.place(p)}{name}: {p}" for p in _form_problems(error, nested, inner)]
+    core_array = found.fields.get("core_array")
+    if isinstance(core_array, dict) and not _is_core_array(core_array):
+        line = found.lines.fields["core_array"].place("")
+        problems.append(f"{line}core_array: must have model, the name of a core-array model, and options of one value")
+    if problems:
+        raise PlatformFileError([f"{path}: {problem}" for problem in problems])
+    given = {name: getattr(form, name) for name in found.fields if name not in ("version", "name", "extends")}
+    for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
+        if name in given:
+            given[name] = nested.model_validate(given[name]).model_dump(exclude_none=True)
+    base = _Given({})
     if form.extends is not None:
-        base = asdict(_extended(path, form.extends, found.lines["extends"], (*extended_by, path)))
-        return Platform(**(base | given))
-    missing = [field for field, name in _PLATFORM_FIELD.items() if name not in given]
-    if missing:
-        listed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
-        raise PlatformFileError([f"{path}: {listed}; give what is missing, or extends: edge"])
-    return Platform(**given)
+        base = _extended(path, form.extends, found.lines.fields["extends"].line, (*extended_by, path))
+    return base.extended_by({name: value for name, value in given.items() if value is not None})
 
 
-def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> Platform:
-    """Return what a file extends; paths are relative to its folder."""
-    if spec in PLATFORMS:
-        return PLATFORMS[spec]
-    base = path.parent / spec
+def _is_core_array(document: dict[str, Any]) -> bool:
+    return isinstance(document.get("model"), str) and not any(isinstance(v, dict | list) for v in document.values())
+
+
+def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Given:
+    """Return what the file says that a file extends; paths are relative to its folder."""
+    base = preset_path(spec) if spec in PLATFORMS else path.parent / spec
     if not os.path.exists(base):
         hint = nearest_name_hint(spec.lower(), PLATFORMS)
         allowed = f"a built-in platform ({', '.join(PLATFORMS)}) nor a file"
@@ -194,13 +168,77 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> Plat
     if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
         files = " → ".join(str(known) for known in (*chain, base))
         raise PlatformFileError([f"{path}: line {line}: files extend one another in a circle: {files}"])
-    return _read_platform(base, chain)
+    if base.suffix.lower() in YAML_ENDINGS:
+        return _read_given(base, read_yaml(base), chain)
+    return _given_by(platform_from_document(read_json(base), str(base)))
 
 
-def _placed(path: Path, lines: dict[str, int], problem: str) -> str:
-    """Put the file, and the line of the field that a problem begins with, before it."""
-    field = next((name for name in lines if problem.startswith((f"{name}=", f'"{name}" '))), None)
-    return f"{path}: {problem}" if field is None else f"{path}: line {lines[field]}: {problem}"
+def _given_by(platform: Platform) -> _Given:
+    """Return what a file of version 2 would say of `platform`."""
+    given: dict[str, Any] = {
+        "clock": platform.clock_hz,
+        "gbuf": platform.gbuf_bytes,
+        "gbuf_bandwidth": Bandwidth(Fraction(platform.gbuf_bytes_per_cycle), False),
+        "dram_bandwidth": Bandwidth(Fraction(platform.dram_bytes_per_cycle), False),
+        "dram_energy": platform.dram_pj_per_byte,
+        "pe_grid": platform.pe_grid,
+        "macs_per_pe": platform.macs_per_pe,
+        "vector_ops": platform.vector_ops,
+        "pe_bus": Bandwidth(Fraction(platform.pe_bus_bytes_per_cycle), False),
+        "memories": dict(platform.memory_bytes),
+        "energies": dict(platform.energy_pj),
+        "core_array": {"model": platform.core_array, **dict(platform.core_array_options)},
+        "semantics": platform.semantics,
+    }
+    return _Given({name: value for name, value in given.items() if value is not None})
+
+
+def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
+    """Return the platform that the file `path` describes."""
+    says = given.fields
+    missing = [name for name in _NEEDED if name not in says]
+    if missing:
+        listed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        raise PlatformFileError([f"{path}: {listed}; give what is missing, or extends: edge"])
+    clock = says.get("clock", CLOCK_HZ)
+    problems = []
+    rates: dict[str, Fraction] = {}
+    for name in ("gbuf_bandwidth", "dram_bandwidth", "pe_bus"):
+        if name in says:
+            rates[name] = rate = says[name].per_cycle(clock)
+            whole = "" if name == "dram_bandwidth" else "a whole number "
+            if not 1 <= rate <= LARGEST_BANDWIDTH or (whole and rate.denominator > 1):
+                given_as = _shown(found.fields.get(name, "as extended"))
+                problems.append(
+                    f"{name}={given_as} (is {float(rate):g} bytes per cycle at {clock / 1e6:g} MHz; "
+                    f"must be {whole}from 1 to {LARGEST_BANDWIDTH})"
+                )
+    if problems:
+        raise PlatformFileError([f"{path}: {found.lines.place(problem)}{problem}" for problem in problems])
+    core_array = says.get("core_array", PUBLISHED_CORE_ARRAY)
+    options = {} if isinstance(core_array, str) else {k: str(v) for k, v in core_array.items() if k != "model"}
+    optional: dict[str, Any] = {
+        "dram_pj_per_byte": says.get("dram_energy"),
+        "vector_ops": says.get("vector_ops"),
+        "pe_bus_bytes_per_cycle": int(rates["pe_bus"]) if "pe_bus" in rates else None,
+        "semantics": says.get("semantics"),
+    }
+    return Platform(
+        says["gbuf"],
+        says["pe_grid"],
+        says["macs_per_pe"],
+        int(rates["gbuf_bandwidth"]),
+        rates["dram_bandwidth"],
+        clock_hz=clock,
+        memory_bytes=tuple(sorted(says["memories"].items())),
+        energy_pj=tuple(sorted(says["energies"].items())),
+        core_array=core_array if isinstance(core_array, str) else core_array["model"],
+        core_array_options=tuple(sorted(options.items())),
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+# The command line
 
 
 def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> Platform:
@@ -211,15 +249,21 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
     UserError
         If one is no quantity of its kind, or out of range.
     """
-    changes: dict[str, int] = {}
-    for option, text, quantity in (("--buffer", buffer, _GBUF), ("--dram", dram, _DRAM_BANDWIDTH)):
-        if text is None:
-            continue
-        number = quantity.number(text)
-        if number is None:
-            raise UserError(f"{option}={text} (must be {quantity.allowed})")
-        changes[quantity.field] = number
-    return replace(platform, **changes)
+    if buffer is not None:
+        size = GBUF.number(buffer)
+        if size is None:
+            raise UserError(f"--buffer={buffer} (must be {GBUF.allowed})")
+        platform = replace(platform, gbuf_bytes=size)
+    if dram is not None:
+        bandwidth = bandwidth_from(dram)
+        rate = Fraction(0) if bandwidth is None else bandwidth.per_cycle(platform.clock_hz)
+        if not 1 <= rate <= LARGEST_BANDWIDTH:
+            raise UserError(f"--dram={dram} (must be {BANDWIDTH_ALLOWED} at {platform.clock_hz / 1e6:g} MHz)")
+        platform = replace(platform, dram_bytes_per_cycle=rate)
+    return platform
+
+
+# Version 1
 
 
 def platform_from_document(document: object, where: str) -> Platform:
@@ -238,16 +282,31 @@ def platform_from_document(document: object, where: str) -> Platform:
         If it is not a sound platform.
     """
     if not isinstance(document, dict):
-        fields = ", ".join(Platform.__dataclass_fields__)
-        raise PlatformFileError([f"{where}: holds {_shown(document)} (must be an object with {fields})"])
+        needed = ", ".join(_REQUIRED)
+        raise PlatformFileError([f"{where}: holds {_shown(document)} (must be an object with {needed})"])
     try:
-        form = _PlatformForm.model_validate(document)
+        form = PlatformForm.model_validate(document)
     except ValidationError as error:
-        problems = _form_problems(error, _PlatformForm, document)
+        problems = _form_problems(error, PlatformForm, document)
         raise PlatformFileError([f"{where}: {problem}" for problem in problems]) from None
-    return Platform(**form.model_dump(exclude={"version", "name"}))
+    values: dict[str, Any] = {name: getattr(form, name) for name in Platform.__dataclass_fields__}
+    for name in _PAIRS:
+        values[name] = tuple(sorted(values[name].items()))
+    return Platform(**values)
+
+
+@cache
+def _usual() -> dict[str, Any]:
+    return {field.name: field.default for field in fields(Platform)[len(_REQUIRED) :]}
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:
-    """Return the five fields of `platform` as hardware files and schedule files hold them."""
-    return asdict(platform)
+    """Return `platform` as files of version 1 and schedule files hold it; what is as usual is left out."""
+    document: dict[str, Any] = {name: getattr(platform, name) for name in _REQUIRED}
+    if isinstance(platform.dram_bytes_per_cycle, Fraction):
+        document["dram_bytes_per_cycle"] = str(platform.dram_bytes_per_cycle)
+    for name, default in _usual().items():
+        value = getattr(platform, name)
+        if value != default:
+            document[name] = dict(cast("tuple[tuple[str, Any], ...]", value)) if name in _PAIRS else value
+    return document

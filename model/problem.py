@@ -49,7 +49,7 @@ class Problem:
     @cached_property
     def table(self) -> NetworkTable:
         """The network as arrays."""
-        return network_table(self.network)
+        return network_table(self.network, self.platform.semantics)
 
     @cached_property
     def core_array(self) -> CoreArray:

@@ -1,13 +1,13 @@
-"""Quantities as people write them: a number and a unit, "4 MiB" or "32 GB/s"."""
+"""Quantities as people write them: a number and a unit, "4 MiB", "32 GB/s", "1.2 GHz", "84 pJ/B"."""
 
 import re
 from fractions import Fraction
+from typing import NamedTuple
 
-from soma_cp.model.platform import CLOCK_HZ
+from soma_cp.model.platform import MOST_DENOMINATOR
 
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*", re.ASCII)
 _SIZES = {
-    "": 1,
     "B": 1,
     "kB": 10**3,
     "KB": 10**3,
@@ -17,28 +17,69 @@ _SIZES = {
     "MiB": 1 << 20,
     "GiB": 1 << 30,
 }
+_FREQUENCIES = {"Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
+_ENERGIES = {"": Fraction(1), "fJ": Fraction(1, 1000), "pJ": Fraction(1), "nJ": Fraction(1000)}
 SIZE_EXAMPLE = "a size such as 4MiB, 512KiB or 8388608"
 BANDWIDTH_EXAMPLE = "a bandwidth such as 32GB/s or 32B/cycle"
+FREQUENCY_EXAMPLE = "a frequency such as 1GHz or 800MHz"
+ENERGY_EXAMPLE = "an energy such as 0.018 pJ"
+BYTE_ENERGY_EXAMPLE = "an energy such as 84 pJ/B or 10.5 pJ/bit"
+
+
+class Bandwidth(NamedTuple):
+    """Bytes in a second or in a cycle.
+
+    Written per second it stays the same when the clock is another one.
+    """
+
+    bytes: Fraction
+    per_second: bool
+
+    def per_cycle(self, clock_hz: int) -> Fraction:
+        """Return bytes per cycle at that clock; a denominator above `MOST_DENOMINATOR` is rounded away."""
+        rate = self.bytes / clock_hz if self.per_second else self.bytes
+        return rate.limit_denominator(MOST_DENOMINATOR)
 
 
 def bytes_of(text: str) -> int | None:
     """Return the bytes of a size: "4 MiB", "4MB" (10⁶), "4194304"; None if it is none, or no whole number of bytes."""
-    return _whole(text, _SIZES)
+    return _whole(_value(text, {"": 1} | _SIZES))
 
 
-def bytes_per_cycle_of(text: str) -> int | None:
-    """Return the bytes per cycle at 1 GHz of a bandwidth: "32 GB/s", "32 B/cycle", "32".
-
-    None if it is no bandwidth, or no whole number of bytes per cycle.
-    """
-    sizes = {unit: Fraction(size) for unit, size in _SIZES.items() if unit}
-    per_second = {f"{unit}/s": size / CLOCK_HZ for unit, size in sizes.items()}
-    return _whole(text, {"": Fraction(1)} | per_second | {f"{unit}/cycle": size for unit, size in sizes.items()})
+def hertz_of(text: str) -> int | None:
+    """Return the cycles per second of a frequency: "1.2 GHz"; None if it is none, or no whole number of Hz."""
+    return _whole(_value(text, _FREQUENCIES))
 
 
-def _whole(text: str, units: dict[str, int] | dict[str, Fraction]) -> int | None:
+def bandwidth_of(text: str) -> Bandwidth | None:
+    """Return a bandwidth: "25.6 GB/s", "32 B/cycle", "32" (bytes per cycle); None if it is none."""
+    per_second = _value(text, {f"{unit}/s": size for unit, size in _SIZES.items()})
+    if per_second is not None:
+        return Bandwidth(per_second, True)
+    per_cycle = _value(text, {"": 1} | {f"{unit}/cycle": size for unit, size in _SIZES.items()})
+    return None if per_cycle is None else Bandwidth(per_cycle, False)
+
+
+def picojoules_of(text: str) -> float | None:
+    """Return the pJ of an energy: "0.018 pJ", "18 fJ"; None if it is none."""
+    value = _value(text, _ENERGIES)
+    return None if value is None else float(value)
+
+
+def picojoules_per_byte_of(text: str) -> float | None:
+    """Return the pJ per byte of an energy of a byte or bit moved: "84 pJ/B", "10.5 pJ/bit"; None if it is none."""
+    units = {f"{unit}/B": size for unit, size in _ENERGIES.items() if unit}
+    units |= {f"{unit}/bit": 8 * size for unit, size in _ENERGIES.items() if unit}
+    value = _value(text, {"": Fraction(1)} | units)
+    return None if value is None else float(value)
+
+
+def _value(text: str, units: dict[str, int] | dict[str, Fraction]) -> Fraction | None:
     match = _NUMBER.fullmatch(text)
     if match is None or len(text) > 40 or match[2] not in units:
         return None
-    value = Fraction(match[1]) * units[match[2]]
-    return int(value) if value.denominator == 1 else None
+    return Fraction(match[1]) * units[match[2]]
+
+
+def _whole(value: Fraction | None) -> int | None:
+    return int(value) if value is not None and value.denominator == 1 else None

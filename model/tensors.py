@@ -10,12 +10,13 @@ import numpy as np
 from soma_cp.model import network_table as nt
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import DramRate
 from soma_cp.model.tiling import (
     BoolArray,
     LayerTiles,
     LFAArrays,
-    ceil_div,
     loaded_bytes,
+    transfer_cycles,
 )
 
 # Codes in `Tensors.kind`.
@@ -145,17 +146,17 @@ def make_tensors(
     lfa: LFAArrays,
     tiles: LayerTiles,
     places: TensorPlaces,
-    dram_bytes_per_cycle: int,
+    dram_rate: DramRate,
     tensors: Tensors,
 ) -> None:
     """Fill `tensors`, which has room for all, after `count_tensors` has filled `places`."""
-    _make_loads(table, tiles, places, dram_bytes_per_cycle, tensors)
-    _make_ofmaps(table, lfa, tiles, places, dram_bytes_per_cycle, tensors)
+    _make_loads(table, tiles, places, dram_rate, tensors)
+    _make_ofmaps(table, lfa, tiles, places, dram_rate, tensors)
 
 
 @compiled
 def _make_loads(
-    table: NetworkTable, tiles: LayerTiles, places: TensorPlaces, dram_bytes_per_cycle: int, tensors: Tensors
+    table: NetworkTable, tiles: LayerTiles, places: TensorPlaces, dram_rate: DramRate, tensors: Tensors
 ) -> None:
     lg, counts, firsts, steps, extents = tiles.lg, tiles.count, tiles.first, tiles.step, tiles.extent
     source_begin, sources, roles = table.source_begin, table.source, table.source_role
@@ -174,7 +175,7 @@ def _make_loads(
             if source >= 0 and lg[source] == lg[layer]:
                 continue
             size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
-            duration = ceil_div(size, dram_bytes_per_cycle)
+            duration = transfer_cycles(size, dram_rate)
             waits_from = stores[source] if source >= 0 else 0
             waits_to = stores[source] + counts[source] if source >= 0 else 0
             for tile in range(count):
@@ -195,7 +196,7 @@ def _make_loads(
             indices[at] = 0
             origins[at] = NO_SOURCE
             sizes[at] = layers[layer, nt.WEIGHT_BYTES]
-            cycles[at] = ceil_div(sizes[at], dram_bytes_per_cycle)
+            cycles[at] = transfer_cycles(sizes[at], dram_rate)
             positions[at] = first
             ends[at] = first + (count - 1) * step + 1
             after_begin[at] = 0
@@ -212,7 +213,7 @@ def _make_ofmaps(
     lfa: LFAArrays,
     tiles: LayerTiles,
     places: TensorPlaces,
-    dram_bytes_per_cycle: int,
+    dram_rate: DramRate,
     tensors: Tensors,
 ) -> None:
     lg, flg, counts, firsts, steps = tiles.lg, tiles.flg, tiles.count, tiles.first, tiles.step
@@ -229,7 +230,7 @@ def _make_ofmaps(
         layer = order[place]
         count, first, step = counts[layer], firsts[layer], steps[layer]
         size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
-        duration = ceil_div(size, dram_bytes_per_cycle)
+        duration = transfer_cycles(size, dram_rate)
         same_index = -1  # first position of the last consumer in this FLG
         all_tiles = -1  # last position of consumers elsewhere in this LG: they aggregate the tiles
         for use in range(use_begin[layer], use_begin[layer + 1]):

@@ -5,19 +5,21 @@ An LFA reaches the kernels as `LFAArrays`; they fill a `LayerTiles`.
 
 import math
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from soma_cp.model import network_table as nt
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Network
 from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import DramRate
 
 BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
+Bytes = TypeVar("Bytes", int, IntArray)
 
 # What `tile_layers` returns: the tile count (at least 1), or one of these minus the faulty place's index.
 TILING_TOO_LARGE = -1
@@ -123,6 +125,12 @@ def empty_layer_tiles(layers: int) -> LayerTiles:
 def ceil_div(numerator: int, denominator: int) -> int:
     """Integer ceiling division."""
     return -((-numerator) // denominator)
+
+
+@inlined
+def transfer_cycles(size: Bytes, rate: DramRate) -> Bytes:
+    """Return the cycles that the DRAM transfer of `size` bytes takes, or of each of several sizes."""
+    return -((-size * rate.cycles) // rate.bytes)
 
 
 @compiled
@@ -333,6 +341,7 @@ def tile_flg(
             else:
                 need = operand_extent(layers, consumer, tile_b, tile_k)
             b, k, h, w = max(b, need[0]), max(k, need[1]), max(h, need[2]), max(w, need[3])
+        k = min(k, layers[layer, nt.MOST_CHANNELS])
         if not inside:
             rows, columns = layers[layer, nt.H], layers[layer, nt.W]
             if keep_rows and keep_columns:

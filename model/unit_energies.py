@@ -1,24 +1,21 @@
-"""Memories of a PE and the energy of moving one byte (specification: core-array.md, "Parameters").
+"""Memories of a PE, the energy of moving one byte, and of an operation (specification: core-array.md, "Parameters").
 
 TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port width and size; one byte costs
-``8 · 0.6`` times that.
+``8 · 0.6`` times that. A platform may give its own sizes and energies in place of any of these.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from soma_cp.model.platform import MIB, Platform
 
 KIB = 1 << 10
 
-MAC_PJ = 0.018
-"""One INT8 multiply-accumulate."""
-HOP_PJ_PER_BYTE = 0.018
-"""One byte from a PE to its neighbour."""
-PE_BUS_BYTES_PER_CYCLE = 64
-"""What a PE can pass to its neighbour."""
-VECTOR_OPERATION_PJ = 0.0873
-"""One element operation of the vector unit."""
+_MAC_PJ = 0.018
+_HOP_PJ_PER_BYTE = 0.018
+_VECTOR_OPERATION_PJ = 0.0873
 
+_LARGEST_SENSIBLE_GBUF = 64 * MIB
+"""The paper's platforms have 8 and 32 MiB."""
 _BYTE_PJ_PER_BIT_COST = 8 * 0.6
 
 # Port width in bits → size in KiB → (read, write) cost per bit.
@@ -53,7 +50,6 @@ _SRAM_BIT_COST = {
     },
 }
 _BANK_BITS = 256  # the widest single port
-_LARGEST_BANK_KIB = 32
 
 # The GBUF and the accumulators in it (OL2) have a (read, write) cost of their own, and grow with the GBUF.
 _GBUF_BIT_COST = (0.217125, 0.234025)
@@ -77,7 +73,7 @@ class PEMemories:
 
 @dataclass(frozen=True)
 class UnitEnergies:
-    """Energy of reading and of writing one byte, in pJ.
+    """Energy of reading and of writing one byte, and of one operation, in pJ.
 
     Parameters
     ----------
@@ -87,6 +83,12 @@ class UnitEnergies:
         The part of the GBUF that outputs pass through.
     GBUF_read, GBUF_write
         Global buffer.
+    MAC
+        One INT8 multiply-accumulate.
+    hop
+        One byte from a PE to its neighbour.
+    vector_operation
+        One element operation of the vector unit.
     """
 
     AL1_read: float
@@ -99,27 +101,48 @@ class UnitEnergies:
     OL2_write: float
     GBUF_read: float
     GBUF_write: float
+    MAC: float
+    hop: float
+    vector_operation: float
 
 
 def pe_memories(platform: Platform) -> PEMemories:
-    """Return the memory sizes of a PE of `platform`; they follow from vec and lane."""
-    return PEMemories(
+    """Return the memory sizes of a PE of `platform`; those that it does not give follow from vec and lane."""
+    derived = PEMemories(
         AL1=platform.vec * KIB,
         WL1=platform.vec * platform.lane * KIB // 16,
         OL1=platform.lane * KIB // 4,
     )
+    return replace(derived, **dict(platform.memory_bytes))
+
+
+def gbuf_growth(gbuf_bytes: int) -> float:
+    """Return how many times as much a byte of a GBUF of that size costs as one of a GBUF below 2 MiB."""
+    return float(1.1 ** (gbuf_bytes // (2 * MIB)))
+
+
+def doubtful_gbuf_energy(platform: Platform) -> str | None:
+    """Say what is doubtful about the energy of a GBUF much larger than those of the paper; None if nothing is."""
+    given = dict(platform.energy_pj)
+    if platform.gbuf_bytes <= _LARGEST_SENSIBLE_GBUF or {"GBUF_read", "GBUF_write"} <= set(given):
+        return None
+    return (
+        f"the energy of a GBUF of {platform.gbuf_bytes / MIB:g} MiB is extrapolated far beyond the paper's platforms: "
+        f"it grows by 10 % for every 2 MiB, to {gbuf_growth(platform.gbuf_bytes):.3g} times that of a small one; "
+        "give energies GBUF_read and GBUF_write in a hardware file"
+    )
 
 
 def unit_energies(platform: Platform) -> UnitEnergies:
-    """Return the pJ per byte of every memory of `platform`."""
+    """Return the energies of `platform`; those that it does not give are the paper's."""
     vec, lane = platform.vec, platform.lane
     memories = pe_memories(platform)
     AL1_read, AL1_write = _sram_bit_cost(8 * vec, memories.AL1)
     WL1_read, WL1_write = _sram_bit_cost(8 * vec, memories.WL1)
     OL1_read, OL1_write = _sram_bit_cost(16 * lane, memories.OL1)
     AL1_read += 0.1 * lane / 8  # an activation goes to all lanes
-    growth = 1.1 ** (platform.gbuf_bytes // (2 * MIB))
-    return UnitEnergies(
+    growth = gbuf_growth(platform.gbuf_bytes)
+    derived = UnitEnergies(
         AL1_read=_BYTE_PJ_PER_BIT_COST * AL1_read,
         AL1_write=_BYTE_PJ_PER_BIT_COST * AL1_write,
         WL1_read=_BYTE_PJ_PER_BIT_COST * WL1_read,
@@ -130,14 +153,26 @@ def unit_energies(platform: Platform) -> UnitEnergies:
         OL2_write=_BYTE_PJ_PER_BIT_COST * _OL2_BIT_COST[1] * growth,
         GBUF_read=_BYTE_PJ_PER_BIT_COST * _GBUF_BIT_COST[0] * growth,
         GBUF_write=_BYTE_PJ_PER_BIT_COST * _GBUF_BIT_COST[1] * growth,
+        MAC=_MAC_PJ,
+        hop=_HOP_PJ_PER_BYTE,
+        vector_operation=_VECTOR_OPERATION_PJ,
     )
+    return replace(derived, **dict(platform.energy_pj))
 
 
 def _sram_bit_cost(port_bits: int, size_bytes: int) -> tuple[float, float]:
-    """Return the (read, write) cost per bit of an SRAM; ports from 512 bits are made of 256-bit banks."""
+    """Return the (read, write) cost per bit of an SRAM; ports from 512 bits are made of 256-bit banks.
+
+    A size that the table lacks costs what the next larger one does, or the largest.
+    """
     if port_bits < 2 * _BANK_BITS:
-        return _SRAM_BIT_COST[port_bits][size_bytes // KIB]
+        return _table_entry(port_bits, size_bytes)
     banks = port_bits // _BANK_BITS
-    bank_kib = min(size_bytes // banks // KIB, _LARGEST_BANK_KIB)
-    read, write = _SRAM_BIT_COST[_BANK_BITS][bank_kib]
+    read, write = _table_entry(_BANK_BITS, size_bytes // banks)
     return read * 1.1**banks, write * 1.1**banks
+
+
+def _table_entry(port_bits: int, size_bytes: int) -> tuple[float, float]:
+    sizes = _SRAM_BIT_COST[port_bits]
+    large_enough = [kib for kib in sizes if kib * KIB >= size_bytes]
+    return sizes[min(large_enough, default=max(sizes))]

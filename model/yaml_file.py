@@ -1,6 +1,7 @@
 """Reading YAML files of one object whose faults can be told with their lines."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,38 @@ YAML_ENDINGS = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
+class Lines:
+    """Where an object, a list or a value stands in its file.
+
+    Parameters
+    ----------
+    line
+        Its first line, from 1. 0 for the whole file, and for what is in no file with lines.
+    fields
+        Of an object: where its fields stand, by name.
+    items
+        Of a list: where its items stand.
+    """
+
+    line: int = 0
+    fields: Mapping[str, "Lines"] = field(default_factory=dict)
+    items: Sequence["Lines"] = ()
+
+    def place(self, problem: str) -> str:
+        """Return the line of the field that a problem of the object begins with, else of the object, as ``line 5: ``.
+
+        Empty where there is no line.
+        """
+        begun = (
+            lines.line
+            for name, lines in self.fields.items()
+            if problem.startswith((f"{name}=", f"{name} ", f'"{name}" '))
+        )
+        line = next(begun, self.line)
+        return f"line {line}: " if line else ""
+
+
+@dataclass(frozen=True)
 class YamlObject:
     """The fields of a file.
 
@@ -21,11 +54,11 @@ class YamlObject:
     fields
         By name, in the order of the file.
     lines
-        The line of each, from 1.
+        Where they and all that they hold stand.
     """
 
     fields: dict[str, Any]
-    lines: dict[str, int]
+    lines: Lines
 
 
 def read_yaml(path: Path) -> YamlObject:
@@ -42,12 +75,8 @@ def read_yaml(path: Path) -> YamlObject:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
             raise UserError(f"{path}: holds no fields (must hold lines such as 'gbuf: 4 MiB')")
-        _refuse_repeated_fields(node, path)
-        fields: dict[str, Any] = {}
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            fields[str(key.value)] = loader.construct_object(value, deep=True)
-            lines[str(key.value)] = key.start_mark.line + 1
+        lines = Lines(fields=_field_lines(node, path))
+        fields = {str(key.value): loader.construct_object(value, deep=True) for key, value in node.value}
     except UserError:
         raise
     except yaml.MarkedYAMLError as error:
@@ -62,16 +91,22 @@ def read_yaml(path: Path) -> YamlObject:
     return YamlObject(fields, lines)
 
 
-def _refuse_repeated_fields(node: yaml.Node, path: Path) -> None:
-    """YAML would silently keep the last value."""
+def _lines(node: yaml.Node, line: int, path: Path) -> Lines:
     if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _refuse_repeated_fields(item, path)
-    elif isinstance(node, yaml.MappingNode):
-        known = set()
-        for key, value in node.value:
-            if key.value in known:
-                line = key.start_mark.line + 1
-                raise UserError(f"{path}: line {line}: the field '{key.value}' is given twice; keep one")
-            known.add(key.value)
-            _refuse_repeated_fields(value, path)
+        return Lines(line, items=[_lines(item, item.start_mark.line + 1, path) for item in node.value])
+    if isinstance(node, yaml.MappingNode):
+        return Lines(line, _field_lines(node, path))
+    return Lines(line)
+
+
+def _field_lines(node: yaml.MappingNode, path: Path) -> dict[str, Lines]:
+    """The lines of an object's fields; a field given twice is refused: YAML would silently keep the last value."""
+    fields: dict[str, Lines] = {}
+    for key, value in node.value:
+        line = key.start_mark.line + 1
+        if not isinstance(key, yaml.ScalarNode):
+            raise UserError(f"{path}: line {line}: a list or an object in place of a field's name (must be text)")
+        if key.value in fields:
+            raise UserError(f"{path}: line {line}: the field '{key.value}' is given twice; keep one")
+        fields[key.value] = _lines(value, line, path)
+    return fields

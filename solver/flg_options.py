@@ -15,9 +15,8 @@ import numpy as np
 from soma_cp.model import network_table as nt
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import FloatArray, loaded_bytes, tile_flg, uncut_dimensions
+from soma_cp.model.tiling import FloatArray, loaded_bytes, tile_flg, transfer_cycles, uncut_dimensions
 from soma_cp.solver.layer_bounds import divisors
 
 
@@ -65,6 +64,8 @@ class FLGOptions:
         int64[O, m]: of one ofmap tile, if it is stored.
     is_final
         bool[m]: whether a layer has no consumers at all.
+    dram_pj_per_byte
+        Of the platform.
     """
 
     layers: tuple[int, ...]
@@ -78,6 +79,7 @@ class FLGOptions:
     store_bytes: IntArray
     store_cycles: IntArray
     is_final: tuple[bool, ...]
+    dram_pj_per_byte: float
     _moved: dict[tuple[bool, ...], "Moved"] = field(default_factory=dict)
 
     @cached_property
@@ -129,7 +131,7 @@ class FLGOptions:
             loaded_bytes += self.number * load.bytes
             loaded_cycles += self.number * load.cycles
             first[:, load.place] += load.cycles
-        energy = self.core_pj + (loaded_bytes + self.finals[0]) * DRAM_PJ_PER_BYTE
+        energy = self.core_pj + (loaded_bytes + self.finals[0]) * self.dram_pj_per_byte
         needed = np.cumsum(first, axis=1)
         return Moved(energy, loaded_cycles, needed, (needed - self.before).max(axis=1))
 
@@ -171,7 +173,7 @@ class OptionTable:
 
     def _make(self, layers: tuple[int, ...]) -> FLGOptions:
         problem, table = self.problem, self.problem.table
-        width = problem.platform.dram_bytes_per_cycle
+        rate = problem.platform.dram_rate
         order = np.array(layers, np.int64)
         rows, columns = (int(most) for most in table.layers[order][:, [nt.H, nt.W]].max(axis=0))
         number = _possible_numbers(problem.batch, rows, columns)
@@ -193,14 +195,15 @@ class OptionTable:
             core_pj=number * energy.sum(axis=1),
             loads=tuple(self._loads(layers, extent)),
             weight_bytes=weight_bytes,
-            weight_cycles=-(-weight_bytes // width),
+            weight_cycles=transfer_cycles(weight_bytes, rate),
             store_bytes=store_bytes,
-            store_cycles=-(-store_bytes // width),
+            store_cycles=transfer_cycles(store_bytes, rate),
             is_final=tuple(bool(table.use_begin[i] == table.use_begin[i + 1]) for i in layers),
+            dram_pj_per_byte=problem.platform.dram_pj_per_byte,
         )
 
     def _loads(self, layers: tuple[int, ...], extent: IntArray) -> list[Load]:
-        table, width = self.problem.table, self.problem.platform.dram_bytes_per_cycle
+        table, rate = self.problem.table, self.problem.platform.dram_rate
         found = []
         for place, layer in enumerate(layers):
             for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
@@ -210,7 +213,7 @@ class OptionTable:
                 size = np.empty(len(extent), np.int64)
                 _tile_loads(table.layers, layer, int(table.source_role[edge]), extent[:, place], size)
                 size *= int(table.source_channels[edge])
-                found.append(Load(place, source, size, -(-size // width)))
+                found.append(Load(place, source, size, transfer_cycles(size, rate)))
         return found
 
 

@@ -86,7 +86,8 @@ def tile_extents(problem: Problem, needs: list[set[int]]) -> TileExtents:
             reads.append(extents_read(layers, consumer, role, rows[consumer], columns[consumer]))
             uncut = (0, int(rows[consumer, 0]), int(columns[consumer, 0]))
             asked = _values_read(layers, consumer, role, values[consumer], uncut)
-            for own, more in zip(values[layer], asked, strict=True):
+            most = int(layers[layer, nt.MOST_CHANNELS])
+            for own, more in zip(values[layer], ({min(k, most) for k in asked[0]}, *asked[1:]), strict=True):
                 own |= more
         for consumer, _ in consumers:
             inside = [read for read, (c, _) in zip(reads, consumers, strict=True) if c in needs[consumer] | {consumer}]

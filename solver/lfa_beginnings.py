@@ -19,7 +19,6 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_table import IntArray
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.tiling import FloatArray, LFAArrays, empty_layer_tiles
 from soma_cp.solver.flg_options import FLGOptions, OptionTable
@@ -144,7 +143,7 @@ class OrderBounds:
                     stored_bytes += beginning.ofmaps[place][0]
                     stored_cycles += beginning.ofmaps[place][1]
         moved = options.moved(self._placed_before[lg])
-        energy = moved.energy_pj + (beginning.energy_pj + stored_bytes * DRAM_PJ_PER_BYTE)
+        energy = moved.energy_pj + (beginning.energy_pj + stored_bytes * self.problem.platform.dram_pj_per_byte)
         compute = options.compute + beginning.compute
         transfers = moved.loads + options.finals[1] + (beginning.transfers + stored_cycles)
         reads, read_back = self._reads(beginning, options, lg)
@@ -246,7 +245,7 @@ class OrderBounds:
         self._make_room(beginning)
         tiles_end, channel_end = prefix_latency(
             self.problem.table,
-            self.problem.platform.dram_bytes_per_cycle,
+            self.problem.platform.dram_rate,
             self.problem.platform.gbuf_bytes,
             lfa,
             tiles,

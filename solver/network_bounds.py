@@ -35,8 +35,8 @@ import numpy as np
 from soma_cp.model import network_table as nt
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network_table import IntArray
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.problem import Problem
+from soma_cp.model.tiling import transfer_cycles
 from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, extents_read, layer_choices, tile_extents
 
 COMPUTE = "cheapest tiles of every layer"
@@ -112,7 +112,7 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     compute = np.array([choice.cycles[0] for choice in choices])
     shortest = np.array([choice.shortest_tile for choice in choices])
     smallest = np.array([np.prod([extent.min() for extent in tile]) for tile in extents.values])
-    dram_cycles = -(-traffic // problem.platform.dram_bytes_per_cycle)
+    dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
     bounds = [
         (int(compute.sum()), COMPUTE),
         (dram_cycles, TRAFFIC),
@@ -120,7 +120,7 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     ]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
-    dram_energy = traffic * DRAM_PJ_PER_BYTE
+    dram_energy = traffic * problem.platform.dram_pj_per_byte
     return NetworkBound(
         latency=latency,
         latency_source=source,
@@ -187,10 +187,10 @@ def _chain_bounds(
     external inputs.
     """
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
-    width = platform.dram_bytes_per_cycle
+    rate = platform.dram_rate
     weights = layers[:, nt.WEIGHT_BYTES]
-    load = -(-weights // width)
-    last_store = int((-(-layers[_final_layers(problem), nt.K] // width)).min())
+    load = transfer_cycles(weights, rate)
+    last_store = int(transfer_cycles(layers[_final_layers(problem), nt.K], rate).min())
     after = [[u for u, needed in enumerate(needs) if v in needed] for v in range(len(needs))]
     uncut = _uncut_by_transposes(layers)
     compute_from = [int(compute[[v, *after[v]]].sum()) for v in range(len(needs))]
@@ -205,9 +205,9 @@ def _chain_bounds(
             whole = [keeps for t, keeps in uncut.items() if u in needs[t] and (v == t or t in needs[v])]
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
-            first_inputs += -(-int(inputs[u]) // (batch * row_parts * column_parts * width))
+            first_inputs += transfer_cycles(-(-int(inputs[u]) // (batch * row_parts * column_parts)), rate)
         first_loads[v] = weights_loaded + first_inputs
-        all_loads[v] = weights_loaded + int((-(-inputs[[v, *before]] // width)).sum())
+        all_loads[v] = weights_loaded + int(transfer_cycles(inputs[[v, *before]], rate).sum())
         bounds.append((int(first_loads[v]) + compute_from[v] + last_store, LOADS_BEFORE))
         bounds.append((int(all_loads[v]) + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
     begin = _begins(problem, needs, after, compute, shortest, smallest, first_loads, all_loads)
@@ -243,7 +243,7 @@ def _begins(
         for v in before:
             excess = int(between[v, w] - room[v])
             if excess > 0:
-                begin[w] = max(begin[w], end[v] - (-excess // problem.platform.dram_bytes_per_cycle))
+                begin[w] = max(begin[w], end[v] + transfer_cycles(excess, problem.platform.dram_rate))
         ends = [begin[w] + compute[w], compute[[w, *before]].sum(), all_loads[w] + shortest[w]]
         end[w] = max(*ends, *(end[v] + shortest[w] for v in before))
     return begin

@@ -8,6 +8,7 @@ from soma_cp.annealing.greedy_kernel import least_usage
 from soma_cp.annealing.lfa_pricing import lay_out
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.platform import DramRate
 from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
 from soma_cp.model.tiling import LayerTiles, LFAArrays
 from soma_cp.solver.bounds_kernel import Frame, longest_paths_to, sorted_transfers
@@ -25,7 +26,7 @@ class PrefixScratch(NamedTuple):
 @compiled
 def prefix_latency(
     table: NetworkTable,
-    dram_bytes_per_cycle: int,
+    dram_rate: DramRate,
     capacity: int,
     lfa: LFAArrays,
     tiles: LayerTiles,
@@ -53,7 +54,7 @@ def prefix_latency(
     """
     tensors = scratch.tensors
     dram, chip = count_tensors(table, lfa, tiles, scratch.places)
-    make_tensors(table, lfa, tiles, scratch.places, dram_bytes_per_cycle, tensors)
+    make_tensors(table, lfa, tiles, scratch.places, dram_rate, tensors)
     tile_cycles, chip_usage = np.empty(tile_count, np.int64), np.empty(tile_count + 1, np.int64)
     lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
     room = np.empty(tile_count + 1, np.int64)

@@ -83,28 +83,50 @@ def ceil_div(a: int, b: int) -> int:
 
 
 def memories(hardware: dict) -> dict[str, Memory]:
-    """Return the memories by name: AL1, WL1, OL1, OL2, GBUF."""
+    """Return the memories by name: AL1, WL1, OL1, OL2, GBUF; `hardware` may give sizes and energies of its own."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     # lane / 4 KiB and vec * lane / 16 KiB are whole numbers for every array of the table.
-    activations = _small_memory(size_kib=vec, port_bits=8 * vec, extra_read_cost=0.1 * lane / 8)
-    weights = _small_memory(size_kib=vec * lane // 16, port_bits=8 * vec, extra_read_cost=0.0)
-    outputs = _small_memory(size_kib=lane // 4, port_bits=16 * lane, extra_read_cost=0.0)
+    sizes = {"AL1": vec * KIB, "WL1": vec * lane // 16 * KIB, "OL1": lane // 4 * KIB}
+    sizes |= hardware.get("memory_bytes", {})
+    activations = _small_memory(sizes["AL1"], port_bits=8 * vec, extra_read_cost=0.1 * lane / 8)
+    weights = _small_memory(sizes["WL1"], port_bits=8 * vec, extra_read_cost=0.0)
+    outputs = _small_memory(sizes["OL1"], port_bits=16 * lane, extra_read_cost=0.0)
     growth = 1.1 ** (hardware["gbuf_bytes"] // (2 * MIB))
     ol2 = Memory(0, 0.07648125 * 4.8 * growth, 0.0989875 * 4.8 * growth)
     gbuf = Memory(0, 0.217125 * 4.8 * growth, 0.234025 * 4.8 * growth)
-    return {"AL1": activations, "WL1": weights, "OL1": outputs, "OL2": ol2, "GBUF": gbuf}
+    found = {"AL1": activations, "WL1": weights, "OL1": outputs, "OL2": ol2, "GBUF": gbuf}
+    return {
+        name: Memory(
+            memory.bytes,
+            unit_energy(hardware, f"{name}_read", memory.read_pj),
+            unit_energy(hardware, f"{name}_write", memory.write_pj),
+        )
+        for name, memory in found.items()
+    }
 
 
-def _small_memory(size_kib: int, port_bits: int, extra_read_cost: float) -> Memory:
+def unit_energy(hardware: dict, name: str, usual: float) -> float:
+    return dict(hardware.get("energy_pj", {})).get(name, usual)
+
+
+def _small_memory(size: int, port_bits: int, extra_read_cost: float) -> Memory:
     if port_bits >= 512:
         banks = port_bits // 256
-        read, write = SRAM_COST_PER_BIT[256][min(size_kib // banks, 32)]
+        read, write = _table_entry(256, size // banks)
         read *= 1.1**banks
         write *= 1.1**banks
     else:
-        read, write = SRAM_COST_PER_BIT[port_bits][size_kib]
+        read, write = _table_entry(port_bits, size)
     read += extra_read_cost
-    return Memory(size_kib * KIB, read * PJ_PER_BYTE_OF_BIT_COST, write * PJ_PER_BYTE_OF_BIT_COST)
+    return Memory(size, read * PJ_PER_BYTE_OF_BIT_COST, write * PJ_PER_BYTE_OF_BIT_COST)
+
+
+def _table_entry(port_bits: int, size: int) -> tuple[float, float]:
+    """Return the costs of the smallest SRAM that is large enough, or of the largest."""
+    for kib, costs in sorted(SRAM_COST_PER_BIT[port_bits].items()):
+        if size <= kib * KIB:
+            return costs
+    return costs
 
 
 def tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> TileCost:
@@ -128,8 +150,8 @@ def _vector_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: di
     elif layer["kind"] == "pool":
         operations *= layer.get("R", 1) * layer.get("S", 1)
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
-    operations_per_cycle = vec * lane * hardware["pe_grid"] ** 2 // 16
-    energy = operations * VECTOR_OPERATION_PJ
+    operations_per_cycle = hardware.get("vector_ops") or vec * lane * hardware["pe_grid"] ** 2 // 16
+    energy = operations * unit_energy(hardware, "vector_operation", VECTOR_OPERATION_PJ)
     return TileCost(ceil_div(operations, operations_per_cycle), energy, 0.0, 0.0, 0.0, energy)
 
 
@@ -166,6 +188,8 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
         rounds = ceil_div(G, D)
     else:
         D = at_once if G > 1 else 1
+        if hardware.get("semantics") == "corrected":
+            D = max(D, 1)
         rounds = G
     loops = {"B": B, "K": K, "H": H, "W": W, "C": C, "G": G, "D": D, "rounds": rounds}
     loops.update({name: layer.get(name, 1) for name in ("R", "S", "sH", "sW")})
@@ -248,12 +272,13 @@ def _candidate(
     W3 = WR if ra else WT
 
     # Bus limits.
+    bus = hardware.get("pe_bus_bytes_per_cycle", BUS_BYTES_PER_CYCLE)
     tile = R * S * tC * K1 * h1 * w1
-    if rk and tile * BUS_BYTES_PER_CYCLE < R * S * part["oC"] * min(part["oK"], K1 * lane) * D:
+    if rk and tile * bus < R * S * part["oC"] * min(part["oK"], K1 * lane) * D:
         return None
     if ra:
         wanted = (h1 + R - sH) * w1 * part["oC"] * D
-        if (tile * KB if rk else tile) * BUS_BYTES_PER_CYCLE < wanted:
+        if (tile * KB if rk else tile) * bus < wanted:
             return None
 
     def hlen(n: int) -> int:
@@ -311,6 +336,6 @@ def _candidate(
         + ofmap * (memory["OL2"].read_pj + memory["OL2"].write_pj)
     ) * G
     gbuf_pj = ((a_gbuf + w_gbuf) * memory["GBUF"].read_pj + ofmap * memory["GBUF"].write_pj) * G
-    noc_pj = (hop_a + hop_w) * HOP_PJ * G
-    mac_pj = operations * MAC_PJ * G
+    noc_pj = (hop_a + hop_w) * unit_energy(hardware, "hop", HOP_PJ) * G
+    mac_pj = operations * unit_energy(hardware, "MAC", MAC_PJ) * G
     return TileCost(cycles, gbuf_pj + buffer_pj + noc_pj + mac_pj, gbuf_pj, buffer_pj, noc_pj, mac_pj)

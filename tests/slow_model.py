@@ -142,14 +142,15 @@ class SlowPlan:
 
     @property
     def dram_energy_pj(self) -> float:
-        return float(sum(tensor.bytes for tensor in self.dram_tensors) * DRAM_PJ_PER_BYTE)
+        per_byte = self.hardware.get("dram_pj_per_byte", DRAM_PJ_PER_BYTE)
+        return float(sum(tensor.bytes for tensor in self.dram_tensors) * per_byte)
 
     @property
     def energy_pj(self) -> float:
         return self.core_energy_pj + self.dram_energy_pj
 
     def transfer_cycles(self, size: int) -> int:
-        return ceil_div(size, self.hardware["dram_bytes_per_cycle"])
+        return math.ceil(size / Fraction(self.hardware["dram_bytes_per_cycle"]))
 
 
 @dataclass(frozen=True)
@@ -201,8 +202,8 @@ def loaded_weight_bytes(layer: dict) -> int:
     return 0 if layer.get("weight_operands") else operand_bytes(layer)
 
 
-def ifmap_extent(layer: dict, tile: Extent, network: dict) -> Extent:
-    """Return the backward extent: what a tile of `layer` reads of its ifmap."""
+def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = False) -> Extent:
+    """Return the backward extent: what a tile of `layer` reads of its ifmap; corrected, with its full halo."""
     b, k, h, w = tile
     kind = layer["kind"]
     if kind in ("eltwise", "ptp"):
@@ -229,6 +230,8 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict) -> Extent:
     real_columns = min(max(shape[2] for shape in sources), full_columns)
     pad_rows = (full_rows - real_rows) // 2
     pad_columns = (full_columns - real_columns) // 2
+    if corrected:
+        pad_rows = pad_columns = 0
     if kind == "fc":
         return (b, layer["C"], R - pad_rows, S - pad_columns)
 
@@ -311,8 +314,10 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
     return forbidden
 
 
-def flg_tile_shapes(network: dict, batch: int, flg_layers: list[str], tiling_number: int) -> dict[str, Extent]:
-    """Return the tile of every layer of an FLG.
+def flg_tile_shapes(
+    network: dict, batch: int, flg_layers: list[str], tiling_number: int, corrected: bool = False
+) -> dict[str, Extent]:
+    """Return the tile of every layer of an FLG; corrected, of no more than the layer's own channels.
 
     Raises
     ------
@@ -330,11 +335,12 @@ def flg_tile_shapes(network: dict, batch: int, flg_layers: list[str], tiling_num
         wanted: list[Extent] = []
         for consumer in flg_layers:
             if name in layers[consumer].get("ifmaps", []):
-                wanted.append(ifmap_extent(layers[consumer], tiles[consumer], network))
+                wanted.append(ifmap_extent(layers[consumer], tiles[consumer], network, corrected))
             if name in layers[consumer].get("weight_operands", []):
                 wanted.append(weight_operand_extent(layers[consumer], tiles[consumer]))
         if wanted:
-            tiles[name] = tuple(max(extent[i] for extent in wanted) for i in range(4))
+            b, k, h, w = (max(extent[i] for extent in wanted) for i in range(4))
+            tiles[name] = (b, min(k, layers[name]["K"]) if corrected else k, h, w)
             continue
         channels, rows, columns = ofmap_shape(layers[name])
         if "H" in forbidden and "W" in forbidden:
@@ -364,8 +370,9 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
     check_order(network, lfa)
     layers = {layer["name"]: layer for layer in network["layers"]}
     tile_shapes: dict[str, Extent] = {}
+    corrected = hardware.get("semantics") == "corrected"
     for flg in lfa["flgs"]:
-        shapes = flg_tile_shapes(network, batch, flg["layers"], flg["tiling_number"])
+        shapes = flg_tile_shapes(network, batch, flg["layers"], flg["tiling_number"], corrected)
         tile_shapes.update({name: shapes[name] for name in flg["layers"]})
     costs = {name: tile_cost(layers[name], shape, hardware) for name, shape in tile_shapes.items()}
 
@@ -386,7 +393,8 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
 
     tensors: list[SlowTensor] = []
     for name in tile_shapes:
-        tensors += _ifmap_tensors(network, layers[name], tile_shapes[name], positions_of_layer[name], lg_of_layer)
+        positions = positions_of_layer[name]
+        tensors += _ifmap_tensors(network, layers[name], tile_shapes[name], positions, lg_of_layer, corrected)
         tensors += _weight_tensors(layers[name], positions_of_layer[name])
         tensors += _ofmap_tensors(network, layers[name], tiles, positions_of_layer, lg_of_layer)
     return SlowPlan(network, batch, hardware, tile_shapes, tiles, tensors, lg_of_layer, positions_of_layer)
@@ -396,7 +404,7 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
 
 
 def _ifmap_tensors(
-    network: dict, layer: dict, tile: Extent, positions: list[int], lg_of_layer: dict[str, int]
+    network: dict, layer: dict, tile: Extent, positions: list[int], lg_of_layer: dict[str, int], corrected: bool
 ) -> list[SlowTensor]:
     name = layer["name"]
     both = set(layer.get("ifmaps", [])) & set(layer.get("weight_operands", []))
@@ -416,7 +424,7 @@ def _ifmap_tensors(
         if source in layer.get("weight_operands", []):
             b, _, h, w = weight_operand_extent(layer, tile)
         else:
-            b, _, h, w = ifmap_extent(layer, tile, network)
+            b, _, h, w = ifmap_extent(layer, tile, network, corrected)
         size = b * shapes[source][0] * h * w
         for index, p in enumerate(positions):
             tensors.append(SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None))

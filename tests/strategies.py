@@ -254,8 +254,16 @@ def hardware() -> st.SearchStrategy[dict]:
             "pe_grid": st.sampled_from([4, 1, 2, 3, 8]),
             "macs_per_pe": st.sampled_from([512, *(macs for macs in VEC_AND_LANE if macs != 512)]),
             "gbuf_bytes_per_cycle": st.sampled_from([256, 512, 16, 1]),
-            "dram_bytes_per_cycle": st.sampled_from([16, 128, 1, 3]),
-        }
+            "dram_bytes_per_cycle": st.sampled_from([16, 128, 1, 3, "128/5", "1001/1000"]),
+        },
+        optional={
+            "semantics": st.sampled_from(["corrected", "published"]),
+            "dram_pj_per_byte": st.sampled_from([32.0, 0.0]),
+            "vector_ops": st.sampled_from([1, 100]),
+            "pe_bus_bytes_per_cycle": st.sampled_from([16, 1]),
+            "memory_bytes": st.sampled_from([{"WL1": 20_000}, {"AL1": 300_000, "OL1": 1500}]),
+            "energy_pj": st.sampled_from([{"MAC": 1.0, "hop": 0.5}, {"GBUF_read": 2.0, "vector_operation": 0.0}]),
+        },
     )
 
 

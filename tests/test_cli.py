@@ -25,6 +25,7 @@ from soma_cp.model.errors import InternalError
 from soma_cp.model.network_file import read_network_file
 from soma_cp.model.networks.catalogue import ALIASES, builtin_names, builtin_network
 from soma_cp.model.platform import PLATFORMS
+from soma_cp.model.platform_file import platform_from
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations
@@ -121,6 +122,7 @@ def test_nets_lists_every_network_once_within_80_columns(run: Run) -> None:
     assert max(len(line.rstrip()) for line in lines) <= 80
     for name in builtin_names():
         assert sum(line.split()[:1] == [name] for line in lines) == 1
+    assert "llama2-70b needs --buffer 257MiB" in outcome.out
     for alias, name in ALIASES.items():
         assert any(line.split()[:2] == [name, alias] for line in lines)
 
@@ -140,6 +142,13 @@ def test_hw_lists_every_platform(run: Run) -> None:
     assert [line.split()[0] for line in outcome.out.splitlines() if line.split()[0] in PLATFORMS] == list(PLATFORMS)
     platforms = run("hw", "--json").document["platforms"]
     assert platforms["edge"].items() >= EDGE.items()
+
+
+def test_hw_exports_a_platform_to_change(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    assert run("hw", "--export", "cloud", "-o", path).out == f"cloud written to {path}\n"
+    assert platform_from(str(path)) == PLATFORMS["cloud"]
+    assert "version: 2" in path.read_text(encoding="utf-8")
 
 
 # solve.
@@ -362,6 +371,33 @@ def test_hardware_is_overridden_on_the_command_line(run: Run, tmp_path: Path) ->
     assert text.startswith("tiny-wide, batch 1, on own platform: 2 MiB GBUF, 32 GB/s DRAM, 4×4 PEs of 512 MACs")
 
 
+def test_figures_are_those_of_the_hardware_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "hw.yaml"
+    path.write_text("version: 2\nextends: edge\nclock: 500 MHz\nsemantics: corrected\ndram_energy: 5 pJ/bit\n")
+    schedule = tmp_path / "schedule.json"
+    command = ("solve", "--net", "tiny-chain", "--hw", path, "--stage2", "greedy")
+    text = run(*command, "-o", schedule).out
+    assert "16 GB/s DRAM, 4×4 PEs of 512 MACs, 0.5 GHz, corrected semantics" in " ".join(text.split())
+    assert "latency (ms at 0.5 GHz)" in text
+    document = run("evaluate", schedule, "--json").document
+    assert document["differences_to_file"] == []
+    assert document["semantics"] == "corrected"
+    assert document["latency_ms"] == pytest.approx(document["latency"] / 500e3)
+    stored = json.loads(schedule.read_text(encoding="utf-8"))
+    assert stored["hardware"]["dram_bytes_per_cycle"] == 32  # 16 GB/s at 500 MHz
+    moved = sum(row[4] for row in stored["dlsa"]["dram_tensor_order"])
+    assert document["dram_energy_pj"] == pytest.approx(40 * moved)
+
+
+def test_a_gbuf_beyond_the_energy_model_is_warned_of(run: Run, tmp_path: Path) -> None:
+    command = ("solve", "--net", "tiny-chain", "--stage2", "greedy", "--buffer")
+    assert run(*command, "64MiB").err == ""
+    assert "warning: the energy of a GBUF of 66 MiB is extrapolated" in run(*command, "66MiB").err
+    path = tmp_path / "hw.yaml"
+    path.write_text("version: 2\nextends: edge\ngbuf: 66MiB\nenergies: {GBUF_read: 9, GBUF_write: 9 pJ/B}\n")
+    assert run("solve", "--net", "tiny-chain", "--stage2", "greedy", "--hw", path).err == ""
+
+
 def test_solve_proves_the_optimum_over_every_lfa(run: Run) -> None:
     document = run("solve", "--net", "tiny-wide", "--exact", "--json").document
     assert document["proven_optimal_over_every_lfa"] is True
@@ -449,6 +485,8 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --nett resnet50", ("no such option: --nett",)),
         ("foo", ("no such command 'foo'",)),
         ("hw x", ("unexpected extra argument",)),
+        ("hw --export egde", ("no platform is called 'egde'", "did you mean 'edge'")),
+        ("hw -o x.yaml", ("--output=x.yaml without --export",)),
         ("nets --export resnet51", ("did you mean 'resnet50'",)),
         ("nets --export resnet50 -o no/such/folder/x.json", ("can't write", "no/such/folder")),
         ("compare --net tiny-wide --json --format csv", ("--json with --format=csv",)),
@@ -484,7 +522,7 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --net resnet50 --batch x", ("'--batch'", "integer")),
         ("solve --net resnet50 --seq 5", ("--seq=5", "'resnet50' has no sequence")),
         ("solve --net gpt2-small --seq 0", ("--seq=0", "from 1 to 1048576")),
-        ("solve --net ./nope.json --seq 5", ("--seq is for built-in GPT-2 networks",)),
+        ("solve --net ./nope.json --seq 5", ("--seq is for built-in networks",)),
         ("solve --net resnet50 --time-limit -1", ("--time-limit=-1.0", "at least 0")),
         ("solve --net resnet50 --time-limit nan", ("--time-limit=nan",)),
         ("solve --net resnet50 --time-limit soon", ("'--time-limit'", "number")),
@@ -537,8 +575,8 @@ def test_every_fault_of_a_file_is_told(run: Run) -> None:
 def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
     outcome = run(command, "--net", "resnet50", "--hw", "small.json")
-    # conv1: 7·7·3·64 bytes of weights, and 5·5·3 … at least of its ifmap, 64 of its ofmap
-    assert_refused(outcome, "'conv1'", "9,408", "1,000 are available", "gbuf_bytes of at least")
+    # The first of the layers that need most: 3·3·512² of weights, 2·2·512 of ifmap beside the padding, 512 of ofmap.
+    assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
 
 
 def test_an_unforeseen_error_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -553,29 +552,3 @@ def test_what_is_no_file_is_written_to_directly(tmp_path: Path) -> None:
     finally:
         os.close(reader)
     assert pipe.is_fifo()
-
-
-# YAML
-
-
-def test_a_yaml_file_is_the_same_network(tmp_path: Path) -> None:
-    network = read_network_file(PUBLISHED / "vgg19.json")
-    path = tmp_path / "net.yaml"
-    path.write_text(yaml.safe_dump(network_document(network)), encoding="utf-8")
-    assert read_network_file(path) == network
-
-
-def test_faults_of_a_yaml_file(tmp_path: Path) -> None:
-    path = tmp_path / "net.yml"
-    head = "name: n\ninputs: [{name: in, shape: [8, 4, 4]}]\n"
-    layer = "{name: a, kind: ptp, K: 8, H: 4, W: 4, inputs: [in]}"
-    path.write_text(f"{head}layers:\n - {layer}\n")
-    assert read_network_file(path).layers[0].name == "a"
-    for text, message in (
-        (f"{head}layers:\n - {layer.replace('W: 4', 'W: 4.0')}\n", "layer 'a': W=4.0 \\(must be a whole number"),
-        (f"{head}layers:\n - {layer.replace('W: 4', 'W: 4, W: 5')}\n", "line 4: the field 'W' is given twice"),
-        (f"{head}layers: [\n", "not valid YAML"),
-    ):
-        path.write_text(text)
-        with pytest.raises(UserError, match=message):
-            read_network_file(path)

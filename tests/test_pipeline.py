@@ -180,7 +180,7 @@ def test_a_stop_request_during_the_search_by_greedy_pricing_ends_it() -> None:
 
 @pytest.mark.parametrize("lfa", FirstStage)
 def test_a_layer_that_cannot_fit_is_refused(lfa: FirstStage) -> None:
-    with pytest.raises(LayerTooLargeError, match="'conv1'"):
+    with pytest.raises(LayerTooLargeError, match="'conv_5_0_b'"):
         solve(problem_of("resnet50", gbuf_bytes=1000), replace(QUICK, lfa=lfa))
 
 

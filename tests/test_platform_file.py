@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,20 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.network import Conv, ExternalInput, Network
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import LARGEST, PLATFORMS, VEC_BY_LANE, Platform, PlatformError
+from soma_cp.model.platform import (
+    BYTE_ENERGIES,
+    LARGEST,
+    LARGEST_MEMORY,
+    LARGEST_PJ,
+    MEMORIES,
+    OPERATION_ENERGIES,
+    PLATFORMS,
+    SEMANTICS,
+    VEC_BY_LANE,
+    Platform,
+    PlatformError,
+)
 from soma_cp.model.platform_file import (
-    LARGEST_GBUF,
     PlatformFileError,
     platform_document,
     platform_from,
@@ -24,11 +36,16 @@ from soma_cp.model.platform_file import (
     read_platform_file,
     with_overrides,
 )
+from soma_cp.model.platform_forms import LARGEST_GBUF
 from soma_cp.model.problem import Problem
+from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 Document = dict[str, Any]
 FIELDS = ["gbuf_bytes", "pe_grid", "macs_per_pe", "gbuf_bytes_per_cycle", "dram_bytes_per_cycle"]
-BANDWIDTH = "a whole number from 1 to 1073741824, in digits alone"
+BANDWIDTH = (
+    "a whole number from 1 to 1073741824, in digits alone, or a fraction such as "
+    '"128/5" with a denominator of at most 1000'
+)
 
 
 @pytest.fixture
@@ -92,11 +109,29 @@ def test_a_name_comes_before_a_file(document: Document, tmp_path: Path, monkeypa
     assert platform_from("./edge") == platform_from_document(document, "here")
 
 
-largest = LARGEST | {"gbuf_bytes": LARGEST_GBUF}
-sizes = {field: st.integers(1, most) for field, most in largest.items()}
+largest = {field: LARGEST[field] for field in FIELDS} | {"gbuf_bytes": LARGEST_GBUF}
+sizes = {field: st.integers(1, most) for field, most in (LARGEST | largest).items()}
+picojoules = st.floats(0, LARGEST_PJ)
 
 
-@given(st.builds(Platform, **(sizes | {"macs_per_pe": st.sampled_from(sorted(VEC_BY_LANE))})))
+def some_of(names: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[tuple[str, Any], ...]]:
+    return st.dictionaries(st.sampled_from(names), values).map(lambda given: tuple(sorted(given.items())))
+
+
+others = {
+    "macs_per_pe": st.sampled_from(sorted(VEC_BY_LANE)),
+    "vector_ops": st.none() | sizes["vector_ops"],
+    "dram_bytes_per_cycle": st.fractions(1, LARGEST["dram_bytes_per_cycle"], max_denominator=1000),
+    "dram_pj_per_byte": picojoules,
+    "memory_bytes": some_of(MEMORIES, st.integers(1, LARGEST_MEMORY)),
+    "energy_pj": some_of((*BYTE_ENERGIES, *OPERATION_ENERGIES), picojoules),
+    "core_array": st.sampled_from(["published", "roofline"]),
+    "core_array_options": some_of(("a", "b"), st.text()),
+    "semantics": st.sampled_from(SEMANTICS),
+}
+
+
+@given(st.builds(Platform, **(sizes | others)))
 @settings(deadline=None)
 def test_any_platform_makes_the_round_trip(platform: Platform) -> None:
     assert platform_from_document(json.loads(json.dumps(platform_document(platform))), "here") == platform
@@ -166,7 +201,8 @@ def test_all_faults_are_told_at_once(document: Document) -> None:
         "macs_per_pe=100 (must be one of 32, 64, 128, 256, 512, 4096)",
         f'dram_bytes_per_cycle="16" (must be {BANDWIDTH})',
         '"dram_bandwidth" is not a field (must be one of version, name, gbuf_bytes, pe_grid, macs_per_pe, '
-        "gbuf_bytes_per_cycle, dram_bytes_per_cycle)",
+        "gbuf_bytes_per_cycle, dram_bytes_per_cycle, clock_hz, dram_pj_per_byte, vector_ops, pe_bus_bytes_per_cycle, "
+        "memory_bytes, energy_pj, core_array, core_array_options, semantics)",
     ]
 
 
@@ -251,8 +287,9 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         "4294967296)",
         "line 5: pe_grid=4.0 (must be a whole number from 1 to 1024, in digits alone)",
         "line 6: macs_per_pe=100 (must be one of 32, 64, 128, 256, 512, 4096)",
-        'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, gbuf, pe_grid, macs_per_pe, '
-        "gbuf_bandwidth, dram_bandwidth); did you mean 'dram_bandwidth'?",
+        'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, clock, gbuf, '
+        "gbuf_bandwidth, dram_bandwidth, dram_energy, pe_grid, macs_per_pe, vector_ops, pe_bus, memories, energies, "
+        "core_array, semantics); did you mean 'dram_bandwidth'?",
     ]
 
 
@@ -270,7 +307,10 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         ("version: 2\nextends: hw.yaml\n", "line 2: files extend one another in a circle: "),
         ("version: 2\nextends: edge\ngbuf: 8 GiB\n", 'line 3: gbuf="8 GiB" (must be a size'),
         ("version: 2\nextends: edge\ngbuf: true\n", "line 3: gbuf=true (must be a size"),
-        ("version: 2\nextends: edge\ndram_bandwidth: 0\n", "line 3: dram_bandwidth=0 (must be a bandwidth"),
+        (
+            "version: 2\nextends: edge\ndram_bandwidth: 0\n",
+            "line 3: dram_bandwidth=0 (is 0 bytes per cycle at 1000 MHz; must be from 1 to",
+        ),
         ("version: 2\nextends: 5\n", "line 2: extends=5 (must be a built-in platform or the path of a hardware file)"),
         ("version: 2\nextends: !!python/object:os.system edge\n", "line 2, column 10: not valid YAML"),
     ],
@@ -278,6 +318,126 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
 def test_a_fault_of_a_yaml_file(tmp_path: Path, text: str, problem: str) -> None:
     (found,) = yaml_problems(yaml_file(tmp_path, text))
     assert found.startswith(problem)
+
+
+def test_every_field_of_a_yaml_file(tmp_path: Path) -> None:
+    text = """
+version: 2
+name: phone
+clock: 800 MHz
+gbuf: 3 MiB
+gbuf_bandwidth: 51.2 GB/s
+dram_bandwidth: 25.6 GB/s
+dram_energy: 4 pJ/bit
+pe_grid: 2
+macs_per_pe: 128
+vector_ops: 100
+pe_bus: 16 B/cycle
+memories: {AL1: 4 KiB, OL1: 1000}
+energies:
+  GBUF_read: 2 pJ/B
+  MAC: 12 fJ
+core_array: {model: roofline, detail: 3}
+semantics: corrected
+"""
+    platform = platform_from(str(yaml_file(tmp_path, text)))
+    assert platform == Platform(
+        3 << 20,
+        2,
+        128,
+        64,
+        32,
+        clock_hz=800_000_000,
+        dram_pj_per_byte=32.0,
+        vector_ops=100,
+        pe_bus_bytes_per_cycle=16,
+        memory_bytes=(("AL1", 4096), ("OL1", 1000)),
+        energy_pj=(("GBUF_read", 2.0), ("MAC", 0.012)),
+        core_array="roofline",
+        core_array_options=(("detail", "3"),),
+        semantics="corrected",
+    )
+    memories, energies = pe_memories(platform), unit_energies(platform)
+    assert (memories.AL1, memories.WL1, memories.OL1) == (4096, 8192, 1000)  # 8·16/16 KiB of weights
+    assert (energies.GBUF_read, energies.MAC, energies.hop) == (2.0, 0.012, 0.018)
+
+
+def test_what_extends_a_file_keeps_what_it_does_not_say(tmp_path: Path) -> None:
+    base = "version: 2\nextends: edge\nmemories: {AL1: 4KiB}\nenergies: {MAC: 1, hop: 2}\ncore_array: roofline\n"
+    yaml_file(tmp_path, base, "base.yaml")
+    top = yaml_file(tmp_path, "version: 2\nextends: base.yaml\nmemories: {WL1: 8KiB}\nenergies: {hop: 3}\n")
+    platform = platform_from(str(top))
+    assert platform.memory_bytes == (("AL1", 4096), ("WL1", 8192))
+    assert platform.energy_pj == (("MAC", 1.0), ("hop", 3.0))
+    assert platform.core_array == "roofline"
+
+
+def test_a_bandwidth_per_second_stays_when_the_clock_is_another(tmp_path: Path) -> None:
+    base = PLATFORMS["edge"]  # 16 GB/s to DRAM, 256 bytes per cycle to the PEs
+    fast = platform_from(str(yaml_file(tmp_path, "version: 2\nextends: edge\nclock: 1.2GHz\n")))
+    assert fast == replace(base, clock_hz=1_200_000_000, dram_bytes_per_cycle=Fraction(40, 3))
+    assert fast.dram_bytes_per_second == pytest.approx(16e9)
+    assert with_overrides(fast, None, "24GB/s").dram_bytes_per_cycle == 20
+    document = platform_document(fast)
+    assert document["dram_bytes_per_cycle"] == "40/3"
+    assert platform_from_document(document, "here") == fast
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("memories: {AL2: 4KiB}", 'memories: "AL2" is not a field (must be one of AL1, WL1, OL1); did you mean'),
+        ("memories: {AL1: 4 GHz}", 'memories: AL1="4 GHz" (must be a size such as 4MiB'),
+        ("memories: 5", "memories=5 (must be an object with some of AL1, WL1, OL1)"),
+        ("energies: {MAC: 1pJ/B}", 'energies: MAC="1pJ/B" (must be an energy such as 0.018 pJ, from 0 to'),
+        ("energies: {GBUF_read: -1}", "energies: GBUF_read=-1 (must be an energy such as 84 pJ/B or 10.5 pJ/bit"),
+        ("energies: {GBUF_read: .nan}", "energies: GBUF_read=NaN (must be an energy"),
+        ("clock: 0 Hz", 'clock="0 Hz" (must be a frequency such as 1GHz or 800MHz, a whole number of Hz'),
+        ("gbuf_bandwidth: 1.5 B/cycle", 'gbuf_bandwidth="1.5 B/cycle" (is 1.5 bytes per cycle at 1000 MHz; must be a'),
+        ("dram_bandwidth: 0.5 GB/s", 'dram_bandwidth="0.5 GB/s" (is 0.5 bytes per cycle at 1000 MHz; must be from 1'),
+        ("core_array: {name: roofline}", "core_array: must have model, the name of a core-array model"),
+        ("core_array: {model: x, y: [1]}", "core_array: must have model"),
+        ("semantics: fixed", 'semantics="fixed" (must be published or corrected)'),
+        ("vector_ops: 0", "vector_ops=0 (must be a whole number from 1 to"),
+    ],
+)
+def test_a_fault_of_a_field(tmp_path: Path, line: str, problem: str) -> None:
+    (found,) = yaml_problems(yaml_file(tmp_path, f"version: 2\nextends: edge\n{line}\n"))
+    assert found.startswith(f"line 3: {problem}")
+
+
+def test_faults_of_nested_fields_have_their_own_lines(tmp_path: Path) -> None:
+    text = "version: 2\nextends: edge\nenergies:\n  MAC: 1 pJ\n  hop: 3 J\n  hip: 1\nmemories: {AL1: 0}\n"
+    found = yaml_problems(yaml_file(tmp_path, text))
+    assert [problem.split(" (")[0] for problem in found] == [
+        "line 7: memories: AL1=0",
+        'line 5: energies: hop="3 J"',
+        'line 6: energies: "hip" is not a field',
+    ]
+
+
+def test_platforms_made_in_python_are_checked() -> None:
+    for changes, message in (
+        ({"dram_bytes_per_cycle": Fraction(1, 2)}, "dram_bytes_per_cycle=1/2"),
+        ({"dram_bytes_per_cycle": Fraction(1001, 1000) + Fraction(1, 1001)}, "denominator of at most 1000"),
+        ({"memory_bytes": (("AL9", 5),)}, "memory_bytes names 'AL9'"),
+        ({"memory_bytes": (("AL1", 0),)}, "memory_bytes AL1=0"),
+        ({"energy_pj": (("MAC", 1.0), ("MAC", 2.0))}, "energy_pj names 'MAC'"),
+        ({"energy_pj": (("MAC", math.nan),)}, "MAC=nan pJ"),
+        ({"semantics": "true"}, "semantics='true'"),
+    ):
+        with pytest.raises(PlatformError, match=message):
+            replace(PLATFORMS["edge"], **changes)
+
+
+def test_sram_sizes_between_those_of_the_table_cost_what_the_next_larger_does() -> None:
+    edge = PLATFORMS["edge"]  # 32 KiB of weights behind a port of 128 bit
+    odd = unit_energies(replace(edge, memory_bytes=(("WL1", 20_000),)))
+    assert (odd.WL1_read, odd.WL1_write) == (unit_energies(edge).WL1_read, unit_energies(edge).WL1_write)
+    small = unit_energies(replace(edge, memory_bytes=(("WL1", 9000),)))
+    assert small.WL1_read == pytest.approx(4.8 * 0.06848125)
+    huge = unit_energies(replace(edge, memory_bytes=(("WL1", 1 << 20),)))
+    assert huge.WL1_read == odd.WL1_read
 
 
 def test_overrides() -> None:

@@ -19,7 +19,7 @@ from soma_cp.model.dlsa import DLSA
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_file import network_from_document
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import Platform
+from soma_cp.model.platform_file import platform_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.validity import Rule
 
@@ -51,7 +51,7 @@ def examples(count: int) -> settings:
 
 
 def problem_of(network: dict, batch: int, hardware: dict) -> Problem:
-    return Problem(network_from_document(network, "network"), Platform(**hardware), batch)
+    return Problem(network_from_document(network, "network"), platform_from_document(hardware, "hardware"), batch)
 
 
 def problem_of_case(case: Case) -> Problem:

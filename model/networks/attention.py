@@ -2,6 +2,7 @@
 
 Matrix multiplications are 1×1 convolutions with the tokens on H; heads are the groups of a group convolution.
 K is made head by head because each head's K is transposed on its own; softmax and scaling are one `ptp` layer.
+Cached tokens are on channels, where concatenation works.
 """
 
 from dataclasses import dataclass
@@ -114,4 +115,38 @@ def scores_and_sum(
             ifmaps=(f"{prefix}_QK_elt",),
             weight_operands=(values,),
         ),
+    ]
+
+
+def tokens_with_cache(
+    new: Layer, cached_tokens: int, cache: str, transposed_name: str, joined_name: str, name: str
+) -> list[Layer]:
+    """What `new` makes of one token, behind what an external input holds of the cached ones, with tokens on rows.
+
+    Parameters
+    ----------
+    new
+        Layer of one row.
+    cached_tokens, cache
+        Channels of the external input, and its name; its rows are the channels of `new`.
+    transposed_name, joined_name, name
+        Of the new token with channels and rows swapped, of all tokens so, and of all tokens.
+    """
+    transposed = swap_channels_and_rows(transposed_name, new)
+    joined = PointToPoint(
+        name=joined_name, K=cached_tokens + 1, H=new.K, W=1, ifmaps=(transposed_name,), inputs=(cache,)
+    )
+    return [transposed, joined, swap_channels_and_rows(name, joined)]
+
+
+def residual_and_feed_forward(size: TransformerSize, tokens: int, attention: str, block_input: str) -> list[Layer]:
+    """What follows the attention of a decoder's block: sums, normalisation and two matrices with a GeLU between."""
+    hidden = size.hidden_width
+    return [
+        Eltwise(name="res1", K=size.width, H=tokens, W=1, ifmaps=(attention,), inputs=(block_input,)),
+        PointToPoint(name="norm2", K=size.width, H=tokens, W=1, ifmaps=("res1",)),
+        projection("ffn1", size.width, hidden, tokens, "norm2"),
+        PointToPoint(name="GeLU", K=hidden, H=tokens, W=1, ifmaps=("ffn1",)),
+        projection("ffn2", hidden, size.width, tokens, "GeLU"),
+        residual("res2", size, tokens, "res1", "ffn2"),
     ]

@@ -8,14 +8,23 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network import Network
 from soma_cp.model.networks import encoder, gpt2, tiny
 from soma_cp.model.networks.attention import TransformerSize
+from soma_cp.model.networks.darknet19 import darknet19
 from soma_cp.model.networks.densenet import densenet
+from soma_cp.model.networks.gnmt import gnmt
 from soma_cp.model.networks.googlenet import googlenet
+from soma_cp.model.networks.gptj import gptj_decode, gptj_prefill
 from soma_cp.model.networks.inception_resnet import inception_resnet_v1
+from soma_cp.model.networks.llama2 import llama2_decode, llama2_prefill
+from soma_cp.model.networks.lstm import lstm
+from soma_cp.model.networks.pnasnet import pnasnet5_large
 from soma_cp.model.networks.randwire import randwire_network
 from soma_cp.model.networks.resnet import resnet50, resnet101
 from soma_cp.model.networks.resnet_variants import resnet152, resnext50
+from soma_cp.model.networks.retinanet import retinanet_resnet50
+from soma_cp.model.networks.transformer import BASE_CELL, BIG_CELL, transformer, transformer_cell
 from soma_cp.model.networks.unet import unet
 from soma_cp.model.networks.vgg import vgg19
+from soma_cp.model.networks.zfnet import zfnet
 
 MOST_TOKENS = 1 << 20
 """Longest sequence of a built-in network."""
@@ -46,24 +55,29 @@ class BuiltIn:
     tokens: int | None = None
 
 
-def _gpt2(size: gpt2.Gpt2Size, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
-    block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
+def _decoder_only(
+    name: str,
+    block: str,
+    platform: str,
+    prefill: Callable[[int], Network],
+    decode: Callable[[int], Network],
+    prompt: int,
+    cached: int,
+    note: str = "",
+) -> tuple[BuiltIn, BuiltIn]:
+    """A block in prefill and in decode."""
     return (
+        BuiltIn(f"{name}-prefill", f"{block}, reading a prompt of {prompt} tokens{note}", platform, prefill, prompt),
         BuiltIn(
-            f"gpt2-{size.name}-prefill",
-            f"{block}, reading a prompt of {tokens} tokens",
-            platform,
-            partial(gpt2.gpt2_prefill, size),
-            tokens,
-        ),
-        BuiltIn(
-            f"gpt2-{size.name}-decode",
-            f"{block}, making one token after {tokens} cached ones",
-            platform,
-            partial(gpt2.gpt2_decode, size),
-            tokens,
+            f"{name}-decode", f"{block}, making one token after {cached} cached ones{note}", platform, decode, cached
         ),
     )
+
+
+def _gpt2(size: TransformerSize, label: str, platform: str, tokens: int) -> tuple[BuiltIn, BuiltIn]:
+    block = f"GPT-2 {label}, one of {size.blocks} transformer blocks"
+    prefill, decode = partial(gpt2.gpt2_prefill, size), partial(gpt2.gpt2_decode, size)
+    return _decoder_only(size.name, block, platform, prefill, decode, tokens, tokens)
 
 
 def _bert(size: TransformerSize, label: str) -> BuiltIn:
@@ -76,24 +90,68 @@ BUILT_INS: dict[str, BuiltIn] = {
     for built_in in (
         *_gpt2(gpt2.SMALL, "Small", "edge", 512),
         *_gpt2(gpt2.XL, "XL", "cloud", 1024),
+        *_decoder_only(
+            "gpt-j-6b", "GPT-J 6B, one of 28 transformer blocks", "cloud", gptj_prefill, gptj_decode, 512, 512
+        ),
+        *_decoder_only(
+            "llama2-70b",
+            "Llama 2 70B, one of 80 transformer blocks",
+            "cloud",
+            llama2_prefill,
+            llama2_decode,
+            512,
+            511,
+            note="; needs --buffer 257MiB",
+        ),
         _bert(encoder.BERT_BASE, "Base"),
         _bert(encoder.BERT_LARGE, "Large"),
         BuiltIn(
             "transformer-cell",
             "encoder and decoder block of a transformer, on 512 tokens each",
             "edge",
-            encoder.transformer_cell,
+            partial(transformer_cell, BASE_CELL),
             512,
+        ),
+        BuiltIn(
+            "transformer-big-cell",
+            "encoder and decoder block of the big transformer, on 512 tokens each",
+            "edge",
+            partial(transformer_cell, BIG_CELL),
+            512,
+        ),
+        BuiltIn(
+            "transformer",
+            "base transformer: 6 encoder and 6 decoder blocks, on 512 tokens each, 37,000 words",
+            "cloud",
+            transformer,
+            512,
+        ),
+        BuiltIn("lstm", "LSTM language model of two layers of 650, one time step", "edge", lstm),
+        BuiltIn(
+            "gnmt",
+            "GNMT, one time step of its 8 encoder and 8 decoder layers, attending to 32 words before it",
+            "cloud",
+            gnmt,
+            32,
         ),
         BuiltIn("resnet50", "ResNet-50 on 224×224 images", "edge", resnet50),
         BuiltIn("resnet101", "ResNet-101 on 224×224 images", "edge", resnet101),
         BuiltIn("resnet152", "ResNet-152 on 224×224 images", "edge", resnet152),
         BuiltIn("resnext50", "ResNeXt-50 on 224×224 images", "edge", resnext50),
         BuiltIn("vgg19", "VGG-19 on 224×224 images, without full-connected layers", "edge", vgg19),
+        BuiltIn("zfnet", "ZFNet on 224×224 images", "edge", zfnet),
+        BuiltIn("darknet19", "Darknet-19 on 224×224 images", "edge", darknet19),
         BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
         BuiltIn("densenet", "DenseNet-121 on 224×224 images", "edge", densenet),
         BuiltIn("unet", "U-Net on 512×512 images of one channel", "cloud", unet),
+        BuiltIn(
+            "retinanet-resnet50",
+            "RetinaNet with ResNet-50 on 640×640 images; every level loads the heads",
+            "edge",
+            retinanet_resnet50,
+        ),
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
+        BuiltIn("pnasnet", "PNASNet-5 large on 331×331 images", "edge", pnasnet5_large),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
         BuiltIn("tiny-chain", "4 layers: convolutions in a row", "edge", tiny.tiny_chain),
         BuiltIn("tiny-branch", "6 layers: a residual block", "edge", tiny.tiny_branch),

@@ -1,9 +1,9 @@
-"""Encoder and decoder blocks of BERT (Devlin et al., NAACL 2019) and the first transformer (Vaswani et al.,
-NeurIPS 2017), as the SoMa paper's experiments model them.
+"""Encoder and decoder blocks of the first transformers, and BERT (Devlin et al., NAACL 2019) made of them, as the SoMa
+paper's experiments model it.
 
 A `ptp` layer stands before the encoder: the word embedding in the first block, in place of the normalisation
 between blocks in the others. All other normalisation and activation is part of the layer before it. A whole BERT
-runs its block `Network.blocks` times. Both sequences of the transformer have the same length.
+runs its block `Network.blocks` times.
 """
 
 from soma_cp.model.network import ExternalInput, Layer, Network, PointToPoint
@@ -17,9 +17,6 @@ from soma_cp.model.networks.attention import (
 
 BERT_BASE = TransformerSize("bert-base", width=768, heads=12, key_heads=12, hidden_width=3072, blocks=12)
 BERT_LARGE = TransformerSize("bert-large", width=1024, heads=16, key_heads=16, hidden_width=4096, blocks=24)
-_CELL = TransformerSize("transformer-cell", width=512, heads=8, key_heads=8, hidden_width=2048, blocks=1)
-
-_CELL_VOCABULARY = 1000
 
 
 def bert(size: TransformerSize, tokens: int) -> Network:
@@ -32,53 +29,41 @@ def bert(size: TransformerSize, tokens: int) -> Network:
     tokens
         Tokens of the sequence.
     """
-    layers = _encoder(size, tokens, dropout=True)
+    layers = [
+        embedding("word_embed_enc", size, tokens, "input_enc"),
+        *encoder_layers("encoder", size, tokens, "word_embed_enc", dropout=True),
+    ]
     inputs = (ExternalInput("input_enc", (size.width, tokens, 1)),)
     return Network(size.name, inputs, tuple(layers), size.blocks)
 
 
-def transformer_cell(tokens: int) -> Network:
-    """Build one encoder block, one decoder block that attends to it, and the projection onto 1000 words.
-
-    Parameters
-    ----------
-    tokens
-        Tokens of either sequence.
-    """
-    size = _CELL
-    encoder = _encoder(size, tokens, dropout=False)
-    layers = [
-        *encoder,
-        _embedding("word_embed_dec", size, tokens, "input_dec"),
-        *_attention("decoder_1", size, tokens, "word_embed_dec", "word_embed_dec"),
-        residual("decoder_elt1", size, tokens, "word_embed_dec", "decoder_1_FC"),
-        *_attention("decoder_2", size, tokens, "decoder_elt1", encoder[-1].name),
-        residual("decoder_elt2", size, tokens, "decoder_elt1", "decoder_2_FC"),
-        *_feed_forward("decoder", size, tokens, "decoder_elt2", "decoder_elt3"),
-        projection("proj", size.width, _CELL_VOCABULARY, tokens, "decoder_elt3"),
-    ]
-    shape = (size.width, tokens, 1)
-    inputs = (ExternalInput("input_enc", shape), ExternalInput("input_dec", shape))
-    return Network(size.name, inputs, tuple(layers), size.blocks)
+def embedding(name: str, size: TransformerSize, tokens: int, source: str) -> Layer:
+    """The word embedding of an external input."""
+    return PointToPoint(name=name, K=size.width, H=tokens, W=1, inputs=(source,))
 
 
-def _encoder(size: TransformerSize, tokens: int, dropout: bool) -> list[Layer]:
-    layers: list[Layer] = [
-        _embedding("word_embed_enc", size, tokens, "input_enc"),
-        *_attention("encoder", size, tokens, "word_embed_enc", "word_embed_enc"),
-    ]
+def encoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str, dropout: bool = False) -> list[Layer]:
+    """An encoder block of what `source` makes; its last layer is its result."""
+    layers = _attention(prefix, size, tokens, source, source)
     if dropout:
-        source = layers[-1].name
-        layers.append(PointToPoint(name="encoder_dropout", K=size.width, H=tokens, W=1, ifmaps=(source,)))
+        attention = layers[-1].name
+        layers.append(PointToPoint(name=f"{prefix}_dropout", K=size.width, H=tokens, W=1, ifmaps=(attention,)))
     return [
         *layers,
-        residual("encoder_elt1", size, tokens, "word_embed_enc", layers[-1].name),
-        *_feed_forward("encoder", size, tokens, "encoder_elt1", "encoder_elt2"),
+        residual(f"{prefix}_elt1", size, tokens, source, layers[-1].name),
+        *_feed_forward(prefix, size, tokens, f"{prefix}_elt1", f"{prefix}_elt2"),
     ]
 
 
-def _embedding(name: str, size: TransformerSize, tokens: int, source: str) -> Layer:
-    return PointToPoint(name=name, K=size.width, H=tokens, W=1, inputs=(source,))
+def decoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str, memory: str) -> list[Layer]:
+    """A decoder block of what `source` makes, which also attends to `memory`; its last layer is its result."""
+    return [
+        *_attention(f"{prefix}_1", size, tokens, source, source),
+        residual(f"{prefix}_elt1", size, tokens, source, f"{prefix}_1_FC"),
+        *_attention(f"{prefix}_2", size, tokens, f"{prefix}_elt1", memory),
+        residual(f"{prefix}_elt2", size, tokens, f"{prefix}_elt1", f"{prefix}_2_FC"),
+        *_feed_forward(prefix, size, tokens, f"{prefix}_elt2", f"{prefix}_elt3"),
+    ]
 
 
 def _attention(prefix: str, size: TransformerSize, tokens: int, queries_of: str, keys_of: str) -> list[Layer]:

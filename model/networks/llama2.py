@@ -6,16 +6,16 @@ the published experiments don't model the gate of Llama's own. In prefill all to
 in decode one new token reads the K and V of the cached ones. The published experiments have decode only;
 prefill differs from it as it does in GPT-2.
 
-These networks aren't in the catalogue. Weights of one layer, up to 256 MiB, exceed the buffers of both built-in
-platforms; and at a buffer that holds them, energies mean nothing: they grow by a tenth for every 2 MiB.
+Weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: they need ``--buffer 257MiB``. At
+such a buffer energies mean nothing, because they grow by a tenth for every 2 MiB; latencies do.
 """
 
-from soma_cp.model.network import Eltwise, ExternalInput, Layer, Network, PointToPoint, Upsample
+from soma_cp.model.network import ExternalInput, Layer, Network, PointToPoint, Upsample
 from soma_cp.model.networks.attention import (
     TransformerSize,
     keys_by_head,
     projection,
-    residual,
+    residual_and_feed_forward,
     scores_and_sum,
     swap_channels_and_rows,
 )
@@ -41,7 +41,7 @@ def llama2_prefill(tokens: int) -> Network:
         _share_values("attention_V_expand", tokens, "attention_V"),
         *scores_and_sum("attention", _SIZE, tokens, tokens, "attention_K_expand", "attention_V_expand"),
         projection("attention_FC", _SIZE.width, _SIZE.width, tokens, "attention_QKV"),
-        *_residual_and_feed_forward(tokens, "attention_FC", "input_qkv"),
+        *residual_and_feed_forward(_SIZE, tokens, "attention_FC", "input_qkv"),
     ]
     inputs = (ExternalInput("input_qkv", (_SIZE.width, tokens, 1)),)
     return Network("llama2-70b-prefill", inputs, tuple(layers), _SIZE.blocks)
@@ -72,7 +72,7 @@ def llama2_decode(tokens: int) -> Network:
         *_values_with_cache(tokens),
         *scores_and_sum("attention", _SIZE, 1, tokens + 1, "attention_K", "attention_V"),
         projection("attention_Out_proj", _SIZE.width, _SIZE.width, 1, "attention_QKV"),
-        *_residual_and_feed_forward(1, "attention_Out_proj", "input_q"),
+        *residual_and_feed_forward(_SIZE, 1, "attention_Out_proj", "input_q"),
     ]
     inputs = (
         ExternalInput("input_q", (_SIZE.width, 1, 1)),
@@ -109,15 +109,3 @@ def _values_with_cache(cached_tokens: int) -> list[Layer]:
         name="attention_Vt", K=cached_tokens + 1, H=_SIZE.width, W=1, ifmaps=(transposed.name, cached.name)
     )
     return [new, transposed, cached, joined, swap_channels_and_rows("attention_V", joined)]
-
-
-def _residual_and_feed_forward(tokens: int, attention: str, block_input: str) -> list[Layer]:
-    hidden = _SIZE.hidden_width
-    return [
-        Eltwise(name="res1", K=_SIZE.width, H=tokens, W=1, ifmaps=(attention,), inputs=(block_input,)),
-        PointToPoint(name="norm2", K=_SIZE.width, H=tokens, W=1, ifmaps=("res1",)),
-        projection("ffn1", _SIZE.width, hidden, tokens, "norm2"),
-        PointToPoint(name="GeLU", K=hidden, H=tokens, W=1, ifmaps=("ffn1",)),
-        projection("ffn2", hidden, _SIZE.width, tokens, "GeLU"),
-        residual("res2", _SIZE, tokens, "res1", "ffn2"),
-    ]

@@ -22,13 +22,7 @@ def resnet101() -> Network:
 
 def resnet_of_stages(name: str, blocks_of_stage: tuple[int, ...]) -> Network:
     """Build a ResNet of bottleneck blocks on images of 3×224×224: so many blocks in each of its four stages."""
-    layers: list[Layer] = [
-        Conv(name="conv1", C=3, K=64, R=7, S=7, H=112, W=112, sH=2, sW=2, inputs=("input",)),
-        Pool(name="pool1", K=64, R=3, S=3, H=56, W=56, sH=2, sW=2, ifmaps=("conv1",)),
-    ]
-    for stage, blocks in enumerate(blocks_of_stage, start=_FIRST_STAGE):
-        for block in range(blocks):
-            layers += _bottleneck(stage, block, layers[-1])
+    layers = feature_layers(blocks_of_stage, 224)
     last = layers[-1]
     layers += [
         Pool(name="pool5", K=last.K, R=7, S=7, H=1, W=1, sH=7, sW=7, ifmaps=(last.name,)),
@@ -37,11 +31,24 @@ def resnet_of_stages(name: str, blocks_of_stage: tuple[int, ...]) -> Network:
     return Network(name, (ExternalInput("input", (3, 224, 224)),), tuple(layers))
 
 
+def feature_layers(blocks_of_stage: tuple[int, ...], image_side: int) -> list[Layer]:
+    """Return the layers before the classifier, on square images called ``input`` whose side is a multiple of 32."""
+    half, quarter = image_side // 2, image_side // 4
+    layers: list[Layer] = [
+        Conv(name="conv1", C=3, K=64, R=7, S=7, H=half, W=half, sH=2, sW=2, inputs=("input",)),
+        Pool(name="pool1", K=64, R=3, S=3, H=quarter, W=quarter, sH=2, sW=2, ifmaps=("conv1",)),
+    ]
+    for stage, blocks in enumerate(blocks_of_stage, start=_FIRST_STAGE):
+        for block in range(blocks):
+            layers += _bottleneck(stage, block, layers[-1])
+    return layers
+
+
 def _bottleneck(stage: int, block: int, source: Layer) -> list[Layer]:
     """1×1, 3×3, 1×1 and the sum with the source, which a stage's first block brings to shape by a 1×1."""
     width = 64 * 2 ** (stage - _FIRST_STAGE)
-    side = 56 // 2 ** (stage - _FIRST_STAGE)
     stride = 2 if block == 0 and stage > _FIRST_STAGE else 1
+    side = source.H // stride
     prefix = f"conv_{stage}_{block}"
     layers: list[Layer] = [
         _conv(f"{prefix}_a", source.K, width, 1, side, source.name, stride),
