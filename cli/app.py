@@ -114,7 +114,7 @@ def solve(
 ) -> None:
     """Find a schedule of a network and say how good it is."""
     from soma_cp.cli.inputs import HardwareOptions
-    from soma_cp.cli.onnx_models import OnnxModels
+    from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
     from soma_cp.cli.solve_command import SolveOptions, run_solve
 
@@ -124,7 +124,7 @@ def solve(
             batch=batch,
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
+            onnx=onnx_models([net], dim, ignore_unsupported),
             lfa=lfa,
             stage2=stage2,
             search=SearchOptions(
@@ -181,7 +181,7 @@ def compare(
     from soma_cp.cli.compare_command import CompareOptions, run_compare
     from soma_cp.cli.formats import format_from
     from soma_cp.cli.inputs import HardwareOptions
-    from soma_cp.cli.onnx_models import OnnxModels
+    from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
 
     run_compare(
@@ -191,7 +191,7 @@ def compare(
             batches=batch or [],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
+            onnx=onnx_models(net or [], dim, ignore_unsupported),
             lfa=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
@@ -235,7 +235,7 @@ def gap(
     """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.gap_command import GapOptions, run_gap
     from soma_cp.cli.inputs import HardwareOptions
-    from soma_cp.cli.onnx_models import OnnxModels
+    from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
 
     run_gap(
@@ -244,7 +244,7 @@ def gap(
             batches=batch or [1],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=OnnxModels(tuple(dim or ()), ignore_unsupported),
+            onnx=onnx_models(net, dim, ignore_unsupported),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,
@@ -270,9 +270,9 @@ def evaluate(
 ) -> None:
     """Recompute a stored schedule and report it, or refuse it with the rule that it breaks."""
     from soma_cp.cli.evaluate_command import run_evaluate
-    from soma_cp.cli.onnx_models import OnnxModels
+    from soma_cp.cli.onnx_models import onnx_models
 
-    run_evaluate(schedule, net, json, OnnxModels(tuple(dim or ()), ignore_unsupported))
+    run_evaluate(schedule, net, json, onnx_models([net], dim, ignore_unsupported))
 
 
 @app.command()
@@ -291,11 +291,11 @@ def nets(
 ) -> None:
     """List the built-in networks, or export one."""
     from soma_cp.cli.list_commands import run_export, run_nets
-    from soma_cp.cli.onnx_models import OnnxModels
+    from soma_cp.cli.onnx_models import onnx_models
 
-    onnx = OnnxModels(tuple(dim or ()), ignore_unsupported)
+    onnx = onnx_models([export], dim, ignore_unsupported)
     if export is None:
-        run_nets(json, seq, output, onnx)
+        run_nets(json, seq, output)
     else:
         run_export(export, seq, output, onnx)
 

@@ -27,7 +27,6 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
     """Return the built-in network of that name, or the one in that file."""
     if spec.lower().endswith(ENDING):
         return onnx.network(spec, tokens)
-    onnx.refuse_for(spec)
     if spec.lower().endswith((".json", ".yaml", ".yml")) or "/" in spec or "\\" in spec:
         # Imported late: pydantic takes a while.
         from soma_cp.model.network_file import read_network_file

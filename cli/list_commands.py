@@ -31,12 +31,9 @@ def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxMod
     console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
 
 
-def run_nets(as_json: bool, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
+def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
     """List the built-in networks with their sizes; options that only an export has are refused."""
-    dims = " ".join(onnx.dims) or None
-    ignored = True if onnx.ignore_unsupported else None
-    options = (("--seq", tokens), ("--output", output), ("--dim", dims), ("--ignore-unsupported", ignored))
-    for option, value in options:
+    for option, value in (("--seq", tokens), ("--output", output)):
         if value is not None:
             raise UserError(f"{option}={value} without --export NET, whose file it is about; give both or neither")
     rows: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """ONNX models that the command line names: the options for them, and what is told about each."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,12 +42,6 @@ class OnnxModels:
             self._read[spec] = imported.network
         return self._read[spec]
 
-    def refuse_for(self, spec: str) -> None:
-        """Refuse the options for what is no ONNX model."""
-        for option, given in (("--dim", bool(self.dims)), ("--ignore-unsupported", self.ignore_unsupported)):
-            if given:
-                raise UserError(f"{option} is for ONNX models, whose names end in {ENDING}; '{spec}' is none")
-
     def _dimensions(self) -> dict[str, int]:
         dims: dict[str, int] = {}
         for given in self.dims:
@@ -61,3 +56,27 @@ class OnnxModels:
 
 NO_ONNX = OnnxModels()
 """No options for ONNX models are given."""
+
+
+def onnx_models(nets: Sequence[str | None], dims: Sequence[str] | None, ignore_unsupported: bool) -> OnnxModels:
+    """Return the options for ONNX models.
+
+    Parameters
+    ----------
+    nets
+        What the command line names as networks; None is nothing.
+    dims, ignore_unsupported
+        The options as typed.
+
+    Raises
+    ------
+    UserError
+        If an option is given and no network is an ONNX model.
+    """
+    if not any(net is not None and net.lower().endswith(ENDING) for net in nets):
+        for option, given in (("--dim", bool(dims)), ("--ignore-unsupported", ignore_unsupported)):
+            if given:
+                listed = ", ".join(f"'{net}'" for net in nets if net is not None)
+                named = f"{listed} is none" if listed else "none is named"
+                raise UserError(f"{option} is for ONNX models, whose names end in {ENDING}, but {named}; leave it out")
+    return OnnxModels(tuple(dims or ()), ignore_unsupported)

@@ -65,6 +65,13 @@ def test_notes_on_a_model_are_told_once(run: Run, model: Path, command: str) -> 
     assert outcome.err.count("note:") == 1
 
 
+def test_options_for_a_model_may_stand_beside_other_networks(run: Run, tmp_path: Path) -> None:
+    path = gpt2_block(width=64, heads=4).save(tmp_path / "block.onnx")
+    nets = ("--net", "tiny-chain", "--net", path, "--dim", "sequence=32")
+    outcome = run("compare", *nets, "--time-limit", 1, "--json")
+    assert [case["network"] for case in outcome.document["comparisons"]] == ["tiny-chain", "block"]
+
+
 @pytest.mark.parametrize("command", [("solve", "--net"), ("compare", "--net"), ("gap", "--net"), ("nets", "--export")])
 def test_missing_dimensions_are_told_by_every_command(run: Run, tmp_path: Path, command: tuple[str, str]) -> None:
     path = gpt2_block(width=64, heads=4).save(tmp_path / "block.onnx")
@@ -100,10 +107,10 @@ def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_pa
         ("solve --net small.onnx --seq 128", "the length in 'small.onnx' is set with --dim name=128"),
         (
             "solve --net tiny-chain --dim x=1",
-            "--dim is for ONNX models, whose names end in .onnx; 'tiny-chain' is none",
+            "--dim is for ONNX models, whose names end in .onnx, but 'tiny-chain' is none",
         ),
         ("solve --net tiny-chain --ignore-unsupported", "--ignore-unsupported is for ONNX models"),
-        ("nets --dim x=1", "--dim=x=1 without --export NET"),
+        ("nets --dim x=1", "--dim is for ONNX models, whose names end in .onnx, but none is named"),
         ("solve --net missing.onnx", "missing.onnx: there is no such file"),
         ("solve --net text.onnx", "text.onnx: not an ONNX model"),
         ("solve --net empty.onnx", "empty.onnx: the model has no nodes"),
