@@ -671,7 +671,7 @@ def test_names_are_unique_and_sensible(imported: Import) -> None:
     model, x = image()
     weight = model.weight(8, 8, 1, 1)
     y = model.node("Conv", x, weight, name="/block/conv/")
-    y = model.node("Conv", y, weight, name="/block/conv/")
+    y = model.node("Conv", y, weight, name="/block/conv\n")
     y = model.node("Conv", y, weight)
     y = model.node("Conv", y, weight)
     model.nodes[-1].output[0] = "17"

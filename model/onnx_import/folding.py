@@ -14,7 +14,7 @@ from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_infer
 from onnx.reference import ReferenceEvaluator
 
 from soma_cp.model.onnx_import.dimensions import known_inputs
-from soma_cp.model.onnx_import.graph import Graph, Info, Node, Value
+from soma_cp.model.onnx_import.graph import Graph, Info, Node, Value, printable
 
 MOST_ELEMENTS = 1 << 14
 """Largest constant that is computed; shapes, indices and scales are smaller, weights need no value."""
@@ -276,5 +276,5 @@ def _node(proto: onnx.NodeProto) -> Node:
 def _label(proto: onnx.NodeProto) -> str:
     """Return the node's name, or what it makes where it has none."""
     name = proto.name or next((name for name in proto.output if name), "")
-    name = "".join(letter for letter in name if letter.isprintable()).strip("/ ")
+    name = printable(name).strip("/ ")
     return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"

@@ -105,6 +105,11 @@ class Graph:
         return max((source.batch or 1 for source in self.inputs), default=1)
 
 
+def printable(name: str) -> str:
+    """Return `name` without what no terminal shows, such as line breaks."""
+    return "".join(letter for letter in name if letter.isprintable())
+
+
 def whole_numbers(value: Value) -> list[int]:
     """Return a value of any shape as a list of whole numbers."""
     return [int(number) for number in np.ravel(value)]

@@ -72,7 +72,7 @@ class _Import:
         self._name = name
         self._ignore_unsupported = ignore_unsupported
         self._state = State(graph)
-        self._read = {name for node in graph.nodes for name in node.inputs} | set(graph.outputs)
+        self._read = {name for node in graph.nodes for name in node.inputs if name} | set(graph.outputs)
         self._problems = list(graph.problems)
         self._notes = list(graph.notes)
 
@@ -105,11 +105,12 @@ class _Import:
                 self._state.values[source.name] = Side((source.name,))
                 continue
             try:
-                tensor = input_tensor(self._graph, source, source.name)
+                name = self._state.layers.unique(source.name)
+                tensor = input_tensor(self._graph, source, name)
             except UnsupportedError as error:
                 self._problems.append(f"input '{source.name}' {error}")
                 continue
-            self._state.layers.add_input(source.name, tensor.shape)
+            self._state.layers.add_input(name, tensor.shape)
             self._state.values[source.name] = tensor
 
     def _read_node(self, node: Node) -> None:
@@ -131,7 +132,7 @@ class _Import:
 
     def _check_outputs(self, node: Node) -> None:
         """Refuse a node of which something is read that it does not give, such as the places of a maximum."""
-        missing = [name for name in node.outputs if name in self._read - {""} and name not in self._state.values]
+        missing = [name for name in node.outputs if name in self._read and name not in self._state.values]
         if missing:
             raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
 

@@ -19,6 +19,7 @@ from soma_cp.model.network import (
     Upsample,
 )
 from soma_cp.model.onnx_import.errors import UnsupportedError
+from soma_cp.model.onnx_import.graph import printable
 
 Sources = tuple[str, ...]
 
@@ -69,7 +70,8 @@ class Layers:
         return tuple(names)
 
     def unique(self, name: str) -> str:
-        """Return `name`, with a number behind it if it is taken."""
+        """Return `name` in printable letters, with a number behind it if it is taken."""
+        name = printable(name) or "unnamed"
         taken = (self._layers, self._inputs, self._parts)
         candidate, number = name, 1
         while any(candidate in names for names in taken):

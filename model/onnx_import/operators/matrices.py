@@ -83,15 +83,15 @@ def _contract(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
         read = step.arranged(tensor, channels, rest)
         shape = (K, size(rest), 1)
         sources = step.layers.add(Conv, step.name, read, C=size(channels), K=K, H=shape[1], W=1)
-        axes = _renumbered("H", tensor.view, axis)
+        axes = _rows(tensor.view, axis)
     view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
     return Tensor(sources, shape, view)
 
 
-def _renumbered(dim: str, view: View, without: int) -> View:
-    """Return the axes as parts of one dimension, but for batches and the axis `without`."""
+def _rows(view: View, without: int) -> View:
+    """Return the axes as parts of the rows, but for batches and the axis `without`."""
     inner = [axis if place != without else () for place, axis in enumerate(view)]
-    parts = numbered(dim, [without_batch(axis) for axis in inner])
+    parts = numbered("H", [without_batch(axis) for axis in inner])
     batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in view]
     return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
 
