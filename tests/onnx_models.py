@@ -120,10 +120,16 @@ def heads_of(model: Model, x: str, heads: int, width: int, order: Sequence[int])
     return str(model.node("Transpose", model.node("Reshape", x, target), perm=list(order)))
 
 
-def gpt2_block(tokens: str | int = "sequence", width: int = 768, heads: int = 12, decomposed: bool = True) -> Model:
+def gpt2_block(
+    tokens: str | int = "sequence",
+    width: int = 768,
+    heads: int = 12,
+    decomposed: bool = True,
+    batch: str | int = "batch",
+) -> Model:
     """One block of GPT-2 on a prompt, as PyTorch exports the transformers library's."""
     model = Model(17)
-    x = model.input("hidden_states", ["batch", tokens, width])
+    x = model.input("hidden_states", [batch, tokens, width])
 
     def norm(of: str) -> str:
         if decomposed:
