@@ -52,6 +52,10 @@ DimOption = Annotated[
     list[str] | None,
     typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; several times."),
 ]
+EndOption = Annotated[
+    list[str] | None,
+    typer.Option("--end", help="Node or tensor at which an ONNX model ends, in place of its outputs; several times."),
+]
 IgnoreUnsupportedOption = Annotated[
     bool,
     typer.Option("--ignore-unsupported", help="Take unknown ONNX operators for element-wise where shapes allow it."),
@@ -84,6 +88,7 @@ def solve(
         typer.Option("--blocks", help="So many transformer blocks as one network, of a network that is one block."),
     ] = None,
     dim: DimOption = None,
+    end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -124,7 +129,7 @@ def solve(
             batch=batch,
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models([net], dim, ignore_unsupported),
+            onnx=onnx_models([net], dim, end, ignore_unsupported),
             lfa=lfa,
             stage2=stage2,
             search=SearchOptions(
@@ -158,6 +163,7 @@ def compare(
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
+    end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -191,7 +197,7 @@ def compare(
             batches=batch or [],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net or [], dim, ignore_unsupported),
+            onnx=onnx_models(net or [], dim, end, ignore_unsupported),
             lfa=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
@@ -217,6 +223,7 @@ def gap(
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
+    end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -244,7 +251,7 @@ def gap(
             batches=batch or [1],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net, dim, ignore_unsupported),
+            onnx=onnx_models(net, dim, end, ignore_unsupported),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,
@@ -265,6 +272,7 @@ def evaluate(
         str | None, typer.Option("--net", help="Network file, if the schedule's network is not built in.")
     ] = None,
     dim: DimOption = None,
+    end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -272,7 +280,7 @@ def evaluate(
     from soma_cp.cli.evaluate_command import run_evaluate
     from soma_cp.cli.onnx_models import onnx_models
 
-    run_evaluate(schedule, net, json, onnx_models([net], dim, ignore_unsupported))
+    run_evaluate(schedule, net, json, onnx_models([net], dim, end, ignore_unsupported))
 
 
 @app.command()
@@ -283,6 +291,7 @@ def nets(
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
+    end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to; NAME.json in this folder by default.")
@@ -293,7 +302,7 @@ def nets(
     from soma_cp.cli.list_commands import run_export, run_nets
     from soma_cp.cli.onnx_models import onnx_models
 
-    onnx = onnx_models([export], dim, ignore_unsupported)
+    onnx = onnx_models([export], dim, end, ignore_unsupported)
     if export is None:
         run_nets(json, seq, output)
     else:

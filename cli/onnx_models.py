@@ -22,10 +22,13 @@ class OnnxModels:
         Dimensions as ``name=value``.
     ignore_unsupported
         Whether unknown operators that could be element-wise are taken for that.
+    ends
+        Nodes or tensors at which models end.
     """
 
     dims: tuple[str, ...] = ()
     ignore_unsupported: bool = False
+    ends: tuple[str, ...] = ()
     _read: dict[str, Network] = field(default_factory=dict)
 
     def network(self, spec: str, tokens: int | None) -> Network:
@@ -36,7 +39,7 @@ class OnnxModels:
             # Imported late: it is seldom needed.
             from soma_cp.model.onnx_import.importing import import_onnx
 
-            imported = import_onnx(Path(spec), self._dimensions(), self.ignore_unsupported)
+            imported = import_onnx(Path(spec), self._dimensions(), self.ignore_unsupported, self.ends)
             for note in imported.notes:
                 print(f"soma-cp: note: {spec}: {note}", file=sys.stderr)
             self._read[spec] = imported.network
@@ -58,14 +61,16 @@ NO_ONNX = OnnxModels()
 """No options for ONNX models are given."""
 
 
-def onnx_models(nets: Sequence[str | None], dims: Sequence[str] | None, ignore_unsupported: bool) -> OnnxModels:
+def onnx_models(
+    nets: Sequence[str | None], dims: Sequence[str] | None, ends: Sequence[str] | None, ignore_unsupported: bool
+) -> OnnxModels:
     """Return the options for ONNX models.
 
     Parameters
     ----------
     nets
         What the command line names as networks; None is nothing.
-    dims, ignore_unsupported
+    dims, ends, ignore_unsupported
         The options as typed.
 
     Raises
@@ -74,9 +79,9 @@ def onnx_models(nets: Sequence[str | None], dims: Sequence[str] | None, ignore_u
         If an option is given and no network is an ONNX model.
     """
     if not any(net is not None and net.lower().endswith(ENDING) for net in nets):
-        for option, given in (("--dim", bool(dims)), ("--ignore-unsupported", ignore_unsupported)):
+        for option, given in (("--dim", dims), ("--end", ends), ("--ignore-unsupported", ignore_unsupported)):
             if given:
                 listed = ", ".join(f"'{net}'" for net in nets if net is not None)
                 named = f"{listed} is none" if listed else "none is named"
                 raise UserError(f"{option} is for ONNX models, whose names end in {ENDING}, but {named}; leave it out")
-    return OnnxModels(tuple(dims or ()), ignore_unsupported)
+    return OnnxModels(tuple(dims or ()), ignore_unsupported, tuple(ends or ()))

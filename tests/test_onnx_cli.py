@@ -80,7 +80,7 @@ def test_missing_dimensions_are_told_by_every_command(run: Run, tmp_path: Path, 
 
 def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_path: Path) -> None:
     built = Model()
-    x = built.input("x", ["batch", 4, 16, 16])
+    x = built.node("Sigmoid", built.input("x", ["batch", 4, 16, 16]), name="before")
     for name in ("first", "second"):
         x = built.node("Fancy", x, name=name)
         built.nodes[-1].domain = "own"
@@ -92,6 +92,9 @@ def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_pa
         f"soma-cp: {path}: 'first' (own.Fancy) is an operator of the domain 'own', which is not known\n"
         f"{path}: 'second' (own.Fancy) is an operator of the domain 'own', which is not known\n"
     )
+    ended = run("nets", "--export", path, "--end", "before")
+    assert ended.code == 0
+    assert [layer.name for layer in read_network_file(Path("own.json")).layers] == ["before"]
     taken = run("solve", "--net", path, "--time-limit", 1, "--ignore-unsupported")
     assert taken.code == 0
     assert taken.err.count("taken for element-wise") == 2

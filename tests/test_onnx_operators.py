@@ -32,10 +32,16 @@ Import = Callable[..., ImportedNetwork]
 def imported(tmp_path: Path) -> Import:
     """Save a model with a last tensor as its output, and import it."""
 
-    def call(model: Model, *outputs: str, dims: dict[str, int] | None = None, ignore: bool = False) -> ImportedNetwork:
+    def call(
+        model: Model,
+        *outputs: str,
+        dims: dict[str, int] | None = None,
+        ignore: bool = False,
+        ends: tuple[str, ...] = (),
+    ) -> ImportedNetwork:
         for output in outputs:
             model.output(output)
-        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore)
+        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore, ends)
 
     return call
 
@@ -688,6 +694,18 @@ def test_what_leads_to_no_output_is_left_out(imported: Import) -> None:
     model.node("Conv", x, model.weight(8, 8, 1, 1))
     foreign(model, x, "dead")
     assert kinds(imported(model, model.node("Sigmoid", x)).network) == ["ptp"]
+
+
+def test_a_model_may_end_before_what_is_not_supported(imported: Import) -> None:
+    model, x = image()
+    weight = model.weight(8, 8, 1, 1)
+    left, right = (model.node("Conv", x, weight, name=name) for name in ("/left", "/right"))
+    model.output(foreign(model, model.node("Concat", left, right, axis=2, name="/boxes"), "nms"))
+    assert [layer.name for layer in imported(model, ends=("/left", right)).network.layers] == ["left", "right"]
+    assert [layer.name for layer in imported(model, ends=("right",)).network.layers] == ["right"]
+    assert faults(lambda: imported(model, ends=("/rigth",))) == [
+        "--end /rigth: the model has no node or tensor of this name; did you mean '/right'?"
+    ]
 
 
 def test_an_output_that_is_an_input_is_copied(imported: Import) -> None:

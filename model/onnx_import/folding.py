@@ -4,7 +4,7 @@ Shape inference is the ``onnx`` package's, node by node, so that a constant that
 known to the next. Only constants of a few elements are computed; of weights, the shape is all that is looked at.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -13,6 +13,7 @@ import onnx
 from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
+from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.onnx_import.dimensions import known_inputs
 from soma_cp.model.onnx_import.graph import Graph, Info, Node, Value, printable
 
@@ -43,7 +44,7 @@ _SAME_SHAPE = frozenset({"SimplifiedLayerNormalization", "Gelu", "FastGelu", "Bi
 """Operators beside ONNX's own whose output has the shape of the first input."""
 
 
-def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool) -> Graph:
+def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
     """Return the graph of `model` with shapes, and without the nodes that only make constants.
 
     Parameters
@@ -55,26 +56,46 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
     keep_shapes
         Whether an unknown operator with one computed input is taken to keep that input's shape where the model
         doesn't say its output's.
+    ends
+        Nodes or tensors by name at which the graph ends; none for the outputs of the model.
     """
     inputs = known_inputs(model, dims)
     folding = _Folding(model, keep_shapes)
     for source in inputs.inputs:
         folding.set_input(source.name, source.shape)
-    nodes = [node for node in (folding.node(proto) for proto in _in_order(_needed(model))) if node is not None]
+    outputs, problems = _outputs(model, ends)
+    needed = _in_order(_needed(model, outputs))
+    nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
     return Graph(
         nodes=tuple(nodes),
         inputs=inputs.inputs,
-        outputs=tuple(output.name for output in model.graph.output),
+        outputs=outputs,
         tensors=folding.infos(),
-        problems=inputs.problems,
+        problems=(*problems, *inputs.problems),
         notes=inputs.notes,
     )
 
 
-def _needed(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+def _outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the tensors at which the graph ends, and a sentence for each name that there is not."""
+    if not ends:
+        return tuple(output.name for output in model.graph.output), []
+    made: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        outputs = tuple(name for name in node.output if name)
+        made |= {name: (name,) for name in outputs} | {node.name: outputs, _label(node): outputs}
+    problems = [
+        f"--end {end}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
+        for end in ends
+        if end not in made
+    ]
+    return tuple(dict.fromkeys(name for end in ends for name in made.get(end, ()))), problems
+
+
+def _needed(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
     """Return the nodes that lead to an output."""
     makers = {name: node for node in model.graph.node for name in node.output if name}
-    waiting = [output.name for output in model.graph.output]
+    waiting = list(outputs)
     needed: set[int] = set()
     while waiting:
         maker = makers.get(waiting.pop())

@@ -1,6 +1,6 @@
 """From an ONNX file to a network (documentation: docs/onnx.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,9 @@ class ImportedNetwork:
     notes: tuple[str, ...]
 
 
-def import_onnx(path: Path, dims: Mapping[str, int] | None = None, ignore_unsupported: bool = False) -> ImportedNetwork:
+def import_onnx(
+    path: Path, dims: Mapping[str, int] | None = None, ignore_unsupported: bool = False, ends: Sequence[str] = ()
+) -> ImportedNetwork:
     """Read an ONNX model as a network.
 
     Parameters
@@ -47,6 +49,8 @@ def import_onnx(path: Path, dims: Mapping[str, int] | None = None, ignore_unsupp
         Values of dimensions that have a name but no number in the model.
     ignore_unsupported
         Whether an unknown operator with one computed input, whose output has the same shape, becomes a `ptp` layer.
+    ends
+        Nodes or tensors by name at which the model ends: what comes after them is left out.
 
     Raises
     ------
@@ -59,7 +63,7 @@ def import_onnx(path: Path, dims: Mapping[str, int] | None = None, ignore_unsupp
     # Imported late: it needs the package, which read_model has asked for.
     from soma_cp.model.onnx_import.folding import folded_graph
 
-    graph = folded_graph(model, dims or {}, ignore_unsupported)
+    graph = folded_graph(model, dims or {}, ignore_unsupported, ends)
     return _Import(graph, str(path), path.stem, ignore_unsupported).run()
 
 
