@@ -663,7 +663,7 @@ def test_an_output_that_is_read_but_not_made_is_refused(imported: Import) -> Non
 def test_a_computed_bias_is_refused(imported: Import) -> None:
     model, x = image(1, 64)
     made = model.node("Gemm", x, model.weight(64, 64), x, name="g")
-    assert faults(lambda: imported(model, made)) == ["'g' (Gemm) its bias is computed (must be constant)"]
+    assert faults(lambda: imported(model, made)) == ["'g' (Gemm) has a computed bias (must be constant)"]
 
 
 def test_the_package_says_why_a_shape_cannot_be_inferred(imported: Import) -> None:

@@ -99,7 +99,7 @@ class Step:
         if shape is None:
             raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred; export the model with shapes")
         if 0 in shape:
-            raise UnsupportedError(f"'{tensor}' is empty, of shape {list(shape)}")
+            raise UnsupportedError(f"has an empty tensor, '{tensor}' of shape {list(shape)} (must have elements)")
         return shape
 
     def numbers(self, attribute: str, place: int) -> list[int] | None:
@@ -111,13 +111,13 @@ class Step:
             return None
         value = self.graph.info(self.node.inputs[place]).value
         if value is None:
-            raise UnsupportedError(f"its {attribute} is computed or not in the file (must be constant)")
+            raise UnsupportedError(f"has {attribute} that are computed or not in the file (must be constants in it)")
         return whole_numbers(value)
 
     def value(self, place: int = 0) -> Value:
         """Return what is read."""
         if self.is_constant(place):
-            raise UnsupportedError(f"its input {place} is constant (must be computed)")
+            raise UnsupportedError(f"has a constant as input {place} (must be computed)")
         return self.state.values[self.node.inputs[place]]
 
     def tensor(self, place: int = 0) -> Tensor:
@@ -152,7 +152,7 @@ class Step:
             If the input at `place` is given and not constant.
         """
         if self.has(place) and not self.is_constant(place):
-            raise UnsupportedError("its bias is computed (must be constant)")
+            raise UnsupportedError("has a computed bias (must be constant)")
 
     def axis(self, place: int = 0, default: int = 0) -> int:
         """Return the attribute ``axis``, counted from the front of the input at `place`."""

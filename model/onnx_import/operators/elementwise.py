@@ -56,7 +56,7 @@ def _check_parameters(step: Step) -> None:
     """Refuse parameters that layers make."""
     computed = [place for place in range(1, len(step.node.inputs)) if step.has(place) and not step.is_constant(place)]
     if not all(isinstance(step.value(place), Side) for place in computed):
-        raise UnsupportedError("its parameters are computed (must be constant)")
+        raise UnsupportedError("has computed parameters (must be constant)")
 
 
 @operator(
@@ -127,7 +127,7 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
     tensors = list(dict.fromkeys(step.state.settled(value) for value in real))
     full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
     if not full:
-        raise UnsupportedError("none of its operands has the shape of the result (one must)")
+        raise UnsupportedError("has no operand of the shape of its result (one must be)")
     operands_left = [tensor for tensor in tensors if tensor in full or not _is_mask(step, tensor)]
     for tensor in tensors:
         if tensor not in operands_left:

@@ -28,12 +28,12 @@ def _multiply(step: Step, left: int, right: int) -> None:
     if step.is_constant(right):
         weights = step.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
-            raise UnsupportedError(f"its weights are {list(weights)} (must be one matrix)")
+            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
         step.give(_contract(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0))
     elif step.is_constant(left):
         weights = step.shape(left)
         if any(extent > 1 for extent in weights[:-2]):
-            raise UnsupportedError(f"its weights are {list(weights)} (must be one matrix)")
+            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
         tensor = step.tensor(right)
         axis = -2 if len(tensor.view) > 1 else -1
         step.give(_contract(step, tensor, axis, weights[-2] if len(weights) > 1 else 0))

@@ -15,12 +15,12 @@ def _source(step: Step) -> tuple[Sources, Axis, tuple[int, int]]:
     """Return what a window slides over as sources, its batch axis, and its real rows and columns."""
     rank = len(step.shape(0))
     if rank not in (3, 4):
-        raise UnsupportedError(f"its input has {rank} axes (must be batch, channels, rows and at most columns)")
+        raise UnsupportedError(f"reads a tensor of {rank} axes (must be batch, channels, rows and at most columns)")
     value = step.value(0)
     tensor = value.tensor if isinstance(value, Padded) else step.state.settled(value)
     batch, channels, rows, *columns = tensor.view
     if not only_batch(batch):
-        raise UnsupportedError("its first axis holds more than the batch")
+        raise UnsupportedError("reads a tensor whose first axis holds more than the batch")
     sources = step.arranged(tensor, channels, rows, *columns)
     _, height, width = step.layers.shape(step.layers.resolved(sources)[0])
     return sources, batch, (height, width)
@@ -47,14 +47,14 @@ def _output_extents(step: Step) -> tuple[int, int, int]:
 
 def _weights(step: Step, place: int) -> tuple[int, ...]:
     if not step.is_constant(place):
-        raise UnsupportedError("its weights are computed (must be constant)")
+        raise UnsupportedError("has computed weights (must be constant)")
     return step.shape(place)
 
 
 def _convolve(step: Step, weights_place: int) -> None:
     weights = _weights(step, weights_place)
     if len(weights) not in (3, 4):
-        raise UnsupportedError(f"its window has {len(weights) - 2} dimensions (must be one or two)")
+        raise UnsupportedError(f"has a window of {len(weights) - 2} dimensions (must be one or two)")
     sources, batch, real = _source(step)
     K, rows, columns = _output_extents(step)
     R, S = _two(list(weights[2:]), 1)
@@ -131,7 +131,7 @@ def transposed_convolution(step: Step) -> None:
     R, S = _two(list(weights[2:]), 1)
     sH, sW = _two(step.attribute("strides"), 1)
     if max(step.attribute("dilations") or [1]) > 1:
-        raise UnsupportedError("it is dilated (a transposed convolution must not be)")
+        raise UnsupportedError("is a transposed convolution with dilation (must be without)")
     channels, groups = weights[0], int(step.attribute("group", 1))
     real = (real[0] * sH, real[1] * sW)
     if max(sH, sW) > 1:
