@@ -618,14 +618,15 @@ def test_what_changes_shape_is_not_taken_for_element_wise(imported: Import) -> N
     assert fault.startswith("'d' (Det) is an operator that no layer stands for, and --ignore-unsupported can't")
 
 
-def test_control_flow_is_refused(imported: Import) -> None:
+@pytest.mark.parametrize("ignore", [False, True])
+def test_control_flow_is_refused(imported: Import, ignore: bool) -> None:
     model, x = image("batch", 8)
     branch = helper.make_graph([], "branch", [], [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])])
     positive = model.node("Greater", model.node("ReduceMean", x), model.scalar(0.0))
     chosen = model.node("If", positive, name="choice", then_branch=branch, else_branch=branch)
-    cell = model.node("LSTM", model.node("Unsqueeze", chosen, model.constant([0])), model.weight(1, 4, 8),
-                      model.weight(1, 4, 1), name="cell", hidden_size=1)  # fmt: skip
-    assert faults(lambda: imported(model, cell)) == [
+    sequence = model.node("Unsqueeze", chosen, model.constant([0]))
+    cell = model.node("LSTM", sequence, model.weight(1, 4, 8), model.weight(1, 4, 1), name="cell", hidden_size=1)
+    assert faults(lambda: imported(model, cell, ignore=ignore)) == [
         "'choice' (If) is control flow, and a network has none; export the model without it",
         "'cell' (LSTM) is recurrent, and a network has no loops",
     ]

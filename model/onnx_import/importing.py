@@ -149,7 +149,7 @@ class _Import:
     def _read_unknown(self, step: Step, reads: list[str]) -> None:
         """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
         reason = _unknown(step.node)
-        if not self._ignore_unsupported:
+        if not self._ignore_unsupported or step.node.kind in _CONTROL_FLOW | _RECURRENT:
             raise UnsupportedError(reason)
         if any(name not in self._state.values for name in reads):
             return
