@@ -7,11 +7,12 @@ from importlib import import_module
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.cli.onnx_models import ENDING, NO_ONNX, OnnxModels
+from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
 from soma_cp.model.networks.catalogue import MOST_TOKENS, built_in, builtin_names, builtin_network, default_platform
+from soma_cp.model.onnx_import.reading import ENDING
 from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.model.unit_energies import doubtful_gbuf_energy

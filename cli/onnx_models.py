@@ -7,9 +7,7 @@ from pathlib import Path
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import Network
-
-ENDING = ".onnx"
-"""What the name of an ONNX model ends in."""
+from soma_cp.model.onnx_import.reading import ENDING
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import onnx
 
 ENDING = ".onnx"
+"""What the name of an ONNX model ends in."""
 
 
 def read_model(path: Path) -> "onnx.ModelProto":

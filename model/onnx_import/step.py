@@ -35,7 +35,7 @@ class State:
         if isinstance(value, Padded):
             raise UnsupportedError("reads padding, which only a convolution or pooling can")
         if isinstance(value, Side):
-            listed = ", ".join(f"'{name}'" for name in value.inputs)
+            listed = ", ".join(f"'{name}'" for name in value.inputs) or "a scale"
             raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
         if value.reduced:
             raise UnsupportedError(
