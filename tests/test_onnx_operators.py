@@ -270,6 +270,46 @@ def test_heads_share_keys_by_an_upsampling(imported: Import) -> None:
     assert network.layers[-2] == Upsample(name="qk_repeat", K=28, H=16, W=1, sK=2, ifmaps=("qk_concat",))
 
 
+def test_an_einsum_with_weights_is_a_projection(imported: Import) -> None:
+    model, x = image(1, 7, 64)
+    heads = model.node("Einsum", x, model.weight(64, 4, 8), equation="btc, chd -> bhtd", name="q")
+    merged = model.node("Einsum", heads, model.weight(4, 8, 16), equation="bhtd,hdm->btm", name="o")
+    network = imported(model, merged).network
+    assert network.layers == (
+        Conv(name="q", C=64, K=32, H=7, W=1, inputs=("x",)),
+        Conv(name="o", C=32, K=16, H=7, W=1, ifmaps=("q",)),
+    )
+
+
+def test_einsums_are_the_attention_that_multiplications_are(imported: Import) -> None:
+    by_einsum, by_matmul = [], []
+    for networks, einsum in ((by_einsum, True), (by_matmul, False)):
+        model, x = image(1, 7, 32)
+        query, key, value = (
+            heads_of(model, linear(model, x, 32, 32, name), 4, 32, (0, 2, 1, 3)) for name in ("q", "k", "v")
+        )
+        if einsum:
+            scores = model.node("Einsum", query, key, equation="bhid,bhjd->bhij", name="qk")
+            made = model.node(
+                "Einsum", model.node("Softmax", scores, name="s"), value, equation="bhij,bhjd->bihd", name="a"
+            )
+        else:
+            scores = model.node("MatMul", query, model.node("Transpose", key, perm=[0, 1, 3, 2]), name="qk")
+            made = model.node("MatMul", model.node("Softmax", scores, name="s"), value, name="a")
+            made = model.node("Transpose", made, perm=[0, 2, 1, 3])
+        out = linear(model, model.node("Reshape", made, model.constant([1, 7, 32])), 32, 32, "out")
+        networks.append(imported(model, out).network)
+    assert by_einsum == by_matmul
+
+
+@pytest.mark.parametrize("equation", ["bij->bji", "bij,bjk", "bij,bkl->bik", "bii,bij->bj", "...ij,...jk->...ik"])
+def test_an_einsum_that_is_no_multiplication_of_matrices_is_refused(imported: Import, equation: str) -> None:
+    model, x = image(1, 7, 7)
+    operands = [model.node("Sigmoid", x) for _ in range(equation.count(",") + 1)]
+    (fault,) = faults(lambda: imported(model, model.node("Einsum", *operands, equation=equation, name="e")))
+    assert fault.startswith("'e' (Einsum) ")
+
+
 # Element by element
 
 

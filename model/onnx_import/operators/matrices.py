@@ -29,16 +29,16 @@ def _multiply(step: Step, left: int, right: int) -> None:
         weights = step.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        step.give(_contract(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0))
+        step.give(multiplied_by_weights(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0))
     elif step.is_constant(left):
         weights = step.shape(left)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
         tensor = step.tensor(right)
         axis = -2 if len(tensor.view) > 1 else -1
-        step.give(_contract(step, tensor, axis, weights[-2] if len(weights) > 1 else 0))
+        step.give(multiplied_by_weights(step, tensor, axis, weights[-2] if len(weights) > 1 else 0))
     else:
-        _attend(step, step.tensor(left), step.tensor(right))
+        step.give(multiplied_together(step, step.tensor(left), step.tensor(right)))
 
 
 @operator("Gemm", "`fc`, or `conv` where there are several rows")
@@ -48,22 +48,39 @@ def gemm(step: Step) -> None:
     left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
     if step.is_constant(1):
         channels = step.shape(1)[0 if right_transposed else 1]
-        step.give(_contract(step, step.tensor(0), 0 if left_transposed else 1, channels))
+        step.give(multiplied_by_weights(step, step.tensor(0), 0 if left_transposed else 1, channels))
     elif step.is_constant(0):
         channels = step.shape(0)[1 if left_transposed else 0]
-        made = _contract(step, step.tensor(1), 1 if right_transposed else 0, channels)
+        made = multiplied_by_weights(step, step.tensor(1), 1 if right_transposed else 0, channels)
         step.give(_swapped(made, right_transposed))
     else:
         left, right = step.tensor(0), step.tensor(1)
-        _attend(step, _swapped(left, left_transposed), _swapped(right, right_transposed))
+        step.give(multiplied_together(step, _swapped(left, left_transposed), _swapped(right, right_transposed)))
 
 
 def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
     return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
 
 
-def _contract(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
-    """Multiply along `axis` by weights that make `made` channels there; 0 for one channel and no axis."""
+def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
+    """Multiply along `axis` by weights.
+
+    Parameters
+    ----------
+    step
+        The node.
+    tensor
+        What is multiplied.
+    axis
+        The axis that is summed over, where the channels of the result are.
+    made
+        How many these are; 0 for one channel and no axis.
+
+    Raises
+    ------
+    UnsupportedError
+        If no kind of layer brings the elements where they are needed.
+    """
     axis %= len(tensor.view)
     others = [place for place in range(len(tensor.view)) if place != axis]
     channels = without_batch(tensor.view[axis])
@@ -96,8 +113,16 @@ def _rows(view: View, without: int) -> View:
     return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
 
 
-def _attend(step: Step, left: Tensor, right: Tensor) -> None:
-    """Multiply two computed tensors: axes before the last two are groups, the heads of attention."""
+def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
+    """Multiply two computed tensors, the second of which is a second operand.
+
+    Axes before the last two are groups, the heads of attention.
+
+    Raises
+    ------
+    UnsupportedError
+        If these are no matrices, not as many, or no kind of layer brings the elements where they are needed.
+    """
     if len(left.view) < 2 or len(right.view) < 2:
         raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
     left_groups, right_groups = _groups(left), _groups(right)
@@ -119,7 +144,7 @@ def _attend(step: Step, left: Tensor, right: Tensor) -> None:
     made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
     batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in leading]
     groups: list[Axis] = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
-    step.give(Tensor(sources, (G * N, M, 1), (*groups, whole("H", M), made[-1])))
+    return Tensor(sources, (G * N, M, 1), (*groups, whole("H", M), made[-1]))
 
 
 def _groups(tensor: Tensor) -> Axis:
