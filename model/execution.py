@@ -107,11 +107,16 @@ class Execution:
         """Say which tiles read the on-chip ofmap tensor `index`."""
         return self._ofmap_uses(int(self.on_chip.layer[index]), int(self.on_chip.tile[index]))
 
-    def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
-        table, layers = self.plan.problem.table, self.plan.layers
+    def ofmap_consumers(self, layer: int) -> tuple[int, ...]:
+        """Return the ids of the layers that read the ofmap of `layer`, ascending."""
+        table = self.plan.problem.table
         consumers = table.use_layer[table.use_begin[layer] : table.use_begin[layer + 1]].tolist()
+        return tuple(dict.fromkeys(consumers))  # one that reads it in two roles stands there twice
+
+    def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
+        layers = self.plan.layers
         uses = []
-        for consumer in dict.fromkeys(consumers):  # one that reads it in two roles stands there twice
+        for consumer in self.ofmap_consumers(layer):
             first, step, count = (int(column[consumer]) for column in (layers.first, layers.step, layers.count))
             tiles = range(first, first + count * step, step)
             if layers.flg[consumer] == layers.flg[layer]:

@@ -161,6 +161,10 @@ class Platform:
             if name not in allowed or names.count(name) > 1:
                 raise PlatformError(f"{field} names {name!r} (must be different ones of {', '.join(allowed)})")
 
+    def seconds(self, cycles: float) -> float:
+        """Return how long so many cycles take."""
+        return cycles / CLOCK_HZ
+
     @property
     def vec(self) -> int:
         """Input channels that a PE multiplies at once."""

@@ -2,15 +2,13 @@
 
 from itertools import pairwise
 
-import hypothesis.strategies as st
 import numpy as np
 import pytest
+from execution_cases import execution_of, executions
 from hypothesis import given
-from strategies import valid_dlsas
-from twins import Pair, dlsa_of, examples, pairs
+from twins import examples
 
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import evaluate
+from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.events import (
     CHANNEL,
     IFMAPS,
@@ -23,25 +21,14 @@ from soma_cp.model.events import (
     TILE,
     WEIGHTS,
 )
-from soma_cp.model.execution import Execution, make_execution
+from soma_cp.model.execution import Execution
 from soma_cp.model.execution_tables import layer_table, longest_stalls, stalls_by_kind
 from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.networks.catalogue import builtin_network
-from soma_cp.model.plan import Plan, make_plan
+from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.tensors import IFM, OFM, WGT
-
-
-@st.composite
-def executions(draw: st.DrawFn) -> Execution:
-    """Draw the events of a random schedule that is valid but, perhaps, for the capacity."""
-    pair: Pair = draw(pairs())
-    return execution_of(pair.plan, dlsa_of(pair.plan, draw(valid_dlsas(pair.slow))))
-
-
-def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
-    return make_execution(plan, dlsa, evaluate(plan, dlsa))
 
 
 @examples(60)
