@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
@@ -20,9 +21,29 @@ from soma_cp.model.plan import Plan
 
 Writer = Callable[[Sequence[Reported], Path], list[Path]]
 
+
+def _figure_writer(format: ReportFormat) -> Writer:
+    """Return a writer of pictures; matplotlib is an extra and takes a while to import."""
+
+    def write(reported: Sequence[Reported], output: Path) -> list[Path]:
+        if find_spec("matplotlib") is None:
+            raise UserError(
+                f"a report in {format.value.upper()} needs matplotlib, which is not installed; "
+                "pip install 'soma-cp[figures]', or take --format csv or perfetto"
+            )
+        from soma_cp.cli.reports.figure import write_figure
+
+        return write_figure(reported, output, format.value)
+
+    return write
+
+
 WRITERS: dict[ReportFormat, Writer] = {
     ReportFormat.CSV: write_csv,
     ReportFormat.PERFETTO: write_perfetto,
+    ReportFormat.SVG: _figure_writer(ReportFormat.SVG),
+    ReportFormat.PNG: _figure_writer(ReportFormat.PNG),
+    ReportFormat.PDF: _figure_writer(ReportFormat.PDF),
 }
 """Each writes a report to a path and returns the files that it wrote."""
 

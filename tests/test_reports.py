@@ -94,6 +94,14 @@ def test_tensors_of_the_table_are_those_of_the_plan(execution: Execution) -> Non
         assert columns["transfer"][place] == ("store" if execution.transfers.kind[place] == OFM else "load")
     assert columns["place"] == [*range(on_dram), *[""] * len(execution.on_chip.layer)]
     assert columns["bytes"][on_dram:] == execution.on_chip.bytes.tolist()
+    transfers = execution.transfers
+    for name, values in (
+        ("begin_cycle", transfers.begin),
+        ("finish_cycle", transfers.finish),
+        ("gap_cycles", transfers.gap),
+        ("stall_cycles", transfers.stall),
+    ):
+        assert columns[name] == [*values.tolist(), *[""] * len(execution.on_chip.layer)]
     gates = [p if p < plan.tile_count else "" for p in execution.transfers.gates.tolist()]
     assert columns["gates_tile"][:on_dram] == gates
 
