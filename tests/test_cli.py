@@ -191,7 +191,19 @@ def test_solve_prints_tables_that_fit_into_80_columns(run: Run, monkeypatch: pyt
     for label in ("latency (cycles)", "energy × delay (pJ·cycles)", "theoretical maximum", "12 blocks"):
         assert label in outcome.out
     assert "seed 0" in " ".join(outcome.out.split())  # the line may be wrapped there
+    timeline = [line.split()[0] for line in outcome.out.splitlines()[-8:-2]]
+    assert timeline == ["timeline", "DRAM", "compute", "stalls", "buffer", "stalled"]
     assert outcome.out.splitlines()[-1].split() == ["schedule", "written", "to", "schedule.json"]
+
+
+def test_the_timeline_is_plain_where_the_encoding_has_no_blocks(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    run = subprocess.run(
+        [*COMMAND, "solve", "--net", "tiny-chain", *QUICK], capture_output=True, cwd=tmp_path, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.decode("cp1252").splitlines()
+    assert next(line for line in lines if line.startswith("DRAM")).isascii()
 
 
 def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
