@@ -18,6 +18,7 @@ from soma_cp.cli.reports.lanes import first_fit_lanes
 from soma_cp.cli.reports.perfetto import COMPUTE, DRAM, FIRST_LANE, GROUPS, STALLS, trace_document
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.events import OCCUPANCY_NAMES
 from soma_cp.model.execution import Execution
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.tensors import OFM
@@ -129,17 +130,21 @@ def test_traces_keep_the_format_and_hold_every_event(execution: Execution) -> No
 
 
 def test_counters_of_a_trace(gpt2: Execution) -> None:
-    events = trace_document([Reported("gpt2", gpt2)])["traceEvents"]
-    counters = [event for event in events if event["ph"] == "C"]
-    buffer = [sum(event["args"].values()) for event in counters if event["name"] == "buffer (bytes)"]
-    assert buffer == [*gpt2.evaluation.usage_bytes.tolist(), 0]
-    bandwidth = [event for event in counters if event["name"] == "DRAM bandwidth (GB/s)"]
-    moved = 0.0
-    for one, two in pairwise(bandwidth):
-        moved += sum(one["args"].values()) * (nanoseconds(two["ts"]) - nanoseconds(one["ts"]))
-    assert moved == pytest.approx(gpt2.transfers.bytes.sum(), rel=1e-3)
-    assert max(sum(event["args"].values()) for event in bandwidth) == 16
-    assert set(bandwidth[-1]["args"].values()) == {0}
+    counters: dict[str, list[tuple[int, float]]] = {}
+    for event in trace_document([Reported("gpt2", gpt2)])["traceEvents"]:
+        if event["ph"] == "C":
+            (value,) = event["args"].values()
+            counters.setdefault(event["name"], []).append((nanoseconds(event["ts"]), value))
+    for row, name in enumerate(OCCUPANCY_NAMES):
+        held = [*gpt2.occupancy[row].tolist(), 0]
+        assert counters[f"buffer: {name}"] == list(zip(gpt2.handover.tolist(), held, strict=True))
+    transfers = gpt2.transfers
+    for name, own in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
+        rates = counters[f"DRAM bandwidth: {name}"]
+        moved = sum(rate * (after - time) for (time, rate), (after, _) in pairwise(rates))
+        assert moved == pytest.approx(transfers.bytes[own].sum(), rel=1e-3)
+        assert max(rate for _, rate in rates) == 16
+        assert rates[-1] == (transfers.finish[own][-1], 0)
 
 
 def test_a_trace_names_its_processes_and_the_causes_of_stalls(both: list[Reported]) -> None:

@@ -61,8 +61,8 @@ class _ProcessEvents:
         self.layer_names = [layer.name for layer in self.execution.plan.problem.network.layers]
 
     def all(self) -> Iterator[Event]:
-        yield self._metadata("process_name", 0, {"name": self.name})
-        yield self._metadata("process_sort_index", 0, {"sort_index": self.process})
+        yield self._metadata("process_name", {"name": self.name})
+        yield self._metadata("process_sort_index", {"sort_index": self.process})
         for track, name in TRACK_NAMES.items():
             yield from self._track(track, name)
         yield from self._transfers()
@@ -154,23 +154,22 @@ class _ProcessEvents:
             first_lane += lane_count
 
     def _buffer_counters(self) -> Iterator[Event]:
-        occupancy = self.execution.occupancy
-        for p, time in enumerate(self._times(self.execution.handover)):
-            held = occupancy[:, p].tolist() if p < occupancy.shape[1] else [0] * len(OCCUPANCY_NAMES)
-            yield self._counter("buffer (bytes)", time, dict(zip(OCCUPANCY_NAMES, held, strict=True)))
+        times = self._times(self.execution.handover)
+        for row, name in enumerate(OCCUPANCY_NAMES):
+            for time, held in zip(times, [*self.execution.occupancy[row].tolist(), 0], strict=True):
+                yield self._counter(f"buffer: {name}", "bytes", time, held)
 
     def _bandwidth_counters(self) -> Iterator[Event]:
-        """Average of each transfer, in GB/s (bytes per nanosecond); 0 in gaps and at the end."""
+        """Average of each transfer, in GB/s (bytes per nanosecond); 0 where the channel does something else."""
         transfers = self.execution.transfers
-        is_store = transfers.kind == OFM
         begins, ends = self._times(transfers.begin), self._times(transfers.finish)
-        gap_follows = np.append(transfers.gap[1:] > 0, True)
-        for i, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-            rate = round(int(transfers.bytes[i]) / max(end - begin, 1), 3)
-            rates = {"loads": 0, "stores": rate} if is_store[i] else {"loads": rate, "stores": 0}
-            yield self._counter("DRAM bandwidth (GB/s)", begin, rates)
-            if gap_follows[i]:
-                yield self._counter("DRAM bandwidth (GB/s)", end, {"loads": 0, "stores": 0})
+        for name, counted in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
+            own = np.flatnonzero(counted).tolist()
+            for i, following in zip(own, [*own[1:], NONE], strict=True):
+                rate = round(int(transfers.bytes[i]) / max(ends[i] - begins[i], 1), 3)
+                yield self._counter(f"DRAM bandwidth: {name}", "GB/s", begins[i], rate)
+                if following == NONE or begins[following] > ends[i]:
+                    yield self._counter(f"DRAM bandwidth: {name}", "GB/s", ends[i], 0)
 
     def _flows(self) -> Iterator[Event]:
         """From transfers to the tiles that stood still for them, from tiles to the transfers that wait for them."""
@@ -197,12 +196,12 @@ class _ProcessEvents:
         nanoseconds: list[int] = np.rint(cycles * (seconds * 1e9)).astype(np.int64).tolist()
         return nanoseconds
 
-    def _metadata(self, name: str, track: int, args: Event) -> Event:
-        return {"ph": "M", "name": name, "pid": self.process, "tid": track, "args": args}
+    def _metadata(self, name: str, args: Event) -> Event:
+        return {"ph": "M", "name": name, "pid": self.process, "args": args}
 
     def _track(self, track: int, name: str) -> Iterator[Event]:
-        yield self._metadata("thread_name", track, {"name": name})
-        yield self._metadata("thread_sort_index", track, {"sort_index": track})
+        yield self._metadata("thread_name", {"name": name}) | {"tid": track}
+        yield self._metadata("thread_sort_index", {"sort_index": track}) | {"tid": track}
 
     def _slice(self, track: int, name: str, begin: int, end: int, args: Event) -> Event:
         return {
@@ -216,8 +215,9 @@ class _ProcessEvents:
             "args": args,
         }
 
-    def _counter(self, name: str, time: int, values: dict[str, Any]) -> Event:
-        return {"ph": "C", "name": name, "pid": self.process, "tid": 0, "ts": time / 1000, "args": values}
+    def _counter(self, name: str, unit: str, time: int, value: float) -> Event:
+        # One value each and no thread: versions of Perfetto refuse counters of several values, or lose those of threads.
+        return {"ph": "C", "name": name, "pid": self.process, "ts": time / 1000, "args": {unit: value}}
 
     def _flow(self, phase: str, name: str, number: int, track: int, time: int) -> Event:
         event: Event = {
