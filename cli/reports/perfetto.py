@@ -216,7 +216,7 @@ class _ProcessEvents:
         }
 
     def _counter(self, name: str, unit: str, time: int, value: float) -> Event:
-        # One value each and no thread: versions of Perfetto refuse counters of several values, or lose those of threads.
+        # One value and no thread: versions of Perfetto refuse counters of several values, or lose those of threads.
         return {"ph": "C", "name": name, "pid": self.process, "ts": time / 1000, "args": {unit: value}}
 
     def _flow(self, phase: str, name: str, number: int, track: int, time: int) -> Event:
