@@ -1,6 +1,7 @@
 """The picture: its bars are the events, nothing is missing, and it is the same file every time."""
 
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
@@ -42,23 +43,51 @@ def bars(axes: Axes) -> dict[tuple[str, str, bool], np.ndarray]:
     return found
 
 
-@pytest.mark.parametrize("edge", [0.0, 1e9], ids=["one by one", "joined"])
-def test_bars_are_the_events(gpt2: Execution, monkeypatch: pytest.MonkeyPatch, edge: float) -> None:
-    monkeypatch.setattr(figure, "LEAST_EDGED_WIDTH", edge)
+def covered(begin: np.ndarray, end: np.ndarray) -> list[tuple[int, int]]:
+    """Join intervals that touch."""
+    joined: list[tuple[int, int]] = []
+    for since, until in zip(begin.tolist(), end.tolist(), strict=True):
+        if joined and joined[-1][1] == since:
+            since = joined.pop()[0]
+        joined.append((since, until))
+    return joined
+
+
+def test_bars_are_the_events(gpt2: Execution) -> None:
     events, _ = draw_figure([Reported("gpt2", gpt2)]).axes
     found, unit = bars(events), 1000
     transfers, tiles = gpt2.transfers, gpt2.tiles
     for kind, held_as in OCCUPANCY_OF_KIND.items():
         colour, own = COLOURS[held_as], transfers.kind == kind
-        drawn = found["DRAM", colour, False] * unit
-        assert np.diff(drawn).sum() == pytest.approx((transfers.finish - transfers.begin)[own].sum())
-        if edge == 0:
-            assert drawn.ravel() == pytest.approx(np.column_stack([transfers.begin, transfers.finish])[own].ravel())
+        expected = covered(transfers.begin[own], transfers.finish[own])
+        assert (found["DRAM", colour, False] * unit).ravel() == pytest.approx(np.ravel(expected))
         stalls = found.get(("compute", colour, True), np.zeros((0, 2)))
         assert np.diff(stalls).sum() * unit == pytest.approx(transfers.stall[own].sum())
-    computing = [found["compute", grey.upper(), False] * unit for grey in TILE_GREYS]
-    assert sum(np.diff(part).sum() for part in computing) == pytest.approx(gpt2.compute_busy)
-    assert min(part.min() for part in computing) == pytest.approx(tiles.begin[0])
+    for parity, grey in enumerate(TILE_GREYS):
+        own = tiles.flg % 2 == parity
+        expected = covered(tiles.begin[own], tiles.end[own])
+        assert (found["compute", grey.upper(), False] * unit).ravel() == pytest.approx(np.ravel(expected))
+
+
+@pytest.mark.parametrize("least", [0.0, 3.0, 1e9])
+def test_bars_that_touch_are_parted_where_there_is_room(
+    gpt2: Execution, monkeypatch: pytest.MonkeyPatch, least: float
+) -> None:
+    monkeypatch.setattr(figure, "LEAST_PARTED_WIDTH", least)
+    events, _ = draw_figure([Reported("gpt2", gpt2)]).axes
+    lines = [line for line in events.collections if to_hex(line.get_colors()[0]) == "#ffffff"]
+    drawn = sorted(segment[0, 0] * 1000 for line in lines for segment in line.get_segments())
+    points = (figure.WIDTH - figure.LEFT - figure.RIGHT) * 72 / gpt2.latency
+    expected = []
+    tiles, transfers = gpt2.tiles, gpt2.transfers
+    kinds = [(transfers.begin, transfers.finish, transfers.kind == kind) for kind in OCCUPANCY_OF_KIND]
+    for begin, end, own in [*kinds, *((tiles.begin, tiles.end, tiles.flg % 2 == parity) for parity in (0, 1))]:
+        intervals = list(zip(begin[own].tolist(), end[own].tolist(), strict=True))
+        for one, two in pairwise(intervals):
+            if one[1] == two[0] and max(one[1] - one[0], two[1] - two[0]) * points >= least:
+                expected.append(two[0])
+    assert drawn == pytest.approx(sorted(expected))
+    assert bool(drawn) == (least < 1e9)
 
 
 def test_groups_and_tiling_numbers(gpt2: Execution) -> None:

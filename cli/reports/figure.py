@@ -49,9 +49,9 @@ DPI = 300
 ROWS = {"compute": (0.0, 0.8), "DRAM": (1.0, 0.8), "FLG tiling": (2.0, 0.45), "LG": (2.5, 0.45)}
 """Bottom and height of each row of events."""
 TOP_OF_ROWS = 2.95
-EDGE_WIDTH = 0.3
-LEAST_EDGED_WIDTH = 2.0
-"""Bars that are narrower than this on average (points) have no edges: nothing else would be left of them."""
+PARTING_WIDTH = 0.4
+LEAST_PARTED_WIDTH = 3.0
+"""Bars that are narrower (points) are not parted from one another: nothing else would be left of them."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -182,24 +182,22 @@ def _draw_groups(axes: Axes, groups: Groups, row: str, labels: list[str], unit: 
 def _draw_bars(
     axes: Axes, begin: FloatArray, end: FloatArray, row: str, colour: str, points: float, hatch: str = ""
 ) -> None:
+    """Draw bars of one kind; those that touch are parted by a white line where one of them is wide."""
     if not len(begin):
         return
-    edged = float(np.mean(end - begin)) * points >= LEAST_EDGED_WIDTH
-    if not edged:
-        begin, end = _joined(begin, end)
-    width = EDGE_WIDTH if edged else 0.0
-    axes.add_artist(_bars(begin, end, row, facecolor=colour, edgecolor="white", linewidth=width, hatch=hatch))
+    touch = begin[1:] <= end[:-1]
+    joined_begin, joined_end = begin[np.append(True, ~touch)], end[np.append(~touch, True)]
+    style = {"facecolor": colour, "edgecolor": "white", "linewidth": 0.0, "hatch": hatch}
+    axes.add_artist(_bars(joined_begin, joined_end, row, **style))
+    wide = (end - begin) * points >= LEAST_PARTED_WIDTH
+    bottom, height = ROWS[row]
+    parted = begin[1:][touch & (wide[1:] | wide[:-1])]
+    axes.vlines(parted, bottom, bottom + height, colors="white", linewidths=PARTING_WIDTH)
 
 
 def _draw_stalls(axes: Axes, begin: FloatArray, end: FloatArray, colour: str) -> None:
     tint = mpl.colors.to_rgba(colour, STALL_TINT)
     axes.add_artist(_bars(begin, end, "compute", facecolor=tint, edgecolor=colour, linewidth=0.0, hatch=STALL_HATCH))
-
-
-def _joined(begin: FloatArray, end: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Join bars that follow one another without a gap: without edges they look the same."""
-    apart = begin[1:] > end[:-1]
-    return begin[np.append(True, apart)], end[np.append(apart, True)]
 
 
 def _bars(begin: FloatArray, end: FloatArray, row: str, **style: Any) -> PathPatch:
