@@ -74,7 +74,9 @@ METADATA: dict[str, dict[str, None]] = {
 def write_figure(reported: Sequence[Reported], output: pathlib.Path, format: str) -> list[pathlib.Path]:
     """Write the picture in a format of METADATA."""
     stream = io.BytesIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's own settings are
+        mpl.rcParams.update(STYLE)
         draw_figure(reported).savefig(stream, format=format, metadata=METADATA[format], dpi=DPI)
     write_bytes_atomically(output, stream.getvalue())
     return [output]
@@ -143,8 +145,8 @@ def _draw_events(axes: Axes, execution: Execution, unit: float, points: float) -
     tiles, transfers, flgs, lgs = execution.tiles, execution.transfers, execution.flgs, execution.lgs
     for kind, held_as in OCCUPANCY_OF_KIND.items():
         own = transfers.kind == kind
-        begin, finish = transfers.begin[own] / unit, transfers.finish[own] / unit
-        _draw_bars(axes, begin, finish, "DRAM", COLOURS[held_as], points, HATCHES[held_as])
+        begin, end = transfers.begin[own] / unit, transfers.finish[own] / unit
+        _draw_bars(axes, begin, end, "DRAM", COLOURS[held_as], points, HATCHES[held_as])
         stalled = tiles.cause[tiles.stall > 0]
         waits = np.flatnonzero(tiles.stall > 0)[transfers.kind[stalled] == kind]
         stall_begin = (tiles.begin[waits] - tiles.stall[waits]) / unit
@@ -154,12 +156,11 @@ def _draw_events(axes: Axes, execution: Execution, unit: float, points: float) -
         _draw_bars(axes, tiles.begin[own] / unit, tiles.end[own] / unit, "compute", grey, points)
     _draw_groups(axes, flgs, "FLG tiling", [str(number) for number in flgs.tiling_number], unit, points)
     _draw_groups(axes, lgs, "LG", [str(number) for number in range(len(lgs.first))], unit, points)
-    tops = {"FLG": ROWS["FLG tiling"][0] + ROWS["FLG tiling"][1], "LG": TOP_OF_ROWS}
-    axes.vlines(flgs.begin[1:] / unit, 0, tops["FLG"], colors="0.35", linewidths=0.3, linestyles=(0, (4, 3)))
-    axes.vlines(lgs.begin[1:] / unit, 0, tops["LG"], colors="black", linewidths=0.7)
-    axes.vlines(
-        [execution.latency / unit], 0, tops["LG"], colors="black", linewidths=0.7, linestyles=":", clip_on=False
-    )
+    top_of_flgs = sum(ROWS["FLG tiling"])
+    axes.vlines(flgs.begin[1:] / unit, 0, top_of_flgs, colors="0.35", linewidths=0.3, linestyles=(0, (4, 3)))
+    axes.vlines(lgs.begin[1:] / unit, 0, TOP_OF_ROWS, colors="black", linewidths=0.7)
+    finish = [execution.latency / unit]
+    axes.vlines(finish, 0, TOP_OF_ROWS, colors="black", linewidths=0.7, linestyles=":", clip_on=False)
     axes.set_ylim(-0.1, TOP_OF_ROWS)
     axes.set_yticks([bottom + height / 2 for bottom, height in ROWS.values()], list(ROWS))
     axes.tick_params(left=False, bottom=False, labelbottom=False)
