@@ -161,10 +161,6 @@ class Platform:
             if name not in allowed or names.count(name) > 1:
                 raise PlatformError(f"{field} names {name!r} (must be different ones of {', '.join(allowed)})")
 
-    def seconds(self, cycles: float) -> float:
-        """Return how long so many cycles take."""
-        return cycles / CLOCK_HZ
-
     @property
     def vec(self) -> int:
         """Input channels that a PE multiplies at once."""
@@ -196,7 +192,7 @@ class Platform:
         """The bandwidth of the DRAM channel."""
         return float(self.dram_bytes_per_cycle * self.clock_hz)
 
-    def seconds(self, cycles: int) -> float:
+    def seconds(self, cycles: float) -> float:
         """Return how long `cycles` take."""
         return cycles / self.clock_hz
 
