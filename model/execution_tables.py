@@ -6,7 +6,6 @@ import numpy as np
 
 from soma_cp.model.execution import Execution
 from soma_cp.model.network_table import IntArray
-from soma_cp.model.platform import DRAM_PJ_PER_BYTE
 from soma_cp.model.tensors import IFM, KIND_NAMES, OFM, WGT
 from soma_cp.model.tiling import FloatArray
 
@@ -86,7 +85,8 @@ def layer_table(execution: Execution) -> LayerTable:
         ifmap_bytes=ifmaps,
         ofmap_bytes=ofmaps,
         core_energy_pj=layers.count[order] * layers.energy_pj[order],
-        dram_energy_pj=(weights + ifmaps + ofmaps).astype(np.float64) * DRAM_PJ_PER_BYTE,
+        dram_energy_pj=(weights + ifmaps + ofmaps).astype(np.float64)
+        * execution.plan.problem.platform.dram_pj_per_byte,
     )
 
 
