@@ -16,6 +16,7 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 
 from soma_cp import __version__
 from soma_cp.cli.formats import Format
+from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.model.errors import InternalError, UserError
 from soma_cp.solver.choices import FirstStage, Stage2
 
@@ -281,6 +282,35 @@ def evaluate(
     from soma_cp.cli.onnx_models import onnx_models
 
     run_evaluate(schedule, net, json, onnx_models([net], dim, end, ignore_unsupported))
+
+
+@app.command()
+def report(
+    schedules: Annotated[
+        list[Path], typer.Argument(help="Schedule files, shown one below the other.", show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="File to write; its ending says the format.", show_default=False)
+    ],
+    format: Annotated[
+        ReportFormat | None, typer.Option("--format", help="Where the ending does not say it.", show_default=False)
+    ] = None,
+    double_buffering: Annotated[
+        bool, typer.Option("--double-buffering", help="Show double buffering of the same LFA before each schedule.")
+    ] = False,
+    net: Annotated[
+        str | None, typer.Option("--net", help="Network file, if the schedules' network is not built in.")
+    ] = None,
+    dim: DimOption = None,
+    end: EndOption = None,
+    ignore_unsupported: IgnoreUnsupportedOption = False,
+) -> None:
+    """Show schedules: tables (csv), a trace for ui.perfetto.dev (perfetto), or a picture (svg, png, pdf)."""
+    from soma_cp.cli.onnx_models import onnx_models
+    from soma_cp.cli.report_command import ReportOptions, run_report
+
+    onnx = onnx_models([net], dim, end, ignore_unsupported)
+    run_report(ReportOptions(schedules, net, double_buffering, format, output, onnx))
 
 
 @app.command()

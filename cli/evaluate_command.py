@@ -4,6 +4,7 @@ from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
+from soma_cp.cli.stored import MOST_SHOWN, read_valid_schedule
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     blocks_line,
@@ -15,26 +16,14 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
-from soma_cp.model.errors import UserError
 from soma_cp.model.schedule import claim_differences
-from soma_cp.model.schedule_file import read_schedule
-from soma_cp.model.validity import violations
 from soma_cp.solver.pipeline import priced
-
-MOST_SHOWN = 5
 
 
 def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = NO_ONNX) -> None:
     """Recompute a stored schedule; refuse it if it breaks a rule."""
-    network = None if net is None else network_from(net, None, onnx)
-    stored = read_schedule(path, network)
+    stored = read_valid_schedule(path, None if net is None else network_from(net, None, onnx))
     plan = stored.plan
-    broken = violations(plan, stored.dlsa)
-    if broken:
-        lines = [f"{violation.message} [rule: {violation.rule.value}]" for violation in broken[:MOST_SHOWN]]
-        if len(broken) > MOST_SHOWN:
-            lines.append(f"and {len(broken) - MOST_SHOWN} more")
-        raise UserError(f"{path}: not a valid schedule: " + "\n  ".join(lines))
     result = priced(plan, "stored", lambda: stored.dlsa)
     evaluation = result.evaluation
     differences = claim_differences(stored, evaluation)

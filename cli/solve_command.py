@@ -28,8 +28,10 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
+from soma_cp.cli.timeline import timeline_lines
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
+from soma_cp.model.execution import make_execution
 from soma_cp.model.networks.blocks import blocks_in_a_row
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
@@ -245,5 +247,10 @@ def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | 
         f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.rounds, 'LFA')} tried, {finished}, "
         f"seed {result.parameters.seed}"
     )
+    out.print()
+    execution = make_execution(result.plan, best.dlsa, best.evaluation)
+    for timeline_line in timeline_lines(execution, out.width, out.options.ascii_only):
+        out.print(timeline_line, no_wrap=True, overflow="crop")
     if output is not None:
+        out.print()
         out.print(f"{'schedule written to':<{LABEL_WIDTH}}{output}", soft_wrap=True, markup=False)

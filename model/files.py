@@ -39,9 +39,14 @@ def read_json(path: Path) -> Any:
 
 
 def write_text_atomically(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8: readers see the old file or the whole new one, never a part.
+    """Write `text` to `path` as UTF-8, as `write_bytes_atomically` does."""
+    write_bytes_atomically(path, text.encode())
 
-    The text goes to a temporary name in the same folder, which is then renamed. What is no file, such as
+
+def write_bytes_atomically(path: Path, data: bytes) -> None:
+    """Write `data` to `path`: readers see the old file or the whole new one, never a part.
+
+    The data go to a temporary name in the same folder, which is then renamed. What is no file, such as
     ``/dev/stdout``, is written to directly.
 
     Raises
@@ -53,19 +58,19 @@ def write_text_atomically(path: Path, text: str) -> None:
         if path.is_dir():
             raise UserError(f"can't write '{path}': it is a folder; give the name of a file")
         if path.exists() and not path.is_file():
-            path.write_text(text, encoding="utf-8", newline="\n")
+            path.write_bytes(data)
         else:
-            _replace_file(path.resolve(), text)  # resolved: a link stays a link to the new text
+            _replace_file(path.resolve(), data)  # resolved: a link stays a link to the new data
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"can't write '{path}': {reason}; choose a folder that can be written") from None
 
 
-def _replace_file(path: Path, text: str) -> None:
+def _replace_file(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with temporary.open("x", encoding="utf-8", newline="\n") as stream:
-            stream.write(text)
+        with temporary.open("xb") as stream:
+            stream.write(data)
         if path.exists():
             temporary.chmod(path.stat().st_mode & 0o7777)
         os.replace(temporary, path)

@@ -192,7 +192,7 @@ class Platform:
         """The bandwidth of the DRAM channel."""
         return float(self.dram_bytes_per_cycle * self.clock_hz)
 
-    def seconds(self, cycles: int) -> float:
+    def seconds(self, cycles: float) -> float:
         """Return how long `cycles` take."""
         return cycles / self.clock_hz
 

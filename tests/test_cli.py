@@ -1,5 +1,6 @@
 """The command line: exit codes, what stands on stdout and stderr, files, options, signals."""
 
+import csv
 import json
 import os
 import pty
@@ -19,7 +20,7 @@ import soma_cp
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress
 from soma_cp.cli import app as cli_app
-from soma_cp.cli import solve_command, tables
+from soma_cp.cli import report_command, solve_command, tables
 from soma_cp.cli.app import main
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network_file import read_network_file
@@ -107,7 +108,7 @@ def assert_refused(outcome: Outcome, *fragments: str) -> None:
 def test_help_names_every_command(run: Run, arguments: tuple[str, ...]) -> None:
     outcome = run(*arguments)
     assert outcome.code == 0
-    for command in ("solve", "compare", "evaluate", "nets", "hw"):
+    for command in ("solve", "compare", "evaluate", "report", "nets", "hw"):
         assert command in outcome.out
 
 
@@ -190,7 +191,19 @@ def test_solve_prints_tables_that_fit_into_80_columns(run: Run, monkeypatch: pyt
     for label in ("latency (cycles)", "energy × delay (pJ·cycles)", "theoretical maximum", "12 blocks"):
         assert label in outcome.out
     assert "seed 0" in " ".join(outcome.out.split())  # the line may be wrapped there
+    timeline = [line.split()[0] for line in outcome.out.splitlines()[-8:-2]]
+    assert timeline == ["timeline", "DRAM", "compute", "stalls", "buffer", "stalled"]
     assert outcome.out.splitlines()[-1].split() == ["schedule", "written", "to", "schedule.json"]
+
+
+def test_the_timeline_is_plain_where_the_encoding_has_no_blocks(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252"}
+    run = subprocess.run(
+        [*COMMAND, "solve", "--net", "tiny-chain", *QUICK], capture_output=True, cwd=tmp_path, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.decode("cp1252").splitlines()
+    assert next(line for line in lines if line.startswith("DRAM")).isascii()
 
 
 def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +293,46 @@ def test_evaluate_prints_a_table_and_what_the_file_says_otherwise(run: Run) -> N
     assert "every rule is kept" in right.out
     assert "the file differs" not in right.out
     assert "the file differs" in wrong.out
+
+
+# report.
+
+TWO_SCHEDULES = [SCHEDULES / f"{name}.b1.8MiB.16GBps.json" for name in ("gpt2-small-prefill", "resnet50")]
+
+
+@pytest.mark.parametrize(
+    ("output", "begins"),
+    [("x.json", b'{"displayTimeUnit"'), ("x.svg", b"<?xml"), ("x.png", b"\x89PNG"), ("x.PDF", b"%PDF")],
+)
+def test_report_writes_what_the_ending_says(run: Run, output: str, begins: bytes) -> None:
+    outcome = run("report", *TWO_SCHEDULES, "-o", output)
+    assert (outcome.code, outcome.out, outcome.err) == (0, f"report written to {output}\n", "")
+    assert Path(output).read_bytes().startswith(begins)
+
+
+def test_report_writes_two_csv_tables(run: Run) -> None:
+    outcome = run("report", TWO_SCHEDULES[0], TWO_SCHEDULES[0], "--double-buffering", "--format", "csv", "-o", "x")
+    assert outcome.out == "report written to x.layers.csv\nreport written to x.tensors.csv\n"
+    with Path("x.layers.csv").open(encoding="utf-8", newline="") as stream:
+        names = [row["schedule"] for row in csv.DictReader(stream)]
+    same = [f"{TWO_SCHEDULES[0]} ({number})" for number in (1, 2)]
+    assert list(dict.fromkeys(names)) == [name for one in same for name in (f"{one}, double buffering", one)]
+
+
+def test_report_without_matplotlib(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_command, "find_spec", lambda name: None)
+    outcome = run("report", TWO_SCHEDULES[0], "-o", "x.svg")
+    assert_refused(outcome, "matplotlib, which is not installed", "pip install 'soma-cp[figures]'")
+    assert run("report", TWO_SCHEDULES[0], "-o", "x.json").code == 0
+
+
+def test_report_refuses_a_schedule_that_breaks_a_rule(run: Run) -> None:
+    assert_refused(run("report", REFUSED, "-o", "x.csv"), "norm1[0]", "rule: ")
+
+
+def test_report_does_not_overwrite_its_schedule(run: Run) -> None:
+    Path("x.json").write_bytes(TWO_SCHEDULES[0].read_bytes())
+    assert_refused(run("report", "x.json", "-o", "./x.json"), "-o x.json: this is one of the schedules")
 
 
 # compare.
@@ -494,6 +547,11 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --net resnet50 --blocks 2", ("'resnet50' is a whole network",)),
         ("nets --seq 4", ("--seq=4 without --export",)),
         ("evaluate", ("missing argument",)),
+        ("report -o x.svg", ("missing argument",)),
+        ("report x.json", ("missing option '--output'",)),
+        ("report x.json -o x", ("the ending '' is none of .csv, .json, .svg, .png, .pdf", "--format")),
+        ("report x.json -o x.xls --format xls", ("'--format'", "perfetto")),
+        ("report nope.json -o x.csv", ("nope.json: there is no such file",)),
         ("compare", ("--net", "--schedule")),
         ("gap", ("missing option '--net'", "soma-cp gap --help")),
         ("gap --net resnet51", ("did you mean 'resnet50'",)),

@@ -47,6 +47,7 @@ def test_a_schedule_is_evaluated_with_its_model(run: Run, model: Path, tmp_path:
     path = tmp_path / "schedule.json"
     assert run("solve", "--net", model, "--time-limit", 2, "-o", path).code == 0
     assert run("evaluate", path, "--net", model).code == 0
+    assert run("report", path, "--net", model, "-o", tmp_path / "tables.csv").code == 0
     assert run("compare", "--schedule", path, "--net", model, "--time-limit", 1).code == 0
 
 

@@ -1,0 +1,32 @@
+"""Stored schedules for commands that only look at them."""
+
+from pathlib import Path
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network import Network
+from soma_cp.model.schedule import StoredSchedule
+from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.validity import violations
+
+MOST_SHOWN = 5
+"""So many of several findings are told one by one."""
+
+
+def read_valid_schedule(path: Path, network: Network | None) -> StoredSchedule:
+    """Read a schedule file; refuse a schedule that breaks a rule with the rules that it breaks.
+
+    Parameters
+    ----------
+    path
+        The file.
+    network
+        Of the schedule, if it is not built in.
+    """
+    stored = read_schedule(path, network)
+    broken = violations(stored.plan, stored.dlsa)
+    if broken:
+        lines = [f"{violation.message} [rule: {violation.rule.value}]" for violation in broken[:MOST_SHOWN]]
+        if len(broken) > MOST_SHOWN:
+            lines.append(f"and {len(broken) - MOST_SHOWN} more")
+        raise UserError(f"{path}: not a valid schedule: " + "\n  ".join(lines))
+    return stored

@@ -1,0 +1,196 @@
+"""Events of an execution as columns: tiles, transfers, ofmaps held on chip, gaps of the channel, groups.
+
+A *place* is where a DRAM tensor stands in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. An index
+that stands for nothing is NONE. `soma_cp.model.execution` fills the columns.
+"""
+
+from dataclasses import dataclass
+
+from soma_cp.model.network_table import IntArray
+
+NONE = -1
+
+# Codes in `Transfers.waited_for`.
+NOTHING, CHANNEL, TILE = 0, 1, 2
+WAITED_FOR_NAMES = ("nothing", "channel", "tile")
+
+# Codes in `ChannelGaps.cause`: what the channel waited for.
+LOAD_START, STORE_TILE = 0, 1
+GAP_CAUSE_NAMES = ("load waits for its Start", "store waits for its tile")
+
+# Rows of `Execution.occupancy`.
+WEIGHTS, IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE = 0, 1, 2, 3
+OCCUPANCY_NAMES = ("weights", "ifmaps", "ofmaps on chip", "ofmaps to store")
+
+
+@dataclass(frozen=True, eq=False)
+class Tiles:
+    """The T computing tiles by position.
+
+    Parameters
+    ----------
+    layer, index
+        int64[T]: layer id, and the tile's index within the layer.
+    flg, lg
+        int64[T]: indices of the FLG and the LG, in computing order.
+    begin, end
+        int64[T]: cycles.
+    stall
+        int64[T]: cycles that the core array stands still before the tile.
+    cause
+        int64[T]: place of the DRAM tensor whose finish ended that stall: a load that the tile needs, or a store that
+        had to be finished by then to free its space; NONE without a stall.
+    """
+
+    layer: IntArray
+    index: IntArray
+    flg: IntArray
+    lg: IntArray
+    begin: IntArray
+    end: IntArray
+    stall: IntArray
+    cause: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Transfers:
+    """The D DRAM tensors by place, that is in DRAM Tensor Order.
+
+    Parameters
+    ----------
+    tensor
+        int64[D]: index in `Plan.tensors`, for `Plan.tensor_label` and the like.
+    kind
+        int64[D]: IFM, WGT or OFM of `soma_cp.model.tensors`.
+    layer, tile, source
+        int64[D]: as in `soma_cp.model.tensors.Tensors`.
+    bytes
+        int64[D]: size.
+    begin, finish
+        int64[D]: cycles between which the channel is busy with it.
+    start, end
+        int64[D]: Living Duration in positions: buffer is held while tiles ``start … end − 1`` run.
+    hold_begin, hold_end
+        int64[D]: the same in cycles (`Execution.handover`); the transfer lies within.
+    gates
+        int64[D]: position of the tile that can't begin before the transfer has finished: the first that needs a load,
+        ``end`` of a store (T: none).
+    after_tile
+        int64[D]: position of the tile that must end before the transfer begins: ``start − 1`` of a load, the producer
+        of a store; NONE if it may begin at cycle 0.
+    gap
+        int64[D]: cycles that the channel is idle before it.
+    waited_for
+        int64[D]: NOTHING (it begins at cycle 0), CHANNEL (it begins as the previous transfer finishes) or TILE
+        (there is a gap, which `after_tile` ends).
+    stall
+        int64[D]: cycles of the stall of tile ``gates`` if this is its cause; else 0.
+    """
+
+    tensor: IntArray
+    kind: IntArray
+    layer: IntArray
+    tile: IntArray
+    source: IntArray
+    bytes: IntArray
+    begin: IntArray
+    finish: IntArray
+    start: IntArray
+    end: IntArray
+    hold_begin: IntArray
+    hold_end: IntArray
+    gates: IntArray
+    after_tile: IntArray
+    gap: IntArray
+    waited_for: IntArray
+    stall: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class OnChip:
+    """The C ofmap tensors that never touch DRAM, in the order of `Plan.tensors`.
+
+    Parameters
+    ----------
+    layer, tile, bytes
+        int64[C]: the layer and the tile of it that makes the tensor; size.
+    start, end
+        int64[C]: Living Duration in positions.
+    hold_begin, hold_end
+        int64[C]: the same in cycles.
+    """
+
+    layer: IntArray
+    tile: IntArray
+    bytes: IntArray
+    start: IntArray
+    end: IntArray
+    hold_begin: IntArray
+    hold_end: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGaps:
+    """The G gaps in which the DRAM channel is idle, in the order of time; each ends with a transfer.
+
+    Parameters
+    ----------
+    begin, end
+        int64[G]: cycles.
+    cause
+        int64[G]: LOAD_START (a load may begin only when the tile before its Start has ended) or STORE_TILE (a store
+        waits for the tile that makes it).
+    place
+        int64[G]: of the transfer that ends the gap.
+    tile
+        int64[G]: position of the tile that the transfer waits for.
+    """
+
+    begin: IntArray
+    end: IntArray
+    cause: IntArray
+    place: IntArray
+    tile: IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The FLGs (or the LGs), in computing order.
+
+    Parameters
+    ----------
+    first, last
+        int64: positions of its first and last tile.
+    begin, end
+        int64: cycles: begin of the first tile, end of the last.
+    tiling_number
+        int64: of an FLG; of an LG the largest of its FLGs.
+    lg
+        int64: index of the LG that it lies in; of an LG its own.
+    """
+
+    first: IntArray
+    last: IntArray
+    begin: IntArray
+    end: IntArray
+    tiling_number: IntArray
+    lg: IntArray
+
+
+@dataclass(frozen=True)
+class Use:
+    """The tiles of one layer that read a tensor.
+
+    Parameters
+    ----------
+    layer
+        Layer id of the consumer.
+    tiles
+        Their positions.
+    through_dram
+        Whether they read what was stored, by loads of their own.
+    """
+
+    layer: int
+    tiles: range
+    through_dram: bool

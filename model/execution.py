@@ -1,0 +1,259 @@
+"""Execution: what happens when a schedule runs, event by event (specification: sections 3 to 5).
+
+Reports and figures show these events. They are read off the evaluator's figures: begin cycles come from `Evaluation`,
+and nothing here computes a schedule a second time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.events import (
+    CHANNEL,
+    IFMAPS,
+    LOAD_START,
+    NONE,
+    NOTHING,
+    OCCUPANCY_NAMES,
+    OFMAPS_ON_CHIP,
+    OFMAPS_TO_STORE,
+    STORE_TILE,
+    TILE,
+    WEIGHTS,
+    ChannelGaps,
+    Groups,
+    OnChip,
+    Tiles,
+    Transfers,
+    Use,
+)
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.plan import Plan
+from soma_cp.model.tensors import IFM, OFM, WGT
+
+
+@dataclass(frozen=True, eq=False)
+class Execution:
+    """All events of one schedule; `make_execution` makes it.
+
+    Parameters
+    ----------
+    plan, dlsa, evaluation
+        The schedule and the evaluator's figures.
+    tiles, transfers, on_chip, gaps, flgs, lgs
+        The events.
+    handover
+        int64[T + 1]: cycle at which the buffer passes from the tensors that live at position p − 1 to those of p: the
+        end of tile p − 1, or later the finish of the last store that must be finished by p. First 0, last the latency.
+        Position p holds the buffer from ``handover[p]`` to ``handover[p + 1]``, so that every transfer lies within
+        the time in which its tensor holds buffer.
+    occupancy
+        int64[4, T]: bytes alive at each position, by kind (WEIGHTS, IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE: ofmaps
+        that go to DRAM, from their tile to their End). The sum is ``evaluation.usage_bytes``.
+    """
+
+    plan: Plan
+    dlsa: DLSA
+    evaluation: Evaluation
+    tiles: Tiles
+    transfers: Transfers
+    on_chip: OnChip
+    gaps: ChannelGaps
+    flgs: Groups
+    lgs: Groups
+    handover: IntArray
+    occupancy: IntArray
+
+    @property
+    def latency(self) -> int:
+        """Cycles from start to the end of the last tile and DRAM transfer."""
+        return self.evaluation.latency
+
+    @property
+    def dram_busy(self) -> int:
+        """Cycles in which the channel transfers; the others are in `gaps`."""
+        return self.evaluation.figures.dram_cycles
+
+    @property
+    def compute_busy(self) -> int:
+        """Cycles in which the core array computes."""
+        return self.evaluation.figures.compute_cycles
+
+    @property
+    def stall_cycles(self) -> int:
+        """Cycles in which the core array waits for DRAM before a tile."""
+        return int(self.tiles.stall.sum())
+
+    @property
+    def drain_cycles(self) -> int:
+        """Cycles from the end of the last tile to the end of the last transfer."""
+        return self.latency - int(self.tiles.end[-1])
+
+    def transfer_label(self, place: int) -> str:
+        """Name a DRAM tensor for people."""
+        return self.plan.tensor_label(int(self.transfers.tensor[place]))
+
+    def transfer_uses(self, place: int) -> tuple[Use, ...]:
+        """Say which tiles read the DRAM tensor at `place`: of a load its own, of a store the ofmap's consumers."""
+        layer = int(self.transfers.layer[place])
+        if self.transfers.kind[place] == OFM:
+            return self._ofmap_uses(layer, int(self.transfers.tile[place]))
+        first, end = int(self.transfers.gates[place]), int(self.transfers.end[place])
+        return (Use(layer, range(first, end, int(self.plan.layers.step[layer])), False),)
+
+    def on_chip_uses(self, index: int) -> tuple[Use, ...]:
+        """Say which tiles read the on-chip ofmap tensor `index`."""
+        return self._ofmap_uses(int(self.on_chip.layer[index]), int(self.on_chip.tile[index]))
+
+    def ofmap_consumers(self, layer: int) -> tuple[int, ...]:
+        """Return the ids of the layers that read the ofmap of `layer`, ascending."""
+        table = self.plan.problem.table
+        consumers = table.use_layer[table.use_begin[layer] : table.use_begin[layer + 1]].tolist()
+        return tuple(dict.fromkeys(consumers))  # one that reads it in two roles stands there twice
+
+    def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
+        layers = self.plan.layers
+        uses = []
+        for consumer in self.ofmap_consumers(layer):
+            first, step, count = (int(column[consumer]) for column in (layers.first, layers.step, layers.count))
+            tiles = range(first, first + count * step, step)
+            if layers.flg[consumer] == layers.flg[layer]:
+                tiles = tiles[tile : tile + 1]
+            uses.append(Use(consumer, tiles, bool(layers.lg[consumer] != layers.lg[layer])))
+        return tuple(uses)
+
+
+def make_execution(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> Execution:
+    """Return the events of a schedule.
+
+    Parameters
+    ----------
+    plan, dlsa
+        A schedule that can run.
+    evaluation
+        What `soma_cp.model.evaluation.evaluate` says of it.
+    """
+    tensors, order = plan.tensors, dlsa.order
+    kind, begin = tensors.kind[order], evaluation.tensor_begin[order]
+    finish = begin + tensors.cycles[order]
+    start, end, position = dlsa.start[order], dlsa.end[order], tensors.position[order]
+    is_store = kind == OFM
+    gates = np.where(is_store, end, position)
+
+    tile_end = evaluation.tile_begin + plan.tile_cycles
+    stall = evaluation.tile_begin - np.append(0, tile_end[:-1])
+    gating = _last_place(gates, np.arange(len(order)), plan.tile_count + 1)[:-1]
+    cause = np.where(stall > 0, gating, NONE)
+    caused = np.zeros(len(order), np.int64)
+    caused[cause[stall > 0]] = stall[stall > 0]
+
+    handover = np.append(0, tile_end)
+    np.maximum.at(handover, end[is_store], finish[is_store])
+    gap = begin - np.append(0, finish[:-1])
+    transfers = Transfers(
+        tensor=order,
+        kind=kind,
+        layer=tensors.layer[order],
+        tile=tensors.tile[order],
+        source=tensors.source[order],
+        bytes=tensors.bytes[order],
+        begin=begin,
+        finish=finish,
+        start=start,
+        end=end,
+        hold_begin=handover[np.maximum(start, 0)],
+        hold_end=handover[end],
+        gates=gates,
+        after_tile=np.where(is_store, position, np.maximum(start - 1, NONE)),
+        gap=gap,
+        waited_for=np.where(gap > 0, TILE, np.where(begin > 0, CHANNEL, NOTHING)),
+        stall=caused,
+    )
+    flgs, lgs = _groups(plan, evaluation.tile_begin, tile_end)
+    return Execution(
+        plan=plan,
+        dlsa=dlsa,
+        evaluation=evaluation,
+        tiles=Tiles(
+            layer=plan.tile_layer,
+            index=plan.tile_index,
+            flg=plan.layers.flg[plan.tile_layer],
+            lg=plan.layers.lg[plan.tile_layer],
+            begin=evaluation.tile_begin,
+            end=tile_end,
+            stall=stall,
+            cause=cause,
+        ),
+        transfers=transfers,
+        on_chip=OnChip(
+            layer=tensors.chip_layer,
+            tile=tensors.chip_tile,
+            bytes=tensors.chip_bytes,
+            start=tensors.chip_start,
+            end=tensors.chip_end,
+            hold_begin=handover[tensors.chip_start],
+            hold_end=handover[tensors.chip_end],
+        ),
+        gaps=_channel_gaps(transfers),
+        flgs=flgs,
+        lgs=lgs,
+        handover=handover,
+        occupancy=_occupancy(plan, dlsa),
+    )
+
+
+def _last_place(keys: IntArray, places: IntArray, size: int) -> IntArray:
+    """Return for each key below `size` the last of the ascending `places` that has it, or NONE."""
+    last = np.full(size, NONE, np.int64)
+    np.maximum.at(last, keys, places)
+    return last
+
+
+def _channel_gaps(transfers: Transfers) -> ChannelGaps:
+    # None at the end: the last tile's ofmap has no consumer, so that its store comes after all tiles.
+    places = np.flatnonzero(transfers.gap > 0)
+    end = transfers.begin[places]
+    return ChannelGaps(
+        begin=end - transfers.gap[places],
+        end=end,
+        cause=np.where(transfers.kind[places] == OFM, STORE_TILE, LOAD_START),
+        place=places,
+        tile=transfers.after_tile[places],
+    )
+
+
+def _groups(plan: Plan, tile_begin: IntArray, tile_end: IntArray) -> tuple[Groups, Groups]:
+    """Return the FLGs and the LGs."""
+    flgs = plan.lfa.flgs
+    tiling = np.array([flg.tiling_number for flg in flgs], np.int64)
+    sizes = np.array([len(flg.layers) for flg in flgs], np.int64)
+    last: IntArray = np.cumsum(tiling * sizes) - 1
+    first = np.append(0, last[:-1] + 1)
+    cut = np.flatnonzero([flg.dram_cut for flg in flgs])
+    lg: IntArray = np.cumsum(np.array([flg.dram_cut for flg in flgs], np.int64)) - 1
+    lg_first, lg_last = first[cut], last[np.append(cut[1:], len(flgs)) - 1]
+    return (
+        Groups(first, last, tile_begin[first], tile_end[last], tiling, lg),
+        Groups(
+            first=lg_first,
+            last=lg_last,
+            begin=tile_begin[lg_first],
+            end=tile_end[lg_last],
+            tiling_number=np.maximum.reduceat(tiling, cut),
+            lg=np.arange(len(cut)),
+        ),
+    )
+
+
+def _occupancy(plan: Plan, dlsa: DLSA) -> IntArray:
+    change = np.zeros((len(OCCUPANCY_NAMES), plan.tile_count + 1), np.int64)
+    row = np.empty(plan.dram_tensor_count, np.int64)
+    for kind, held_as in ((WGT, WEIGHTS), (IFM, IFMAPS), (OFM, OFMAPS_TO_STORE)):
+        row[plan.tensors.kind == kind] = held_as
+    np.add.at(change, (row, np.maximum(dlsa.start, 0)), plan.tensors.bytes)
+    np.subtract.at(change, (row, dlsa.end), plan.tensors.bytes)
+    occupancy: IntArray = np.cumsum(change[:, :-1], axis=1)
+    occupancy[OFMAPS_ON_CHIP] = plan.chip_usage
+    return occupancy

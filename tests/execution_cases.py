@@ -1,0 +1,21 @@
+"""Executions of random schedules for tests of events and reports."""
+
+import hypothesis.strategies as st
+from strategies import valid_dlsas
+from twins import dlsa_of, pairs
+
+from soma_cp.model.dlsa import DLSA
+from soma_cp.model.evaluation import evaluate
+from soma_cp.model.execution import Execution, make_execution
+from soma_cp.model.plan import Plan
+
+
+def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
+    return make_execution(plan, dlsa, evaluate(plan, dlsa))
+
+
+@st.composite
+def executions(draw: st.DrawFn) -> Execution:
+    """Draw the events of a random schedule that is valid but, perhaps, for the capacity."""
+    pair = draw(pairs())
+    return execution_of(pair.plan, dlsa_of(pair.plan, draw(valid_dlsas(pair.slow))))
