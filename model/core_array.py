@@ -45,6 +45,8 @@ class NoMappingError(UserError):
 class CoreArray(Protocol):
     """What a tile costs. Inherit from it, and give the first three members.
 
+    An array that takes long to price a tile gives `least_costs`, too: bounds ask for many more tiles than searches do.
+
     A tile row is int64[5]: layer id, samples, channels, rows, columns of the ofmap tile.
     """
 
@@ -73,6 +75,13 @@ class CoreArray(Protocol):
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Say in one sentence why the array can't run a tile for which `tile_costs` gave −1."""
         ...
+
+    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Return what the tiles cost at least, for bounds over all tilings; by default what they cost.
+
+        Parameters and result are those of `tile_costs`. Cycles may be −1 only where the array can't run the tile.
+        """
+        return self.tile_costs(network, table, tiles)
 
     def require_feasible(self, network: Network, tile_row: IntArray) -> None:
         """Raise unless the array can run the tile.

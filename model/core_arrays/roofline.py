@@ -1,0 +1,58 @@
+"""A roofline: a tile takes as long as its operations or its bytes, whichever is more; no mapping, so all tiles run.
+
+Counted are the multiply-accumulates (or element operations, on the vector unit) and, between GBUF and array, the ifmap
+tile with its halo, the weights, and the ofmap tile, every byte once. Hence it is an optimistic array: a real one has
+idle multipliers, fetches some data more than once, and pays for its own memories.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from soma_cp.model import network_table as nt
+from soma_cp.model.core_array import CoreArray
+from soma_cp.model.core_array_kernel import FloatArray
+from soma_cp.model.core_arrays.tile_work import ifmap_bytes, tile_work
+from soma_cp.model.network import Network
+from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import Platform
+from soma_cp.model.unit_energies import MAC_PJ, VECTOR_OPERATION_PJ, unit_energies
+
+
+@dataclass(frozen=True)
+class RooflineCoreArray(CoreArray):
+    """Peak compute and GBUF bandwidth of a platform, and nothing else of it.
+
+    Parameters
+    ----------
+    platform
+        Of it: multiply-accumulates per cycle, vector operations per cycle, GBUF bandwidth, energies of the GBUF.
+    """
+
+    name: ClassVar[str] = "roofline"
+
+    platform: Platform
+
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Price many tiles; see `CoreArray.tile_costs`.
+
+        Cycles: max(⌈operations / peak⌉, ⌈bytes / GBUF bandwidth⌉). Energy: operations, bytes read from the GBUF and
+        bytes written to it, each times its pJ.
+        """
+        platform, energies = self.platform, unit_energies(self.platform)
+        rows = np.ascontiguousarray(tiles, dtype=np.int64)
+        work = tile_work(table.layers, rows)
+        layer = table.layers[rows[:, 0]]
+        kernels = work.groups * work.channels * work.in_channels * layer[:, nt.R] * layer[:, nt.S]
+        read = ifmap_bytes(table.layers, rows) + np.where(work.is_matrix, kernels, 0)
+        written = rows[:, 1:].prod(axis=1)
+        peak = np.where(work.is_matrix, platform.macs_per_cycle, platform.vector_ops_per_cycle)
+        cycles = np.maximum(-(-work.operations // peak), -(-(read + written) // platform.gbuf_bytes_per_cycle))
+        operation_pj = np.where(work.is_matrix, MAC_PJ, VECTOR_OPERATION_PJ)
+        energy_pj = work.operations * operation_pj + read * energies.GBUF_read + written * energies.GBUF_write
+        return cycles, energy_pj
+
+    def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
+        """Say that there is nothing to explain: every tile runs."""
+        return f"layer '{network.layers[int(tile_row[0])].name}': a roofline takes any tile"

@@ -1,0 +1,231 @@
+"""The core array as ZigZag prices it: the adapter between tiles and single layers.
+
+A matrix tile is a convolution for ZigZag, whose highest memory is the GBUF; a vector tile costs what it costs on the
+paper's vector unit. Tiles alike in all loops are priced once, and what was priced is kept on disk, since one takes
+seconds (see docs/core-arrays.md for measurements).
+"""
+
+import hashlib
+import json
+import logging
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, as_completed
+from dataclasses import asdict
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from soma_cp.model import network_table as nt
+from soma_cp.model.core_array import CoreArray
+from soma_cp.model.core_array_kernel import FloatArray
+from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost, cache_folder
+from soma_cp.model.core_arrays.options import one_of, require_known, whole_number
+from soma_cp.model.core_arrays.tile_work import TileWork, tile_work
+from soma_cp.model.core_arrays.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
+from soma_cp.model.core_arrays.zigzag_engine import Engine, LoopSizes, ZigZagPool, ZigZagSettings
+from soma_cp.model.errors import UserError
+from soma_cp.model.network import Network
+from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.platform import Platform
+from soma_cp.model.unit_energies import VECTOR_OPERATION_PJ
+
+OPTIONS = (
+    "accelerator",
+    "mapping",
+    "cache",
+    "optimise",
+    "loop_factors",
+    "spatial_mappings",
+    "partial_sum_bits",
+    "processes",
+)
+KEY_VERSION = 1
+"""Raised when the same settings and loops come to cost something else."""
+
+_log = logging.getLogger(__name__)
+
+
+def zigzag_core_array(platform: Platform, options: Mapping[str, str]) -> "ZigZagCoreArray":
+    """Make the core array that a hardware file asks for.
+
+    Parameters
+    ----------
+    platform
+        Its array of PEs is described to ZigZag, unless the option ``accelerator`` names another; its vector unit runs
+        the vector tiles.
+    options
+        See docs/core-arrays.md.
+
+    Raises
+    ------
+    UserError
+        If ZigZag is not installed, or an option or a file that it names is wrong.
+    """
+    require_known("zigzag", options, OPTIONS)
+    try:
+        zigzag_version = version("zigzag-dse")
+    except PackageNotFoundError:
+        raise UserError(
+            "core array 'zigzag' needs the package zigzag-dse, which is not installed: pip install 'soma-cp[zigzag]'"
+        ) from None
+    number = partial(whole_number, "zigzag", options)
+    if "accelerator" in options:
+        mapping = Path(options["mapping"]) if "mapping" in options else None
+        accelerator = read_accelerator(Path(options["accelerator"]), mapping)
+    elif "mapping" in options:
+        raise UserError("core array 'zigzag': mapping goes with accelerator; give both, or neither")
+    else:
+        accelerator = accelerator_of_platform(platform)
+    settings = ZigZagSettings(
+        accelerator=accelerator,
+        optimise=one_of("zigzag", options, "optimise", ("EDP", "latency", "energy")),
+        loop_factors=number("loop_factors", 6),
+        spatial_mappings=number("spatial_mappings", 3),
+        partial_sum_bits=number("partial_sum_bits", BITS),
+    )
+    cache = Path(options["cache"]).absolute() if "cache" in options else cache_folder() / "zigzag.sqlite3"
+    pool = ZigZagPool(settings, number("processes", os.cpu_count() or 1))
+    return ZigZagCoreArray(platform, settings, zigzag_version, CostStore(cache), pool)
+
+
+class ZigZagCoreArray(CoreArray):
+    """Prices matrix tiles with an `Engine`, vector tiles by the paper's formula.
+
+    Several threads may ask at a time; a tile that two of them want is priced once.
+
+    Parameters
+    ----------
+    platform
+        Of it: the vector unit.
+    settings
+        Of the engine; with the version, what stored costs are valid for.
+    zigzag_version
+        Of the engine.
+    store
+        Costs of earlier runs.
+    engine
+        Prices what is not in the store.
+    """
+
+    name: ClassVar[str] = "zigzag"
+
+    def __init__(
+        self, platform: Platform, settings: ZigZagSettings, zigzag_version: str, store: CostStore, engine: Engine
+    ) -> None:
+        self._platform = platform
+        self._settings = settings
+        self._key_begin = json.dumps([KEY_VERSION, zigzag_version, asdict(settings)], sort_keys=True)
+        self._store = store
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._costs: dict[LoopSizes, Future[StoredCost]] = {}
+        self._told = False
+
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Price many tiles; see `CoreArray.tile_costs`.
+
+        Raises
+        ------
+        UserError
+            If ZigZag fails for another reason than that a tile has no mapping.
+        """
+        rows = np.ascontiguousarray(tiles, dtype=np.int64)
+        work = tile_work(table.layers, rows)
+        cycles, energy_pj = self._vector_costs(work)
+        sizes = _loop_sizes(table.layers, rows, work)
+        costs = self._priced(set(sizes.values()))
+        for place, wanted in sizes.items():
+            cycles[place], energy_pj[place] = costs[wanted].cycles, costs[wanted].energy_pj
+        return cycles, energy_pj
+
+    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Return what no mapping is below: every multiplier busy in every cycle, and no energy but theirs."""
+        work = tile_work(table.layers, np.ascontiguousarray(tiles, dtype=np.int64))
+        cycles, energy_pj = self._vector_costs(work)
+        accelerator = self._settings.accelerator
+        least_cycles = -(-work.operations // accelerator.macs_per_cycle)
+        return (
+            np.where(work.is_matrix, least_cycles, cycles),
+            np.where(work.is_matrix, work.operations * accelerator.mac_pj, energy_pj),
+        )
+
+    def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
+        """Repeat what the engine said."""
+        layer, b, k, h, w = map(int, tile_row)
+        rows = np.asarray(tile_row, dtype=np.int64).reshape(1, 5)
+        layers = nt.network_table(network).layers
+        sizes = _loop_sizes(layers, rows, tile_work(layers, rows))
+        reason = self._priced(set(sizes.values()))[sizes[0]].reason if sizes else "it runs on the vector unit"
+        return (
+            f"layer '{network.layers[layer].name}', tile of {b} samples × {k} channels × {h} rows × {w} columns: ZigZag "
+            f"finds no mapping: {reason}; use an accelerator with larger memories"
+        )
+
+    def _vector_costs(self, work: TileWork) -> tuple[IntArray, FloatArray]:
+        cycles = -(-work.operations // self._platform.vector_ops_per_cycle)
+        return cycles, work.operations * VECTOR_OPERATION_PJ
+
+    def _priced(self, wanted: set[LoopSizes]) -> dict[LoopSizes, StoredCost]:
+        """Return the costs of layers, from memory, from the store, or else from the engine."""
+        ordered = sorted(wanted)
+        with self._lock:
+            unknown = [sizes for sizes in ordered if sizes not in self._costs]
+            stored = self._store.get([self._key(sizes) for sizes in unknown]) if unknown else {}
+            begun = [sizes for sizes in unknown if self._key(sizes) not in stored]
+            for sizes in unknown:
+                known = stored.get(self._key(sizes))
+                self._costs[sizes] = self._engine.submit(sizes) if known is None else _done(known)
+            futures = {sizes: self._costs[sizes] for sizes in ordered}
+            if begun and not self._told:
+                self._told = True
+                _log.warning(
+                    "core array zigzag: new tiles take seconds each; what they cost is kept in '%s'", self._store.path
+                )
+        of_future = {futures[sizes]: sizes for sizes in begun}
+        for future in as_completed(of_future):  # so an interrupt loses nothing that was priced
+            sizes = of_future[future]
+            self._store.put([(self._key(sizes), _result(sizes, future))])
+        return {sizes: _result(sizes, future) for sizes, future in futures.items()}
+
+    def _key(self, sizes: LoopSizes) -> str:
+        return hashlib.sha256(f"{self._key_begin}{tuple(sizes)}".encode()).hexdigest()
+
+
+def _loop_sizes(layers: IntArray, rows: IntArray, work: TileWork) -> dict[int, LoopSizes]:
+    """Return the loops of the matrix tiles, by place in `rows`."""
+    layer = layers[rows[:, 0]]
+    columns = np.column_stack(
+        [
+            work.samples,
+            work.groups,
+            work.channels,
+            work.in_channels,
+            work.rows,
+            work.columns,
+            layer[:, [nt.R, nt.S, nt.STRIDE_H, nt.STRIDE_W]],
+        ]
+    )
+    return {int(place): LoopSizes(*columns[place].tolist()) for place in np.flatnonzero(work.is_matrix)}
+
+
+def _done(cost: StoredCost) -> Future[StoredCost]:
+    future: Future[StoredCost] = Future()
+    future.set_result(cost)
+    return future
+
+
+def _result(sizes: LoopSizes, future: Future[StoredCost]) -> StoredCost:
+    try:
+        return future.result()
+    except Exception as error:  # whatever ZigZag does with an accelerator or mapping that it can't handle
+        loops = ", ".join(f"{name} {size}" for name, size in sizes.loops().items())
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"core array zigzag: ZigZag fails on a tile of {loops}: {said}; check the accelerator and its mapping"
+        ) from error
