@@ -148,6 +148,8 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
     for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
         if name in given:
             given[name] = nested.model_validate(given[name]).model_dump(exclude_none=True)
+    if isinstance(given.get("core_array"), dict):
+        given["core_array"] = {k: _from_folder(v, path.parent) for k, v in given["core_array"].items()}
     base = _Given({})
     if form.extends is not None:
         base = _extended(path, form.extends, found.lines.fields["extends"].line, (*extended_by, path))
@@ -156,6 +158,13 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
 
 def _is_core_array(document: dict[str, Any]) -> bool:
     return isinstance(document.get("model"), str) and not any(isinstance(v, dict | list) for v in document.values())
+
+
+def _from_folder(value: Any, folder: Path) -> Any:
+    """Return an option of a core array; a path that begins with ./ or ../ is relative to the file's folder."""
+    if isinstance(value, str) and value.startswith(("./", "../")):
+        return str((folder / value).resolve())
+    return value
 
 
 def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Given:

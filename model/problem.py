@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from soma_cp.model.core_array import CoreArray, PublishedCoreArray
+from soma_cp.model.core_array import CoreArray
+from soma_cp.model.core_arrays.registry import make_core_array
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import Network
 from soma_cp.model.network_table import NetworkTable, network_table
@@ -53,5 +54,11 @@ class Problem:
 
     @cached_property
     def core_array(self) -> CoreArray:
-        """What a tile costs on this platform."""
-        return PublishedCoreArray(self.platform)
+        """What a tile costs on this platform.
+
+        Raises
+        ------
+        UserError
+            If the platform names a core array, or an option of one, that there is not.
+        """
+        return make_core_array(self.platform, self.platform.core_array, dict(self.platform.core_array_options))

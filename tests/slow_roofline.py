@@ -1,4 +1,4 @@
-"""The roofline core array in plain Python, one tile at a time (independent twin; from its description, not its code)."""
+"""The roofline core array in plain Python, one tile at a time (independent twin; from its description)."""
 
 from slow_core_array import (
     MAC_PJ,
@@ -8,6 +8,7 @@ from slow_core_array import (
     TileCost,
     ceil_div,
     memories,
+    unit_energy,
 )
 from slow_model import Extent, ifmap_extent
 
@@ -26,13 +27,21 @@ def tile_cost(network: dict, layer: dict, tile: Extent, hardware: dict) -> TileC
             # A tile has whole groups, or a part of one.
             per_group, of_group = layer["C"] // layer["G"], layer["K"] // layer["G"]
             outputs = k if k <= of_group else ceil_div(k, of_group) * of_group
-        operations, peak, operation_pj = b * h * w * outputs * per_group * window, macs_per_cycle, MAC_PJ
+        operations, peak, operation_pj = (
+            b * h * w * outputs * per_group * window,
+            macs_per_cycle,
+            unit_energy(hardware, "MAC", MAC_PJ),
+        )
         weights = outputs * per_group * window * (b if layer.get("weight_operands") else 1)
     else:
         repeats = layer.get("N", 2) if kind == "eltwise" else window if kind == "pool" else 1
-        operations, peak, operation_pj = b * k * h * w * repeats, max(macs_per_cycle // 16, 1), VECTOR_OPERATION_PJ
+        operations, peak, operation_pj = (
+            b * k * h * w * repeats,
+            hardware.get("vector_ops", max(macs_per_cycle // 16, 1)),
+            unit_energy(hardware, "vector_operation", VECTOR_OPERATION_PJ),
+        )
     ifmaps = 1
-    for extent in ifmap_extent(layer, tile, network):
+    for extent in ifmap_extent(layer, tile, network, hardware.get("semantics") == "corrected"):
         ifmaps *= max(extent, 0)
     if kind == "eltwise":
         ifmaps *= layer.get("N", 2)

@@ -6,8 +6,8 @@ import pytest
 import slow_core_array
 import slow_roofline
 from hypothesis import given
-from strategies import batches, hardware, matrix_tile_cases, networks
-from twins import examples
+from strategies import TileCase, batches, hardware, matrix_tile_cases, networks
+from twins import examples, problem_of
 
 from soma_cp.model.core_array import PublishedCoreArray
 from soma_cp.model.core_arrays.roofline import RooflineCoreArray
@@ -16,7 +16,7 @@ from soma_cp.model.network import Conv, ExternalInput, Network
 from soma_cp.model.network_file import network_from_document
 from soma_cp.model.network_table import network_table
 from soma_cp.model.networks.catalogue import builtin_network
-from soma_cp.model.platform import PLATFORMS, Platform
+from soma_cp.model.platform import PLATFORMS
 
 
 def close(figure: float) -> object:
@@ -26,13 +26,13 @@ def close(figure: float) -> object:
 @examples(60)
 @given(document=networks(), machine=hardware(), batch=batches, draw=st.data())
 def test_roofline_equals_its_twin(document: dict, machine: dict, batch: int, draw: st.DataObject) -> None:
-    network = network_from_document(document, "network")
+    problem = problem_of(document, batch, {**machine, "core_array": "roofline"})
+    network = problem.network
     tiles = [
         (i, batch, layer.K, draw.draw(st.integers(1, layer.H)), draw.draw(st.integers(1, layer.W)))
         for i, layer in enumerate(network.layers)
     ]
-    array = RooflineCoreArray(Platform(**machine))
-    cycles, energy_pj = array.tile_costs(network, network_table(network), np.array(tiles))
+    cycles, energy_pj = problem.core_array.tile_costs(network, problem.table, np.array(tiles))
     assert (cycles.dtype, energy_pj.dtype) == (np.int64, np.float64)
     layer_of = {layer["name"]: layer for layer in document["layers"]}
     for (i, *tile), found_cycles, found_pj in zip(tiles, cycles, energy_pj, strict=True):
@@ -44,7 +44,7 @@ def test_roofline_equals_its_twin(document: dict, machine: dict, batch: int, dra
 
 @examples(60)
 @given(matrix_tile_cases())
-def test_operations_are_those_of_the_published_model(case) -> None:  # type: ignore[no-untyped-def]
+def test_operations_are_those_of_the_published_model(case: TileCase) -> None:
     network = network_from_document(case.network, "network")
     row = np.array([[network.layer_id[case.layer["name"]], *case.tile]])
     try:
@@ -53,7 +53,8 @@ def test_operations_are_those_of_the_published_model(case) -> None:  # type: ign
         return
     work = tile_work(network_table(network).layers, row)
     assert work.is_matrix.tolist() == [True]
-    assert work.operations[0] * slow_core_array.MAC_PJ == pytest.approx(cost.mac_pj, rel=1e-9)
+    mac_pj = slow_core_array.unit_energy(case.hardware, "MAC", slow_core_array.MAC_PJ)
+    assert work.operations[0] * mac_pj == pytest.approx(cost.mac_pj, rel=1e-9)
 
 
 def test_a_convolution_by_hand() -> None:

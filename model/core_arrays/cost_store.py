@@ -17,6 +17,7 @@ from soma_cp.model.errors import UserError
 LOCK_SECONDS = 60
 KEYS_AT_ONCE = 500
 """Below SQLite's limit on the parameters of a statement."""
+_SELECT = "SELECT key, cycles, energy_pj, reason FROM costs"
 _CREATE = "CREATE TABLE IF NOT EXISTS costs (key TEXT PRIMARY KEY, cycles INTEGER, energy_pj REAL, reason TEXT)"
 
 _log = logging.getLogger(__name__)
@@ -55,7 +56,9 @@ def cache_folder() -> Path:
     try:
         return Path.home() / ".cache" / "soma-cp"
     except RuntimeError:
-        raise UserError("there is no home folder to keep a cache in; set XDG_CACHE_HOME, or cache in the hardware file")
+        raise UserError(
+            "there is no home folder to keep a cache in; set XDG_CACHE_HOME, or cache in the hardware file"
+        ) from None
 
 
 class CostStore:
@@ -78,7 +81,7 @@ class CostStore:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from None
-        self.get([])  # refuses what can't be opened
+        self._use(lambda database: database.execute(f"{_SELECT} LIMIT 0"))  # refuses what can't be used
 
     def get(self, keys: Sequence[str]) -> dict[str, StoredCost]:
         """Return what is known of `keys`."""
@@ -88,9 +91,7 @@ class CostStore:
             for first in range(0, len(keys), KEYS_AT_ONCE):
                 some = keys[first : first + KEYS_AT_ONCE]
                 marks = ",".join("?" * len(some))
-                rows = database.execute(
-                    f"SELECT key, cycles, energy_pj, reason FROM costs WHERE key IN ({marks})", some
-                )
+                rows = database.execute(f"{_SELECT} WHERE key IN ({marks})", some)
                 found.update({key: StoredCost(cycles, energy, reason) for key, cycles, energy, reason in rows})
             return found
 
@@ -104,7 +105,7 @@ class CostStore:
     def _use(self, work: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
         try:
             return self._once(work)
-        except sqlite3.OperationalError as error:  # no permission, no room, locked for a minute
+        except sqlite3.OperationalError as error:  # no permission, no room, another table, locked for a minute
             raise self._unusable(error) from None
         except sqlite3.DatabaseError as error:
             self._put_aside(error)

@@ -17,7 +17,7 @@ from soma_cp.model.core_arrays.tile_work import ifmap_bytes, tile_work
 from soma_cp.model.network import Network
 from soma_cp.model.network_table import IntArray, NetworkTable
 from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import MAC_PJ, VECTOR_OPERATION_PJ, unit_energies
+from soma_cp.model.unit_energies import unit_energies
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class RooflineCoreArray(CoreArray):
         written = rows[:, 1:].prod(axis=1)
         peak = np.where(work.is_matrix, platform.macs_per_cycle, platform.vector_ops_per_cycle)
         cycles = np.maximum(-(-work.operations // peak), -(-(read + written) // platform.gbuf_bytes_per_cycle))
-        operation_pj = np.where(work.is_matrix, MAC_PJ, VECTOR_OPERATION_PJ)
+        operation_pj = np.where(work.is_matrix, energies.MAC, energies.vector_operation)
         energy_pj = work.operations * operation_pj + read * energies.GBUF_read + written * energies.GBUF_write
         return cycles, energy_pj
 

@@ -10,9 +10,8 @@ import json
 import logging
 import os
 import threading
-import time
 from collections.abc import Mapping
-from concurrent.futures import Future, as_completed
+from concurrent.futures import BrokenExecutor, Future, as_completed
 from dataclasses import asdict
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +32,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network import Network
 from soma_cp.model.network_table import IntArray, NetworkTable
 from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import VECTOR_OPERATION_PJ
+from soma_cp.model.unit_energies import unit_energies
 
 OPTIONS = (
     "accelerator",
@@ -150,10 +149,8 @@ class ZigZagCoreArray(CoreArray):
         cycles, energy_pj = self._vector_costs(work)
         accelerator = self._settings.accelerator
         least_cycles = -(-work.operations // accelerator.macs_per_cycle)
-        return (
-            np.where(work.is_matrix, least_cycles, cycles),
-            np.where(work.is_matrix, work.operations * accelerator.mac_pj, energy_pj),
-        )
+        least_pj: FloatArray = np.where(work.is_matrix, work.operations * accelerator.mac_pj, energy_pj)
+        return np.where(work.is_matrix, least_cycles, cycles), least_pj
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Repeat what the engine said."""
@@ -162,14 +159,13 @@ class ZigZagCoreArray(CoreArray):
         layers = nt.network_table(network).layers
         sizes = _loop_sizes(layers, rows, tile_work(layers, rows))
         reason = self._priced(set(sizes.values()))[sizes[0]].reason if sizes else "it runs on the vector unit"
-        return (
-            f"layer '{network.layers[layer].name}', tile of {b} samples × {k} channels × {h} rows × {w} columns: ZigZag "
-            f"finds no mapping: {reason}; use an accelerator with larger memories"
-        )
+        tile = f"layer '{network.layers[layer].name}', tile of {b} samples × {k} channels × {h} rows × {w} columns"
+        return f"{tile}: ZigZag finds no mapping: {reason}; use an accelerator with larger memories"
 
     def _vector_costs(self, work: TileWork) -> tuple[IntArray, FloatArray]:
         cycles = -(-work.operations // self._platform.vector_ops_per_cycle)
-        return cycles, work.operations * VECTOR_OPERATION_PJ
+        energy_pj: FloatArray = work.operations * unit_energies(self._platform).vector_operation
+        return cycles, energy_pj
 
     def _priced(self, wanted: set[LoopSizes]) -> dict[LoopSizes, StoredCost]:
         """Return the costs of layers, from memory, from the store, or else from the engine."""
@@ -223,6 +219,11 @@ def _done(cost: StoredCost) -> Future[StoredCost]:
 def _result(sizes: LoopSizes, future: Future[StoredCost]) -> StoredCost:
     try:
         return future.result()
+    except BrokenExecutor as error:
+        raise UserError(
+            "core array zigzag: a process of ZigZag's ended suddenly; it may have run out of memory, or a script "
+            "lacks its if __name__ == '__main__': before the search"
+        ) from error
     except Exception as error:  # whatever ZigZag does with an accelerator or mapping that it can't handle
         loops = ", ".join(f"{name} {size}" for name, size in sizes.loops().items())
         said = " ".join(str(error).split()) or type(error).__name__

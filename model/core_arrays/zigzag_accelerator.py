@@ -16,7 +16,7 @@ import yaml
 from soma_cp.model.errors import UserError
 from soma_cp.model.files import read_text
 from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import MAC_PJ, pe_memories, unit_energies
+from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 BITS = 8
 """Of a byte; the least that a port moves."""
@@ -106,7 +106,7 @@ def accelerator_of_platform(platform: Platform) -> Accelerator:
         ),
     }
     array = {
-        "unit_energy": MAC_PJ,
+        "unit_energy": energies.MAC,
         "unit_area": 0.0,
         "dimensions": everywhere,
         "sizes": [lane, vec, platform.pe_grid, platform.pe_grid],
@@ -171,8 +171,8 @@ def read_accelerator(path: Path, mapping: Path | None) -> Accelerator:
     for name, memory in memories.items():
         if memory.get("mem_type") == "dram" or "dram" in str(name).lower():
             raise UserError(
-                f"{path}: memory '{name}' is a DRAM, but what a tile costs begins and ends in the GBUF, and the schedule "
-                f"counts DRAM; leave '{name}' out, and let the GBUF be the last memory, of {', '.join(OPERANDS)}"
+                f"{path}: memory '{name}' is a DRAM, but what a tile costs begins and ends in the GBUF, and schedules "
+                f"count DRAM; leave '{name}' out, and let the GBUF be the last memory, of {', '.join(OPERANDS)}"
             )
     missing = [operand for operand in OPERANDS if operand not in memories[last]["operands"]]
     if missing:

@@ -135,11 +135,11 @@ def layer_pricer(settings: ZigZagSettings) -> Callable[[LoopSizes], StoredCost]:
     from zigzag.stages.results.reduce_stages import MinimalEDPStage, MinimalEnergyStage, MinimalLatencyStage
 
     least = {"EDP": MinimalEDPStage, "latency": MinimalLatencyStage, "energy": MinimalEnergyStage}[settings.optimise]
-    stages = [least, SpatialMappingGeneratorStage, least, TemporalMappingGeneratorStage, CostModelStage]
+    stages: list[Any] = [least, SpatialMappingGeneratorStage, least, TemporalMappingGeneratorStage, CostModelStage]
 
     def price(sizes: LoopSizes) -> StoredCost:
         try:
-            ((cost, _),) = MainStage(
+            search: Any = MainStage(
                 stages,
                 accelerator=_made_accelerator(settings.accelerator),
                 layer=_made_layer(sizes, settings),
@@ -148,7 +148,8 @@ def layer_pricer(settings: ZigZagSettings) -> Callable[[LoopSizes], StoredCost]:
                 nb_mappings_generated=settings.spatial_mappings,
                 access_same_data_considered_as_no_access=True,
                 temporal_mapping_type=TemporalMappingType.UNEVEN,
-            ).run()
+            )
+            ((cost, _),) = search.run()
         except NoValidLoopOrderingFoundException:
             return StoredCost(-1, 0.0, "in no order of its loops does it fit the memories")
         return StoredCost(math.ceil(cost.latency_total2), float(cost.energy_total))
