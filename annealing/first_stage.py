@@ -142,8 +142,8 @@ def anneal_lfas(
         cost = float(best[lfa_pricing.COST])
         progress(ProgressEvent("first stage", iteration, done, rounds, cost if math.isfinite(cost) else None))
 
-    done = run_in_chunks(lambda _, last: run.run_to(last), rounds, budget, report)
-    if done < rounds and not budget.stop_requested:
+    done = run_in_chunks(lambda _, last: run.run_to(last, budget=budget), rounds, budget, report)
+    if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         closing = parameters.closing_rounds_per_layer * len(problem.network.layers)
         run.run_to(min(done + closing, rounds), heated=False)
     return FirstStageResult(

@@ -234,7 +234,7 @@ def rough_figures(
 @compiled
 def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
     """Return a latency (cycles) beyond which a candidate surely costs more than `ceiling`."""
-    if delay_exponent <= 0.0 or not ceiling < np.inf:
+    if delay_exponent <= 0.0 or energy_factor <= 0.0 or not ceiling < np.inf:
         return NO_CUTOFF
     latency = (ceiling / energy_factor) ** (1.0 / delay_exponent) * (1.0 + 1e-9) + 1.0
     return int(latency) if latency < LARGEST_CUTOFF else NO_CUTOFF

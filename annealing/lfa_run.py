@@ -4,6 +4,7 @@ import numpy as np
 
 from soma_cp.annealing import lfa_kernel, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.greedy_kernel import greedy_scratch
 from soma_cp.annealing.lfa_moves_extended import Operator
@@ -133,8 +134,11 @@ class LFARun:
                 found.append((cost, lfa_from_arrays(arrays, self.problem.network)))
         return found
 
-    def run_to(self, last: int, heated: bool = True) -> None:
-        """Go on until round `last`; without `heated`, accept only what is no worse."""
+    def run_to(self, last: int, heated: bool = True, budget: Budget | None = None) -> None:
+        """Go on until round `last`; without `heated`, accept only what is no worse.
+
+        Once `budget` is over, no tile is priced any more: the run ends at the first that would have to be.
+        """
         while True:
             status = lfa_kernel.anneal_lfa(
                 self.problem.table,
@@ -149,6 +153,8 @@ class LFARun:
                 self.random,
             )
             if status == lfa_pricing.DONE:
+                return
+            if status == lfa_pricing.UNKNOWN_COSTS and budget is not None and budget.over:
                 return
             self._provide(status)
 

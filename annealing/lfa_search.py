@@ -45,7 +45,7 @@ POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most that many times the rounds of batch 1: their candidates also take longer each."""
 CLOSING_SECONDS = 0.5
-"""How long a search that a time limit has ended may still accept what is no worse."""
+"""How long a search that a time limit has ended may still accept what is no worse, if pricing tiles is quick."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def search_lfas(
             if meeting < rounds and not budget.over:
                 _share_the_better_half(chains)
         out_of_time = any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested
-        if out_of_time:
+        if out_of_time and not problem.core_array.takes_long:
             closing = Budget(CLOSING_SECONDS, parent=budget.parent)
             _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
     found: dict[float, LFA] = {}
@@ -211,12 +211,18 @@ def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: C
 
 
 def _run_chain(chain: LFARun, last: int, budget: Budget) -> None:
-    run_in_chunks(lambda _, to: chain.run_to(to), last, budget, lambda _: None, first=chain.rounds_done)
+    run_in_chunks(lambda _, to: chain.run_to(to, budget=budget), last, budget, lambda _: None, first=chain.rounds_done)
 
 
 def _close_chain(chain: LFARun, rounds: int, budget: Budget) -> None:
     chain.return_to_best()
-    run_in_chunks(lambda _, to: chain.run_to(to, heated=False), rounds, budget, lambda _: None, first=chain.rounds_done)
+    run_in_chunks(
+        lambda _, to: chain.run_to(to, heated=False, budget=budget),
+        rounds,
+        budget,
+        lambda _: None,
+        first=chain.rounds_done,
+    )
 
 
 def _rank(chain: LFARun) -> tuple[float, float]:

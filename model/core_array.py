@@ -47,8 +47,15 @@ class CoreArray(Protocol):
 
     An array that takes long to price a tile gives `least_costs`, too: bounds ask for many more tiles than searches do.
 
+    Attributes
+    ----------
+    takes_long
+        Whether a tile takes more than milliseconds; searches then end on time even in the middle of a round.
+
     A tile row is int64[5]: layer id, samples, channels, rows, columns of the ofmap tile.
     """
+
+    takes_long: ClassVar[bool] = False
 
     @property
     def name(self) -> str:

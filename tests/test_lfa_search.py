@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import ClassVar
 
 import hypothesis.strategies as st
 import numpy as np
@@ -24,14 +25,17 @@ from soma_cp.annealing.lfa_moves_extended import Operator, apply_operator, draw_
 from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.lfa_search import DEFAULT_WEIGHTS, LFASearchParameters, search_lfas
 from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective, evaluate
 from soma_cp.model.lfa import LFA
+from soma_cp.model.network import Network
+from soma_cp.model.network_table import IntArray, NetworkTable
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.tiling import FloatArray, LFAArrays, lfa_arrays, lfa_from_arrays
 
 EDGE = PLATFORMS["edge"]
 SHORT = LFASearchParameters(rounds=2_000)
@@ -201,7 +205,7 @@ def test_a_candidate_costs_what_its_greedy_dlsa_does_unless_that_is_above_the_ce
     for ceiling in (cost * (1 - 1e-7), cost * 0.9, cost * 0.1):
         again, its_cost, _ = priced(run, ceiling)
         assert again == lfa_pricing.TOO_COSTLY or (again, its_cost) == (lfa_pricing.PRICED, cost)
-    if objective.delay_exponent > 0:
+    if objective.delay_exponent > 0 and cost > 0:  # where all energies are 0, nothing costs too much
         assert priced(run, cost * 0.5)[0] == lfa_pricing.TOO_COSTLY
 
 
@@ -323,10 +327,51 @@ def test_a_search_that_has_found_enough_ends_when_the_chains_meet() -> None:
     assert search_lfas(problem, start, 0, parameters=SHORT, enough=whole.lfas[0][0] / 2).lfas == whole.lfas
 
 
+class CountingArray(RooflineCoreArray):
+    """Knows which tiles it was asked for."""
+
+    asked: ClassVar[list[tuple[int, ...]]] = []
+
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        self.asked.extend(map(tuple, tiles.tolist()))
+        return super().tile_costs(network, table, tiles)
+
+
+def counting_problem(monkeypatch: pytest.MonkeyPatch, takes_long: bool = False) -> tuple[Problem, CountingArray]:
+    monkeypatch.setattr(CountingArray, "asked", [])
+    monkeypatch.setattr(CountingArray, "takes_long", takes_long)
+    problem = builtin_problem("tiny-branch")
+    problem.__dict__["core_array"] = array = CountingArray(EDGE)  # in place of what the platform names
+    return problem, array
+
+
+def test_a_run_prices_no_tile_once_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, array = counting_problem(monkeypatch)
+    whole, cut = (run_from(problem, initial_lfa(problem), EDGE.gbuf_bytes) for _ in range(2))
+    whole.run_to(500)
+    asked = len(array.asked)
+    cut.run_to(500, budget=Budget(0.0))
+    assert len(array.asked) == asked
+    assert cut.rounds_done < 500
+    cut.run_to(500)  # what it left off is taken up again: the same candidates, the same draws
+    assert cut.archived() == whole.archived()
+    assert cut.random.bit_generator.state == whole.random.bit_generator.state
+
+
+def test_a_slow_core_array_is_asked_for_nothing_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem, array = counting_problem(monkeypatch, takes_long=True)
+    found = search_lfas(problem, initial_lfa(problem), 0, parameters=SHORT, budget=Budget(0.0))
+    assert found.out_of_time
+    assert found.lfas  # where the chains began
+    starts = len(array.asked)
+    search_lfas(problem, initial_lfa(problem), 0, parameters=SHORT)
+    assert len(array.asked) > 2 * starts
+
+
 def test_what_a_chain_raises_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = builtin_problem("tiny-chain")
 
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("broken core array")
 
     start = initial_lfa(problem)

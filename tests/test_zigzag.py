@@ -175,7 +175,7 @@ def test_tiles_alike_are_priced_once(engine: QuickEngine, tmp_path: Path, caplog
     different = {(layer.C, *layer.ofmap, layer.R, layer.S, layer.sH, layer.sW) for _, layer in matrix}
     assert len(engine.asked) == len(set(engine.asked)) == len(different) < len(matrix)
     assert [part.tolist() for part in again] == [part.tolist() for part in first]
-    assert caplog.text.count("new tiles take seconds each") == 1
+    assert caplog.text.count("each new tile takes seconds") == 1
 
     later = QuickEngine()
     found = array_in(tmp_path, later).tile_costs(network, table, rows)

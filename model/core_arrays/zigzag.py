@@ -84,7 +84,7 @@ def zigzag_core_array(platform: Platform, options: Mapping[str, str]) -> "ZigZag
     settings = ZigZagSettings(
         accelerator=accelerator,
         optimise=one_of("zigzag", options, "optimise", ("EDP", "latency", "energy")),
-        loop_factors=number("loop_factors", 6),
+        loop_factors=number("loop_factors", 5),
         spatial_mappings=number("spatial_mappings", 3),
         partial_sum_bits=number("partial_sum_bits", BITS),
     )
@@ -113,6 +113,7 @@ class ZigZagCoreArray(CoreArray):
     """
 
     name: ClassVar[str] = "zigzag"
+    takes_long: ClassVar[bool] = True
 
     def __init__(
         self, platform: Platform, settings: ZigZagSettings, zigzag_version: str, store: CostStore, engine: Engine
@@ -164,7 +165,7 @@ class ZigZagCoreArray(CoreArray):
 
     def _vector_costs(self, work: TileWork) -> tuple[IntArray, FloatArray]:
         cycles = -(-work.operations // self._platform.vector_ops_per_cycle)
-        energy_pj: FloatArray = work.operations * unit_energies(self._platform).vector_operation
+        energy_pj = work.operations.astype(np.float64) * unit_energies(self._platform).vector_operation
         return cycles, energy_pj
 
     def _priced(self, wanted: set[LoopSizes]) -> dict[LoopSizes, StoredCost]:
@@ -181,7 +182,9 @@ class ZigZagCoreArray(CoreArray):
             if begun and not self._told:
                 self._told = True
                 _log.warning(
-                    "core array zigzag: new tiles take seconds each; what they cost is kept in '%s'", self._store.path
+                    "core array zigzag: each new tile takes seconds; what it costs is kept in '%s', so that a search "
+                    "that is run again gets further",
+                    self._store.path,
                 )
         of_future = {futures[sizes]: sizes for sizes in begun}
         for future in as_completed(of_future):  # so an interrupt loses nothing that was priced
