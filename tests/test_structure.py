@@ -71,6 +71,11 @@ def test_numba_is_known_to_one_module() -> None:
     assert [label(path) for path in MODULES + FRAME if imports_of(path, "numba")] == ["model/compiled.py"]
 
 
+def test_zigzag_is_known_to_one_module() -> None:
+    known = [label(path) for path in MODULES + FRAME if imports_of(path, "zigzag")]
+    assert known == ["model/core_arrays/zigzag_engine.py"]
+
+
 def test_the_terminal_is_known_to_the_cli_alone() -> None:
     for package in ("typer", "rich", "click"):
         assert {layer_of(path) for path in MODULES if imports_of(path, package)} <= {"cli"}

@@ -109,7 +109,8 @@ def _begin_worker(settings: ZigZagSettings) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that searches
     os.chdir(tempfile.gettempdir())
     silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
+    for stream in (1, 2):
+        os.dup2(silent, stream)
     os.close(silent)
     logging.disable(logging.CRITICAL)
     _price = layer_pricer(settings)
