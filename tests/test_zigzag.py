@@ -4,8 +4,10 @@ import importlib.metadata
 import logging
 import os
 import re
+import time
 from collections.abc import Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -158,6 +160,36 @@ def test_a_failure_of_the_engine_is_one_sentence(
         "core array zigzag: ZigZag fails on a tile of B 1, G 2, K 6, C 4, OY 4, OX 2, FY 3, FX 2: integer division or "
         "modulo by zero; check the accelerator and its mapping"
     )
+
+
+def test_processes_that_end_suddenly_are_one_sentence(tmp_path: Path) -> None:
+    class Broken(QuickEngine):
+        def submit(self, sizes: LoopSizes) -> Future[StoredCost]:
+            raise BrokenProcessPool("a child process terminated abruptly")
+
+    network = grouped_network(False)
+    with pytest.raises(
+        UserError, match="a process of ZigZag's ended suddenly; it may have run out of memory, or a script"
+    ):
+        array_in(tmp_path, Broken()).tile_costs(network, network_table(network), np.array([[1, 1, 12, 4, 2]]))
+
+
+def test_threads_that_want_one_tile_have_it_priced_once(tmp_path: Path) -> None:
+    class Late(QuickEngine):
+        def submit(self, sizes: LoopSizes) -> Future[StoredCost]:
+            self.asked.append(sizes)
+            return Future()
+
+    engine, network, row = Late(), grouped_network(False), np.array([[1, 1, 12, 4, 2]])
+    array = array_in(tmp_path, engine)
+    with ThreadPoolExecutor(2) as threads:
+        jobs = [threads.submit(array.tile_costs, network, network_table(network), row) for _ in range(2)]
+        while not array._costs:
+            time.sleep(0.001)
+        (future,) = array._costs.values()
+        future.set_result(StoredCost(5, 6.0))
+        assert [job.result()[0].tolist() for job in jobs] == [[5], [5]]
+    assert len(engine.asked) == 1
 
 
 # What is asked once.

@@ -120,7 +120,8 @@ class ZigZagCoreArray(CoreArray):
     ) -> None:
         self._platform = platform
         self._settings = settings
-        self._key_begin = json.dumps([KEY_VERSION, zigzag_version, asdict(settings)], sort_keys=True)
+        # In the order of the file: memories are listed from the lowest to the highest.
+        self._key_begin = json.dumps([KEY_VERSION, zigzag_version, asdict(settings)], default=str)
         self._store = store
         self._engine = engine
         self._lock = threading.Lock()
@@ -177,7 +178,7 @@ class ZigZagCoreArray(CoreArray):
             begun = [sizes for sizes in unknown if self._key(sizes) not in stored]
             for sizes in unknown:
                 known = stored.get(self._key(sizes))
-                self._costs[sizes] = self._engine.submit(sizes) if known is None else _done(known)
+                self._costs[sizes] = self._submitted(sizes) if known is None else _done(known)
             futures = {sizes: self._costs[sizes] for sizes in ordered}
             if begun and not self._told:
                 self._told = True
@@ -191,6 +192,14 @@ class ZigZagCoreArray(CoreArray):
             sizes = of_future[future]
             self._store.put([(self._key(sizes), _result(sizes, future))])
         return {sizes: _result(sizes, future) for sizes, future in futures.items()}
+
+    def _submitted(self, sizes: LoopSizes) -> Future[StoredCost]:
+        try:
+            return self._engine.submit(sizes)
+        except BrokenExecutor as error:
+            future: Future[StoredCost] = Future()
+            future.set_exception(error)
+            return future
 
     def _key(self, sizes: LoopSizes) -> str:
         return hashlib.sha256(f"{self._key_begin}{tuple(sizes)}".encode()).hexdigest()
