@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import tempfile
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
@@ -94,6 +95,8 @@ class ZigZagPool:
         self._pool = ProcessPoolExecutor(
             processes, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(settings,)
         )
+        # A pool that is merely collected ends on its own time, which may be in the middle of Python's own end.
+        weakref.finalize(self, self._pool.shutdown)
 
     def submit(self, sizes: LoopSizes) -> Future[StoredCost]:
         """Begin to price a layer; see `Engine`."""
