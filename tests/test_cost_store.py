@@ -7,6 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cost_filling import fill
 
 from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost, cache_folder
 from soma_cp.model.errors import UserError
@@ -31,17 +32,11 @@ def test_more_keys_than_a_statement_takes(path: Path) -> None:
     assert store.get(list(costs)) == costs
 
 
-def _fill(path: Path, name: int) -> None:
-    store = CostStore(path)
-    for n in range(20):
-        store.put([(f"{name}.{n}", StoredCost(n, float(name)))])
-
-
 def test_threads_and_processes_share_a_file(path: Path) -> None:
     spawned = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(2, mp_context=spawned) as processes, ThreadPoolExecutor(4) as threads:
-        jobs = [processes.submit(_fill, path, name) for name in range(2)]
-        jobs += [threads.submit(_fill, path, name) for name in range(2, 6)]
+        jobs = [processes.submit(fill, path, name) for name in range(2)]
+        jobs += [threads.submit(fill, path, name) for name in range(2, 6)]
         for job in jobs:
             job.result()
     keys = [f"{name}.{n}" for name in range(6) for n in range(20)]

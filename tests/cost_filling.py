@@ -1,0 +1,11 @@
+"""Puts costs into a store; a module of its own, since processes that are spawned import it by its name."""
+
+from pathlib import Path
+
+from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost
+
+
+def fill(path: Path, name: int) -> None:
+    store = CostStore(path)
+    for n in range(20):
+        store.put([(f"{name}.{n}", StoredCost(n, float(name)))])
