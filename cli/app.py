@@ -305,7 +305,7 @@ def report(
     end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
 ) -> None:
-    """Show schedules: tables (csv), a trace for ui.perfetto.dev (perfetto), or a picture (svg, png, pdf)."""
+    """Show schedules: a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
     from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.report_command import ReportOptions, run_report
 

@@ -17,7 +17,7 @@ from soma_cp.cli.tables import console
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate
-from soma_cp.model.execution import make_execution
+from soma_cp.model.execution import Execution, make_execution
 from soma_cp.model.plan import Plan
 
 Writer = Callable[[Sequence[Reported], Path], list[Path]]
@@ -39,9 +39,22 @@ def _figure_writer(format: ReportFormat) -> Writer:
     return write
 
 
+def _write_page(reported: Sequence[Reported], output: Path) -> list[Path]:
+    """Write a page; Bokeh is an extra and takes a while to import."""
+    if find_spec("bokeh") is None:
+        raise UserError(
+            "a report in HTML needs Bokeh, which is not installed; "
+            "pip install 'soma-cp[report]', or take --format csv or perfetto"
+        )
+    from soma_cp.cli.reports.html.page import write_html
+
+    return write_html(reported, output)
+
+
 WRITERS: dict[ReportFormat, Writer] = {
     ReportFormat.CSV: write_csv,
     ReportFormat.PERFETTO: write_perfetto,
+    ReportFormat.HTML: _write_page,
     ReportFormat.SVG: _figure_writer(ReportFormat.SVG),
     ReportFormat.PNG: _figure_writer(ReportFormat.PNG),
     ReportFormat.PDF: _figure_writer(ReportFormat.PDF),
@@ -77,13 +90,16 @@ def _reported(options: ReportOptions) -> list[Reported]:
     for name, path in zip(_names(options.schedules), options.schedules, strict=True):
         stored = read_valid_schedule(path, network)
         if options.double_buffering:
-            reported.append(_executed(f"{name}, double buffering", stored.plan, double_buffering(stored.plan)))
-        reported.append(_executed(name, stored.plan, stored.dlsa))
+            execution = _executed(stored.plan, double_buffering(stored.plan))
+            provenance = {"second_stage": f"double buffering of the LFA of {name}"}
+            reported.append(Reported(f"{name}, double buffering", execution, provenance))
+        execution = _executed(stored.plan, stored.dlsa)
+        reported.append(Reported(name, execution, stored.provenance, stored.claims.get("proven_lower_bound")))
     return reported
 
 
-def _executed(name: str, plan: Plan, dlsa: DLSA) -> Reported:
-    return Reported(name, make_execution(plan, dlsa, evaluate(plan, dlsa)))
+def _executed(plan: Plan, dlsa: DLSA) -> Execution:
+    return make_execution(plan, dlsa, evaluate(plan, dlsa))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

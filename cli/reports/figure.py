@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
+from soma_cp.cli.reports.colours import KINDS
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.execution import Execution
@@ -25,8 +26,7 @@ from soma_cp.model.platform import MIB
 from soma_cp.model.tensors import IFM, OFM, WGT
 from soma_cp.model.tiling import FloatArray
 
-# Okabe and Ito's colours, apart for colour-blind readers; in grey, lightness and hatching tell them apart.
-COLOURS = {WEIGHTS: "#0072B2", IFMAPS: "#E69F00", OFMAPS_TO_STORE: "#009E73", OFMAPS_ON_CHIP: "#CC79A7"}
+# Hatching tells kinds apart where there is no colour.
 HATCHES = {WEIGHTS: "", IFMAPS: "////", OFMAPS_TO_STORE: "\\\\\\\\", OFMAPS_ON_CHIP: ""}
 LEGEND = {WEIGHTS: "weights", IFMAPS: "ifmaps", OFMAPS_TO_STORE: "ofmaps to DRAM", OFMAPS_ON_CHIP: "ofmaps on chip"}
 OCCUPANCY_OF_KIND = {WGT: WEIGHTS, IFM: IFMAPS, OFM: OFMAPS_TO_STORE}
@@ -146,11 +146,11 @@ def _draw_events(axes: Axes, execution: Execution, unit: float, points: float) -
     for kind, held_as in OCCUPANCY_OF_KIND.items():
         own = transfers.kind == kind
         begin, end = transfers.begin[own] / unit, transfers.finish[own] / unit
-        _draw_bars(axes, begin, end, "DRAM", COLOURS[held_as], points, HATCHES[held_as])
+        _draw_bars(axes, begin, end, "DRAM", KINDS[held_as], points, HATCHES[held_as])
         stalled = tiles.cause[tiles.stall > 0]
         waits = np.flatnonzero(tiles.stall > 0)[transfers.kind[stalled] == kind]
         stall_begin = (tiles.begin[waits] - tiles.stall[waits]) / unit
-        _draw_stalls(axes, stall_begin, tiles.begin[waits] / unit, COLOURS[held_as])
+        _draw_stalls(axes, stall_begin, tiles.begin[waits] / unit, KINDS[held_as])
     for parity, grey in enumerate(TILE_GREYS):
         own = tiles.flg % 2 == parity
         _draw_bars(axes, tiles.begin[own] / unit, tiles.end[own] / unit, "compute", grey, points)
@@ -219,7 +219,7 @@ def _band(edges: FloatArray, low: FloatArray, high: FloatArray, **style: Any) ->
 
 
 def _style(row: int) -> dict[str, Any]:
-    return {"facecolor": COLOURS[row], "edgecolor": "white", "linewidth": 0.0, "hatch": HATCHES[row]}
+    return {"facecolor": KINDS[row], "edgecolor": "white", "linewidth": 0.0, "hatch": HATCHES[row]}
 
 
 def _capacity(one: Reported) -> int:
@@ -240,7 +240,7 @@ def _draw_buffer(axes: Axes, one: Reported, unit: float, highest: float) -> None
     execution, capacity = one.execution, _capacity(one) / MIB
     edges = execution.handover / unit
     held = np.zeros(execution.plan.tile_count)
-    for row in COLOURS:
+    for row in KINDS:
         above = held + execution.occupancy[row] / MIB
         axes.add_artist(_band(edges, held, above, **_style(row)))
         held = above
@@ -257,11 +257,11 @@ def _draw_buffer(axes: Axes, one: Reported, unit: float, highest: float) -> None
 
 
 def _legend_handles() -> list[Patch | Line2D]:
-    kinds = [Patch(label=LEGEND[row], **_style(row)) for row in COLOURS]
+    kinds = [Patch(label=LEGEND[row], **_style(row)) for row in KINDS]
     tile = Patch(facecolor=TILE_GREYS[0], label="compute")
-    tint = mpl.colors.to_rgba(COLOURS[WEIGHTS], STALL_TINT)
+    tint = mpl.colors.to_rgba(KINDS[WEIGHTS], STALL_TINT)
     stall = Patch(
-        facecolor=tint, edgecolor=COLOURS[WEIGHTS], linewidth=0.0, hatch=STALL_HATCH, label="stall (colour: its cause)"
+        facecolor=tint, edgecolor=KINDS[WEIGHTS], linewidth=0.0, hatch=STALL_HATCH, label="stall (colour: its cause)"
     )
     capacity = Line2D([], [], color="black", linewidth=0.7, linestyle="--", label="capacity")
     return [*kinds, tile, stall, capacity]

@@ -9,6 +9,7 @@ from soma_cp.model.errors import UserError
 class ReportFormat(Enum):
     """The formats by the names that ``--format`` takes."""
 
+    HTML = "html"
     CSV = "csv"
     PERFETTO = "perfetto"
     SVG = "svg"
@@ -17,6 +18,7 @@ class ReportFormat(Enum):
 
 
 FORMAT_OF_ENDING = {
+    ".html": ReportFormat.HTML,
     ".csv": ReportFormat.CSV,
     ".json": ReportFormat.PERFETTO,
     ".svg": ReportFormat.SVG,

@@ -1,0 +1,12 @@
+"""Colours of pages and pictures: Okabe and Ito's, which colour-blind readers tell apart, and greys."""
+
+from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
+
+KINDS = {WEIGHTS: "#0072B2", IFMAPS: "#E69F00", OFMAPS_TO_STORE: "#009E73", OFMAPS_ON_CHIP: "#CC79A7"}
+
+# Of pages alone.
+STALL = "#D55E00"
+IDLE = "#d9dde1"
+TILES = ("#8b929a", "#b4bac0")  # FLGs alternate
+GROUPS = ("#eef1f4", "#dce2e8")
+INK = "#22272e"

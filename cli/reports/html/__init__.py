@@ -1,0 +1,1 @@
+"""The report as one HTML page: the events as columns, Bokeh charts of them, tables, and a page around all."""

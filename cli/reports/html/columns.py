@@ -1,0 +1,255 @@
+"""What the charts of a page show, as columns: one row for each item, read off the events of an execution.
+
+Times are in cycles. Every item of a lane has ``left`` and ``right`` (cycles), a ``name`` for people and a ``label``
+that is written into it where there is room. What holds buffer has further the columns of `holding`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from soma_cp.model.events import CHANNEL, LOAD_START, NONE, OCCUPANCY_NAMES, TILE, Groups, OnChip, Transfers, Use
+from soma_cp.model.execution import Execution
+from soma_cp.model.network_table import IntArray
+from soma_cp.model.platform import MIB
+from soma_cp.model.tensors import OFM, WGT
+
+Columns = dict[str, Any]
+"""Lists and arrays of the same length."""
+
+MOST_READERS = 4
+"""So many layers that read a tensor are named."""
+
+
+def transfer_columns(execution: Execution, kind: int) -> Columns:
+    """Return the DRAM tensors of one kind, in DRAM Tensor Order."""
+    transfers = execution.transfers
+    places = np.flatnonzero(transfers.kind == kind)
+    layers, tiles = transfers.layer[places].tolist(), transfers.tile[places].tolist()
+    network = execution.plan.problem.network.layers
+    verb = "store" if kind == OFM else "load"
+    return {
+        "left": transfers.begin[places],
+        "right": transfers.finish[places],
+        "name": [f"{verb} {execution.transfer_label(place)}" for place in places.tolist()],
+        "label": [
+            network[layer].name if kind == WGT else _tile_name(execution, layer, tile)
+            for layer, tile in zip(layers, tiles, strict=True)
+        ],
+        "place": places,
+        "cycles": transfers.finish[places] - transfers.begin[places],
+        "began": [_began(execution, place) for place in places.tolist()],
+        "gated": [_gated(execution, place) for place in places.tolist()],
+        **holding(execution, transfers, places, execution.transfer_uses),
+    }
+
+
+def tile_columns(execution: Execution) -> Columns:
+    """Return the computing tiles by position; what they hold is the ofmap that they make."""
+    tiles = execution.tiles
+    positions = np.arange(len(tiles.layer))
+    names = [
+        _tile_name(execution, layer, index)
+        for layer, index in zip(tiles.layer.tolist(), tiles.index.tolist(), strict=True)
+    ]
+    return {
+        "left": tiles.begin,
+        "right": tiles.end,
+        "name": [f"tile {position}: {name}" for position, name in enumerate(names)],
+        "label": names,
+        "position": positions,
+        "cycles": tiles.end - tiles.begin,
+        "group": [_group_text(execution, flg) for flg in tiles.flg.tolist()],
+        "odd": tiles.flg % 2,
+        "waited": [
+            f"{cycles:,} cycles for {execution.transfer_label(cause)}" if cause != NONE else "not at all"
+            for cycles, cause in zip(tiles.stall.tolist(), tiles.cause.tolist(), strict=True)
+        ],
+        **_ofmap_columns(execution),
+    }
+
+
+def stall_columns(execution: Execution) -> Columns:
+    """Return the stalls of the core array, in the order of time."""
+    tiles, plan = execution.tiles, execution.plan
+    stalled = np.flatnonzero(tiles.stall > 0)
+    causes = [execution.transfer_label(place) for place in tiles.cause[stalled].tolist()]
+    is_store = execution.transfers.kind[tiles.cause[stalled]] == OFM
+    return {
+        "left": tiles.begin[stalled] - tiles.stall[stalled],
+        "right": tiles.begin[stalled],
+        "name": [f"stall before {plan.tile_label(position)}" for position in stalled.tolist()],
+        "label": [f"waits for {cause}" for cause in causes],
+        "cycles": tiles.stall[stalled],
+        "cause": causes,
+        "why": ["it must have left the buffer" if store else "the tile reads it" for store in is_store.tolist()],
+    }
+
+
+def idle_columns(execution: Execution) -> Columns:
+    """Return the gaps of the DRAM channel, in the order of time."""
+    gaps, tiles, plan = execution.gaps, execution.tiles, execution.plan
+    labels = [execution.transfer_label(place) for place in gaps.place.tolist()]
+    ends = [plan.tile_label(tile) for tile in gaps.tile.tolist()]
+    return {
+        "left": gaps.begin,
+        "right": gaps.end,
+        "name": ["DRAM channel idle"] * len(labels),
+        "label": [
+            f"until {_tile_name(execution, int(tiles.layer[tile]), int(tiles.index[tile]))} ends"
+            for tile in gaps.tile.tolist()
+        ],
+        "cycles": gaps.end - gaps.begin,
+        "why": [
+            f"load {label} waits for its Start: {tile} must end first"
+            if cause == LOAD_START
+            else f"store {label} waits for {tile}, which makes it"
+            for label, tile, cause in zip(labels, ends, gaps.cause.tolist(), strict=True)
+        ],
+    }
+
+
+def flg_columns(execution: Execution) -> Columns:
+    """Return the FLGs in computing order."""
+    flgs = execution.flgs
+    numbers, lgs = flgs.tiling_number.tolist(), flgs.lg.tolist()
+    return _group_columns(
+        flgs,
+        names=[f"FLG {flg} of LG {lg}" for flg, lg in enumerate(lgs)],
+        labels=[f"FLG {flg} ×{number}" for flg, number in enumerate(numbers)],
+        layers=[flg.layers for flg in execution.plan.lfa.flgs],
+    )
+
+
+def lg_columns(execution: Execution) -> Columns:
+    """Return the LGs in computing order."""
+    lgs, flgs = execution.lgs, execution.plan.lfa.flgs
+    of_flg = execution.flgs.lg.tolist()
+    count = len(lgs.first)
+    layers = [
+        [name for flg, its in zip(flgs, of_flg, strict=True) if its == lg for name in flg.layers] for lg in range(count)
+    ]
+    names = [f"LG {lg}" for lg in range(count)]
+    cuts = np.where(np.arange(count) > 0, lgs.begin, np.nan)  # none before the first LG
+    return _group_columns(lgs, names, names, layers) | {"cut": cuts}
+
+
+def buffer_columns(execution: Execution) -> Columns:
+    """Return what the buffer holds at each position, in MiB by kind, from ``left`` to ``right``."""
+    edges, plan = execution.handover, execution.plan
+    return {
+        "left": edges[:-1],
+        "right": edges[1:],
+        "name": [plan.tile_label(position) for position in range(plan.tile_count)],
+        **{f"kind{row}": held / MIB for row, held in enumerate(execution.occupancy)},
+        "total": execution.occupancy.sum(axis=0) / MIB,
+    }
+
+
+def holding(
+    execution: Execution, held: Transfers | OnChip, rows: IntArray, uses: Callable[[int], tuple[Use, ...]]
+) -> Columns:
+    """Return size, Living Duration and readers of tensors.
+
+    Parameters
+    ----------
+    held, rows
+        The tensors, and which of them.
+    uses
+        Gives the tiles that read one of them.
+    """
+    all_uses = [uses(row) for row in rows.tolist()]
+    return {
+        "bytes": held.bytes[rows],
+        "start": held.start[rows],
+        "end": held.end[rows],
+        "hold_begin": held.hold_begin[rows],
+        "hold_end": held.hold_end[rows],
+        "reading": [[[use.tiles.start, use.tiles.stop, use.tiles.step] for use in of_one] for of_one in all_uses],
+        "readers": [_readers(execution, of_one) for of_one in all_uses],
+    }
+
+
+def _ofmap_columns(execution: Execution) -> Columns:
+    """Return the columns of `holding` for the ofmap of every tile."""
+    transfers, chip = execution.transfers, execution.on_chip
+    stores = np.flatnonzero(transfers.kind == OFM)
+    stored = holding(execution, transfers, stores, execution.transfer_uses)
+    chips = np.arange(len(chip.layer))
+    kept = holding(execution, chip, chips, execution.on_chip_uses)
+    makers = np.append(transfers.start[stores], chip.start)  # an ofmap's Start is the tile that makes it
+    by_position = np.argsort(makers)
+    stored["kept"] = ["stored to DRAM"] * len(stores)
+    kept["kept"] = ["stays on chip"] * len(chips)
+    columns: Columns = {}
+    for name, values in stored.items():
+        if isinstance(values, np.ndarray):
+            columns[name] = np.append(values, kept[name])[by_position]
+        else:
+            both = values + kept[name]
+            columns[name] = [both[i] for i in by_position.tolist()]
+    return columns
+
+
+def _tile_name(execution: Execution, layer: int, index: int) -> str:
+    return f"{execution.plan.problem.network.layers[layer].name}[{index}]"
+
+
+def _began(execution: Execution, place: int) -> str:
+    """Say what a transfer waited for."""
+    transfers = execution.transfers
+    waited_for = transfers.waited_for[place]
+    if waited_for == TILE:
+        tile = execution.plan.tile_label(int(transfers.after_tile[place]))
+        return f"after {int(transfers.gap[place]):,} idle cycles, at the end of {tile}"
+    return "as the transfer before it ends" if waited_for == CHANNEL else "at once"
+
+
+def _gated(execution: Execution, place: int) -> str:
+    """Say what waits for a transfer."""
+    transfers, plan = execution.transfers, execution.plan
+    gate = int(transfers.gates[place])
+    if gate == plan.tile_count:
+        return "no tile"
+    tile = plan.tile_label(gate)
+    stall = int(transfers.stall[place])
+    return f"{tile}, which stalls {stall:,} cycles for it" if stall else f"{tile}, without a stall"
+
+
+def _group_text(execution: Execution, flg: int) -> str:
+    flgs = execution.flgs
+    return f"FLG {flg} of LG {int(flgs.lg[flg])}, tiling number {int(flgs.tiling_number[flg])}"
+
+
+def _group_columns(groups: Groups, names: list[str], labels: list[str], layers: Sequence[Sequence[str]]) -> Columns:
+    return {
+        "left": groups.begin,
+        "right": groups.end,
+        "name": names,
+        "label": labels,
+        "tiling_number": groups.tiling_number,
+        "tiles": groups.last - groups.first + 1,
+        "layers": [_some(names_of_one) for names_of_one in layers],
+        "odd": np.arange(len(groups.first)) % 2,
+    }
+
+
+def _readers(execution: Execution, uses: tuple[Use, ...]) -> str:
+    """Name the layers that read a tensor, and their tiles."""
+    layers = execution.plan.problem.network.layers
+    texts = []
+    for use in uses:
+        tiles = f"tile {use.tiles[0]}" if len(use.tiles) == 1 else f"tiles {use.tiles[0]} … {use.tiles[-1]}"
+        texts.append(f"{layers[use.layer].name} ({tiles}{', through DRAM' if use.through_dram else ''})")
+    return _some(texts) or "no layer: it is an output of the network"
+
+
+def _some(texts: Sequence[str]) -> str:
+    shown = ", ".join(texts[:MOST_READERS])
+    rest = len(texts) - MOST_READERS
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+KIND_COLUMNS = tuple(f"kind{row}" for row in range(len(OCCUPANCY_NAMES)))
+"""Columns of `buffer_columns` by kind."""

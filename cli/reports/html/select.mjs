@@ -1,0 +1,45 @@
+// A click on a transfer or on a tile (which stands for the ofmap that it makes) highlights how long the tensor lives in
+// the buffer and which tiles read it; a click on nothing ends that.
+
+function itemAt(lanes, x, y) {
+  for (const lane of lanes) {
+    if (y < lane.bottom || y > lane.top) continue
+    const {left, right} = lane.all.data
+    for (let i = 0; i < left.length && left[i] <= x; i++) if (x <= right[i]) return [lane, i]
+  }
+  return null
+}
+
+const number = (value) => value.toLocaleString("en-US")
+
+function describe(all, row, lane) {
+  const what = lane.is_compute ? `ofmap of ${all.name[row]} (${all.kept[row]})` : all.name[row]
+  return (
+    `${what}: ${number(all.bytes[row])} bytes. ` +
+    `Living Duration (Start ${all.start[row]}, End ${all.end[row]}): ` +
+    `cycles ${number(all.hold_begin[row])} … ${number(all.hold_end[row])}. ` +
+    `Read by ${all.readers[row]}.`
+  )
+}
+
+export default ({lanes, tiles, picked, living, readers, note, mib}, event) => {
+  const found = itemAt(lanes, event.x, event.y)
+  const text = document.getElementById(note)
+  if (found === null) {
+    picked.data = {left: [], right: [], bottom: [], top: []}
+    living.data = {left: [], right: [], top: []}
+    readers.data = {left: [], right: [], name: [], label: []}
+    text.textContent = text.dataset.hint
+    return
+  }
+  const [lane, row] = found
+  const all = lane.all.data
+  picked.data = {left: [all.left[row]], right: [all.right[row]], bottom: [lane.bottom], top: [lane.top]}
+  living.data = {left: [all.hold_begin[row]], right: [all.hold_end[row]], top: [all.bytes[row] / mib]}
+  const positions = new Set()
+  for (const [first, end, step] of all.reading[row]) for (let p = first; p < end; p += step) positions.add(p)
+  const rows = [...positions].sort((a, b) => a - b)
+  const pick = (name) => rows.map((p) => tiles.data[name][p])
+  readers.data = {left: pick("left"), right: pick("right"), name: pick("name"), label: rows.map(() => "")}
+  text.textContent = describe(all, row, lane)
+}

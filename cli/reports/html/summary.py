@@ -1,0 +1,163 @@
+"""The tables of a page: figures, the ladder of bounds, and what the core array waits for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.cli.reports.reported import Reported
+from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
+from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.evaluation import Evaluation, evaluate
+from soma_cp.model.execution import Execution
+from soma_cp.model.execution_tables import longest_stalls, stalls_by_kind
+from soma_cp.model.platform import MIB
+from soma_cp.model.problem import Problem
+from soma_cp.model.result import relative_gap
+from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.solver.bounds import best_combinatorial_bound
+from soma_cp.solver.ladder import BOUND_OF_ALL, BOUND_OF_LFA, MAXIMUM_OF_LFA
+from soma_cp.solver.network_bounds import bound_every_lfa
+
+MOST_STALLS = 10
+STALLED_FOR = {WGT: "weights", IFM: "ifmaps", OFM: "stores that must leave the buffer"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: its label, a cell for each schedule, and whether it belongs to the row above."""
+
+    label: str
+    cells: tuple[str, ...]
+    is_part: bool = False
+
+
+@dataclass(frozen=True)
+class Rung:
+    """A step of the ladder of one schedule.
+
+    Parameters
+    ----------
+    name
+        What it is.
+    latency
+        Cycles.
+    kind
+        ``"schedule"``, ``"this"`` (the schedule itself) or ``"bound"``.
+    note
+        What it is worth.
+    above
+        By what share it lies above the bound of the LFA.
+    width
+        Share of the longest latency in the ladder, to draw it.
+    """
+
+    name: str
+    latency: int
+    kind: str
+    note: str
+    above: float
+    width: float
+
+
+@dataclass(frozen=True)
+class Stalls:
+    """What the core array of one schedule waits for: by kind, and the longest stalls one by one."""
+
+    total: str
+    kinds: tuple[str, ...]
+    longest: tuple[tuple[str, int, str], ...]
+
+
+def figure_rows(reported: Sequence[Reported]) -> list[Row]:
+    """Return the figures of all schedules, a cell each."""
+    columns = [_figures(one.execution) for one in reported]
+    return [
+        Row(label.strip(), tuple(column[label] for column in columns), is_part=label.startswith(" "))
+        for label in columns[0]
+    ]
+
+
+def ladders(reported: Sequence[Reported]) -> list[list[Rung]]:
+    """Return the ladder of every schedule: from the slowest schedule of its LFA down to the bound over every LFA."""
+    bounds: dict[Problem, int] = {}
+    return [_ladder(one, bounds) for one in reported]
+
+
+def stalls(execution: Execution) -> Stalls:
+    """Return what the core array waits for."""
+    tiles, plan, total = execution.tiles, execution.plan, execution.stall_cycles
+    return Stalls(
+        total=f"{total:,} cycles, {percent(total / execution.latency)} of the latency",
+        kinds=tuple(
+            f"{cause.cycles:,} cycles in {counted(cause.stalls, 'stall')} for {STALLED_FOR[cause.kind]}"
+            for cause in stalls_by_kind(execution)
+            if cause.stalls
+        ),
+        longest=tuple(
+            (plan.tile_label(tile), int(tiles.stall[tile]), execution.transfer_label(int(tiles.cause[tile])))
+            for tile in longest_stalls(execution, MOST_STALLS).tolist()
+        ),
+    )
+
+
+def _figures(execution: Execution) -> dict[str, str]:
+    evaluation, plan = execution.evaluation, execution.plan
+    figures = evaluation.figures
+    latency = evaluation.latency
+    platform = plan.problem.platform
+    return {
+        "latency": f"{latency:,} cycles",
+        " in time": f"{milliseconds(latency, platform):.4f} ms",
+        " core array computes": percent(figures.compute_cycles / latency),
+        " core array stalls": percent(execution.stall_cycles / latency),
+        " DRAM channel busy": percent(figures.dram_cycles / latency),
+        "energy": f"{evaluation.energy_pj / PJ_PER_MJ:.4f} mJ",
+        " core array": f"{figures.core_energy_pj / PJ_PER_MJ:.4f} mJ",
+        " DRAM": f"{figures.dram_energy_pj / PJ_PER_MJ:.4f} mJ",
+        "energy × delay": f"{evaluation.edp:.5g} pJ·cycles",
+        "utilization": percent(evaluation.utilization),
+        "peak buffer": f"{evaluation.peak_buffer_bytes / MIB:.3f} MiB",
+        " of the capacity": percent(evaluation.peak_buffer_bytes / platform.gbuf_bytes),
+        " average": f"{evaluation.average_buffer_bytes / MIB:.3f} MiB",
+        "LGs / FLGs": f"{plan.lfa.lg_count:,} / {len(plan.lfa.flgs):,}",
+        "tiles": f"{plan.tile_count:,}",
+        "DRAM tensors": f"{plan.dram_tensor_count:,}",
+        " bytes moved": f"{int(plan.tensors.bytes.sum()) / MIB:,.3f} MiB",
+    }
+
+
+def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
+    execution = one.execution
+    plan = execution.plan
+    problem = plan.problem
+    if problem not in bounds_of_all:
+        bounds_of_all[problem] = bound_every_lfa(problem).latency
+    bound, source = best_combinatorial_bound(plan)
+    if one.claimed_bound is not None and bound < one.claimed_bound <= execution.latency:
+        bound, source = one.claimed_bound, "says the schedule file, unchecked"
+    steps = [
+        (name, evaluation.latency, "schedule", _fits(evaluation, problem.platform.gbuf_bytes))
+        for name, evaluation in (
+            ("double buffering", evaluate(plan, double_buffering(plan))),
+            ("greedy", evaluate(plan, greedy_dlsa(plan))),
+        )
+    ]
+    verdict = "the optimum of this LFA" if execution.latency <= bound else ""
+    steps.append(("this schedule", execution.latency, "this", verdict))
+    steps.sort(key=lambda step: -step[1])
+    figures = execution.evaluation.figures
+    bounds = [
+        (BOUND_OF_LFA, bound, "bound", source),
+        (MAXIMUM_OF_LFA, figures.bound, "bound", f"{figures.limit}-bound"),
+        (BOUND_OF_ALL, bounds_of_all[problem], "bound", ""),
+    ]
+    steps += sorted(bounds, key=lambda step: -step[1])
+    longest = max(latency for _, latency, _, _ in steps)
+    return [
+        Rung(name, latency, kind, note, relative_gap(latency, bound), latency / longest)
+        for name, latency, kind, note in steps
+    ]
+
+
+def _fits(evaluation: Evaluation, capacity: int) -> str:
+    return "exceeds the buffer: can't run" if evaluation.peak_buffer_bytes > capacity else ""

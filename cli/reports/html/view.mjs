@@ -1,0 +1,146 @@
+// What of the charts is drawn: only what is in view, and no more of it than there are pixels.
+//
+// An item that is wide enough to be seen is drawn as it is; neighbours on a lane that are not become one block, which
+// says how many it stands for and is paler the less of its time they take. Of the buffer's positions that share a
+// pixel, the fullest is drawn. Runs whenever the shared range of time changes.
+
+const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
+const LEAST_STEP = 1 // of the buffer, in pixels
+const LETTER_WIDTH = 6.2 // in pixels, on average
+const PALEST = 0.35
+
+// The number of values, in ascending order, that are at most `limit`.
+function countUpTo(values, limit) {
+  let low = 0
+  let high = values.length
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (values[middle] <= limit) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+function inView(all, range) {
+  return [countUpTo(all.right, range.start), countUpTo(all.left, range.end)]
+}
+
+// Split the items in view into those that are wide enough and blocks of neighbours that are not.
+function splitLane(all, range, pixel) {
+  const items = []
+  const blocks = {left: [], right: [], count: [], cycles: [], alpha: []}
+  const [first, end] = inView(all, range)
+  const least = LEAST_WIDTH * pixel
+  for (let i = first; i < end; ) {
+    if (all.right[i] - all.left[i] >= least) {
+      items.push(i++)
+      continue
+    }
+    const left = all.left[i]
+    let right = left
+    let count = 0
+    let cycles = 0
+    do {
+      cycles += all.right[i] - all.left[i]
+      right = all.right[i]
+      count++
+      i++
+    } while (i < end && all.right[i] - left < least)
+    if (count === 1) {
+      items.push(i - 1)
+      continue
+    }
+    blocks.left.push(left)
+    blocks.right.push(right)
+    blocks.count.push(count)
+    blocks.cycles.push(cycles)
+    blocks.alpha.push(Math.max(PALEST, cycles / (right - left)))
+  }
+  return [items, blocks]
+}
+
+function rowsOf(all, rows) {
+  const some = {}
+  for (const name of Object.keys(all)) some[name] = rows.map((row) => all[name][row])
+  return some
+}
+
+function showLane(lane, range, pixel) {
+  const all = lane.all.data
+  const [rows, blocks] = splitLane(all, range, pixel)
+  const items = rowsOf(all, rows)
+  // Written into the middle of what is in view, where there is room.
+  items.middle = rows.map((_, i) => (Math.max(items.left[i], range.start) + Math.min(items.right[i], range.end)) / 2)
+  items.edge = rows.map((_, i) => (items.right[i] - items.left[i] >= LEAST_WIDTH * pixel ? 0.5 : 0))
+  items.label = items.label.map((label, i) => {
+    const room = (Math.min(items.right[i], range.end) - Math.max(items.left[i], range.start)) / pixel
+    return label.length * LETTER_WIDTH + 6 <= room ? label : ""
+  })
+  lane.items.data = items
+  lane.blocks.data = blocks
+}
+
+function showBuffer(buffer, range, pixel) {
+  const all = buffer.all.data
+  const [first, end] = inView(all, range)
+  const rows = []
+  const lefts = []
+  const rights = []
+  const counts = []
+  for (let i = first; i < end; ) {
+    const left = all.left[i]
+    let fullest = i
+    let next = i
+    do {
+      if (all.total[next] > all.total[fullest]) fullest = next
+      next++
+    } while (next < end && all.right[next - 1] - left < LEAST_STEP * pixel)
+    rows.push(fullest)
+    lefts.push(left)
+    rights.push(all.right[next - 1])
+    counts.push(next - i)
+    i = next
+  }
+  const shown = rowsOf(all, rows)
+  shown.left = lefts
+  shown.right = rights.slice()
+  shown.name = shown.name.map((name, i) => (counts[i] > 1 ? `${name}, the fullest of ${counts[i]}` : name))
+  // A stack of steps: each kind between the tops of those below it and its own. A row of zeros ends the last step; it
+  // also stands where nothing else is in view, for Bokeh does not end with drawing steps that have no rows.
+  for (const name of Object.keys(shown)) shown[name].push(name === "name" ? "" : 0)
+  shown.left[rows.length] = shown.right[rows.length] = rows.length > 0 ? rights[rows.length - 1] : range.start
+  shown.bottom = shown.left.map(() => 0)
+  let below = shown.bottom
+  buffer.kinds.forEach((kind, k) => {
+    const under = below
+    below = shown[`top${k}`] = shown[kind].map((held, i) => under[i] + held)
+  })
+  buffer.shown.data = shown
+}
+
+let scheduled = false
+
+function show({range, figure, lanes, buffers}) {
+  scheduled = false
+  if (!(figure.inner_width > 0)) return // not laid out yet
+  const pixel = (range.end - range.start) / figure.inner_width
+  for (const lane of lanes) showLane(lane, range, pixel)
+  for (const buffer of buffers) showBuffer(buffer, range, pixel)
+}
+
+let resized = false
+
+export default (args) => {
+  if (!resized) {
+    resized = true
+    new ResizeObserver(() => schedule(args)).observe(document.body)
+  }
+  schedule(args)
+}
+
+// Once a frame: a zoom step changes both ends of the range.
+function schedule(args) {
+  if (scheduled) return
+  scheduled = true
+  requestAnimationFrame(() => show(args))
+}
