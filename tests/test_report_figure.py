@@ -13,7 +13,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch
 
 from soma_cp.cli.reports import figure
-from soma_cp.cli.reports.figure import COLOURS, OCCUPANCY_OF_KIND, TILE_GREYS, draw_figure, write_figure
+from soma_cp.cli.reports.colours import KINDS
+from soma_cp.cli.reports.figure import OCCUPANCY_OF_KIND, TILE_GREYS, draw_figure, write_figure
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.execution import Execution
@@ -58,7 +59,7 @@ def test_bars_are_the_events(gpt2: Execution) -> None:
     found, unit = bars(events), 1000
     transfers, tiles = gpt2.transfers, gpt2.tiles
     for kind, held_as in OCCUPANCY_OF_KIND.items():
-        colour, own = COLOURS[held_as], transfers.kind == kind
+        colour, own = KINDS[held_as], transfers.kind == kind
         expected = covered(transfers.begin[own], transfers.finish[own])
         assert (found["DRAM", colour, False] * unit).ravel() == pytest.approx(np.ravel(expected))
         stalls = found.get(("compute", colour, True), np.zeros((0, 2)))

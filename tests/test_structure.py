@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = ("model", "annealing", "solver", "cli")
 """From the lowest up; each may import itself and those before it."""
 
-HEAVY = ("ortools", "numba", "pydantic", "matplotlib", "onnx", "networkx")
+HEAVY = ("ortools", "numba", "pydantic", "matplotlib", "onnx", "networkx", "bokeh", "jinja2")
 
 MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # what is above the layers; they are links in this folder

@@ -1,0 +1,179 @@
+"""The HTML report in a real browser: what is drawn, hovering, zooming, clicking."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Browser, browser, why_no_browser
+from execution_cases import execution_of
+from nasty_names import NASTY, nasty_execution
+
+from soma_cp.cli.reports.reported import Reported
+from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.execution import Execution
+from soma_cp.model.platform import MIB
+from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.tensors import IFM, OFM, WGT
+
+pytestmark = pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
+
+SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
+GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
+MANY_ITEMS = SCHEDULES / "resnet50.b4.8MiB.16GBps.json"
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with browser(tmp_path_factory.mktemp("profile")) as running:
+        yield running
+
+
+def execution_in(path: Path) -> Execution:
+    stored = read_schedule(path)
+    return execution_of(stored.plan, stored.dlsa)
+
+
+def write_page(executions: list[Execution], path: Path) -> Path:
+    from soma_cp.cli.reports.html.page import write_html
+
+    write_html([Reported(f"schedule {i}", execution) for i, execution in enumerate(executions)], path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def both() -> list[Execution]:
+    gpt2 = execution_in(GPT2)
+    return [gpt2, execution_of(gpt2.plan, double_buffering(gpt2.plan))]
+
+
+@pytest.fixture(scope="module")
+def page(both: list[Execution], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_page(both, tmp_path_factory.mktemp("page") / "report.html")
+
+
+@pytest.fixture
+def opened(chromium: Browser, page: Path) -> Browser:
+    chromium.open(page)
+    return chromium
+
+
+def counts(execution: Execution) -> dict[str, int]:
+    kinds = execution.transfers.kind.tolist()
+    return {
+        "lg": len(execution.lgs.first),
+        "flg": len(execution.flgs.first),
+        "weights": kinds.count(WGT),
+        "ifmaps": kinds.count(IFM),
+        "stores": kinds.count(OFM),
+        "idle": len(execution.gaps.begin),
+        "tiles": len(execution.tiles.begin),
+        "stalls": int((execution.tiles.stall > 0).sum()),
+    }
+
+
+def drawn(chromium: Browser, lane: str) -> int:
+    """Return how many items of a lane are drawn, alone or within a block."""
+    return len(chromium.data(f"items {lane}")["left"]) + sum(chromium.data(f"blocks {lane}")["count"])
+
+
+def test_everything_is_drawn_without_errors(opened: Browser, both: list[Execution]) -> None:
+    for index, execution in enumerate(both):
+        assert {lane: drawn(opened, f"{lane} {index}") for lane in counts(execution)} == counts(execution)
+        buffer = opened.data(f"shown buffer {index}")
+        assert max(buffer["top3"]) * MIB == execution.evaluation.peak_buffer_bytes
+    assert opened.errors() == []
+
+
+def test_many_items_are_drawn_as_blocks_until_one_zooms_in(chromium: Browser, tmp_path: Path) -> None:
+    execution = execution_in(MANY_ITEMS)
+    chromium.open(write_page([execution], tmp_path / "many.html"))
+    assert {lane: drawn(chromium, f"{lane} 0") for lane in counts(execution)} == counts(execution)
+    blocks = chromium.data("blocks tiles 0")
+    alone = chromium.data("items tiles 0")
+    assert blocks["count"]
+    assert sum(blocks["cycles"]) + sum(alone["cycles"]) == execution.compute_busy
+    middle = blocks["left"][0]
+    chromium.zoom(*chromium.place("events 0", middle, 1.5), steps=12)
+    chromium.until("return Bokeh.documents[0].get_model_by_name('blocks tiles 0').data.left.length === 0")
+    assert chromium.data("items tiles 0")["left"]
+    assert chromium.errors() == []
+
+
+def test_charts_are_aligned_and_zoom_together(opened: Browser, both: list[Execution]) -> None:
+    charts = ("events 0", "buffer 0", "events 1", "buffer 1")
+    for cycle in (0, both[0].latency):
+        assert len({opened.place(chart, cycle, 0)[0] for chart in charts}) == 1
+    middle = both[0].latency / 2
+    opened.zoom(*opened.place("events 1", middle, 4), steps=2)
+    opened.until("const time = Bokeh.documents[0].get_model_by_name('time'); return time.start > 0")
+    for cycle in (middle, middle * 1.1):
+        assert len({opened.place(chart, cycle, 0)[0] for chart in charts}) == 1
+    assert drawn(opened, "tiles 1") < len(both[1].tiles.begin)
+    assert opened.errors() == []
+
+
+def test_the_wheel_alone_scrolls_the_page(opened: Browser, both: list[Execution]) -> None:
+    x, y = opened.place("events 0", both[0].latency / 2, 4)
+    opened.mouse("mouseWheel", x, y, deltaX=0, deltaY=100)
+    opened.until("return scrollY > 0")
+    assert opened.run("return Bokeh.documents[0].get_model_by_name('time').end") == max(one.latency for one in both)
+
+
+def longest_load(chromium: Browser) -> tuple[int, float, float]:
+    """Return the row of the longest load of weights, and where on the screen it is."""
+    loads = chromium.data("items weights 0")
+    row = max(range(len(loads["left"])), key=lambda i: loads["right"][i] - loads["left"][i])
+    x, y = chromium.place("events 0", (loads["left"][row] + loads["right"][row]) / 2, lane_middle("weights"))
+    return row, x, y
+
+
+def lane_middle(name: str) -> float:
+    from soma_cp.cli.reports.html.charts import GAP, LANES
+
+    top = sum(style.height + GAP for style in LANES.values())
+    for key, style in LANES.items():
+        if key == name:
+            return top - style.height / 2
+        top -= style.height + GAP
+    raise KeyError(name)
+
+
+def test_hovering_tells_what_it_is_and_what_waits_for_it(opened: Browser) -> None:
+    row, x, y = longest_load(opened)
+    loads = opened.data("items weights 0")
+    opened.hover(x, y)
+    text = opened.text_with(f"{loads['bytes'][row]:,} bytes")
+    assert loads["name"][row] in text
+    assert f"Start {loads['start'][row]}, End {loads['end'][row]}" in text
+    assert loads["gated"][row] in text
+
+
+def test_a_click_marks_living_duration_and_consumers(opened: Browser, both: list[Execution]) -> None:
+    row, x, y = longest_load(opened)
+    loads = opened.data("items weights 0")
+    opened.click(x, y)
+    opened.until("return Bokeh.documents[0].get_model_by_name('living 0').data.left.length === 1")
+    living = opened.data("living 0")
+    assert (living["left"], living["right"]) == ([loads["hold_begin"][row]], [loads["hold_end"][row]])
+    assert living["top"] == [loads["bytes"][row] / MIB]
+    uses = both[0].transfer_uses(loads["place"][row])
+    positions = sorted(position for use in uses for position in use.tiles)
+    assert opened.data("all readers 0")["left"] == both[0].tiles.begin[positions].tolist()
+    assert f"{loads['bytes'][row]:,} bytes" in opened.run("return document.getElementById('note-0').textContent")
+    # On a tile: the ofmap that it makes; on nothing: the end of it.
+    middle = (both[0].tiles.begin[-1] + both[0].tiles.end[-1]) / 2
+    opened.click(*opened.place("events 0", middle, lane_middle("tiles")))
+    opened.until("return document.getElementById('note-0').textContent.startsWith('ofmap of tile')")
+    opened.click(*opened.place("events 0", both[0].latency / 2, lane_middle("readers")))
+    opened.until("return Bokeh.documents[0].get_model_by_name('living 0').data.left.length === 0")
+    assert opened.errors() == []
+
+
+def test_names_do_not_break_the_page(chromium: Browser, tmp_path: Path) -> None:
+    execution = nasty_execution()
+    chromium.open(write_page([execution], tmp_path / "nasty.html"))
+    assert chromium.run("return document.querySelectorAll('b, i, u').length") == 0
+    middle = (execution.tiles.begin[0] + execution.tiles.end[0]) / 2
+    chromium.hover(*chromium.place("events 0", middle, lane_middle("tiles")))
+    assert f"tile 0: {NASTY}[0]" in chromium.text_with("stalled before")
+    assert chromium.errors() == []
