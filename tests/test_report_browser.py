@@ -92,6 +92,12 @@ def test_many_items_are_drawn_as_blocks_until_one_zooms_in(chromium: Browser, tm
     alone = chromium.data("items tiles 0")
     assert blocks["count"]
     assert sum(blocks["cycles"]) + sum(alone["cycles"]) == execution.compute_busy
+    buffer = chromium.data("shown buffer 0")
+    held = execution.evaluation.usage_bytes
+    for left, right, total in zip(buffer["left"], buffer["right"], buffer["total"], strict=True):
+        within = held[(execution.handover[:-1] >= left) & (execution.handover[1:] <= right)]
+        assert total * MIB == within.max(initial=0)
+    assert 1 < len(buffer["left"]) < len(held)
     middle = blocks["left"][0]
     chromium.zoom(*chromium.place("events 0", middle, 1.5), steps=12)
     chromium.until("return Bokeh.documents[0].get_model_by_name('blocks tiles 0').data.left.length === 0")

@@ -177,6 +177,9 @@ def _charts(
             line_dash=[2, 3],
         )  # fmt: skip
         chart.add_layout(Span(location=execution.latency, dimension="height", line_color=INK))
+        for renderer in chart.renderers:
+            if isinstance(renderer, GlyphRenderer):  # nothing is selected or muted: no looks for that need be kept
+                renderer.selection_glyph = renderer.nonselection_glyph = renderer.muted_glyph = None
     return events, buffer
 
 

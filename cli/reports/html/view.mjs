@@ -65,6 +65,11 @@ function rowsOf(all, rows) {
   return some
 }
 
+// Nothing is redone where nothing was and nothing comes.
+function setRows(source, columns) {
+  if (source.data.left.length > 0 || columns.left.length > 0) source.data = columns
+}
+
 function showLane(lane, range, pixel) {
   const all = lane.all.data
   const [rows, blocks] = splitLane(all, range, pixel)
@@ -76,8 +81,8 @@ function showLane(lane, range, pixel) {
     const room = (Math.min(items.right[i], range.end) - Math.max(items.left[i], range.start)) / pixel
     return label.length * LETTER_WIDTH + 6 <= room ? label : ""
   })
-  lane.items.data = items
-  lane.blocks.data = blocks
+  setRows(lane.items, items)
+  setRows(lane.blocks, blocks)
 }
 
 function showBuffer(buffer, range, pixel) {
@@ -138,9 +143,9 @@ export default (args) => {
   schedule(args)
 }
 
-// Once a frame: a zoom step changes both ends of the range.
+// Once for both ends of the range, which a zoom step changes one after the other, and before the next frame is drawn.
 function schedule(args) {
   if (scheduled) return
   scheduled = true
-  requestAnimationFrame(() => show(args))
+  queueMicrotask(() => show(args))
 }
