@@ -255,14 +255,15 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
 def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, name: str) -> Lane:
     bottom = top - style.height
     even, odd = style.colours
+    colour, block_columns = even, ["left", "right", "count", "cycles", "alpha"]
     if "odd" in columns:
         columns["colour"] = [odd if is_odd else even for is_odd in columns.pop("odd")]
+        colour = "colour"
+        block_columns.append(colour)
     lane = Lane(
         all=ColumnDataSource(columns, name=f"all {name}"),
         items=ColumnDataSource({"middle": [], "edge": [], **{column: [] for column in columns}}, name=f"items {name}"),
-        blocks=ColumnDataSource(
-            {column: [] for column in ("left", "right", "count", "cycles", "alpha")}, name=f"blocks {name}"
-        ),
+        blocks=ColumnDataSource({column: [] for column in block_columns}, name=f"blocks {name}"),
         bottom=bottom,
         top=top,
     )
@@ -272,12 +273,12 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         bottom,
         top,
         source=lane.items,
-        fill_color="colour" if "colour" in columns else even,
+        fill_color=colour,
         line_color="white",
         line_width="edge",
     )
     blocks = chart.quad(
-        "left", "right", bottom, top, source=lane.blocks, fill_color=even, fill_alpha="alpha", line_color=None
+        "left", "right", bottom, top, source=lane.blocks, fill_color=colour, fill_alpha="alpha", line_color=None
     )
     chart.text(
         "middle",

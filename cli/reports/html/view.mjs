@@ -29,6 +29,7 @@ function inView(all, range) {
 function splitLane(all, range, pixel) {
   const items = []
   const blocks = {left: [], right: [], count: [], cycles: [], alpha: []}
+  if (all.colour !== undefined) blocks.colour = []
   const [first, end] = inView(all, range)
   const least = LEAST_WIDTH * pixel
   for (let i = first; i < end; ) {
@@ -50,6 +51,7 @@ function splitLane(all, range, pixel) {
       items.push(i - 1)
       continue
     }
+    if (all.colour !== undefined) blocks.colour.push(all.colour[i - count])
     blocks.left.push(left)
     blocks.right.push(right)
     blocks.count.push(count)
