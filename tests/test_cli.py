@@ -302,7 +302,13 @@ TWO_SCHEDULES = [SCHEDULES / f"{name}.b1.8MiB.16GBps.json" for name in ("gpt2-sm
 
 @pytest.mark.parametrize(
     ("output", "begins"),
-    [("x.json", b'{"displayTimeUnit"'), ("x.svg", b"<?xml"), ("x.png", b"\x89PNG"), ("x.PDF", b"%PDF")],
+    [
+        ("x.html", b"<!doctype html>"),
+        ("x.json", b'{"displayTimeUnit"'),
+        ("x.svg", b"<?xml"),
+        ("x.png", b"\x89PNG"),
+        ("x.PDF", b"%PDF"),
+    ],
 )
 def test_report_writes_what_the_ending_says(run: Run, output: str, begins: bytes) -> None:
     outcome = run("report", *TWO_SCHEDULES, "-o", output)
@@ -550,7 +556,7 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("evaluate", ("missing argument",)),
         ("report -o x.svg", ("missing argument",)),
         ("report x.json", ("missing option '--output'",)),
-        ("report x.json -o x", ("the ending '' is none of .csv, .json, .svg, .png, .pdf", "--format")),
+        ("report x.json -o x", ("the ending '' is none of .html, .csv, .json, .svg, .png, .pdf", "--format")),
         ("report x.json -o x.xls --format xls", ("'--format'", "perfetto")),
         ("report nope.json -o x.csv", ("nope.json: there is no such file",)),
         ("compare", ("--net", "--schedule")),
