@@ -18,6 +18,8 @@ from soma_cp.model.tensors import OFM, WGT
 Columns = dict[str, Any]
 """Lists and arrays of the same length."""
 
+KIND_COLUMNS = tuple(f"kind{row}" for row in range(len(OCCUPANCY_NAMES)))
+"""Columns of `buffer_columns` by kind."""
 MOST_READERS = 4
 """So many layers that read a tensor are named."""
 
@@ -48,7 +50,6 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
 def tile_columns(execution: Execution) -> Columns:
     """Return the computing tiles by position; what they hold is the ofmap that they make."""
     tiles = execution.tiles
-    positions = np.arange(len(tiles.layer))
     names = [
         _tile_name(execution, layer, index)
         for layer, index in zip(tiles.layer.tolist(), tiles.index.tolist(), strict=True)
@@ -58,7 +59,6 @@ def tile_columns(execution: Execution) -> Columns:
         "right": tiles.end,
         "name": [f"tile {position}: {name}" for position, name in enumerate(names)],
         "label": names,
-        "position": positions,
         "cycles": tiles.end - tiles.begin,
         "group": [_group_text(execution, flg) for flg in tiles.flg.tolist()],
         "odd": tiles.flg % 2,
@@ -142,7 +142,7 @@ def buffer_columns(execution: Execution) -> Columns:
         "left": edges[:-1],
         "right": edges[1:],
         "name": [plan.tile_label(position) for position in range(plan.tile_count)],
-        **{f"kind{row}": held / MIB for row, held in enumerate(execution.occupancy)},
+        **{name: held / MIB for name, held in zip(KIND_COLUMNS, execution.occupancy, strict=True)},
         "total": execution.occupancy.sum(axis=0) / MIB,
     }
 
@@ -249,7 +249,3 @@ def _some(texts: Sequence[str]) -> str:
     shown = ", ".join(texts[:MOST_READERS])
     rest = len(texts) - MOST_READERS
     return f"{shown} and {rest} more" if rest > 0 else shown
-
-
-KIND_COLUMNS = tuple(f"kind{row}" for row in range(len(OCCUPANCY_NAMES)))
-"""Columns of `buffer_columns` by kind."""
