@@ -49,16 +49,19 @@ def milliseconds(cycles: int, platform: Platform) -> float:
     return platform.seconds(cycles) * 1e3
 
 
-def gigahertz(platform: Platform) -> str:
+def clock_text(platform: Platform) -> str:
     """Format the clock."""
-    return f"{platform.clock_hz / 1e9:g} GHz"
+    units = ((10**9, "GHz"), (10**6, "MHz"), (10**3, "kHz"), (1, "Hz"))
+    size, unit = next((size, unit) for size, unit in units if platform.clock_hz * 10 >= size)
+    return f"{platform.clock_hz / size:g} {unit}"
 
 
 def platform_text(platform: Platform) -> str:
     """Say in a few words what a platform is."""
-    name = next((name for name, known in PLATFORMS.items() if known == platform), "own platform")
+    own = platform.name if platform.name not in PLATFORMS else ""
+    name = next((name for name, known in PLATFORMS.items() if known == platform), own or "own platform")
     unusual = (
-        (platform.clock_hz != CLOCK_HZ, gigahertz(platform)),
+        (platform.clock_hz != CLOCK_HZ, clock_text(platform)),
         (platform.core_array != PUBLISHED_CORE_ARRAY, f"core array: {platform.core_array}"),
         (platform.semantics != PUBLISHED, f"{platform.semantics} semantics"),
     )
@@ -120,7 +123,7 @@ def schedule_table(columns: dict[str, Evaluation], platform: Platform) -> Table:
         table.add_row(label, *cells)
 
     row("latency (cycles)", *(f"{e.latency:,}" for e in values))
-    row(f"latency (ms at {gigahertz(platform)})", *(f"{milliseconds(e.latency, platform):.4f}" for e in values))
+    row(f"latency (ms at {clock_text(platform)})", *(f"{milliseconds(e.latency, platform):.4f}" for e in values))
     row("energy (mJ)", *(f"{e.energy_pj / PJ_PER_MJ:.4f}" for e in values))
     row("  core array", *(f"{e.figures.core_energy_pj / PJ_PER_MJ:.4f}" for e in values))
     row("  DRAM", *(f"{e.figures.dram_energy_pj / PJ_PER_MJ:.4f}" for e in values))

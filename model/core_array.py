@@ -115,7 +115,7 @@ class TileCost:
     Parameters
     ----------
     cycles
-        Time at 1 GHz.
+        Of the platform's clock.
     energy_pj
         The sum of the rest.
     buffer_pj

@@ -3,6 +3,7 @@
 Every search and solver reports what `evaluate` says; nothing else prices a schedule.
 """
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,8 +31,11 @@ class Objective:
     delay_exponent: float = 1.0
 
     def cost(self, energy_pj: float, latency: float) -> float:
-        """Return the cost of a schedule of that energy (pJ) and latency (cycles)."""
-        return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
+        """Return the cost of a schedule of that energy (pJ) and latency (cycles); infinite beyond any float."""
+        try:
+            return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
+        except OverflowError:
+            return math.inf
 
     def costs(self, energy_pj: FloatArray, latency: IntArray) -> FloatArray:
         """Return the costs of several schedules, item by item."""

@@ -4,15 +4,15 @@ Reading tells all faults at once, each in one sentence: file, line in YAML, laye
 allowed.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, write_text_atomically
+from soma_cp.model.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
 from soma_cp.model.network import LAYER_KINDS, ExternalInput, Layer, Network, NetworkError
 from soma_cp.model.network_checks import LARGEST_COUNT, LARGEST_EXTENT
 from soma_cp.model.yaml_file import YAML_ENDINGS, Lines, read_yaml
@@ -20,7 +20,6 @@ from soma_cp.model.yaml_file import YAML_ENDINGS, Lines, read_yaml
 VERSION = 1
 _NO_LINES = Lines()
 _SHOWN_FAULTS = 50
-_SHOWN_CHARACTERS = 60
 
 
 class NetworkFileError(UserError):
@@ -37,26 +36,10 @@ class NetworkFileError(UserError):
 # The schema; a field's description is what an error message says is allowed.
 
 
-def _whole_number(least: int, most: int) -> Any:
-    return Field(ge=least, le=most, description=f"a whole number from {least} to {most}, in digits alone")
-
-
-def _is_name(value: object) -> bool:
-    """Whether `value` can name something in a message or a table: no line breaks, no lone surrogates."""
-    return isinstance(value, str) and value != "" and value.isprintable()
-
-
-def _checked_name(value: str) -> str:
-    if not _is_name(value):
-        raise ValueError
-    return value
-
-
 _NOT_GIVEN: Any = None
-_Count = Annotated[int, _whole_number(0, LARGEST_COUNT)]
-_Extent = Annotated[int, _whole_number(1, LARGEST_EXTENT)]
-_Name = Annotated[str, AfterValidator(_checked_name), Field(description="printable text, not empty")]
-_Names = Annotated[list[_Name], Field(description="a list of names")]
+_Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
+_Extent = Annotated[int, whole_number(1, LARGEST_EXTENT)]
+_Names = Annotated[list[Name], Field(default_factory=list, description="a list of names")]
 _Shape = Annotated[
     list[_Extent],
     Field(min_length=3, max_length=3, description="a list of three whole numbers: channels, rows, columns"),
@@ -64,32 +47,28 @@ _Shape = Annotated[
 _Items = Annotated[list[Any], Field(description="a list of objects")]
 
 
-class _Form(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid")
-
-
-class _NetworkForm(_Form):
+class _NetworkForm(Form):
     version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
-    name: _Name
+    name: Name
     blocks: _Extent = 1
     inputs: _Items
     layers: _Items
 
 
-class _InputForm(_Form):
-    name: _Name
+class _InputForm(Form):
+    name: Name
     shape: _Shape
 
 
-class _LayerForm(_Form):
-    name: _Name
+class _LayerForm(Form):
+    name: Name
     kind: str
     K: _Extent
     H: _Extent
     W: _Extent
-    ifmaps: _Names = []
-    weight_operands: _Names = []
-    inputs: _Names = []
+    ifmaps: _Names
+    weight_operands: _Names
+    inputs: _Names
     # Derived fields.
     ofmap: _Shape = _NOT_GIVEN
     ifmap_real: _Shape = _NOT_GIVEN
@@ -145,7 +124,7 @@ _LAYER_FORMS: dict[str, type[_LayerForm]] = {
     "transpose": _TransposeForm,
     "upsample": _UpsampleForm,
 }
-_AnyForm = TypeVar("_AnyForm", bound=_Form)
+_AnyForm = TypeVar("_AnyForm", bound=Form)
 _DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
 # The order in which fields are written.
 _KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
@@ -211,8 +190,8 @@ def write_network_file(network: Network, path: Path) -> None:
         If the file can't be written.
     """
     document = network_document(network)
-    layers = ",\n".join(f"  {_json(layer)}" for layer in document.pop("layers"))
-    head = "".join(f'"{field}": {_json(value)},\n ' for field, value in document.items())
+    layers = ",\n".join(f"  {json_text(layer)}" for layer in document.pop("layers"))
+    head = "".join(f'"{field}": {json_text(value)},\n ' for field, value in document.items())
     write_text_atomically(path, f'{{{head}"layers": [\n{layers}\n]}}\n')
 
 
@@ -251,7 +230,7 @@ class _Reading:
         self._broken: set[str] = set()
         self._nameless = False  # something is broken of which not even the name is known
         if not isinstance(document, dict):
-            self.problems.append(f"holds {_shown(document)} (must be an object with name, inputs and layers)")
+            self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
             return
         head = self._checked(_NetworkForm, document, "", lines)
         inputs = [self._input(*part) for part in self._parts(document, "inputs", lines)]
@@ -290,7 +269,7 @@ class _Reading:
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
         """Check an input or layer by its form; there is none for an unknown kind of layer."""
         name = item.get("name") if isinstance(item, dict) else None
-        label = f"{what} '{_clipped(str(name))}': " if _is_name(name) else f"{what} number {number}: "
+        label = f"{what} '{clipped(str(name))}': " if is_name(name) else f"{what} number {number}: "
         whole_label = f"{what} '{name}': "
         self._lines |= {
             whole_label: _NO_LINES if whole_label in self._lines else lines,  # which of two of one name is not known
@@ -298,12 +277,12 @@ class _Reading:
         }
         checked = None
         if not isinstance(item, dict):
-            self._tell(f"{_shown(item)} (must be an object)", label, lines)
+            self._tell(f"{shown(item)} (must be an object)", label, lines)
         elif form is None:
             self._tell(_kind_problem(item), label, lines)
         else:
             checked = self._checked(form, item, label, lines)
-        if checked is None and _is_name(name):
+        if checked is None and is_name(name):
             self._broken.add(str(name))
         elif checked is None:
             self._nameless = True
@@ -321,7 +300,7 @@ class _Reading:
         try:
             return form.model_validate(item)
         except ValidationError as error:
-            for problem in _form_problems(error, form, item):
+            for problem in form_problems(error, form, item):
                 self._tell(problem, label, lines)
             return None
 
@@ -365,36 +344,4 @@ def _kind_problem(item: Mapping[str, Any]) -> str:
         return f"kind is missing (must be one of {allowed})"
     kind = item["kind"]
     hint = nearest_name_hint(kind, _LAYER_FORMS) if isinstance(kind, str) else ""
-    return f"kind={_shown(kind)} (must be one of {allowed}){hint}"
-
-
-def _form_problems(error: ValidationError, form: type[_Form], item: Mapping[str, Any]) -> Iterator[str]:
-    """One sentence for each field with a fault; a list with several faulty elements has one fault."""
-    fields = form.model_fields
-    for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
-        if field not in fields:
-            hint = nearest_name_hint(field, fields)
-            yield f"{_shown(field)} is not a field (must be one of {', '.join(fields)}){hint}"
-        elif field not in item:
-            yield f"{field} is missing (must be {_allowed(form, field)})"
-        else:
-            yield f"{field}={_shown(item[field])} (must be {_allowed(form, field)})"
-
-
-def _allowed(form: type[_Form], field: str) -> str:
-    return form.model_fields[field].description or "another value"
-
-
-def _shown(value: object) -> str:
-    """`value` as JSON writes it, shortened, and such that any terminal can print it."""
-    return _clipped(_json(value).encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
-def _clipped(text: str) -> str:
-    if len(text) <= _SHOWN_CHARACTERS:
-        return text
-    return f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=repr)
+    return f"kind={shown(kind)} (must be one of {allowed}){hint}"

@@ -42,7 +42,7 @@ SCALE_W = 19
 IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
-MOST_CHANNELS = 23  # that a tile has where consumers ask for more: a concatenation asks for all of its own
+TILE_CHANNELS = 23  # that a tile has whatever its consumers ask for; 0: as many as they do (corrected semantics: K)
 COLUMNS = 24
 
 # Roles of an edge.
@@ -86,12 +86,12 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     """Turn `network` into arrays.
 
     In the corrected semantics tiles read their full halo, as if there were no padding to stand in for some of it,
-    and make at most their own layer's channels.
+    and make their own layer's channels: channels are never cut.
     """
     rows = np.array([_layer_row(network, layer) for layer in network.layers], dtype=np.int64)
     if semantics == CORRECTED:
         rows[:, [PAD_H, PAD_W]] = 0
-        rows[:, MOST_CHANNELS] = rows[:, K]
+        rows[:, TILE_CHANNELS] = rows[:, K]
     edges: list[tuple[int, int, int, int]] = []  # consumer, source, role, channels
     for consumer, layer in enumerate(network.layers):
         producers = [(network.layer_id[name], IFMAP) for name in layer.ifmaps]
@@ -136,5 +136,4 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     row[SCALE_H], row[SCALE_W] = (getattr(layer, "sH", 1), getattr(layer, "sW", 1)) if upsample else (1, 1)
     order = getattr(layer, "order", "CHW")
     row[IFMAP_C_FROM], row[IFMAP_H_FROM], row[IFMAP_W_FROM] = (order.index(dim) for dim in "CHW")
-    row[MOST_CHANNELS] = np.iinfo(np.int64).max
     return row

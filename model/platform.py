@@ -5,10 +5,9 @@ the other fields by the core-array model of the paper (memories of a PE, energie
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
-from math import isfinite
 from typing import NamedTuple
 
 from soma_cp.model.errors import UserError, nearest_name_hint
@@ -38,7 +37,7 @@ PUBLISHED, CORRECTED = SEMANTICS = ("published", "corrected")
 PUBLISHED_CORE_ARRAY = "published"
 
 LARGEST = {
-    "gbuf_bytes": 1 << 40,
+    "gbuf_bytes": 4096 * MIB,  # energy grows by 10 % for every 2 MiB: what is above has no floating-point number
     "pe_grid": 1024,
     "macs_per_pe": 4096,
     "gbuf_bytes_per_cycle": 1 << 30,
@@ -102,6 +101,8 @@ class Platform:
         Options of that model.
     semantics
         One of `SEMANTICS`.
+    name
+        For people; platforms that differ in nothing else are equal.
 
     Raises
     ------
@@ -123,16 +124,15 @@ class Platform:
     core_array: str = PUBLISHED_CORE_ARRAY
     core_array_options: tuple[tuple[str, str], ...] = ()
     semantics: str = PUBLISHED
+    name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for field, most in LARGEST.items():
-            value = getattr(self, field)
-            if field == "dram_bytes_per_cycle" and isinstance(value, Fraction):
+        for name, most in LARGEST.items():
+            value = getattr(self, name)
+            if name == "dram_bytes_per_cycle" and isinstance(value, Fraction):
                 self._check_dram(value)
-                if value.denominator == 1:
-                    object.__setattr__(self, field, int(value))
-            elif not (field == "vector_ops" and value is None) and not _whole(value, most):
-                raise PlatformError(f"{field}={value!r} (must be a whole number from 1 to {most})")
+            elif not (name == "vector_ops" and value is None) and not _whole(value, most):
+                raise PlatformError(f"{name}={value!r} (must be a whole number from 1 to {most})")
         if self.macs_per_pe not in VEC_BY_LANE:
             allowed = ", ".join(map(str, VEC_BY_LANE))
             raise PlatformError(f"macs_per_pe={self.macs_per_pe} (must be one of {allowed})")
@@ -142,10 +142,25 @@ class Platform:
             if not _whole(size, LARGEST_MEMORY):
                 raise PlatformError(f"memory_bytes {name}={size!r} (must be a whole number from 1 to {LARGEST_MEMORY})")
         for name, energy in (*self.energy_pj, ("dram_pj_per_byte", self.dram_pj_per_byte)):
-            if not (isfinite(energy) and 0 <= energy <= LARGEST_PJ):
-                raise PlatformError(f"{name}={energy!r} pJ (must be from 0 to {LARGEST_PJ:g})")
+            number = isinstance(energy, int | float) and not isinstance(energy, bool)
+            if not (number and 0 <= energy <= LARGEST_PJ):
+                raise PlatformError(f"{name}={energy!r} pJ (must be a number from 0 to {LARGEST_PJ:g})")
         if self.semantics not in SEMANTICS:
             raise PlatformError(f"semantics={self.semantics!r} (must be one of {', '.join(SEMANTICS)})")
+        self._normalise()
+
+    def _normalise(self) -> None:
+        """Give equal platforms equal fields, and kernels the types that they are compiled for."""
+        normal: dict[str, object] = {
+            "dram_pj_per_byte": float(self.dram_pj_per_byte),
+            "memory_bytes": tuple(sorted(self.memory_bytes)),
+            "energy_pj": tuple(sorted((name, float(energy)) for name, energy in self.energy_pj)),
+            "core_array_options": tuple(sorted(self.core_array_options)),
+        }
+        if Fraction(self.dram_bytes_per_cycle).denominator == 1:
+            normal["dram_bytes_per_cycle"] = int(self.dram_bytes_per_cycle)
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)
 
     def _check_dram(self, value: Fraction) -> None:
         if not 1 <= value <= LARGEST["dram_bytes_per_cycle"] or value.denominator > MOST_DENOMINATOR:
@@ -155,11 +170,11 @@ class Platform:
             )
 
     @staticmethod
-    def _check_given(field: str, given: tuple[tuple[str, float], ...], allowed: tuple[str, ...]) -> None:
+    def _check_given(what: str, given: tuple[tuple[str, float], ...], allowed: tuple[str, ...]) -> None:
         names = [name for name, _ in given]
         for name in names:
             if name not in allowed or names.count(name) > 1:
-                raise PlatformError(f"{field} names {name!r} (must be different ones of {', '.join(allowed)})")
+                raise PlatformError(f"{what} names {name!r} (must be different ones of {', '.join(allowed)})")
 
     @property
     def vec(self) -> int:

@@ -7,7 +7,7 @@ field, what was found, what is allowed.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, read_text
-from soma_cp.model.network_file import _form_problems, _shown
+from soma_cp.model.forms import form_problems, shown
 from soma_cp.model.platform import CLOCK_HZ, PLATFORMS, PUBLISHED_CORE_ARRAY, Platform, PlatformError
 from soma_cp.model.platform_forms import (
     BANDWIDTH_ALLOWED,
@@ -35,7 +35,9 @@ from soma_cp.model.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""
 _NEEDED = ("gbuf", "pe_grid", "macs_per_pe", "gbuf_bandwidth", "dram_bandwidth")
-_REQUIRED = tuple(Platform.__dataclass_fields__)[: len(_NEEDED)]
+"""Fields of version 2 without which there is no platform."""
+_REQUIRED = tuple(field.name for field in fields(Platform) if field.default is MISSING)
+"""The same in version 1."""
 _PAIRS = ("memory_bytes", "energy_pj", "core_array_options")
 """Fields of a platform that files hold as objects."""
 
@@ -126,7 +128,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
     try:
         form = YamlForm.model_validate(found.fields)
     except ValidationError as error:
-        problems = [found.lines.place(problem) + problem for problem in _form_problems(error, YamlForm, found.fields)]
+        problems = [found.lines.place(problem) + problem for problem in form_problems(error, YamlForm, found.fields)]
     else:
         problems = []
     for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
@@ -137,7 +139,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
             nested.model_validate(inner)
         except ValidationError as error:
             lines = found.lines.fields[name]
-            problems += [f"{lines.place(p)}{name}: {p}" for p in _form_problems(error, nested, inner)]
+            problems += [f"{lines.place(p)}{name}: {p}" for p in form_problems(error, nested, inner)]
     core_array = found.fields.get("core_array")
     if isinstance(core_array, dict) and not _is_core_array(core_array):
         line = found.lines.fields["core_array"].place("")
@@ -157,7 +159,8 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
 
 
 def _is_core_array(document: dict[str, Any]) -> bool:
-    return isinstance(document.get("model"), str) and not any(isinstance(v, dict | list) for v in document.values())
+    values = document.values()
+    return isinstance(document.get("model"), str) and not any(isinstance(v, dict | list | None) for v in values)
 
 
 def _from_folder(value: Any, folder: Path) -> Any:
@@ -173,7 +176,7 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Giv
     if not os.path.exists(base):
         hint = nearest_name_hint(spec.lower(), PLATFORMS)
         allowed = f"a built-in platform ({', '.join(PLATFORMS)}) nor a file"
-        raise PlatformFileError([f"{path}: line {line}: extends={_shown(spec)} is neither {allowed}{hint}"])
+        raise PlatformFileError([f"{path}: line {line}: extends={shown(spec)} is neither {allowed}{hint}"])
     if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
         files = " → ".join(str(known) for known in (*chain, base))
         raise PlatformFileError([f"{path}: line {line}: files extend one another in a circle: {files}"])
@@ -217,7 +220,7 @@ def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
             rates[name] = rate = says[name].per_cycle(clock)
             whole = "" if name == "dram_bandwidth" else "a whole number "
             if not 1 <= rate <= LARGEST_BANDWIDTH or (whole and rate.denominator > 1):
-                given_as = _shown(found.fields.get(name, "as extended"))
+                given_as = shown(found.fields.get(name, "as extended"))
                 problems.append(
                     f"{name}={given_as} (is {float(rate):g} bytes per cycle at {clock / 1e6:g} MHz; "
                     f"must be {whole}from 1 to {LARGEST_BANDWIDTH})"
@@ -243,6 +246,7 @@ def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
         energy_pj=tuple(sorted(says["energies"].items())),
         core_array=core_array if isinstance(core_array, str) else core_array["model"],
         core_array_options=tuple(sorted(options.items())),
+        name=found.fields.get("name", ""),
         **{name: value for name, value in optional.items() if value is not None},
     )
 
@@ -262,13 +266,13 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
         size = GBUF.number(buffer)
         if size is None:
             raise UserError(f"--buffer={buffer} (must be {GBUF.allowed})")
-        platform = replace(platform, gbuf_bytes=size)
+        platform = replace(platform, gbuf_bytes=size, name="")
     if dram is not None:
         bandwidth = bandwidth_from(dram)
         rate = Fraction(0) if bandwidth is None else bandwidth.per_cycle(platform.clock_hz)
         if not 1 <= rate <= LARGEST_BANDWIDTH:
             raise UserError(f"--dram={dram} (must be {BANDWIDTH_ALLOWED} at {platform.clock_hz / 1e6:g} MHz)")
-        platform = replace(platform, dram_bytes_per_cycle=rate)
+        platform = replace(platform, dram_bytes_per_cycle=rate, name="")
     return platform
 
 
@@ -292,11 +296,11 @@ def platform_from_document(document: object, where: str) -> Platform:
     """
     if not isinstance(document, dict):
         needed = ", ".join(_REQUIRED)
-        raise PlatformFileError([f"{where}: holds {_shown(document)} (must be an object with {needed})"])
+        raise PlatformFileError([f"{where}: holds {shown(document)} (must be an object with {needed})"])
     try:
         form = PlatformForm.model_validate(document)
     except ValidationError as error:
-        problems = _form_problems(error, PlatformForm, document)
+        problems = form_problems(error, PlatformForm, document)
         raise PlatformFileError([f"{where}: {problem}" for problem in problems]) from None
     values: dict[str, Any] = {name: getattr(form, name) for name in Platform.__dataclass_fields__}
     for name in _PAIRS:
@@ -306,7 +310,7 @@ def platform_from_document(document: object, where: str) -> Platform:
 
 @cache
 def _usual() -> dict[str, Any]:
-    return {field.name: field.default for field in fields(Platform)[len(_REQUIRED) :]}
+    return {field.name: field.default for field in fields(Platform) if field.default is not MISSING}
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:
@@ -316,6 +320,6 @@ def platform_document(platform: Platform) -> dict[str, Any]:
         document["dram_bytes_per_cycle"] = str(platform.dram_bytes_per_cycle)
     for name, default in _usual().items():
         value = getattr(platform, name)
-        if value != default:
+        if value != default and not (name == "name" and value in PLATFORMS):
             document[name] = dict(cast("tuple[tuple[str, Any], ...]", value)) if name in _PAIRS else value
     return document

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from soma_cp.model.network_file import _Form, _Name, _whole_number
+from soma_cp.model.forms import Form, Name, whole_number
 from soma_cp.model.platform import (
     BYTE_ENERGIES,
     CLOCK_HZ,
@@ -18,7 +18,6 @@ from soma_cp.model.platform import (
     LARGEST_MEMORY,
     LARGEST_PJ,
     MEMORIES,
-    MIB,
     MOST_DENOMINATOR,
     OPERATION_ENERGIES,
     PE_BUS_BYTES_PER_CYCLE,
@@ -42,8 +41,6 @@ from soma_cp.model.quantities import (
 
 VERSION = 1
 YAML_VERSION = 2
-LARGEST_GBUF = 4096 * MIB
-"""Energy grows by 10 % for every 2 MiB of buffer: what is above has no floating-point number any more."""
 
 
 # Quantities that are written with a unit
@@ -69,9 +66,15 @@ class Quantity(NamedTuple):
         return cast("int", number) if whole else None
 
 
-GBUF = Quantity(bytes_of, SIZE_EXAMPLE, "bytes", LARGEST_GBUF)
+GBUF = Quantity(bytes_of, SIZE_EXAMPLE, "bytes", LARGEST["gbuf_bytes"])
 _MEMORY = Quantity(bytes_of, SIZE_EXAMPLE, "bytes", LARGEST_MEMORY)
 _CLOCK = Quantity(hertz_of, FREQUENCY_EXAMPLE, "Hz", LARGEST["clock_hz"])
+
+
+def _clock(value: object) -> int | None:
+    """A clock of 940 would be one of 940 Hz: a unit is needed."""
+    return _CLOCK.number(value) if isinstance(value, str) else None
+
 
 LARGEST_BANDWIDTH = LARGEST["dram_bytes_per_cycle"]
 BANDWIDTH_ALLOWED = f"{BANDWIDTH_EXAMPLE}, from 1 to {LARGEST_BANDWIDTH} bytes per cycle"
@@ -79,9 +82,9 @@ BANDWIDTH_ALLOWED = f"{BANDWIDTH_EXAMPLE}, from 1 to {LARGEST_BANDWIDTH} bytes p
 
 def bandwidth_from(value: object) -> Bandwidth | None:
     """Return the bandwidth that a text or a number of bytes per cycle stands for; None if it is none."""
-    if isinstance(value, str):
-        return bandwidth_of(value)
-    return Bandwidth(Fraction(value), False) if isinstance(value, int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return bandwidth_of(str(value))
 
 
 def _parsed(parse: Callable[[object], Any], allowed: str) -> Any:
@@ -112,8 +115,8 @@ def _known_pe(value: int) -> int:
 
 
 _MACS_PER_PE = Field(description=f"one of {', '.join(map(str, VEC_BY_LANE))}")
-_PE_GRID = _whole_number(1, LARGEST["pe_grid"])
-_OptionalVectorOps = Annotated[int | None, _whole_number(1, LARGEST["vector_ops"])]
+_PE_GRID = whole_number(1, LARGEST["pe_grid"])
+_OptionalVectorOps = Annotated[int | None, whole_number(1, LARGEST["vector_ops"])]
 _MEMORY_NAMES = ", ".join(MEMORIES)
 _ENERGY_NAMES = ", ".join((*BYTE_ENERGIES, *OPERATION_ENERGIES))
 _SEMANTICS = Field(description=" or ".join(SEMANTICS))
@@ -122,13 +125,13 @@ _SEMANTICS = Field(description=" or ".join(SEMANTICS))
 # Version 2: YAML
 
 
-class YamlForm(_Form):
+class YamlForm(Form):
     """Version 2; what is left out comes from what is extended."""
 
-    version: Annotated[int, Field(ge=YAML_VERSION, le=YAML_VERSION, description="2")]
-    name: _Name = ""
+    version: Annotated[int, Field(ge=YAML_VERSION, le=YAML_VERSION, description="2; version 1 is JSON")]
+    name: Name = ""
     extends: Annotated[str | None, Field(description="a built-in platform or the path of a hardware file")] = None
-    clock: _parsed(_CLOCK.number, _CLOCK.allowed) = None  # type: ignore[valid-type]
+    clock: _parsed(_clock, _CLOCK.allowed) = None  # type: ignore[valid-type]
     gbuf: _parsed(GBUF.number, GBUF.allowed) = None  # type: ignore[valid-type]
     gbuf_bandwidth: _parsed(bandwidth_from, BANDWIDTH_ALLOWED) = None  # type: ignore[valid-type]
     dram_bandwidth: _parsed(bandwidth_from, BANDWIDTH_ALLOWED) = None  # type: ignore[valid-type]
@@ -148,9 +151,9 @@ class YamlForm(_Form):
     semantics: Annotated[Literal["published", "corrected"] | None, _SEMANTICS] = None
 
 
-def _nested(name: str, types: dict[str, Any]) -> type[_Form]:
+def _nested(name: str, types: dict[str, Any]) -> type[Form]:
     fields: Any = {field: (type_, None) for field, type_ in types.items()}  # create_model's overloads can't say it
-    form: type[_Form] = create_model(name, __base__=_Form, **fields)
+    form: type[Form] = create_model(name, __base__=Form, **fields)
     return form
 
 
@@ -206,20 +209,20 @@ def _is_energy(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ
 
 
-class PlatformForm(_Form):
+class PlatformForm(Form):
     """Version 1, what schedule files hold as well."""
 
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
-    name: _Name = ""
-    gbuf_bytes: Annotated[int, _whole_number(1, LARGEST_GBUF)]
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1; version 2 is YAML, call the file .yaml")] = VERSION
+    name: Name = ""
+    gbuf_bytes: Annotated[int, whole_number(1, LARGEST["gbuf_bytes"])]
     pe_grid: Annotated[int, _PE_GRID]
     macs_per_pe: Annotated[int, AfterValidator(_known_pe), _MACS_PER_PE]
-    gbuf_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["gbuf_bytes_per_cycle"])]
+    gbuf_bytes_per_cycle: Annotated[int, whole_number(1, LARGEST["gbuf_bytes_per_cycle"])]
     dram_bytes_per_cycle: _parsed(_fraction_from, _DRAM_RATE_ALLOWED)  # type: ignore[valid-type]
-    clock_hz: Annotated[int, _whole_number(1, LARGEST["clock_hz"])] = CLOCK_HZ
+    clock_hz: Annotated[int, whole_number(1, LARGEST["clock_hz"])] = CLOCK_HZ
     dram_pj_per_byte: _Picojoules = DRAM_PJ_PER_BYTE
     vector_ops: _OptionalVectorOps = None
-    pe_bus_bytes_per_cycle: Annotated[int, _whole_number(1, LARGEST["pe_bus_bytes_per_cycle"])] = PE_BUS_BYTES_PER_CYCLE
+    pe_bus_bytes_per_cycle: Annotated[int, whole_number(1, LARGEST["pe_bus_bytes_per_cycle"])] = PE_BUS_BYTES_PER_CYCLE
     memory_bytes: Annotated[
         dict[str, Any],
         AfterValidator(_named(MEMORIES, _is_memory)),

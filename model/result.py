@@ -1,5 +1,6 @@
 """What a second stage returns, whichever made it."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -15,7 +16,12 @@ class Status(Enum):
 
 
 def relative_gap(value: float, lower_bound: float) -> float:
-    """Return by what share `value` lies above `lower_bound`; the one definition of a gap in the project."""
+    """Return by what share `value` lies above `lower_bound`; the one definition of a gap in the project.
+
+    Above a bound of 0, which energies of 0 make, it is infinite; at it, 0.
+    """
+    if lower_bound == 0:
+        return 0.0 if value == 0 else math.inf
     return value / lower_bound - 1.0
 
 

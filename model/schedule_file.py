@@ -17,16 +17,12 @@ from pydantic import Field, ValidationError
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files import read_json, write_text_atomically
+from soma_cp.model.forms import Form, Name, form_problems, shown, whole_number
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Network
 from soma_cp.model.network_checks import LARGEST_COUNT
 from soma_cp.model.network_file import (
     NetworkFileError,
-    _Form,
-    _form_problems,
-    _Name,
-    _shown,
-    _whole_number,
     network_document,
     network_from_document,
 )
@@ -147,11 +143,11 @@ def _items(value: Any) -> list[Any]:
 # The schema; a field's description is what an error message says is allowed.
 
 _NOT_GIVEN: Any = None
-_Count = Annotated[int, _whole_number(0, LARGEST_COUNT)]
+_Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
 _Figure = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0")]
 
 
-class _FiguresForm(_Form):
+class _FiguresForm(Form):
     """Figures that files claim, at the top or under `expect`."""
 
     latency: _Count = _NOT_GIVEN
@@ -174,7 +170,7 @@ class _FiguresForm(_Form):
 class _ScheduleForm(_FiguresForm):
     version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
     network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
-    batch: Annotated[int, _whole_number(1, MAX_BATCH)]
+    batch: Annotated[int, whole_number(1, MAX_BATCH)]
     hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
     lfa: Annotated[Any, Field(description="an object with flgs")]
     dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
@@ -191,17 +187,17 @@ class _ScheduleForm(_FiguresForm):
     provenance: Annotated[dict[str, Any], Field(description="an object")] = _NOT_GIVEN
 
 
-class _LFAForm(_Form):
+class _LFAForm(Form):
     flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
 
 
-class _FLGForm(_Form):
-    tiling_number: Annotated[int, _whole_number(1, MAX_TILES)]
+class _FLGForm(Form):
+    tiling_number: Annotated[int, whole_number(1, MAX_TILES)]
     dram_cut: Annotated[bool, Field(description="true or false")]
-    layers: Annotated[list[_Name], Field(min_length=1, description="a list of names of layers, not empty")]
+    layers: Annotated[list[Name], Field(min_length=1, description="a list of names of layers, not empty")]
 
 
-class _DLSAForm(_Form):
+class _DLSAForm(Form):
     columns: Annotated[list[Any], Field(description="a list of names")]
     dram_tensor_order: Annotated[list[Any], Field(description="a list with a list for each DRAM tensor")]
 
@@ -226,7 +222,7 @@ _CELLS = {
     "source": "a name, or empty text",
 }
 _NUMBER_CELL = f"a whole number from {-LARGEST_COUNT} to {LARGEST_COUNT}"
-_AnyForm = TypeVar("_AnyForm", bound=_Form)
+_AnyForm = TypeVar("_AnyForm", bound=Form)
 
 
 # Reading.
@@ -303,12 +299,12 @@ class _Reading:
 
     def _checked(self, form: type[_AnyForm], item: object, label: str) -> _AnyForm | None:
         if not isinstance(item, dict):
-            self.problems.append(f"{label}holds {_shown(item)} (must be an object with {_required(form)})")
+            self.problems.append(f"{label}holds {shown(item)} (must be an object with {_required(form)})")
             return None
         try:
             return form.model_validate(item)
         except ValidationError as error:
-            self.problems += [label + problem for problem in _form_problems(error, form, item)]
+            self.problems += [label + problem for problem in form_problems(error, form, item)]
             return None
 
     def _network(self, named: object, given: Network | None) -> Network | None:
@@ -316,13 +312,13 @@ class _Reading:
             return self._embedded_network(named, given)
         if not isinstance(named, str):
             allowed = _ScheduleForm.model_fields["network"].description
-            self.problems.append(f"network={_shown(named)} (must be {allowed})")
+            self.problems.append(f"network={shown(named)} (must be {allowed})")
             return None
         if given is not None and given.name == named:
             return given
         if given is None and named in builtin_names():
             return builtin_network(named)
-        fault = f"network={_shown(named)}"
+        fault = f"network={shown(named)}"
         if given is not None:
             fault += f", but the network given with --net is '{given.name}'"
         else:
@@ -434,7 +430,7 @@ class _TensorFinder:
         network = self.plan.problem.network
         if row.layer not in network.layer_id:
             hint = nearest_name_hint(row.layer, network.layer_id)
-            return f"layer={_shown(row.layer)}, which '{network.name}' does not have{hint}"
+            return f"layer={shown(row.layer)}, which '{network.name}' does not have{hint}"
         sources = self.sources.get((row.kind, row.layer))
         if sources is None:
             reason = {
@@ -442,19 +438,19 @@ class _TensorFinder:
                 "wgt": f"'{row.layer}' has no weights of its own",
                 "ofm": f"the ofmap of '{row.layer}' stays on chip",
             }
-            return f"kind={_shown(row.kind)}, but {reason[row.kind]} under this LFA; leave it out"
+            return f"kind={shown(row.kind)}, but {reason[row.kind]} under this LFA; leave it out"
         if row.source not in sources and row.kind == "ifm":
             hint = nearest_name_hint(row.source, sources)
-            return f"source={_shown(row.source)} (must be one of {', '.join(sources)}){hint}"
+            return f"source={shown(row.source)} (must be one of {', '.join(sources)}){hint}"
         if row.source not in sources:
-            return f"source={_shown(row.source)} (must be empty for {row.kind})"
+            return f"source={shown(row.source)} (must be empty for {row.kind})"
         if row.kind == "wgt":
             return f"tile={row.tile} (must be 0: weights are loaded once)"
         count = int(self.plan.layers.count[network.layer_id[row.layer]])
         return f"tile={row.tile} (must be from 0 to {count - 1}: '{row.layer}' has {count} tiles)"
 
 
-def _required(form: type[_Form]) -> str:
+def _required(form: type[Form]) -> str:
     return ", ".join(name for name, field in form.model_fields.items() if field.is_required())
 
 
@@ -466,18 +462,18 @@ def _column_problems(columns: list[Any]) -> Iterator[str]:
     for column in columns:
         if column not in _Row._fields:
             hint = nearest_name_hint(column, _Row._fields) if isinstance(column, str) else ""
-            yield f"names {_shown(column)} (must be one of {', '.join(_Row._fields)}){hint}"
+            yield f"names {shown(column)} (must be one of {', '.join(_Row._fields)}){hint}"
         elif columns.count(column) > 1:
-            yield f"names {_shown(column)} {columns.count(column)} times; keep one"
+            yield f"names {shown(column)} {columns.count(column)} times; keep one"
             return
     for column in _Row._fields:
         if column not in columns and column not in _OPTIONAL_COLUMNS:
-            yield f"leaves out {_shown(column)}; only {' and '.join(_OPTIONAL_COLUMNS)} may be left out"
+            yield f"leaves out {shown(column)}; only {' and '.join(_OPTIONAL_COLUMNS)} may be left out"
 
 
 def _cell_problems(columns: list[str], cells: object) -> Iterator[str]:
     if not isinstance(cells, list) or len(cells) != len(columns):
-        yield f"{_shown(cells)} (must be a list of {len(columns)} values: {', '.join(columns)})"
+        yield f"{shown(cells)} (must be a list of {len(columns)} values: {', '.join(columns)})"
         return
     for column, cell in zip(columns, cells, strict=True):
         if column in _CELLS:
@@ -485,7 +481,7 @@ def _cell_problems(columns: list[str], cells: object) -> Iterator[str]:
         else:
             good = type(cell) is int and abs(cell) <= LARGEST_COUNT
         if not good:
-            yield f"{column}={_shown(cell)} (must be {_CELLS.get(column, _NUMBER_CELL)})"
+            yield f"{column}={shown(cell)} (must be {_CELLS.get(column, _NUMBER_CELL)})"
 
 
 def _by_tensor(order: IntArray, values: list[int]) -> IntArray:

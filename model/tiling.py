@@ -341,7 +341,8 @@ def tile_flg(
             else:
                 need = operand_extent(layers, consumer, tile_b, tile_k)
             b, k, h, w = max(b, need[0]), max(k, need[1]), max(h, need[2]), max(w, need[3])
-        k = min(k, layers[layer, nt.MOST_CHANNELS])
+        if layers[layer, nt.TILE_CHANNELS] > 0:
+            k = layers[layer, nt.TILE_CHANNELS]
         if not inside:
             rows, columns = layers[layer, nt.H], layers[layer, nt.W]
             if keep_rows and keep_columns:

@@ -14,8 +14,8 @@ _MAC_PJ = 0.018
 _HOP_PJ_PER_BYTE = 0.018
 _VECTOR_OPERATION_PJ = 0.0873
 
-_LARGEST_SENSIBLE_GBUF = 64 * MIB
-"""The paper's platforms have 8 and 32 MiB."""
+_LARGEST_SENSIBLE_GBUF = 32 * MIB
+"""That of the paper's larger platform."""
 _BYTE_PJ_PER_BIT_COST = 8 * 0.6
 
 # Port width in bits → size in KiB → (read, write) cost per bit.
@@ -124,12 +124,13 @@ def gbuf_growth(gbuf_bytes: int) -> float:
 def doubtful_gbuf_energy(platform: Platform) -> str | None:
     """Say what is doubtful about the energy of a GBUF much larger than those of the paper; None if nothing is."""
     given = dict(platform.energy_pj)
-    if platform.gbuf_bytes <= _LARGEST_SENSIBLE_GBUF or {"GBUF_read", "GBUF_write"} <= set(given):
+    derived = [name for name in ("GBUF_read", "GBUF_write", "OL2_read", "OL2_write") if name not in given]
+    if platform.gbuf_bytes <= _LARGEST_SENSIBLE_GBUF or not derived:
         return None
     return (
-        f"the energy of a GBUF of {platform.gbuf_bytes / MIB:g} MiB is extrapolated far beyond the paper's platforms: "
+        f"the energy of a GBUF of {platform.gbuf_bytes / MIB:g} MiB is extrapolated beyond the paper's platforms: "
         f"it grows by 10 % for every 2 MiB, to {gbuf_growth(platform.gbuf_bytes):.3g} times that of a small one; "
-        "give energies GBUF_read and GBUF_write in a hardware file"
+        f"give energies for {', '.join(derived)} in a hardware file"
     )
 
 

@@ -6,13 +6,14 @@ consumer c, all consumers that c depends on lie in the FLG too, since they stand
 parts a layer's tile has at least ``rows[l][f] = min(⌈H / f⌉, min over consumers c of read(c))`` rows, where read(c)
 is the most that c, or a consumer that c depends on, reads with its own ``rows[·][f]``; likewise for columns. (What is
 read may be less than all: a 1×1 kernel of stride 2 skips every other row, which is then never made.) A transpose hands
-its rows' parts on to the dimension that they came from.
+its rows' parts on to the dimension that they came from; its channels, too, and they may be fewer than all, where an
+element-wise layer reads its operands as parts of one ofmap.
 
 *Compute.* Whatever the tiling of its FLG, a layer is computed in n = fb · fh · fw tiles of B / fb samples, of
-at least rows[l][fh] rows and columns[l][fw] columns, and of all its channels, or of as many as a consumer asks for
-(a concatenation asks for all of its own). Costs need not grow with the extents, so n times the least cost over all
-extents from there on counts, of those that tiles can have: parts of the ofmap, and what tiles of consumers read. The
-cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
+at least rows[l][fh] rows and columns[l][fw] columns, and of all its channels, or in the published semantics of as many
+as a consumer asks for (a concatenation asks for all of its own). Costs need not grow with the extents, so n times the
+least cost over all extents from there on counts, of those that tiles can have: parts of the ofmap, and what tiles of
+consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 """
 
 from dataclasses import dataclass
@@ -83,11 +84,13 @@ def tile_extents(problem: Problem, needs: list[set[int]]) -> TileExtents:
         consumers = [(int(table.use_layer[use]), int(table.use_role[use])) for use in uses]
         reads = []
         for consumer, role in consumers:
-            reads.append(extents_read(layers, consumer, role, rows[consumer], columns[consumer]))
+            fewest = min(values[consumer][0])
+            reads.append(extents_read(layers, consumer, role, fewest, rows[consumer], columns[consumer]))
             uncut = (0, int(rows[consumer, 0]), int(columns[consumer, 0]))
             asked = _values_read(layers, consumer, role, values[consumer], uncut)
-            most = int(layers[layer, nt.MOST_CHANNELS])
-            for own, more in zip(values[layer], ({min(k, most) for k in asked[0]}, *asked[1:]), strict=True):
+            if layers[layer, nt.TILE_CHANNELS] > 0:
+                asked = (set(), *asked[1:])
+            for own, more in zip(values[layer], asked, strict=True):
                 own |= more
         for consumer, _ in consumers:
             inside = [read for read, (c, _) in zip(reads, consumers, strict=True) if c in needs[consumer] | {consumer}]
@@ -102,10 +105,9 @@ def _ascending(values: set[int]) -> IntArray:
 
 
 def extents_read(
-    layers: IntArray, consumer: int, role: int, rows: IntArray, columns: IntArray
+    layers: IntArray, consumer: int, role: int, k: int, rows: IntArray, columns: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows and columns, by the number of parts, that tiles of such rows and columns read."""
-    k = int(layers[consumer, nt.K])
+    """Return the rows and columns, by the number of parts, that tiles of k channels and such rows and columns read."""
     if role == nt.WEIGHT_OPERAND:
         _, _, h, w = operand_extent(layers, consumer, 1, k)
         return np.full(len(rows), h), np.full(len(columns), w)

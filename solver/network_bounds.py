@@ -146,7 +146,8 @@ def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             if table.source[edge] < 0:
                 role, channels = int(table.source_role[edge]), int(table.source_channels[edge])
-                rows, columns = extents_read(table.layers, layer, role, extents.rows[layer], extents.columns[layer])
+                k = int(extents.values[layer][0][0])
+                rows, columns = extents_read(table.layers, layer, role, k, extents.rows[layer], extents.columns[layer])
                 total[layer] += problem.batch * channels * int((parts * rows).min()) * int((parts * columns).min())
     return total
 

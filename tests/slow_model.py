@@ -317,7 +317,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
 def flg_tile_shapes(
     network: dict, batch: int, flg_layers: list[str], tiling_number: int, corrected: bool = False
 ) -> dict[str, Extent]:
-    """Return the tile of every layer of an FLG; corrected, of no more than the layer's own channels.
+    """Return the tile of every layer of an FLG; corrected, of the layer's own channels.
 
     Raises
     ------
@@ -340,7 +340,7 @@ def flg_tile_shapes(
                 wanted.append(weight_operand_extent(layers[consumer], tiles[consumer]))
         if wanted:
             b, k, h, w = (max(extent[i] for extent in wanted) for i in range(4))
-            tiles[name] = (b, min(k, layers[name]["K"]) if corrected else k, h, w)
+            tiles[name] = (b, layers[name]["K"] if corrected else k, h, w)
             continue
         channels, rows, columns = ofmap_shape(layers[name])
         if "H" in forbidden and "W" in forbidden:

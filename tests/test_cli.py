@@ -25,7 +25,7 @@ from soma_cp.cli.app import main
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network_file import read_network_file
 from soma_cp.model.networks.catalogue import ALIASES, builtin_names, builtin_network
-from soma_cp.model.platform import PLATFORMS
+from soma_cp.model.platform import BYTE_ENERGIES, OPERATION_ENERGIES, PLATFORMS
 from soma_cp.model.platform_file import platform_from
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
@@ -451,11 +451,26 @@ def test_figures_are_those_of_the_hardware_file(run: Run, tmp_path: Path) -> Non
 
 def test_a_gbuf_beyond_the_energy_model_is_warned_of(run: Run, tmp_path: Path) -> None:
     command = ("solve", "--net", "tiny-chain", "--stage2", "greedy", "--buffer")
-    assert run(*command, "64MiB").err == ""
-    assert "warning: the energy of a GBUF of 66 MiB is extrapolated" in run(*command, "66MiB").err
+    assert run(*command, "32MiB").err == ""
+    assert "warning: the energy of a GBUF of 34 MiB is extrapolated" in run(*command, "34MiB").err
     path = tmp_path / "hw.yaml"
-    path.write_text("version: 2\nextends: edge\ngbuf: 66MiB\nenergies: {GBUF_read: 9, GBUF_write: 9 pJ/B}\n")
-    assert run("solve", "--net", "tiny-chain", "--stage2", "greedy", "--hw", path).err == ""
+    text = "version: 2\nextends: edge\ngbuf: 34MiB\nenergies: {GBUF_read: 9, GBUF_write: 9 pJ/B, OL2_read: 9}\n"
+    path.write_text(text)
+    command = ("solve", "--net", "tiny-chain", "--stage2", "greedy", "--hw", path)
+    assert "give energies for OL2_write in a hardware file" in run(*command).err
+    path.write_text(text.replace("9}", "9, OL2_write: 8}"))
+    assert run(*command).err == ""
+
+
+def test_a_platform_without_energy_is_no_reason_to_fail(run: Run, tmp_path: Path) -> None:
+    names = (*BYTE_ENERGIES, *OPERATION_ENERGIES)
+    path = tmp_path / "hw.yaml"
+    path.write_text(
+        f"version: 2\nname: my board\nextends: edge\ndram_energy: 0\nenergies: {json.dumps(dict.fromkeys(names, 0))}\n"
+    )
+    text = run("solve", "--net", "tiny-chain", "--hw", path, "--time-limit", 5).out
+    assert text.startswith("tiny-chain, batch 1, on my board: ")
+    assert run("gap", "--net", "tiny-chain", "--hw", path, "--time-limit", 5).code == 0
 
 
 def test_solve_proves_the_optimum_over_every_lfa(run: Run) -> None:

@@ -16,7 +16,7 @@ from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective, evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.network import Conv, Eltwise, ExternalInput, Network
+from soma_cp.model.network import Conv, Eltwise, ExternalInput, Network, Transpose
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import PLATFORMS
@@ -160,6 +160,22 @@ def test_a_row_that_another_consumer_on_the_way_reads_is_counted() -> None:
     joined = (*joined, conv("d", "c", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2))
     rows = extents_of(Problem(Network("n", problem.network.inputs, joined), EDGE)).rows
     assert rows[:, 7].tolist()[:3] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("semantics", "rows"), [("published", 16), ("corrected", 32)])
+def test_operands_that_are_parts_of_one_ofmap_are_read_as_one(semantics: str, rows: int) -> None:
+    # The sum's 16 channels ask the transpose for 16 of its 32 (published), so that it reads 16 of the 32 rows.
+    turned = Transpose(name="turned", K=32, H=16, W=1, order="HCW", inputs=("image",))
+    total = Eltwise(name="total", N=2, K=16, H=16, W=1, ifmaps=("turned",))
+    network = Network("parts", (ExternalInput("image", (16, 32, 1)),), (turned, total))
+    problem = Problem(network, replace(EDGE, semantics=semantics))
+    plan = make_plan(problem, LFA((FLG(("turned", "total"), 1, True),)))
+    assert plan.layers.extent[0].tolist() == [1, rows, 16, 1]
+    evaluation, bound = evaluate(plan, greedy_dlsa(plan)), bound_every_lfa(problem)
+    assert bound.dram_bytes == plan.tensors.bytes.sum() == 16 * rows + 256
+    assert bound.latency <= evaluation.latency
+    assert bound.cost <= evaluation.edp
+    assert_foreseen(plan)
 
 
 def test_latency_bounds_of_a_chain_by_hand() -> None:

@@ -36,7 +36,6 @@ from soma_cp.model.platform_file import (
     read_platform_file,
     with_overrides,
 )
-from soma_cp.model.platform_forms import LARGEST_GBUF
 from soma_cp.model.problem import Problem
 from soma_cp.model.unit_energies import pe_memories, unit_energies
 
@@ -109,8 +108,8 @@ def test_a_name_comes_before_a_file(document: Document, tmp_path: Path, monkeypa
     assert platform_from("./edge") == platform_from_document(document, "here")
 
 
-largest = {field: LARGEST[field] for field in FIELDS} | {"gbuf_bytes": LARGEST_GBUF}
-sizes = {field: st.integers(1, most) for field, most in (LARGEST | largest).items()}
+largest = {field: LARGEST[field] for field in FIELDS}
+sizes = {field: st.integers(1, most) for field, most in LARGEST.items()}
 picojoules = st.floats(0, LARGEST_PJ)
 
 
@@ -300,8 +299,8 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         ("- 1\n- 2\n", "holds no fields"),
         ("gbuf: [1\n", "line 2, column 1: not valid YAML"),
         ("version: 2\ngbuf: 4 MiB\ngbuf: 8 MiB\n", "line 3: the field 'gbuf' is given twice; keep one"),
-        ("gbuf: 4 MiB\n", "version is missing (must be 2)"),
-        ("version: 1\nextends: edge\n", "line 1: version=1 (must be 2)"),
+        ("gbuf: 4 MiB\n", "version is missing (must be 2; version 1 is JSON)"),
+        ("version: 1\nextends: edge\n", "line 1: version=1 (must be 2; version 1 is JSON)"),
         ("version: 2\ngbuf: 4 MiB\n", "pe_grid, macs_per_pe, gbuf_bandwidth, dram_bandwidth are missing; give what is"),
         ("version: 2\nextends: egde\n", 'line 2: extends="egde" is neither a built-in platform (edge, cloud) nor'),
         ("version: 2\nextends: hw.yaml\n", "line 2: files extend one another in a circle: "),
@@ -392,6 +391,7 @@ def test_a_bandwidth_per_second_stays_when_the_clock_is_another(tmp_path: Path) 
         ("energies: {MAC: 1pJ/B}", 'energies: MAC="1pJ/B" (must be an energy such as 0.018 pJ, from 0 to'),
         ("energies: {GBUF_read: -1}", "energies: GBUF_read=-1 (must be an energy such as 84 pJ/B or 10.5 pJ/bit"),
         ("energies: {GBUF_read: .nan}", "energies: GBUF_read=NaN (must be an energy"),
+        ("clock: 940", "clock=940 (must be a frequency such as 1GHz"),
         ("clock: 0 Hz", 'clock="0 Hz" (must be a frequency such as 1GHz or 800MHz, a whole number of Hz'),
         ("gbuf_bandwidth: 1.5 B/cycle", 'gbuf_bandwidth="1.5 B/cycle" (is 1.5 bytes per cycle at 1000 MHz; must be a'),
         ("dram_bandwidth: 0.5 GB/s", 'dram_bandwidth="0.5 GB/s" (is 0.5 bytes per cycle at 1000 MHz; must be from 1'),
@@ -428,6 +428,23 @@ def test_platforms_made_in_python_are_checked() -> None:
     ):
         with pytest.raises(PlatformError, match=message):
             replace(PLATFORMS["edge"], **changes)
+
+
+def test_energies_in_whole_numbers_are_the_same_as_with_a_point(document: Document) -> None:
+    whole = platform_from_document(document | {"energy_pj": {"MAC": 1}, "dram_pj_per_byte": 84}, "here")
+    assert whole == platform_from_document(document | {"energy_pj": {"MAC": 1.0}, "dram_pj_per_byte": 84.0}, "here")
+    types = [type(value) for value in (whole.dram_pj_per_byte, dict(whole.energy_pj)["MAC"])]  # for the kernels
+    assert types == [float, float]
+
+
+def test_a_name_is_for_people_alone(document: Document, tmp_path: Path) -> None:
+    named = platform_from_document(document | {"name": "my board"}, "here")
+    assert named == platform_from_document(document, "here")
+    assert (named.name, platform_document(named)["name"]) == ("my board", "my board")
+    assert with_overrides(named, "1MiB", None).name == ""
+    base = yaml_file(tmp_path, "version: 2\nname: base\nextends: edge\ngbuf: 2MiB\n", "base.yaml")
+    assert platform_from(str(base)).name == "base"
+    assert platform_from(str(yaml_file(tmp_path, "version: 2\nextends: base.yaml\n"))).name == ""
 
 
 def test_sram_sizes_between_those_of_the_table_cost_what_the_next_larger_does() -> None:

@@ -15,7 +15,7 @@ from soma_cp.cli.reports.html.charts import FOLDER, make_charts
 from soma_cp.cli.reports.html.document import document_json
 from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.cli.tables import gigahertz, lfa_text, percent, problem_text
+from soma_cp.cli.tables import clock_text, lfa_text, percent, problem_text
 from soma_cp.model.errors import UserError
 from soma_cp.model.events import OCCUPANCY_NAMES
 from soma_cp.model.files import write_text_atomically
@@ -39,7 +39,7 @@ def page_text(reported: Sequence[Reported]) -> str:
     UserError
         If the schedules' clocks differ.
     """
-    clocks = list(dict.fromkeys(gigahertz(one.execution.plan.problem.platform) for one in reported))
+    clocks = list(dict.fromkeys(clock_text(one.execution.plan.problem.platform) for one in reported))
     if len(clocks) > 1:
         raise UserError(
             f"the schedules are for clocks of {' and '.join(clocks)}, but a page has one time axis, in cycles; "
