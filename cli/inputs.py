@@ -1,6 +1,7 @@
 """From the words of the command line to a problem and parameters."""
 
 import math
+import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,7 +12,15 @@ from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
-from soma_cp.model.networks.catalogue import MOST_TOKENS, built_in, builtin_names, builtin_network, default_platform
+from soma_cp.model.network_checks import rows_left_out
+from soma_cp.model.networks.catalogue import (
+    ALIASES,
+    MOST_TOKENS,
+    built_in,
+    builtin_names,
+    builtin_network,
+    default_platform,
+)
 from soma_cp.model.onnx_import.reading import ENDING
 from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
@@ -34,7 +43,13 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
 
         if tokens is not None:
             raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")
-        return read_network_file(Path(spec))
+        network = read_network_file(Path(spec))
+        for layer, source, read, given in rows_left_out(network):
+            text = f"layer '{layer}' reads {read[0]}×{read[1]} of the {given[0]}×{given[1]} rows×columns of '{source}'"
+            print(f"soma-cp: note: {spec}: {text}", file=sys.stderr)
+        return network
+    if spec not in (*builtin_names(), *ALIASES) and os.path.isfile(spec):
+        raise UserError(f"--net {spec}: a network file must be called .onnx, .json, .yaml or .yml; rename it")
     if tokens is not None:
         entry = built_in(spec)
         if entry.tokens is None:

@@ -29,7 +29,8 @@ def read_json(path: Path) -> Any:
         return json.loads(text, object_pairs_hook=_object_of_pairs)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise UserError(f"{path}: {place}: not valid JSON: {error.msg}") from None
+        ending = "" if path.suffix.lower() == ".json" else " (a YAML file must be called .yaml or .yml)"
+        raise UserError(f"{path}: {place}: not valid JSON: {error.msg}{ending}") from None
     except _RepeatedFieldError as error:
         raise UserError(f"{path}: {error}") from None
     except RecursionError:

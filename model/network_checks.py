@@ -44,6 +44,23 @@ def network_problems(network: "Network") -> list[str]:
     return problems
 
 
+def rows_left_out(
+    network: "Network",
+) -> Iterator[tuple[str, str, tuple[int, int], tuple[int, int]]]:
+    """Name each layer that reads only some rows and columns of an external input: often a wrong shape or stride.
+
+    A stride may skip the last few. Gives the layer, the input, rows and columns that are read, and that exist.
+    """
+    for layer in network.layers:
+        _, rows, columns = layer.wanted_ifmap()
+        for name in layer.inputs:
+            _, given_rows, given_columns = network.source_shape(name)
+            strides = getattr(layer, "sH", 1), getattr(layer, "sW", 1)
+            if given_rows - rows >= strides[0] or given_columns - columns >= strides[1]:
+                read = min(rows, given_rows), min(columns, given_columns)
+                yield layer.name, name, read, (given_rows, given_columns)
+
+
 def _naming_problems(network: "Network") -> Iterator[str]:
     seen: set[str] = set()
     for name in [source.name for source in network.inputs] + [layer.name for layer in network.layers]:

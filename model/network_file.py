@@ -164,6 +164,8 @@ def network_from_document(document: object, where: str, lines: Lines = _NO_LINES
         If it is not a sound network. Faults of form are told for every part; faults between layers only for
         layers that no part with a fault of form can have led to.
     """
+    if isinstance(document, dict) and {"lfa", "dlsa"} <= document.keys():
+        raise NetworkFileError([f"{where}: is a schedule and no network; evaluate or report it, or name its network"])
     reading = _Reading(document, lines)
     if reading.network is None or reading.problems:
         raise NetworkFileError([f"{where}: {problem}" for problem in reading.problems])

@@ -251,6 +251,10 @@ def read_schedule(path: Path, network: Network | None = None) -> StoredSchedule:
 
 def schedule_from_document(document: object, where: str, network: Network | None = None) -> StoredSchedule:
     """Make a schedule of a parsed schedule file; `where` names the file in messages. See `read_schedule`."""
+    if isinstance(document, dict) and not {"lfa", "dlsa", "hardware"} & document.keys():
+        raise ScheduleFileError(
+            [f"{where}: is no schedule (it has neither lfa nor dlsa nor hardware); 'soma-cp solve -o FILE' writes one"]
+        )
     reading = _Reading()
     try:
         stored = reading.schedule(document, network)

@@ -74,7 +74,7 @@ def read_yaml(path: Path) -> YamlObject:
     try:
         node = loader.get_single_node()
         if not isinstance(node, yaml.MappingNode):
-            raise UserError(f"{path}: holds no fields (must hold lines such as 'gbuf: 4 MiB')")
+            raise UserError(f"{path}: holds no fields (must hold lines such as 'version: 1')")
         lines = Lines(fields=_field_lines(node, path))
         fields = {str(key.value): loader.construct_object(value, deep=True) for key, value in node.value}
     except UserError:

@@ -23,6 +23,7 @@ from soma_cp.cli import app as cli_app
 from soma_cp.cli import report_command, solve_command, tables
 from soma_cp.cli.app import main
 from soma_cp.model.errors import InternalError
+from soma_cp.model.network_checks import rows_left_out
 from soma_cp.model.network_file import read_network_file
 from soma_cp.model.networks.catalogue import ALIASES, builtin_names, builtin_network
 from soma_cp.model.platform import BYTE_ENERGIES, OPERATION_ENERGIES, PLATFORMS
@@ -503,6 +504,50 @@ GAP_STEPS = [
     "theoretical maximum",
     "bound over every LFA",
 ]
+
+
+def test_files_of_another_kind_are_told_apart(run: Run, tmp_path: Path) -> None:
+    network, schedule, text = tmp_path / "network.json", tmp_path / "schedule.json", tmp_path / "network.txt"
+    run("nets", "--export", "tiny-chain", "-o", network)
+    run("solve", "--net", "tiny-chain", "--stage2", "greedy", "--time-limit", 2, "-o", schedule)
+    text.write_text("version: 1\n", encoding="utf-8")
+    for command, words in (
+        (("evaluate", network), "is no schedule (it has neither lfa nor dlsa nor hardware)"),
+        (("solve", "--net", schedule), "is a schedule and no network"),
+        (("solve", "--net", text), "not valid JSON: Expecting value (a YAML file must be called .yaml or .yml)"),
+    ):
+        outcome = run(*command)
+        assert outcome.code == 2
+        assert words in outcome.err
+        assert len(outcome.err.splitlines()) == 1
+
+
+def test_a_network_file_in_this_folder_needs_its_ending(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.pb").write_text("", encoding="utf-8")
+    outcome = run("solve", "--net", "model.pb")
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert "--net model.pb: a network file must be called .onnx, .json, .yaml or .yml" in outcome.err
+
+
+def test_rows_of_an_input_that_nobody_reads_are_told(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "net.yaml"
+    text = "version: 1\nname: x\ninputs: [{name: image, shape: [3, 64, 40]}]\nlayers:\n"
+    text += " - {name: stem, kind: conv, C: 3, K: 16, R: 3, S: 3, H: 32, W: 40, sH: 1, sW: 1, inputs: [image]}\n"
+    path.write_text(text, encoding="utf-8")
+    command = ("nets", "--export", path, "-o", tmp_path / "out.json")
+    assert (
+        run(*command).err == f"soma-cp: note: {path}: layer 'stem' reads 34×40 of the 64×40 rows×columns of 'image'\n"
+    )
+    path.write_text(text.replace("sH: 1", "sH: 2"), encoding="utf-8")  # 65 rows wanted: one is padding
+    assert run(*command).err == ""
+
+
+@pytest.mark.parametrize("name", builtin_names())
+def test_builtin_networks_read_their_inputs_whole(name: str) -> None:
+    assert list(rows_left_out(builtin_network(name))) == []
 
 
 def test_gap_makes_a_ladder_of_every_network_at_every_batch(run: Run) -> None:
