@@ -114,7 +114,7 @@ def initial_lfa(problem: Problem) -> LFA:
     NoMappingError
         If the core array can't run a layer whatever its tiling.
     """
-    return _unfused(problem, _filling_number)
+    return _unfused(problem, lambda problem, layer: _fitting_number(problem, layer, _filling_number(problem, layer)))
 
 
 def coarse_lfa(problem: Problem) -> LFA:
@@ -126,13 +126,13 @@ def coarse_lfa(problem: Problem) -> LFA:
     ------
     As `initial_lfa`.
     """
-    return _unfused(problem, lambda problem, layer: 1)
+    return _unfused(problem, _coarse_number)
 
 
-def _unfused(problem: Problem, least_number: Callable[[Problem, int], int]) -> LFA:
+def _unfused(problem: Problem, number_of: Callable[[Problem, int], int]) -> LFA:
     check_layers_fit(problem)
     layers = problem.network.layers
-    numbers = [_fitting_number(problem, index, least_number(problem, index)) for index in range(len(layers))]
+    numbers = [number_of(problem, index) for index in range(len(layers))]
     cuts = [_cut(problem, index, number) for index, number in enumerate(numbers)]
     tiles = [(b, layer.K, h, w) for layer, (b, h, w, _) in zip(layers, cuts, strict=True)]
     for index in _infeasible(problem, tiles)[:, 0].tolist():
@@ -152,6 +152,22 @@ def _filling_number(problem: Problem, layer: int) -> int:
     number = -(-int(row[nt.H]) // rows) * -(-int(row[nt.W]) // columns) * -(-problem.batch // samples)
     number = 1 << (number - 1).bit_length()
     return problem.batch if number > LARGEST_TILES_PER_SAMPLE * problem.batch else number
+
+
+def _coarse_number(problem: Problem, layer: int) -> int:
+    """Double the number until tiles fit into half of the buffer.
+
+    Where what no tiling makes smaller, weights for instance, needs more, half of what it leaves will do: finer tiles
+    would load their second operands more often, and there would be many to try.
+    """
+    number, gbuf_bytes = 1, problem.platform.gbuf_bytes
+    least = _bytes_at(problem, layer, _finest_number(problem, layer))
+    most = gbuf_bytes if least * 2 <= gbuf_bytes else gbuf_bytes + least
+    while _bytes_at(problem, layer, number) * 2 > most:
+        if not _can_cut(problem, layer, number * 2):
+            return _least_bytes_number(problem, layer, number)
+        number *= 2
+    return number
 
 
 def _fitting_number(problem: Problem, layer: int, number: int) -> int:

@@ -15,7 +15,7 @@ from twins import examples, problem_of
 
 from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.greedy import least_peak_bytes
-from soma_cp.annealing.initial_lfa import LayerTooLargeError, initial_lfa, smallest_filling_tile
+from soma_cp.annealing.initial_lfa import LayerTooLargeError, coarse_lfa, initial_lfa, smallest_filling_tile
 from soma_cp.model.core_array import NoMappingError
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, ExternalInput, FullyConnected, Layer, Network, PointToPoint
@@ -186,3 +186,12 @@ def test_the_refusal_of_llama2_names_the_smallest_buffer_that_will_do(name: str)
     with pytest.raises(LayerTooLargeError):
         initial_lfa(tight)
     assert least_peak_bytes(make_plan(enough, initial_lfa(enough))) <= enough.platform.gbuf_bytes
+
+
+def test_a_layer_of_heavy_weights_is_not_cut_finer_than_needed() -> None:
+    # 6 of 8 MiB are weights: half of the buffer is out of reach, half of what the weights leave is not.
+    layer = Conv(name="heavy", C=2048, K=3072, H=1024, W=1, inputs=("tokens",))
+    problem = Problem(Network("heavy", (ExternalInput("tokens", (2048, 1024, 1)),), (layer,)), PLATFORMS["edge"])
+    (flg,) = coarse_lfa(problem).flgs
+    # Ifmap and ofmap take 5 KiB a row; of one row and the weights, the buffer has 8 MiB − 6 MiB − 5 KiB more.
+    assert flg.tiling_number == 8  # of 128 rows, 640 KiB; 256 rows are 1.25 MiB, more than half of 2 MiB
