@@ -3,6 +3,7 @@
 Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
 """
 
+import io
 import os
 import sys
 import traceback
@@ -375,6 +376,8 @@ def _root(
 
 def main() -> None:
     """Run the command line; every error ends in a sentence on stderr and an exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that has no "×" shows "?"
     try:
         code = app(prog_name="soma-cp", standalone_mode=False)
         sys.stdout.flush()

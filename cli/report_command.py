@@ -89,12 +89,12 @@ def _reported(options: ReportOptions) -> list[Reported]:
     reported = []
     for name, path in zip(_names(options.schedules), options.schedules, strict=True):
         stored = read_valid_schedule(path, network)
+        bound = stored.claims.get("proven_lower_bound")
         if options.double_buffering:
             execution = _executed(stored.plan, double_buffering(stored.plan))
             provenance = {"second_stage": f"double buffering of the LFA of {name}"}
-            reported.append(Reported(f"{name}, double buffering", execution, provenance))
-        execution = _executed(stored.plan, stored.dlsa)
-        reported.append(Reported(name, execution, stored.provenance, stored.claims.get("proven_lower_bound")))
+            reported.append(Reported(f"{name}, double buffering", execution, provenance, bound))
+        reported.append(Reported(name, _executed(stored.plan, stored.dlsa), stored.provenance, bound))
     return reported
 
 

@@ -506,6 +506,25 @@ GAP_STEPS = [
 ]
 
 
+def test_a_terminal_without_the_signs_shows_others() -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "soma_cp",
+        "solve",
+        "--net",
+        "tiny-chain",
+        "--stage2",
+        "greedy",
+        "--time-limit",
+        "2",
+    ]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "energy ? delay" in ended.stdout
+
+
 def test_files_of_another_kind_are_told_apart(run: Run, tmp_path: Path) -> None:
     network, schedule, text = tmp_path / "network.json", tmp_path / "schedule.json", tmp_path / "network.txt"
     run("nets", "--export", "tiny-chain", "-o", network)

@@ -15,6 +15,8 @@ from hypothesis import given
 from nasty_names import NASTY, nasty_execution
 from twins import examples
 
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.cli.report_command import ReportOptions, run_report
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
@@ -25,16 +27,20 @@ from soma_cp.cli.reports.html.columns import (
     lg_columns,
     stall_columns,
     tile_columns,
+    tile_numbers,
     transfer_columns,
 )
 from soma_cp.cli.reports.html.summary import Rung, ladders, stalls
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.errors import UserError
+from soma_cp.model.evaluation import evaluate
 from soma_cp.model.events import OFMAPS_ON_CHIP
 from soma_cp.model.execution import Execution
-from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import MIB
+from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.plan import Plan, make_plan
+from soma_cp.model.platform import MIB, PLATFORMS
+from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.tensors import IFM, OFM, WGT
@@ -55,7 +61,7 @@ def gpt2() -> Execution:
 @pytest.fixture(scope="module")
 def both(gpt2: Execution) -> list[Reported]:
     doubled = execution_of(gpt2.plan, double_buffering(gpt2.plan))
-    return [Reported("gpt2", gpt2, {"second_stage": "SA", "seed": 7}, 1), Reported("doubled", doubled)]
+    return [Reported("gpt2", gpt2, {"second_stage": "SA", "seed": 7}, 1), Reported("gpt2, double buffering", doubled)]
 
 
 @pytest.fixture(scope="module")
@@ -255,8 +261,10 @@ def test_the_ladder_goes_down_from_schedules_to_bounds(both: list[Reported]) -> 
     for one, ladder in zip(both, ladders(both), strict=True):
         kinds = [rung.kind for rung in ladder]
         assert kinds == sorted(kinds, key="bound".__eq__)
-        assert sorted(kinds) == ["bound"] * 3 + ["schedule"] * 2 + ["this"]
-        schedules, bounds = ladder[:3], ladder[3:]
+        others = ["greedy"] if one.name.endswith("double buffering") else ["double buffering", "greedy"]
+        assert sorted(rung.name for rung in ladder if rung.kind == "schedule") == others
+        assert kinds.count("bound") == 3
+        schedules, bounds = ladder[:-3], ladder[-3:]
         for part in (schedules, bounds):
             assert [rung.latency for rung in part] == sorted((rung.latency for rung in part), reverse=True)
         this = next(rung for rung in schedules if rung.kind == "this")
@@ -266,8 +274,14 @@ def test_the_ladder_goes_down_from_schedules_to_bounds(both: list[Reported]) -> 
         assert all(rung.above == relative_gap(rung.latency, bounds[0].latency) for rung in ladder)
 
 
-def test_a_bound_that_the_file_claims_is_marked_as_unchecked(both: list[Reported]) -> None:
-    doubled = both[1].execution
+def coarse_plan(name: str, kibibytes: int) -> Plan:
+    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], gbuf_bytes=kibibytes << 10))
+    return make_plan(problem, coarse_lfa(problem))
+
+
+def test_a_bound_that_the_file_claims_is_marked_as_unchecked() -> None:
+    plan = coarse_plan("tiny-concat", 256)
+    doubled = execution_of(plan, double_buffering(plan))
 
     def bound(claimed: int | None) -> Rung:
         (ladder,) = ladders([Reported("doubled", doubled, {}, claimed)])
@@ -276,10 +290,44 @@ def test_a_bound_that_the_file_claims_is_marked_as_unchecked(both: list[Reported
     proven = bound(None)
     assert proven.latency < doubled.latency
     assert bound(proven.latency - 1) == proven
-    assert bound(doubled.latency + 1) == proven  # refuted by the schedule itself
-    claimed = bound(proven.latency + 1)
-    assert claimed.latency == proven.latency + 1
-    assert "unchecked" in claimed.note
+    greedy = evaluate(plan, greedy_dlsa(plan)).latency
+    assert proven.latency < greedy < doubled.latency
+    for claim in (greedy + 1, doubled.latency + 1):  # refuted by a schedule that can run
+        refuted = bound(claim)
+        assert refuted.latency == proven.latency
+        assert refuted.note == f"{proven.note}; the {claim:,} that the file claims is wrong"
+    claimed = bound(greedy)
+    assert (claimed.latency, claimed.note) == (greedy, "says the schedule file, unchecked")
+    (ladder,) = ladders([Reported("doubled", doubled, {}, greedy)])
+    notes = {rung.name: rung.note for rung in ladder}
+    assert notes["greedy"] == "the optimum of this LFA, if the file's bound holds"
+    assert notes["this schedule"] == ""
+
+
+def test_what_cannot_run_is_never_the_optimum() -> None:
+    # Double buffering exceeds the buffer, and meets a bound that schedules which do not can't reach.
+    plan = coarse_plan("tiny-attention", 96)
+    doubled = execution_of(plan, double_buffering(plan))
+    assert doubled.evaluation.peak_buffer_bytes > 96 << 10
+    (ladder,) = ladders([Reported("doubled", doubled)])
+    notes = {rung.name: rung.note for rung in ladder}
+    assert {rung.latency for rung in ladder if rung.kind == "this" or rung.name == BOUND_OF_LFA} == {doubled.latency}
+    assert notes["this schedule"] == "exceeds the buffer: can't run"
+    assert "double buffering" not in notes  # it is this schedule
+
+
+@pytest.mark.parametrize(
+    ("tiles", "text"),
+    [
+        (range(5, 6), "tile 5"),
+        (range(223, 227, 3), "tiles 223, 226"),
+        (range(78, 87, 2), "tiles 78 … 86, every other"),
+        (range(10, 20), "tiles 10 … 19"),
+        (range(0, 50, 7), "tiles 0 … 49, one of 7"),
+    ],
+)
+def test_only_tiles_that_read_are_named(tiles: range, text: str) -> None:
+    assert tile_numbers(tiles) == text
 
 
 def test_the_longest_stalls_come_first_and_add_up(gpt2: Execution) -> None:

@@ -49,6 +49,7 @@ def layer_columns(execution: Execution) -> Columns:
         "ofmap_bytes": table.ofmap_bytes.tolist(),
         "core_energy_pj": table.core_energy_pj.tolist(),
         "dram_energy_pj": table.dram_energy_pj.tolist(),
+        "clock_hz": [execution.plan.problem.platform.clock_hz] * len(table.layer),
     }
 
 

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
 from soma_cp.cli.reports.colours import KINDS
-from soma_cp.cli.reports.reported import Reported
+from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.execution import Execution
 from soma_cp.model.files import write_bytes_atomically
@@ -83,7 +83,8 @@ def write_figure(reported: Sequence[Reported], output: pathlib.Path, format: str
 
 
 def draw_figure(reported: Sequence[Reported]) -> Figure:
-    """Draw all schedules on one time axis."""
+    """Draw all schedules on one time axis, in cycles of one clock."""
+    common_clock(reported)
     panel = TITLE + EVENTS + SPACE + BUFFER + BELOW
     height = TOP + len(reported) * panel + BOTTOM
     figure = Figure(figsize=(WIDTH, height))

@@ -163,11 +163,12 @@ class _ProcessEvents:
         """Average of each transfer, in GB/s (bytes per nanosecond); 0 where the channel does something else."""
         transfers = self.execution.transfers
         begins, ends = self._times(transfers.begin), self._times(transfers.finish)
+        cycles, seconds = transfers.finish - transfers.begin, self.execution.plan.problem.platform.seconds(1)
+        rates = np.round(transfers.bytes / (cycles * seconds * 1e9), 3).tolist()
         for name, counted in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
             own = np.flatnonzero(counted).tolist()
             for i, following in zip(own, [*own[1:], NONE], strict=True):
-                rate = round(int(transfers.bytes[i]) / max(ends[i] - begins[i], 1), 3)
-                yield self._counter(f"DRAM bandwidth: {name}", "GB/s", begins[i], rate)
+                yield self._counter(f"DRAM bandwidth: {name}", "GB/s", begins[i], rates[i])
                 if following == NONE or begins[following] > ends[i]:
                     yield self._counter(f"DRAM bandwidth: {name}", "GB/s", ends[i], 0)
 

@@ -240,9 +240,20 @@ def _readers(execution: Execution, uses: tuple[Use, ...]) -> str:
     layers = execution.plan.problem.network.layers
     texts = []
     for use in uses:
-        tiles = f"tile {use.tiles[0]}" if len(use.tiles) == 1 else f"tiles {use.tiles[0]} … {use.tiles[-1]}"
-        texts.append(f"{layers[use.layer].name} ({tiles}{', through DRAM' if use.through_dram else ''})")
+        texts.append(
+            f"{layers[use.layer].name} ({tile_numbers(use.tiles)}{', through DRAM' if use.through_dram else ''})"
+        )
     return _some(texts) or "no layer: it is an output of the network"
+
+
+def tile_numbers(tiles: range) -> str:
+    """Name tiles by their numbers; those between, which other layers own, are not among them."""
+    if len(tiles) == 1:
+        return f"tile {tiles[0]}"
+    if len(tiles) <= MOST_READERS:
+        return f"tiles {', '.join(map(str, tiles))}"
+    steps = "" if tiles.step == 1 else f", one of {tiles.step}" if tiles.step > 2 else ", every other"
+    return f"tiles {tiles[0]} … {tiles[-1]}{steps}"
 
 
 def _some(texts: Sequence[str]) -> str:

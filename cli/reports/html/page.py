@@ -14,9 +14,8 @@ from soma_cp.cli.reports.colours import IDLE, KINDS, STALL, TILES
 from soma_cp.cli.reports.html.charts import FOLDER, make_charts
 from soma_cp.cli.reports.html.document import document_json
 from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
-from soma_cp.cli.reports.reported import Reported
-from soma_cp.cli.tables import clock_text, lfa_text, percent, problem_text
-from soma_cp.model.errors import UserError
+from soma_cp.cli.reports.reported import Reported, common_clock
+from soma_cp.cli.tables import lfa_text, percent, problem_text
 from soma_cp.model.events import OCCUPANCY_NAMES
 from soma_cp.model.files import write_text_atomically
 
@@ -39,12 +38,7 @@ def page_text(reported: Sequence[Reported]) -> str:
     UserError
         If the schedules' clocks differ.
     """
-    clocks = list(dict.fromkeys(clock_text(one.execution.plan.problem.platform) for one in reported))
-    if len(clocks) > 1:
-        raise UserError(
-            f"the schedules are for clocks of {' and '.join(clocks)}, but a page has one time axis, in cycles; "
-            "write a page for each clock"
-        )
+    clock = common_clock(reported)
     document, ids = document_json(make_charts([one.execution for one in reported]))
     targets = [target for index in range(len(reported)) for target in (f"events-{index}", f"buffer-{index}")]
     item = {"docid": DOCUMENT_ID, "roots": dict(zip(ids, targets, strict=True)), "root_ids": ids}
@@ -60,7 +54,7 @@ def page_text(reported: Sequence[Reported]) -> str:
     return environment.get_template("page.html").render(
         title=", ".join(networks),
         version=__version__,
-        clock=clocks[0],
+        clock=clock,
         bokeh=[Markup(script) for script in BOKEH.js_raw],
         data=_script_json({"documents": {DOCUMENT_ID: document}, "items": [item]}),
         schedules=[

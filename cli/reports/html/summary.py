@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
-from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import Evaluation, evaluate
 from soma_cp.model.execution import Execution
 from soma_cp.model.execution_tables import longest_stalls, stalls_by_kind
@@ -19,6 +21,7 @@ from soma_cp.solver.ladder import BOUND_OF_ALL, BOUND_OF_LFA, MAXIMUM_OF_LFA
 from soma_cp.solver.network_bounds import bound_every_lfa
 
 MOST_STALLS = 10
+LIMITED_BY = {"compute": "computing", "DRAM": "transfers"}
 STALLED_FOR = {WGT: "weights", IFM: "ifmaps", OFM: "stores that must leave the buffer"}
 
 
@@ -107,13 +110,13 @@ def _figures(execution: Execution) -> dict[str, str]:
     platform = plan.problem.platform
     return {
         "latency": f"{latency:,} cycles",
-        " in time": f"{milliseconds(latency, platform):.4f} ms",
+        " in time": f"{milliseconds(latency, platform):.4g} ms",
         " core array computes": percent(figures.compute_cycles / latency),
         " core array stalls": percent(execution.stall_cycles / latency),
         " DRAM channel busy": percent(figures.dram_cycles / latency),
-        "energy": f"{evaluation.energy_pj / PJ_PER_MJ:.4f} mJ",
-        " core array": f"{figures.core_energy_pj / PJ_PER_MJ:.4f} mJ",
-        " DRAM": f"{figures.dram_energy_pj / PJ_PER_MJ:.4f} mJ",
+        "energy": f"{evaluation.energy_pj / PJ_PER_MJ:.4g} mJ",
+        " core array": f"{figures.core_energy_pj / PJ_PER_MJ:.4g} mJ",
+        " DRAM": f"{figures.dram_energy_pj / PJ_PER_MJ:.4g} mJ",
         "energy × delay": f"{evaluation.edp:.5g} pJ·cycles",
         "utilization": percent(evaluation.utilization),
         "peak buffer": f"{evaluation.peak_buffer_bytes / MIB:.3f} MiB",
@@ -132,23 +135,28 @@ def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
     problem = plan.problem
     if problem not in bounds_of_all:
         bounds_of_all[problem] = bound_every_lfa(problem).latency
-    bound, source = best_combinatorial_bound(plan)
-    if one.claimed_bound is not None and bound < one.claimed_bound <= execution.latency:
-        bound, source = one.claimed_bound, "says the schedule file, unchecked"
-    steps = [
-        (name, evaluation.latency, "schedule", _fits(evaluation, problem.platform.gbuf_bytes))
-        for name, evaluation in (
-            ("double buffering", evaluate(plan, double_buffering(plan))),
-            ("greedy", evaluate(plan, greedy_dlsa(plan))),
-        )
-    ]
-    verdict = "the optimum of this LFA" if execution.latency <= bound else ""
-    steps.append(("this schedule", execution.latency, "this", verdict))
+    capacity = problem.platform.gbuf_bytes
+    doubled, greedy = double_buffering(plan), greedy_dlsa(plan)
+    schedules = {
+        "double buffering": evaluate(plan, doubled),
+        "greedy": evaluate(plan, greedy),
+        "this schedule": execution.evaluation,
+    }
+    if _same(doubled, execution.dlsa):
+        del schedules["double buffering"]
+    fastest = min((e.latency for e in schedules.values() if e.peak_buffer_bytes <= capacity), default=None)
+    bound, source, if_so = _bound_of_lfa(one, fastest)
+    steps = []
+    for name, evaluation in schedules.items():
+        note = _overflow(evaluation, capacity)
+        if not note and evaluation.latency <= bound:
+            note = f"the optimum of this LFA{if_so}"
+        steps.append((name, evaluation.latency, "this" if name == "this schedule" else "schedule", note))
     steps.sort(key=lambda step: -step[1])
     figures = execution.evaluation.figures
     bounds = [
         (BOUND_OF_LFA, bound, "bound", source),
-        (MAXIMUM_OF_LFA, figures.bound, "bound", f"{figures.limit}-bound"),
+        (MAXIMUM_OF_LFA, figures.bound, "bound", f"perfect overlap: all {LIMITED_BY[figures.limit]}"),
         (BOUND_OF_ALL, bounds_of_all[problem], "bound", ""),
     ]
     steps += sorted(bounds, key=lambda step: -step[1])
@@ -159,5 +167,23 @@ def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
     ]
 
 
-def _fits(evaluation: Evaluation, capacity: int) -> str:
+def _bound_of_lfa(one: Reported, fastest: int | None) -> tuple[int, str, str]:
+    """Return the bound of the LFA, where it comes from, and under which condition it is one.
+
+    A file may claim a better one than is known without a solver; one above a schedule that can run is wrong.
+    """
+    bound, source = best_combinatorial_bound(one.execution.plan)
+    claim = one.claimed_bound
+    if claim is None or claim <= bound:
+        return bound, source, ""
+    if fastest is not None and claim > fastest:
+        return bound, f"{source}; the {claim:,} that the file claims is wrong", ""
+    return claim, "says the schedule file, unchecked", ", if the file's bound holds"
+
+
+def _same(a: DLSA, b: DLSA) -> bool:
+    return all(np.array_equal(x, y) for x, y in ((a.order, b.order), (a.start, b.start), (a.end, b.end)))
+
+
+def _overflow(evaluation: Evaluation, capacity: int) -> str:
     return "exceeds the buffer: can't run" if evaluation.peak_buffer_bytes > capacity else ""
