@@ -341,10 +341,13 @@ def test_the_longest_stalls_come_first_and_add_up(gpt2: Execution) -> None:
 
 @needs_bokeh
 def test_schedules_for_different_clocks_are_refused(gpt2: Execution) -> None:
+    from soma_cp.cli.reports.figure import draw_figure
     from soma_cp.cli.reports.html.page import page_text
 
     problem = gpt2.plan.problem
     slower = replace(problem, platform=replace(problem.platform, clock_hz=500_000_000))
     plan = make_plan(slower, gpt2.plan.lfa)
-    with pytest.raises(UserError, match=r"clocks of 1 GHz and 0\.5 GHz"):
-        page_text([Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan)))])
+    reported = [Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan)))]
+    for show in (page_text, draw_figure):
+        with pytest.raises(UserError, match=r"clocks of 1 GHz and 0\.5 GHz"):
+            show(reported)
