@@ -173,6 +173,7 @@ class _Folding:
                 constant=name in self._constants,
                 value=self._values.get(name),
                 whole_numbers=element not in _DATA_TYPES and element != TensorProto.UNDEFINED,
+                fault=self._faults.get(name, ""),
             )
         return infos
 
@@ -205,8 +206,9 @@ class _Folding:
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
         foreign = proto.domain not in _ONNX_DOMAINS
-        keeps = proto.op_type in _SAME_SHAPE or (foreign and self._keep_shapes and not others)
-        if keeps and first is not None and proto.output[0] not in self._types:
+        keeps = proto.op_type in _SAME_SHAPE
+        may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
+        if (keeps or may_keep) and first is not None:
             self._types[proto.output[0]] = self._types[proto.input[0]]
 
     def _inferred(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:

@@ -25,7 +25,8 @@ class Info:
     whole_numbers
         Whether it holds indices or truth values rather than data.
     fault
-        Why the shape can't be inferred, in the words of the ``onnx`` package, where that is known.
+        Why the shape can't be inferred, in the words of the ``onnx`` package, where that is known. A shape is then
+        what the model says, unproved.
     """
 
     shape: tuple[int, ...] | None

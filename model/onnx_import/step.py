@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+from soma_cp.model.errors import InternalError
 from soma_cp.model.network import PointToPoint
 from soma_cp.model.onnx_import.arranging import arranged
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.graph import Graph, Node, whole_numbers
 from soma_cp.model.onnx_import.layers import Layers, Sources
-from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value
-from soma_cp.model.onnx_import.views import Axis, simplified, without_batch
+from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value, base_of, is_reduced
+from soma_cp.model.onnx_import.views import Axis, shape_of, simplified, without_batch
 
 
 class State:
@@ -131,9 +132,28 @@ class Step:
         )
 
     def give(self, value: Value, place: int = 0) -> None:
-        """Set an output."""
+        """Set an output.
+
+        Raises
+        ------
+        InternalError
+            If the axes of `value` are not those that the output has: whatever reads it would take others for them.
+        """
         if place < len(self.node.outputs) and self.node.outputs[place]:
+            self._check_axes(value, self.node.outputs[place])
             self.state.values[self.node.outputs[place]] = value
+
+    def _check_axes(self, value: Value, output: str) -> None:
+        info = self.graph.info(output)
+        if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
+            return
+        extents = shape_of(base_of(value).view)
+        if extents != info.shape and info.fault:
+            raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {info.fault}")
+        if extents != info.shape:
+            raise InternalError(
+                f"'{output}' of shape {list(info.shape)} was imported by {self.node.kind} with axes of {list(extents)}"
+            )
 
     def give_function(self, of: Tensor, reduced: bool = False, place: int = 0) -> None:
         """Set an output to a function of one tensor."""

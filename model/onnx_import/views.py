@@ -45,6 +45,11 @@ def whole(dim: str, extent: int) -> Axis:
     return simplified([Atom(dim, extent, 1)])
 
 
+def raised(view: View, rank: int) -> View:
+    """Return the axes with others of one element in front, `rank` in all, as broadcasting adds them."""
+    return ((),) * (rank - len(view)) + view
+
+
 def size(atoms: Iterable[Atom]) -> int:
     """Return the number of elements."""
     return prod(atom.extent for atom in atoms)

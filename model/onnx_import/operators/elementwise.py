@@ -6,6 +6,7 @@ becomes one `ptp` layer however many nodes it is written in. What joins several 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import prod
 
 from soma_cp.model.network import Eltwise, Pool
@@ -13,8 +14,8 @@ from soma_cp.model.onnx_import.arranging import aligned
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.operators.registry import operator
 from soma_cp.model.onnx_import.step import Step
-from soma_cp.model.onnx_import.values import Function, Side, Tensor, Value
-from soma_cp.model.onnx_import.views import shape_of, size
+from soma_cp.model.onnx_import.values import Function, Side, Tensor, Value, is_reduced
+from soma_cp.model.onnx_import.views import raised, shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
 _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
@@ -98,7 +99,17 @@ def _operands(step: Step) -> list[Value]:
             if isinstance(like, Tensor) and _has_value_for_every_element(step, place, like):
                 name = step.layers.add_input(step.node.inputs[place], like.shape)
                 values.append(Tensor((name,), like.shape, like.view))
-    return values
+    rank = len(step.out_shape())
+    return [_raised(value, rank) for value in values]
+
+
+def _raised(value: Value, rank: int) -> Value:
+    """Return an operand with as many axes as the result has; what is reduced takes them from what it is put back to."""
+    if isinstance(value, Tensor):
+        return replace(value, view=raised(value.view, rank))
+    if isinstance(value, Function) and not value.reduced:
+        return replace(value, of=replace(value.of, view=raised(value.of.view, rank)))
+    return value
 
 
 def _has_value_for_every_element(step: Step, place: int, like: Tensor) -> bool:
@@ -115,7 +126,7 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
         step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     shape = step.out_shape()
-    whole_ones = [value for value in real if not _is_reduced(value)]
+    whole_ones = [value for value in real if not is_reduced(value)]
     bases = {_base(step, value).sources for value in real}
     views = {_base(step, value).view for value in whole_ones}
     if len(bases) == 1 and len(views) <= 1:
@@ -137,13 +148,7 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
         step.give(full[0])
         return
     like = full[0]
-    rank = len(shape)
-    sources = []
-    for tensor in operands_left:
-        view = ((),) * (rank - len(tensor.view)) + tensor.view
-        sources.append(
-            step.layers.joined(aligned(step.layers, Tensor(tensor.sources, tensor.shape, view), like, step.name))
-        )
+    sources = [step.layers.joined(aligned(step.layers, tensor, like, step.name)) for tensor in operands_left]
     K, H, W = like.shape
     made = step.layers.add(Eltwise, step.name, sources, N=len(sources), K=K, H=H, W=W)
     step.give(Tensor(made, like.shape, like.view))
@@ -155,13 +160,7 @@ def _is_mask(step: Step, tensor: Tensor) -> bool:
 
 
 def _base(step: Step, value: Value) -> Tensor:
-    if isinstance(value, Function):
-        return value.of
-    return step.state.settled(value)
-
-
-def _is_reduced(value: Value) -> bool:
-    return isinstance(value, Function) and value.reduced
+    return value.of if isinstance(value, Function) else step.state.settled(value)
 
 
 def size_of(tensor: Tensor) -> int:
@@ -186,6 +185,8 @@ def reduction(step: Step) -> None:
         return
     reduced = sorted({axis % rank for axis in (axes or range(rank))})
     base = _base(step, value)
+    if is_reduced(value) and len(base.view) != rank:
+        raise UnsupportedError("reduces a reduction that has lost axes (must have kept them: keepdims=1)")
     if all(size(base.view[axis]) == 1 for axis in reduced) and isinstance(value, Tensor):
         kept = [axis for place, axis in enumerate(base.view) if place not in reduced or step.attribute("keepdims", 1)]
         step.give(Tensor(base.sources, base.shape, tuple(kept)))

@@ -8,8 +8,8 @@ from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.layers import Sources
 from soma_cp.model.onnx_import.operators.registry import operator
 from soma_cp.model.onnx_import.step import Step
-from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value
-from soma_cp.model.onnx_import.views import REPEAT, Atom, View, reshaped, shape_of, simplified, size, whole
+from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
+from soma_cp.model.onnx_import.views import REPEAT, Atom, View, raised, reshaped, shape_of, simplified, size, whole
 
 
 def _with_view(value: Value, view: View) -> Value:
@@ -58,9 +58,11 @@ def transpose(step: Step) -> None:
         step.give(value)
         return
     order = step.attribute("perm", list(reversed(range(len(step.shape())))))
-    if len(order) != len(view):  # a reduction that has lost axes
+    if is_reduced(value) and len(order) != len(view):  # it has lost axes; what it is put back to has them
         step.give(value)
         return
+    if sorted(order) != list(range(len(view))):
+        raise UnsupportedError(f"has perm {list(order)} (must have each axis from 0 to {len(view) - 1} once)")
     step.give(_with_view(value, tuple(view[axis] for axis in order)))
 
 
@@ -73,9 +75,8 @@ def expand(step: Step) -> None:
         return
     tensor = step.state.settled(value)
     target = step.out_shape()
-    axes = ((),) * (len(target) - len(tensor.view)) + tensor.view
     spread = []
-    for axis, extent in zip(axes, target, strict=True):
+    for axis, extent in zip(raised(tensor.view, len(target)), target, strict=True):
         if size(axis) not in (1, extent):
             raise UnsupportedError(
                 f"repeats an axis of {size(axis)} elements {extent // size(axis)} times (only axes of one can be)"
@@ -227,7 +228,7 @@ def take_slice(step: Step) -> None:
     starts, ends = step.numbers("starts", 1) or [], step.numbers("ends", 2) or []
     axes = step.numbers("axes", 3) or list(range(len(starts)))
     steps = step.numbers("steps", 4) or [1] * len(starts)
-    axes = [axis % len(view) for axis in axes]
+    axes = [axis % len(step.shape()) for axis in axes]
     cut = [axis for axis in axes if step.shape()[axis] != step.out_shape()[axis]]
     if len(cut) == 1 and _is_within_rows(value, cut[0]):
         step.give_function(_base(value), reduced=True)
@@ -255,11 +256,11 @@ def gather(step: Step) -> None:
         return
     axis = step.axis()
     indices = step.numbers("indices", 1) or []
-    extent = size(view[axis])
+    tensor = step.state.settled(value)
+    extent = size(tensor.view[axis])
     places = [index % extent for index in indices]
     if places != list(range(places[0], places[0] + len(places))):
         raise UnsupportedError(f"takes {len(places)} places that are not neighbours along axis {axis}")
-    tensor = step.state.settled(value)
     taken = _range_of(step, tensor, axis, range(places[0], places[0] + len(places)))
     found = reshaped(taken.view, step.out_shape())
     assert found is not None, "places along one axis keep the others"

@@ -7,7 +7,7 @@ from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.operators.registry import operator
 from soma_cp.model.onnx_import.step import Step
 from soma_cp.model.onnx_import.values import Tensor
-from soma_cp.model.onnx_import.views import Axis, View, numbered, size, whole, without_batch
+from soma_cp.model.onnx_import.views import BATCH, Axis, View, numbered, raised, size, whole, without_batch
 
 
 @operator(
@@ -29,16 +29,23 @@ def _multiply(step: Step, left: int, right: int) -> None:
         weights = step.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        step.give(multiplied_by_weights(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0))
+        made = multiplied_by_weights(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0)
+        step.give(_of_rank(step, made))
     elif step.is_constant(left):
         weights = step.shape(left)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
         tensor = step.tensor(right)
         axis = -2 if len(tensor.view) > 1 else -1
-        step.give(multiplied_by_weights(step, tensor, axis, weights[-2] if len(weights) > 1 else 0))
+        made = multiplied_by_weights(step, tensor, axis, weights[-2] if len(weights) > 1 else 0)
+        step.give(_of_rank(step, made))
     else:
         step.give(multiplied_together(step, step.tensor(left), step.tensor(right)))
+
+
+def _of_rank(step: Step, made: Tensor) -> Tensor:
+    """Return a product with the axes of one element that weights of more axes add."""
+    return replace(made, view=raised(made.view, len(step.out_shape())))
 
 
 @operator("Gemm", "`fc`, or `conv` where there are several rows")
@@ -48,7 +55,8 @@ def gemm(step: Step) -> None:
     left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
     if step.is_constant(1):
         channels = step.shape(1)[0 if right_transposed else 1]
-        step.give(multiplied_by_weights(step, step.tensor(0), 0 if left_transposed else 1, channels))
+        made = multiplied_by_weights(step, step.tensor(0), 0 if left_transposed else 1, channels)
+        step.give(_swapped(made, left_transposed))
     elif step.is_constant(0):
         channels = step.shape(0)[1 if left_transposed else 0]
         made = multiplied_by_weights(step, step.tensor(1), 1 if right_transposed else 0, channels)
@@ -79,9 +87,10 @@ def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> T
     Raises
     ------
     UnsupportedError
-        If no kind of layer brings the elements where they are needed.
+        If the sum is over the batch, or no kind of layer brings the elements where they are needed.
     """
     axis %= len(tensor.view)
+    _check_sum(tensor.view[axis])
     others = [place for place in range(len(tensor.view)) if place != axis]
     channels = without_batch(tensor.view[axis])
     rest = without_batch(atom for place in others for atom in tensor.view[place])
@@ -105,11 +114,20 @@ def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> T
     return Tensor(sources, shape, view)
 
 
+def _has_batch(axis: Axis) -> bool:
+    return any(atom.dim == BATCH for atom in axis)
+
+
+def _check_sum(axis: Axis) -> None:
+    if _has_batch(axis):
+        raise UnsupportedError("sums over the batch (must be within a sample)")
+
+
 def _rows(view: View, without: int) -> View:
     """Return the axes as parts of the rows, but for batches and the axis `without`."""
     inner = [axis if place != without else () for place, axis in enumerate(view)]
     parts = numbered("H", [without_batch(axis) for axis in inner])
-    batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in view]
+    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in view]
     return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
 
 
@@ -121,14 +139,21 @@ def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
     Raises
     ------
     UnsupportedError
-        If these are no matrices, not as many, or no kind of layer brings the elements where they are needed.
+        If these are no matrices of one sample, not as many, or no kind of layer brings the elements where they are
+        needed.
     """
     if len(left.view) < 2 or len(right.view) < 2:
         raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
+    _check_sum(left.view[-1])
+    _check_sum(right.view[-2])
+    if _has_batch(left.view[-2]) or _has_batch(right.view[-1]):
+        raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
     left_groups, right_groups = _groups(left), _groups(right)
-    if size(left_groups) != size(right_groups):
+    leading = _leading(left, right)
+    groups = size(without_batch(atom for axis in leading for atom in axis))
+    if not groups == size(left_groups) == size(right_groups):
         raise UnsupportedError(
-            f"multiplies {size(left_groups)} matrices by {size(right_groups)} (must be as many on both sides)"
+            f"multiplies {size(left_groups)} matrices by {size(right_groups)} into {groups} (must be as many each)"
         )
     rows, inner = left.view[-2], left.view[-1]
     columns = right.view[-1]
@@ -140,11 +165,17 @@ def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
         sources = step.layers.multiply(GroupConv, step.name, read, second, G=G, **fields)
     else:
         sources = step.layers.multiply(Conv, step.name, read, second, **fields)
-    leading = left.view[:-2] if len(left.view) >= len(right.view) else right.view[:-2]
     made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
-    batches = [tuple(atom for atom in axis if atom.dim == "B") for axis in leading]
-    groups: list[Axis] = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
-    return Tensor(sources, (G * N, M, 1), (*groups, whole("H", M), made[-1]))
+    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in leading]
+    heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
+    return Tensor(sources, (G * N, M, 1), (*heads, whole("H", M), made[-1]))
+
+
+def _leading(left: Tensor, right: Tensor) -> View:
+    """Return the axes before the matrices: where one operand has one element, those of the other."""
+    rank = max(len(left.view), len(right.view))
+    pairs = zip(raised(left.view, rank)[:-2], raised(right.view, rank)[:-2], strict=True)
+    return tuple(axis if size(axis) > 1 else other for axis, other in pairs)
 
 
 def _groups(tensor: Tensor) -> Axis:

@@ -1,0 +1,190 @@
+"""Models that were once imported as something else, or ended in a traceback: each is held as it should be."""
+
+import pytest
+from onnx import TensorProto, helper
+from onnx_models import Model
+from test_onnx_operators import Import, faults, imported, kinds, only
+
+from soma_cp.model.errors import InternalError
+from soma_cp.model.network import Conv, Layer, Network
+from soma_cp.model.onnx_import.operators.registry import OPERATORS, Operator
+from soma_cp.model.onnx_import.step import Step
+from soma_cp.model.onnx_import.values import Tensor
+
+__all__ = ["imported"]  # a fixture
+
+
+def rows_of(opset: int = 18, rows: int = 64, width: int = 8) -> tuple[Model, str, str]:
+    """A model of tokens `x` (1, rows, width), and the same without its first axis."""
+    model = Model(opset)
+    x = model.input("x", [1, rows, width])
+    return model, x, model.node("Reshape", x, model.constant([rows, width]))
+
+
+def last(network: Network) -> Layer:
+    return network.layers[-1]
+
+
+# Broadcasting that adds axes
+
+
+@pytest.mark.parametrize("operator", ["Add", "Pow"])
+def test_a_constant_of_more_axes_adds_them_to_what_it_is_combined_with(imported: Import, operator: str) -> None:
+    model, _, flat = rows_of()
+    wider = model.node(operator, flat, model.weight(1, 1, 8))
+    turned = model.node("Transpose", wider, perm=[0, 2, 1])
+    layer = last(imported(model, model.node("MatMul", turned, model.weight(64, 16), name="/w")).network)
+    assert isinstance(layer, Conv)
+    assert (layer.C, layer.H, layer.K) == (64, 8, 16)
+    assert layer.weight_bytes == 64 * 16
+
+
+def test_a_slice_behind_a_constant_of_more_axes_takes_channels(imported: Import) -> None:
+    model, _, flat = rows_of()
+    wider = model.node("Add", model.node("MatMul", flat, model.weight(8, 6), name="/w"), model.weight(1, 1, 6))
+    part = model.node("Slice", wider, model.constant([0]), model.constant([4]), model.constant([2]))
+    layer = only(imported(model, part).network)
+    assert isinstance(layer, Conv)
+    assert (layer.C, layer.K, layer.H) == (8, 4, 64)
+
+
+def test_parts_and_joins_along_the_last_axis_behind_a_constant_of_more_axes(imported: Import) -> None:
+    model, x, flat = rows_of()
+    wider = model.node("Add", flat, model.weight(1, 1, 8))
+    left, right = model.node("Split", wider, model.constant([3, 5]), outputs=2, axis=2)
+    joined = model.node("Concat", wider, x, axis=2)
+    place = model.node("Gather", wider, model.constant(3), axis=2)
+    ends = [
+        model.node("MatMul", left, model.weight(3, 2), name="/left"),
+        model.node("MatMul", right, model.weight(5, 2), name="/right"),
+        model.node("MatMul", joined, model.weight(16, 2), name="/joined"),
+        model.node("Sigmoid", place, name="/place"),
+    ]
+    network = imported(model, *ends).network
+    sizes = {
+        layer.name: (getattr(layer, "C", layer.K), layer.H) for layer in network.layers if "copy" not in layer.name
+    }
+    assert sizes == {"left": (3, 64), "right": (5, 64), "joined": (16, 64), "place": (1, 64)}
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_computed_tensors_of_different_ranks_are_combined(imported: Import, turned: bool) -> None:
+    model, x, flat = rows_of()
+    a = model.node("MatMul", flat, model.weight(8, 8), name="/a")
+    b = model.node("MatMul", x, model.weight(8, 8), name="/b")
+    made = model.node("Add", *((b, a) if turned else (a, b)), name="/sum")
+    assert kinds(imported(model, made).network) == ["conv", "conv", "eltwise"]
+
+
+def test_axes_that_an_output_has_not_are_an_internal_error(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
+    def turns(step: Step) -> None:
+        tensor = step.tensor()
+        step.give(Tensor(tensor.sources, tensor.shape, tensor.view[::-1]))
+
+    monkeypatch.setitem(OPERATORS, "Relu", Operator(turns, ""))
+    model, x, _ = rows_of()
+    with pytest.raises(InternalError, match=r"of shape \[1, 64, 8\] was imported by Relu with axes of \[8, 64, 1\]"):
+        imported(model, model.node("Relu", x))
+
+
+def test_a_shape_that_the_model_states_of_an_operator_that_keeps_it_is_not_believed(imported: Import) -> None:
+    model, x, _ = rows_of()
+    made = model.node("QuickGelu", x, domain="com.microsoft")
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 8, 64]))
+    assert kinds(imported(model).network) == ["ptp"]
+
+
+# Matrix multiplications
+
+
+@pytest.mark.parametrize(("constant", "rows"), [("left", 64), ("right", 8)])
+def test_gemm_of_a_transposed_operand_gives_its_axes_in_sequence(imported: Import, constant: str, rows: int) -> None:
+    model, _, flat = rows_of()
+    if constant == "right":
+        made = model.node("Gemm", flat, model.weight(64, 32), transA=1, name="/g")
+    else:
+        made = model.node("Gemm", model.weight(8, 32), flat, transA=1, transB=1, name="/g")
+        made = model.node("Transpose", made)
+    network = imported(model, model.node("MatMul", made, model.weight(32, 5), name="/v")).network
+    first, second = network.layers
+    assert (first.name, second.name) == ("g", "v")
+    assert isinstance(second, Conv)
+    sizes = (second.C, second.H, second.K)
+    assert sizes == (32, rows, 5)
+
+
+def batch_of(extent: int = 4) -> tuple[Model, str]:
+    model = Model(18)
+    return model, model.input("x", [extent, 16])
+
+
+def test_a_sum_over_the_batch_is_refused(imported: Import) -> None:
+    over_batch = "sums over the batch (must be within a sample)"
+    model, x = batch_of()
+    assert faults(lambda: imported(model, model.node("MatMul", model.weight(5, 4), x, name="/m"))) == [
+        f"'m' (MatMul) {over_batch}"
+    ]
+    model, x = batch_of()
+    assert faults(lambda: imported(model, model.node("Gemm", x, model.weight(4, 5), transA=1, name="/g"))) == [
+        f"'g' (Gemm) {over_batch}"
+    ]
+    model, x = batch_of()
+    gram = model.node("MatMul", model.node("Transpose", x), model.node("Sigmoid", x), name="/gram")
+    assert faults(lambda: imported(model, gram)) == [f"'gram' (MatMul) {over_batch}"]
+
+
+def test_samples_multiplied_with_one_another_are_refused(imported: Import) -> None:
+    model, x = batch_of()
+    other = model.node("Transpose", model.node("MatMul", x, model.weight(16, 16)))
+    logits = model.node("MatMul", x, other, name="/logits")
+    assert faults(lambda: imported(model, model.node("Softmax", logits))) == [
+        "'logits' (MatMul) multiplies samples of the batch with one another (must be within a sample)"
+    ]
+
+
+def test_weights_of_more_axes_add_them(imported: Import) -> None:
+    model, _, flat = rows_of()
+    made = model.node("MatMul", flat, model.weight(1, 8, 4), name="/m")
+    turned = model.node("Transpose", made, perm=[0, 2, 1])
+    layer = last(imported(model, model.node("MatMul", turned, model.weight(64, 2))).network)
+    assert isinstance(layer, Conv)
+    assert (layer.C, layer.H) == (64, 4)
+
+
+def test_matrices_that_are_repeated_on_both_sides_are_refused(imported: Import) -> None:
+    model = Model(18)
+    x, y = model.input("x", [1, 2, 16, 8]), model.input("y", [1, 2, 8, 16])
+    left = model.node("Reshape", x, model.constant([2, 1, 16, 8]))
+    assert faults(lambda: imported(model, model.node("MatMul", left, y, name="/m"))) == [
+        "'m' (MatMul) multiplies 2 matrices by 2 into 4 (must be as many each)"
+    ]
+
+
+def test_a_matrix_for_all_samples_multiplies_those_of_each(imported: Import) -> None:
+    model = Model(18)
+    y, x = model.input("y", [4, 8, 16]), model.input("x", [1, 16, 8])
+    made = model.node("Sigmoid", model.node("MatMul", x, y, name="/m"))
+    layers = imported(model, model.node("MatMul", made, model.weight(16, 3))).network.layers
+    assert [layer.operations for layer in layers if layer.is_matrix] == [16 * 8 * 16, 16 * 16 * 3]
+
+
+# Reductions that lose axes
+
+
+def test_a_slice_of_a_reduction_that_has_lost_axes_is_told(imported: Import) -> None:
+    model = Model(13)
+    x = model.input("x", [1, 12, 8])
+    mean = model.node("ReduceMean", model.node("MatMul", x, model.weight(8, 3)), name="/mean", axes=[2], keepdims=0)
+    part = model.node("Slice", mean, model.constant([0]), model.constant([5]), model.constant([-1]), name="/part")
+    (problem,) = faults(lambda: imported(model, part))
+    assert "'part', a reduction over channels" in problem
+
+
+def test_a_reduction_of_a_reduction_that_has_lost_axes_is_told(imported: Import) -> None:
+    model = Model(13)
+    x = model.input("x", [4, 12, 8])
+    mean = model.node("ReduceMean", x, axes=[1, 2], keepdims=0)
+    over_batch = model.node("ReduceMean", mean, axes=[0], name="/again")
+    assert faults(lambda: imported(model, model.node("Sub", x, over_batch))) == [
+        "'again' (ReduceMean) reduces a reduction that has lost axes (must have kept them: keepdims=1)"
+    ]
