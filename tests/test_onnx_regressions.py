@@ -1,5 +1,6 @@
 """Models that were once imported as something else, or ended in a traceback: each is held as it should be."""
 
+import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from onnx_models import Model
@@ -187,4 +188,40 @@ def test_a_reduction_of_a_reduction_that_has_lost_axes_is_told(imported: Import)
     over_batch = model.node("ReduceMean", mean, axes=[0], name="/again")
     assert faults(lambda: imported(model, model.node("Sub", x, over_batch))) == [
         "'again' (ReduceMean) reduces a reduction that has lost axes (must have kept them: keepdims=1)"
+    ]
+
+
+# Windows
+
+
+@pytest.mark.parametrize(("groups", "window"), [(2, 4), (1, 1)])
+def test_patches_are_of_one_group_and_of_several_places(imported: Import, groups: int, window: int) -> None:
+    model = Model()
+    x = model.input("x", [1, 4, 16, 16])
+    weight = model.weight(8, 4 // groups, window, window)
+    places = (16 // window) ** 2
+    conv = model.node("Conv", x, weight, group=groups, strides=[window, window], name="/c")
+    tokens = model.node("Transpose", model.node("Reshape", conv, model.constant([1, 8, places])), perm=[0, 2, 1])
+    result = imported(model, model.node("MatMul", tokens, model.weight(8, 3)))
+    assert result.notes == ()
+    assert [source.shape for source in result.network.inputs] == [(4, 16, 16)]
+    assert result.network.layers[0].weight_bytes == 8 * 4 // groups * window**2
+
+
+def test_dilation_of_a_pooling_is_told(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", [1, 4, 16, 16])
+    result = imported(model, model.node("MaxPool", x, kernel_shape=[3, 3], dilations=[2, 2], name="/p"))
+    assert result.notes == (
+        "'p' (MaxPool): dilation [2, 2]: rows and columns that tiles share are counted as those of a 3×3 window",
+    )
+
+
+def test_padding_is_not_enlarged(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", [1, 4, 8, 8])
+    padded = model.node("Pad", x, model.constant([0, 0, 4, 4, 0, 0, 4, 4]))
+    scales = model.constant([1, 1, 2, 2], np.float32)
+    assert faults(lambda: imported(model, model.node("Resize", padded, "", scales, name="/r"))) == [
+        "'r' (Resize) reads padding, which only a convolution or pooling can"
     ]

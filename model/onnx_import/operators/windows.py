@@ -11,13 +11,16 @@ from soma_cp.model.onnx_import.values import Padded, Tensor
 from soma_cp.model.onnx_import.views import Axis, numbered, whole
 
 
-def _source(step: Step) -> tuple[Sources, Axis, tuple[int, int]]:
-    """Return what a window slides over as sources, its batch axis, and its real rows and columns."""
+def _source(step: Step, with_padding: bool = True) -> tuple[Sources, Axis, tuple[int, int]]:
+    """Return what a window slides over as sources, its batch axis, and its real rows and columns.
+
+    Without `with_padding`, a tensor with zeros around it is refused.
+    """
     rank = len(step.shape(0))
     if rank not in (3, 4):
         raise UnsupportedError(f"reads a tensor of {rank} axes (must be batch, channels, rows and at most columns)")
     value = step.value(0)
-    tensor = value.tensor if isinstance(value, Padded) else step.state.settled(value)
+    tensor = value.tensor if with_padding and isinstance(value, Padded) else step.state.settled(value)
     batch, channels, rows, *columns = tensor.view
     if not only_batch(batch):
         raise UnsupportedError("reads a tensor whose first axis holds more than the batch")
@@ -59,13 +62,12 @@ def _convolve(step: Step, weights_place: int) -> None:
     K, rows, columns = _output_extents(step)
     R, S = _two(list(weights[2:]), 1)
     sH, sW = _two(step.attribute("strides"), 1)
-    if (sH, sW) == (R, S) and real == (rows * R, columns * S) and _cuts_patches(step, sources):
+    groups = int(step.attribute("group", 1))
+    apart = groups == 1 and R * S > 1 and (sH, sW) == (R, S) and real == (rows * R, columns * S)
+    if apart and _cuts_patches(step, sources):
         _multiply_patches(step, sources[0], batch, weights)
         return
-    dilations = step.attribute("dilations") or [1]
-    if max(dilations) > 1:
-        step.note(f"dilation {dilations}: rows and columns that tiles share are counted as those of a {R}×{S} window")
-    groups = int(step.attribute("group", 1))
+    _tell_dilation(step, R, S)
     channels = weights[1] * groups
     _check_padding(step, ((rows, sH, R, real[0]), (columns, sW, S, real[1])))
     fields = {"C": channels, "K": K, "R": R, "S": S, "H": rows, "W": columns, "sH": sH, "sW": sW}
@@ -73,6 +75,12 @@ def _convolve(step: Step, weights_place: int) -> None:
         _image(step, step.layers.add(GroupConv, step.name, sources, G=groups, **fields), batch)
     else:
         _image(step, step.layers.add(Conv, step.name, sources, **fields), batch)
+
+
+def _tell_dilation(step: Step, R: int, S: int) -> None:
+    dilations = step.attribute("dilations") or [1]
+    if max(dilations) > 1:
+        step.note(f"dilation {dilations}: rows and columns that tiles share are counted as those of a {R}×{S} window")
 
 
 def _cuts_patches(step: Step, sources: Sources) -> bool:
@@ -147,11 +155,12 @@ def transposed_convolution(step: Step) -> None:
         _image(step, step.layers.add(Conv, step.name, sources, **fields), batch)
 
 
-@operator("MaxPool AveragePool LpPool", "`pool`")
+@operator("MaxPool AveragePool LpPool", "`pool`; dilation approximately")
 def pooling(step: Step) -> None:
     """Pooling over windows."""
     R, S = _two(step.attribute("kernel_shape"), 1)
     sH, sW = _two(step.attribute("strides"), 1)
+    _tell_dilation(step, R, S)
     _pool(step, (R, S), (sH, sW))
 
 
@@ -189,7 +198,7 @@ def resize(step: Step) -> None:
     if step.shape(0) == step.out_shape():
         step.give(step.value(0))
         return
-    sources, batch, real = _source(step)
+    sources, batch, real = _source(step, with_padding=False)
     K, rows, columns = _output_extents(step)
     if step.shape(0)[1] != K:
         raise UnsupportedError("resizes channels (only rows and columns can be)")
