@@ -225,3 +225,71 @@ def test_padding_is_not_enlarged(imported: Import) -> None:
     assert faults(lambda: imported(model, model.node("Resize", padded, "", scales, name="/r"))) == [
         "'r' (Resize) reads padding, which only a convolution or pooling can"
     ]
+
+
+# Dividing
+
+
+def image() -> tuple[Model, str]:
+    model = Model(18)
+    return model, model.input("x", [1, 4, 8, 8])
+
+
+def reads(network: Network) -> dict[str, set[str]]:
+    """What each layer reads."""
+    return {layer.name: {*layer.ifmaps, *layer.inputs} for layer in network.layers}
+
+
+def divided_into(model: Model, joined: str, first: int, second: int) -> list[str]:
+    a, b = model.node("Split", joined, model.constant([first, second]), outputs=2, axis=1)
+    return [
+        model.node("Conv", a, model.weight(5, first, 1, 1), name="/a"),
+        model.node("Conv", b, model.weight(6, second, 1, 1), name="/b"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("swapped", "expected"),
+    [
+        (False, {"s_0": {"c_0"}, "s_1": {"c_1"}, "a": {"s_0"}, "b": {"s_1", "c_0", "c_1"}}),
+        (True, {"s": {"c_0", "c_1"}, "a": {"c_0"}, "b": {"c_1", "s"}}),
+    ],
+)
+def test_dividing_what_is_joined_with_what_it_reads(
+    imported: Import, swapped: bool, expected: dict[str, set[str]]
+) -> None:
+    model, x = image()
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="/c")
+    sigmoid = model.node("Sigmoid", conv, name="/s")
+    joined = model.node("Concat", *((conv, sigmoid) if swapped else (sigmoid, conv)), axis=1)
+    network = imported(model, *divided_into(model, joined, 4, 12)).network
+    assert reads(network) == {"c_0": {"x"}, "c_1": {"x"}} | expected
+    assert sum(layer.operations for layer in network.layers if layer.is_matrix) == 64 * (8 * 4 + 5 * 4 + 6 * 12)
+
+
+def test_dividing_what_is_joined_with_itself(imported: Import) -> None:
+    model, x = image()
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="/c")
+    network = imported(model, *divided_into(model, model.node("Concat", conv, conv, axis=1), 6, 10)).network
+    found = reads(network)
+    assert found["a"] == {"c_0"}
+    assert found["b"] == {"c_1", "c_0", "c_1_copy"}
+
+
+def test_an_input_that_is_joined_first_is_divided_first(imported: Import) -> None:
+    model, x = image()
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="/c")
+    pooled = model.node(
+        "MaxPool", model.node("Concat", x, conv, axis=1), kernel_shape=[2, 2], strides=[2, 2], name="/p"
+    )
+    found = reads(imported(model, *divided_into(model, pooled, 4, 8)).network)
+    assert found == {"c": {"x"}, "p_0": {"x"}, "p_1": {"c"}, "a": {"p_0"}, "b": {"p_1"}}
+
+
+def test_an_element_wise_layer_keeps_an_input_that_is_divided(imported: Import) -> None:
+    model, x = image()
+    total = model.node("Add", x, model.node("Conv", x, model.weight(4, 4, 1, 1), name="/c"), name="/sum")
+    network = imported(model, total, *divided_into(model, x, 1, 3)).network
+    found = reads(network)
+    assert found["sum"] == {"x_0_concat", "c"}
+    assert found["x_0_concat"] == {"x_0", "x_1"}

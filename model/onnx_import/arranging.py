@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import prod
 
 from soma_cp.model.network import PointToPoint, Transpose, Upsample
+from soma_cp.model.onnx_import.dividing import divided
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.layers import Layers, Sources
 from soma_cp.model.onnx_import.values import Tensor
@@ -127,7 +128,7 @@ def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, dim: str, 
     inner, rows = channels // groups, height * width
     order = "HCW" if dim == "H" else "WCH"
     parts: list[str] = []
-    for group, sources in enumerate(layers.divided(tensor.sources, [inner] * groups)):
+    for group, sources in enumerate(divided(layers, tensor.sources, [inner] * groups)):
         parts += layers.add(Transpose, f"{name}_transpose_{group}", sources, K=rows, H=inner, W=1, order=order)
     return (layers.joined(parts, f"{name}_concat"),)
 

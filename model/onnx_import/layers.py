@@ -1,24 +1,10 @@
-"""The layers of an imported network while it grows: adding, joining, and dividing along channels."""
+"""The layers of an imported network while it grows: adding, joining, and putting several in the place of one."""
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import accumulate, pairwise
 from typing import Any
 
-from soma_cp.model.network import (
-    Conv,
-    Eltwise,
-    ExternalInput,
-    FullyConnected,
-    GroupConv,
-    Layer,
-    PointToPoint,
-    Pool,
-    Shape,
-    Upsample,
-)
-from soma_cp.model.onnx_import.errors import UnsupportedError
+from soma_cp.model.network import Eltwise, ExternalInput, Layer, PointToPoint, Shape
 from soma_cp.model.onnx_import.graph import printable
 
 Sources = tuple[str, ...]
@@ -29,6 +15,7 @@ class Layers:
 
     def __init__(self) -> None:
         self._layers: dict[str, Layer] = {}
+        self._reads: dict[str, Sources] = {}  # of layers: ifmaps and inputs, in the sequence of their concatenation
         self._inputs: dict[str, ExternalInput] = {}
         self._parts: dict[str, Sources] = {}  # of what was divided
         self._joined: dict[Sources, str] = {}
@@ -125,6 +112,7 @@ class Layers:
             weight_operands=second,
             **fields,
         )
+        self._reads[name] = read
         return (name,)
 
     def _read_once(self, sources: Sources) -> Sources:
@@ -173,120 +161,75 @@ class Layers:
                 needed.update((*layer.ifmaps, *layer.weight_operands))
         self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
 
-    # Dividing along channels
+    def layer(self, name: str) -> Layer:
+        """Return a layer."""
+        return self._layers[name]
 
-    def divided(self, sources: Sequence[str], sizes: Sequence[int]) -> list[Sources]:
-        """Return sources for consecutive ranges of channels of `sizes`; layers are divided where need be.
+    def reads(self, name: str) -> Sources:
+        """Return what a layer reads, in the sequence in which it is concatenated."""
+        return self._reads[name]
 
-        A matrix layer becomes several with fewer kernels, which together do the same; what is element-wise is
-        divided with what it reads.
-
-        Raises
-        ------
-        UnsupportedError
-            If a layer can't be divided there.
-        """
-        ends = list(accumulate(sizes))
-        ranges: list[list[str]] = [[] for _ in sizes]
-        start = 0
-        for source in self.resolved(sources):
-            end = start + self.shape(source)[0]
-            cuts = [start, *(cut for cut in ends if start < cut < end), end]
-            pieces = (source,) if len(cuts) == 2 else self._divide(source, tuple(b - a for a, b in pairwise(cuts)))
-            for piece, cut in zip(pieces, cuts[1:], strict=True):
-                ranges[bisect_left(ends, cut)].append(piece)
-            start = end
-        return [tuple(names) for names in ranges]
-
-    def _divide(self, name: str, sizes: tuple[int, ...]) -> Sources:
-        if name in self._inputs:
-            parts = self._divide_input(name, sizes)
-        else:
-            parts = self._divide_layer(self._layers[name], sizes)
-        self._parts[name] = parts
-        self._rewire(name, parts)
-        return parts
-
-    def _divide_input(self, name: str, sizes: tuple[int, ...]) -> Sources:
+    def divide_input(self, name: str, sizes: Sequence[int]) -> Sources:
+        """Put several external inputs with these numbers of channels in the place of one."""
         _, rows, columns = self._inputs[name].shape
         parts = tuple(self.add_input(f"{name}_{i}", (size, rows, columns)) for i, size in enumerate(sizes))
         del self._inputs[name]
+        self._rewire(name, parts)
         return parts
 
-    def _divide_layer(self, layer: Layer, sizes: tuple[int, ...]) -> Sources:
-        reads = self._reads_of_parts(layer, sizes)
-        names: list[str] = []
-        made: list[Layer] = []
-        for i, (size, read) in enumerate(zip(sizes, reads, strict=True)):
-            names.append(self.unique(f"{layer.name}_{i}"))
-            fields: dict[str, Any] = {
-                "name": names[-1],
-                "K": size,
-                "ifmaps": tuple(source for source in read if source not in self._inputs),
-                "inputs": tuple(source for source in read if source in self._inputs),
-            }
-            if isinstance(layer, GroupConv):
-                groups = size * layer.G // layer.K
-                fields |= {"C": layer.C // layer.G * groups, "G": groups}
-            made.append(replace(layer, **fields))
-        place = list(self._layers).index(layer.name)
-        entries = list(self._layers.items())
-        entries[place : place + 1] = zip(names, made, strict=True)
-        self._layers = dict(entries)
-        return tuple(names)
+    def divide_layer(self, name: str, parts: Sequence[Layer], reads: Sequence[Sources]) -> Sources:
+        """Put several layers, which together make the same, in the place of one.
 
-    def _reads_of_parts(self, layer: Layer, sizes: tuple[int, ...]) -> list[Sources]:
-        sources = (*layer.ifmaps, *layer.inputs)
-        if layer.weight_operands:
-            raise UnsupportedError(
-                f"takes a part of the channels of '{layer.name}', which multiplies two computed tensors"
-            )
-        if isinstance(layer, GroupConv):
-            if any(size * layer.G % layer.K for size in sizes):
-                raise UnsupportedError(f"takes channels of '{layer.name}' across the borders of its {layer.G} groups")
-            per_kernel = layer.C / layer.K
-            return self.divided(sources, [round(size * per_kernel) for size in sizes])
-        if isinstance(layer, FullyConnected | Conv):
-            return [sources] * len(sizes)
-        if isinstance(layer, Eltwise):
-            operands = [self.divided((source,), sizes) for source in sources]
-            return [tuple(self.joined(operand[i]) for operand in operands) for i in range(len(sizes))]
-        if isinstance(layer, PointToPoint | Pool) or (isinstance(layer, Upsample) and layer.sK == 1):
-            return self.divided(sources, sizes)
-        raise UnsupportedError(
-            f"takes a part of the channels of '{layer.name}', a {layer.kind}, which can't be divided"
+        Parameters
+        ----------
+        name
+            The layer.
+        parts
+            What is put in its place, by consecutive channels.
+        reads
+            What each of them reads; it replaces `ifmaps` and `inputs`.
+        """
+        named = {self.unique(f"{name}_{i}"): part for i, part in enumerate(parts)}
+        entries = list(self._layers.items())
+        place = list(self._layers).index(name)
+        entries[place : place + 1] = [(new, replace(part, name=new)) for new, part in named.items()]
+        self._layers = dict(entries)
+        for new, read in zip(named, reads, strict=True):
+            self._set_reads(new, self.resolved(read))
+        self._rewire(name, tuple(named))
+        return tuple(named)
+
+    def _set_reads(self, name: str, read: Sources) -> None:
+        self._reads[name] = read
+        self._layers[name] = replace(
+            self._layers[name],
+            ifmaps=tuple(source for source in read if source not in self._inputs),
+            inputs=tuple(source for source in read if source in self._inputs),
         )
 
     def _rewire(self, name: str, parts: Sources) -> None:
         """Let the layers that read `name` read its parts; an element-wise one, which can't, reads them joined."""
+        self._parts[name] = parts
         for reader in list(self._layers.values()):
-            if name not in (*reader.ifmaps, *reader.inputs, *reader.weight_operands):
-                continue
-            put = parts
-            if isinstance(reader, Eltwise):
-                put = (self._joined_before(parts, reader.name),)
-            self._layers[reader.name] = replace(
-                reader,
-                ifmaps=_replaced(reader.ifmaps, name, tuple(part for part in put if part not in self._inputs)),
-                inputs=_replaced(reader.inputs, name, tuple(part for part in put if part in self._inputs)),
-                weight_operands=_replaced(reader.weight_operands, name, put),
-            )
+            if name in self._reads[reader.name]:
+                put = (self._joined_before(parts, reader.name),) if isinstance(reader, Eltwise) else parts
+                self._set_reads(reader.name, _replaced(self._reads[reader.name], name, put))
+            if name in reader.weight_operands:
+                operands = _replaced(reader.weight_operands, name, parts)
+                self._layers[reader.name] = replace(self._layers[reader.name], weight_operands=operands)
 
     def _joined_before(self, parts: Sources, reader: str) -> str:
-        known = self._joined.get(parts)
-        if known is not None:
-            return known
+        """Join `parts` by a layer that stands before `reader`."""
         name = self.joined(parts)
-        entries = list(self._layers.items())
-        place = [entry[0] for entry in entries].index(reader)
-        entries.insert(place, entries.pop())
-        self._layers = dict(entries)
+        order = list(self._layers)
+        if order.index(name) > order.index(reader):
+            order.remove(name)
+            order.insert(order.index(reader), name)
+            self._layers = {entry: self._layers[entry] for entry in order}
         return name
 
 
 def _replaced(names: Sources, name: str, parts: Sources) -> Sources:
-    """Put `parts` in the place of `name`, if it is there."""
-    if name not in names:
-        return names
+    """Put `parts` in the place of `name`."""
     place = names.index(name)
     return (*names[:place], *parts, *names[place + 1 :])

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from soma_cp.model.network import PointToPoint, Pool, Transpose
 from soma_cp.model.onnx_import.arranging import arranged
+from soma_cp.model.onnx_import.dividing import divided
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.layers import Sources
 from soma_cp.model.onnx_import.operators.registry import operator
@@ -309,7 +310,7 @@ def parts(step: Step, tensor: Tensor, axis: int, sizes: list[int]) -> list[Tenso
     atoms = tensor.view[axis]
     if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
         stride = atoms[0].stride
-        ranges = step.layers.divided(tensor.sources, [extent * stride for extent in sizes])
+        ranges = divided(step.layers, tensor.sources, [extent * stride for extent in sizes])
         return [
             Tensor(
                 sources,
