@@ -293,3 +293,92 @@ def test_an_element_wise_layer_keeps_an_input_that_is_divided(imported: Import) 
     found = reads(network)
     assert found["sum"] == {"x_0_concat", "c"}
     assert found["x_0_concat"] == {"x_0", "x_1"}
+
+
+# Damaged models
+
+
+def test_a_word_that_is_not_utf8_is_read_as_far_as_it_goes(imported: Import) -> None:
+    model, x = image()
+    made = model.node("Foo", x, domain="odd", blob=b"\xff\xfe")
+    assert kinds(imported(model, made, ignore=True).network) == ["ptp"]
+
+
+def test_data_that_are_too_short_are_told(imported: Import) -> None:
+    model, x = image()
+    weight = model.constant(np.zeros((8, 4, 1, 1)), np.float32)
+    model.initializers[-1].raw_data = b"123"
+    (problem,) = faults(lambda: imported(model, model.node("Conv", x, weight)))
+    assert problem.startswith(f"the data of constant '{weight}' don't fit its shape [8, 4, 1, 1] and type (")
+    assert problem.endswith("); export the model again")
+
+
+@pytest.mark.parametrize(
+    ("operator", "reads", "problem"),
+    [
+        ("Shape", 0, "lacks inputs: it has 0 (must have 1 at least)"),
+        ("Relu", 0, "lacks inputs: it has 0 (must have 1 at least)"),
+        ("Conv", 1, "lacks inputs: it has 1 (must have 2 at least)"),
+    ],
+)
+def test_inputs_that_are_missing_are_told(imported: Import, operator: str, reads: int, problem: str) -> None:
+    model, x = image()
+    made = model.node(operator, *[x] * reads, name="/n")
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 4, 8, 8]))
+    assert faults(lambda: imported(model)) == [f"'n' ({operator}) {problem}"]
+
+
+@pytest.mark.parametrize("inputs", [["", "x"], ["x", ""]])
+def test_inputs_without_a_name_are_told(imported: Import, inputs: list[str]) -> None:
+    model, _ = image()
+    made = model.node("MatMul", *inputs, name="/n")
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 4, 8, 8]))
+    (problem,) = faults(lambda: imported(model))
+    assert problem.endswith(f"lacks its input {inputs.index('')} (must be given)")
+
+
+@pytest.mark.parametrize("stride", [0, -1])
+def test_a_slice_that_stands_still_or_runs_backwards_is_refused(imported: Import, stride: int) -> None:
+    model, x = image()
+    numbers = [model.constant([number]) for number in (-1, -99, 3, stride)]
+    made = model.node("Slice", x, *numbers, name="/s")
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 4, 8, 8]))
+    assert faults(lambda: imported(model)) == [
+        f"'s' (Slice) runs along axis 3 in steps of {stride} (must be 1 at least)"
+    ]
+
+
+def test_a_slice_with_more_ends_than_starts_is_refused(imported: Import) -> None:
+    model, x = image()
+    made = model.node("Slice", x, model.constant([0]), model.constant([2, 2]), model.constant([3]), name="/s")
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 4, 8, 2]))
+    (problem,) = faults(lambda: imported(model))
+    assert problem == "'s' (Slice) has 1 starts, 2 ends, 1 axes and 1 steps (must be as many of each)"
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 2, 9]])
+def test_a_transpose_of_axes_that_there_are_not_is_refused(imported: Import, order: list[int]) -> None:
+    model, x = image()
+    made = model.node("Transpose", x, perm=order, name="/t")
+    conv = model.node("Conv", made, model.weight(8, 4, 1, 1))
+    model.outputs.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, [1, 4, 8, 8]))
+    model.outputs.append(helper.make_tensor_value_info(conv, TensorProto.FLOAT, [1, 8, 8, 8]))
+    assert faults(lambda: imported(model)) == [
+        f"'t' (Transpose) has perm {order} (must have each axis from 0 to 3 once)"
+    ]
+
+
+# Where a model ends
+
+
+@pytest.mark.parametrize(
+    ("end", "problem"),
+    [
+        ("", "--end '': the model has no node or tensor of this name"),
+        ("x", "--end x: this is an input or constant of the model; give what a node makes"),
+    ],
+)
+def test_an_end_is_what_a_node_makes(imported: Import, end: str, problem: str) -> None:
+    model, x = image()
+    made = model.node("Relu", x)
+    assert faults(lambda: imported(model, made, ends=(end,))) == [problem]

@@ -66,6 +66,7 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
     outputs, problems = _outputs(model, ends)
     needed = _in_order(_needed(model, outputs))
     nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
+    problems += folding.problems
     return Graph(
         nodes=tuple(nodes),
         inputs=inputs.inputs,
@@ -84,11 +85,17 @@ def _outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ..
     for node in model.graph.node:
         outputs = tuple(name for name in node.output if name)
         made |= {name: (name,) for name in outputs} | {node.name: outputs, _label(node): outputs}
-    problems = [
-        f"--end {end}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
-        for end in ends
-        if end not in made
-    ]
+    made.pop("", None)  # nodes without a name
+    given = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    problems: list[str] = []
+    for end in ends:
+        if end in given and end not in made:
+            problems.append(f"--end {end}: this is an input or constant of the model; give what a node makes")
+        elif end not in made:
+            shown = end or "''"
+            problems.append(
+                f"--end {shown}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
+            )
     return tuple(dict.fromkeys(name for end in ends for name in made.get(end, ()))), problems
 
 
@@ -138,6 +145,7 @@ class _Folding:
     """What is known so far of every tensor."""
 
     def __init__(self, model: onnx.ModelProto, keep_shapes: bool) -> None:
+        self.problems: list[str] = []
         self._keep_shapes = keep_shapes
         self._opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._opset_protos = list(model.opset_import)
@@ -151,10 +159,19 @@ class _Folding:
             self._set_type(tensor.name, tensor.data_type, tuple(tensor.dims))
             self._constants.add(tensor.name)
             if tensor.data_location != TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_ELEMENTS:
-                self._values[tensor.name] = numpy_helper.to_array(tensor)
+                self._read_value(tensor)
         for sparse in model.graph.sparse_initializer:
             self._set_type(sparse.values.name, sparse.values.data_type, tuple(sparse.dims))
             self._constants.add(sparse.values.name)
+
+    def _read_value(self, tensor: TensorProto) -> None:
+        try:
+            self._values[tensor.name] = numpy_helper.to_array(tensor)
+        except Exception as error:  # the package raises whatever its reading of damaged data ends in
+            self.problems.append(
+                f"the data of constant '{printable(tensor.name)}' don't fit its shape {list(tensor.dims)} and type "
+                f"({error}); export the model again"
+            )
 
     def set_input(self, name: str, shape: tuple[int, ...]) -> None:
         """Set an input of the graph."""
@@ -180,6 +197,13 @@ class _Folding:
     def node(self, proto: onnx.NodeProto) -> Node | None:
         """Infer the shapes of a node's outputs; return None if all that it makes is constant."""
         read = [name for name in proto.input if name]
+        schema = self._schema(proto)
+        if schema is not None and len(proto.input) < schema.min_input:
+            given, least = len(proto.input), schema.min_input
+            self.problems.append(
+                f"'{_label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
+            )
+            return None
         shape_alone = proto.op_type in ("Shape", "Size") and self._known(proto.input[0]) is not None
         constant = shape_alone or (proto.op_type not in _RANDOM and all(name in self._constants for name in read))
         self._infer(proto)
@@ -211,16 +235,20 @@ class _Folding:
         if (keeps or may_keep) and first is not None:
             self._types[proto.output[0]] = self._types[proto.input[0]]
 
-    def _inferred(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
-        if any(name and name not in self._types for name in proto.input):
-            return {}
+    def _schema(self, proto: onnx.NodeProto) -> defs.OpSchema | None:
+        """Return what the package knows of an operator, if it does."""
         domain = "" if proto.domain in _ONNX_DOMAINS else proto.domain
         version = self._opsets.get(domain, self._opsets.get("ai.onnx", 1))
-        if not defs.has(proto.op_type, domain):
+        known = defs.has(proto.op_type, version, domain)
+        return defs.get_schema(proto.op_type, version, domain) if known else None
+
+    def _inferred(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
+        schema = self._schema(proto)
+        if schema is None or any(name and name not in self._types for name in proto.input):
             return {}
         try:
             return shape_inference.infer_node_outputs(
-                defs.get_schema(proto.op_type, version, domain),
+                schema,
                 proto,
                 {name: self._types[name] for name in proto.input if name},
                 {name: numpy_helper.from_array(self._values[name]) for name in proto.input if name in self._values},
@@ -285,7 +313,7 @@ def _node(proto: onnx.NodeProto) -> Node:
         if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
             continue
         value = helper.get_attribute_value(attribute)
-        attributes[attribute.name] = value.decode() if isinstance(value, bytes) else value
+        attributes[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
     return Node(
         label=_label(proto),
         operator=proto.op_type,

@@ -95,6 +95,8 @@ def _first_decision(graph: Graph, name: str, rank: int) -> tuple[str, list[int]]
             permuted = axes
             if node.operator == "Transpose":
                 order = node.attributes.get("perm", list(reversed(range(rank))))
+                if sorted(order) != list(range(rank)):
+                    continue  # told where the node is imported
                 permuted = [axes[place] for place in order]
             same_rank = len(graph.info(node.outputs[0]).shape or ()) == rank
             if same_rank and node.operator not in ("Reshape", "Gather"):

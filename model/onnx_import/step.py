@@ -83,11 +83,16 @@ class Step:
 
     def is_constant(self, place: int) -> bool:
         """Whether the input at that place is constant."""
-        return self.graph.info(self.node.inputs[place]).constant
+        return self.has(place) and self.graph.info(self.node.inputs[place]).constant
 
     def shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
-        return self._shape(self.node.inputs[place])
+        return self._shape(self._read(place))
+
+    def _read(self, place: int) -> str:
+        if not self.has(place):
+            raise UnsupportedError(f"lacks its input {place} (must be given)")
+        return self.node.inputs[place]
 
     def out_shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an output."""
@@ -119,7 +124,7 @@ class Step:
         """Return what is read."""
         if self.is_constant(place):
             raise UnsupportedError(f"has a constant as input {place} (must be computed)")
-        return self.state.values[self.node.inputs[place]]
+        return self.state.values[self._read(place)]
 
     def tensor(self, place: int = 0) -> Tensor:
         """Return what is read, as what a layer or external input makes."""

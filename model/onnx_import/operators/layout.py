@@ -223,14 +223,25 @@ def _is_within_rows(value: Value, axis: int) -> bool:
 def take_slice(step: Step) -> None:
     """Ranges of one or several axes."""
     value, view = _view_of(step)
-    if view is None or step.shape() == step.out_shape():
+    if view is None:
+        step.give(value)
+        return
+    shape = step.shape()
+    steps = step.numbers("steps", 4) or []
+    axes = [axis % len(shape) for axis in step.numbers("axes", 3) or range(len(steps))]
+    for axis, stride in zip(axes, steps, strict=False):
+        if stride == 0 or (stride < 0 and shape[axis] > 1):
+            raise UnsupportedError(f"runs along axis {axis} in steps of {stride} (must be 1 at least)")
+    if shape == step.out_shape():
         step.give(value)
         return
     starts, ends = step.numbers("starts", 1) or [], step.numbers("ends", 2) or []
-    axes = step.numbers("axes", 3) or list(range(len(starts)))
-    steps = step.numbers("steps", 4) or [1] * len(starts)
-    axes = [axis % len(step.shape()) for axis in axes]
-    cut = [axis for axis in axes if step.shape()[axis] != step.out_shape()[axis]]
+    axes = axes or list(range(len(starts)))
+    steps = steps or [1] * len(starts)
+    counts = [len(numbers) for numbers in (starts, ends, axes, steps)]
+    if len(set(counts)) > 1:
+        raise UnsupportedError("has {} starts, {} ends, {} axes and {} steps (must be as many of each)".format(*counts))
+    cut = [axis for axis in axes if shape[axis] != step.out_shape()[axis]]
     if len(cut) == 1 and _is_within_rows(value, cut[0]):
         step.give_function(_base(value), reduced=True)
         return
@@ -238,8 +249,6 @@ def take_slice(step: Step) -> None:
     for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
         extent = size(tensor.view[axis])
         taken = range(extent)[start:end:stride]
-        if stride < 1:
-            raise UnsupportedError(f"runs backwards along axis {axis}, in steps of {stride}")
         if len(taken) < extent:
             tensor = _range_of(step, tensor, axis, taken)
     step.give(tensor)
