@@ -295,6 +295,19 @@ def test_an_element_wise_layer_keeps_an_input_that_is_divided(imported: Import) 
     assert found["x_0_concat"] == {"x_0", "x_1"}
 
 
+@pytest.mark.parametrize("read", [True, False])
+def test_channels_that_nothing_reads_are_told(imported: Import, read: bool) -> None:
+    model, x = image()
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="/c")
+    first, second = model.node("Split", model.node("Sigmoid", conv), model.constant([3, 5]), outputs=2, axis=1)
+    result = imported(model, first, *([second] if read else []))
+    if read:
+        assert result.notes == ()
+    else:
+        assert result.notes == ("'c_1': no node reads these channels; they are left out, and their multiplications",)
+        assert result.network.layers[0].operations == 3 * 4 * 64
+
+
 # Damaged models
 
 

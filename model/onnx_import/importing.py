@@ -91,7 +91,10 @@ class _Import:
         if self._problems:
             raise OnnxFileError(self._path, self._problems)
         layers = self._state.layers
-        layers.prune(outputs)
+        unread = layers.prune(outputs)
+        if unread:
+            listed = _listed([f"'{name}'" for name in unread])
+            self._notes.append(f"{listed}: no node reads these channels; they are left out, and their multiplications")
         try:
             network = Network(self._name, layers.inputs_read, layers.layers)
         except NetworkError as error:

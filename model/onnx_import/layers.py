@@ -153,13 +153,16 @@ class Layers:
         _, rows, columns = self.shape(sources[0])
         return self.add(PointToPoint, name, sources, K=channels, H=rows, W=columns)[0]
 
-    def prune(self, outputs: Sequence[str]) -> None:
-        """Leave out layers that lead to none of the `outputs`."""
+    def prune(self, outputs: Sequence[str]) -> Sources:
+        """Leave out layers that lead to none of the `outputs`; return those that are parts of matrix layers."""
         needed = set(self.resolved(outputs))
         for layer in reversed(list(self._layers.values())):
             if layer.name in needed:
                 needed.update((*layer.ifmaps, *layer.weight_operands))
+        parts = {part for parts in self._parts.values() for part in parts}
+        unread = tuple(name for name, layer in self._layers.items() if name in parts - needed and layer.is_matrix)
         self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
+        return unread
 
     def layer(self, name: str) -> Layer:
         """Return a layer."""

@@ -9,7 +9,7 @@ from soma_cp.model.onnx_import.arranging import arranged
 from soma_cp.model.onnx_import.errors import UnsupportedError
 from soma_cp.model.onnx_import.graph import Graph, Node, whole_numbers
 from soma_cp.model.onnx_import.layers import Layers, Sources
-from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value, base_of, is_reduced
+from soma_cp.model.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.onnx_import.views import Axis, shape_of, simplified, without_batch
 
 
@@ -130,6 +130,10 @@ class Step:
         """Return what is read, as what a layer or external input makes."""
         return self.state.settled(self.value(place))
 
+    def base(self, value: Value) -> Tensor:
+        """Return the tensor that a function is one of, or what a layer or external input makes."""
+        return value.of if isinstance(value, Function) else self.state.settled(value)
+
     def arranged(self, tensor: Tensor, channels: Axis, rows: Axis = (), columns: Axis = ()) -> Sources:
         """Return sources with these atoms of `tensor` as dimensions."""
         return arranged(
@@ -152,7 +156,7 @@ class Step:
         info = self.graph.info(output)
         if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
             return
-        extents = shape_of(base_of(value).view)
+        extents = shape_of(self.base(value).view)
         if extents != info.shape and info.fault:
             raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {info.fault}")
         if extents != info.shape:

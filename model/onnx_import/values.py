@@ -73,11 +73,6 @@ class Padded:
 Value = Tensor | Function | Side | Padded
 
 
-def base_of(value: Tensor | Function) -> Tensor:
-    """Return the tensor itself, or what a function is one of."""
-    return value.of if isinstance(value, Function) else value
-
-
 def is_reduced(value: Value) -> bool:
     """Whether a value is less than the tensor that it is made of, whose axes it then may lack."""
     return isinstance(value, Function) and value.reduced

@@ -127,10 +127,10 @@ def _function(step: Step, operands: Sequence[Value]) -> None:
         return
     shape = step.out_shape()
     whole_ones = [value for value in real if not is_reduced(value)]
-    bases = {_base(step, value).sources for value in real}
-    views = {_base(step, value).view for value in whole_ones}
+    bases = {step.base(value).sources for value in real}
+    views = {step.base(value).view for value in whole_ones}
     if len(bases) == 1 and len(views) <= 1:
-        base = _base(step, (whole_ones or real)[0])
+        base = step.base((whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
         step.give_function(base, reduced=not whole_ones)
@@ -159,10 +159,6 @@ def _is_mask(step: Step, tensor: Tensor) -> bool:
     return all(step.layers.is_input(name) for name in tensor.sources)
 
 
-def _base(step: Step, value: Value) -> Tensor:
-    return value.of if isinstance(value, Function) else step.state.settled(value)
-
-
 def size_of(tensor: Tensor) -> int:
     """Return the number of elements of the ONNX tensor."""
     return prod(shape_of(tensor.view))
@@ -184,7 +180,7 @@ def reduction(step: Step) -> None:
         step.give(value)
         return
     reduced = sorted({axis % rank for axis in (axes or range(rank))})
-    base = _base(step, value)
+    base = step.base(value)
     if is_reduced(value) and len(base.view) != rank:
         raise UnsupportedError("reduces a reduction that has lost axes (must have kept them: keepdims=1)")
     if all(size(base.view[axis]) == 1 for axis in reduced) and isinstance(value, Tensor):

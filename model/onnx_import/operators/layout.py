@@ -37,7 +37,7 @@ def reshape(step: Step) -> None:
     if view is None:
         step.give(value)
         return
-    if isinstance(value, Function) and value.reduced:
+    if is_reduced(value):
         if [extent for extent in step.shape() if extent > 1] != [extent for extent in step.out_shape() if extent > 1]:
             raise UnsupportedError("reshapes a reduction over channels (only axes of one element may come and go)")
         step.give(value)
@@ -105,7 +105,7 @@ def concat(step: Step) -> None:
         step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     axis = step.axis(computed[0])
-    if not sides and any(isinstance(value, Function) and value.reduced for value in values):
+    if not sides and any(is_reduced(value) for value in values):
         _put_together(step, values)
         return
     first = step.tensor(computed[0])
@@ -124,7 +124,7 @@ def concat(step: Step) -> None:
 
 def _put_together(step: Step, values: list[Value]) -> None:
     """Give parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
-    bases = [_base(value) for value in values]
+    bases = [step.base(value) for value in values]
     view = reshaped(bases[0].view, step.out_shape())
     if view is None or len(bases) < len(step.node.inputs) or any(base.sources != bases[0].sources for base in bases):
         raise UnsupportedError("joins parts of channels that don't make up the tensor that they were taken from")
@@ -196,25 +196,20 @@ def split(step: Step) -> None:
             step.give(value, place)
         return
     sizes = [step.out_shape(place)[axis] for place in range(len(step.node.outputs))]
-    if _is_within_rows(value, axis):
+    if _is_within_rows(step, value, axis):
         for place in range(len(sizes)):
-            step.give_function(_base(value), reduced=True, place=place)
+            step.give_function(step.base(value), reduced=True, place=place)
         return
     tensor = step.state.settled(value)
     for place, part in enumerate(parts(step, tensor, axis, sizes)):
         step.give(part, place)
 
 
-def _base(value: Value) -> Tensor:
-    assert isinstance(value, Tensor | Function)
-    return value.of if isinstance(value, Function) else value
-
-
-def _is_within_rows(value: Value, axis: int) -> bool:
+def _is_within_rows(step: Step, value: Value, axis: int) -> bool:
     """Whether an axis has channels next to which others lie: those of every head, or of what is reduced already."""
-    if isinstance(value, Function) and value.reduced:
+    if is_reduced(value):
         return True
-    base = _base(value)
+    base = step.base(value)
     atoms = base.view[axis]
     return all(atom.dim == "C" for atom in atoms) and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
 
@@ -242,8 +237,8 @@ def take_slice(step: Step) -> None:
     if len(set(counts)) > 1:
         raise UnsupportedError("has {} starts, {} ends, {} axes and {} steps (must be as many of each)".format(*counts))
     cut = [axis for axis in axes if shape[axis] != step.out_shape()[axis]]
-    if len(cut) == 1 and _is_within_rows(value, cut[0]):
-        step.give_function(_base(value), reduced=True)
+    if len(cut) == 1 and _is_within_rows(step, value, cut[0]):
+        step.give_function(step.base(value), reduced=True)
         return
     tensor = step.state.settled(value)
     for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
