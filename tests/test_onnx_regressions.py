@@ -143,6 +143,22 @@ def test_samples_multiplied_with_one_another_are_refused(imported: Import) -> No
     ]
 
 
+def test_samples_of_different_axes_are_not_multiplied_with_one_another(imported: Import) -> None:
+    model = Model(18)
+    x = model.input("x", [4, 16, 8])
+    turned = model.node("Transpose", model.node("Unsqueeze", x, model.constant([0])), perm=[1, 0, 3, 2])
+    assert faults(lambda: imported(model, model.node("MatMul", x, turned, name="/m"))) == [
+        "'m' (MatMul) multiplies samples of the batch with one another (must be within a sample)"
+    ]
+
+
+def test_gemm_of_a_vector_is_told(imported: Import) -> None:
+    model = Model(18)
+    vector = model.node("Reshape", model.input("x", [1, 16]), model.constant([16]))
+    (problem,) = faults(lambda: imported(model, model.node("Gemm", vector, model.weight(16, 5), name="/g")))
+    assert problem.startswith("'g' (Gemm) makes 'gemm_4', whose shape can't be inferred: ")
+
+
 def test_weights_of_more_axes_add_them(imported: Import) -> None:
     model, _, flat = rows_of()
     made = model.node("MatMul", flat, model.weight(1, 8, 4), name="/m")

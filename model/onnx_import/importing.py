@@ -126,6 +126,7 @@ class _Import:
             return  # it depends on a node or input that was told
         step = Step(self._state, node)
         try:
+            step.check_shapes()
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
             if sides and not _makes_data(step):
                 self._give_side(step, reads)

@@ -98,6 +98,19 @@ class Step:
         """Return the shape of an output."""
         return self._shape(self.node.outputs[place])
 
+    def check_shapes(self) -> None:
+        """Refuse a node of which it is known why its outputs have no shape: its inputs or attributes don't fit.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is such an output.
+        """
+        for output in self.node.outputs:
+            info = self.graph.info(output)
+            if info.shape is None and info.fault:
+                self._shape(output)
+
     def _shape(self, tensor: str) -> tuple[int, ...]:
         shape, fault = self.graph.info(tensor).shape, self.graph.info(tensor).fault
         if shape is None and fault:

@@ -114,12 +114,12 @@ def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> T
     return Tensor(sources, shape, view)
 
 
-def _has_batch(axis: Axis) -> bool:
-    return any(atom.dim == BATCH for atom in axis)
+def _batch_size(view: View) -> int:
+    return size(atom for axis in view for atom in axis if atom.dim == BATCH)
 
 
 def _check_sum(axis: Axis) -> None:
-    if _has_batch(axis):
+    if _batch_size((axis,)) > 1:
         raise UnsupportedError("sums over the batch (must be within a sample)")
 
 
@@ -146,10 +146,11 @@ def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
         raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
     _check_sum(left.view[-1])
     _check_sum(right.view[-2])
-    if _has_batch(left.view[-2]) or _has_batch(right.view[-1]):
-        raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
     left_groups, right_groups = _groups(left), _groups(right)
     leading = _leading(left, right)
+    across = _batch_size(leading) > max(_batch_size(left.view), _batch_size(right.view))
+    if across or _batch_size((left.view[-2], right.view[-1])) > 1:
+        raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
     groups = size(without_batch(atom for axis in leading for atom in axis))
     if not groups == size(left_groups) == size(right_groups):
         raise UnsupportedError(
