@@ -118,11 +118,15 @@ def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_pa
         ("solve --net missing.onnx", "missing.onnx: there is no such file"),
         ("solve --net text.onnx", "text.onnx: not an ONNX model"),
         ("solve --net empty.onnx", "empty.onnx: the model has no nodes"),
+        ("solve --net damaged.onnx", "damaged.onnx: 'c' (Conv) lacks inputs: it has 1 (must have 2 at least)"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_sentence(run: Run, model: Path, arguments: str, fragment: str) -> None:
     Path("text.onnx").write_text("layers: none\n")
     Path("empty.onnx").write_bytes(b"")
+    damaged = Model()
+    damaged.output(damaged.node("Conv", damaged.input("x", ["batch", 4, 16, 16]), name="/c"))
+    damaged.save(Path("damaged.onnx"))
     assert_refused(run(*arguments.split()), fragment)
 
 

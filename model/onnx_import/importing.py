@@ -126,11 +126,11 @@ class _Import:
             return  # it depends on a node or input that was told
         step = Step(self._state, node)
         try:
-            step.check_shapes()
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
             if sides and not _makes_data(step):
                 self._give_side(step, reads)
             elif not _unknown(node):
+                step.check_shapes()
                 ALL_OPERATORS[node.kind].mapping(step)
             else:
                 self._read_unknown(step, reads)
