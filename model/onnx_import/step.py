@@ -99,7 +99,7 @@ class Step:
         return self._shape(self.node.outputs[place])
 
     def check_shapes(self) -> None:
-        """Refuse a node of which it is known why its outputs have no shape: its inputs or attributes don't fit.
+        """Refuse a node whose inputs and attributes don't fit, whatever shapes the model states for its outputs.
 
         Raises
         ------
@@ -107,9 +107,9 @@ class Step:
             If there is such an output.
         """
         for output in self.node.outputs:
-            info = self.graph.info(output)
-            if info.shape is None and info.fault:
-                self._shape(output)
+            fault = self.graph.info(output).fault
+            if fault:
+                raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {fault}")
 
     def _shape(self, tensor: str) -> tuple[int, ...]:
         shape, fault = self.graph.info(tensor).shape, self.graph.info(tensor).fault
@@ -170,8 +170,6 @@ class Step:
         if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
             return
         extents = shape_of(self.base(value).view)
-        if extents != info.shape and info.fault:
-            raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {info.fault}")
         if extents != info.shape:
             raise InternalError(
                 f"'{output}' of shape {list(info.shape)} was imported by {self.node.kind} with axes of {list(extents)}"

@@ -180,11 +180,12 @@ def reduction(step: Step) -> None:
         step.give(value)
         return
     reduced = sorted({axis % rank for axis in (axes or range(rank))})
+    keeps = step.attribute("keepdims", 1) == 1
     base = step.base(value)
     if is_reduced(value) and len(base.view) != rank:
         raise UnsupportedError("reduces a reduction that has lost axes (must have kept them: keepdims=1)")
     if all(size(base.view[axis]) == 1 for axis in reduced) and isinstance(value, Tensor):
-        kept = [axis for place, axis in enumerate(base.view) if place not in reduced or step.attribute("keepdims", 1)]
+        kept = [axis for place, axis in enumerate(base.view) if place not in reduced or keeps]
         step.give(Tensor(base.sources, base.shape, tuple(kept)))
         return
     atoms = [atom for axis in reduced for atom in base.view[axis]]
@@ -201,8 +202,6 @@ def reduction(step: Step) -> None:
     H, W = rows // R, columns // S
     sources = step.layers.add(Pool, step.name, tensor.sources, K=K, R=R, S=S, H=H, W=W, sH=R, sW=S)
     view = tuple(
-        () if place in reduced else axis
-        for place, axis in enumerate(tensor.view)
-        if place not in reduced or step.attribute("keepdims", 1)
+        () if place in reduced else axis for place, axis in enumerate(tensor.view) if place not in reduced or keeps
     )
     step.give(Tensor(sources, (K, H, W), view))

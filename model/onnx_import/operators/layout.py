@@ -211,7 +211,11 @@ def _is_within_rows(step: Step, value: Value, axis: int) -> bool:
         return True
     base = step.base(value)
     atoms = base.view[axis]
-    return all(atom.dim == "C" for atom in atoms) and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
+    return (
+        bool(atoms)
+        and all(atom.dim == "C" for atom in atoms)
+        and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
+    )
 
 
 @operator("Slice", "like Split")
@@ -225,7 +229,7 @@ def take_slice(step: Step) -> None:
     steps = step.numbers("steps", 4) or []
     axes = [axis % len(shape) for axis in step.numbers("axes", 3) or range(len(steps))]
     for axis, stride in zip(axes, steps, strict=False):
-        if stride == 0 or (stride < 0 and shape[axis] > 1):
+        if stride < 1 and shape[axis] > 1:
             raise UnsupportedError(f"runs along axis {axis} in steps of {stride} (must be 1 at least)")
     if shape == step.out_shape():
         step.give(value)
@@ -233,9 +237,6 @@ def take_slice(step: Step) -> None:
     starts, ends = step.numbers("starts", 1) or [], step.numbers("ends", 2) or []
     axes = axes or list(range(len(starts)))
     steps = steps or [1] * len(starts)
-    counts = [len(numbers) for numbers in (starts, ends, axes, steps)]
-    if len(set(counts)) > 1:
-        raise UnsupportedError("has {} starts, {} ends, {} axes and {} steps (must be as many of each)".format(*counts))
     cut = [axis for axis in axes if shape[axis] != step.out_shape()[axis]]
     if len(cut) == 1 and _is_within_rows(step, value, cut[0]):
         step.give_function(step.base(value), reduced=True)
