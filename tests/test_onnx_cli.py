@@ -92,6 +92,8 @@ def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_pa
     assert refused.err == (
         f"soma-cp: {path}: 'first' (own.Fancy) is an operator of the domain 'own', which is not known\n"
         f"{path}: 'second' (own.Fancy) is an operator of the domain 'own', which is not known\n"
+        f"{path}: for operators without a layer, --ignore-unsupported takes element-wise ones for ptp layers, and "
+        "--end NODE ends the model before others\n"
     )
     ended = run("nets", "--export", path, "--end", "before")
     assert ended.code == 0
@@ -133,4 +135,4 @@ def test_what_cannot_be_is_refused_in_one_sentence(run: Run, model: Path, argume
 def test_the_package_is_asked_for(run: Run, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnx", None)
     outcome = run("solve", "--net", model)
-    assert_refused(outcome, "reading ONNX models needs the package 'onnx'", "pip install soma-cp[onnx]")
+    assert_refused(outcome, "reading ONNX models needs the package 'onnx'", "pip install 'soma-cp[onnx]'")

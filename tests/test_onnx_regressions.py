@@ -1,13 +1,18 @@
 """Models that were once imported as something else, or ended in a traceback: each is held as it should be."""
 
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, external_data_helper, helper
 from onnx_models import Model
 from test_onnx_operators import Import, faults, imported, kinds, only
 
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network import Conv, Layer, Network
+from soma_cp.model.onnx_import.errors import OnnxFileError
+from soma_cp.model.onnx_import.importing import import_onnx
 from soma_cp.model.onnx_import.operators.registry import OPERATORS, Operator
 from soma_cp.model.onnx_import.step import Step
 from soma_cp.model.onnx_import.values import Tensor
@@ -428,3 +433,44 @@ def test_an_end_is_what_a_node_makes(imported: Import, end: str, problem: str) -
     model, x = image()
     made = model.node("Relu", x)
     assert faults(lambda: imported(model, made, ends=(end,))) == [problem]
+
+
+# Models that contradict themselves, or lack something
+
+
+def test_a_window_that_is_not_that_of_the_weights_is_refused(imported: Import) -> None:
+    model = Model()
+    image = model.input("x", [1, 3, 16, 16])
+    end = model.node("Conv", image, model.weight(4, 3, 3, 3), name="/conv", kernel_shape=[5, 5], pads=[1, 1, 1, 1])
+    assert faults(lambda: imported(model, end)) == [
+        "'/conv' (Conv) has kernel_shape 5×5, but weights of 3×3 (must be the same)"
+    ]
+
+
+def test_a_tensor_that_nothing_makes_is_told(imported: Import) -> None:
+    model = Model()
+    end = model.node("MatMul", "nowhere", model.weight(8, 4), name="/mm")
+    assert faults(lambda: imported(model, end))[0] == (
+        "'/mm' (MatMul) reads 'nowhere', which no node, input or constant of the model is"
+    )
+
+
+def test_shapes_in_a_file_of_their_own_are_read_if_it_exists(tmp_path: Path) -> None:
+    model, x, _ = rows_of(rows=4)
+    shape = model.constant([1, 2, 16])
+    model.output(model.node("MatMul", model.node("Reshape", x, shape), model.weight(16, 3)))
+    path = model.save(tmp_path / "model.onnx")
+    proto = onnx.load(path, load_external_data=False)
+    (tensor,) = (tensor for tensor in proto.graph.initializer if tensor.name == shape)
+    (tmp_path / "data.bin").write_bytes(np.array([1, 2, 16], np.int64).tobytes())
+    tensor.ClearField("int64_data")
+    tensor.raw_data = b""
+    external_data_helper.set_external_data(tensor, "data.bin")
+    tensor.ClearField("raw_data")
+    path.write_bytes(proto.SerializeToString())
+    layer = last(import_onnx(path).network)
+    assert isinstance(layer, Conv)
+    assert (layer.C, layer.H, layer.K) == (16, 2, 3)
+    (tmp_path / "data.bin").unlink()
+    with pytest.raises(OnnxFileError, match=f"constant '{shape}' is in the file 'data.bin'"):
+        import_onnx(path)

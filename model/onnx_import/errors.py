@@ -10,12 +10,13 @@ class UnsupportedError(Exception):
 
 
 class OnnxFileError(UserError):
-    """An ONNX file that gives no network; `problems` has one sentence for each fault."""
+    """An ONNX file that gives no network; `problems` has one sentence for each fault, `advice` says what may help."""
 
-    def __init__(self, path: str, problems: Sequence[str]) -> None:
+    def __init__(self, path: str, problems: Sequence[str], advice: str = "") -> None:
         self.problems = tuple(problems)
+        self.advice = advice
         self._path = path
-        super().__init__("\n".join(f"{path}: {problem}" for problem in problems))
+        super().__init__("\n".join(f"{path}: {text}" for text in (*problems, advice) if text))
 
     def __reduce__(self) -> tuple[object, ...]:  # process pools pickle errors
-        return type(self), (self._path, self.problems)
+        return type(self), (self._path, self.problems, self.advice)

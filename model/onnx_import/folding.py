@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
+from onnx import TensorProto, TypeProto, defs, external_data_helper, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.onnx_import.dimensions import known_inputs
 from soma_cp.model.onnx_import.graph import Graph, Info, Node, Value, printable
-
-MOST_ELEMENTS = 1 << 14
-"""Largest constant that is computed; shapes, indices and scales are smaller, weights need no value."""
+from soma_cp.model.onnx_import.reading import MOST_ELEMENTS
 
 _DATA_TYPES = frozenset(
     getattr(TensorProto, name)
@@ -65,6 +63,7 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
         folding.set_input(source.name, source.shape)
     outputs, problems = _outputs(model, ends)
     needed = _in_order(_needed(model, outputs))
+    problems += _unmade(model, needed)
     nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
     problems += folding.problems
     return Graph(
@@ -112,6 +111,19 @@ def _needed(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.NodePro
     return [node for node in model.graph.node if id(node) in needed]
 
 
+def _unmade(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """Return a sentence for each tensor that nodes read and nothing makes."""
+    made = {name for node in model.graph.node for name in node.output}
+    made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
+    return [
+        f"'{_label(node)}' ({node.op_type}) reads '{printable(name)}', which no node, input or constant of the model is"
+        for node in nodes
+        for name in dict.fromkeys(node.input)
+        if name and name not in made
+    ]
+
+
 def _captured(node: onnx.NodeProto) -> list[str]:
     """Return the names that the bodies of control flow read, their own among them."""
     bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
@@ -153,12 +165,17 @@ class _Folding:
         self._values: dict[str, Value] = {}
         self._constants: set[str] = set()
         self._faults: dict[str, str] = {}
+        self._elsewhere: dict[str, str] = {}  # small constants whose files can't be read
         self._declared = {info.name: info.type for info in (*model.graph.value_info, *model.graph.output)}
         self._inputs = {info.name: info.type for info in model.graph.input}
         for tensor in model.graph.initializer:
             self._set_type(tensor.name, tensor.data_type, tuple(tensor.dims))
             self._constants.add(tensor.name)
-            if tensor.data_location != TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_ELEMENTS:
+            if prod(tensor.dims) > MOST_ELEMENTS:
+                continue
+            if tensor.data_location == TensorProto.EXTERNAL:
+                self._elsewhere[tensor.name] = external_data_helper.ExternalDataInfo(tensor).location
+            else:
                 self._read_value(tensor)
         for sparse in model.graph.sparse_initializer:
             self._set_type(sparse.values.name, sparse.values.data_type, tuple(sparse.dims))
@@ -227,6 +244,12 @@ class _Folding:
                 if kind is not None and _shape(kind) is not None:
                     self._types[name] = kind
                     break
+        missing = [name for name in proto.input if name in self._elsewhere]
+        for name in proto.output:
+            if missing and name and self._known(name) is None:
+                file = self._elsewhere[missing[0]]
+                said = f"constant '{printable(missing[0])}' is in the file '{file}', which can't be read"
+                self._faults.setdefault(name, said)
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
         foreign = proto.domain not in _ONNX_DOMAINS

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from soma_cp.model.network import Network, NetworkError, PointToPoint
 from soma_cp.model.onnx_import.errors import OnnxFileError, UnsupportedError
@@ -17,6 +18,10 @@ _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "ConvInteger", "MatMulInteger"})
 _SHOWN_NODES = 3
 """How many nodes a note names."""
+_ADVICE = (
+    "for operators without a layer, --ignore-unsupported takes element-wise ones for ptp layers, and --end NODE ends "
+    "the model before others"
+)
 _RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
 
 
@@ -83,13 +88,13 @@ class _Import:
     def run(self) -> ImportedNetwork:
         if self._problems:
             self._problems += [self._told(node, reason) for node in self._graph.nodes if (reason := _unknown(node))]
-            raise OnnxFileError(self._path, self._problems)
+            self._refuse()
         self._read_inputs()
         for node in self._graph.nodes:
             self._read_node(node)
         outputs = self._outputs()
         if self._problems:
-            raise OnnxFileError(self._path, self._problems)
+            self._refuse()
         layers = self._state.layers
         unread = layers.prune(outputs)
         if unread:
@@ -104,6 +109,11 @@ class _Import:
         ]
         notes = (f"{_listed(names)}: {text}" for text, names in self._state.notes.items())
         return ImportedNetwork(network, (*self._notes, *notes))
+
+    def _refuse(self) -> NoReturn:
+        known = {*ALL_OPERATORS, *_CONTROL_FLOW, *_RECURRENT}
+        may_be_taken = not self._ignore_unsupported and any(node.kind not in known for node in self._graph.nodes)
+        raise OnnxFileError(self._path, self._problems, _ADVICE if may_be_taken else "")
 
     def _read_inputs(self) -> None:
         for source in self._graph.inputs:

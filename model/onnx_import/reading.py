@@ -1,5 +1,6 @@
 """From an ONNX file to its model; data kept in files of their own need not exist."""
 
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from soma_cp.model.onnx_import.errors import OnnxFileError
 if TYPE_CHECKING:
     import onnx
 
+MOST_ELEMENTS = 1 << 14
+"""Of the largest constant whose value is read or computed; shapes, indices and scales are smaller."""
 ENDING = ".onnx"
 """What the name of an ONNX model ends in."""
 
@@ -28,7 +31,7 @@ def read_model(path: Path) -> "onnx.ModelProto":
     except ImportError as error:
         raise UserError(
             f"{path}: reading ONNX models needs the package 'onnx' ({str(error).lower()}); "
-            "install it with: pip install soma-cp[onnx]"
+            "install it with: pip install 'soma-cp[onnx]'"
         ) from None
     try:
         model = onnx.load(str(path), load_external_data=False)
@@ -40,6 +43,7 @@ def read_model(path: Path) -> "onnx.ModelProto":
         raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
     except DecodeError:
         raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
+    _read_small_constants(model, path.parent)
     if not model.graph.node:
         raise OnnxFileError(str(path), ["the model has no nodes; there is nothing to schedule"])
     if model.functions:
@@ -49,3 +53,16 @@ def read_model(path: Path) -> "onnx.ModelProto":
             said = " ".join(str(error).split())
             raise OnnxFileError(str(path), [f"functions of the model can't be put in place: {said}"]) from None
     return model
+
+
+def _read_small_constants(model: "onnx.ModelProto", folder: Path) -> None:
+    """Put into the model what other files hold of constants small enough to be shapes, as far as they can be read."""
+    from onnx import TensorProto, external_data_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_ELEMENTS:
+            try:
+                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            except Exception:  # no such file, damaged or outside of the folder: told if a shape needs it
+                continue
+            tensor.data_location = TensorProto.DEFAULT

@@ -61,6 +61,9 @@ def _convolve(step: Step, weights_place: int) -> None:
     sources, batch, real = _source(step)
     K, rows, columns = _output_extents(step)
     R, S = _two(list(weights[2:]), 1)
+    stated = _two(step.attribute("kernel_shape") or list(weights[2:]), 1)
+    if stated != (R, S):
+        raise UnsupportedError(f"has kernel_shape {stated[0]}×{stated[1]}, but weights of {R}×{S} (must be the same)")
     sH, sW = _two(step.attribute("strides"), 1)
     groups = int(step.attribute("group", 1))
     apart = groups == 1 and R * S > 1 and (sH, sW) == (R, S) and real == (rows * R, columns * S)
