@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from browser import Browser, browser, why_no_browser
+from browser import SOURCE, Browser, browser, why_no_browser
 from execution_cases import execution_of
 from nasty_names import NASTY, nasty_execution
 
@@ -142,6 +142,29 @@ def lane_middle(name: str) -> float:
             return top - style.height / 2
         top -= style.height + GAP
     raise KeyError(name)
+
+
+def test_what_is_narrower_than_a_pixel_is_seen_and_told(chromium: Browser, tmp_path: Path) -> None:
+    tiny = nasty_execution()
+    chromium.open(write_page([tiny], tmp_path / "narrow.html"))
+    pixel = 2 * tiny.latency  # as beside a schedule that is thousands of times longer
+    chromium.run(f"{SOURCE}('time').setv({{bounds: null, end: {pixel} * {SOURCE}('events 0').inner_width}})")
+    chromium.until(f"return {SOURCE}('items tiles 0').data.left.length === 0")
+    for lane in counts(tiny):
+        for source in (f"items {lane} 0", f"blocks {lane} 0"):
+            drawn = chromium.data(source)
+            for left, right in zip(drawn["drawn_left"], drawn["drawn_right"], strict=True):
+                assert (right - left) / pixel > 1.9
+    held = chromium.data("shown buffer 0")
+    assert held["left"][-1] / pixel > 1.9
+    x, y = chromium.place("events 0", 0, lane_middle("tiles"))
+    chromium.hover(x + 1, y)
+    chromium.text_with("items")
+    chromium.click(x + 1, y)
+    chromium.until("return document.getElementById('note-0').textContent.startsWith('ofmap of tile')")
+    chromium.click(x + 8, y)
+    chromium.until("return document.getElementById('note-0').textContent.startsWith('Click')")
+    assert chromium.errors() == []
 
 
 def test_hovering_tells_what_it_is_and_what_waits_for_it(opened: Browser) -> None:

@@ -61,6 +61,8 @@ HEADROOM = 1.08
 """Of the buffer's axis over the capacity."""
 LEAST_CYCLES_IN_VIEW = 20
 GAP = 0.12
+DRAWN = ("drawn_left", "drawn_right")
+"""Columns of what is drawn: where from and where to, which is wider than it is if that is too narrow to be seen."""
 
 HOLDING_ROWS = (
     ("size", "@bytes{0,0} bytes"),
@@ -168,6 +170,8 @@ def _charts(
         readers=lanes["readers"].all,
         note=f"note-{index}",
         mib=MIB,
+        range=time,
+        figure=events,
     )
     for event in (Tap, DoubleTap):  # two clicks in quick succession are one tap and one double tap, wherever they are
         events.js_on_event(event, select)
@@ -255,21 +259,21 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
 def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, name: str) -> Lane:
     bottom = top - style.height
     even, odd = style.colours
-    colour, block_columns = even, ["left", "right", "count", "cycles", "alpha"]
+    colour, block_columns = even, ["left", "right", *DRAWN, "count", "cycles", "alpha"]
     if "odd" in columns:
         columns["colour"] = [odd if is_odd else even for is_odd in columns.pop("odd")]
         colour = "colour"
         block_columns.append(colour)
+    item_columns = [*DRAWN, "middle", "edge", *columns]
     lane = Lane(
         all=ColumnDataSource(columns, name=f"all {name}"),
-        items=ColumnDataSource({"middle": [], "edge": [], **{column: [] for column in columns}}, name=f"items {name}"),
+        items=ColumnDataSource({column: [] for column in item_columns}, name=f"items {name}"),
         blocks=ColumnDataSource({column: [] for column in block_columns}, name=f"blocks {name}"),
         bottom=bottom,
         top=top,
     )
     items = chart.quad(
-        "left",
-        "right",
+        *DRAWN,
         bottom,
         top,
         source=lane.items,
@@ -277,9 +281,7 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         line_color="white",
         line_width="edge",
     )
-    blocks = chart.quad(
-        "left", "right", bottom, top, source=lane.blocks, fill_color=colour, fill_alpha="alpha", line_color=None
-    )
+    blocks = chart.quad(*DRAWN, bottom, top, source=lane.blocks, fill_color=colour, fill_alpha="alpha", line_color=None)
     chart.text(
         "middle",
         (bottom + top) / 2,
@@ -302,7 +304,9 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
     tops = [f"top{row}" for row in range(len(KIND_COLUMNS))]
     everything = ColumnDataSource(columns, name=f"all buffer {index}")
     # One row: without any, Bokeh would not end with drawing steps.
-    shown = ColumnDataSource({name: [0] for name in (*columns, *tops, "bottom")}, name=f"shown buffer {index}")
+    shown = ColumnDataSource(
+        {name: [0] for name in (*columns, *tops, "bottom", "drawn_right")}, name=f"shown buffer {index}"
+    )
     capacity = execution.plan.problem.platform.gbuf_bytes / MIB
     highest = max(capacity, float(columns["total"].max(initial=0)))
     chart.y_range = Range1d(start=0, end=highest * HEADROOM)
@@ -313,7 +317,7 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
         fill_color="white", fill_alpha=0.35, hatch_pattern="\\", hatch_color=INK, hatch_alpha=0.7, hatch_scale=8,
         line_color=INK, line_width=2,
     )  # fmt: skip
-    boxes = chart.quad("left", "right", 0, "total", source=shown, fill_alpha=0, line_alpha=0)
+    boxes = chart.quad("left", "drawn_right", 0, "total", source=shown, fill_alpha=0, line_alpha=0)
     kinds = [(name, f"@kind{row}{{0.000}} MiB") for row, name in enumerate(OCCUPANCY_NAMES)]
     rows = (("cycles", "@left{0,0} … @right{0,0}"), ("held", f"@total{{0.000}} of {capacity:g} MiB"), *kinds)
     _add_hover(chart, boxes, "@name", rows)

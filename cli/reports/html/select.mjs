@@ -1,11 +1,23 @@
 // A click on a transfer or on a tile (which stands for the ofmap that it makes) highlights how long the tensor lives in
 // the buffer and which tiles read it; a click on nothing ends that.
 
-function itemAt(lanes, x, y) {
+const REACH = 2 // of a click, in pixels: as much as narrow items are widened
+
+// The item at a place, or else the nearest of its lane within reach (cycles).
+function itemAt(lanes, x, y, reach) {
   for (const lane of lanes) {
     if (y < lane.bottom || y > lane.top) continue
     const {left, right} = lane.all.data
-    for (let i = 0; i < left.length && left[i] <= x; i++) if (x <= right[i]) return [lane, i]
+    let nearest = null
+    let least = reach
+    for (let i = 0; i < left.length && left[i] <= x + reach; i++) {
+      const distance = Math.max(left[i] - x, x - right[i], 0)
+      if (distance < least || (distance === least && nearest === null)) {
+        nearest = [lane, i]
+        least = distance
+      }
+    }
+    if (nearest !== null) return nearest
   }
   return null
 }
@@ -22,8 +34,9 @@ function describe(all, row, lane) {
   )
 }
 
-export default ({lanes, tiles, picked, living, readers, note, mib}, event) => {
-  const found = itemAt(lanes, event.x, event.y)
+export default ({lanes, tiles, picked, living, readers, note, mib, range, figure}, event) => {
+  const reach = (REACH * (range.end - range.start)) / figure.inner_width
+  const found = itemAt(lanes, event.x, event.y, reach)
   const text = document.getElementById(note)
   if (found === null) {
     picked.data = {left: [], right: [], bottom: [], top: []}

@@ -1,10 +1,12 @@
 // What of the charts is drawn: only what is in view, and no more of it than there are pixels.
 //
 // An item that is wide enough to be seen is drawn as it is; neighbours on a lane that are not become one block, which
-// says how many it stands for and is paler the less of its time they take. Of the buffer's positions that share a
-// pixel, the fullest is drawn. Runs whenever the shared range of time changes.
+// says how many it stands for and is paler the less of its time they take. What is alone and narrow is drawn wider than
+// it is, where there is room. Of the buffer's positions that share a pixel, the fullest is drawn. Runs whenever the
+// shared range of time changes.
 
 const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
+const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
 const LEAST_STEP = 1 // of the buffer, in pixels
 const LETTER_WIDTH = 6.2 // in pixels, on average
 const PALEST = 0.35
@@ -25,7 +27,7 @@ function inView(all, range) {
   return [countUpTo(all.right, range.start), countUpTo(all.left, range.end)]
 }
 
-// Split the items in view into those that are wide enough and blocks of neighbours that are not.
+// Split the items in view into those that are drawn alone and blocks of neighbours that are too narrow for that.
 function splitLane(all, range, pixel) {
   const items = []
   const blocks = {left: [], right: [], count: [], cycles: [], alpha: []}
@@ -61,6 +63,25 @@ function splitLane(all, range, pixel) {
   return [items, blocks]
 }
 
+// Widen what is narrower than LEAST_DRAWN: to the right up to what comes next, then to the left. Cycles stay as they are.
+function widen(items, blocks, range, pixel) {
+  const least = LEAST_DRAWN * pixel
+  const spans = []
+  for (const columns of [items, blocks]) {
+    columns.drawn_left = Array.from(columns.left)
+    columns.drawn_right = Array.from(columns.right)
+    columns.left.forEach((left, i) => spans.push({columns, i, left, right: columns.right[i]}))
+  }
+  spans.sort((a, b) => a.left - b.left)
+  let before = range.start
+  spans.forEach(({columns, i, left, right}, k) => {
+    const after = k + 1 < spans.length ? spans[k + 1].left : range.end
+    columns.drawn_right[i] = Math.max(right, Math.min(left + least, after))
+    columns.drawn_left[i] = Math.min(left, Math.max(columns.drawn_right[i] - least, before))
+    before = columns.drawn_right[i]
+  })
+}
+
 function rowsOf(all, rows) {
   const some = {}
   for (const name of Object.keys(all)) some[name] = rows.map((row) => all[name][row])
@@ -83,6 +104,7 @@ function showLane(lane, range, pixel) {
     const room = (Math.min(items.right[i], range.end) - Math.max(items.left[i], range.start)) / pixel
     return label.length * LETTER_WIDTH + 6 <= room ? label : ""
   })
+  widen(items, blocks, range, pixel)
   setRows(lane.items, items)
   setRows(lane.blocks, blocks)
 }
@@ -111,11 +133,16 @@ function showBuffer(buffer, range, pixel) {
   const shown = rowsOf(all, rows)
   shown.left = lefts
   shown.right = rights.slice()
+  // Even a whole schedule can be narrower than a pixel.
+  shown.drawn_right = rights.slice()
+  const last = rows.length - 1
+  if (last >= 0) shown.drawn_right[last] = Math.max(rights[last], lefts[last] + LEAST_DRAWN * pixel)
   shown.name = shown.name.map((name, i) => (counts[i] > 1 ? `${name}, the fullest of ${counts[i]}` : name))
   // A stack of steps: each kind between the tops of those below it and its own. A row of zeros ends the last step; it
   // also stands where nothing else is in view, for Bokeh does not end with drawing steps that have no rows.
   for (const name of Object.keys(shown)) shown[name].push(name === "name" ? "" : 0)
-  shown.left[rows.length] = shown.right[rows.length] = rows.length > 0 ? rights[rows.length - 1] : range.start
+  shown.left[rows.length] = last >= 0 ? shown.drawn_right[last] : range.start
+  shown.right[rows.length] = shown.drawn_right[rows.length] = shown.left[rows.length]
   shown.bottom = shown.left.map(() => 0)
   let below = shown.bottom
   buffer.kinds.forEach((kind, k) => {
