@@ -76,6 +76,11 @@ class Browser:
             f"return {SOURCE}('items tiles 0').data.left.length + {SOURCE}('blocks tiles 0').data.left.length > 0"
         )
 
+    def resize(self, width: int, height: int) -> None:
+        """Give the page another size (pixels)."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
     def run(self, script: str) -> Any:
         return self.driver.execute_script(script)
 

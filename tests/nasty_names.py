@@ -16,13 +16,13 @@ from soma_cp.model.problem import Problem
 NASTY = "</script><b>&\"'@name"
 
 
-def nasty_execution() -> Execution:
+def nasty_execution(name: str = NASTY) -> Execution:
     """Return the events of double buffering of a network in which a layer has that name."""
     network = builtin_network("tiny-chain")
     old = network.layers[0].name
 
     def renamed(names: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(NASTY if name == old else name for name in names)
+        return tuple(name if its == old else its for its in names)
 
     layers = tuple(
         replace(layer, name=renamed((layer.name,))[0], ifmaps=renamed(layer.ifmaps)) for layer in network.layers

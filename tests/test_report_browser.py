@@ -33,10 +33,10 @@ def execution_in(path: Path) -> Execution:
     return execution_of(stored.plan, stored.dlsa)
 
 
-def write_page(executions: list[Execution], path: Path) -> Path:
+def write_page(executions: list[Execution], path: Path, name: str = "schedule") -> Path:
     from soma_cp.cli.reports.html.page import write_html
 
-    write_html([Reported(f"schedule {i}", execution) for i, execution in enumerate(executions)], path)
+    write_html([Reported(f"{name} {i}", execution) for i, execution in enumerate(executions)], path)
     return path
 
 
@@ -206,3 +206,52 @@ def test_names_do_not_break_the_page(chromium: Browser, tmp_path: Path) -> None:
     chromium.hover(*chromium.place("events 0", middle, lane_middle("tiles")))
     assert f"tile 0: {NASTY}[0]" in chromium.text_with("stalled before")
     assert chromium.errors() == []
+
+
+TABLES_BEYOND = """
+return [...document.querySelectorAll(".grid > div")].filter(own =>
+  [...own.children].some(one => one.getBoundingClientRect().right > own.getBoundingClientRect().right + 1)).length"""
+"""How many places of a schedule something sticks out of."""
+HOVER_BOXES = """
+function boxes(node, found) {
+  const is_box = node.matches?.(".bk-Tooltip, .bk-tooltip-content") && node.innerText
+  if (is_box) found.push([node.scrollWidth, node.clientWidth])
+  if (node.shadowRoot) boxes(node.shadowRoot, found)
+  for (const child of node.children) boxes(child, found)
+  return found
+}
+return boxes(document.body, [])"""
+"""Inner and visible widths of hover boxes."""
+
+
+@pytest.mark.parametrize("width", [1280, 1920])
+def test_long_names_stay_within_their_place(chromium: Browser, tmp_path: Path, width: int) -> None:
+    long = "a_name_without_spaces." * 20
+    execution = nasty_execution(long)
+    path = write_page([execution] * 2, tmp_path / "long.html", name=long)
+    chromium.resize(width, 1400)
+    try:
+        chromium.open(path)
+        assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
+        assert chromium.run(TABLES_BEYOND) == 0
+        tiles = chromium.data("items tiles 0")
+        assert any(label.endswith("…") for label in chromium.data("items stalls 0")["label"])
+        chromium.hover(*chromium.place("events 0", tiles["middle"][0], lane_middle("tiles")))
+        chromium.text_with("stalled before")
+        boxes = chromium.run(HOVER_BOXES)
+        assert len(boxes) == 1
+        for scroll_width, client_width in boxes:
+            assert scroll_width <= client_width
+    finally:
+        chromium.resize(1280, 1400)
+    assert chromium.errors() == []
+
+
+def test_a_narrow_flg_still_tells_its_tiling_number(opened: Browser, both: list[Execution]) -> None:
+    flgs = both[0].flgs
+    begin, cycles = int(flgs.begin[0]), int(flgs.end[0] - flgs.begin[0])
+    number = int(flgs.tiling_number[0])
+    for pixels, label in ((90, f"FLG 0 ×{number}"), (30, f"×{number}"), (10, "")):
+        end = f"{begin} + {cycles / pixels} * {SOURCE}('events 0').inner_width"
+        opened.run(f"{SOURCE}('time').setv({{bounds: null, start: {begin}, end: {end}}})")
+        opened.until(f"return {SOURCE}('items flg 0').data.label[0] === '{label}'")

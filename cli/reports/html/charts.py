@@ -53,7 +53,10 @@ FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
-BOX_STYLE = "font: 12px/1.5 system-ui, 'Segoe UI', Arial, sans-serif; max-width: 520px; white-space: normal"
+BOX_STYLE = (
+    "font: 12px/1.5 system-ui, 'Segoe UI', Arial, sans-serif; "
+    "max-width: 520px; white-space: normal; overflow-wrap: anywhere"
+)
 TERM_STYLE = "color: #5b6570; padding-right: 10px; white-space: nowrap; vertical-align: top"
 EVENTS_HEIGHT = 264
 BUFFER_HEIGHT = 168
@@ -240,6 +243,8 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
         "stalls": stall_columns(execution),
         "readers": {"left": [], "right": [], "name": [], "label": []},
     }
+    columns["lg"]["short"] = [f"{index}" for index in range(len(execution.lgs.first))]
+    columns["flg"]["short"] = [f"×{number}" for number in execution.flgs.tiling_number.tolist()]
     height = sum(style.height + GAP for style in LANES.values()) + GAP
     chart.y_range = Range1d(start=0, end=height)
     chart.quad("left", "right", 0, height, source=living, fill_color=INK, fill_alpha=0.06, line_color=None)

@@ -9,6 +9,7 @@ const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a blo
 const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
 const LEAST_STEP = 1 // of the buffer, in pixels
 const LETTER_WIDTH = 6.2 // in pixels, on average
+const LEAST_LETTERS = 6 // of a label that is shortened
 const PALEST = 0.35
 
 // The number of values, in ascending order, that are at most `limit`.
@@ -93,6 +94,13 @@ function setRows(source, columns) {
   if (source.data.left.length > 0 || columns.left.length > 0) source.data = columns
 }
 
+// What of a label is written where there is room for so many letters: one that has a short form is not cut off.
+function fitted(label, short, letters) {
+  if (label.length <= letters) return label
+  if (short !== undefined) return short.length <= letters ? short : ""
+  return letters >= LEAST_LETTERS ? label.slice(0, letters - 1) + "…" : ""
+}
+
 function showLane(lane, range, pixel) {
   const all = lane.all.data
   const [rows, blocks] = splitLane(all, range, pixel)
@@ -102,7 +110,7 @@ function showLane(lane, range, pixel) {
   items.edge = rows.map((_, i) => (items.right[i] - items.left[i] >= LEAST_WIDTH * pixel ? 0.5 : 0))
   items.label = items.label.map((label, i) => {
     const room = (Math.min(items.right[i], range.end) - Math.max(items.left[i], range.start)) / pixel
-    return label.length * LETTER_WIDTH + 6 <= room ? label : ""
+    return fitted(label, items.short?.[i], Math.floor((room - 6) / LETTER_WIDTH))
   })
   widen(items, blocks, range, pixel)
   setRows(lane.items, items)
