@@ -105,6 +105,28 @@ def test_many_items_are_drawn_as_blocks_until_one_zooms_in(chromium: Browser, tm
     assert chromium.errors() == []
 
 
+def test_stalls_have_the_colour_of_what_they_wait_for(opened: Browser, both: list[Execution]) -> None:
+    from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
+
+    opened.run(f"{SOURCE}('time').setv({{bounds: null, end: 100 * {SOURCE}('time').end}})")
+    opened.until(f"return [0, 1].every(i => {SOURCE}(`blocks stalls ${{i}}`).data.left.length > 0)")
+    for index, execution in enumerate(both):
+        tiles, colours = execution.tiles, opened.data(f"all stalls {index}")["colour"]
+        waits = zip(tiles.cause[tiles.stall > 0].tolist(), tiles.stall[tiles.stall > 0].tolist(), strict=True)
+        of_kinds = [(KINDS[OCCUPANCY_OF_KIND[int(execution.transfers.kind[cause])]], stall) for cause, stall in waits]
+        assert colours == [colour for colour, _ in of_kinds]
+        assert len(set(colours)) > 1
+        blocks, items = opened.data(f"blocks stalls {index}"), opened.data(f"items stalls {index}")
+        begin = [*opened.data(f"all stalls {index}")["left"]]
+        for left, right, colour in zip(blocks["left"], blocks["right"], blocks["colour"], strict=True):
+            cycles = dict.fromkeys(KINDS.values(), 0)
+            for since, (own, stall) in zip(begin, of_kinds, strict=True):
+                cycles[own] += stall if left <= since < right else 0
+            assert cycles[colour] == max(cycles.values())
+        drawn = dict(zip(items["left"], items["colour"], strict=True))
+        assert drawn.items() <= dict(zip(begin, colours, strict=True)).items()
+
+
 def test_charts_are_aligned_and_zoom_together(opened: Browser, both: list[Execution]) -> None:
     charts = ("events 0", "buffer 0", "events 1", "buffer 1")
     for cycle in (0, both[0].latency):

@@ -17,19 +17,17 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
-from soma_cp.cli.reports.colours import KINDS
+from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
 from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.execution import Execution
 from soma_cp.model.files import write_bytes_atomically
 from soma_cp.model.platform import MIB
-from soma_cp.model.tensors import IFM, OFM, WGT
 from soma_cp.model.tiling import FloatArray
 
 # Hatching tells kinds apart where there is no colour.
 HATCHES = {WEIGHTS: "", IFMAPS: "////", OFMAPS_TO_STORE: "\\\\\\\\", OFMAPS_ON_CHIP: ""}
 LEGEND = {WEIGHTS: "weights", IFMAPS: "ifmaps", OFMAPS_TO_STORE: "ofmaps to DRAM", OFMAPS_ON_CHIP: "ofmaps on chip"}
-OCCUPANCY_OF_KIND = {WGT: WEIGHTS, IFM: IFMAPS, OFM: OFMAPS_TO_STORE}
 TILE_GREYS = ("#7f7f7f", "#b3b3b3")  # FLGs alternate
 GROUP_GREYS = ("#ffffff", "#e3e3e3")
 STALL_HATCH = "xxxxxx"

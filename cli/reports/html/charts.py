@@ -32,7 +32,7 @@ from bokeh.models.annotations import Span
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
-from soma_cp.cli.reports.colours import GROUPS, IDLE, INK, KINDS, STALL, TILES
+from soma_cp.cli.reports.colours import GROUPS, IDLE, INK, KINDS, OCCUPANCY_OF_KIND, STALL, TILES
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
     Columns,
@@ -51,6 +51,8 @@ from soma_cp.model.tensors import IFM, OFM, WGT
 
 FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
+PAPER = "#ffffff"
+PALE = 0.4
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
 BOX_STYLE = (
@@ -81,17 +83,22 @@ TILE_ROWS = (
     ("its ofmap", "@bytes{0,0} bytes, @kept"),
     *HOLDING_ROWS[1:],
 )
+STALL_ROWS = (*TIME_ROWS, ("waits for", "@cause"), ("since", "@why"))
 GROUP_ROWS = (("cycles", "@left{0,0} … @right{0,0}"), ("tiles", "@tiles"), ("layers", "@layers"))
 
 
 @dataclass(frozen=True)
 class LaneStyle:
-    """A row of events: its name on the axis, height, colours of items (even and odd ones) and rows of the hover box."""
+    """A row of events: its name on the axis, height, colours of items (even and odd ones) and rows of the hover box.
+
+    What is hatched has a pale fill, so that its text is read as on paper.
+    """
 
     title: str
     height: float
     colours: tuple[str, str]
     hover: tuple[tuple[str, str], ...]
+    is_hatched: bool = False
 
 
 LANES = {
@@ -102,7 +109,7 @@ LANES = {
     "stores": LaneStyle("store ofmaps", 0.6, (KINDS[OFMAPS_TO_STORE],) * 2, TRANSFER_ROWS),
     "idle": LaneStyle("DRAM idle", 0.34, (IDLE,) * 2, (*TIME_ROWS, ("because", "@why"))),
     "tiles": LaneStyle("compute", 0.9, TILES, TILE_ROWS),
-    "stalls": LaneStyle("stall", 0.45, (STALL,) * 2, (*TIME_ROWS, ("waits for", "@cause"), ("since", "@why"))),
+    "stalls": LaneStyle("stall", 0.45, (PAPER,) * 2, STALL_ROWS, is_hatched=True),
     "readers": LaneStyle("reads it", 0.3, (INK,) * 2, ()),
 }
 """From the top down."""
@@ -243,6 +250,9 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
         "stalls": stall_columns(execution),
         "readers": {"left": [], "right": [], "name": [], "label": []},
     }
+    tiles, transfers = execution.tiles, execution.transfers
+    causes = transfers.kind[tiles.cause[tiles.stall > 0]].tolist()
+    columns["stalls"]["colour"] = [KINDS[OCCUPANCY_OF_KIND[kind]] for kind in causes]
     columns["lg"]["short"] = [f"{index}" for index in range(len(execution.lgs.first))]
     columns["flg"]["short"] = [f"×{number}" for number in execution.flgs.tiling_number.tolist()]
     height = sum(style.height + GAP for style in LANES.values()) + GAP
@@ -267,6 +277,7 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
     colour, block_columns = even, ["left", "right", *DRAWN, "count", "cycles", "alpha"]
     if "odd" in columns:
         columns["colour"] = [odd if is_odd else even for is_odd in columns.pop("odd")]
+    if "colour" in columns:
         colour = "colour"
         block_columns.append(colour)
     item_columns = [*DRAWN, "middle", "edge", *columns]
@@ -283,6 +294,11 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         top,
         source=lane.items,
         fill_color=colour,
+        fill_alpha=PALE if style.is_hatched else 1,
+        hatch_pattern="/" if style.is_hatched else None,
+        hatch_color=colour,
+        hatch_alpha=PALE,
+        hatch_scale=6,
         line_color="white",
         line_width="edge",
     )

@@ -1,7 +1,7 @@
 // What of the charts is drawn: only what is in view, and no more of it than there are pixels.
 //
 // An item that is wide enough to be seen is drawn as it is; neighbours on a lane that are not become one block, which
-// says how many it stands for and is paler the less of its time they take. What is alone and narrow is drawn wider than
+// says how many it stands for, has the colour of most of its cycles and is paler the less of its time they take. What is alone and narrow is drawn wider than
 // it is, where there is room. Of the buffer's positions that share a pixel, the fullest is drawn. Runs whenever the
 // shared range of time changes.
 
@@ -44,8 +44,10 @@ function splitLane(all, range, pixel) {
     let right = left
     let count = 0
     let cycles = 0
+    const taken = new Map() // cycles of each colour
     do {
       cycles += all.right[i] - all.left[i]
+      if (all.colour !== undefined) taken.set(all.colour[i], (taken.get(all.colour[i]) ?? 0) + all.right[i] - all.left[i])
       right = all.right[i]
       count++
       i++
@@ -54,7 +56,7 @@ function splitLane(all, range, pixel) {
       items.push(i - 1)
       continue
     }
-    if (all.colour !== undefined) blocks.colour.push(all.colour[i - count])
+    if (all.colour !== undefined) blocks.colour.push([...taken].reduce((a, b) => (b[1] > a[1] ? b : a))[0])
     blocks.left.push(left)
     blocks.right.push(right)
     blocks.count.push(count)
