@@ -10,6 +10,7 @@ from nasty_names import NASTY, nasty_execution
 
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
+from soma_cp.model.events import OFMAPS_TO_STORE
 from soma_cp.model.execution import Execution
 from soma_cp.model.platform import MIB
 from soma_cp.model.schedule_file import read_schedule
@@ -199,6 +200,23 @@ def test_hovering_tells_what_it_is_and_what_waits_for_it(opened: Browser) -> Non
     assert loads["gated"][row] in text
 
 
+def bottoms_of_outline(chromium: Browser) -> list[float]:
+    """Return where the outline of the selected tensor stands at each step."""
+    outline, (height,) = chromium.data("outline 0"), chromium.data("living 0")["top"]
+    tops, bottoms = outline["y"][: len(outline["y"]) // 2], outline["y"][len(outline["y"]) // 2 :][::-1]
+    assert tops == pytest.approx([bottom + height for bottom in bottoms])
+    return bottoms[::2]
+
+
+def bottoms_of_band(chromium: Browser, kind: int) -> list[float]:
+    """Return where the band of a kind begins at each step while the selected tensor lives."""
+    living, shown = chromium.data("living 0"), chromium.data("shown buffer 0")
+    steps = zip(shown["left"], shown["right"], strict=True)
+    alive = [since < living["right"][0] and until > living["left"][0] for since, until in steps]
+    below = [sum(held) for held in zip([0.0] * len(alive), *(shown[f"kind{row}"] for row in range(kind)), strict=True)]
+    return [bottom for bottom, own in zip(below, alive, strict=True) if own]
+
+
 def test_a_click_marks_living_duration_and_consumers(opened: Browser, both: list[Execution]) -> None:
     row, x, y = longest_load(opened)
     loads = opened.data("items weights 0")
@@ -211,10 +229,14 @@ def test_a_click_marks_living_duration_and_consumers(opened: Browser, both: list
     positions = sorted(position for use in uses for position in use.tiles)
     assert opened.data("all readers 0")["left"] == both[0].tiles.begin[positions].tolist()
     assert f"{loads['bytes'][row]:,} bytes" in opened.run("return document.getElementById('note-0').textContent")
+    assert bottoms_of_outline(opened) == bottoms_of_band(opened, 0)
     # On a tile: the ofmap that it makes; on nothing: the end of it.
     middle = (both[0].tiles.begin[-1] + both[0].tiles.end[-1]) / 2
     opened.click(*opened.place("events 0", middle, lane_middle("tiles")))
     opened.until("return document.getElementById('note-0').textContent.startsWith('ofmap of tile')")
+    opened.until(f"return {SOURCE}('outline 0').data.y[0] > {SOURCE}('living 0').data.top[0]")
+    assert opened.data("living 0")["kind"] == [OFMAPS_TO_STORE]  # the network's output
+    assert bottoms_of_outline(opened) == bottoms_of_band(opened, OFMAPS_TO_STORE)
     opened.click(*opened.place("events 0", both[0].latency / 2, lane_middle("readers")))
     opened.until("return Bokeh.documents[0].get_model_by_name('living 0').data.left.length === 0")
     assert opened.errors() == []

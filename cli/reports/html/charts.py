@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from bokeh.core.properties import value
 from bokeh.document import Document
 from bokeh.events import DocumentReady, DoubleTap, Tap
@@ -44,7 +45,7 @@ from soma_cp.cli.reports.html.columns import (
     tile_columns,
     transfer_columns,
 )
-from soma_cp.model.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_TO_STORE, WEIGHTS
+from soma_cp.model.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
 from soma_cp.model.execution import Execution
 from soma_cp.model.platform import MIB
 from soma_cp.model.tensors import IFM, OFM, WGT
@@ -153,11 +154,12 @@ def _charts(
 ) -> tuple[figure, figure]:
     events = _figure(time, EVENTS_HEIGHT, f"events {index}")
     buffer = _figure(time, BUFFER_HEIGHT, f"buffer {index}")
-    living = ColumnDataSource({"left": [], "right": [], "top": []}, name=f"living {index}")
+    living = ColumnDataSource({"left": [], "right": [], "top": [], "kind": []}, name=f"living {index}")
     lanes = _draw_lanes(events, execution, living, index)
     view["lanes"] += [vars(lane) for lane in lanes.values()]
     view["buffers"].append(_draw_buffer(buffer, execution, living, index))
     lanes["readers"].all.js_on_change("data", show)
+    living.js_on_change("data", show)
     picked = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []}, name=f"picked {index}")
     events.quad(
         "left",
@@ -253,6 +255,11 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
     tiles, transfers = execution.tiles, execution.transfers
     causes = transfers.kind[tiles.cause[tiles.stall > 0]].tolist()
     columns["stalls"]["colour"] = [KINDS[OCCUPANCY_OF_KIND[kind]] for kind in causes]
+    for key, kind in {"weights": WEIGHTS, "ifmaps": IFMAPS, "stores": OFMAPS_TO_STORE}.items():
+        columns[key]["held_as"] = [kind] * len(columns[key]["name"])
+    ofmaps = np.full(len(tiles.begin), OFMAPS_ON_CHIP)
+    ofmaps[transfers.start[transfers.kind == OFM]] = OFMAPS_TO_STORE  # an ofmap's Start is the tile that makes it
+    columns["tiles"]["held_as"] = ofmaps
     columns["lg"]["short"] = [f"{index}" for index in range(len(execution.lgs.first))]
     columns["flg"]["short"] = [f"×{number}" for number in execution.flgs.tiling_number.tolist()]
     height = sum(style.height + GAP for style in LANES.values()) + GAP
@@ -297,7 +304,7 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         fill_alpha=PALE if style.is_hatched else 1,
         hatch_pattern="/" if style.is_hatched else None,
         hatch_color=colour,
-        hatch_alpha=PALE,
+        hatch_alpha=0.3,
         hatch_scale=6,
         line_color="white",
         line_width="edge",
@@ -333,10 +340,10 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
     chart.y_range = Range1d(start=0, end=highest * HEADROOM)
     for row, (below, top) in enumerate(zip(["bottom", *tops], tops, strict=False)):
         chart.varea_step(x="left", y1=below, y2=top, source=shown, fill_color=KINDS[row], step_mode="after")
-    chart.quad(
-        "left", "right", 0, "top", source=living,
-        fill_color="white", fill_alpha=0.35, hatch_pattern="\\", hatch_color=INK, hatch_alpha=0.7, hatch_scale=8,
-        line_color=INK, line_width=2,
+    outline = ColumnDataSource({"x": [], "y": []}, name=f"outline {index}")
+    chart.patch(
+        "x", "y", source=outline, fill_color="white", fill_alpha=0.35, line_color=INK, line_width=2, line_join="miter",
+        hatch_pattern="\\", hatch_color=INK, hatch_alpha=0.7, hatch_scale=8,
     )  # fmt: skip
     boxes = chart.quad("left", "drawn_right", 0, "total", source=shown, fill_alpha=0, line_alpha=0)
     kinds = [(name, f"@kind{row}{{0.000}} MiB") for row, name in enumerate(OCCUPANCY_NAMES)]
@@ -347,7 +354,7 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
     chart.xaxis.axis_label = "time (cycles)"
     chart.yaxis.ticker = BasicTicker(desired_num_ticks=4)
     chart.xgrid.grid_line_color = None
-    return {"all": everything, "shown": shown, "kinds": list(KIND_COLUMNS)}
+    return {"all": everything, "shown": shown, "living": living, "outline": outline, "kinds": list(KIND_COLUMNS)}
 
 
 def _add_hover(chart: figure, renderer: "GlyphRenderer[Any]", title: str, rows: Sequence[tuple[str, str]]) -> None:

@@ -40,7 +40,7 @@ export default ({lanes, tiles, picked, living, readers, note, mib, range, figure
   const text = document.getElementById(note)
   if (found === null) {
     picked.data = {left: [], right: [], bottom: [], top: []}
-    living.data = {left: [], right: [], top: []}
+    living.data = {left: [], right: [], top: [], kind: []}
     readers.data = {left: [], right: [], name: [], label: []}
     text.textContent = text.dataset.hint
     return
@@ -48,7 +48,12 @@ export default ({lanes, tiles, picked, living, readers, note, mib, range, figure
   const [lane, row] = found
   const all = lane.all.data
   picked.data = {left: [all.left[row]], right: [all.right[row]], bottom: [lane.bottom], top: [lane.top]}
-  living.data = {left: [all.hold_begin[row]], right: [all.hold_end[row]], top: [all.bytes[row] / mib]}
+  living.data = {
+    left: [all.hold_begin[row]],
+    right: [all.hold_end[row]],
+    top: [all.bytes[row] / mib],
+    kind: [all.held_as[row]],
+  }
   const positions = new Set()
   for (const [first, end, step] of all.reading[row]) for (let p = first; p < end; p += step) positions.add(p)
   const rows = [...positions].sort((a, b) => a - b)

@@ -160,6 +160,30 @@ function showBuffer(buffer, range, pixel) {
     below = shown[`top${k}`] = shown[kind].map((held, i) => under[i] + held)
   })
   buffer.shown.data = shown
+  buffer.outline.data = outlineOf(buffer.living.data, shown, rows.length)
+}
+
+// The outline of a tensor while it lives: as high as its bytes, from the bottom of its own kind's band, so that it moves
+// with what is held below. Empty if nothing is selected.
+function outlineOf({left, right, top, kind}, shown, count) {
+  const outline = {x: [], y: []}
+  if (left.length === 0) return outline
+  const bottoms = kind[0] === 0 ? shown.bottom : shown[`top${kind[0] - 1}`]
+  const steps = []
+  for (let i = 0; i < count; i++) {
+    const since = Math.max(shown.left[i], left[0])
+    const until = Math.min(shown.drawn_right[i], right[0])
+    if (since < until) steps.push([since, until, bottoms[i]])
+  }
+  for (const [since, until, bottom] of steps) {
+    outline.x.push(since, until)
+    outline.y.push(bottom + top[0], bottom + top[0])
+  }
+  for (const [since, until, bottom] of steps.reverse()) {
+    outline.x.push(until, since)
+    outline.y.push(bottom, bottom)
+  }
+  return outline
 }
 
 let scheduled = false
