@@ -81,6 +81,7 @@ def test_everything_is_drawn_without_errors(opened: Browser, both: list[Executio
     for index, execution in enumerate(both):
         assert {lane: drawn(opened, f"{lane} {index}") for lane in counts(execution)} == counts(execution)
         buffer = opened.data(f"shown buffer {index}")
+        assert opened.run(f"return {SOURCE}('buffer {index}').y_range.end") > 8
         assert max(buffer["top3"]) * MIB == execution.evaluation.peak_buffer_bytes
     assert opened.errors() == []
 
@@ -165,6 +166,17 @@ def lane_middle(name: str) -> float:
             return top - style.height / 2
         top -= style.height + GAP
     raise KeyError(name)
+
+
+def test_a_buffer_that_is_hardly_used_is_drawn_up_to_its_peak(chromium: Browser, tmp_path: Path) -> None:
+    from soma_cp.cli.reports.buffer_axis import HEADROOM
+
+    tiny = nasty_execution()
+    chromium.open(write_page([tiny], tmp_path / "hardly.html"))
+    peak = tiny.evaluation.peak_buffer_bytes / MIB
+    assert chromium.run(f"return {SOURCE}('buffer 0').y_range.end") == pytest.approx(HEADROOM * peak)
+    titles = chromium.run(f"return {SOURCE}('buffer 0').above.map(one => one.text)")
+    assert titles == ["the capacity, 8 MiB, lies far above"]
 
 
 def test_what_is_narrower_than_a_pixel_is_seen_and_told(chromium: Browser, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, PathPatch
 from matplotlib.path import Path
 
+from soma_cp.cli.reports.buffer_axis import HEADROOM, highest_buffer
 from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
 from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
@@ -37,9 +38,6 @@ STALL_TINT = 0.25
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 7.16, 0.68, 0.12, 0.24, 0.26
 LABEL_AT = -0.34  # of the buffer's axis, from that axis
 TITLE, EVENTS, SPACE, BUFFER, BELOW = 0.22, 1.1, 0.05, 0.62, 0.14
-HEADROOM = 1.08
-LEAST_SHARE_OF_BUFFER = 0.25
-"""Below this share of the capacity, the buffer's axis ends at the peak."""
 POINTS_PER_INCH = 72
 FONT_SIZE = 7
 DPI = 300
@@ -86,7 +84,8 @@ def draw_figure(reported: Sequence[Reported]) -> Figure:
     panel = TITLE + EVENTS + SPACE + BUFFER + BELOW
     height = TOP + len(reported) * panel + BOTTOM
     figure = Figure(figsize=(WIDTH, height))
-    longest = max(one.execution.latency for one in reported)
+    executions = [one.execution for one in reported]
+    longest = max(execution.latency for execution in executions)
     unit, unit_name = _time_unit(longest)
 
     def axes_at(bottom: float, tall: float) -> Axes:
@@ -101,7 +100,7 @@ def draw_figure(reported: Sequence[Reported]) -> Figure:
         _draw_events(events, one.execution, unit, (WIDTH - LEFT - RIGHT) * POINTS_PER_INCH * unit / longest)
         events.set_title(_title(one), loc="left", fontsize=FONT_SIZE + 0.5, pad=3)
         buffer = axes_at(top - EVENTS - SPACE - BUFFER, BUFFER)
-        _draw_buffer(buffer, one, unit, _highest_buffer(one, reported))
+        _draw_buffer(buffer, one, unit, highest_buffer(one.execution, executions))
         if index + 1 < len(reported):
             buffer.tick_params(labelbottom=False)
         else:
@@ -223,16 +222,6 @@ def _style(row: int) -> dict[str, Any]:
 
 def _capacity(one: Reported) -> int:
     return one.execution.plan.problem.platform.gbuf_bytes
-
-
-def _highest_buffer(one: Reported, reported: Sequence[Reported]) -> float:
-    """Return the top of the buffer's axis (MiB), which all schedules of the same capacity share.
-
-    It is the capacity, unless all of them stay far below.
-    """
-    capacity = _capacity(one)
-    peak = max(other.execution.evaluation.peak_buffer_bytes for other in reported if _capacity(other) == capacity)
-    return HEADROOM * (peak if peak < LEAST_SHARE_OF_BUFFER * capacity else max(peak, capacity)) / MIB
 
 
 def _draw_buffer(axes: Axes, one: Reported, unit: float, highest: float) -> None:

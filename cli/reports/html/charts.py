@@ -29,10 +29,11 @@ from bokeh.models import (
     ZoomInTool,
     ZoomOutTool,
 )
-from bokeh.models.annotations import Span
+from bokeh.models.annotations import Span, Title
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
+from soma_cp.cli.reports.buffer_axis import highest_buffer
 from soma_cp.cli.reports.colours import GROUPS, IDLE, INK, KINDS, OCCUPANCY_OF_KIND, STALL, TILES
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
@@ -63,8 +64,6 @@ BOX_STYLE = (
 TERM_STYLE = "color: #5b6570; padding-right: 10px; white-space: nowrap; vertical-align: top"
 EVENTS_HEIGHT = 264
 BUFFER_HEIGHT = 168
-HEADROOM = 1.08
-"""Of the buffer's axis over the capacity."""
 LEAST_CYCLES_IN_VIEW = 20
 GAP = 0.12
 DRAWN = ("drawn_left", "drawn_right")
@@ -137,7 +136,10 @@ def make_charts(executions: Sequence[Execution]) -> Document:
     time = Range1d(start=0, end=longest, bounds=(0, longest), min_interval=LEAST_CYCLES_IN_VIEW, name="time")
     view: dict[str, Any] = {"range": time, "lanes": [], "buffers": []}
     show = CustomJS.from_file(FOLDER / "view.mjs")
-    charts = [_charts(execution, index, time, view, show) for index, execution in enumerate(executions)]
+    charts = [
+        _charts(execution, index, highest_buffer(execution, executions), time, view, show)
+        for index, execution in enumerate(executions)
+    ]
     show.args = view | {"figure": charts[0][0]}
     for end in ("start", "end"):
         time.js_on_change(end, show)
@@ -150,14 +152,14 @@ def make_charts(executions: Sequence[Execution]) -> Document:
 
 
 def _charts(
-    execution: Execution, index: int, time: Range1d, view: dict[str, Any], show: CustomJS
+    execution: Execution, index: int, highest: float, time: Range1d, view: dict[str, Any], show: CustomJS
 ) -> tuple[figure, figure]:
     events = _figure(time, EVENTS_HEIGHT, f"events {index}")
     buffer = _figure(time, BUFFER_HEIGHT, f"buffer {index}")
     living = ColumnDataSource({"left": [], "right": [], "top": [], "kind": []}, name=f"living {index}")
     lanes = _draw_lanes(events, execution, living, index)
     view["lanes"] += [vars(lane) for lane in lanes.values()]
-    view["buffers"].append(_draw_buffer(buffer, execution, living, index))
+    view["buffers"].append(_draw_buffer(buffer, execution, living, index, highest))
     lanes["readers"].all.js_on_change("data", show)
     living.js_on_change("data", show)
     picked = ColumnDataSource({"left": [], "right": [], "bottom": [], "top": []}, name=f"picked {index}")
@@ -327,7 +329,9 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
     return lane
 
 
-def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, index: int) -> dict[str, Any]:
+def _draw_buffer(
+    chart: figure, execution: Execution, living: ColumnDataSource, index: int, highest: float
+) -> dict[str, Any]:
     columns = buffer_columns(execution)
     tops = [f"top{row}" for row in range(len(KIND_COLUMNS))]
     everything = ColumnDataSource(columns, name=f"all buffer {index}")
@@ -336,8 +340,7 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
         {name: [0] for name in (*columns, *tops, "bottom", "drawn_right")}, name=f"shown buffer {index}"
     )
     capacity = execution.plan.problem.platform.gbuf_bytes / MIB
-    highest = max(capacity, float(columns["total"].max(initial=0)))
-    chart.y_range = Range1d(start=0, end=highest * HEADROOM)
+    chart.y_range = Range1d(start=0, end=highest)
     for row, (below, top) in enumerate(zip(["bottom", *tops], tops, strict=False)):
         chart.varea_step(x="left", y1=below, y2=top, source=shown, fill_color=KINDS[row], step_mode="after")
     outline = ColumnDataSource({"x": [], "y": []}, name=f"outline {index}")
@@ -349,7 +352,15 @@ def _draw_buffer(chart: figure, execution: Execution, living: ColumnDataSource, 
     kinds = [(name, f"@kind{row}{{0.000}} MiB") for row, name in enumerate(OCCUPANCY_NAMES)]
     rows = (("cycles", "@left{0,0} … @right{0,0}"), ("held", f"@total{{0.000}} of {capacity:g} MiB"), *kinds)
     _add_hover(chart, boxes, "@name", rows)
-    chart.add_layout(Span(location=capacity, dimension="width", line_color=STALL, line_width=1.5, line_dash="dashed"))
+    if capacity <= highest:
+        line = Span(location=capacity, dimension="width", line_color=STALL, line_width=1.5, line_dash="dashed")
+        chart.add_layout(line)
+    else:
+        note = f"the capacity, {capacity:g} MiB, lies far above"
+        chart.add_layout(
+            Title(text=note, align="right", text_font=FONT, text_font_size="12px", text_font_style="normal",
+                  text_color=INK), "above",
+        )  # fmt: skip
     chart.yaxis.axis_label = "buffer (MiB)"
     chart.xaxis.axis_label = "time (cycles)"
     chart.yaxis.ticker = BasicTicker(desired_num_ticks=4)

@@ -1,0 +1,21 @@
+"""How high a chart of the buffer reaches: up to the capacity, unless all of it would lie at the bottom then."""
+
+from collections.abc import Sequence
+
+from soma_cp.model.execution import Execution
+from soma_cp.model.platform import MIB
+
+HEADROOM = 1.08
+LEAST_SHARE_OF_BUFFER = 0.25
+"""Below this share of the capacity, the axis ends at the peak."""
+
+
+def highest_buffer(execution: Execution, executions: Sequence[Execution]) -> float:
+    """Return the top of the buffer's axis (MiB) of one of the executions, which those of the same capacity share."""
+    capacity = _capacity(execution)
+    peak = max(other.evaluation.peak_buffer_bytes for other in executions if _capacity(other) == capacity)
+    return HEADROOM * (peak if peak < LEAST_SHARE_OF_BUFFER * capacity else max(peak, capacity)) / MIB
+
+
+def _capacity(execution: Execution) -> int:
+    return execution.plan.problem.platform.gbuf_bytes
