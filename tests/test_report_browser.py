@@ -1,6 +1,7 @@
 """The HTML report in a real browser: what is drawn, hovering, zooming, clicking."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,28 @@ def test_stalls_have_the_colour_of_what_they_wait_for(opened: Browser, both: lis
             assert cycles[colour] == max(cycles.values())
         drawn = dict(zip(items["left"], items["colour"], strict=True))
         assert drawn.items() <= dict(zip(begin, colours, strict=True)).items()
+
+
+def test_borders_of_groups_are_drawn_where_they_have_room(opened: Browser, both: list[Execution]) -> None:
+    inner = f"{SOURCE}('events 0').inner_width"
+    pixel = opened.run(f"return {SOURCE}('time').end / {inner}")
+    begins = both[0].flgs.begin[1:].tolist()
+    assert [cut for cut in opened.data("items flg 0")["cut"] if cut is not None] == begins
+    shortest = min(after - before for before, after in pairwise(begins))
+    opened.run(f"{SOURCE}('time').setv({{bounds: null, end: {shortest / 5} * {inner}}})")  # five pixels
+    opened.until(f"return {SOURCE}('items flg 0').data.cut.filter(cut => cut > 0).length < {len(begins)}")
+    cuts = [cut for cut in opened.data("items flg 0")["cut"] if cut is not None]
+    assert cuts
+    assert all(after - before >= 8 * shortest / 5 for before, after in pairwise(cuts))
+    assert pixel < shortest / 5
+
+
+def test_every_button_beside_a_chart_has_room(opened: Browser) -> None:
+    for chart in ("events 0", "buffer 0"):
+        toolbar = f"Bokeh.index.find_one_by_id({SOURCE}('{chart}').toolbar.id)"
+        assert opened.run(f"return {toolbar}._overflow_menu.items.length") == 0
+        names = opened.run(f"return {SOURCE}('{chart}').toolbar.tools.map(tool => tool.filename).filter(name => name)")
+        assert names == [chart.replace(" ", "-")]
 
 
 def test_charts_are_aligned_and_zoom_together(opened: Browser, both: list[Execution]) -> None:

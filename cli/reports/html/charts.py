@@ -55,6 +55,9 @@ FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 PAPER = "#ffffff"
 PALE = 0.4
+"""Opacity of what is hatched."""
+HATCH = 0.3
+"""Opacity of its lines."""
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
 BOX_STYLE = (
@@ -189,6 +192,10 @@ def _charts(
     )
     for event in (Tap, DoubleTap):  # two clicks in quick succession are one tap and one double tap, wherever they are
         events.js_on_event(event, select)
+    events.segment(
+        "cut", lanes["tiles"].bottom, "cut", lanes["flg"].bottom, source=lanes["flg"].items, line_color=INK,
+        line_alpha=0.35, line_width=0.75,
+    )  # fmt: skip
     for chart in (events, buffer):
         chart.ray(
             "cut", 0, length=0, angle=90, angle_units="deg", source=lanes["lg"].items, line_color=INK, line_alpha=0.45,
@@ -204,14 +211,10 @@ def _charts(
 def _figure(time: Range1d, height: int, name: str) -> figure:
     zoom = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
     pan = PanTool(dimensions="width")
-    tools: list[Tool] = [
-        pan,
-        zoom,
-        ZoomInTool(dimensions="width"),
-        ZoomOutTool(dimensions="width"),
-        ResetTool(),
-        SaveTool(),
-    ]
+    tools: list[Tool] = [pan, zoom]
+    if height == EVENTS_HEIGHT:  # these zoom the buffer, too, beside which there is no room for them
+        tools += [ZoomInTool(dimensions="width"), ZoomOutTool(dimensions="width"), ResetTool()]
+    tools.append(SaveTool(filename=name.replace(" ", "-")))
     chart = figure(
         name=name,
         height=height,
@@ -263,6 +266,7 @@ def _draw_lanes(chart: figure, execution: Execution, living: ColumnDataSource, i
     ofmaps[transfers.start[transfers.kind == OFM]] = OFMAPS_TO_STORE  # an ofmap's Start is the tile that makes it
     columns["tiles"]["held_as"] = ofmaps
     columns["lg"]["short"] = [f"{index}" for index in range(len(execution.lgs.first))]
+    columns["flg"]["cut"] = np.append(np.nan, execution.flgs.begin[1:])  # none before the first
     columns["flg"]["short"] = [f"×{number}" for number in execution.flgs.tiling_number.tolist()]
     height = sum(style.height + GAP for style in LANES.values()) + GAP
     chart.y_range = Range1d(start=0, end=height)
@@ -306,7 +310,7 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         fill_alpha=PALE if style.is_hatched else 1,
         hatch_pattern="/" if style.is_hatched else None,
         hatch_color=colour,
-        hatch_alpha=0.3,
+        hatch_alpha=HATCH,
         hatch_scale=6,
         line_color="white",
         line_width="edge",

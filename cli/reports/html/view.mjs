@@ -7,8 +7,9 @@
 
 const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
 const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
+const LEAST_SPACE = 8 // between lines at borders of groups, in pixels: closer together, they would veil the chart
 const LEAST_STEP = 1 // of the buffer, in pixels
-const LETTER_WIDTH = 6.2 // in pixels, on average
+const LETTER_WIDTH = 6.8 // in pixels, on average
 const LEAST_LETTERS = 6 // of a label that is shortened
 const PALEST = 0.35
 
@@ -96,6 +97,16 @@ function setRows(source, columns) {
   if (source.data.left.length > 0 || columns.left.length > 0) source.data = columns
 }
 
+// Cuts (cycles, ascending; NaN: none) without those that are too close to the one before.
+function thinned(cuts, space) {
+  let before = -Infinity
+  return cuts.map((cut) => {
+    if (!(cut - before >= space)) return NaN
+    before = cut
+    return cut
+  })
+}
+
 // What of a label is written where there is room for so many letters: one that has a short form is not cut off.
 function fitted(label, short, letters) {
   if (label.length <= letters) return label
@@ -114,6 +125,7 @@ function showLane(lane, range, pixel) {
     const room = (Math.min(items.right[i], range.end) - Math.max(items.left[i], range.start)) / pixel
     return fitted(label, items.short?.[i], Math.floor((room - 6) / LETTER_WIDTH))
   })
+  if (items.cut !== undefined) items.cut = thinned(items.cut, LEAST_SPACE * pixel)
   widen(items, blocks, range, pixel)
   setRows(lane.items, items)
   setRows(lane.blocks, blocks)
