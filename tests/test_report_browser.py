@@ -140,7 +140,7 @@ def test_borders_of_groups_are_drawn_where_they_have_room(opened: Browser, both:
     opened.until(f"return {SOURCE}('items flg 0').data.cut.filter(cut => cut > 0).length < {len(begins)}")
     cuts = [cut for cut in opened.data("items flg 0")["cut"] if cut is not None]
     assert cuts
-    assert all(after - before >= 8 * shortest / 5 for before, after in pairwise(cuts))
+    assert all(after - before >= 16 * shortest / 5 for before, after in pairwise(cuts))
     assert pixel < shortest / 5
 
 

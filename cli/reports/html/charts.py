@@ -54,7 +54,7 @@ from soma_cp.model.tensors import IFM, OFM, WGT
 FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 PAPER = "#ffffff"
-PALE = 0.4
+PALE = 0.5
 """Opacity of what is hatched."""
 HATCH = 0.3
 """Opacity of its lines."""
@@ -121,13 +121,14 @@ CLICKABLE = ("weights", "ifmaps", "stores", "tiles")
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """A drawn lane: all its items, those drawn alone, blocks of those that are too narrow, and its place."""
+    """A drawn lane: all its items, those drawn alone, blocks of those that are too narrow, its place and opacity."""
 
     all: ColumnDataSource
     items: ColumnDataSource
     blocks: ColumnDataSource
     bottom: float
     top: float
+    opacity: float
 
 
 def make_charts(executions: Sequence[Execution]) -> Document:
@@ -300,22 +301,25 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         blocks=ColumnDataSource({column: [] for column in block_columns}, name=f"blocks {name}"),
         bottom=bottom,
         top=top,
+        opacity=PALE if style.is_hatched else 1,
     )
+    hatch: dict[str, Any] = {}
+    if style.is_hatched:
+        hatch = {"hatch_pattern": "/", "hatch_color": colour, "hatch_alpha": HATCH, "hatch_scale": 6}
     items = chart.quad(
         *DRAWN,
         bottom,
         top,
         source=lane.items,
         fill_color=colour,
-        fill_alpha=PALE if style.is_hatched else 1,
-        hatch_pattern="/" if style.is_hatched else None,
-        hatch_color=colour,
-        hatch_alpha=HATCH,
-        hatch_scale=6,
+        fill_alpha=lane.opacity,
         line_color="white",
         line_width="edge",
+        **hatch,
     )
-    blocks = chart.quad(*DRAWN, bottom, top, source=lane.blocks, fill_color=colour, fill_alpha="alpha", line_color=None)
+    blocks = chart.quad(
+        *DRAWN, bottom, top, source=lane.blocks, fill_color=colour, fill_alpha="alpha", line_color=None, **hatch
+    )
     chart.text(
         "middle",
         (bottom + top) / 2,

@@ -7,7 +7,7 @@
 
 const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
 const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
-const LEAST_SPACE = 8 // between lines at borders of groups, in pixels: closer together, they would veil the chart
+const LEAST_SPACE = 16 // between lines at borders of groups, in pixels: closer together, they would veil the chart
 const LEAST_STEP = 1 // of the buffer, in pixels
 const LETTER_WIDTH = 6.8 // in pixels, on average
 const LEAST_LETTERS = 6 // of a label that is shortened
@@ -30,7 +30,7 @@ function inView(all, range) {
 }
 
 // Split the items in view into those that are drawn alone and blocks of neighbours that are too narrow for that.
-function splitLane(all, range, pixel) {
+function splitLane({all: {data: all}, opacity}, range, pixel) {
   const items = []
   const blocks = {left: [], right: [], count: [], cycles: [], alpha: []}
   if (all.colour !== undefined) blocks.colour = []
@@ -62,7 +62,7 @@ function splitLane(all, range, pixel) {
     blocks.right.push(right)
     blocks.count.push(count)
     blocks.cycles.push(cycles)
-    blocks.alpha.push(Math.max(PALEST, cycles / (right - left)))
+    blocks.alpha.push(opacity * Math.max(PALEST, cycles / (right - left)))
   }
   return [items, blocks]
 }
@@ -116,7 +116,7 @@ function fitted(label, short, letters) {
 
 function showLane(lane, range, pixel) {
   const all = lane.all.data
-  const [rows, blocks] = splitLane(all, range, pixel)
+  const [rows, blocks] = splitLane(lane, range, pixel)
   const items = rowsOf(all, rows)
   // Written into the middle of what is in view, where there is room.
   items.middle = rows.map((_, i) => (Math.max(items.left[i], range.start) + Math.min(items.right[i], range.end)) / 2)
