@@ -8,7 +8,7 @@ OCCUPANCY_OF_KIND = {WGT: WEIGHTS, IFM: IFMAPS, OFM: OFMAPS_TO_STORE}
 """Of DRAM tensors, by kind."""
 
 # Of pages alone.
-STALL = "#D55E00"
+CAPACITY = "#D55E00"
 IDLE = "#d9dde1"
 TILES = ("#8b929a", "#b4bac0")  # FLGs alternate
 GROUPS = ("#eef1f4", "#dce2e8")

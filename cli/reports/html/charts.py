@@ -34,7 +34,7 @@ from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from soma_cp.cli.reports.buffer_axis import highest_buffer
-from soma_cp.cli.reports.colours import GROUPS, IDLE, INK, KINDS, OCCUPANCY_OF_KIND, STALL, TILES
+from soma_cp.cli.reports.colours import CAPACITY, GROUPS, IDLE, INK, KINDS, OCCUPANCY_OF_KIND, TILES
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
     Columns,
@@ -361,7 +361,7 @@ def _draw_buffer(
     rows = (("cycles", "@left{0,0} … @right{0,0}"), ("held", f"@total{{0.000}} of {capacity:g} MiB"), *kinds)
     _add_hover(chart, boxes, "@name", rows)
     if capacity <= highest:
-        line = Span(location=capacity, dimension="width", line_color=STALL, line_width=1.5, line_dash="dashed")
+        line = Span(location=capacity, dimension="width", line_color=CAPACITY, line_width=1.5, line_dash="dashed")
         chart.add_layout(line)
     else:
         note = f"the capacity, {capacity:g} MiB, lies far above"

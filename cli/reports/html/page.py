@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from soma_cp import __version__
-from soma_cp.cli.reports.colours import IDLE, KINDS, STALL, TILES
+from soma_cp.cli.reports.colours import CAPACITY, IDLE, KINDS, TILES
 from soma_cp.cli.reports.html.charts import FOLDER, make_charts
 from soma_cp.cli.reports.html.document import document_json
 from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
@@ -72,7 +72,7 @@ def page_text(reported: Sequence[Reported]) -> str:
         ],
         figures=figure_rows(reported),
         kinds=[(KINDS[row], name) for row, name in enumerate(OCCUPANCY_NAMES)],
-        colours={"stall": STALL, "idle": IDLE, "tiles": TILES},
+        colours={"capacity": CAPACITY, "idle": IDLE, "tiles": TILES},
     )
 
 
