@@ -131,7 +131,7 @@ class Platform:
             value = getattr(self, name)
             if name == "dram_bytes_per_cycle" and isinstance(value, Fraction):
                 self._check_dram(value)
-            elif not (name == "vector_ops" and value is None) and not _whole(value, most):
+            elif not (name == "vector_ops" and value is None) and not is_whole(value, most):
                 raise PlatformError(f"{name}={value!r} (must be a whole number from 1 to {most})")
         if self.macs_per_pe not in VEC_BY_LANE:
             allowed = ", ".join(map(str, VEC_BY_LANE))
@@ -139,11 +139,10 @@ class Platform:
         self._check_given("memory_bytes", self.memory_bytes, MEMORIES)
         self._check_given("energy_pj", self.energy_pj, (*BYTE_ENERGIES, *OPERATION_ENERGIES))
         for name, size in self.memory_bytes:
-            if not _whole(size, LARGEST_MEMORY):
+            if not is_whole(size, LARGEST_MEMORY):
                 raise PlatformError(f"memory_bytes {name}={size!r} (must be a whole number from 1 to {LARGEST_MEMORY})")
         for name, energy in (*self.energy_pj, ("dram_pj_per_byte", self.dram_pj_per_byte)):
-            number = isinstance(energy, int | float) and not isinstance(energy, bool)
-            if not (number and 0 <= energy <= LARGEST_PJ):
+            if not is_energy(energy):
                 raise PlatformError(f"{name}={energy!r} pJ (must be a number from 0 to {LARGEST_PJ:g})")
         if self.semantics not in SEMANTICS:
             raise PlatformError(f"semantics={self.semantics!r} (must be one of {', '.join(SEMANTICS)})")
@@ -212,8 +211,14 @@ class Platform:
         return cycles / self.clock_hz
 
 
-def _whole(value: object, most: int) -> bool:
+def is_whole(value: object, most: int) -> bool:
+    """Whether `value` is a whole number from 1 to `most`."""
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def is_energy(value: object) -> bool:
+    """Whether `value` is a number of pJ that a byte or an operation may take."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ
 
 
 class _Presets(Mapping[str, Platform]):

@@ -6,8 +6,8 @@ field, what was found, what is allowed.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, replace
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -50,24 +50,14 @@ class PlatformFileError(PlatformError):
         super().__init__("\n".join(problems))
 
 
-@dataclass(frozen=True)
-class _Given:
-    """What a file says, together with what it extends; bandwidths as they were written.
+_Given = dict[str, Any]
+"""What a file says, by field of version 2; bandwidths as they were written, the fields of `_NESTED` as dicts."""
+_NESTED = {"memories": MemoriesForm, "energies": EnergiesForm}
 
-    Parameters
-    ----------
-    fields
-        By field of version 2; ``memories`` and ``energies`` are dicts.
-    """
 
-    fields: Mapping[str, Any]
-
-    def extended_by(self, more: Mapping[str, Any]) -> "_Given":
-        """Return what is said when a further file says `more`."""
-        merged = {**self.fields, **more}
-        for name in ("memories", "energies"):
-            merged[name] = {**self.fields.get(name, {}), **more.get(name, {})}
-        return _Given(merged)
+def _extend(base: _Given, more: _Given) -> _Given:
+    """Return what is said when a file that says `base` is extended by one that says `more`."""
+    return base | more | {name: base.get(name, {}) | more.get(name, {}) for name in _NESTED}
 
 
 def platform_from(spec: str) -> Platform:
@@ -131,31 +121,29 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
         problems = [found.lines.place(problem) + problem for problem in form_problems(error, YamlForm, found.fields)]
     else:
         problems = []
-    for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
+    nested: _Given = {}
+    for name, inner_form in _NESTED.items():
         inner = found.fields.get(name)
         if not isinstance(inner, dict):
             continue
         try:
-            nested.model_validate(inner)
+            nested[name] = inner_form.model_validate(inner).model_dump(exclude_none=True)
         except ValidationError as error:
             lines = found.lines.fields[name]
-            problems += [f"{lines.place(p)}{name}: {p}" for p in form_problems(error, nested, inner)]
+            problems += [f"{lines.place(p)}{name}: {p}" for p in form_problems(error, inner_form, inner)]
     core_array = found.fields.get("core_array")
     if isinstance(core_array, dict) and not _is_core_array(core_array):
         line = found.lines.fields["core_array"].place("")
         problems.append(f"{line}core_array: must have model, the name of a core-array model, and options of one value")
     if problems:
         raise PlatformFileError([f"{path}: {problem}" for problem in problems])
-    given = {name: getattr(form, name) for name in found.fields if name not in ("version", "name", "extends")}
-    for name, nested in (("memories", MemoriesForm), ("energies", EnergiesForm)):
-        if name in given:
-            given[name] = nested.model_validate(given[name]).model_dump(exclude_none=True)
+    given = {name: getattr(form, name) for name in found.fields if name not in ("version", "name", "extends")} | nested
     if isinstance(given.get("core_array"), dict):
         given["core_array"] = {k: _from_folder(v, path.parent) for k, v in given["core_array"].items()}
-    base = _Given({})
+    base: _Given = {}
     if form.extends is not None:
         base = _extended(path, form.extends, found.lines.fields["extends"].line, (*extended_by, path))
-    return base.extended_by({name: value for name, value in given.items() if value is not None})
+    return _extend(base, {name: value for name, value in given.items() if value is not None})
 
 
 def _is_core_array(document: dict[str, Any]) -> bool:
@@ -187,7 +175,7 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Giv
 
 def _given_by(platform: Platform) -> _Given:
     """Return what a file of version 2 would say of `platform`."""
-    given: dict[str, Any] = {
+    given: _Given = {
         "clock": platform.clock_hz,
         "gbuf": platform.gbuf_bytes,
         "gbuf_bandwidth": Bandwidth(Fraction(platform.gbuf_bytes_per_cycle), False),
@@ -202,12 +190,11 @@ def _given_by(platform: Platform) -> _Given:
         "core_array": {"model": platform.core_array, **dict(platform.core_array_options)},
         "semantics": platform.semantics,
     }
-    return _Given({name: value for name, value in given.items() if value is not None})
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def _platform(path: Path, found: YamlObject, given: _Given) -> Platform:
+def _platform(path: Path, found: YamlObject, says: _Given) -> Platform:
     """Return the platform that the file `path` describes."""
-    says = given.fields
     missing = [name for name in _NEEDED if name not in says]
     if missing:
         listed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"

@@ -24,6 +24,8 @@ from soma_cp.model.platform import (
     PUBLISHED_CORE_ARRAY,
     SEMANTICS,
     VEC_BY_LANE,
+    is_energy,
+    is_whole,
 )
 from soma_cp.model.quantities import (
     BANDWIDTH_EXAMPLE,
@@ -62,8 +64,7 @@ class Quantity(NamedTuple):
     def number(self, value: object) -> int | None:
         """Return the number that a text or number stands for; None if it is none, or out of range."""
         number = self.parse(value) if isinstance(value, str) else value
-        whole = isinstance(number, int) and not isinstance(number, bool) and 1 <= number <= self.most
-        return cast("int", number) if whole else None
+        return cast("int", number) if is_whole(number, self.most) else None
 
 
 GBUF = Quantity(bytes_of, SIZE_EXAMPLE, "bytes", LARGEST["gbuf_bytes"])
@@ -102,8 +103,7 @@ def _parsed(parse: Callable[[object], Any], allowed: str) -> Any:
 def _energy(parse: Callable[[str], float | None], example: str) -> Any:
     def parsed(value: object) -> float | None:
         number = parse(value) if isinstance(value, str) else value
-        known = isinstance(number, int | float) and not isinstance(number, bool)
-        return float(cast("float", number)) if known and 0 <= cast("float", number) <= LARGEST_PJ else None
+        return float(cast("float", number)) if is_energy(number) else None
 
     return _parsed(parsed, f"{example}, from 0 to {LARGEST_PJ:g} pJ")
 
@@ -202,11 +202,7 @@ def _named(names: tuple[str, ...], check: Callable[[object], bool]) -> Callable[
 
 
 def _is_memory(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= LARGEST_MEMORY
-
-
-def _is_energy(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ
+    return is_whole(value, LARGEST_MEMORY)
 
 
 class PlatformForm(Form):
@@ -230,7 +226,7 @@ class PlatformForm(Form):
     ] = Field(default_factory=dict)
     energy_pj: Annotated[
         dict[str, Any],
-        AfterValidator(_named((*BYTE_ENERGIES, *OPERATION_ENERGIES), _is_energy)),
+        AfterValidator(_named((*BYTE_ENERGIES, *OPERATION_ENERGIES), is_energy)),
         Field(description=f"an object with pJ of some of {_ENERGY_NAMES}, from 0 to {LARGEST_PJ:g}"),
     ] = Field(default_factory=dict)
     core_array: Annotated[str, Field(min_length=1, description="the name of a core-array model")] = PUBLISHED_CORE_ARRAY

@@ -5,6 +5,7 @@ TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port widt
 """
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from soma_cp.model.platform import MIB, Platform
 
@@ -134,6 +135,7 @@ def doubtful_gbuf_energy(platform: Platform) -> str | None:
     )
 
 
+@lru_cache(maxsize=64)
 def unit_energies(platform: Platform) -> UnitEnergies:
     """Return the energies of `platform`; those that it does not give are the paper's."""
     vec, lane = platform.vec, platform.lane

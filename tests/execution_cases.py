@@ -1,5 +1,7 @@
 """Executions of random schedules for tests of events and reports."""
 
+from pathlib import Path
+
 import hypothesis.strategies as st
 from strategies import valid_dlsas
 from twins import dlsa_of, pairs
@@ -8,10 +10,20 @@ from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.execution import Execution, make_execution
 from soma_cp.model.plan import Plan
+from soma_cp.model.schedule_file import read_schedule
+
+SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
+GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
 
 
 def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
     return make_execution(plan, dlsa, evaluate(plan, dlsa))
+
+
+def execution_in(path: Path) -> Execution:
+    """The events of a stored schedule."""
+    stored = read_schedule(path)
+    return execution_of(stored.plan, stored.dlsa)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from browser import SOURCE, Browser, browser, why_no_browser
-from execution_cases import execution_of
+from execution_cases import GPT2, SCHEDULES, execution_in, execution_of
 from nasty_names import NASTY, nasty_execution
 
 from soma_cp.cli.reports.reported import Reported
@@ -14,13 +14,10 @@ from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.events import OFMAPS_TO_STORE
 from soma_cp.model.execution import Execution
 from soma_cp.model.platform import MIB
-from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.tensors import IFM, OFM, WGT
 
 pytestmark = pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
 
-SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
-GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
 MANY_ITEMS = SCHEDULES / "resnet50.b4.8MiB.16GBps.json"
 
 
@@ -28,11 +25,6 @@ MANY_ITEMS = SCHEDULES / "resnet50.b4.8MiB.16GBps.json"
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("profile")) as running:
         yield running
-
-
-def execution_in(path: Path) -> Execution:
-    stored = read_schedule(path)
-    return execution_of(stored.plan, stored.dlsa)
 
 
 def write_page(executions: list[Execution], path: Path, name: str = "schedule") -> Path:

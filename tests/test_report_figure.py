@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from execution_cases import execution_of
+from execution_cases import GPT2, execution_in, execution_of
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch
@@ -19,16 +19,13 @@ from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.execution import Execution
 from soma_cp.model.platform import MIB
-from soma_cp.model.schedule_file import read_schedule
 
-SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
 ROW_OF_BOTTOM = {bottom: row for row, (bottom, _) in figure.ROWS.items()}
 
 
 @pytest.fixture(scope="module")
 def gpt2() -> Execution:
-    stored = read_schedule(SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json")
-    return execution_of(stored.plan, stored.dlsa)
+    return execution_in(GPT2)
 
 
 def bars(axes: Axes) -> dict[tuple[str, str, bool], np.ndarray]:

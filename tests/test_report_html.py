@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from execution_cases import execution_of, executions
+from execution_cases import GPT2, execution_in, execution_of, executions
 from hypothesis import given
 from nasty_names import NASTY, nasty_execution
 from twins import examples
@@ -42,20 +42,15 @@ from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import MIB, PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
-from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.tensors import IFM, OFM, WGT
 from soma_cp.solver.ladder import BOUND_OF_LFA
-
-SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
-GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
 
 needs_bokeh = pytest.mark.skipif(find_spec("bokeh") is None, reason="Bokeh is not installed (extra 'report')")
 
 
 @pytest.fixture(scope="module")
 def gpt2() -> Execution:
-    stored = read_schedule(GPT2)
-    return execution_of(stored.plan, stored.dlsa)
+    return execution_in(GPT2)
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from execution_cases import execution_of, executions
+from execution_cases import GPT2, execution_in, execution_of, executions
 from hypothesis import given
 from trace_format import check_trace, nanoseconds
 from twins import examples
@@ -20,17 +20,12 @@ from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.events import OCCUPANCY_NAMES
 from soma_cp.model.execution import Execution
-from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.tensors import OFM
-
-SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
-GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
 
 
 @pytest.fixture(scope="module")
 def gpt2() -> Execution:
-    stored = read_schedule(GPT2)
-    return execution_of(stored.plan, stored.dlsa)
+    return execution_in(GPT2)
 
 
 @pytest.fixture(scope="module")
