@@ -17,6 +17,24 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 
 from soma_cp import __version__
 from soma_cp.cli.formats import Format
+from soma_cp.cli.options import (
+    BatchOption,
+    BufferOption,
+    DelayExponentOption,
+    DeterministicOption,
+    DimOption,
+    DramOption,
+    EndOption,
+    EnergyExponentOption,
+    HardwareOption,
+    IgnoreUnsupportedOption,
+    JsonOption,
+    LfaOption,
+    NetOption,
+    SeedOption,
+    SeqOption,
+    WorkersOption,
+)
 from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.model.errors import InternalError, UserError
 from soma_cp.solver.choices import FirstStage, Stage2
@@ -32,52 +50,6 @@ app = typer.Typer(
     help="Schedules the DRAM communication of DNN accelerators: what is fused and tiled, and when every tensor "
     "moves between DRAM and the buffer.",
 )
-
-NetOption = Annotated[
-    str,
-    typer.Option(
-        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX).", show_default=False
-    ),
-]
-BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
-SeqOption = Annotated[
-    int | None,
-    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
-]
-HardwareOption = Annotated[
-    str | None,
-    typer.Option("--hw", help="edge, cloud or a hardware file (YAML, JSON); by default the network's usual platform."),
-]
-BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
-DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
-DimOption = Annotated[
-    list[str] | None,
-    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; several times."),
-]
-EndOption = Annotated[
-    list[str] | None,
-    typer.Option("--end", help="Node or tensor at which an ONNX model ends, in place of its outputs; several times."),
-]
-IgnoreUnsupportedOption = Annotated[
-    bool,
-    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators for element-wise where shapes allow it."),
-]
-LfaOption = Annotated[
-    FirstStage,
-    typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
-]
-EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
-DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", help="Threads of CP-SAT; all cores by default.")]
-DeterministicOption = Annotated[
-    bool,
-    typer.Option(
-        "--deterministic",
-        help="CP-SAT with one thread and deterministic time: the same schedule on every run.",
-    ),
-]
 
 
 @app.command()

@@ -1,0 +1,53 @@
+"""The options that several commands have, as typer takes them."""
+
+from typing import Annotated
+
+import typer
+
+from soma_cp.solver.choices import FirstStage
+
+NetOption = Annotated[
+    str,
+    typer.Option(
+        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX).", show_default=False
+    ),
+]
+BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
+SeqOption = Annotated[
+    int | None,
+    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
+]
+HardwareOption = Annotated[
+    str | None,
+    typer.Option("--hw", help="edge, cloud or a hardware file (YAML, JSON); by default the network's usual platform."),
+]
+BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
+DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
+DimOption = Annotated[
+    list[str] | None,
+    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; several times."),
+]
+EndOption = Annotated[
+    list[str] | None,
+    typer.Option("--end", help="Node or tensor at which an ONNX model ends, in place of its outputs; several times."),
+]
+IgnoreUnsupportedOption = Annotated[
+    bool,
+    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators for element-wise where shapes allow it."),
+]
+LfaOption = Annotated[
+    FirstStage,
+    typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
+]
+EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
+DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
+WorkersOption = Annotated[int | None, typer.Option("--workers", help="Threads of CP-SAT; all cores by default.")]
+DeterministicOption = Annotated[
+    bool,
+    typer.Option(
+        "--deterministic",
+        help="CP-SAT with one thread and deterministic time: the same schedule on every run.",
+    ),
+]
