@@ -16,8 +16,9 @@ from soma_cp.annealing.greedy import least_peak_bytes
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.progress import Progress, silent
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Objective, plan_figures
+from soma_cp.model.evaluation import plan_figures
 from soma_cp.model.lfa import LFA
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult

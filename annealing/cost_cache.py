@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import FloatArray, LayerTiles
+from soma_cp.model.tiling import LayerTiles
 
 INFEASIBLE = -1
 """Cycles of a tile that the core array can't run."""

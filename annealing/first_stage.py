@@ -18,9 +18,9 @@ from soma_cp.annealing.lfa_run import (
     operator_weights,
 )
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
-from soma_cp.model import network_table as nt
-from soma_cp.model.evaluation import Objective
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.lfa import LFA
+from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 
 
@@ -74,7 +74,7 @@ class FirstStageResult:
     seconds: float
 
 
-def layers_kept_apart(problem: Problem) -> nt.IntArray:
+def layers_kept_apart(problem: Problem) -> IntArray:
     """Return int64[L]: the group of each layer; an LG never mixes groups.
 
     A fully connected layer and the pooling layers right before it stay in an LG of their own; all other

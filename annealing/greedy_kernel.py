@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.tensors import WGT, Tensors
 
 OVERFLOW = -1

@@ -12,6 +12,7 @@ import numpy as np
 
 from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.platform import MIB
@@ -95,7 +96,7 @@ def check_layers_fit(problem: Problem) -> None:
         problem.core_array.require_feasible(problem.network, row)
 
 
-def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) -> nt.IntArray:
+def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) -> IntArray:
     """Return those rows (layer id and extent) that the core array can't run; `tiles` has one for each layer."""
     rows = np.column_stack([np.arange(len(tiles)), np.array(tiles, np.int64)])
     cycles, _ = problem.core_array.tile_costs(problem.network, problem.table, rows)

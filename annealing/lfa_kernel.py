@@ -25,9 +25,10 @@ from soma_cp.annealing.lfa_pricing import (
     LFAState,
     evaluate_candidate,
 )
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tiling import FloatArray, LFAArrays
+from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.tiling import LFAArrays
 
 
 @compiled

@@ -6,9 +6,10 @@ is for the evaluation of the candidate to find out. Draws are uniform unless sta
 
 import numpy as np
 
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tiling import BoolArray, LFAArrays
+from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.tiling import LFAArrays
 
 # Shares of the operators, as in the published program.
 CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts

@@ -20,9 +20,10 @@ from soma_cp.annealing.lfa_moves import (
     pick,
     pick_flg,
 )
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray, NetworkTable
-from soma_cp.model.tiling import BoolArray, FloatArray, LFAArrays
+from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.tiling import LFAArrays
 
 
 class Operator(IntEnum):

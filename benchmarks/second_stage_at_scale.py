@@ -21,7 +21,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import anneal_lfas
 from soma_cp.annealing.initial_lfa import LayerTooLargeError, coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_search import search_lfas
-from soma_cp.model.files import write_text_atomically
+from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan

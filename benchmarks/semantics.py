@@ -22,10 +22,10 @@ from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.lfa import LFA
 from soma_cp.model.network_file import read_network_file
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import CORRECTED
 from soma_cp.model.platform_file import with_overrides
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.semantics import CORRECTED
 from soma_cp.solver.pipeline import SolveParameters, run_second_stage, solve
 from soma_cp.solver.warm_up import warm_up
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Objective
 from soma_cp.model.network import Network
 from soma_cp.model.network_checks import rows_left_out
 from soma_cp.model.networks.catalogue import (
@@ -21,6 +20,7 @@ from soma_cp.model.networks.catalogue import (
     builtin_network,
     default_platform,
 )
+from soma_cp.model.objective import Objective
 from soma_cp.model.onnx_import.reading import ENDING
 from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem

@@ -8,11 +8,10 @@ import numpy as np
 from rich.text import Text
 
 from soma_cp.cli.tables import percent
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.execution import Execution
 from soma_cp.model.execution_tables import stalls_by_kind
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.tensors import IFM, OFM, WGT
-from soma_cp.model.tiling import FloatArray
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII = " .:-=+*%#"

@@ -8,13 +8,10 @@ candidate; the least energy × time wins. All counts are of one group of a group
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from soma_cp.model import network_table as column
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
-
-FloatArray = npt.NDArray[np.float64]
 
 INFEASIBLE = -1
 """In place of cycles: the array can't run this tile."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.model.network_table import IntArray
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.plan import Plan
 from soma_cp.model.tensors import double_buffering as double_buffering_kernel
 

@@ -3,44 +3,16 @@
 Every search and solver reports what `evaluate` says; nothing else prices a schedule.
 """
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
-from soma_cp.model.tiling import FloatArray
-
-
-@dataclass(frozen=True)
-class Objective:
-    """Energy^n · Delay^m, the cost that searches minimise.
-
-    Parameters
-    ----------
-    energy_exponent, delay_exponent
-        n and m; both at least 0, not both 0.
-    """
-
-    energy_exponent: float = 1.0
-    delay_exponent: float = 1.0
-
-    def cost(self, energy_pj: float, latency: float) -> float:
-        """Return the cost of a schedule of that energy (pJ) and latency (cycles); infinite beyond any float."""
-        try:
-            return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
-        except OverflowError:
-            return math.inf
-
-    def costs(self, energy_pj: FloatArray, latency: IntArray) -> FloatArray:
-        """Return the costs of several schedules, item by item."""
-        costs: FloatArray = energy_pj**self.energy_exponent * latency.astype(np.float64) ** self.delay_exponent
-        return costs
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,9 +3,8 @@
 All arrays of DRAM tensors have D items in creation order, all arrays of tiles have T items; cycles and bytes.
 """
 
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
-from soma_cp.model.tiling import BoolArray
 
 
 @compiled

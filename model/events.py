@@ -6,7 +6,7 @@ that stands for nothing is NONE. `soma_cp.model.execution` fills the columns.
 
 from dataclasses import dataclass
 
-from soma_cp.model.network_table import IntArray
+from soma_cp.model.arrays import IntArray
 
 NONE = -1
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.events import (
@@ -29,7 +30,6 @@ from soma_cp.model.events import (
     Transfers,
     Use,
 )
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
 from soma_cp.model.tensors import IFM, OFM, WGT
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.execution import Execution
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.tensors import IFM, KIND_NAMES, OFM, WGT
-from soma_cp.model.tiling import FloatArray
 
 
 @dataclass(frozen=True, eq=False)

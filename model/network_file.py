@@ -11,11 +11,11 @@ from typing import Annotated, Any, TypeVar
 from pydantic import Field, ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files import read_json, write_text_atomically
-from soma_cp.model.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
+from soma_cp.model.files.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
+from soma_cp.model.files.text_file import read_json, write_text_atomically
+from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
 from soma_cp.model.network import LAYER_KINDS, ExternalInput, Layer, Network, NetworkError
 from soma_cp.model.network_checks import LARGEST_COUNT, LARGEST_EXTENT
-from soma_cp.model.yaml_file import YAML_ENDINGS, Lines, read_yaml
 
 VERSION = 1
 _NO_LINES = Lines()

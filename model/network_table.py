@@ -6,12 +6,10 @@ Kernels see layers by id (place in `Network.layers`) and external inputs as ``-1
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.network import LAYER_KINDS, Layer, Network
-from soma_cp.model.platform import CORRECTED, PUBLISHED
-
-IntArray = npt.NDArray[np.int64]
+from soma_cp.model.semantics import CORRECTED, PUBLISHED
 
 # Codes of the kinds in column KIND.
 CONV, GROUP_CONV, FC, POOL, ELTWISE, PTP, TRANSPOSE, UPSAMPLE = range(8)

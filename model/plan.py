@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.lfa import LFA, LFAError, check_lfa
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.problem import Problem
 from soma_cp.model.tensors import (
     KIND_NAMES,

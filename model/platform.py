@@ -11,6 +11,7 @@ from functools import cache
 from typing import NamedTuple
 
 from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.semantics import PUBLISHED, SEMANTICS
 
 MIB = 1 << 20
 DRAM_PJ_PER_BYTE = 84.0
@@ -32,8 +33,6 @@ BYTE_ENERGIES = (
 """Energies of a byte that is read from or written to a memory, or passed between PEs, which may be given."""
 OPERATION_ENERGIES = ("MAC", "vector_operation")
 """Energies of a multiply-accumulate and of an element operation, which may be given."""
-PUBLISHED, CORRECTED = SEMANTICS = ("published", "corrected")
-"""What tiles need: as the published program has it, or without three of its approximations (docs/semantics.md)."""
 PUBLISHED_CORE_ARRAY = "published"
 
 LARGEST = {

@@ -16,8 +16,9 @@ from typing import Any, cast
 from pydantic import ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files import read_json, read_text
-from soma_cp.model.forms import form_problems, shown
+from soma_cp.model.files.forms import form_problems, shown
+from soma_cp.model.files.text_file import read_json, read_text
+from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
 from soma_cp.model.platform import CLOCK_HZ, PLATFORMS, PUBLISHED_CORE_ARRAY, Platform, PlatformError
 from soma_cp.model.platform_forms import (
     BANDWIDTH_ALLOWED,
@@ -30,7 +31,6 @@ from soma_cp.model.platform_forms import (
     bandwidth_from,
 )
 from soma_cp.model.quantities import Bandwidth
-from soma_cp.model.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
 
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
-from soma_cp.model.forms import Form, Name, whole_number
+from soma_cp.model.files.forms import Form, Name, whole_number
 from soma_cp.model.platform import (
     BYTE_ENERGIES,
     CLOCK_HZ,
@@ -22,7 +22,6 @@ from soma_cp.model.platform import (
     OPERATION_ENERGIES,
     PE_BUS_BYTES_PER_CYCLE,
     PUBLISHED_CORE_ARRAY,
-    SEMANTICS,
     VEC_BY_LANE,
     is_energy,
     is_whole,
@@ -40,6 +39,7 @@ from soma_cp.model.quantities import (
     picojoules_of,
     picojoules_per_byte_of,
 )
+from soma_cp.model.semantics import SEMANTICS
 
 VERSION = 1
 YAML_VERSION = 2

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import Evaluation, evaluate
 from soma_cp.model.lfa import LFA
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.validity import require_valid

@@ -14,10 +14,11 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import numpy as np
 from pydantic import Field, ValidationError
 
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files import read_json, write_text_atomically
-from soma_cp.model.forms import Form, Name, form_problems, shown, whole_number
+from soma_cp.model.files.forms import Form, Name, form_problems, shown, whole_number
+from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Network
 from soma_cp.model.network_checks import LARGEST_COUNT
@@ -26,7 +27,6 @@ from soma_cp.model.network_file import (
     network_document,
     network_from_document,
 )
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_names, builtin_network
 from soma_cp.model.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.platform import Platform

@@ -8,16 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.network_table import NetworkTable
 from soma_cp.model.platform import DramRate
-from soma_cp.model.tiling import (
-    BoolArray,
-    LayerTiles,
-    LFAArrays,
-    loaded_bytes,
-    transfer_cycles,
-)
+from soma_cp.model.tiling import LayerTiles, LFAArrays, loaded_bytes, transfer_cycles
 
 # Codes in `Tensors.kind`.
 IFM, WGT, OFM = 0, 1, 2

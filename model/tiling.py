@@ -8,17 +8,15 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Network
-from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.network_table import NetworkTable
 from soma_cp.model.platform import DramRate
 
-BoolArray = npt.NDArray[np.bool_]
-FloatArray = npt.NDArray[np.float64]
 Bytes = TypeVar("Bytes", int, IntArray)
 
 # What `tile_layers` returns: the tile count (at least 1), or one of these minus the faulty place's index.

@@ -4,9 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
-from soma_cp.model.tiling import BoolArray
 
 NO_CHAIN = -(2**60)
 

@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.network_table import NetworkTable
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import FloatArray, loaded_bytes, tile_flg, transfer_cycles, uncut_dimensions
+from soma_cp.model.tiling import loaded_bytes, tile_flg, transfer_cycles, uncut_dimensions
 from soma_cp.solver.layer_bounds import divisors
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress, silent
-from soma_cp.model.evaluation import Objective, plan_figures
+from soma_cp.model.evaluation import plan_figures
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult, relative_gap

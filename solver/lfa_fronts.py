@@ -22,10 +22,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.evaluation import Objective
-from soma_cp.model.network_table import IntArray
-from soma_cp.model.tiling import FloatArray
+from soma_cp.model.objective import Objective
 from soma_cp.solver.flg_options import FLGOptions, OptionTable
 
 

@@ -15,8 +15,9 @@ import numpy as np
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.annealing.greedy import BufferTooSmallError
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Objective, plan_figures
+from soma_cp.model.evaluation import plan_figures
 from soma_cp.model.lfa import LFA
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult

@@ -33,8 +33,8 @@ from itertools import pairwise
 import numpy as np
 
 from soma_cp.model import network_table as nt
-from soma_cp.model.evaluation import Objective
-from soma_cp.model.network_table import IntArray
+from soma_cp.model.arrays import IntArray
+from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import transfer_cycles
 from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, extents_read, layer_choices, tile_extents

@@ -1,8 +1,7 @@
 """The longest paths behind a piece of the second stage: kernel."""
 
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
-from soma_cp.model.tiling import BoolArray
 
 NO_PATH = -(2**62)
 

@@ -20,8 +20,9 @@ from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Evaluation, Objective, evaluate, plan_figures
+from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
 from soma_cp.model.lfa import LFA
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult

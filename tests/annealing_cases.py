@@ -21,12 +21,13 @@ from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_pricing import LFASettings
 from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import Objective, evaluate
+from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, ExternalInput, Layer, Network
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import PLATFORMS, Platform
 from soma_cp.model.problem import Problem

@@ -23,12 +23,12 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_file import read_network_file
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_network, default_platform
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import platform_named

@@ -17,9 +17,10 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Objective, evaluate, plan_figures
+from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import Conv, ExternalInput, Network
+from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult

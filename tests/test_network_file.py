@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from soma_cp.model import network_file
 from soma_cp.model.errors import UserError
-from soma_cp.model.files import write_text_atomically
+from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.network import LAYER_KINDS, Network
 from soma_cp.model.network_file import (
     NetworkFileError,

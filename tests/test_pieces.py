@@ -21,11 +21,11 @@ from twins import Pair, dlsa_of, examples, pairs, problem_of
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.greedy import greedy_dlsa, least_peak_bytes
 from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network_file import read_network_file
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import platform_named

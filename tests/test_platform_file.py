@@ -23,7 +23,6 @@ from soma_cp.model.platform import (
     MEMORIES,
     OPERATION_ENERGIES,
     PLATFORMS,
-    SEMANTICS,
     VEC_BY_LANE,
     Platform,
     PlatformError,
@@ -37,6 +36,7 @@ from soma_cp.model.platform_file import (
     with_overrides,
 )
 from soma_cp.model.problem import Problem
+from soma_cp.model.semantics import SEMANTICS
 from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 Document = dict[str, Any]

@@ -8,8 +8,9 @@ from soma_cp.model.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.network import Conv, ExternalInput, GroupConv, Network
 from soma_cp.model.networks.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import CORRECTED, PLATFORMS
+from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
+from soma_cp.model.semantics import CORRECTED
 
 EDGE = PLATFORMS["edge"]
 CORRECTED_EDGE = replace(EDGE, semantics=CORRECTED)

@@ -4,7 +4,7 @@ from heapq import heappop, heappush
 
 import numpy as np
 
-from soma_cp.model.network_table import IntArray
+from soma_cp.model.arrays import IntArray
 
 
 def first_fit_lanes(begin: IntArray, end: IntArray) -> IntArray:

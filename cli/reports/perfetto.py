@@ -14,6 +14,7 @@ import numpy as np
 
 from soma_cp.cli.reports.lanes import first_fit_lanes
 from soma_cp.cli.reports.reported import Reported
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.events import (
     GAP_CAUSE_NAMES,
     IFMAPS,
@@ -26,8 +27,7 @@ from soma_cp.model.events import (
     OnChip,
     Transfers,
 )
-from soma_cp.model.files import write_text_atomically
-from soma_cp.model.network_table import IntArray
+from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.tensors import IFM, OFM, WGT
 
 Event = dict[str, Any]

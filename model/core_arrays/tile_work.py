@@ -3,14 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import IntArray
 from soma_cp.model.tiling import ifmap_extent
-
-BoolArray = npt.NDArray[np.bool_]
 
 
 class TileWork(NamedTuple):

@@ -21,8 +21,8 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model import network_table as nt
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.core_array import CoreArray
-from soma_cp.model.core_array_kernel import FloatArray
 from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost, cache_folder
 from soma_cp.model.core_arrays.options import one_of, require_known, whole_number
 from soma_cp.model.core_arrays.tile_work import TileWork, tile_work
@@ -30,7 +30,7 @@ from soma_cp.model.core_arrays.zigzag_accelerator import BITS, accelerator_of_pl
 from soma_cp.model.core_arrays.zigzag_engine import Engine, LoopSizes, ZigZagPool, ZigZagSettings
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import Network
-from soma_cp.model.network_table import IntArray, NetworkTable
+from soma_cp.model.network_table import NetworkTable
 from soma_cp.model.platform import Platform
 from soma_cp.model.unit_energies import unit_energies
 

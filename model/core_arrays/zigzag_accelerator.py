@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.files import read_text
+from soma_cp.model.files.text_file import read_text
 from soma_cp.model.platform import Platform
 from soma_cp.model.unit_energies import pe_memories, unit_energies
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.files import read_text
+from soma_cp.model.files.text_file import read_text
 
 YAML_ENDINGS = (".yaml", ".yml")
 
