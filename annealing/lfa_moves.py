@@ -8,7 +8,7 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.tiling import LFAArrays
 
 # Shares of the operators, as in the published program.

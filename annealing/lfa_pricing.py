@@ -13,11 +13,12 @@ import numpy as np
 from soma_cp.annealing.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
-from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import loaded_bytes
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.platform import DramRate
 from soma_cp.model.tensors import (
     TensorPlaces,
@@ -26,7 +27,7 @@ from soma_cp.model.tensors import (
     double_buffering,
     make_tensors,
 )
-from soma_cp.model.tiling import LayerTiles, LFAArrays, loaded_bytes, tile_layers, transfer_cycles
+from soma_cp.model.tiling import LayerTiles, LFAArrays, tile_layers, transfer_cycles
 
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2

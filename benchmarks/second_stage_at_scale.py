@@ -23,7 +23,7 @@ from soma_cp.annealing.initial_lfa import LayerTooLargeError, coarse_lfa, initia
 from soma_cp.annealing.lfa_search import search_lfas
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem

@@ -20,7 +20,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.lfa import LFA
-from soma_cp.model.network_file import read_network_file
+from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform_file import with_overrides
 from soma_cp.model.problem import Problem

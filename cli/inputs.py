@@ -10,9 +10,7 @@ from pathlib import Path
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import Network
-from soma_cp.model.network_checks import rows_left_out
-from soma_cp.model.networks.catalogue import (
+from soma_cp.model.network.builtin.catalogue import (
     ALIASES,
     MOST_TOKENS,
     built_in,
@@ -20,8 +18,10 @@ from soma_cp.model.networks.catalogue import (
     builtin_network,
     default_platform,
 )
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_checks import rows_left_out
+from soma_cp.model.network.onnx_import.reading import ENDING
 from soma_cp.model.objective import Objective
-from soma_cp.model.onnx_import.reading import ENDING
 from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.model.unit_energies import doubtful_gbuf_energy
@@ -39,7 +39,7 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
         return onnx.network(spec, tokens)
     if spec.lower().endswith((".json", ".yaml", ".yml")) or "/" in spec or "\\" in spec:
         # Imported late: pydantic takes a while.
-        from soma_cp.model.network_file import read_network_file
+        from soma_cp.model.network.network_file import read_network_file
 
         if tokens is not None:
             raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")

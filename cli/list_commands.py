@@ -8,7 +8,7 @@ from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
-from soma_cp.model.networks.catalogue import ALIASES, built_in, builtin_names, builtin_network
+from soma_cp.model.network.builtin.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.platform import MIB, PLATFORMS, platform_named
 from soma_cp.model.platform_file import platform_document, preset_text
 
@@ -23,7 +23,7 @@ NOTES_ON_NETS = (
 def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
     """Write a network as a network file."""
     # Imported late: pydantic takes a while.
-    from soma_cp.model.network_file import write_network_file
+    from soma_cp.model.network.network_file import write_network_file
 
     network = network_from(name, tokens, onnx)
     path = Path(f"{network.name}.json") if output is None else output

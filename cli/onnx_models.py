@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import Network
-from soma_cp.model.onnx_import.reading import ENDING
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.onnx_import.reading import ENDING
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class OnnxModels:
             raise UserError(f"--seq is for built-in networks; the length in '{spec}' is set with --dim name={tokens}")
         if spec not in self._read:
             # Imported late: it is seldom needed.
-            from soma_cp.model.onnx_import.importing import import_onnx
+            from soma_cp.model.network.onnx_import.importing import import_onnx
 
             imported = import_onnx(Path(spec), self._dimensions(), self.ignore_unsupported, self.ends)
             for note in imported.notes:

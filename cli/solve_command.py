@@ -31,7 +31,7 @@ from soma_cp.cli.tables import (
 from soma_cp.cli.timeline import timeline_lines
 from soma_cp.model.errors import UserError
 from soma_cp.model.execution import make_execution
-from soma_cp.model.networks.blocks import blocks_in_a_row
+from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import Network
+from soma_cp.model.network.network import Network
 from soma_cp.model.schedule import StoredSchedule
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations

@@ -14,8 +14,9 @@ from soma_cp.model import core_array_kernel
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.core_array_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import Conv, GroupConv, Network
-from soma_cp.model.network_table import NetworkTable, network_table
+from soma_cp.model.network.layers import Conv, GroupConv
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_table import NetworkTable, network_table
 from soma_cp.model.platform import VEC_BY_LANE, Platform
 from soma_cp.model.semantics import CORRECTED
 from soma_cp.model.unit_energies import pe_memories, unit_energies

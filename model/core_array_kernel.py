@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model import network_table as column
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.network import network_table as column
 
 INFEASIBLE = -1
 """In place of cycles: the array can't run this tile."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.network import Network
+from soma_cp.model.network.network import Network
 
 
 class LFAError(UserError):

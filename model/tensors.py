@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import loaded_bytes
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.platform import DramRate
-from soma_cp.model.tiling import LayerTiles, LFAArrays, loaded_bytes, transfer_cycles
+from soma_cp.model.tiling import LayerTiles, LFAArrays, transfer_cycles
 
 # Codes in `Tensors.kind`.
 IFM, WGT, OFM = 0, 1, 2

@@ -12,12 +12,13 @@ from functools import cached_property
 
 import numpy as np
 
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network_table import NetworkTable
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import loaded_bytes
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import loaded_bytes, tile_flg, transfer_cycles, uncut_dimensions
+from soma_cp.model.tiling import tile_flg, transfer_cycles, uncut_dimensions
 from soma_cp.solver.layer_bounds import divisors
 
 

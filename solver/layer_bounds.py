@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import ifmap_extent, operand_extent
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,8 +32,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import IntArray
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import transfer_cycles

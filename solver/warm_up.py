@@ -13,7 +13,7 @@ from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.second_stage import SecondStageParameters
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import unfused_lfa
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem

@@ -25,8 +25,9 @@ from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.network import Conv, ExternalInput, Layer, Network
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.layers import Conv, ExternalInput, Layer
+from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import PLATFORMS, Platform

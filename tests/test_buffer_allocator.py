@@ -16,7 +16,8 @@ from soma_cp.annealing.first_stage import FirstStageResult, anneal_lfas
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.second_stage import anneal_dlsas
 from soma_cp.model.lfa import LFA
-from soma_cp.model.network import Conv, ExternalInput, Network
+from soma_cp.model.network.layers import Conv, ExternalInput
+from soma_cp.model.network.network import Network
 from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult

@@ -14,18 +14,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soma_cp.model.core_array import NoMappingError, PublishedCoreArray
-from soma_cp.model.network import (
+from soma_cp.model.network.layers import (
     LAYER_KINDS,
     Conv,
     ExternalInput,
     FullyConnected,
     GroupConv,
     Layer,
-    Network,
     PointToPoint,
 )
-from soma_cp.model.network_file import read_network_file
-from soma_cp.model.network_table import network_table
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_file import read_network_file
+from soma_cp.model.network.network_table import network_table
 from soma_cp.model.platform import MIB, PLATFORMS, VEC_BY_LANE, Platform
 from soma_cp.model.unit_energies import pe_memories, unit_energies
 

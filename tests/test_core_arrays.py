@@ -16,7 +16,7 @@ from soma_cp.model.core_arrays.options import one_of, whole_number
 from soma_cp.model.core_arrays.registry import core_array_names, make_core_array
 from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.platform import PLATFORMS, Platform
 from soma_cp.model.platform_file import read_platform_file
 from soma_cp.model.problem import Problem

@@ -28,8 +28,8 @@ from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.network_file import read_network_file
-from soma_cp.model.networks.catalogue import builtin_network, default_platform
+from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
+from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem

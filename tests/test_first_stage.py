@@ -34,7 +34,8 @@ from soma_cp.model.core_array import NoMappingError
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import FLG, LFA, LFAError
-from soma_cp.model.network import ExternalInput, Network, PointToPoint
+from soma_cp.model.network.layers import ExternalInput, PointToPoint
+from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import MIB

@@ -19,7 +19,8 @@ from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.network import Conv, ExternalInput, Network
+from soma_cp.model.network.layers import Conv, ExternalInput
+from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem

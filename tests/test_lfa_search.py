@@ -30,9 +30,9 @@ from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.lfa import LFA
-from soma_cp.model.network import Network
-from soma_cp.model.network_table import NetworkTable
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import PLATFORMS

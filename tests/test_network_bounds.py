@@ -16,8 +16,9 @@ from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.lfa import FLG, LFA
-from soma_cp.model.network import Conv, Eltwise, ExternalInput, Network, Transpose
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
+from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.platform import PLATFORMS

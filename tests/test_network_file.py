@@ -13,19 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soma_cp.model import network_file
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
-from soma_cp.model.network import LAYER_KINDS, Network
-from soma_cp.model.network_file import (
+from soma_cp.model.network import network_file
+from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
+from soma_cp.model.network.builtin.randwire import randwire_network
+from soma_cp.model.network.layers import LAYER_KINDS
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_file import (
     NetworkFileError,
     network_document,
     network_from_document,
     read_network_file,
     write_network_file,
 )
-from soma_cp.model.networks.catalogue import builtin_names, builtin_network
-from soma_cp.model.networks.randwire import randwire_network
 
 PUBLISHED = Path(__file__).parent / "data" / "published" / "networks"
 FILES = sorted(PUBLISHED.glob("*.json"))

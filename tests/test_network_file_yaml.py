@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network_file import NetworkFileError, network_document, read_network_file
+from soma_cp.model.network.network_file import NetworkFileError, network_document, read_network_file
 
 PUBLISHED = Path(__file__).parent / "data" / "published" / "networks"
 

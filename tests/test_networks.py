@@ -15,19 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import (
-    LAYER_KINDS,
-    Conv,
-    Eltwise,
-    ExternalInput,
-    GroupConv,
-    Layer,
-    Network,
-    NetworkError,
-    Pool,
-)
-from soma_cp.model.network_file import network_document
-from soma_cp.model.networks.catalogue import (
+from soma_cp.model.network.builtin.catalogue import (
     ALIASES,
     BUILT_INS,
     MOST_TOKENS,
@@ -35,8 +23,11 @@ from soma_cp.model.networks.catalogue import (
     builtin_network,
     default_platform,
 )
-from soma_cp.model.networks.llama2 import llama2_decode, llama2_prefill
-from soma_cp.model.networks.randwire import randwire_network
+from soma_cp.model.network.builtin.llama2 import llama2_decode, llama2_prefill
+from soma_cp.model.network.builtin.randwire import randwire_network
+from soma_cp.model.network.layers import LAYER_KINDS, Conv, Eltwise, ExternalInput, GroupConv, Layer, Pool
+from soma_cp.model.network.network import Network, NetworkError
+from soma_cp.model.network.network_file import network_document
 from soma_cp.model.platform import PLATFORMS
 
 PUBLISHED = Path(__file__).parent / "data" / "published" / "networks"
@@ -403,7 +394,7 @@ def test_length_of_a_network_without_a_sequence() -> None:
 
 def test_the_catalogue_does_not_import_networkx() -> None:
     code = (
-        "import sys; from soma_cp.model.networks import catalogue as c; c.builtin_network('gpt2-xl');"
+        "import sys; from soma_cp.model.network.builtin import catalogue as c; c.builtin_network('gpt2-xl');"
         "sys.exit('networkx' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from soma_cp.model.network import Network
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.network import Network
 
 
 def macs(network: Network) -> int:

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from onnx_models import Model
 from twins import examples
 
-from soma_cp.model.onnx_import.errors import OnnxFileError
-from soma_cp.model.onnx_import.importing import import_onnx
+from soma_cp.model.network.onnx_import.errors import OnnxFileError
+from soma_cp.model.network.onnx_import.importing import import_onnx
 
 MOST_AXES = 4
 

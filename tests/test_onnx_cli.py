@@ -8,8 +8,8 @@ import pytest
 from onnx_models import Model, gpt2_block
 from test_cli import Run, assert_refused, run
 
-from soma_cp.model.network_file import read_network_file
-from soma_cp.model.onnx_import.importing import import_onnx
+from soma_cp.model.network.network_file import read_network_file
+from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.schedule_file import read_schedule
 
 __all__ = ["run"]  # a fixture

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soma_cp.model.onnx_import.operators.table import ALL_OPERATORS
+from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 
 PAGE = Path(__file__).parents[1] / "docs" / "onnx.md"
 

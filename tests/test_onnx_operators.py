@@ -10,20 +10,20 @@ import pytest
 from onnx import TensorProto, helper
 from onnx_models import Model, heads_of, layer_norm, linear
 
-from soma_cp.model.network import (
+from soma_cp.model.network.layers import (
     Conv,
     Eltwise,
     FullyConnected,
     GroupConv,
     Layer,
-    Network,
     PointToPoint,
     Pool,
     Transpose,
     Upsample,
 )
-from soma_cp.model.onnx_import.errors import OnnxFileError
-from soma_cp.model.onnx_import.importing import ImportedNetwork, import_onnx
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.onnx_import.errors import OnnxFileError
+from soma_cp.model.network.onnx_import.importing import ImportedNetwork, import_onnx
 
 Import = Callable[..., ImportedNetwork]
 

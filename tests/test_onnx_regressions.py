@@ -10,12 +10,13 @@ from onnx_models import Model
 from test_onnx_operators import Import, faults, imported, kinds, only
 
 from soma_cp.model.errors import InternalError
-from soma_cp.model.network import Conv, Layer, Network
-from soma_cp.model.onnx_import.errors import OnnxFileError
-from soma_cp.model.onnx_import.importing import import_onnx
-from soma_cp.model.onnx_import.operators.registry import OPERATORS, Operator
-from soma_cp.model.onnx_import.step import Step
-from soma_cp.model.onnx_import.values import Tensor
+from soma_cp.model.network.layers import Conv, Layer
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.onnx_import.errors import OnnxFileError
+from soma_cp.model.network.onnx_import.importing import import_onnx
+from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, Operator
+from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.values import Tensor
 
 __all__ = ["imported"]  # a fixture
 

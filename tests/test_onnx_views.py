@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from soma_cp.model.onnx_import.views import Atom, View, numbered, reshaped, shape_of, simplified, whole
+from soma_cp.model.network.onnx_import.views import Atom, View, numbered, reshaped, shape_of, simplified, whole
 
 
 def elements(view: View, shape: tuple[int, int, int]) -> NDArray[np.int64]:

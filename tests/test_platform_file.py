@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.lfa import unfused_lfa
-from soma_cp.model.network import Conv, ExternalInput, Network
+from soma_cp.model.network.layers import Conv, ExternalInput
+from soma_cp.model.network.network import Network
 from soma_cp.model.plan import make_plan
 from soma_cp.model.platform import (
     BYTE_ENERGIES,

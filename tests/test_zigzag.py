@@ -27,10 +27,11 @@ from soma_cp.model.core_arrays.zigzag import ZigZagCoreArray, zigzag_core_array
 from soma_cp.model.core_arrays.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
 from soma_cp.model.core_arrays.zigzag_engine import LoopSizes, ZigZagSettings, layer_document, layer_pricer
 from soma_cp.model.errors import UserError
-from soma_cp.model.network import Conv, ExternalInput, GroupConv, Network, PointToPoint
-from soma_cp.model.network_file import network_from_document
-from soma_cp.model.network_table import network_table
-from soma_cp.model.networks.catalogue import builtin_network
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.layers import Conv, ExternalInput, GroupConv, PointToPoint
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_file import network_from_document
+from soma_cp.model.network.network_table import network_table
 from soma_cp.model.platform import PLATFORMS, Platform
 from soma_cp.model.problem import Problem
 from soma_cp.model.unit_energies import unit_energies

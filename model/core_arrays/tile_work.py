@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model import network_table as nt
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.tiling import ifmap_extent
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import ifmap_extent
 
 
 class TileWork(NamedTuple):

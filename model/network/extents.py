@@ -1,0 +1,62 @@
+"""Extents: what part of its sources a tile of a layer needs: kernels (specification: sections 1 and 2)."""
+
+from soma_cp.model.arrays import IntArray
+from soma_cp.model.compiled import compiled
+from soma_cp.model.network import network_table as nt
+
+
+@compiled
+def ceil_div(numerator: int, denominator: int) -> int:
+    """Integer ceiling division."""
+    return -((-numerator) // denominator)
+
+
+@compiled
+def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -> tuple[int, int, int, int]:
+    """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs.
+
+    `layers` is `NetworkTable.layers`.
+    """
+    kind = layers[layer, nt.KIND]
+    if kind == nt.ELTWISE or kind == nt.PTP:
+        return b, k, h, w
+    if kind == nt.TRANSPOSE:
+        c_from, h_from, w_from = (
+            layers[layer, nt.IFMAP_C_FROM],
+            layers[layer, nt.IFMAP_H_FROM],
+            layers[layer, nt.IFMAP_W_FROM],
+        )
+        channels = k if c_from == 0 else (h if c_from == 1 else w)
+        rows = k if h_from == 0 else (h if h_from == 1 else w)
+        columns = k if w_from == 0 else (h if w_from == 1 else w)
+        return b, channels, rows, columns
+    if kind == nt.UPSAMPLE:
+        channels = ceil_div(k, layers[layer, nt.SCALE_K])
+        return b, channels, ceil_div(h, layers[layer, nt.SCALE_H]), ceil_div(w, layers[layer, nt.SCALE_W])
+    channels = layers[layer, nt.IN_CHANNELS]
+    if kind == nt.GROUP_CONV:
+        groups = layers[layer, nt.GROUPS]
+        channels = ceil_div(k, layers[layer, nt.K] // groups) * (channels // groups)
+    elif kind == nt.POOL:
+        channels = k
+    rows = (h - 1) * layers[layer, nt.STRIDE_H] + layers[layer, nt.R] - layers[layer, nt.PAD_H]
+    columns = (w - 1) * layers[layer, nt.STRIDE_W] + layers[layer, nt.S] - layers[layer, nt.PAD_W]
+    return b, channels, min(rows, layers[layer, nt.REAL_H]), min(columns, layers[layer, nt.REAL_W])
+
+
+@compiled
+def operand_extent(layers: IntArray, layer: int, b: int, k: int) -> tuple[int, int, int, int]:
+    """Return the extent (b, c, h, w) of the second operand that an ofmap tile of b samples, k channels needs."""
+    per_group = layers[layer, nt.IN_CHANNELS] // layers[layer, nt.GROUPS]
+    return b, k, per_group, layers[layer, nt.R] * layers[layer, nt.S]
+
+
+@compiled
+def loaded_bytes(layers: IntArray, extents: IntArray, layer: int, role: int) -> int:
+    """Return the bytes of one tile of a source *for each channel of it*: samples × rows × columns."""
+    b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]
+    if role == nt.IFMAP:
+        need = ifmap_extent(layers, layer, b, k, h, w)
+    else:
+        need = operand_extent(layers, layer, b, k)
+    return need[0] * need[2] * need[3]

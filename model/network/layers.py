@@ -1,0 +1,211 @@
+"""Layers: the kinds of layer that a network has, their shapes and operations (specification: section 1).
+
+All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
+for each sample of the batch.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+Shape = tuple[int, int, int]
+"""Channels, rows, columns of one sample's fmap."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """What all kinds of layers have; the kinds below add their own fields.
+
+    Parameters
+    ----------
+    name
+        Unique within the network, inputs included.
+    K, H, W
+        Channels, rows and columns of the ofmap.
+    ifmaps
+        Layers whose ofmaps are read: concatenated along channels, or the operands of an `Eltwise`.
+    weight_operands
+        Layers whose ofmaps are the second operand of a matrix multiplication (attention).
+    inputs
+        External inputs that are read, as ifmaps are.
+    """
+
+    kind: ClassVar[str] = ""
+
+    name: str
+    K: int
+    H: int
+    W: int
+    ifmaps: tuple[str, ...] = ()
+    weight_operands: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+    @property
+    def ofmap(self) -> Shape:
+        """Shape of the ofmap."""
+        return (self.K, self.H, self.W)
+
+    @property
+    def operand_bytes(self) -> int:
+        """Bytes of the second operand, whether stored weights or another layer's ofmap."""
+        return 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of weights that the layer loads from DRAM: none when another layer makes its second operand."""
+        return 0 if self.weight_operands else self.operand_bytes
+
+    @property
+    def operations(self) -> int:
+        """Operations for one sample: multiply-accumulates of a matrix layer, element operations of a vector layer."""
+        return self.K * self.H * self.W
+
+    @property
+    def is_matrix(self) -> bool:
+        """Whether the PE array runs it (conv, group_conv, fc) rather than the vector unit."""
+        return False
+
+    def wanted_ifmap(self) -> Shape:
+        """Shape that the ifmap would have without padding: what the kernel touches for the whole ofmap."""
+        return self.ofmap
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Windowed(Layer):
+    """A layer that slides an R×S window with strides sH, sW."""
+
+    R: int = 1
+    S: int = 1
+    sH: int = 1
+    sW: int = 1
+
+    def _wanted_rows_columns(self) -> tuple[int, int]:
+        return (self.H - 1) * self.sH + self.R, (self.W - 1) * self.sW + self.S
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conv(_Windowed):
+    """Convolution, or a matrix multiplication with the token dimension on H (R = S = W = 1)."""
+
+    kind: ClassVar[str] = "conv"
+    C: int
+
+    @property
+    def operand_bytes(self) -> int:
+        return self.C * self.K * self.R * self.S
+
+    @property
+    def operations(self) -> int:
+        return self.C * self.K * self.R * self.S * self.H * self.W
+
+    @property
+    def is_matrix(self) -> bool:
+        return True
+
+    def wanted_ifmap(self) -> Shape:
+        return (self.C, *self._wanted_rows_columns())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupConv(Conv):
+    """Convolution in G groups, C/G input and K/G output channels each; also multi-head matrix multiplication."""
+
+    kind: ClassVar[str] = "group_conv"
+    G: int
+
+    @property
+    def operand_bytes(self) -> int:
+        return self.C // self.G * self.K * self.R * self.S
+
+    @property
+    def operations(self) -> int:
+        return self.C * self.K * self.R * self.S * self.H * self.W // self.G
+
+
+@dataclass(frozen=True, kw_only=True)
+class FullyConnected(Conv):
+    """Fully connected layer over an ifmap of R×S; its ofmap is K×1×1."""
+
+    kind: ClassVar[str] = "fc"
+    H: int = 1
+    W: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool(_Windowed):
+    """Pooling over R×S windows."""
+
+    kind: ClassVar[str] = "pool"
+
+    @property
+    def operations(self) -> int:
+        return self.K * self.H * self.W * self.R * self.S
+
+    def wanted_ifmap(self) -> Shape:
+        return (self.K, *self._wanted_rows_columns())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Eltwise(Layer):
+    """Element-wise operation on N operands of the ofmap's shape."""
+
+    kind: ClassVar[str] = "eltwise"
+    N: int = 2
+
+    @property
+    def operations(self) -> int:
+        return self.N * self.K * self.H * self.W
+
+    def wanted_ifmap(self) -> Shape:
+        return (self.N * self.K, self.H, self.W)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointToPoint(Layer):
+    """Activation, normalisation, softmax or concatenation: every element from its own place."""
+
+    kind: ClassVar[str] = "ptp"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transpose(Layer):
+    """Permutation of dimensions.
+
+    `order` names, for the ofmap's C, H, W in this sequence, the ifmap dimension that each came from:
+    ``"HCW"`` swaps channels and rows.
+    """
+
+    kind: ClassVar[str] = "transpose"
+    order: str
+
+    def wanted_ifmap(self) -> Shape:
+        ifmap = [0, 0, 0]
+        for extent, origin in zip(self.ofmap, self.order, strict=True):
+            ifmap["CHW".index(origin)] = extent
+        return (ifmap[0], ifmap[1], ifmap[2])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upsample(Layer):
+    """Enlargement by the factors sK, sH, sW."""
+
+    kind: ClassVar[str] = "upsample"
+    sK: int = 1
+    sH: int = 1
+    sW: int = 1
+
+    def wanted_ifmap(self) -> Shape:
+        return (-(-self.K // self.sK), -(-self.H // self.sH), -(-self.W // self.sW))
+
+
+LAYER_KINDS: dict[str, type[Layer]] = {
+    cls.kind: cls for cls in (Conv, GroupConv, FullyConnected, Pool, Eltwise, PointToPoint, Transpose, Upsample)
+}
+"""The layer classes by the name of their kind in files."""
+
+
+@dataclass(frozen=True)
+class ExternalInput:
+    """A tensor that comes from outside the network, one for each sample, of shape (channels, rows, columns)."""
+
+    name: str
+    shape: Shape

@@ -1,0 +1,88 @@
+"""Networks: a DAG of layers in a topological order, and the external inputs (specification: section 1).
+
+All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
+for each sample of the batch. Names are unique; layers refer to one another by name.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.layers import ExternalInput, Layer, Shape
+
+
+class NetworkError(UserError):
+    """A network whose layers contradict one another; `problems` has one sentence for each fault."""
+
+    def __init__(self, network: str, problems: list[str]) -> None:
+        self.problems = problems
+        shown = "; ".join(problems[:5])
+        more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
+        super().__init__(f"network '{network}': {shown}{more}")
+        self._network = network
+
+    def __reduce__(self) -> tuple[object, ...]:  # process pools pickle errors
+        return type(self), (self._network, self.problems)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network; its parts are checked against one another on creation.
+
+    Parameters
+    ----------
+    name
+        What the network is called in files and reports.
+    inputs
+        External inputs.
+    layers
+        In topological order: a layer reads only earlier layers. The place in this tuple is the layer's id.
+    blocks
+        How many times the network stands one after another in the whole model (GPT-2 networks are one
+        transformer block); reports multiply by it, schedules don't.
+
+    Raises
+    ------
+    NetworkError
+        If names clash or are unknown, or shapes don't fit.
+    """
+
+    name: str
+    inputs: tuple[ExternalInput, ...]
+    layers: tuple[Layer, ...]
+    blocks: int = field(default=1)
+
+    def __post_init__(self) -> None:
+        # Imported here because the checks need this module's types.
+        from soma_cp.model.network.network_checks import network_problems
+
+        problems = network_problems(self)
+        if problems:
+            raise NetworkError(self.name, problems)
+
+    @cached_property
+    def layer_id(self) -> dict[str, int]:
+        """Place of every layer in `layers`, by name."""
+        return {layer.name: i for i, layer in enumerate(self.layers)}
+
+    @cached_property
+    def input_id(self) -> dict[str, int]:
+        """Place of every external input in `inputs`, by name."""
+        return {source.name: i for i, source in enumerate(self.inputs)}
+
+    def source_shape(self, name: str) -> Shape:
+        """Shape of what the layer or external input called `name` provides."""
+        if name in self.layer_id:
+            return self.layers[self.layer_id[name]].ofmap
+        return self.inputs[self.input_id[name]].shape
+
+    def available_ifmap(self, layer: Layer) -> tuple[int, int]:
+        """Rows and columns that the sources of `layer` really make, at most what its kernel wants.
+
+        The difference to `Layer.wanted_ifmap` is padding (specification: section 1).
+        """
+        _, wanted_rows, wanted_columns = layer.wanted_ifmap()
+        sources = [self.source_shape(name) for name in (*layer.ifmaps, *layer.inputs)]
+        rows = min(max(shape[1] for shape in sources), wanted_rows)
+        columns = min(max(shape[2] for shape in sources), wanted_columns)
+        return rows, columns

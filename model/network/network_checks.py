@@ -1,0 +1,169 @@
+"""What must hold between the layers of a network; every fault is one sentence."""
+
+from collections.abc import Iterator
+from math import prod
+from typing import TYPE_CHECKING
+
+from soma_cp.model.errors import nearest_name_hint
+
+if TYPE_CHECKING:
+    from soma_cp.model.network.layers import Layer
+    from soma_cp.model.network.network import Network
+
+_POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
+
+LARGEST_EXTENT = 2**31 - 1
+"""Largest value of a layer's field: products of two stay within the kernels' int64."""
+LARGEST_COUNT = 2**53
+"""Most operations of a layer and bytes of an input: exact in a float64, with room for a batch in an int64."""
+
+
+def network_problems(network: "Network") -> list[str]:
+    """Return every fault of `network`, in the order of its inputs and layers; an empty list is a sound network."""
+    problems = list(_naming_problems(network))
+    if not network.layers:
+        problems.append("has no layers; give at least one")
+    if network.blocks < 1:
+        problems.append(f"blocks={network.blocks} (must be at least 1)")
+    known = {source.name: source.shape for source in network.inputs}
+    for source in network.inputs:
+        if min(source.shape) < 1:
+            problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
+        elif prod(source.shape) > LARGEST_COUNT:
+            size = prod(source.shape)
+            problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
+    later = {layer.name for layer in network.layers}
+    made: set[str] = set()
+    for layer in network.layers:
+        faults = list(_field_problems(layer))
+        faults += _reference_problems(layer, made, later, {source.name for source in network.inputs})
+        if not faults:
+            faults += _shape_problems(layer, known)
+        problems += [f"layer '{layer.name}': {fault}" for fault in faults]
+        made.add(layer.name)
+        known[layer.name] = layer.ofmap
+    return problems
+
+
+def rows_left_out(
+    network: "Network",
+) -> Iterator[tuple[str, str, tuple[int, int], tuple[int, int]]]:
+    """Name each layer that reads only some rows and columns of an external input: often a wrong shape or stride.
+
+    A stride may skip the last few. Gives the layer, the input, rows and columns that are read, and that exist.
+    """
+    for layer in network.layers:
+        _, rows, columns = layer.wanted_ifmap()
+        for name in layer.inputs:
+            _, given_rows, given_columns = network.source_shape(name)
+            strides = getattr(layer, "sH", 1), getattr(layer, "sW", 1)
+            if given_rows - rows >= strides[0] or given_columns - columns >= strides[1]:
+                read = min(rows, given_rows), min(columns, given_columns)
+                yield layer.name, name, read, (given_rows, given_columns)
+
+
+def _naming_problems(network: "Network") -> Iterator[str]:
+    seen: set[str] = set()
+    for name in [source.name for source in network.inputs] + [layer.name for layer in network.layers]:
+        if not name:
+            yield "a layer or input has an empty name"
+        elif name in seen:
+            yield f"the name '{name}' is used twice; names of layers and inputs must be unique"
+        seen.add(name)
+
+
+def _field_problems(layer: "Layer") -> Iterator[str]:
+    for field in _POSITIVE:
+        value = getattr(layer, field, 1)
+        if value < 1:
+            yield f"{field}={value} (must be at least 1)"
+        elif value > LARGEST_EXTENT:
+            yield f"{field}={value} (must be at most {LARGEST_EXTENT})"
+    groups = getattr(layer, "G", 1)
+    if layer.kind == "group_conv" and groups >= 1 and (getattr(layer, "C", 0) % groups or layer.K % groups):
+        yield f"G={groups} must divide both C={getattr(layer, 'C', 0)} and K={layer.K}"
+    if layer.kind == "fc" and (layer.H, layer.W) != (1, 1):
+        yield f"H={layer.H}, W={layer.W} (an fc layer's ofmap is K×1×1)"
+    order = getattr(layer, "order", "CHW")
+    if sorted(order) != sorted("CHW"):
+        yield f"order='{order}' (must be a permutation of the letters C, H, W)"
+    if layer.weight_operands and not layer.is_matrix:
+        yield f"weight_operands given, but a layer of kind '{layer.kind}' has no second operand"
+    if not layer.ifmaps and not layer.inputs:
+        yield "reads nothing; name its producers in 'ifmaps' or external inputs in 'inputs'"
+
+
+def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
+    for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands)):
+        for name in names:
+            if name in made:
+                continue
+            if name in all_layers:
+                yield f"{role} names '{name}', which comes later; list layers with producers first"
+            elif name in inputs:
+                yield f"{role} names '{name}', which is an external input; name it in 'inputs'"
+            else:
+                yield f"{role} names '{name}', which is not a layer{nearest_name_hint(name, sorted(made))}"
+    for name in layer.inputs:
+        if name not in inputs:
+            yield f"inputs names '{name}', which is not an input{nearest_name_hint(name, sorted(inputs))}"
+    for role, names in (
+        ("ifmaps", layer.ifmaps),
+        ("weight_operands", layer.weight_operands),
+        ("inputs", layer.inputs),
+    ):
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{role} names '{name}' twice; a source is listed once"
+    for name in layer.weight_operands:
+        if name in layer.ifmaps:
+            yield f"reads '{name}' both as ifmap and as second operand; put a ptp layer between for one of them"
+
+
+def _shape_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+    sources = [(name, known[name]) for name in (*layer.ifmaps, *layer.inputs)]
+    wanted_channels, wanted_rows, wanted_columns = layer.wanted_ifmap()
+    channels = sum(shape[0] for _, shape in sources)
+    if channels != wanted_channels:
+        listed = " + ".join(f"{shape[0]} of '{name}'" for name, shape in sources)
+        yield f"reads {channels} channels ({listed}), but its fields want {wanted_channels}"
+    extents = {shape[1:] for _, shape in sources}
+    if len(extents) > 1:
+        listed = ", ".join(f"'{name}' {shape[1]}×{shape[2]}" for name, shape in sources)
+        yield f"its sources differ in rows×columns: {listed}"
+    exact = layer.kind in ("eltwise", "ptp", "transpose", "upsample", "fc")
+    for name, shape in sources:
+        if exact and shape[1:] != (wanted_rows, wanted_columns):
+            yield (
+                f"wants an ifmap of {wanted_rows}×{wanted_columns} rows×columns, "
+                f"but '{name}' makes {shape[1]}×{shape[2]}"
+            )
+    if layer.operations > LARGEST_COUNT:
+        yield f"does {layer.operations} operations for each sample (must be at most {LARGEST_COUNT})"
+    if len(extents) == 1:
+        yield from _padding_problems(layer, *extents.pop())
+    if layer.weight_operands:
+        yield from _operand_problems(layer, known)
+
+
+def _padding_problems(layer: "Layer", rows: int, columns: int) -> Iterator[str]:
+    """Refuse a window that would lie in the padding alone: its backward extent would be empty or negative."""
+    _, wanted_rows, wanted_columns = layer.wanted_ifmap()
+    dimensions = (("R", "rows", wanted_rows, rows), ("S", "columns", wanted_columns, columns))
+    for window, what, wanted, real in dimensions:
+        size = getattr(layer, window, None)
+        padding = max(wanted - real, 0) // 2
+        if size is not None and padding >= size:
+            yield (
+                f"wants an ifmap of {wanted} {what}, but its sources make {real}: "
+                f"the padding of {padding} on a side must be less than {window}={size}"
+            )
+
+
+def _operand_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+    shapes = [(name, known[name]) for name in layer.weight_operands]
+    per_group = getattr(layer, "C", 0) // getattr(layer, "G", 1)
+    window = getattr(layer, "R", 1) * getattr(layer, "S", 1)
+    channels = sum(shape[0] for _, shape in shapes)
+    if channels != layer.K or any(shape[1:] != (per_group, window) for _, shape in shapes):
+        listed = ", ".join(f"'{name}' {'×'.join(map(str, shape))}" for name, shape in shapes)
+        yield f"its second operand must be {layer.K}×{per_group}×{window} in all, but is made of {listed}"

@@ -1,0 +1,350 @@
+"""The network file, version 1 (specification: file formats).
+
+Reading tells all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
+allowed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.files.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
+from soma_cp.model.files.text_file import read_json, write_text_atomically
+from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
+from soma_cp.model.network.layers import LAYER_KINDS, ExternalInput, Layer
+from soma_cp.model.network.network import Network, NetworkError
+from soma_cp.model.network.network_checks import LARGEST_COUNT, LARGEST_EXTENT
+
+VERSION = 1
+_NO_LINES = Lines()
+_SHOWN_FAULTS = 50
+
+
+class NetworkFileError(UserError):
+    """A network file with faults; `problems` has one sentence for each, the message at most the first 50."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = list(problems[:_SHOWN_FAULTS])
+        if len(problems) > _SHOWN_FAULTS:
+            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
+        super().__init__("\n".join(shown))
+
+
+# The schema; a field's description is what an error message says is allowed.
+
+
+_NOT_GIVEN: Any = None
+_Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
+_Extent = Annotated[int, whole_number(1, LARGEST_EXTENT)]
+_Names = Annotated[list[Name], Field(default_factory=list, description="a list of names")]
+_Shape = Annotated[
+    list[_Extent],
+    Field(min_length=3, max_length=3, description="a list of three whole numbers: channels, rows, columns"),
+]
+_Items = Annotated[list[Any], Field(description="a list of objects")]
+
+
+class _NetworkForm(Form):
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
+    name: Name
+    blocks: _Extent = 1
+    inputs: _Items
+    layers: _Items
+
+
+class _InputForm(Form):
+    name: Name
+    shape: _Shape
+
+
+class _LayerForm(Form):
+    name: Name
+    kind: str
+    K: _Extent
+    H: _Extent
+    W: _Extent
+    ifmaps: _Names
+    weight_operands: _Names
+    inputs: _Names
+    # Derived fields.
+    ofmap: _Shape = _NOT_GIVEN
+    ifmap_real: _Shape = _NOT_GIVEN
+    weight_bytes: _Count = _NOT_GIVEN
+    operations: _Count = _NOT_GIVEN
+
+
+class _WindowedForm(_LayerForm):
+    R: _Extent
+    S: _Extent
+    sH: _Extent
+    sW: _Extent
+
+
+class _ConvForm(_WindowedForm):
+    C: _Extent
+
+
+class _GroupConvForm(_ConvForm):
+    G: _Extent
+
+
+class _FullyConnectedForm(_ConvForm):
+    R: _Extent = 1
+    S: _Extent = 1
+    H: _Extent = 1
+    W: _Extent = 1
+    sH: _Extent = 1
+    sW: _Extent = 1
+
+
+class _EltwiseForm(_LayerForm):
+    N: _Extent
+
+
+class _TransposeForm(_LayerForm):
+    order: Annotated[str, Field(pattern="^[CHW]{3}$", description="a permutation of the letters C, H, W")]
+
+
+class _UpsampleForm(_LayerForm):
+    sK: _Extent
+    sH: _Extent
+    sW: _Extent
+
+
+_LAYER_FORMS: dict[str, type[_LayerForm]] = {
+    "conv": _ConvForm,
+    "group_conv": _GroupConvForm,
+    "fc": _FullyConnectedForm,
+    "pool": _WindowedForm,
+    "eltwise": _EltwiseForm,
+    "ptp": _LayerForm,
+    "transpose": _TransposeForm,
+    "upsample": _UpsampleForm,
+}
+_AnyForm = TypeVar("_AnyForm", bound=Form)
+_DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
+# The order in which fields are written.
+_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
+
+
+def read_network_file(path: Path) -> Network:
+    """Read a network file: YAML if it ends in ``.yaml`` or ``.yml``, else JSON; the fields are the same.
+
+    Raises
+    ------
+    UserError
+        If the file can't be read, or is not JSON or YAML.
+    NetworkFileError
+        If it is not a sound network; all faults are told at once.
+    """
+    if path.suffix.lower() in YAML_ENDINGS:
+        found = read_yaml(path)
+        return network_from_document(found.fields, str(path), found.lines)
+    return network_from_document(read_json(path), str(path))
+
+
+def network_from_document(document: object, where: str, lines: Lines = _NO_LINES) -> Network:
+    """Make a network of a parsed network file.
+
+    Parameters
+    ----------
+    document
+        What JSON gives: dicts, lists, strings and numbers.
+    where
+        Name of the file or place, for error messages.
+    lines
+        Where the parts of the document stand in the file, for error messages.
+
+    Raises
+    ------
+    NetworkFileError
+        If it is not a sound network. Faults of form are told for every part; faults between layers only for
+        layers that no part with a fault of form can have led to.
+    """
+    if isinstance(document, dict) and {"lfa", "dlsa"} <= document.keys():
+        raise NetworkFileError([f"{where}: is a schedule and no network; evaluate or report it, or name its network"])
+    reading = _Reading(document, lines)
+    if reading.network is None or reading.problems:
+        raise NetworkFileError([f"{where}: {problem}" for problem in reading.problems])
+    return reading.network
+
+
+def network_document(network: Network) -> dict[str, Any]:
+    """Return `network` as a network file holds it, derived fields included."""
+    return {
+        "version": VERSION,
+        "name": network.name,
+        "blocks": network.blocks,
+        "inputs": [{"name": source.name, "shape": list(source.shape)} for source in network.inputs],
+        "layers": [_layer_document(network, layer) for layer in network.layers],
+    }
+
+
+def write_network_file(network: Network, path: Path) -> None:
+    """Write `network` to `path`, one line for each layer.
+
+    Raises
+    ------
+    UserError
+        If the file can't be written.
+    """
+    document = network_document(network)
+    layers = ",\n".join(f"  {json_text(layer)}" for layer in document.pop("layers"))
+    head = "".join(f'"{field}": {json_text(value)},\n ' for field, value in document.items())
+    write_text_atomically(path, f'{{{head}"layers": [\n{layers}\n]}}\n')
+
+
+def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
+    document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
+    document |= {field: getattr(layer, field) for field in _KIND_FIELDS if hasattr(layer, field)}
+    document |= _derived_fields(layer, network)
+    document["ifmaps"] = list(layer.ifmaps)
+    if layer.weight_operands:
+        document["weight_operands"] = list(layer.weight_operands)
+    if layer.inputs:
+        document["inputs"] = list(layer.inputs)
+    return document
+
+
+def _derived_fields(layer: Layer, network: Network | None) -> dict[str, Any]:
+    """Return the derived fields; without a network, those that follow from the layer alone."""
+    fields: dict[str, Any] = {"ofmap": list(layer.ofmap)}
+    if network is not None:
+        fields["ifmap_real"] = [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
+    # The size of the second operand, even where another layer makes it and no weights are loaded.
+    return fields | {"weight_bytes": layer.operand_bytes, "operations": layer.operations}
+
+
+class _Reading:
+    """One pass over a document, which finds the network or all problems.
+
+    Names of inputs and layers that don't fit the schema go to `_broken`. What would be said of the layers
+    that depend on them might be untrue, so those are left out when layers are checked against one another.
+    """
+
+    def __init__(self, document: object, lines: Lines) -> None:
+        self.problems: list[str] = []
+        self._lines: dict[str, Lines] = {}  # of inputs and layers, by how problems that Network finds begin
+        self.network: Network | None = None
+        self._broken: set[str] = set()
+        self._nameless = False  # something is broken of which not even the name is known
+        if not isinstance(document, dict):
+            self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
+            return
+        head = self._checked(_NetworkForm, document, "", lines)
+        inputs = [self._input(*part) for part in self._parts(document, "inputs", lines)]
+        layers = [self._layer(*part) for part in self._parts(document, "layers", lines)]
+        self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
+
+    def _parts(self, document: dict[str, Any], field: str, lines: Lines) -> list[tuple[Any, int, Lines]]:
+        """Return inputs or layers, each with its number and its lines."""
+        items = document.get(field)
+        if not isinstance(items, list):
+            self._nameless = True
+            return []
+        known = lines.fields.get(field, _NO_LINES).items or [_NO_LINES] * len(items)
+        return list(zip(items, range(1, len(items) + 1), known, strict=True))
+
+    def _input(self, item: object, number: int, lines: Lines) -> ExternalInput | None:
+        form = self._part(_InputForm, item, "input", number, lines)
+        if form is None:
+            return None
+        channels, rows, columns = form.shape
+        return ExternalInput(form.name, (channels, rows, columns))
+
+    def _layer(self, item: object, number: int, lines: Lines) -> tuple[Layer, dict[str, Any]] | None:
+        """Check a layer; return it and the derived fields that the file gives."""
+        kind = item.get("kind") if isinstance(item, dict) else None
+        form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number, lines)
+        if form is None:
+            return None
+        fields: dict[str, Any] = {
+            field: tuple(value) if isinstance(value, list) else value
+            for field, value in form.model_dump(exclude={"kind", *_DERIVED}).items()
+        }
+        given = form.model_dump(include=set(_DERIVED), exclude_unset=True)
+        return LAYER_KINDS[form.kind](**fields), given
+
+    def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
+        """Check an input or layer by its form; there is none for an unknown kind of layer."""
+        name = item.get("name") if isinstance(item, dict) else None
+        label = f"{what} '{clipped(str(name))}': " if is_name(name) else f"{what} number {number}: "
+        whole_label = f"{what} '{name}': "
+        self._lines |= {
+            whole_label: _NO_LINES if whole_label in self._lines else lines,  # which of two of one name is not known
+            f"the name '{name}' ": lines,
+        }
+        checked = None
+        if not isinstance(item, dict):
+            self._tell(f"{shown(item)} (must be an object)", label, lines)
+        elif form is None:
+            self._tell(_kind_problem(item), label, lines)
+        else:
+            checked = self._checked(form, item, label, lines)
+        if checked is None and is_name(name):
+            self._broken.add(str(name))
+        elif checked is None:
+            self._nameless = True
+        return checked
+
+    def _tell(self, problem: str, label: str, lines: Lines) -> None:
+        self.problems.append(lines.place(problem) + label + problem)
+
+    def _tell_of_network(self, problem: str) -> None:
+        """Take over a problem that says itself which input or layer it is about."""
+        label = next(filter(problem.startswith, self._lines), "")
+        self._tell(problem.removeprefix(label), label, self._lines.get(label, _NO_LINES))
+
+    def _checked(self, form: type[_AnyForm], item: dict[str, Any], label: str, lines: Lines) -> _AnyForm | None:
+        try:
+            return form.model_validate(item)
+        except ValidationError as error:
+            for problem in form_problems(error, form, item):
+                self._tell(problem, label, lines)
+            return None
+
+    def _join(
+        self,
+        head: _NetworkForm | None,
+        inputs: list[ExternalInput],
+        layers: list[tuple[Layer, dict[str, Any]]],
+    ) -> None:
+        """Check the layers against one another, and the derived fields against the layers."""
+        sound = self._independent_of_broken([layer for layer, _ in layers])
+        if not self._nameless and (sound or not self._broken):
+            name, blocks = (head.name, head.blocks) if head else ("", 1)
+            try:
+                self.network = Network(name, tuple(inputs), sound, blocks)
+            except NetworkError as error:
+                for problem in error.problems:
+                    self._tell_of_network(problem)
+        for layer, given in layers:
+            in_network = self.network is not None and layer.name in self.network.layer_id
+            expected = _derived_fields(layer, self.network if in_network else None)
+            for field, value in expected.items():
+                if given.get(field, value) != value:
+                    found = f"layer '{layer.name}': {field}={given[field]}"
+                    self._tell_of_network(f"{found} (its other fields give {value}; correct it or leave it out)")
+
+    def _independent_of_broken(self, layers: list[Layer]) -> tuple[Layer, ...]:
+        left_out = set(self._broken)
+        before = -1
+        while len(left_out) != before:
+            before = len(left_out)
+            for layer in layers:
+                if not left_out.isdisjoint((*layer.ifmaps, *layer.weight_operands, *layer.inputs)):
+                    left_out.add(layer.name)
+        return tuple(layer for layer in layers if layer.name not in left_out)
+
+
+def _kind_problem(item: Mapping[str, Any]) -> str:
+    allowed = ", ".join(_LAYER_FORMS)
+    if "kind" not in item:
+        return f"kind is missing (must be one of {allowed})"
+    kind = item["kind"]
+    hint = nearest_name_hint(kind, _LAYER_FORMS) if isinstance(kind, str) else ""
+    return f"kind={shown(kind)} (must be one of {allowed}){hint}"

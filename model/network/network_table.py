@@ -1,0 +1,138 @@
+"""A network as arrays, for compiled kernels; the one place where names become ids.
+
+Kernels see layers by id (place in `Network.layers`) and external inputs as ``-1 - id``.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from soma_cp.model.arrays import IntArray
+from soma_cp.model.network.layers import LAYER_KINDS, Layer
+from soma_cp.model.network.network import Network
+from soma_cp.model.semantics import CORRECTED, PUBLISHED
+
+# Codes of the kinds in column KIND.
+CONV, GROUP_CONV, FC, POOL, ELTWISE, PTP, TRANSPOSE, UPSAMPLE = range(8)
+KIND_CODE = dict(zip(LAYER_KINDS, range(8), strict=True))
+
+# Columns of `NetworkTable.layers`.
+KIND = 0
+IN_CHANNELS = 1  # C: channels of the ifmap in full
+K = 2
+H = 3
+W = 4
+R = 5
+S = 6
+STRIDE_H = 7
+STRIDE_W = 8
+GROUPS = 9
+OPERANDS = 10  # N of an eltwise
+PAD_H = 11
+PAD_W = 12
+REAL_H = 13  # rows that the sources really make, at most what the kernel wants
+REAL_W = 14
+WEIGHT_BYTES = 15  # loaded from DRAM: 0 where another layer makes the second operand
+HAS_OPERAND = 16  # 1 if another layer makes the second operand: each sample has its own weights
+SCALE_K = 17  # factors of an upsample
+SCALE_H = 18
+SCALE_W = 19
+# A transpose: the ofmap dimension (0 C, 1 H, 2 W) that became the ifmap's C, H, W.
+IFMAP_C_FROM = 20
+IFMAP_H_FROM = 21
+IFMAP_W_FROM = 22
+TILE_CHANNELS = 23  # that a tile has whatever its consumers ask for; 0: as many as they do (corrected semantics: K)
+COLUMNS = 24
+
+# Roles of an edge.
+IFMAP = 0
+WEIGHT_OPERAND = 1
+
+
+class NetworkTable(NamedTuple):
+    """Arrays of a network with L layers and E edges.
+
+    Parameters
+    ----------
+    layers
+        int64[L, COLUMNS]: the fields of every layer, by the column constants of this module.
+    source_begin
+        int64[L + 1]: the edges of layer l are ``source_begin[l] … source_begin[l + 1] − 1``, its producers by
+        ascending id first, then its external inputs (creation order of tensors; specification: section 3).
+    source
+        int64[E]: producing layer's id, or ``-1 - id`` of an external input.
+    source_role
+        int64[E]: IFMAP or WEIGHT_OPERAND.
+    source_channels
+        int64[E]: all channels of the source.
+    use_begin
+        int64[L + 1]: the uses of layer l's ofmap are ``use_begin[l] … use_begin[l + 1] − 1``.
+    use_layer, use_role
+        int64 each: the consuming layer, ascending, and the role in which it reads.
+    """
+
+    layers: IntArray
+    source_begin: IntArray
+    source: IntArray
+    source_role: IntArray
+    source_channels: IntArray
+    use_begin: IntArray
+    use_layer: IntArray
+    use_role: IntArray
+
+
+def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
+    """Turn `network` into arrays.
+
+    In the corrected semantics tiles read their full halo, as if there were no padding to stand in for some of it,
+    and make their own layer's channels: channels are never cut.
+    """
+    rows = np.array([_layer_row(network, layer) for layer in network.layers], dtype=np.int64)
+    if semantics == CORRECTED:
+        rows[:, [PAD_H, PAD_W]] = 0
+        rows[:, TILE_CHANNELS] = rows[:, K]
+    edges: list[tuple[int, int, int, int]] = []  # consumer, source, role, channels
+    for consumer, layer in enumerate(network.layers):
+        producers = [(network.layer_id[name], IFMAP) for name in layer.ifmaps]
+        producers += [(network.layer_id[name], WEIGHT_OPERAND) for name in layer.weight_operands]
+        edges += [(consumer, source, role, network.layers[source].K) for source, role in sorted(producers)]
+        externals = sorted(network.input_id[name] for name in layer.inputs)
+        edges += [(consumer, -1 - i, IFMAP, network.inputs[i].shape[0]) for i in externals]
+    uses = sorted((source, consumer, role) for consumer, source, role, _ in edges if source >= 0)
+    edge_columns = np.array(edges, dtype=np.int64).reshape(-1, 4).T
+    use_columns = np.array(uses, dtype=np.int64).reshape(-1, 3).T
+    ids = np.arange(len(network.layers) + 1)
+    return NetworkTable(
+        layers=rows,
+        source_begin=np.searchsorted(edge_columns[0], ids).astype(np.int64),
+        source=np.ascontiguousarray(edge_columns[1]),
+        source_role=np.ascontiguousarray(edge_columns[2]),
+        source_channels=np.ascontiguousarray(edge_columns[3]),
+        use_begin=np.searchsorted(use_columns[0], ids).astype(np.int64),
+        use_layer=np.ascontiguousarray(use_columns[1]),
+        use_role=np.ascontiguousarray(use_columns[2]),
+    )
+
+
+def _layer_row(network: Network, layer: Layer) -> list[int]:
+    row = [0] * COLUMNS
+    wanted_channels, wanted_rows, wanted_columns = layer.wanted_ifmap()
+    real_rows, real_columns = network.available_ifmap(layer)
+    row[KIND] = KIND_CODE[layer.kind]
+    row[IN_CHANNELS] = wanted_channels
+    row[K], row[H], row[W] = layer.ofmap
+    row[R], row[S] = getattr(layer, "R", 1), getattr(layer, "S", 1)
+    upsample = layer.kind == "upsample"
+    row[STRIDE_H], row[STRIDE_W] = (1, 1) if upsample else (getattr(layer, "sH", 1), getattr(layer, "sW", 1))
+    row[GROUPS] = getattr(layer, "G", 1)
+    row[OPERANDS] = getattr(layer, "N", 1)
+    row[PAD_H] = max(wanted_rows - real_rows, 0) // 2
+    row[PAD_W] = max(wanted_columns - real_columns, 0) // 2
+    row[REAL_H], row[REAL_W] = real_rows, real_columns
+    row[WEIGHT_BYTES] = layer.weight_bytes
+    row[HAS_OPERAND] = int(bool(layer.weight_operands))
+    row[SCALE_K] = getattr(layer, "sK", 1)
+    row[SCALE_H], row[SCALE_W] = (getattr(layer, "sH", 1), getattr(layer, "sW", 1)) if upsample else (1, 1)
+    order = getattr(layer, "order", "CHW")
+    row[IFMAP_C_FROM], row[IFMAP_H_FROM], row[IFMAP_W_FROM] = (order.index(dim) for dim in "CHW")
+    return row

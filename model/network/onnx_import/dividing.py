@@ -1,0 +1,82 @@
+"""Dividing layers along channels: what becomes of each kind, and of what it reads."""
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import accumulate, pairwise
+
+from soma_cp.model.network.layers import Conv, Eltwise, FullyConnected, GroupConv, Layer, PointToPoint, Pool, Upsample
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.layers import Layers, Sources
+
+
+def divided(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> list[Sources]:
+    """Return sources for consecutive ranges of channels of `sizes`; layers are divided where need be.
+
+    A matrix layer becomes several with fewer kernels, which together do the same; what is element-wise is divided
+    with what it reads.
+
+    Parameters
+    ----------
+    layers
+        Where layers are divided.
+    sources
+        Layers and external inputs that are concatenated.
+    sizes
+        Channels of every range, together those of `sources`.
+
+    Raises
+    ------
+    UnsupportedError
+        If a layer can't be divided there.
+    """
+    ends = list(accumulate(sizes))
+    ranges: list[list[str]] = [[] for _ in sizes]
+    start = 0
+    waiting = list(sources)
+    while waiting:
+        source, *rest = layers.resolved(waiting)  # dividing one may have divided others that it reads
+        end = start + layers.shape(source)[0]
+        cuts = [start, *(cut for cut in ends if start < cut < end), end]
+        extents = [after - before for before, after in pairwise(cuts)]
+        pieces = (source,) if len(extents) == 1 else _divide(layers, source, extents)
+        for piece, cut in zip(pieces, cuts[1:], strict=True):
+            ranges[bisect_left(ends, cut)].append(piece)
+        waiting, start = rest, end
+    return [layers.resolved(names) for names in ranges]
+
+
+def _divide(layers: Layers, name: str, sizes: Sequence[int]) -> Sources:
+    if layers.is_input(name):
+        return layers.divide_input(name, sizes)
+    layer = layers.layer(name)
+    reads = _reads_of_parts(layers, layer, sizes)
+    return layers.divide_layer(name, [_part(layer, size) for size in sizes], reads)
+
+
+def _part(layer: Layer, size: int) -> Layer:
+    """Return the layer with `size` of its output channels."""
+    if isinstance(layer, GroupConv):
+        groups = size * layer.G // layer.K
+        return replace(layer, K=size, C=layer.C // layer.G * groups, G=groups)
+    return replace(layer, K=size)
+
+
+def _reads_of_parts(layers: Layers, layer: Layer, sizes: Sequence[int]) -> list[Sources]:
+    """Return what each part reads, dividing that if need be."""
+    sources = layers.reads(layer.name)
+    if layer.weight_operands:
+        raise UnsupportedError(f"takes a part of the channels of '{layer.name}', which multiplies two computed tensors")
+    if isinstance(layer, GroupConv):
+        if any(size * layer.G % layer.K for size in sizes):
+            raise UnsupportedError(f"takes channels of '{layer.name}' across the borders of its {layer.G} groups")
+        per_kernel = layer.C / layer.K
+        return divided(layers, sources, [round(size * per_kernel) for size in sizes])
+    if isinstance(layer, FullyConnected | Conv):
+        return [sources] * len(sizes)
+    if isinstance(layer, Eltwise):
+        operands = [divided(layers, (source,), sizes) for source in sources]
+        return [tuple(layers.joined(operand[i]) for operand in operands) for i in range(len(sizes))]
+    if isinstance(layer, PointToPoint | Pool) or (isinstance(layer, Upsample) and layer.sK == 1):
+        return divided(layers, sources, sizes)
+    raise UnsupportedError(f"takes a part of the channels of '{layer.name}', a {layer.kind}, which can't be divided")

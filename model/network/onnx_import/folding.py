@@ -1,0 +1,354 @@
+"""Shapes of all tensors, and constants as far as shapes need them: one pass over a model's nodes.
+
+Shape inference is the ``onnx`` package's, node by node, so that a constant that was computed one node before is
+known to the next. Only constants of a few elements are computed; of weights, the shape is all that is looked at.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, TypeProto, defs, external_data_helper, helper, numpy_helper, shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.network.onnx_import.dimensions import known_inputs
+from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, printable
+from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
+
+_DATA_TYPES = frozenset(
+    getattr(TensorProto, name)
+    for name in (
+        "FLOAT",
+        "FLOAT16",
+        "DOUBLE",
+        "BFLOAT16",
+        "INT8",
+        "UINT8",
+        "INT4",
+        "UINT4",
+        "FLOAT8E4M3FN",
+        "FLOAT8E5M2",
+    )
+    if hasattr(TensorProto, name)
+)
+_RANDOM = frozenset(
+    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
+)
+_ONNX_DOMAINS = ("", "ai.onnx")
+_SAME_SHAPE = frozenset({"SimplifiedLayerNormalization", "Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
+"""Operators beside ONNX's own whose output has the shape of the first input."""
+
+
+def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
+    """Return the graph of `model` with shapes, and without the nodes that only make constants.
+
+    Parameters
+    ----------
+    model
+        A model without functions of its own.
+    dims
+        Values of dimensions by name.
+    keep_shapes
+        Whether an unknown operator with one computed input is taken to keep that input's shape where the model
+        doesn't say its output's.
+    ends
+        Nodes or tensors by name at which the graph ends; none for the outputs of the model.
+    """
+    inputs = known_inputs(model, dims)
+    folding = _Folding(model, keep_shapes)
+    for source in inputs.inputs:
+        folding.set_input(source.name, source.shape)
+    outputs, problems = _outputs(model, ends)
+    needed = _in_order(_needed(model, outputs))
+    problems += _unmade(model, needed)
+    nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
+    problems += folding.problems
+    return Graph(
+        nodes=tuple(nodes),
+        inputs=inputs.inputs,
+        outputs=outputs,
+        tensors=folding.infos(),
+        problems=(*problems, *inputs.problems),
+        notes=inputs.notes,
+    )
+
+
+def _outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the tensors at which the graph ends, and a sentence for each name that there is not."""
+    if not ends:
+        return tuple(output.name for output in model.graph.output), []
+    made: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        outputs = tuple(name for name in node.output if name)
+        made |= {name: (name,) for name in outputs} | {node.name: outputs, _label(node): outputs}
+    made.pop("", None)  # nodes without a name
+    given = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    problems: list[str] = []
+    for end in ends:
+        if end in given and end not in made:
+            problems.append(f"--end {end}: this is an input or constant of the model; give what a node makes")
+        elif end not in made:
+            shown = end or "''"
+            problems.append(
+                f"--end {shown}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
+            )
+    return tuple(dict.fromkeys(name for end in ends for name in made.get(end, ()))), problems
+
+
+def _needed(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """Return the nodes that lead to an output."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    waiting = list(outputs)
+    needed: set[int] = set()
+    while waiting:
+        maker = makers.get(waiting.pop())
+        if maker is not None and id(maker) not in needed:
+            needed.add(id(maker))
+            waiting += [*maker.input, *_captured(maker)]
+    return [node for node in model.graph.node if id(node) in needed]
+
+
+def _unmade(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """Return a sentence for each tensor that nodes read and nothing makes."""
+    made = {name for node in model.graph.node for name in node.output}
+    made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
+    return [
+        f"'{_label(node)}' ({node.op_type}) reads '{printable(name)}', which no node, input or constant of the model is"
+        for node in nodes
+        for name in dict.fromkeys(node.input)
+        if name and name not in made
+    ]
+
+
+def _captured(node: onnx.NodeProto) -> list[str]:
+    """Return the names that the bodies of control flow read, their own among them."""
+    bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
+    inner = [node for body in bodies for node in body.node]
+    outputs = [output.name for body in bodies for output in body.output]
+    return [*outputs, *(name for node in inner for name in (*node.input, *_captured(node)))]
+
+
+def _in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Sort nodes such that producers come first, as the format demands but not every tool keeps."""
+    waiting = list(nodes)
+    made_later = {name for node in waiting for name in node.output if name}
+    ordered: list[onnx.NodeProto] = []
+    while waiting:
+        ready = []
+        blocked = []
+        for node in waiting:
+            if made_later.isdisjoint(node.input):
+                ready.append(node)
+                made_later.difference_update(node.output)
+            else:
+                blocked.append(node)
+        if not ready:  # a cycle; the names it needs stay unknown
+            return ordered + blocked
+        ordered += ready
+        waiting = blocked
+    return ordered
+
+
+class _Folding:
+    """What is known so far of every tensor."""
+
+    def __init__(self, model: onnx.ModelProto, keep_shapes: bool) -> None:
+        self.problems: list[str] = []
+        self._keep_shapes = keep_shapes
+        self._opsets = {opset.domain: opset.version for opset in model.opset_import}
+        self._opset_protos = list(model.opset_import)
+        self._types: dict[str, TypeProto] = {}
+        self._values: dict[str, Value] = {}
+        self._constants: set[str] = set()
+        self._faults: dict[str, str] = {}
+        self._elsewhere: dict[str, str] = {}  # small constants whose files can't be read
+        self._declared = {info.name: info.type for info in (*model.graph.value_info, *model.graph.output)}
+        self._inputs = {info.name: info.type for info in model.graph.input}
+        for tensor in model.graph.initializer:
+            self._set_type(tensor.name, tensor.data_type, tuple(tensor.dims))
+            self._constants.add(tensor.name)
+            if prod(tensor.dims) > MOST_ELEMENTS:
+                continue
+            if tensor.data_location == TensorProto.EXTERNAL:
+                self._elsewhere[tensor.name] = external_data_helper.ExternalDataInfo(tensor).location
+            else:
+                self._read_value(tensor)
+        for sparse in model.graph.sparse_initializer:
+            self._set_type(sparse.values.name, sparse.values.data_type, tuple(sparse.dims))
+            self._constants.add(sparse.values.name)
+
+    def _read_value(self, tensor: TensorProto) -> None:
+        try:
+            self._values[tensor.name] = numpy_helper.to_array(tensor)
+        except Exception as error:  # the package raises whatever its reading of damaged data ends in
+            self.problems.append(
+                f"the data of constant '{printable(tensor.name)}' don't fit its shape {list(tensor.dims)} and type "
+                f"({error}); export the model again"
+            )
+
+    def set_input(self, name: str, shape: tuple[int, ...]) -> None:
+        """Set an input of the graph."""
+        self._set_type(name, self._inputs[name].tensor_type.elem_type, shape)
+
+    def _set_type(self, name: str, element: int, shape: tuple[int, ...]) -> None:
+        self._types[name] = helper.make_tensor_type_proto(element, shape)
+
+    def infos(self) -> dict[str, Info]:
+        """Return what is known of every tensor."""
+        infos = {name: Info(None, fault=fault) for name, fault in self._faults.items()}
+        for name, kind in self._types.items():
+            element = kind.tensor_type.elem_type
+            infos[name] = Info(
+                shape=_shape(kind),
+                constant=name in self._constants,
+                value=self._values.get(name),
+                whole_numbers=element not in _DATA_TYPES and element != TensorProto.UNDEFINED,
+                fault=self._faults.get(name, ""),
+            )
+        return infos
+
+    def node(self, proto: onnx.NodeProto) -> Node | None:
+        """Infer the shapes of a node's outputs; return None if all that it makes is constant."""
+        read = [name for name in proto.input if name]
+        schema = self._schema(proto)
+        if schema is not None and len(proto.input) < schema.min_input:
+            given, least = len(proto.input), schema.min_input
+            self.problems.append(
+                f"'{_label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
+            )
+            return None
+        shape_alone = proto.op_type in ("Shape", "Size") and self._known(proto.input[0]) is not None
+        constant = shape_alone or (proto.op_type not in _RANDOM and all(name in self._constants for name in read))
+        self._infer(proto)
+        if not constant or _has_graphs(proto):
+            return _node(proto)
+        self._constants.update(name for name in proto.output if name)
+        self._compute(proto)
+        return None
+
+    def _known(self, name: str) -> tuple[int, ...] | None:
+        kind = self._types.get(name)
+        return None if kind is None else _shape(kind)
+
+    def _infer(self, proto: onnx.NodeProto) -> None:
+        """Set the types of the outputs: from shape inference, else from what the model itself says."""
+        inferred = self._inferred(proto)
+        for name in proto.output:
+            if not name:
+                continue
+            for kind in (inferred.get(name), self._declared.get(name)):
+                if kind is not None and _shape(kind) is not None:
+                    self._types[name] = kind
+                    break
+        missing = [name for name in proto.input if name in self._elsewhere]
+        for name in proto.output:
+            if missing and name and self._known(name) is None:
+                file = self._elsewhere[missing[0]]
+                said = f"constant '{printable(missing[0])}' is in the file '{file}', which can't be read"
+                self._faults.setdefault(name, said)
+        first = self._known(proto.input[0]) if proto.input else None
+        others = [name for name in proto.input[1:] if name and name not in self._constants]
+        foreign = proto.domain not in _ONNX_DOMAINS
+        keeps = proto.op_type in _SAME_SHAPE
+        may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
+        if (keeps or may_keep) and first is not None:
+            self._types[proto.output[0]] = self._types[proto.input[0]]
+
+    def _schema(self, proto: onnx.NodeProto) -> defs.OpSchema | None:
+        """Return what the package knows of an operator, if it does."""
+        domain = "" if proto.domain in _ONNX_DOMAINS else proto.domain
+        version = self._opsets.get(domain, self._opsets.get("ai.onnx", 1))
+        known = defs.has(proto.op_type, version, domain)
+        return defs.get_schema(proto.op_type, version, domain) if known else None
+
+    def _inferred(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
+        schema = self._schema(proto)
+        if schema is None or any(name and name not in self._types for name in proto.input):
+            return {}
+        try:
+            return shape_inference.infer_node_outputs(
+                schema,
+                proto,
+                {name: self._types[name] for name in proto.input if name},
+                {name: numpy_helper.from_array(self._values[name]) for name in proto.input if name in self._values},
+                opset_imports=self._opset_protos,
+            )
+        except Exception as error:  # the package raises its own kinds from compiled code
+            said = " ".join(str(error).split())
+            self._faults.update((name, said) for name in proto.output if name)
+            return {}
+
+    def _compute(self, proto: onnx.NodeProto) -> None:
+        """Compute a small constant."""
+        if proto.op_type in ("Shape", "Size"):
+            shape = self._known(proto.input[0])
+            if shape is None:
+                return
+            start, end = _attribute(proto, "start", 0), _attribute(proto, "end", None)
+            counted = np.array(prod(shape) if proto.op_type == "Size" else shape[start:end], np.int64)
+            self._values[proto.output[0]] = counted
+            self._set_type(proto.output[0], TensorProto.INT64, counted.shape)
+            return
+        if any(name and name not in self._values for name in proto.input):
+            return
+        sizes = [prod(shape) for shape in map(self._known, proto.output) if shape is not None]
+        if any(size > MOST_ELEMENTS for size in sizes):
+            return
+        outputs = [helper.make_value_info(name, TypeProto()) for name in proto.output if name]
+        inputs = [helper.make_value_info(name, TypeProto()) for name in dict.fromkeys(proto.input) if name]
+        graph = helper.make_graph([proto], "constant", inputs, outputs)
+        try:
+            evaluator = ReferenceEvaluator(graph, opsets=self._opsets)
+            results = evaluator.run(None, {name: self._values[name] for name in proto.input if name})
+        except Exception:  # whatever an operator of the reference implementation raises: the value stays unknown
+            return
+        for output, result in zip(outputs, results, strict=True):
+            if isinstance(result, np.ndarray | np.generic):
+                value = np.asarray(result)
+                self._values[output.name] = value
+                self._set_type(output.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+def _shape(kind: TypeProto) -> tuple[int, ...] | None:
+    if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+        return None
+    dims = kind.tensor_type.shape.dim
+    if any(not dim.HasField("dim_value") or dim.dim_value < 0 for dim in dims):
+        return None
+    return tuple(dim.dim_value for dim in dims)
+
+
+def _has_graphs(proto: onnx.NodeProto) -> bool:
+    return any(attribute.HasField("g") or attribute.graphs for attribute in proto.attribute)
+
+
+def _attribute(proto: onnx.NodeProto, name: str, default: Any) -> Any:
+    return next((helper.get_attribute_value(item) for item in proto.attribute if item.name == name), default)
+
+
+def _node(proto: onnx.NodeProto) -> Node:
+    attributes: dict[str, Any] = {}
+    for attribute in proto.attribute:
+        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+            continue
+        value = helper.get_attribute_value(attribute)
+        attributes[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
+    return Node(
+        label=_label(proto),
+        operator=proto.op_type,
+        domain="" if proto.domain in _ONNX_DOMAINS else proto.domain,
+        inputs=tuple(proto.input),
+        outputs=tuple(proto.output),
+        attributes=attributes,
+    )
+
+
+def _label(proto: onnx.NodeProto) -> str:
+    """Return the node's name, or what it makes where it has none."""
+    name = proto.name or next((name for name in proto.output if name), "")
+    name = printable(name).strip("/ ")
+    return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"

@@ -1,0 +1,238 @@
+"""The layers of an imported network while it grows: adding, joining, and putting several in the place of one."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from soma_cp.model.network.layers import Eltwise, ExternalInput, Layer, PointToPoint, Shape
+from soma_cp.model.network.onnx_import.graph import printable
+
+Sources = tuple[str, ...]
+
+
+class Layers:
+    """Layers and external inputs by name, in an order in which they can run."""
+
+    def __init__(self) -> None:
+        self._layers: dict[str, Layer] = {}
+        self._reads: dict[str, Sources] = {}  # of layers: ifmaps and inputs, in the sequence of their concatenation
+        self._inputs: dict[str, ExternalInput] = {}
+        self._parts: dict[str, Sources] = {}  # of what was divided
+        self._joined: dict[Sources, str] = {}
+        self._row_lots: dict[str, list[Sources]] = {}
+        self._rearranged: dict[tuple[Sources, Shape], Sources] = {}
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers so far."""
+        return tuple(self._layers.values())
+
+    @property
+    def inputs_read(self) -> tuple[ExternalInput, ...]:
+        """The external inputs that a layer reads."""
+        read = {name for layer in self._layers.values() for name in layer.inputs}
+        return tuple(source for source in self._inputs.values() if source.name in read)
+
+    @property
+    def rearranged(self) -> tuple[str, ...]:
+        """Inputs of the graph that are read in another arrangement than the graph has them."""
+        read = {source.name for source in self.inputs_read}
+        made = ((sources, self.resolved(names)) for (sources, _), names in self._rearranged.items())
+        return tuple(dict.fromkeys(source for sources, names in made if read & set(names) for source in sources))
+
+    def is_input(self, name: str) -> bool:
+        """Whether `name` is an external input, or one that was divided."""
+        return all(part in self._inputs for part in self.resolved((name,)))
+
+    def shape(self, name: str) -> Shape:
+        """Return the shape of what a layer or external input makes."""
+        source = self._inputs.get(name)
+        return source.shape if source is not None else self._layers[name].ofmap
+
+    def resolved(self, sources: Sequence[str]) -> Sources:
+        """Return `sources` with the parts in place of what was divided."""
+        names: list[str] = []
+        for name in sources:
+            names += self.resolved(self._parts[name]) if name in self._parts else (name,)
+        return tuple(names)
+
+    def unique(self, name: str) -> str:
+        """Return `name` in printable letters, with a number behind it if it is taken."""
+        name = printable(name) or "unnamed"
+        taken = (self._layers, self._inputs, self._parts)
+        candidate, number = name, 1
+        while any(candidate in names for names in taken):
+            number += 1
+            candidate = f"{name}_{number}"
+        return candidate
+
+    def add_input(self, name: str, shape: Shape) -> str:
+        """Add an external input; return what it is called."""
+        name = self.unique(name)
+        self._inputs[name] = ExternalInput(name, shape)
+        return name
+
+    def shape_of_all(self, sources: Sequence[str]) -> Shape:
+        """Return the shape of sources that are concatenated."""
+        shapes = [self.shape(source) for source in self.resolved(sources)]
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def rearranged_input(self, sources: Sources, shape: Shape) -> Sources:
+        """Return external inputs with their elements in another arrangement: they may lie in DRAM as is needed."""
+        key = (sources, shape)
+        if key not in self._rearranged:
+            self._rearranged[key] = (self.add_input(f"{sources[0]}_rearranged", shape),)
+        return self._rearranged[key]
+
+    def remember_rows(self, source: str, lots: list[Sources]) -> None:
+        """Remember that the rows of `source` are those of several lots, one after another."""
+        self._row_lots[source] = lots
+
+    def rows_joined(self, sources: Sources) -> list[Sources]:
+        """Return the lots whose rows make up `sources`, or nothing."""
+        return self._row_lots.get(sources[0], []) if len(sources) == 1 else []
+
+    def add(self, kind: type[Layer], name: str, sources: Sequence[str], **fields: Any) -> Sources:
+        """Add a layer that reads `sources`; return it as a source."""
+        return self.multiply(kind, name, sources, (), **fields)
+
+    def multiply(
+        self, kind: type[Layer], name: str, sources: Sequence[str], operand: Sequence[str], **fields: Any
+    ) -> Sources:
+        """Add a layer that reads `sources`, and `operand` as its second operand; return it as a source."""
+        read = self._read_once(self.resolved(sources))
+        second = self._as_layers(self.resolved(operand))
+        if not set(read).isdisjoint(second):
+            read = (self._copy(read),)
+        name = self.unique(name)
+        self._layers[name] = kind(
+            name=name,
+            ifmaps=tuple(source for source in read if source not in self._inputs),
+            inputs=tuple(source for source in read if source in self._inputs),
+            weight_operands=second,
+            **fields,
+        )
+        self._reads[name] = read
+        return (name,)
+
+    def _read_once(self, sources: Sources) -> Sources:
+        """Put a layer between for what is concatenated with itself: a layer names a source once."""
+        read: list[str] = []
+        for source in sources:
+            read.append(self._copy((source,)) if source in read else source)
+        return tuple(read)
+
+    def _as_layers(self, sources: Sources) -> Sources:
+        """Put a layer behind external inputs: a second operand is a layer's."""
+        return tuple(self._copy((name,)) if name in self._inputs else name for name in sources)
+
+    def _copy(self, sources: Sources) -> str:
+        return self._point_to_point(f"{sources[0]}_copy", sources)
+
+    def joined(self, sources: Sequence[str], name: str = "") -> str:
+        """Return the one source that holds all of `sources`: a ptp layer if these are several.
+
+        Parameters
+        ----------
+        sources
+            Sources that are concatenated.
+        name
+            What the layer is called; by default after the first source.
+        """
+        read = self.resolved(sources)
+        if len(read) == 1:
+            return read[0]
+        known = self._joined.get(read)
+        if known is None or known in self._parts:
+            known = self._point_to_point(name or f"{read[0]}_concat", read)
+            self._joined[read] = known
+        return known
+
+    def _point_to_point(self, name: str, sources: Sources) -> str:
+        channels = sum(self.shape(source)[0] for source in sources)
+        _, rows, columns = self.shape(sources[0])
+        return self.add(PointToPoint, name, sources, K=channels, H=rows, W=columns)[0]
+
+    def prune(self, outputs: Sequence[str]) -> Sources:
+        """Leave out layers that lead to none of the `outputs`; return those that are parts of matrix layers."""
+        needed = set(self.resolved(outputs))
+        for layer in reversed(list(self._layers.values())):
+            if layer.name in needed:
+                needed.update((*layer.ifmaps, *layer.weight_operands))
+        parts = {part for parts in self._parts.values() for part in parts}
+        unread = tuple(name for name, layer in self._layers.items() if name in parts - needed and layer.is_matrix)
+        self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
+        return unread
+
+    def layer(self, name: str) -> Layer:
+        """Return a layer."""
+        return self._layers[name]
+
+    def reads(self, name: str) -> Sources:
+        """Return what a layer reads, in the sequence in which it is concatenated."""
+        return self._reads[name]
+
+    def divide_input(self, name: str, sizes: Sequence[int]) -> Sources:
+        """Put several external inputs with these numbers of channels in the place of one."""
+        _, rows, columns = self._inputs[name].shape
+        parts = tuple(self.add_input(f"{name}_{i}", (size, rows, columns)) for i, size in enumerate(sizes))
+        del self._inputs[name]
+        self._rewire(name, parts)
+        return parts
+
+    def divide_layer(self, name: str, parts: Sequence[Layer], reads: Sequence[Sources]) -> Sources:
+        """Put several layers, which together make the same, in the place of one.
+
+        Parameters
+        ----------
+        name
+            The layer.
+        parts
+            What is put in its place, by consecutive channels.
+        reads
+            What each of them reads; it replaces `ifmaps` and `inputs`.
+        """
+        named = {self.unique(f"{name}_{i}"): part for i, part in enumerate(parts)}
+        entries = list(self._layers.items())
+        place = list(self._layers).index(name)
+        entries[place : place + 1] = [(new, replace(part, name=new)) for new, part in named.items()]
+        self._layers = dict(entries)
+        for new, read in zip(named, reads, strict=True):
+            self._set_reads(new, self.resolved(read))
+        self._rewire(name, tuple(named))
+        return tuple(named)
+
+    def _set_reads(self, name: str, read: Sources) -> None:
+        self._reads[name] = read
+        self._layers[name] = replace(
+            self._layers[name],
+            ifmaps=tuple(source for source in read if source not in self._inputs),
+            inputs=tuple(source for source in read if source in self._inputs),
+        )
+
+    def _rewire(self, name: str, parts: Sources) -> None:
+        """Let the layers that read `name` read its parts; an element-wise one, which can't, reads them joined."""
+        self._parts[name] = parts
+        for reader in list(self._layers.values()):
+            if name in self._reads[reader.name]:
+                put = (self._joined_before(parts, reader.name),) if isinstance(reader, Eltwise) else parts
+                self._set_reads(reader.name, _replaced(self._reads[reader.name], name, put))
+            if name in reader.weight_operands:
+                operands = _replaced(reader.weight_operands, name, parts)
+                self._layers[reader.name] = replace(self._layers[reader.name], weight_operands=operands)
+
+    def _joined_before(self, parts: Sources, reader: str) -> str:
+        """Join `parts` by a layer that stands before `reader`."""
+        name = self.joined(parts)
+        order = list(self._layers)
+        if order.index(name) > order.index(reader):
+            order.remove(name)
+            order.insert(order.index(reader), name)
+            self._layers = {entry: self._layers[entry] for entry in order}
+        return name
+
+
+def _replaced(names: Sources, name: str, parts: Sources) -> Sources:
+    """Put `parts` in the place of `name`."""
+    place = names.index(name)
+    return (*names[:place], *parts, *names[place + 1 :])

@@ -1,0 +1,104 @@
+"""Which axes of an external input are channels, rows and columns: decided by the first node that must know."""
+
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
+from soma_cp.model.network.onnx_import.values import Tensor
+from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, whole
+
+_CHANNELS_FIRST = frozenset(
+    {
+        "Conv",
+        "ConvTranspose",
+        "MaxPool",
+        "AveragePool",
+        "LpPool",
+        "GlobalAveragePool",
+        "GlobalMaxPool",
+        "BatchNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+        "LRN",
+        "Resize",
+        "Upsample",
+        "QLinearConv",
+        "ConvInteger",
+    }
+)
+_CHANNELS_LAST = frozenset(
+    {
+        "MatMul",
+        "Gemm",
+        "LayerNormalization",
+        "SimplifiedLayerNormalization",
+        "RMSNormalization",
+        "MatMulInteger",
+        "QLinearMatMul",
+    }
+)
+_STEPS = 64
+"""How many nodes are looked through before the usual layout is taken."""
+
+
+def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
+    """Return the external input called `name` as a view.
+
+    Images (N, C, H, W) and sequences that a convolution reads (N, C, L) have their channels first; tokens
+    (N, T, D) last; heads (N, heads, T, d) have channels heads × d.
+
+    Raises
+    ------
+    UnsupportedError
+        If it has more axes than a batch, channels, rows and columns.
+    """
+    shape = source.shape
+    batch = [] if source.batch is None else [whole(BATCH, source.batch)]
+    inner = shape[len(batch) :]
+    if len(inner) > 3:
+        raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most three: channels, rows, columns)")
+    order = _first_decision(graph, source.name, len(shape))
+    if len(inner) == 3:
+        if order is not None and order[0] == "last" and batch:
+            heads, rows, width = inner
+            channels = numbered("C", [whole("C", heads), whole("C", width)])
+            return Tensor((name,), (heads * width, rows, 1), (*batch, channels[0], whole("H", rows), channels[1]))
+        places = [axis - len(batch) for axis in order[1][1:]] if order is not None and batch else [0, 1, 2]
+        sizes = [inner[place] for place in places]
+        axes: list[Axis] = [(), (), ()]
+        for dim, place, extent in zip("CHW", places, sizes, strict=True):
+            axes[place] = whole(dim, extent)
+        return Tensor((name,), (sizes[0], sizes[1], sizes[2]), (*batch, *axes))
+    if len(inner) == 2:
+        rows_axis, channels_axis = (1, 0) if order is not None and order[0] == "first" else (0, 1)
+        axes = [(), ()]
+        axes[rows_axis] = whole("H", inner[rows_axis])
+        axes[channels_axis] = whole("C", inner[channels_axis])
+        return Tensor((name,), (inner[channels_axis], inner[rows_axis], 1), (*batch, *axes))
+    channels_alone = inner[0] if inner else 1
+    return Tensor((name,), (channels_alone, 1, 1), (*batch, *(whole("C", extent) for extent in inner)))
+
+
+def _first_decision(graph: Graph, name: str, rank: int) -> tuple[str, list[int]] | None:
+    """Return where the first node that must know wants the channels, and the axes in its order, or None."""
+    axes = list(range(rank))
+    waiting = [(name, axes)]
+    for _ in range(_STEPS):
+        if not waiting:
+            return None
+        tensor, axes = waiting.pop(0)
+        for node in graph.nodes:
+            if not node.inputs or tensor not in node.inputs:
+                continue
+            if node.operator in _CHANNELS_FIRST and node.inputs[0] == tensor:
+                return "first", axes
+            if node.operator in _CHANNELS_LAST:
+                return "last", axes
+            permuted = axes
+            if node.operator == "Transpose":
+                order = node.attributes.get("perm", list(reversed(range(rank))))
+                if sorted(order) != list(range(rank)):
+                    continue  # told where the node is imported
+                permuted = [axes[place] for place in order]
+            same_rank = len(graph.info(node.outputs[0]).shape or ()) == rank
+            if same_rank and node.operator not in ("Reshape", "Gather"):
+                waiting.append((node.outputs[0], permuted))
+    return None

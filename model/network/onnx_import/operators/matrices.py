@@ -1,0 +1,183 @@
+"""Matrix multiplications: with weights, and of two computed tensors (attention)."""
+
+from dataclasses import replace
+
+from soma_cp.model.network.layers import Conv, FullyConnected, GroupConv
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.values import Tensor
+from soma_cp.model.network.onnx_import.views import BATCH, Axis, View, numbered, raised, size, whole, without_batch
+
+
+@operator(
+    "MatMul MatMulInteger", "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`"
+)
+def matmul(step: Step) -> None:
+    """Multiplication over the last axis of the first and the last but one of the second operand."""
+    _multiply(step, 0, 1)
+
+
+@operator("QLinearMatMul", "like MatMul")
+def quantised_matmul(step: Step) -> None:
+    """Multiplication with scales and zero points among its inputs."""
+    _multiply(step, 0, 3)
+
+
+def _multiply(step: Step, left: int, right: int) -> None:
+    if step.is_constant(right):
+        weights = step.shape(right)
+        if any(extent > 1 for extent in weights[:-2]):
+            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
+        made = multiplied_by_weights(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0)
+        step.give(_of_rank(step, made))
+    elif step.is_constant(left):
+        weights = step.shape(left)
+        if any(extent > 1 for extent in weights[:-2]):
+            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
+        tensor = step.tensor(right)
+        axis = -2 if len(tensor.view) > 1 else -1
+        made = multiplied_by_weights(step, tensor, axis, weights[-2] if len(weights) > 1 else 0)
+        step.give(_of_rank(step, made))
+    else:
+        step.give(multiplied_together(step, step.tensor(left), step.tensor(right)))
+
+
+def _of_rank(step: Step, made: Tensor) -> Tensor:
+    """Return a product with the axes of one element that weights of more axes add."""
+    return replace(made, view=raised(made.view, len(step.out_shape())))
+
+
+@operator("Gemm", "`fc`, or `conv` where there are several rows")
+def gemm(step: Step) -> None:
+    """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
+    step.check_bias(2)
+    left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
+    if step.is_constant(1):
+        channels = step.shape(1)[0 if right_transposed else 1]
+        made = multiplied_by_weights(step, step.tensor(0), 0 if left_transposed else 1, channels)
+        step.give(_swapped(made, left_transposed))
+    elif step.is_constant(0):
+        channels = step.shape(0)[1 if left_transposed else 0]
+        made = multiplied_by_weights(step, step.tensor(1), 1 if right_transposed else 0, channels)
+        step.give(_swapped(made, right_transposed))
+    else:
+        left, right = step.tensor(0), step.tensor(1)
+        step.give(multiplied_together(step, _swapped(left, left_transposed), _swapped(right, right_transposed)))
+
+
+def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
+    return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
+
+
+def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
+    """Multiply along `axis` by weights.
+
+    Parameters
+    ----------
+    step
+        The node.
+    tensor
+        What is multiplied.
+    axis
+        The axis that is summed over, where the channels of the result are.
+    made
+        How many these are; 0 for one channel and no axis.
+
+    Raises
+    ------
+    UnsupportedError
+        If the sum is over the batch, or no kind of layer brings the elements where they are needed.
+    """
+    axis %= len(tensor.view)
+    _check_sum(tensor.view[axis])
+    others = [place for place in range(len(tensor.view)) if place != axis]
+    channels = without_batch(tensor.view[axis])
+    rest = without_batch(atom for place in others for atom in tensor.view[place])
+    C, rows, columns = tensor.shape
+    K = made or 1
+    made_axis = whole("C", K)
+    if not rest and size(channels) == C * rows * columns:  # in any sequence: that of the weights is free
+        kind = FullyConnected if len(tensor.view) <= 2 else Conv
+        fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
+        sources = step.layers.add(kind, step.name, tensor.sources, K=K, **fields)
+        shape, axes = (K, 1, 1), tensor.view
+    elif channels == whole("C", C) and all(atom.dim in "HW" for atom in rest):
+        sources = step.layers.add(Conv, step.name, tensor.sources, C=C, K=K, H=rows, W=columns)
+        shape, axes = (K, rows, columns), tensor.view
+    else:
+        read = step.arranged(tensor, channels, rest)
+        shape = (K, size(rest), 1)
+        sources = step.layers.add(Conv, step.name, read, C=size(channels), K=K, H=shape[1], W=1)
+        axes = _rows(tensor.view, axis)
+    view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
+    return Tensor(sources, shape, view)
+
+
+def _batch_size(view: View) -> int:
+    return size(atom for axis in view for atom in axis if atom.dim == BATCH)
+
+
+def _check_sum(axis: Axis) -> None:
+    if _batch_size((axis,)) > 1:
+        raise UnsupportedError("sums over the batch (must be within a sample)")
+
+
+def _rows(view: View, without: int) -> View:
+    """Return the axes as parts of the rows, but for batches and the axis `without`."""
+    inner = [axis if place != without else () for place, axis in enumerate(view)]
+    parts = numbered("H", [without_batch(axis) for axis in inner])
+    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in view]
+    return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
+
+
+def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
+    """Multiply two computed tensors, the second of which is a second operand.
+
+    Axes before the last two are groups, the heads of attention.
+
+    Raises
+    ------
+    UnsupportedError
+        If these are no matrices of one sample, not as many, or no kind of layer brings the elements where they are
+        needed.
+    """
+    if len(left.view) < 2 or len(right.view) < 2:
+        raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
+    _check_sum(left.view[-1])
+    _check_sum(right.view[-2])
+    left_groups, right_groups = _groups(left), _groups(right)
+    leading = _leading(left, right)
+    across = _batch_size(leading) > max(_batch_size(left.view), _batch_size(right.view))
+    if across or _batch_size((left.view[-2], right.view[-1])) > 1:
+        raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
+    groups = size(without_batch(atom for axis in leading for atom in axis))
+    if not groups == size(left_groups) == size(right_groups):
+        raise UnsupportedError(
+            f"multiplies {size(left_groups)} matrices by {size(right_groups)} into {groups} (must be as many each)"
+        )
+    rows, inner = left.view[-2], left.view[-1]
+    columns = right.view[-1]
+    G, M, Kc, N = size(left_groups), size(without_batch(rows)), size(without_batch(inner)), size(without_batch(columns))
+    read = step.arranged(left, (*left_groups, *inner), rows)
+    second = step.arranged(right, (*right_groups, *columns), right.view[-2])
+    fields = {"C": G * Kc, "K": G * N, "H": M, "W": 1}
+    if G > 1:
+        sources = step.layers.multiply(GroupConv, step.name, read, second, G=G, **fields)
+    else:
+        sources = step.layers.multiply(Conv, step.name, read, second, **fields)
+    made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
+    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in leading]
+    heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
+    return Tensor(sources, (G * N, M, 1), (*heads, whole("H", M), made[-1]))
+
+
+def _leading(left: Tensor, right: Tensor) -> View:
+    """Return the axes before the matrices: where one operand has one element, those of the other."""
+    rank = max(len(left.view), len(right.view))
+    pairs = zip(raised(left.view, rank)[:-2], raised(right.view, rank)[:-2], strict=True)
+    return tuple(axis if size(axis) > 1 else other for axis, other in pairs)
+
+
+def _groups(tensor: Tensor) -> Axis:
+    return without_batch(atom for axis in tensor.view[:-2] for atom in axis)

@@ -1,0 +1,68 @@
+"""From an ONNX file to its model; data kept in files of their own need not exist."""
+
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.onnx_import.errors import OnnxFileError
+
+if TYPE_CHECKING:
+    import onnx
+
+MOST_ELEMENTS = 1 << 14
+"""Of the largest constant whose value is read or computed; shapes, indices and scales are smaller."""
+ENDING = ".onnx"
+"""What the name of an ONNX model ends in."""
+
+
+def read_model(path: Path) -> "onnx.ModelProto":
+    """Read a model; functions of its own are put in place of their calls.
+
+    Raises
+    ------
+    UserError
+        If the package ``onnx`` is missing, or the file can't be read or holds no model.
+    """
+    try:
+        import onnx
+        from google.protobuf.message import DecodeError
+        from onnx import inliner
+    except ImportError as error:
+        raise UserError(
+            f"{path}: reading ONNX models needs the package 'onnx' ({str(error).lower()}); "
+            "install it with: pip install 'soma-cp[onnx]'"
+        ) from None
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give the name of a file") from None
+    except OSError as error:
+        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
+    except DecodeError:
+        raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
+    _read_small_constants(model, path.parent)
+    if not model.graph.node:
+        raise OnnxFileError(str(path), ["the model has no nodes; there is nothing to schedule"])
+    if model.functions:
+        try:
+            model = inliner.inline_local_functions(model)
+        except Exception as error:  # the package raises its own kinds from compiled code
+            said = " ".join(str(error).split())
+            raise OnnxFileError(str(path), [f"functions of the model can't be put in place: {said}"]) from None
+    return model
+
+
+def _read_small_constants(model: "onnx.ModelProto", folder: Path) -> None:
+    """Put into the model what other files hold of constants small enough to be shapes, as far as they can be read."""
+    from onnx import TensorProto, external_data_helper
+
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_ELEMENTS:
+            try:
+                external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+            except Exception:  # no such file, damaged or outside of the folder: told if a shape needs it
+                continue
+            tensor.data_location = TensorProto.DEFAULT

@@ -1,0 +1,205 @@
+"""One node while it is imported: what it reads and what it gives, in the words of operators."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from soma_cp.model.errors import InternalError
+from soma_cp.model.network.layers import PointToPoint
+from soma_cp.model.network.onnx_import.arranging import arranged
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Graph, Node, whole_numbers
+from soma_cp.model.network.onnx_import.layers import Layers, Sources
+from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
+from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, without_batch
+
+
+class State:
+    """What all nodes share: the layers so far, what tensors are, and what is to be told."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.layers = Layers()
+        self.values: dict[str, Value] = {}
+        self.notes: dict[str, list[str]] = {}
+        self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by what they read and make
+
+    def settled(self, value: Value) -> Tensor:
+        """Return `value` as what a layer or external input makes; a function becomes a `ptp` layer.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is no layer for it.
+        """
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, Padded):
+            raise UnsupportedError("reads padding, which only a convolution or pooling can")
+        if isinstance(value, Side):
+            listed = ", ".join(f"'{name}'" for name in value.inputs) or "a scale"
+            raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
+        if value.reduced:
+            raise UnsupportedError(
+                f"reads '{value.name}', a reduction over channels or a part of them in between others, which no layer "
+                "makes (as a step of a normalisation or a rotation it could be part of a ptp layer)"
+            )
+        tensor = value.of
+        key = (tensor.sources, value.origin)
+        if key not in self._made:
+            channels, rows, columns = tensor.shape
+            self._made[key] = self.layers.add(PointToPoint, value.name, tensor.sources, K=channels, H=rows, W=columns)
+        return Tensor(self._made[key], tensor.shape, tensor.view)
+
+
+class Step:
+    """A node, its operands and its results.
+
+    Parameters
+    ----------
+    state
+        What all nodes share.
+    node
+        The node.
+    """
+
+    def __init__(self, state: State, node: Node) -> None:
+        self.state = state
+        self.node = node
+        self.layers = state.layers
+        self.graph = state.graph
+
+    @property
+    def name(self) -> str:
+        """What layers of this node are called."""
+        return self.node.label
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """Return an attribute."""
+        return self.node.attributes.get(name, default)
+
+    def has(self, place: int) -> bool:
+        """Whether the input at that place is given."""
+        return place < len(self.node.inputs) and self.node.inputs[place] != ""
+
+    def is_constant(self, place: int) -> bool:
+        """Whether the input at that place is constant."""
+        return self.has(place) and self.graph.info(self.node.inputs[place]).constant
+
+    def shape(self, place: int = 0) -> tuple[int, ...]:
+        """Return the shape of an input."""
+        return self._shape(self._read(place))
+
+    def _read(self, place: int) -> str:
+        if not self.has(place):
+            raise UnsupportedError(f"lacks its input {place} (must be given)")
+        return self.node.inputs[place]
+
+    def out_shape(self, place: int = 0) -> tuple[int, ...]:
+        """Return the shape of an output."""
+        return self._shape(self.node.outputs[place])
+
+    def check_shapes(self) -> None:
+        """Refuse a node whose inputs and attributes don't fit, whatever shapes the model states for its outputs.
+
+        Raises
+        ------
+        UnsupportedError
+            If there is such an output.
+        """
+        for output in self.node.outputs:
+            fault = self.graph.info(output).fault
+            if fault:
+                raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {fault}")
+
+    def _shape(self, tensor: str) -> tuple[int, ...]:
+        shape, fault = self.graph.info(tensor).shape, self.graph.info(tensor).fault
+        if shape is None and fault:
+            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred: {fault}")
+        if shape is None:
+            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred; export the model with shapes")
+        if 0 in shape:
+            raise UnsupportedError(f"has an empty tensor, '{tensor}' of shape {list(shape)} (must have elements)")
+        return shape
+
+    def numbers(self, attribute: str, place: int) -> list[int] | None:
+        """Return whole numbers that are an attribute in some versions of an operator and an input in others."""
+        given = self.attribute(attribute)
+        if given is not None:
+            return [int(number) for number in given]
+        if not self.has(place):
+            return None
+        value = self.graph.info(self.node.inputs[place]).value
+        if value is None:
+            raise UnsupportedError(f"has {attribute} that are computed or not in the file (must be constants in it)")
+        return whole_numbers(value)
+
+    def value(self, place: int = 0) -> Value:
+        """Return what is read."""
+        if self.is_constant(place):
+            raise UnsupportedError(f"has a constant as input {place} (must be computed)")
+        return self.state.values[self._read(place)]
+
+    def tensor(self, place: int = 0) -> Tensor:
+        """Return what is read, as what a layer or external input makes."""
+        return self.state.settled(self.value(place))
+
+    def base(self, value: Value) -> Tensor:
+        """Return the tensor that a function is one of, or what a layer or external input makes."""
+        return value.of if isinstance(value, Function) else self.state.settled(value)
+
+    def arranged(self, tensor: Tensor, channels: Axis, rows: Axis = (), columns: Axis = ()) -> Sources:
+        """Return sources with these atoms of `tensor` as dimensions."""
+        return arranged(
+            self.layers, tensor, without_batch(channels), without_batch(rows), without_batch(columns), self.name
+        )
+
+    def give(self, value: Value, place: int = 0) -> None:
+        """Set an output.
+
+        Raises
+        ------
+        InternalError
+            If the axes of `value` are not those that the output has: whatever reads it would take others for them.
+        """
+        if place < len(self.node.outputs) and self.node.outputs[place]:
+            self._check_axes(value, self.node.outputs[place])
+            self.state.values[self.node.outputs[place]] = value
+
+    def _check_axes(self, value: Value, output: str) -> None:
+        info = self.graph.info(output)
+        if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
+            return
+        extents = shape_of(self.base(value).view)
+        if extents != info.shape:
+            raise InternalError(
+                f"'{output}' of shape {list(info.shape)} was imported by {self.node.kind} with axes of {list(extents)}"
+            )
+
+    def give_function(self, of: Tensor, reduced: bool = False, place: int = 0) -> None:
+        """Set an output to a function of one tensor."""
+        self.give(Function(of, self.name, self.node.outputs[place], reduced), place)
+
+    def note(self, text: str) -> None:
+        """Tell the user something about this node."""
+        self.state.notes.setdefault(text, []).append(f"'{self.name}' ({self.node.kind})")
+
+    def check_bias(self, place: int) -> None:
+        """Refuse a bias that is computed.
+
+        Raises
+        ------
+        UnsupportedError
+            If the input at `place` is given and not constant.
+        """
+        if self.has(place) and not self.is_constant(place):
+            raise UnsupportedError("has a computed bias (must be constant)")
+
+    def axis(self, place: int = 0, default: int = 0) -> int:
+        """Return the attribute ``axis``, counted from the front of the input at `place`."""
+        axis = int(self.attribute("axis", default))
+        return axis + len(self.shape(place)) if axis < 0 else axis
+
+
+def only_batch(axis: Sequence[Any]) -> bool:
+    """Whether an axis has nothing of a sample."""
+    return not without_batch(simplified(axis))

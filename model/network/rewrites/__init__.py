@@ -1,0 +1,1 @@
+"""Rewrites: networks made of networks."""

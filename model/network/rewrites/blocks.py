@@ -1,0 +1,60 @@
+"""Several blocks of a network in a row, as one network: each reads what the one before makes."""
+
+from dataclasses import replace
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.layers import ExternalInput, Layer
+from soma_cp.model.network.network import Network
+
+
+def blocks_in_a_row(network: Network, count: int) -> Network:
+    """Return `count` copies of a network that is one block of several; weights and other inputs are each copy's own.
+
+    Parameters
+    ----------
+    network
+        With `Network.blocks` at least `count`, one layer without consumers, and one external input of its shape, which
+        in all copies but the first is what the copy before makes.
+    count
+        At least 1. Layers, and inputs but for the first, are called ``b1.…``, ``b2.…`` and so on.
+
+    Raises
+    ------
+    UserError
+        If the network is no such block, or has fewer blocks.
+    """
+    if network.blocks == 1:
+        raise UserError(f"'{network.name}' is a whole network, not one block of several; leave --blocks out")
+    if not 1 <= count <= network.blocks:
+        raise UserError(f"--blocks={count} (must be from 1 to {network.blocks}, the blocks of '{network.name}')")
+    final, entry = _ends(network)
+    inputs = [ExternalInput(entry, network.source_shape(entry))]
+    layers: list[Layer] = []
+    for block in range(1, count + 1):
+        inputs += [replace(source, name=f"b{block}.{source.name}") for source in network.inputs if source.name != entry]
+        layers += [_copied(layer, block, final, entry) for layer in network.layers]
+    rest = network.blocks // count if network.blocks % count == 0 else 1
+    return Network(f"{network.name}-{count}-blocks", tuple(inputs), tuple(layers), rest)
+
+
+def _ends(network: Network) -> tuple[str, str]:
+    """Return the names of the layer that a block hands on, and of the external input that takes it."""
+    read = {name for layer in network.layers for name in (*layer.ifmaps, *layer.weight_operands)}
+    finals = [layer for layer in network.layers if layer.name not in read]
+    entries = [source.name for source in network.inputs if source.shape == finals[0].ofmap]
+    if len(finals) != 1 or len(entries) != 1:
+        raise UserError(
+            f"blocks of '{network.name}' can't be put in a row: {len(finals)} layers without consumers, {len(entries)} "
+            "external inputs of that shape (there must be one of each); leave --blocks out"
+        )
+    return finals[0].name, entries[0]
+
+
+def _copied(layer: Layer, block: int, final: str, entry: str) -> Layer:
+    ifmaps = tuple(f"b{block}.{name}" for name in layer.ifmaps)
+    inputs = tuple(name if name == entry else f"b{block}.{name}" for name in layer.inputs)
+    if block > 1 and entry in inputs:
+        inputs = tuple(name for name in inputs if name != entry)
+        ifmaps = (*ifmaps, f"b{block - 1}.{final}")
+    operands = tuple(f"b{block}.{name}" for name in layer.weight_operands)
+    return replace(layer, name=f"b{block}.{layer.name}", ifmaps=ifmaps, weight_operands=operands, inputs=inputs)
