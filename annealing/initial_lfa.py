@@ -13,10 +13,10 @@ import numpy as np
 from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
-from soma_cp.model.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import split_rows_columns
 

@@ -16,10 +16,10 @@ from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.platform import DramRate
 from soma_cp.model.tensors import (
     TensorPlaces,
     Tensors,

@@ -17,8 +17,8 @@ import time
 
 from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_search import search_lfas
+from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
-from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem
 from soma_cp.solver.pipeline import SolveParameters, solve
 from soma_cp.solver.warm_up import warm_up

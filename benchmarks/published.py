@@ -25,9 +25,9 @@ from typing import Any
 
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.model.files.text_file import write_text_atomically
+from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.pipeline import SolveParameters, solve

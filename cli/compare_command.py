@@ -23,8 +23,8 @@ from soma_cp.cli.tables import (
     problem_text,
 )
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.plan import Plan
-from soma_cp.model.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2

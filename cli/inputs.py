@@ -10,6 +10,8 @@ from pathlib import Path
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
+from soma_cp.model.hardware.platform_file import platform_from, with_overrides
 from soma_cp.model.network.builtin.catalogue import (
     ALIASES,
     MOST_TOKENS,
@@ -22,9 +24,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import rows_left_out
 from soma_cp.model.network.onnx_import.reading import ENDING
 from soma_cp.model.objective import Objective
-from soma_cp.model.platform_file import platform_from, with_overrides
 from soma_cp.model.problem import MAX_BATCH, Problem
-from soma_cp.model.unit_energies import doubtful_gbuf_energy
 from soma_cp.solver.parameters import CpSatParameters
 
 MAX_SEED = 2**31 - 1

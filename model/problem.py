@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from soma_cp.model.core_array import CoreArray
-from soma_cp.model.core_arrays.registry import make_core_array
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.protocol import CoreArray
+from soma_cp.model.hardware.core_array.registry import make_core_array
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable, network_table
-from soma_cp.model.platform import Platform
 
 MAX_BATCH = 1 << 20
 MAX_OPERATIONS = 1 << 53

@@ -19,14 +19,14 @@ from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import Form, Name, form_problems, shown, whole_number
 from soma_cp.model.files.text_file import read_json, write_text_atomically
+from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.platform_file import PlatformFileError, platform_document, platform_from_document
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.network.network_file import NetworkFileError, network_document, network_from_document
 from soma_cp.model.plan import MAX_TILES, Plan, make_plan
-from soma_cp.model.platform import Platform
-from soma_cp.model.platform_file import PlatformFileError, platform_document, platform_from_document
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.model.schedule import Schedule, StoredSchedule, schedule_figures, tile_shapes
 from soma_cp.model.tensors import KIND_NAMES

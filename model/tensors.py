@@ -9,10 +9,10 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.platform import DramRate
 from soma_cp.model.tiling import LayerTiles, LFAArrays, transfer_cycles
 
 # Codes in `Tensors.kind`.

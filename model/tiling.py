@@ -11,12 +11,12 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ceil_div, ifmap_extent, operand_extent
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.platform import DramRate
 
 Bytes = TypeVar("Bytes", int, IntArray)
 

@@ -24,13 +24,14 @@ from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings,
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import PLATFORMS, Platform
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.tiling import LFAArrays, lfa_arrays

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost
+from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost
 
 
 def fill(path: Path, name: int) -> None:

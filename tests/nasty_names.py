@@ -6,11 +6,11 @@ from execution_cases import execution_of
 
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.execution import Execution
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 
 NASTY = "</script><b>&\"'@name"

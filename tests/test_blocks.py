@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import network_document, network_from_document
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.solver.network_bounds import bound_every_lfa
 

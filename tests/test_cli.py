@@ -23,11 +23,12 @@ from soma_cp.cli import app as cli_app
 from soma_cp.cli import report_command, solve_command, tables
 from soma_cp.cli.app import main
 from soma_cp.model.errors import InternalError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.platform import BYTE_ENERGIES, OPERATION_ENERGIES
+from soma_cp.model.hardware.platform_file import platform_from
 from soma_cp.model.network.builtin.catalogue import ALIASES, builtin_names, builtin_network
 from soma_cp.model.network.network_checks import rows_left_out
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.platform import BYTE_ENERGIES, OPERATION_ENERGIES, PLATFORMS
-from soma_cp.model.platform_file import platform_from
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations

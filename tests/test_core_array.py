@@ -13,7 +13,11 @@ import slow_core_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from soma_cp.model.core_array import NoMappingError, PublishedCoreArray
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.protocol import NoMappingError
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
+from soma_cp.model.hardware.platform import MIB, VEC_BY_LANE, Platform
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
     Conv,
@@ -26,8 +30,6 @@ from soma_cp.model.network.layers import (
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.network.network_table import network_table
-from soma_cp.model.platform import MIB, PLATFORMS, VEC_BY_LANE, Platform
-from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 TILE_COST_FILES = sorted(path.name for path in (PUBLISHED / "tilecost").glob("*.csv"))

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from soma_cp.cli.app import main
-from soma_cp.model.core_array import CoreArray, PublishedCoreArray
-from soma_cp.model.core_arrays.options import one_of, whole_number
-from soma_cp.model.core_arrays.registry import core_array_names, make_core_array
-from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.options import one_of, whole_number
+from soma_cp.model.hardware.core_array.protocol import CoreArray
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.registry import core_array_names, make_core_array
+from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
+from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.platform_file import read_platform_file
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.platform import PLATFORMS, Platform
-from soma_cp.model.platform_file import read_platform_file
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
 

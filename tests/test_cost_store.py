@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cost_filling import fill
 
-from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost, cache_folder
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost, cache_folder
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import MIB
 from soma_cp.model.validity import violations
 
 

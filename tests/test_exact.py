@@ -27,11 +27,11 @@ from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
+from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.schedule_file import StoredSchedule, read_schedule

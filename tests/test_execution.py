@@ -23,10 +23,10 @@ from soma_cp.model.events import (
 )
 from soma_cp.model.execution import Execution
 from soma_cp.model.execution_tables import layer_table, longest_stalls, stalls_by_kind
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.tensors import IFM, OFM, WGT
 

@@ -30,15 +30,15 @@ from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_pea
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_pricing import LFAState
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.model.core_array import NoMappingError
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.core_array.protocol import NoMappingError
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.lfa import FLG, LFA, LFAError
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import lfa_arrays, lfa_from_arrays
 

@@ -26,16 +26,16 @@ from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.lfa_search import DEFAULT_WEIGHTS, LFASearchParameters, search_lfas
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
 from soma_cp.model.lfa import LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.tiling import LFAArrays, lfa_arrays, lfa_from_arrays
 

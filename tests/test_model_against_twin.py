@@ -23,10 +23,10 @@ from twins import (
     shortest_lives,
 )
 
-from soma_cp.model.core_array import NoMappingError
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import InternalError
 from soma_cp.model.evaluation import evaluate, plan_figures
+from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.lfa import LFAError
 from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.tensors import KIND_NAMES

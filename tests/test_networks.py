@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import (
     ALIASES,
     BUILT_INS,
@@ -28,7 +29,6 @@ from soma_cp.model.network.builtin.randwire import randwire_network
 from soma_cp.model.network.layers import LAYER_KINDS, Conv, Eltwise, ExternalInput, GroupConv, Layer, Pool
 from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.network_file import network_document
-from soma_cp.model.platform import PLATFORMS
 
 PUBLISHED = Path(__file__).parent / "data" / "published" / "networks"
 GPT2 = [name for name in builtin_names() if name.startswith("gpt2")]

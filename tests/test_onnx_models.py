@@ -16,12 +16,12 @@ from onnx_models import Model, bert_layer, gpt2_block, gpt2_decode_block
 from twins import examples
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.importing import import_onnx
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.validity import violations
 from soma_cp.solver.choices import Stage2

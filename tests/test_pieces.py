@@ -24,11 +24,11 @@ from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.dlsa import DLSA
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem
 from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.validity import violations

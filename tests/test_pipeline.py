@@ -16,10 +16,10 @@ from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters
 from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import SecondStageResult
 from soma_cp.model.validity import violations

@@ -12,23 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.lfa import unfused_lfa
-from soma_cp.model.network.layers import Conv, ExternalInput
-from soma_cp.model.network.network import Network
-from soma_cp.model.plan import make_plan
-from soma_cp.model.platform import (
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
+from soma_cp.model.hardware.platform import (
     BYTE_ENERGIES,
     LARGEST,
     LARGEST_MEMORY,
     LARGEST_PJ,
     MEMORIES,
     OPERATION_ENERGIES,
-    PLATFORMS,
     VEC_BY_LANE,
     Platform,
     PlatformError,
 )
-from soma_cp.model.platform_file import (
+from soma_cp.model.hardware.platform_file import (
     PlatformFileError,
     platform_document,
     platform_from,
@@ -36,9 +33,12 @@ from soma_cp.model.platform_file import (
     read_platform_file,
     with_overrides,
 )
+from soma_cp.model.lfa import unfused_lfa
+from soma_cp.model.network.layers import Conv, ExternalInput
+from soma_cp.model.network.network import Network
+from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import SEMANTICS
-from soma_cp.model.unit_energies import pe_memories, unit_energies
 
 Document = dict[str, Any]
 FIELDS = ["gbuf_bytes", "pe_grid", "macs_per_pe", "gbuf_bytes_per_cycle", "dram_bytes_per_cycle"]

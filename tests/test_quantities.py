@@ -6,13 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from soma_cp.model.quantities import (
-    bandwidth_of,
-    bytes_of,
-    hertz_of,
-    picojoules_of,
-    picojoules_per_byte_of,
-)
+from soma_cp.model.hardware.quantities import bandwidth_of, bytes_of, hertz_of, picojoules_of, picojoules_per_byte_of
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.evaluation import evaluate
+from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import platform_named
 from soma_cp.model.problem import Problem
 from soma_cp.model.validity import Rule, violations
 

@@ -13,7 +13,7 @@ from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.events import OFMAPS_TO_STORE
 from soma_cp.model.execution import Execution
-from soma_cp.model.platform import MIB
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.tensors import IFM, OFM, WGT
 
 pytestmark = pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))

@@ -18,7 +18,7 @@ from soma_cp.cli.reports.figure import OCCUPANCY_OF_KIND, TILE_GREYS, draw_figur
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.execution import Execution
-from soma_cp.model.platform import MIB
+from soma_cp.model.hardware.platform import MIB
 
 ROW_OF_BOTTOM = {bottom: row for row, (bottom, _) in figure.ROWS.items()}
 

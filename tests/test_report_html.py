@@ -37,9 +37,10 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.evaluation import evaluate
 from soma_cp.model.events import OFMAPS_ON_CHIP
 from soma_cp.model.execution import Execution
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.platform import MIB, PLATFORMS
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 from soma_cp.model.tensors import IFM, OFM, WGT

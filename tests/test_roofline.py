@@ -9,15 +9,15 @@ from hypothesis import given
 from strategies import TileCase, batches, hardware, matrix_tile_cases, networks
 from twins import examples, problem_of
 
-from soma_cp.model.core_array import PublishedCoreArray
-from soma_cp.model.core_arrays.roofline import RooflineCoreArray
-from soma_cp.model.core_arrays.tile_work import tile_work
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
+from soma_cp.model.hardware.core_array.tile_work import tile_work
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.network.network_table import network_table
-from soma_cp.model.platform import PLATFORMS
 
 
 def close(figure: float) -> object:

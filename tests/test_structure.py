@@ -73,7 +73,7 @@ def test_numba_is_known_to_one_module() -> None:
 
 def test_zigzag_is_known_to_one_module() -> None:
     known = [label(path) for path in MODULES + FRAME if imports_of(path, "zigzag")]
-    assert known == ["model/core_arrays/zigzag_engine.py"]
+    assert known == ["model/hardware/core_array/zigzag_engine.py"]
 
 
 def test_the_terminal_is_known_to_the_cli_alone() -> None:

@@ -19,22 +19,24 @@ from hypothesis import given
 from strategies import networks
 from twins import examples
 
-from soma_cp.model.core_array import NoMappingError, PublishedCoreArray
-from soma_cp.model.core_arrays import zigzag
-from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost
-from soma_cp.model.core_arrays.registry import make_core_array
-from soma_cp.model.core_arrays.zigzag import ZigZagCoreArray, zigzag_core_array
-from soma_cp.model.core_arrays.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
-from soma_cp.model.core_arrays.zigzag_engine import LoopSizes, ZigZagSettings, layer_document, layer_pricer
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array import zigzag
+from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost
+from soma_cp.model.hardware.core_array.protocol import NoMappingError
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.registry import make_core_array
+from soma_cp.model.hardware.core_array.unit_energies import unit_energies
+from soma_cp.model.hardware.core_array.zigzag import ZigZagCoreArray, zigzag_core_array
+from soma_cp.model.hardware.core_array.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
+from soma_cp.model.hardware.core_array.zigzag_engine import LoopSizes, ZigZagSettings, layer_document, layer_pricer
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, GroupConv, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.network.network_table import network_table
-from soma_cp.model.platform import PLATFORMS, Platform
 from soma_cp.model.problem import Problem
-from soma_cp.model.unit_energies import unit_energies
 from soma_cp.solver.network_bounds import bound_every_lfa
 
 EDGE = PLATFORMS["edge"]

@@ -24,7 +24,7 @@ from soma_cp.model.arrays import FloatArray
 from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.execution import Execution
 from soma_cp.model.files.text_file import write_bytes_atomically
-from soma_cp.model.platform import MIB
+from soma_cp.model.hardware.platform import MIB
 
 # Hatching tells kinds apart where there is no colour.
 HATCHES = {WEIGHTS: "", IFMAPS: "////", OFMAPS_TO_STORE: "\\\\\\\\", OFMAPS_ON_CHIP: ""}

@@ -48,7 +48,7 @@ from soma_cp.cli.reports.html.columns import (
 )
 from soma_cp.model.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
 from soma_cp.model.execution import Execution
-from soma_cp.model.platform import MIB
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.tensors import IFM, OFM, WGT
 
 FOLDER = Path(__file__).parent

@@ -12,7 +12,7 @@ from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.evaluation import Evaluation, evaluate
 from soma_cp.model.execution import Execution
 from soma_cp.model.execution_tables import longest_stalls, stalls_by_kind
-from soma_cp.model.platform import MIB
+from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.result import relative_gap
 from soma_cp.model.tensors import IFM, OFM, WGT

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Any, NamedTuple, Protocol
 
-from soma_cp.model.core_arrays.cost_store import StoredCost
-from soma_cp.model.core_arrays.zigzag_accelerator import BITS, Accelerator
 from soma_cp.model.errors import InternalError
+from soma_cp.model.hardware.core_array.cost_store import StoredCost
+from soma_cp.model.hardware.core_array.zigzag_accelerator import BITS, Accelerator
 
 EQUATION = "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]"
 

@@ -7,11 +7,12 @@ object a `Factory`.
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
-from soma_cp.model.core_array import CoreArray, PublishedCoreArray
-from soma_cp.model.core_arrays.options import require_known
-from soma_cp.model.core_arrays.roofline import RooflineCoreArray
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.platform import Platform
+from soma_cp.model.hardware.core_array.options import require_known
+from soma_cp.model.hardware.core_array.protocol import CoreArray
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
+from soma_cp.model.hardware.platform import Platform
 
 GROUP = "soma_cp.core_arrays"
 
@@ -31,7 +32,7 @@ def _roofline(platform: Platform, options: Mapping[str, str]) -> CoreArray:
 
 def _zigzag(platform: Platform, options: Mapping[str, str]) -> CoreArray:
     # Imported late: it brings a database and process pools, which most runs don't need.
-    from soma_cp.model.core_arrays.zigzag import zigzag_core_array
+    from soma_cp.model.hardware.core_array.zigzag import zigzag_core_array
 
     return zigzag_core_array(platform, options)
 

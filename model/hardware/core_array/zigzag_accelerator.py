@@ -15,8 +15,8 @@ import yaml
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import read_text
-from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import pe_memories, unit_energies
+from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
+from soma_cp.model.hardware.platform import Platform
 
 BITS = 8
 """Of a byte; the least that a port moves."""

@@ -19,8 +19,9 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import form_problems, shown
 from soma_cp.model.files.text_file import read_json, read_text
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
-from soma_cp.model.platform import CLOCK_HZ, PLATFORMS, PUBLISHED_CORE_ARRAY, Platform, PlatformError
-from soma_cp.model.platform_forms import (
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform, PlatformError
+from soma_cp.model.hardware.platform_forms import (
     BANDWIDTH_ALLOWED,
     GBUF,
     LARGEST_BANDWIDTH,
@@ -30,7 +31,7 @@ from soma_cp.model.platform_forms import (
     YamlForm,
     bandwidth_from,
 )
-from soma_cp.model.quantities import Bandwidth
+from soma_cp.model.hardware.quantities import Bandwidth
 
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""
@@ -86,7 +87,7 @@ def platform_from(spec: str) -> Platform:
 
 def preset_path(name: str) -> Path:
     """Return the hardware file of the built-in platform called `name`."""
-    return Path(__file__).parent / "presets" / f"{name}.yaml"
+    return Path(__file__).parent / "builtin" / f"{name}.yaml"
 
 
 def preset_text(name: str) -> str:

@@ -11,13 +11,13 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.core_array import CoreArray
-from soma_cp.model.core_arrays.tile_work import ifmap_bytes, tile_work
+from soma_cp.model.hardware.core_array.protocol import CoreArray
+from soma_cp.model.hardware.core_array.tile_work import ifmap_bytes, tile_work
+from soma_cp.model.hardware.core_array.unit_energies import unit_energies
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import unit_energies
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,11 @@ Time is in cycles of the platform's clock; at 1 GHz, 1 GB/s of DRAM bandwidth is
 the other fields by the core-array model of the paper (memories of a PE, energies) may be given instead.
 """
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from typing import NamedTuple
 
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import UserError
 from soma_cp.model.semantics import PUBLISHED, SEMANTICS
 
 MIB = 1 << 20
@@ -218,46 +216,3 @@ def is_whole(value: object, most: int) -> bool:
 def is_energy(value: object) -> bool:
     """Whether `value` is a number of pJ that a byte or an operation may take."""
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ
-
-
-class _Presets(Mapping[str, Platform]):
-    """Platforms whose hardware files are in the package; read when they are asked for."""
-
-    names = ("edge", "cloud")
-
-    def __getitem__(self, name: str) -> Platform:
-        if name not in self.names:
-            raise KeyError(name)
-        return _preset(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-@cache
-def _preset(name: str) -> Platform:
-    # Imported late: pydantic takes a while, and the file's module needs this one.
-    from soma_cp.model.platform_file import preset_path, read_platform_file
-
-    return read_platform_file(preset_path(name))
-
-
-PLATFORMS: Mapping[str, Platform] = _Presets()
-"""The two platforms of the SoMa paper; their hardware files are in ``presets/``."""
-
-
-def platform_named(name: str) -> Platform:
-    """Return the built-in platform called `name`.
-
-    Raises
-    ------
-    PlatformError
-        If there is none.
-    """
-    if name not in PLATFORMS:
-        hint = nearest_name_hint(name, PLATFORMS)
-        raise PlatformError(f"no platform is called '{name}' (built in: {', '.join(PLATFORMS)}){hint}")
-    return PLATFORMS[name]

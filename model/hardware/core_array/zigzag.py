@@ -21,18 +21,18 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.core_array import CoreArray
-from soma_cp.model.core_arrays.cost_store import CostStore, StoredCost, cache_folder
-from soma_cp.model.core_arrays.options import one_of, require_known, whole_number
-from soma_cp.model.core_arrays.tile_work import TileWork, tile_work
-from soma_cp.model.core_arrays.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
-from soma_cp.model.core_arrays.zigzag_engine import Engine, LoopSizes, ZigZagPool, ZigZagSettings
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost, cache_folder
+from soma_cp.model.hardware.core_array.options import one_of, require_known, whole_number
+from soma_cp.model.hardware.core_array.protocol import CoreArray
+from soma_cp.model.hardware.core_array.tile_work import TileWork, tile_work
+from soma_cp.model.hardware.core_array.unit_energies import unit_energies
+from soma_cp.model.hardware.core_array.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
+from soma_cp.model.hardware.core_array.zigzag_engine import Engine, LoopSizes, ZigZagPool, ZigZagSettings
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.platform import Platform
-from soma_cp.model.unit_energies import unit_energies
 
 OPTIONS = (
     "accelerator",

@@ -1,114 +1,21 @@
-"""The core array: what one computing tile costs between GBUF and registers (specification: core-array.md).
-
-`CoreArray` is the interface through which everything else asks; an accelerator with other insides brings
-another class. `PublishedCoreArray` is the array of the SoMa paper.
-"""
+"""The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (specification: core-array.md)."""
 
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache
-from typing import ClassVar, Protocol, cast
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
-from soma_cp.model import core_array_kernel
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.core_array_kernel import INFEASIBLE, ArrayNumbers
-from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array import published_kernel
+from soma_cp.model.hardware.core_array.protocol import CoreArray, _table
+from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
+from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
+from soma_cp.model.hardware.platform import VEC_BY_LANE, Platform
 from soma_cp.model.network.layers import Conv, GroupConv
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.network_table import NetworkTable, network_table
-from soma_cp.model.platform import VEC_BY_LANE, Platform
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.semantics import CORRECTED
-from soma_cp.model.unit_energies import pe_memories, unit_energies
-
-
-class NoMappingError(UserError):
-    """A tile that the core array can't run: the message names the layer, the memory, and what would fit.
-
-    Parameters
-    ----------
-    message
-        The sentence of `CoreArray.explain_infeasible`.
-    layer
-        Name of the layer.
-    tile
-        Samples, channels, rows, columns.
-    """
-
-    def __init__(self, message: str, layer: str, tile: tuple[int, int, int, int]) -> None:
-        super().__init__(message)
-        self.layer = layer
-        self.tile = tile
-
-    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[int, int, int, int]]]:
-        # Exceptions are pickled by `args`, here the message alone; worker processes send this one.
-        return type(self), (str(self), self.layer, self.tile)
-
-
-class CoreArray(Protocol):
-    """What a tile costs. Inherit from it, and give the first three members.
-
-    An array that takes long to price a tile gives `least_costs`, too: bounds ask for many more tiles than searches do.
-
-    Attributes
-    ----------
-    takes_long
-        Whether a tile takes more than milliseconds; searches then end on time even in the middle of a round.
-
-    A tile row is int64[5]: layer id, samples, channels, rows, columns of the ofmap tile.
-    """
-
-    takes_long: ClassVar[bool] = False
-
-    @property
-    def name(self) -> str:
-        """What reports call this model."""
-        ...
-
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
-        """Price many tiles; never raises, so that searches can try what doesn't fit.
-
-        Parameters
-        ----------
-        network, table
-            The network, and the same as arrays.
-        tiles
-            int64[N, 5]: tile rows.
-
-        Returns
-        -------
-        tuple
-            Cycles, int64[N], −1 where the array can't run the tile; and energy in pJ, float64[N].
-        """
-        ...
-
-    def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
-        """Say in one sentence why the array can't run a tile for which `tile_costs` gave −1."""
-        ...
-
-    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
-        """Return what the tiles cost at least, for bounds over all tilings; by default what they cost.
-
-        Parameters and result are those of `tile_costs`. Cycles may be −1 only where the array can't run the tile.
-        """
-        return self.tile_costs(network, table, tiles)
-
-    def require_feasible(self, network: Network, tile_row: IntArray) -> None:
-        """Raise unless the array can run the tile.
-
-        Raises
-        ------
-        NoMappingError
-            With the sentence of `explain_infeasible`.
-        """
-        cycles, _ = self.tile_costs(network, _table(network), np.asarray(tile_row).reshape(1, 5))
-        if cycles[0] < 0:
-            layer, *tile = map(int, tile_row)
-            raise NoMappingError(
-                self.explain_infeasible(network, tile_row),
-                network.layers[layer].name,
-                cast("tuple[int, int, int, int]", tuple(tile)),
-            )
 
 
 @dataclass(frozen=True)
@@ -172,7 +79,7 @@ class PublishedCoreArray(CoreArray):
         """Price many tiles, −1 cycles where there is no mapping; see `CoreArray.tile_costs`."""
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
-        return core_array_kernel.tile_costs(self._numbers, table.layers, rows)
+        return published_kernel.tile_costs(self._numbers, table.layers, rows)
 
     def breakdown(self, network: Network, tile_row: IntArray) -> TileCost:
         """Return the cost of one tile with its parts, for reports.
@@ -183,10 +90,10 @@ class PublishedCoreArray(CoreArray):
             If the array can't run the tile.
         """
         layer, *extents = map(int, tile_row)
-        cost = core_array_kernel.tile_cost(self._numbers, _table(network).layers[layer], *extents)
+        cost = published_kernel.tile_cost(self._numbers, _table(network).layers[layer], *extents)
         if cost.cycles == INFEASIBLE:
             self.require_feasible(network, tile_row)
-        energy_pj = core_array_kernel.total_pj(cost)
+        energy_pj = published_kernel.total_pj(cost)
         return TileCost(cost.cycles, energy_pj, cost.buffer_pj, cost.gbuf_pj, cost.noc_pj, cost.mac_pj)
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
@@ -215,11 +122,6 @@ class PublishedCoreArray(CoreArray):
             f"{self.platform.vec} channels that a PE works on, but {' and '.join(short)}; "
             f"a smaller tile doesn't help, use {' or '.join(_levers(self.platform, layer))}"
         )
-
-
-@lru_cache(maxsize=8)
-def _table(network: Network) -> NetworkTable:
-    return network_table(network)
 
 
 def _group_channels(layer: Conv) -> int:

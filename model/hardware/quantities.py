@@ -4,7 +4,7 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from soma_cp.model.platform import MOST_DENOMINATOR
+from soma_cp.model.hardware.platform import MOST_DENOMINATOR
 
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*", re.ASCII)
 _SIZES = {

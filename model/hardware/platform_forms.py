@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast
 from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from soma_cp.model.files.forms import Form, Name, whole_number
-from soma_cp.model.platform import (
+from soma_cp.model.hardware.platform import (
     BYTE_ENERGIES,
     CLOCK_HZ,
     DRAM_PJ_PER_BYTE,
@@ -26,7 +26,7 @@ from soma_cp.model.platform import (
     is_energy,
     is_whole,
 )
-from soma_cp.model.quantities import (
+from soma_cp.model.hardware.quantities import (
     BANDWIDTH_EXAMPLE,
     BYTE_ENERGY_EXAMPLE,
     ENERGY_EXAMPLE,

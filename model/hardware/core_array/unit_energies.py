@@ -7,7 +7,7 @@ TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port widt
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from soma_cp.model.platform import MIB, Platform
+from soma_cp.model.hardware.platform import MIB, Platform
 
 KIB = 1 << 10
 

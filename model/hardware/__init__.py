@@ -1,0 +1,1 @@
+"""Hardware: platforms, the files that describe them, and the core arrays that price tiles."""

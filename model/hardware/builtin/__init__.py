@@ -1,0 +1,1 @@
+"""The platforms that are built in, as hardware files, and their names."""

@@ -1,0 +1,1 @@
+"""Core arrays: what a tile costs, behind one protocol; `registry` knows them by name."""

@@ -1,0 +1,109 @@
+"""The core array: what one computing tile costs between GBUF and registers (specification: core-array.md).
+
+`CoreArray` is the interface through which everything else asks; an accelerator with other insides brings
+another class. `PublishedCoreArray` is the array of the SoMa paper.
+"""
+
+from functools import lru_cache
+from typing import ClassVar, Protocol, cast
+
+import numpy as np
+
+from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_table import NetworkTable, network_table
+
+
+class NoMappingError(UserError):
+    """A tile that the core array can't run: the message names the layer, the memory, and what would fit.
+
+    Parameters
+    ----------
+    message
+        The sentence of `CoreArray.explain_infeasible`.
+    layer
+        Name of the layer.
+    tile
+        Samples, channels, rows, columns.
+    """
+
+    def __init__(self, message: str, layer: str, tile: tuple[int, int, int, int]) -> None:
+        super().__init__(message)
+        self.layer = layer
+        self.tile = tile
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[int, int, int, int]]]:
+        # Exceptions are pickled by `args`, here the message alone; worker processes send this one.
+        return type(self), (str(self), self.layer, self.tile)
+
+
+class CoreArray(Protocol):
+    """What a tile costs. Inherit from it, and give the first three members.
+
+    An array that takes long to price a tile gives `least_costs`, too: bounds ask for many more tiles than searches do.
+
+    Attributes
+    ----------
+    takes_long
+        Whether a tile takes more than milliseconds; searches then end on time even in the middle of a round.
+
+    A tile row is int64[5]: layer id, samples, channels, rows, columns of the ofmap tile.
+    """
+
+    takes_long: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """What reports call this model."""
+        ...
+
+    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Price many tiles; never raises, so that searches can try what doesn't fit.
+
+        Parameters
+        ----------
+        network, table
+            The network, and the same as arrays.
+        tiles
+            int64[N, 5]: tile rows.
+
+        Returns
+        -------
+        tuple
+            Cycles, int64[N], −1 where the array can't run the tile; and energy in pJ, float64[N].
+        """
+        ...
+
+    def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
+        """Say in one sentence why the array can't run a tile for which `tile_costs` gave −1."""
+        ...
+
+    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+        """Return what the tiles cost at least, for bounds over all tilings; by default what they cost.
+
+        Parameters and result are those of `tile_costs`. Cycles may be −1 only where the array can't run the tile.
+        """
+        return self.tile_costs(network, table, tiles)
+
+    def require_feasible(self, network: Network, tile_row: IntArray) -> None:
+        """Raise unless the array can run the tile.
+
+        Raises
+        ------
+        NoMappingError
+            With the sentence of `explain_infeasible`.
+        """
+        cycles, _ = self.tile_costs(network, _table(network), np.asarray(tile_row).reshape(1, 5))
+        if cycles[0] < 0:
+            layer, *tile = map(int, tile_row)
+            raise NoMappingError(
+                self.explain_infeasible(network, tile_row),
+                network.layers[layer].name,
+                cast("tuple[int, int, int, int]", tuple(tile)),
+            )
+
+
+@lru_cache(maxsize=8)
+def _table(network: Network) -> NetworkTable:
+    return network_table(network)
