@@ -12,16 +12,16 @@ import numpy as np
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.greedy import least_peak_bytes
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.progress import Progress, silent
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import plan_figures
-from soma_cp.model.lfa import LFA
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.footprint import least_peak_bytes
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
 
 SHRINK_BY = 0.1
 """Share of the first iteration's peak by which every later limit is lower."""

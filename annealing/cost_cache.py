@@ -11,7 +11,7 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import LayerTiles
+from soma_cp.model.soma.tiling import LayerTiles
 
 INFEASIBLE = -1
 """Cycles of a tile that the core array can't run."""

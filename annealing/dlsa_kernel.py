@@ -11,8 +11,8 @@ import numpy as np
 from soma_cp.annealing.acceptance import accepts, temperature
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.evaluation_kernel import begin_times
-from soma_cp.model.tensors import Tensors
+from soma_cp.model.soma.evaluation_kernel import begin_times
+from soma_cp.model.soma.tensors import Tensors
 
 # What a run minimises: the latency to the power of the objective's delay exponent, or the average buffer
 # usage among schedules that are no slower than the best.

@@ -19,9 +19,9 @@ from soma_cp.annealing.lfa_run import (
 )
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.lfa import LFA
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.lfa import LFA
 
 
 @dataclass(frozen=True)

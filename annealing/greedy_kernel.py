@@ -10,7 +10,8 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.tensors import WGT, Tensors
+from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.tensors import WGT, Tensors
 
 OVERFLOW = -1
 """`greedy` returns ``OVERFLOW - p`` where even the least that must be alive at tile p exceeds the buffer."""
@@ -43,26 +44,6 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
     by_position = [np.zeros(tiles + 1, np.int64) for _ in range(4)]
     by_tensor = [np.zeros(tensors, np.int64) for _ in range(7)]
     return GreedyScratch(*by_position, *by_tensor)
-
-
-@compiled
-def least_usage(tensors: Tensors, count: int, tiles: int, chip_usage: IntArray, capacity: int, free: IntArray) -> int:
-    """Fill ``free[0 … tiles−1]`` with the room that stays when every tensor lives as briefly as it can.
-
-    Returns the least room; negative means that no DLSA of this LFA fits.
-    """
-    for p in range(tiles + 1):
-        free[p] = 0
-    for i in range(count):
-        free[tensors.position[i]] -= tensors.bytes[i]
-        free[tensors.least_end[i]] += tensors.bytes[i]
-    held = 0
-    least = capacity
-    for p in range(tiles):
-        held += free[p]
-        free[p] = capacity + held - chip_usage[p]
-        least = min(least, free[p])
-    return least
 
 
 @compiled

@@ -6,75 +6,20 @@ ASPLOS 2024). This is also where a network is refused that has a layer no schedu
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import split_rows_columns
+from soma_cp.model.soma.footprint import LayerTooLargeError, tile_footprint
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.tiling import split_rows_columns
 
 LARGEST_TILES_PER_SAMPLE = 16
 """Beyond this the heuristic falls back to one tile for each sample."""
-
-
-class LayerTooLargeError(UserError):
-    """A layer that no schedule can run in the buffer.
-
-    Parameters
-    ----------
-    layer
-        Its name.
-    needed_bytes, available_bytes
-        What its smallest tile needs at once, and the buffer's capacity.
-    """
-
-    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int) -> None:
-        self.layer = layer
-        self.needed_bytes = footprint.total
-        self.available_bytes = available_bytes
-        enough = f"{-(-footprint.total // MIB)}MiB"
-        super().__init__(
-            f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
-            f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
-            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, "
-            "or split the layer in the network file"
-        )
-
-
-@dataclass(frozen=True)
-class Footprint:
-    """Bytes that must be in the buffer while one tile of a layer runs."""
-
-    weights: int
-    ifmaps: int
-    ofmap: int
-
-    @property
-    def total(self) -> int:
-        """Sum of the three."""
-        return self.weights + self.ifmaps + self.ofmap
-
-
-def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, columns: int) -> Footprint:
-    """Return what a tile of that extent, with all channels, needs in the buffer (bytes)."""
-    table = problem.table
-    row = table.layers[layer]
-    channels = int(row[nt.K])
-    ifmaps = 0
-    for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
-        if table.source_role[edge] == nt.IFMAP:
-            need = ifmap_extent(table.layers, layer, samples, channels, rows, columns)
-        else:
-            need = operand_extent(table.layers, layer, samples, channels)
-        ifmaps += int(need[0] * need[2] * need[3] * table.source_channels[edge])
-    return Footprint(int(row[nt.WEIGHT_BYTES]), ifmaps, samples * channels * rows * columns)
 
 
 def check_layers_fit(problem: Problem) -> None:

@@ -28,7 +28,7 @@ from soma_cp.annealing.lfa_pricing import (
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tiling import LFAArrays
+from soma_cp.model.soma.lfa import LFAArrays
 
 
 @compiled

@@ -9,7 +9,7 @@ import numpy as np
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tiling import LFAArrays
+from soma_cp.model.soma.lfa import LFAArrays
 
 # Shares of the operators, as in the published program.
 CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts

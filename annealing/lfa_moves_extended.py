@@ -23,7 +23,7 @@ from soma_cp.annealing.lfa_moves import (
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tiling import LFAArrays
+from soma_cp.model.soma.lfa import LFAArrays
 
 
 class Operator(IntEnum):

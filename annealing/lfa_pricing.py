@@ -15,19 +15,22 @@ from soma_cp.annealing.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tensors import (
+from soma_cp.model.soma.evaluation_kernel import begin_times
+from soma_cp.model.soma.lfa import LFAArrays
+from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.tensors import (
     TensorPlaces,
     Tensors,
     count_tensors,
     double_buffering,
     make_tensors,
+    transfer_cycles,
 )
-from soma_cp.model.tiling import LayerTiles, LFAArrays, tile_layers, transfer_cycles
+from soma_cp.model.soma.tiling import LayerTiles, tile_layers
 
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2

@@ -10,11 +10,11 @@ from soma_cp.annealing.greedy_kernel import greedy_scratch
 from soma_cp.annealing.lfa_moves_extended import Operator
 from soma_cp.annealing.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.lfa import LFA
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.model.tensors import empty_tensor_places, empty_tensors
-from soma_cp.model.tiling import LFAArrays, empty_layer_tiles, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
+from soma_cp.model.soma.tiling import empty_layer_tiles
 
 PUBLISHED_OPERATORS = {Operator.PUBLISHED: 1.0}
 """The paper's operators with the published program's weights among them."""

@@ -23,9 +23,9 @@ from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.lfa_moves_extended import Operator
 from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.lfa import FLG, LFA
 
 DEFAULT_WEIGHTS = {
     Operator.CHANGE_ORDER: 0.15,

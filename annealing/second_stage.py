@@ -12,10 +12,10 @@ from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import plan_figures
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.plan import Plan
 
 
 @dataclass(frozen=True)

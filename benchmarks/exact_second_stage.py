@@ -11,12 +11,12 @@ import argparse
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.solver.cpsat import solve_dlsa_exactly
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"

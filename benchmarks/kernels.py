@@ -19,11 +19,11 @@ from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.plan import make_plan
 
 NETWORKS = ("resnet50", "gpt2-small-prefill", "inception-resnet-v1")
 BATCHES = (1, 4, 16)

@@ -19,14 +19,15 @@ import numpy as np
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import anneal_lfas
-from soma_cp.annealing.initial_lfa import LayerTooLargeError, coarse_lfa, initial_lfa
+from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_search import search_lfas
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import platform_named
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.footprint import LayerTooLargeError
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.cpsat import solve_dlsa_exactly
 from soma_cp.solver.warm_up import warm_up
 

@@ -18,14 +18,14 @@ from published import PUBLISHED, problem_of, published_rows
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.hardware.platform_file import with_overrides
-from soma_cp.model.lfa import LFA
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.schedule_file import read_schedule
 from soma_cp.model.semantics import CORRECTED
+from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.solver.pipeline import SolveParameters, run_second_stage, solve
 from soma_cp.solver.warm_up import warm_up
 

@@ -24,9 +24,9 @@ from soma_cp.cli.tables import (
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import relative_gap
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import Comparison, compare_second_stages
 from soma_cp.solver.pipeline import SolveParameters, solve
@@ -122,7 +122,7 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
     """Yield what to compare on: problems to search LFAs for, or the LFAs of files; all are read before any search."""
     if options.schedules:
         # Imported late: pydantic takes a while.
-        from soma_cp.model.schedule_file import read_schedule
+        from soma_cp.model.soma.schedule_file import read_schedule
 
         network = network_from(options.nets[0], options.seq, options.onnx) if options.nets else None
         for path in options.schedules:

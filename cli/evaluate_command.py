@@ -16,7 +16,7 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
-from soma_cp.model.schedule import claim_differences
+from soma_cp.model.soma.schedule import claim_differences
 from soma_cp.solver.pipeline import priced
 
 

@@ -14,11 +14,11 @@ from soma_cp.cli.reports.perfetto import write_perfetto
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.stored import read_valid_schedule
 from soma_cp.cli.tables import console
-from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.execution import Execution, make_execution
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.execution.execution import Execution, make_execution
+from soma_cp.model.soma.plan import Plan
 
 Writer = Callable[[Sequence[Reported], Path], list[Path]]
 

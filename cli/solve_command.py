@@ -30,10 +30,10 @@ from soma_cp.cli.tables import (
 )
 from soma_cp.cli.timeline import timeline_lines
 from soma_cp.model.errors import UserError
-from soma_cp.model.execution import make_execution
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
-from soma_cp.model.result import relative_gap
+from soma_cp.model.soma.execution.execution import make_execution
+from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.pipeline import SolveResult
 from soma_cp.solver.pipeline import solve as solve_problem
@@ -155,8 +155,8 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     if options.output is None:
         return None
     # Imported late: pydantic takes a while.
-    from soma_cp.model.schedule import Schedule
-    from soma_cp.model.schedule_file import write_schedule
+    from soma_cp.model.soma.schedule import Schedule
+    from soma_cp.model.soma.schedule_file import write_schedule
 
     schedule = Schedule(
         plan=result.plan,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
-from soma_cp.model.schedule import StoredSchedule
-from soma_cp.model.schedule_file import read_schedule
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.schedule import StoredSchedule
+from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.model.soma.validity import violations
 
 MOST_SHOWN = 5
 """So many of several findings are told one by one."""

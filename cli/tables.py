@@ -8,14 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from soma_cp.model.evaluation import Evaluation
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import CLOCK_HZ, MIB, PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import relative_gap
 from soma_cp.model.semantics import PUBLISHED
+from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import relative_gap
 
 WIDTH_WITHOUT_TERMINAL = 110
 HEADER_WIDTH = 20

@@ -9,9 +9,9 @@ from rich.text import Text
 
 from soma_cp.cli.tables import percent
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.execution import Execution
-from soma_cp.model.execution_tables import stalls_by_kind
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.execution.execution_tables import stalls_by_kind
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII = " .:-=+*%#"

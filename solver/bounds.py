@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.evaluation import plan_figures
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.plan import Plan
 from soma_cp.solver.bounds_kernel import Frame, longest_paths, needed_arcs, sorted_transfers
 from soma_cp.solver.piece import Piece, whole_problem
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, silent
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.plan import Plan
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.pipeline import SolveParameters, annealed, priced, run_second_stage
 

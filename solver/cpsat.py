@@ -7,11 +7,11 @@ from importlib.metadata import version
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation import evaluate, plan_figures
-from soma_cp.model.plan import Plan
-from soma_cp.model.result import SecondStageResult
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.solver.bounds import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
 from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.cpsat_run import Run, run_cpsat

@@ -13,8 +13,8 @@ from ortools.sat.python import cp_model
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.solver.bounds import Windows
 from soma_cp.solver.piece import Piece
 from soma_cp.solver.piece_kernel import NO_PATH

@@ -18,7 +18,8 @@ from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import tile_flg, transfer_cycles, uncut_dimensions
+from soma_cp.model.soma.tensors import transfer_cycles
+from soma_cp.model.soma.tiling import tile_flg, uncut_dimensions
 from soma_cp.solver.layer_bounds import divisors
 
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress, silent
-from soma_cp.model.evaluation import plan_figures
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult, relative_gap
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import SecondStageResult, relative_gap
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.comparison import inexact_second_stages
 from soma_cp.solver.pipeline import SolveParameters, solve

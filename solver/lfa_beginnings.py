@@ -17,10 +17,10 @@ import numpy as np
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.objective import Objective
-from soma_cp.model.tensors import empty_tensor_places, empty_tensors
-from soma_cp.model.tiling import LFAArrays, empty_layer_tiles
+from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays
+from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
+from soma_cp.model.soma.tiling import empty_layer_tiles
 from soma_cp.solver.flg_options import FLGOptions, OptionTable
 from soma_cp.solver.lfa_fronts import Front, suffix_fronts
 from soma_cp.solver.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency

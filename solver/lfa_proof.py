@@ -13,14 +13,14 @@ import networkx as nx
 import numpy as np
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
-from soma_cp.annealing.greedy import BufferTooSmallError
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import plan_figures
-from soma_cp.model.lfa import LFA
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.footprint import BufferTooSmallError
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.flg_options import OptionTable
 from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds

@@ -36,7 +36,7 @@ from soma_cp.model.arrays import IntArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import transfer_cycles
+from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, extents_read, layer_choices, tile_extents
 
 COMPUTE = "cheapest tiles of every layer"

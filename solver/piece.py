@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.greedy_kernel import least_usage
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import Evaluation
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.plan import Plan
 from soma_cp.solver.piece_kernel import NO_PATH, shorten, tails_of_suffix
 
 

@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation import Evaluation, evaluate
-from soma_cp.model.plan import Plan
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation, evaluate
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver.bounds import dram_windows, window_arcs
 from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.cpsat_run import run_cpsat

@@ -18,15 +18,15 @@ from soma_cp.annealing.initial_lfa import coarse_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
-from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
-from soma_cp.model.lfa import LFA
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.validity import require_valid, violations
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import Evaluation, evaluate, plan_figures
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.validity import require_valid, violations
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.lfa_proof import LFAProof, check_provable, prove_over_every_lfa

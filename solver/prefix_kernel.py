@@ -4,13 +4,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.annealing.greedy_kernel import least_usage
 from soma_cp.annealing.lfa_pricing import lay_out
 from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
-from soma_cp.model.tiling import LayerTiles, LFAArrays
+from soma_cp.model.soma.lfa import LFAArrays
+from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
+from soma_cp.model.soma.tiling import LayerTiles
 from soma_cp.solver.bounds_kernel import Frame, longest_paths_to, sorted_transfers
 
 NOTHING_FITS = -1

@@ -11,12 +11,12 @@ from soma_cp.annealing.first_stage import FirstStageParameters
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.second_stage import SecondStageParameters
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.lfa import unfused_lfa
+from soma_cp.model.soma.plan import make_plan
 from soma_cp.solver.bounds import window_arcs
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.lfa_proof import prove_over_every_lfa

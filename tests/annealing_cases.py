@@ -22,19 +22,18 @@ from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_pricing import LFASettings
 from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import Platform
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.tiling import LFAArrays, lfa_arrays
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, lfa_arrays
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
 
 EDGE = PLATFORMS["edge"]
 UNLIMITED = 1 << 60

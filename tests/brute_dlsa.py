@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.plan import Plan
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.validity import violations
 
 
 class TooManyError(Exception):

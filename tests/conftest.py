@@ -16,8 +16,8 @@ from soma_cp.annealing.first_stage import anneal_lfas
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.plan import Plan, make_plan
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)

@@ -6,11 +6,11 @@ import hypothesis.strategies as st
 from strategies import valid_dlsas
 from twins import dlsa_of, pairs
 
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.execution import Execution, make_execution
-from soma_cp.model.plan import Plan
-from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.execution.execution import Execution, make_execution
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule_file import read_schedule
 
 SCHEDULES = Path(__file__).parent / "data" / "published" / "schedules"
 GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"

@@ -2,8 +2,8 @@
 
 from ortools.sat.python import cp_model
 
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import evaluate
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.solver.bounds import dram_windows, window_arcs
 from soma_cp.solver.cpsat_model import SecondStageModel
 from soma_cp.solver.piece import Piece

@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from execution_cases import execution_of
 
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network import Network
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import make_plan
 
 NASTY = "</script><b>&\"'@name"
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.plan import Plan
 
 
 class SlowWindows(NamedTuple):

@@ -19,12 +19,12 @@ from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.lfa import LFA
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import violations
 
 
 def first_stage_run(seed: int) -> FirstStageResult:

@@ -15,13 +15,13 @@ from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage import FirstStageResult, anneal_lfas
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.second_stage import anneal_dlsas
-from soma_cp.model.lfa import LFA
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
-from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.validity import violations
 
 
 def test_the_allocator_lowers_the_limit_and_stops_after_two_iterations_without_a_new_best(

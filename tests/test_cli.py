@@ -30,8 +30,8 @@ from soma_cp.model.network.builtin.catalogue import ALIASES, builtin_names, buil
 from soma_cp.model.network.network_checks import rows_left_out
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
-from soma_cp.model.schedule_file import read_schedule
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import FirstStage
 from soma_cp.solver.pipeline import SolveParameters, SolveResult
 

@@ -22,7 +22,7 @@ from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.platform_file import read_platform_file
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
-from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.soma.schedule_file import read_schedule
 
 EDGE = PLATFORMS["edge"]
 GUIDE = Path(__file__).parents[1] / "docs" / "core-arrays.md"

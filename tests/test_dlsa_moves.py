@@ -26,11 +26,11 @@ from twins import Pair, dlsa_of, examples, lfa_of, pairs, problem_of_case, recor
 from soma_cp.annealing import dlsa_kernel, second_stage
 from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
 from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import violations
 
 
 def begun_state(plan: Plan, dlsa: DLSA, capacity: int) -> DLSAState:

@@ -20,22 +20,23 @@ from ortools.sat.python import cp_model
 from twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation import Evaluation, evaluate, plan_figures
 from soma_cp.model.hardware.builtin.catalogue import platform_named
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.schedule_file import StoredSchedule, read_schedule
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation, evaluate, plan_figures
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.schedule_file import StoredSchedule, read_schedule
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver import cpsat, piecewise
 from soma_cp.solver.bounds import (
     THEORETICAL_MAXIMUM,

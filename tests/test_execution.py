@@ -8,8 +8,11 @@ from execution_cases import execution_of, executions
 from hypothesis import given
 from twins import examples
 
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.events import (
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.execution.events import (
     CHANNEL,
     IFMAPS,
     LOAD_START,
@@ -21,14 +24,11 @@ from soma_cp.model.events import (
     TILE,
     WEIGHTS,
 )
-from soma_cp.model.execution import Execution
-from soma_cp.model.execution_tables import layer_table, longest_stalls, stalls_by_kind
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.lfa import unfused_lfa
-from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.plan import make_plan
-from soma_cp.model.problem import Problem
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.execution.execution_tables import layer_table, longest_stalls, stalls_by_kind
+from soma_cp.model.soma.lfa import unfused_lfa
+from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 
 @examples(60)

@@ -26,21 +26,21 @@ from soma_cp.annealing import cost_cache, lfa_kernel, lfa_pricing, lfa_run
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.cost_cache import CostCache
 from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas, layers_kept_apart
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_pricing import LFAState
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.lfa import FLG, LFA, LFAError
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA, LFAError, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.plan import make_plan
 
 # First stage: cost of a candidate.
 

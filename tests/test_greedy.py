@@ -10,12 +10,13 @@ import slow_model
 from hypothesis import given
 from twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives
 
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes, peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes, peak_bytes
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import violations
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 SCHEDULES = sorted(path.name for path in (PUBLISHED / "schedules").glob("*.json"))

@@ -14,16 +14,16 @@ from strategies import networks
 from twins import examples, problem_of
 
 from soma_cp.annealing.buffer_allocator import allocate_buffer
-from soma_cp.annealing.greedy import least_peak_bytes
-from soma_cp.annealing.initial_lfa import LayerTooLargeError, coarse_lfa, initial_lfa, smallest_filling_tile
+from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa, smallest_filling_tile
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import BUILT_INS, builtin_names
 from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, PointToPoint
 from soma_cp.model.network.network import Network
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.footprint import LayerTooLargeError, least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import make_plan
 
 
 def square_conv(C: int, K: int, extent: int) -> Conv:

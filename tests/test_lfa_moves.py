@@ -13,11 +13,10 @@ from twins import examples, lfa_of, problem_of_case
 
 from soma_cp.annealing import lfa_moves
 from soma_cp.annealing.first_stage import layers_kept_apart
-from soma_cp.model.lfa import FLG, LFA, LFAError, check_lfa, unfused_lfa
 from soma_cp.model.network.layers import ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, LFAError, check_lfa, lfa_arrays, lfa_from_arrays, unfused_lfa
 
 
 def forked_network() -> Network:

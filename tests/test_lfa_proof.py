@@ -14,18 +14,18 @@ from hypothesis import given
 from twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate, plan_figures
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.tiling import lfa_arrays
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA, lfa_arrays
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.cpsat import solve_dlsa_exactly

@@ -18,7 +18,7 @@ from soma_cp.annealing import lfa_moves_extended, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.lfa_moves import MAX_TILING_NUMBER
 from soma_cp.annealing.lfa_moves_extended import Operator, apply_operator, draw_tiling_number
@@ -27,17 +27,17 @@ from soma_cp.annealing.lfa_search import DEFAULT_WEIGHTS, LFASearchParameters, s
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
-from soma_cp.model.lfa import LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.tiling import LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
+from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.plan import make_plan
 
 EDGE = PLATFORMS["edge"]
 SHORT = LFASearchParameters(rounds=2_000)

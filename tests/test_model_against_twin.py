@@ -23,15 +23,15 @@ from twins import (
     shortest_lives,
 )
 
-from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.lfa import LFAError
-from soma_cp.model.plan import Plan, make_plan
-from soma_cp.model.tensors import KIND_NAMES
-from soma_cp.model.tensors import double_buffering as double_buffering_kernel
-from soma_cp.model.validity import InvalidScheduleError, Rule, Violation, require_valid, violations
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.lfa import LFAError
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.tensors import KIND_NAMES
+from soma_cp.model.soma.tensors import double_buffering as double_buffering_kernel
+from soma_cp.model.soma.validity import InvalidScheduleError, Rule, Violation, require_valid, violations
 
 UNLIMITED = 1 << 60
 

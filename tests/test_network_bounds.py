@@ -10,19 +10,20 @@ from annealing_cases import all_lfas_of_chain
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing.greedy import greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate, plan_figures
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.footprint import least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver import network_bounds
 from soma_cp.solver.cpsat import solve_dlsa_exactly
 from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, tile_extents

@@ -10,7 +10,7 @@ from test_cli import Run, assert_refused, run
 
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.network.onnx_import.importing import import_onnx
-from soma_cp.model.schedule_file import read_schedule
+from soma_cp.model.soma.schedule_file import read_schedule
 
 __all__ = ["run"]  # a fixture
 

@@ -23,7 +23,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.problem import Problem
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.pipeline import SolveParameters, solve
 

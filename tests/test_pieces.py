@@ -19,19 +19,20 @@ from strategies import valid_dlsas
 from twins import Pair, dlsa_of, examples, pairs, problem_of
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import platform_named
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.schedule_file import read_schedule
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver import piecewise
 from soma_cp.solver.bounds import best_combinatorial_bound, dram_windows, window_arcs, window_work
 from soma_cp.solver.cpsat import solve_dlsa_exactly

@@ -9,20 +9,21 @@ from soma_cp.annealing import buffer_allocator
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa
-from soma_cp.annealing.initial_lfa import LayerTooLargeError, initial_lfa
+from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.initial_lfa import initial_lfa
 from soma_cp.annealing.lfa_search import LFASearchParameters
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.objective import Objective
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import SecondStageResult
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import BufferTooSmallError, LayerTooLargeError
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.validity import violations
 from soma_cp.solver import pipeline
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import FirstStage, Stage2

@@ -33,12 +33,12 @@ from soma_cp.model.hardware.platform_file import (
     read_platform_file,
     with_overrides,
 )
-from soma_cp.model.lfa import unfused_lfa
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import SEMANTICS
+from soma_cp.model.soma.lfa import unfused_lfa
+from soma_cp.model.soma.plan import make_plan
 
 Document = dict[str, Any]
 FIELDS = ["gbuf_bytes", "pe_grid", "macs_per_pe", "gbuf_bytes_per_cycle", "dram_bytes_per_cycle"]

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import platform_named
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.network_file import read_network_file
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.validity import Rule, violations
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import Rule, violations
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 CASES = json.loads((PUBLISHED / "random_lfas.json").read_text(encoding="utf-8"))

@@ -10,11 +10,11 @@ from execution_cases import GPT2, SCHEDULES, execution_in, execution_of
 from nasty_names import NASTY, nasty_execution
 
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.events import OFMAPS_TO_STORE
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.execution.events import OFMAPS_TO_STORE
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 pytestmark = pytest.mark.skipif(why_no_browser() is not None, reason=str(why_no_browser()))
 

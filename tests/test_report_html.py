@@ -32,18 +32,18 @@ from soma_cp.cli.reports.html.columns import (
 )
 from soma_cp.cli.reports.html.summary import Rung, ladders, stalls
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.model.dlsa import double_buffering
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.events import OFMAPS_ON_CHIP
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import relative_gap
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.execution.events import OFMAPS_ON_CHIP
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 from soma_cp.solver.ladder import BOUND_OF_LFA
 
 needs_bokeh = pytest.mark.skipif(find_spec("bokeh") is None, reason="Bokeh is not installed (extra 'report')")

@@ -17,10 +17,10 @@ from soma_cp.cli.reports.csv_tables import layer_columns, tensor_columns, write_
 from soma_cp.cli.reports.lanes import first_fit_lanes
 from soma_cp.cli.reports.perfetto import COMPUTE, DRAM, FIRST_LANE, GROUPS, STALLS, trace_document
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.events import OCCUPANCY_NAMES
-from soma_cp.model.execution import Execution
-from soma_cp.model.tensors import OFM
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.execution.events import OCCUPANCY_NAMES
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import OFM
 
 
 @pytest.fixture(scope="module")

@@ -13,28 +13,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.model.dlsa import DLSA, double_buffering
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation import evaluate
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.platform_file import platform_from_document
-from soma_cp.model.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_document, network_from_document, read_network_file
-from soma_cp.model.plan import make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.schedule import Schedule, StoredSchedule, claim_differences, make_schedule
-from soma_cp.model.schedule_file import (
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.lfa import FLG, LFA, unfused_lfa
+from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.schedule import Schedule, StoredSchedule, claim_differences, make_schedule
+from soma_cp.model.soma.schedule_file import (
     ScheduleFileError,
     read_schedule,
     schedule_document,
     schedule_from_document,
     write_schedule,
 )
-from soma_cp.model.validity import InvalidScheduleError, Rule, violations
+from soma_cp.model.soma.validity import InvalidScheduleError, Rule, violations
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 FILES = sorted((PUBLISHED / "schedules").glob("*.json"))

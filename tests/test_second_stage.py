@@ -9,13 +9,14 @@ from annealing_cases import SEEDS, UNLIMITED, close, weighted_usage
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing.greedy import BufferTooSmallError, greedy_dlsa, least_peak_bytes
+from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
-from soma_cp.model.dlsa import double_buffering
-from soma_cp.model.evaluation import evaluate
-from soma_cp.model.plan import Plan
-from soma_cp.model.validity import violations
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.validity import violations
 
 QUICK_DLSAS = SecondStageParameters(rounds_per_tensor=50)
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, GroupConv
 from soma_cp.model.network.network import Network
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import CORRECTED
+from soma_cp.model.soma.lfa import FLG, LFA, unfused_lfa
+from soma_cp.model.soma.plan import Plan, make_plan
 
 EDGE = PLATFORMS["edge"]
 CORRECTED_EDGE = replace(EDGE, semantics=CORRECTED)

@@ -11,7 +11,7 @@ from twins import examples
 
 from soma_cp.cli.tables import percent
 from soma_cp.cli.timeline import ASCII, BLOCKS, LABEL_WIDTH, busy_shares, fullest_usage, timeline_lines
-from soma_cp.model.execution import Execution
+from soma_cp.model.soma.execution.execution import Execution
 
 
 def slow_shares(begin: np.ndarray, end: np.ndarray, latency: int, columns: int) -> list[float]:

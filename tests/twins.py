@@ -15,13 +15,13 @@ from slow_core_array import NoMapping
 from slow_model import Record, SlowDLSA, SlowPlan
 from strategies import Case, cases
 
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.hardware.platform_file import platform_from_document
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.network_file import network_from_document
-from soma_cp.model.plan import Plan, make_plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.validity import Rule
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import Rule
 
 RULE_OF_TWIN = {
     Rule.PERMUTATION: "tensors",

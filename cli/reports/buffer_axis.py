@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.soma.execution.execution import Execution
 
 HEADROOM = 1.08
 LEAST_SHARE_OF_BUFFER = 0.25

@@ -1,7 +1,7 @@
 """Colours of pages and pictures: Okabe and Ito's, which colour-blind readers tell apart, and greys."""
 
-from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 KINDS = {WEIGHTS: "#0072B2", IFMAPS: "#E69F00", OFMAPS_TO_STORE: "#009E73", OFMAPS_ON_CHIP: "#CC79A7"}
 OCCUPANCY_OF_KIND = {WGT: WEIGHTS, IFM: IFMAPS, OFM: OFMAPS_TO_STORE}

@@ -11,11 +11,11 @@ import numpy as np
 
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.events import NONE, WAITED_FOR_NAMES
-from soma_cp.model.execution import Execution
-from soma_cp.model.execution_tables import layer_table
 from soma_cp.model.files.text_file import write_text_atomically
-from soma_cp.model.tensors import KIND_NAMES, OFM
+from soma_cp.model.soma.execution.events import NONE, WAITED_FOR_NAMES
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.execution.execution_tables import layer_table
+from soma_cp.model.soma.tensors import KIND_NAMES, OFM
 
 Columns = dict[str, list[Any]]
 

@@ -21,10 +21,10 @@ from soma_cp.cli.reports.buffer_axis import HEADROOM, highest_buffer
 from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
 from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.model.arrays import FloatArray
-from soma_cp.model.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
-from soma_cp.model.execution import Execution
 from soma_cp.model.files.text_file import write_bytes_atomically
 from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
+from soma_cp.model.soma.execution.execution import Execution
 
 # Hatching tells kinds apart where there is no colour.
 HATCHES = {WEIGHTS: "", IFMAPS: "////", OFMAPS_TO_STORE: "\\\\\\\\", OFMAPS_ON_CHIP: ""}

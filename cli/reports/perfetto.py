@@ -15,7 +15,8 @@ import numpy as np
 from soma_cp.cli.reports.lanes import first_fit_lanes
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.events import (
+from soma_cp.model.files.text_file import write_text_atomically
+from soma_cp.model.soma.execution.events import (
     GAP_CAUSE_NAMES,
     IFMAPS,
     NONE,
@@ -27,8 +28,7 @@ from soma_cp.model.events import (
     OnChip,
     Transfers,
 )
-from soma_cp.model.files.text_file import write_text_atomically
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 Event = dict[str, Any]
 

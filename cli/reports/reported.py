@@ -6,7 +6,7 @@ from typing import Any
 
 from soma_cp.cli.tables import clock_text
 from soma_cp.model.errors import UserError
-from soma_cp.model.execution import Execution
+from soma_cp.model.soma.execution.execution import Execution
 
 
 @dataclass(frozen=True, eq=False)

@@ -46,10 +46,10 @@ from soma_cp.cli.reports.html.columns import (
     tile_columns,
     transfer_columns,
 )
-from soma_cp.model.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.execution.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"

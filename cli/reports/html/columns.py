@@ -10,10 +10,20 @@ from typing import Any
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.events import CHANNEL, LOAD_START, NONE, OCCUPANCY_NAMES, TILE, Groups, OnChip, Transfers, Use
-from soma_cp.model.execution import Execution
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.tensors import OFM, WGT
+from soma_cp.model.soma.execution.events import (
+    CHANNEL,
+    LOAD_START,
+    NONE,
+    OCCUPANCY_NAMES,
+    TILE,
+    Groups,
+    OnChip,
+    Transfers,
+    Use,
+)
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import OFM, WGT
 
 Columns = dict[str, Any]
 """Lists and arrays of the same length."""

@@ -16,8 +16,8 @@ from soma_cp.cli.reports.html.document import document_json
 from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
 from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.cli.tables import lfa_text, percent, problem_text
-from soma_cp.model.events import OCCUPANCY_NAMES
 from soma_cp.model.files.text_file import write_text_atomically
+from soma_cp.model.soma.execution.events import OCCUPANCY_NAMES
 
 DOCUMENT_ID = "report"
 BOKEH = Resources(mode="inline", components=["bokeh"], minified=True, log_level="warn")

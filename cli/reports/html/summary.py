@@ -8,14 +8,14 @@ import numpy as np
 from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import Evaluation, evaluate
-from soma_cp.model.execution import Execution
-from soma_cp.model.execution_tables import longest_stalls, stalls_by_kind
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.problem import Problem
-from soma_cp.model.result import relative_gap
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import Evaluation, evaluate
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls_by_kind
+from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.ladder import BOUND_OF_ALL, BOUND_OF_LFA, MAXIMUM_OF_LFA
 from soma_cp.solver.network_bounds import bound_every_lfa

@@ -1,7 +1,7 @@
 """The core array: what one computing tile costs between GBUF and registers (specification: core-array.md).
 
 `CoreArray` is the interface through which everything else asks; an accelerator with other insides brings
-another class. `PublishedCoreArray` is the array of the SoMa paper.
+another class; the array of the SoMa paper is in `published`.
 """
 
 from functools import lru_cache

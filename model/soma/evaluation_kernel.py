@@ -57,25 +57,3 @@ def begin_times(
         tiles_end = tile_begin[next_tile] + tile_cycles[next_tile]
         next_tile += 1
     return max(tiles_end, channel_free)
-
-
-@compiled
-def buffer_usage(tensor_bytes: IntArray, start: IntArray, end: IntArray, chip_usage: IntArray, usage: IntArray) -> int:
-    """Fill ``usage[0 … T−1]`` with the bytes alive at each position; return their peak.
-
-    `usage` has T + 1 items; `chip_usage` (T) is what on-chip tensors hold.
-    """
-    tiles = len(chip_usage)
-    for p in range(tiles + 1):
-        usage[p] = 0
-    for i in range(len(tensor_bytes)):
-        usage[max(start[i], 0)] += tensor_bytes[i]
-        usage[end[i]] -= tensor_bytes[i]
-    held = 0
-    peak = 0
-    for p in range(tiles):
-        held += usage[p]
-        usage[p] = held + chip_usage[p]
-        peak = max(peak, usage[p])
-    usage[tiles] = 0
-    return peak

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import Evaluation
-from soma_cp.model.events import (
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.execution.events import (
     CHANNEL,
     IFMAPS,
     LOAD_START,
@@ -30,8 +30,8 @@ from soma_cp.model.events import (
     Transfers,
     Use,
 )
-from soma_cp.model.plan import Plan
-from soma_cp.model.tensors import IFM, OFM, WGT
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +133,7 @@ def make_execution(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> Execution:
     plan, dlsa
         A schedule that can run.
     evaluation
-        What `soma_cp.model.evaluation.evaluate` says of it.
+        What `soma_cp.model.soma.evaluation.evaluate` says of it.
     """
     tensors, order = plan.tensors, dlsa.order
     kind, begin = tensors.kind[order], evaluation.tensor_begin[order]

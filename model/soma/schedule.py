@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA, double_buffering
-from soma_cp.model.evaluation import Evaluation, evaluate
-from soma_cp.model.lfa import LFA
-from soma_cp.model.plan import Plan
 from soma_cp.model.problem import Problem
-from soma_cp.model.validity import require_valid
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation, evaluate
+from soma_cp.model.soma.figures import schedule_figures, tile_shapes
+from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.validity import require_valid
 
 _RELATIVE_ERROR = 1e-9
 """Allowed to energies and averages: sums of floats depend on their order."""
@@ -79,34 +80,6 @@ def make_schedule(
     return Schedule(plan, dlsa, evaluate(plan, dlsa), proven_lower_bound, provenance or {})
 
 
-def schedule_figures(plan: Plan, evaluation: Evaluation) -> dict[str, int | float]:
-    """Return the figures of a schedule under their names in schedule files: cycles, pJ, bytes, counts."""
-    figures = evaluation.figures
-    double_buffered = evaluate(plan, double_buffering(plan))
-    return {
-        "latency": evaluation.latency,
-        "double_buffer_latency": double_buffered.latency,
-        "bound": figures.bound,
-        "compute_cycles": figures.compute_cycles,
-        "dram_cycles": figures.dram_cycles,
-        "energy_pj": evaluation.energy_pj,
-        "core_energy_pj": figures.core_energy_pj,
-        "dram_energy_pj": figures.dram_energy_pj,
-        "edp": evaluation.edp,
-        "peak_buffer_bytes": evaluation.peak_buffer_bytes,
-        "double_buffer_peak_bytes": double_buffered.peak_buffer_bytes,
-        "average_buffer_bytes": evaluation.average_buffer_bytes,
-        "tiles": plan.tile_count,
-        "dram_tensors": plan.dram_tensor_count,
-    }
-
-
-def tile_shapes(plan: Plan) -> dict[str, list[int]]:
-    """Return samples, channels, rows and columns of the tiles of every layer, in computing order."""
-    layer_id = plan.problem.network.layer_id
-    return {name: plan.layers.extent[layer_id[name]].tolist() for name in plan.lfa.computing_order}
-
-
 @dataclass(frozen=True, eq=False)
 class StoredSchedule:
     """What a schedule file holds; it may break rules.
@@ -117,7 +90,7 @@ class StoredSchedule:
         Made anew from the file's network, hardware, batch and LFA.
     dlsa
         The file's, by the tensor indices of `plan`. A Living Duration may be anything: ask
-        `soma_cp.model.validity.violations` before evaluating.
+        `soma_cp.model.soma.validity.violations` before evaluating.
     claims
         The figures that the file gives, by their names in the file; `claim_differences` checks them.
         ``begin_cycle`` has those of the DRAM tensors, by tensor index.

@@ -1,7 +1,7 @@
 """Events of an execution as columns: tiles, transfers, ofmaps held on chip, gaps of the channel, groups.
 
 A *place* is where a DRAM tensor stands in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. An index
-that stands for nothing is NONE. `soma_cp.model.execution` fills the columns.
+that stands for nothing is NONE. `soma_cp.model.soma.execution.execution` fills the columns.
 """
 
 from dataclasses import dataclass
@@ -61,9 +61,9 @@ class Transfers:
     tensor
         int64[D]: index in `Plan.tensors`, for `Plan.tensor_label` and the like.
     kind
-        int64[D]: IFM, WGT or OFM of `soma_cp.model.tensors`.
+        int64[D]: IFM, WGT or OFM of `soma_cp.model.soma.tensors`.
     layer, tile, source
-        int64[D]: as in `soma_cp.model.tensors.Tensors`.
+        int64[D]: as in `soma_cp.model.soma.tensors.Tensors`.
     bytes
         int64[D]: size.
     begin, finish

@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from soma_cp.model.dlsa import DLSA
-from soma_cp.model.evaluation import Evaluation
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import Evaluation
 
 
 class Status(Enum):

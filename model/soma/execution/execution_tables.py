@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.execution import Execution
-from soma_cp.model.tensors import IFM, KIND_NAMES, OFM, WGT
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import IFM, KIND_NAMES, OFM, WGT
 
 
 @dataclass(frozen=True, eq=False)

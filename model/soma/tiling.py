@@ -4,43 +4,19 @@ An LFA reaches the kernels as `LFAArrays`; they fill a `LayerTiles`.
 """
 
 import math
-from itertools import pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
-from soma_cp.model.compiled import compiled, inlined
-from soma_cp.model.hardware.platform import DramRate
-from soma_cp.model.lfa import FLG, LFA
+from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ceil_div, ifmap_extent, operand_extent
-from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
-
-Bytes = TypeVar("Bytes", int, IntArray)
+from soma_cp.model.soma.lfa import LFAArrays
 
 # What `tile_layers` returns: the tile count (at least 1), or one of these minus the faulty place's index.
 TILING_TOO_LARGE = -1
-
-
-class LFAArrays(NamedTuple):
-    """An LFA over L layers; index = place in the Computing Order.
-
-    Parameters
-    ----------
-    order
-        int64[L]: layer ids.
-    begins_flg, begins_lg
-        bool[L]: whether an FLG (an LG) begins at the place; true at place 0; a DRAM Cut is an FLC too.
-    tiling
-        int64[L]: the FLG's Tiling Number, at the place where the FLG begins; elsewhere without meaning.
-    """
-
-    order: IntArray
-    begins_flg: BoolArray
-    begins_lg: BoolArray
-    tiling: IntArray
 
 
 class LayerTiles(NamedTuple):
@@ -70,38 +46,6 @@ class LayerTiles(NamedTuple):
     energy_pj: FloatArray
 
 
-def lfa_arrays(lfa: LFA, network: Network) -> LFAArrays:
-    """Turn a checked LFA into arrays."""
-    size = len(network.layers)
-    arrays = LFAArrays(
-        np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.ones(size, np.int64)
-    )
-    place = 0
-    for flg in lfa.flgs:
-        arrays.begins_flg[place] = True
-        arrays.begins_lg[place] = flg.dram_cut
-        arrays.tiling[place] = flg.tiling_number
-        for name in flg.layers:
-            arrays.order[place] = network.layer_id[name]
-            place += 1
-    return arrays
-
-
-def lfa_from_arrays(arrays: LFAArrays, network: Network) -> LFA:
-    """Turn arrays back into an LFA of names."""
-    begins = [*np.flatnonzero(arrays.begins_flg).tolist(), len(arrays.order)]
-    return LFA(
-        tuple(
-            FLG(
-                tuple(network.layers[i].name for i in arrays.order[begin:end]),
-                int(arrays.tiling[begin]),
-                bool(arrays.begins_lg[begin]),
-            )
-            for begin, end in pairwise(begins)
-        )
-    )
-
-
 def empty_layer_tiles(layers: int) -> LayerTiles:
     """Allocate a `LayerTiles` for a network of that many layers."""
 
@@ -118,12 +62,6 @@ def empty_layer_tiles(layers: int) -> LayerTiles:
         cycles=column(),
         energy_pj=np.zeros(layers, np.float64),
     )
-
-
-@inlined
-def transfer_cycles(size: Bytes, rate: DramRate) -> Bytes:
-    """Return the cycles that the DRAM transfer of `size` bytes takes, or of each of several sizes."""
-    return -((-size * rate.cycles) // rate.bytes)
 
 
 @compiled

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.plan import Plan
-from soma_cp.model.tensors import double_buffering as double_buffering_kernel
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.tensors import double_buffering as double_buffering_kernel
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.lfa import LFA, LFAError, check_lfa
 from soma_cp.model.problem import Problem
-from soma_cp.model.tensors import (
+from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa, lfa_arrays
+from soma_cp.model.soma.tensors import (
     KIND_NAMES,
     NO_SOURCE,
     Tensors,
@@ -20,13 +20,7 @@ from soma_cp.model.tensors import (
     empty_tensors,
     make_tensors,
 )
-from soma_cp.model.tiling import (
-    LayerTiles,
-    LFAArrays,
-    empty_layer_tiles,
-    lfa_arrays,
-    tile_layers,
-)
+from soma_cp.model.soma.tiling import LayerTiles, empty_layer_tiles, tile_layers
 
 MAX_TILES = 2_000_000
 """More tiles than this are refused: a schedule of that size can't be searched or stored sensibly."""

@@ -9,10 +9,11 @@ from functools import cached_property
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import InternalError
-from soma_cp.model.evaluation_kernel import begin_times, buffer_usage
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation_kernel import begin_times
+from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.plan import Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +119,7 @@ def plan_figures(plan: Plan) -> PlanFigures:
 def evaluate(plan: Plan, dlsa: DLSA) -> Evaluation:
     """Return times, buffer and energy of the schedule (`plan`, `dlsa`).
 
-    The DLSA need not respect the capacity (see `soma_cp.model.validity`), but it must be able to run.
+    The DLSA need not respect the capacity (see `soma_cp.model.soma.validity`), but it must be able to run.
 
     Raises
     ------

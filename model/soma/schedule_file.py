@@ -2,7 +2,7 @@
 
 Reading takes what the project writes and the published schedules, which keep their figures under `expect`.
 All faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the
-rules is not asked here: `soma_cp.model.validity` answers that.
+rules is not asked here: `soma_cp.model.soma.validity` answers that.
 """
 
 import json
@@ -15,21 +15,22 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import Form, Name, form_problems, shown, whole_number
 from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.platform_file import PlatformFileError, platform_document, platform_from_document
-from soma_cp.model.lfa import FLG, LFA
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.network.network_file import NetworkFileError, network_document, network_from_document
-from soma_cp.model.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.problem import MAX_BATCH, Problem
-from soma_cp.model.schedule import Schedule, StoredSchedule, schedule_figures, tile_shapes
-from soma_cp.model.tensors import KIND_NAMES
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.figures import schedule_figures, tile_shapes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
+from soma_cp.model.soma.schedule import Schedule, StoredSchedule
+from soma_cp.model.soma.tensors import KIND_NAMES
 
 VERSION = 1
 _SHOWN_FAULTS = 50

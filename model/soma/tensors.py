@@ -3,17 +3,18 @@
 They fill a `Tensors`, whose arrays have room for at least as many items as `count_tensors` says.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.tiling import LayerTiles, LFAArrays, transfer_cycles
+from soma_cp.model.soma.lfa import LFAArrays
+from soma_cp.model.soma.tiling import LayerTiles
 
 # Codes in `Tensors.kind`.
 IFM, WGT, OFM = 0, 1, 2
@@ -294,3 +295,12 @@ def double_buffering(tensors: Tensors, count: int, start: IntArray, end: IntArra
             order[i] = keys[i] % count
     else:
         order[:count] = np.argsort(keys, kind="mergesort")  # stable
+
+
+Bytes = TypeVar("Bytes", int, IntArray)
+
+
+@inlined
+def transfer_cycles(size: Bytes, rate: DramRate) -> Bytes:
+    """Return the cycles that the DRAM transfer of `size` bytes takes, or of each of several sizes."""
+    return -((-size * rate.cycles) // rate.bytes)

@@ -4,8 +4,12 @@ Computing Order, FLC set, Tiling Numbers and DRAM Cut set, written as the sequen
 """
 
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
+from typing import NamedTuple
 
+import numpy as np
+
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.network import Network
 
@@ -86,3 +90,54 @@ def check_lfa(lfa: LFA, network: Network) -> None:
 def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
     """Return the LFA in which every layer is its own FLG and LG, in the network's order."""
     return LFA(tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers))
+
+
+class LFAArrays(NamedTuple):
+    """An LFA over L layers; index = place in the Computing Order.
+
+    Parameters
+    ----------
+    order
+        int64[L]: layer ids.
+    begins_flg, begins_lg
+        bool[L]: whether an FLG (an LG) begins at the place; true at place 0; a DRAM Cut is an FLC too.
+    tiling
+        int64[L]: the FLG's Tiling Number, at the place where the FLG begins; elsewhere without meaning.
+    """
+
+    order: IntArray
+    begins_flg: BoolArray
+    begins_lg: BoolArray
+    tiling: IntArray
+
+
+def lfa_arrays(lfa: LFA, network: Network) -> LFAArrays:
+    """Turn a checked LFA into arrays."""
+    size = len(network.layers)
+    arrays = LFAArrays(
+        np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.ones(size, np.int64)
+    )
+    place = 0
+    for flg in lfa.flgs:
+        arrays.begins_flg[place] = True
+        arrays.begins_lg[place] = flg.dram_cut
+        arrays.tiling[place] = flg.tiling_number
+        for name in flg.layers:
+            arrays.order[place] = network.layer_id[name]
+            place += 1
+    return arrays
+
+
+def lfa_from_arrays(arrays: LFAArrays, network: Network) -> LFA:
+    """Turn arrays back into an LFA of names."""
+    begins = [*np.flatnonzero(arrays.begins_flg).tolist(), len(arrays.order)]
+    return LFA(
+        tuple(
+            FLG(
+                tuple(network.layers[i].name for i in arrays.order[begin:end]),
+                int(arrays.tiling[begin]),
+                bool(arrays.begins_lg[begin]),
+            )
+            for begin, end in pairwise(begins)
+        )
+    )

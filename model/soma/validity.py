@@ -10,10 +10,10 @@ from enum import Enum
 
 import numpy as np
 
-from soma_cp.model.dlsa import DLSA
 from soma_cp.model.errors import UserError
-from soma_cp.model.evaluation_kernel import buffer_usage
-from soma_cp.model.plan import Plan
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.plan import Plan
 
 
 class Rule(Enum):

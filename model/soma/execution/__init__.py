@@ -1,0 +1,1 @@
+"""What happens when a schedule runs: its events, and tables of them."""

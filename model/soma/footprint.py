@@ -1,0 +1,101 @@
+"""Footprint: the least bytes that a tile, a layer or an LFA needs in the buffer, and the errors."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import ifmap_extent, operand_extent
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.occupancy import buffer_usage, least_usage
+from soma_cp.model.soma.plan import Plan
+
+
+class BufferTooSmallError(UserError):
+    """No DLSA of the LFA fits into the buffer, however briefly every tensor lives.
+
+    Parameters
+    ----------
+    tile
+        The position that needs most.
+    needed_bytes, available_bytes
+        Least that must be alive there, and the capacity.
+    """
+
+    def __init__(self, plan: Plan, tile: int, needed_bytes: int, available_bytes: int) -> None:
+        self.tile = tile
+        self.needed_bytes = needed_bytes
+        self.available_bytes = available_bytes
+        super().__init__(
+            f"the buffer is too small at {plan.tile_label(tile)}: at least {needed_bytes:,} bytes must be alive "
+            f"there, {available_bytes:,} are available; raise the tiling numbers, fuse less, or enlarge the buffer"
+        )
+
+
+def least_peak_bytes(plan: Plan) -> int:
+    """Return the smallest buffer in which any DLSA of `plan` fits (bytes)."""
+    free = np.zeros(plan.tile_count + 1, np.int64)
+    least = least_usage(plan.tensors, plan.dram_tensor_count, plan.tile_count, plan.chip_usage, 0, free)
+    return -least
+
+
+def peak_bytes(plan: Plan, dlsa: DLSA) -> int:
+    """Return the peak buffer usage of a schedule (bytes)."""
+    usage = np.empty(plan.tile_count + 1, np.int64)
+    return buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
+
+
+class LayerTooLargeError(UserError):
+    """A layer that no schedule can run in the buffer.
+
+    Parameters
+    ----------
+    layer
+        Its name.
+    needed_bytes, available_bytes
+        What its smallest tile needs at once, and the buffer's capacity.
+    """
+
+    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int) -> None:
+        self.layer = layer
+        self.needed_bytes = footprint.total
+        self.available_bytes = available_bytes
+        enough = f"{-(-footprint.total // MIB)}MiB"
+        super().__init__(
+            f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
+            f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
+            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, "
+            "or split the layer in the network file"
+        )
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes that must be in the buffer while one tile of a layer runs."""
+
+    weights: int
+    ifmaps: int
+    ofmap: int
+
+    @property
+    def total(self) -> int:
+        """Sum of the three."""
+        return self.weights + self.ifmaps + self.ofmap
+
+
+def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, columns: int) -> Footprint:
+    """Return what a tile of that extent, with all channels, needs in the buffer (bytes)."""
+    table = problem.table
+    row = table.layers[layer]
+    channels = int(row[nt.K])
+    ifmaps = 0
+    for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
+        if table.source_role[edge] == nt.IFMAP:
+            need = ifmap_extent(table.layers, layer, samples, channels, rows, columns)
+        else:
+            need = operand_extent(table.layers, layer, samples, channels)
+        ifmaps += int(need[0] * need[2] * need[3] * table.source_channels[edge])
+    return Footprint(int(row[nt.WEIGHT_BYTES]), ifmaps, samples * channels * rows * columns)
