@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, FirstStageResult, anneal_lfas
 from soma_cp.annealing.progress import Progress, silent
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective

@@ -16,10 +16,10 @@ from dataclasses import replace
 from published import problem_of, published_rows
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.initial_lfa import coarse_lfa
-from soma_cp.annealing.lfa_moves_extended import Operator
-from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS
-from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.moves import Operator
 from soma_cp.solver.warm_up import warm_up
 
 ROWS = (

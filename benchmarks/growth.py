@@ -15,8 +15,8 @@ import subprocess
 import sys
 import time
 
-from soma_cp.annealing.initial_lfa import coarse_lfa
-from soma_cp.annealing.lfa_search import search_lfas
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.lfa_search import search_lfas
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
 from soma_cp.model.problem import Problem

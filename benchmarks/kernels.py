@@ -14,11 +14,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
-from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
-from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, anneal_lfas
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
 from soma_cp.model.problem import Problem

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.annealing.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network

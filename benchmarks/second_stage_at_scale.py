@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.first_stage import anneal_lfas
-from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
-from soma_cp.annealing.lfa_search import search_lfas
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import search_lfas
+from soma_cp.annealing.first_stage.paper_search import anneal_lfas
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network

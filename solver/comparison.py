@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, silent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult

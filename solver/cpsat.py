@@ -5,8 +5,8 @@ import time
 from importlib.metadata import version
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import InternalError
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate, plan_figures

@@ -12,12 +12,12 @@ import numpy as np
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import SecondStage, allocate_buffer, latency_for
-from soma_cp.annealing.first_stage import FirstStageParameters
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import coarse_lfa
-from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
-from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem

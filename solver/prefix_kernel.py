@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.annealing.lfa_pricing import lay_out
+from soma_cp.annealing.first_stage.lfa_pricing import lay_out
 from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable

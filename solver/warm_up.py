@@ -7,10 +7,10 @@ of that should come out of a user's time limit, so a command runs this before it
 import math
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.first_stage import FirstStageParameters
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.lfa_search import LFASearchParameters
-from soma_cp.annealing.second_stage import SecondStageParameters
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem

@@ -11,16 +11,16 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from soma_cp.annealing import lfa_moves, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.dlsa_kernel import DLSAState
-from soma_cp.annealing.first_stage import FirstStageResult, layers_kept_apart
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_pricing import LFASettings
-from soma_cp.annealing.lfa_run import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage import groups, lfa_pricing
+from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.lfa_pricing import LFASettings
+from soma_cp.annealing.first_stage.paper_search import FirstStageResult, layers_kept_apart
+from soma_cp.annealing.second_stage.dlsa_kernel import DLSAState
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import Platform
@@ -93,7 +93,7 @@ def run_of(problem: Problem, settings: LFASettings, random: np.random.Generator)
 
 
 def keeps_groups_apart(arrays: LFAArrays, apart: IntArray) -> bool:
-    return bool(lfa_moves.keeps_groups_apart(arrays.order, arrays.begins_lg, apart))
+    return bool(groups.keeps_groups_apart(arrays.order, arrays.begins_lg, apart))
 
 
 def assert_priced_as_evaluated(problem: Problem, found: FirstStageResult, limit_bytes: int) -> None:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from soma_cp.annealing.first_stage import anneal_lfas
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.paper_search import anneal_lfas
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem

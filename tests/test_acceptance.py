@@ -11,8 +11,8 @@ from twins import examples
 from soma_cp.annealing import chunks
 from soma_cp.annealing.acceptance import Cooling, accepts, highest_accepted, temperature
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.first_stage import FirstStageParameters
-from soma_cp.annealing.second_stage import SecondStageParameters
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters
 from soma_cp.model.errors import UserError
 
 

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from annealing_cases import EDGE, Lives, assert_priced_as_evaluated, builtin_problem, greedy_second_stage, lives
 
-from soma_cp.annealing import chunks, cost_cache, lfa_pricing, lfa_run
+from soma_cp.annealing import chunks
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.first_stage import chain, cost_cache, lfa_pricing
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, FirstStageResult, anneal_lfas
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
@@ -84,7 +85,7 @@ def test_results_do_not_depend_on_the_sizes_of_chunks(chunk_seconds: float, monk
 
 def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = all_searches(1)
-    scratch, empty_table = lfa_run._scratch, cost_cache._empty_table
+    scratch, empty_table = chain._scratch, cost_cache._empty_table
     scratches: list[int] = []
     tables: list[int] = []
 
@@ -97,7 +98,7 @@ def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.Monkey
         tables.append(size)
         return empty_table(2 if len(tables) == 1 else size)
 
-    monkeypatch.setattr(lfa_run, "_scratch", small_scratch)
+    monkeypatch.setattr(chain, "_scratch", small_scratch)
     monkeypatch.setattr(cost_cache, "_empty_table", small_table)
     assert repr(first_stage_run(1).lfa) == expected["first stage"]
     assert len(scratches) > 1

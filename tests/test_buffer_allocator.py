@@ -12,9 +12,9 @@ from annealing_cases import EDGE, assert_priced_as_evaluated, builtin_problem, c
 from soma_cp.annealing import buffer_allocator
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import allocate_buffer
-from soma_cp.annealing.first_stage import FirstStageResult, anneal_lfas
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.second_stage import anneal_dlsas
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.paper_search import FirstStageResult, anneal_lfas
+from soma_cp.annealing.second_stage.annealing import anneal_dlsas
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem

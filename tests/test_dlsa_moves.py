@@ -23,9 +23,10 @@ from slow_model import broken_order_rules
 from strategies import Case, valid_dlsas
 from twins import Pair, dlsa_of, examples, lfa_of, pairs, problem_of_case, records_of
 
-from soma_cp.annealing import dlsa_kernel, second_stage
-from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.second_stage import annealing as second_stage
+from soma_cp.annealing.second_stage import dlsa_kernel
+from soma_cp.annealing.second_stage.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate

@@ -20,9 +20,9 @@ from ortools.sat.python import cp_model
 from twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import platform_named

@@ -22,14 +22,14 @@ from hypothesis import given, reject
 from strategies import Case, cases
 from twins import examples, lfa_of, problem_of_case
 
-from soma_cp.annealing import cost_cache, lfa_kernel, lfa_pricing, lfa_run
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.first_stage import FirstStageParameters, anneal_lfas, layers_kept_apart
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_pricing import LFAState
+from soma_cp.annealing.first_stage import chain, cost_cache, lfa_kernel, lfa_pricing
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.lfa_pricing import LFAState
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, anneal_lfas, layers_kept_apart
 from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
@@ -61,7 +61,7 @@ def candidate_figures(
         archive=np.zeros((0, 4, size), np.int64),
         archive_costs=np.zeros(0),
     )
-    scratch = lfa_run._scratch(size, 0, 0, 0)
+    scratch = chain._scratch(size, 0, 0, 0)
     costs = CostCache(problem)
     costs.table = cost_cache._empty_table(1)
     settings = settings_of(problem, limit_bytes, objective, costing)
@@ -81,7 +81,7 @@ def candidate_figures(
         elif status == lfa_pricing.NEEDS_ROOM:
             # Exactly what the kernel asks for must do.
             tiles, tensors, chip = (int(state.counters[item]) for item in (3, 4, 5))
-            scratch = lfa_run._scratch(size, tiles, tensors, chip)
+            scratch = chain._scratch(size, tiles, tensors, chip)
         elif verdict == lfa_pricing.INVALID:
             return None
         else:
@@ -90,7 +90,7 @@ def candidate_figures(
     assert verdict == lfa_pricing.PRICED
     figures = state.figures[lfa_pricing.CANDIDATE].tolist()
     # More room, and what another candidate left there, change nothing.
-    scratch = lfa_run._scratch(size, 3 * tiles + 5, 2 * tensors + 3, chip + 4)
+    scratch = chain._scratch(size, 3 * tiles + 5, 2 * tensors + 3, chip + 4)
     for _ in range(2):
         assert price() == (lfa_pricing.DONE, lfa_pricing.PRICED)
         assert state.figures[lfa_pricing.CANDIDATE].tolist() == figures

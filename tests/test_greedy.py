@@ -10,8 +10,8 @@ import slow_model
 from hypothesis import given
 from twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives
 
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes, peak_bytes

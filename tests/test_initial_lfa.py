@@ -14,7 +14,7 @@ from strategies import networks
 from twins import examples, problem_of
 
 from soma_cp.annealing.buffer_allocator import allocate_buffer
-from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa, smallest_filling_tile
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa, smallest_filling_tile
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.network.builtin.catalogue import BUILT_INS, builtin_names

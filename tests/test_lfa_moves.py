@@ -11,8 +11,8 @@ from hypothesis import given
 from strategies import Case, cases
 from twins import examples, lfa_of, problem_of_case
 
-from soma_cp.annealing import lfa_moves
-from soma_cp.annealing.first_stage import layers_kept_apart
+from soma_cp.annealing.first_stage import moves
+from soma_cp.annealing.first_stage.paper_search import layers_kept_apart
 from soma_cp.model.network.layers import ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
@@ -182,13 +182,13 @@ def published_moves(lfa: LFA) -> Distribution[LFA]:
 
 
 OPERATORS: dict[str, tuple[Move, Callable[[LFA], Distribution[LFA]]]] = {
-    "change order": (on_forked_network(lfa_moves.change_order), changes_of_order),
-    "change tiling": (lfa_moves.change_tiling, changes_of_tiling),
-    "remove FLC": (lfa_moves.remove_flc, removals_of_an_flc),
-    "fuse LGs": (lfa_moves.fuse_lgs, fusions_of_lgs),
-    "split LG": (lfa_moves.split_lg, splits_of_an_lg),
-    "move border": (lfa_moves.move_border, moves_of_a_border),
-    "all by their weights": (on_forked_network(lfa_moves.paper_move), published_moves),
+    "change order": (on_forked_network(moves.change_order), changes_of_order),
+    "change tiling": (moves.change_tiling, changes_of_tiling),
+    "remove FLC": (moves.remove_flc, removals_of_an_flc),
+    "fuse LGs": (moves.fuse_lgs, fusions_of_lgs),
+    "split LG": (moves.split_lg, splits_of_an_lg),
+    "move border": (moves.move_border, moves_of_a_border),
+    "all by their weights": (on_forked_network(moves.paper_move), published_moves),
 }
 
 START_LFAS = {
@@ -226,11 +226,11 @@ def test_operators_of_the_first_stage_make_what_is_documented_as_often_as_docume
 
 
 def test_tiling_numbers_stop_growing() -> None:
-    arrays = lfa_arrays(LFA((FLG(FORKED_LFA.computing_order, lfa_moves.MAX_TILING_NUMBER, True),)), FORKED)
+    arrays = lfa_arrays(LFA((FLG(FORKED_LFA.computing_order, moves.MAX_TILING_NUMBER, True),)), FORKED)
     random = np.random.default_rng(0)
     for _ in range(50):
-        lfa_moves.change_tiling(arrays, random)
-        assert arrays.tiling[0] <= lfa_moves.MAX_TILING_NUMBER
+        moves.change_tiling(arrays, random)
+        assert arrays.tiling[0] <= moves.MAX_TILING_NUMBER
 
 
 @examples(60)
@@ -240,7 +240,7 @@ def test_moves_keep_producers_first_and_groups_well_formed(case: Case, seed: int
     arrays = lfa_arrays(lfa_of(case.lfa), problem.network)
     random = np.random.default_rng(seed)
     for _ in range(80):
-        lfa_moves.paper_move(problem.table, arrays, random)
+        moves.paper_move(problem.table, arrays, random)
         assert arrays.begins_flg[0]
         assert arrays.begins_lg[0]
         assert not (arrays.begins_lg & ~arrays.begins_flg).any()

@@ -14,8 +14,8 @@ from hypothesis import given
 from twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network

@@ -14,17 +14,22 @@ from annealing_cases import all_lfas_of_chain
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing import lfa_moves_extended, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import coarse_lfa, initial_lfa
-from soma_cp.annealing.lfa_moves import MAX_TILING_NUMBER
-from soma_cp.annealing.lfa_moves_extended import Operator, apply_operator, draw_tiling_number
-from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
-from soma_cp.annealing.lfa_search import DEFAULT_WEIGHTS, LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage import lfa_pricing, moves
+from soma_cp.annealing.first_stage.chain import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.moves import (
+    DEFAULT_WEIGHTS,
+    MAX_TILING_NUMBER,
+    Operator,
+    apply_operator,
+    draw_tiling_number,
+)
 from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
@@ -58,12 +63,12 @@ def run_from(problem: Problem, start: LFA, limit_bytes: int, objective: Objectiv
 
 
 MOVES: dict[str, Callable[[Problem, LFAArrays, np.random.Generator], bool]] = {
-    "retile": lambda problem, lfa, random: lfa_moves_extended.retile(lfa, problem.batch, random),
-    "insert_flc": lambda problem, lfa, random: lfa_moves_extended.insert_flc(lfa, problem.batch, random),
-    "shift_flc": lambda problem, lfa, random: lfa_moves_extended.shift_flc(lfa, random),
-    "isolate_layer": lambda problem, lfa, random: lfa_moves_extended.isolate_layer(lfa, problem.batch, random),
-    "turn_cut": lambda problem, lfa, random: lfa_moves_extended.turn_cut(lfa, random),
-    "move_layer": lambda problem, lfa, random: lfa_moves_extended.move_layer(problem.table, lfa, random),
+    "retile": lambda problem, lfa, random: moves.retile(lfa, problem.batch, random),
+    "insert_flc": lambda problem, lfa, random: moves.insert_flc(lfa, problem.batch, random),
+    "shift_flc": lambda problem, lfa, random: moves.shift_flc(lfa, random),
+    "isolate_layer": lambda problem, lfa, random: moves.isolate_layer(lfa, problem.batch, random),
+    "turn_cut": lambda problem, lfa, random: moves.turn_cut(lfa, random),
+    "move_layer": lambda problem, lfa, random: moves.move_layer(problem.table, lfa, random),
 }
 
 

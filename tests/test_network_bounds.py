@@ -10,9 +10,9 @@ from annealing_cases import all_lfas_of_chain
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network

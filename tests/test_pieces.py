@@ -19,8 +19,8 @@ from strategies import valid_dlsas
 from twins import Pair, dlsa_of, examples, pairs, problem_of
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network

@@ -8,12 +8,12 @@ import pytest
 from soma_cp.annealing import buffer_allocator
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import allocate_buffer
-from soma_cp.annealing.first_stage import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import initial_lfa
-from soma_cp.annealing.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, FirstStageResult, anneal_lfas
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage import SecondStageParameters
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.objective import Objective

@@ -15,8 +15,8 @@ from hypothesis import given
 from nasty_names import NASTY, nasty_execution
 from twins import examples
 
-from soma_cp.annealing.greedy import greedy_dlsa
-from soma_cp.annealing.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.cli.report_command import ReportOptions, run_report
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,

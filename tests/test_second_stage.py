@@ -9,9 +9,9 @@ from annealing_cases import SEEDS, UNLIMITED, close, weighted_usage
 from hypothesis import given
 from twins import Pair, examples, pairs
 
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.greedy import greedy_dlsa
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
 from soma_cp.model.hardware.platform import MIB

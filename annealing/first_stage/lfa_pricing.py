@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.annealing.cost_cache import CostTable, look_up_costs
-from soma_cp.annealing.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
-from soma_cp.annealing.lfa_moves import group_end, keeps_groups_apart
+from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
+from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.platform import DramRate

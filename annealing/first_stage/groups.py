@@ -1,22 +1,10 @@
-"""Operators of the first stage: each changes an LFA in place (kernels; specification: search.md, "First stage").
-
-Every operator returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
-is for the evaluation of the candidate to find out. Draws are uniform unless stated otherwise.
-"""
+"""Groups of an LFA under change: where FLGs and LGs begin and end, drawn, cut and merged (kernels)."""
 
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
-
-# Shares of the operators, as in the published program.
-CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts
-# Shares among the operators on DRAM Cuts.
-FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the rest moves a border
-
-MAX_TILING_NUMBER = 1 << 20
 
 
 @compiled
@@ -96,25 +84,6 @@ def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, plac
 
 
 @compiled
-def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Move a layer to another place between its producers and consumers; cuts stay at their places."""
-    order = lfa.order
-    old = pick(len(order), random)
-    layer = order[old]
-    first, last = place_range(table.source_begin, table.source, order, old)
-    if first == last:
-        return False
-    new = first + pick(last - first, random)
-    if new >= old:
-        new += 1
-    step = 1 if new > old else -1
-    for place in range(old, new, step):
-        order[place] = order[place + step]
-    order[new] = layer
-    return True
-
-
-@compiled
 def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
     """Draw the first place of an FLG."""
     count = 0
@@ -129,39 +98,12 @@ def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
 
 
 @compiled
-def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Double or halve the tiling number of an FLG."""
-    place = pick_flg(lfa.begins_flg, random)
-    number = lfa.tiling[place]
-    if random.random() < 0.5:
-        number = number * 2
-    elif number % 2 == 0:
-        number = number // 2
-    else:
-        return False
-    if number > MAX_TILING_NUMBER:
-        return False
-    lfa.tiling[place] = number
-    return True
-
-
-@compiled
 def pick_inner_flc(begins_flg: BoolArray, begins_lg: BoolArray, random: np.random.Generator) -> int:
     """Draw an FLC that is no DRAM Cut; −1 if there is none."""
     count = 0
     for place in range(1, len(begins_flg)):
         count += 1 if begins_flg[place] and not begins_lg[place] else 0
     return pick_marked(begins_flg, begins_lg, count, random) if count > 0 else -1
-
-
-@compiled
-def remove_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Merge two FLGs of one LG."""
-    border = pick_inner_flc(lfa.begins_flg, lfa.begins_lg, random)
-    if border < 0:
-        return False
-    merge_flgs(lfa, border, random)
-    return True
 
 
 @compiled
@@ -173,64 +115,6 @@ def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
     if count == 0:
         return -1
     return pick_marked(lfa.begins_lg, np.zeros(len(lfa.order), np.bool_), count, random)
-
-
-@compiled
-def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Fuse two LGs; the FLGs at the border merge."""
-    border = pick_border(lfa, random)
-    if border < 0:
-        return False
-    merge_flgs(lfa, border, random)
-    return True
-
-
-@compiled
-def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Split the LG of a random layer before it."""
-    place = pick(len(lfa.order), random)
-    if lfa.begins_lg[place]:
-        return False
-    cut_flg(lfa.begins_flg, lfa.tiling, place)
-    lfa.begins_lg[place] = True
-    return True
-
-
-@compiled
-def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Move the border between two LGs to another place within them; the old one stays as an FLC."""
-    border = pick_border(lfa, random)
-    if border < 0:
-        return False
-    begin = group_begin(lfa.begins_lg, border - 1)
-    end = group_end(lfa.begins_lg, border)
-    if end - begin <= 2:
-        return False
-    new = begin + 1 + pick(end - begin - 2, random)
-    if new >= border:
-        new += 1
-    cut_flg(lfa.begins_flg, lfa.tiling, new)
-    lfa.begins_lg[border] = False
-    lfa.begins_lg[new] = True
-    return True
-
-
-@compiled
-def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Draw one of the published operators and apply it."""
-    drawn = random.random()
-    if drawn < CHANGE_ORDER:
-        return change_order(table, lfa, random)
-    if drawn < CHANGE_ORDER + CHANGE_TILING:
-        return change_tiling(lfa, random)
-    if drawn < CHANGE_ORDER + CHANGE_TILING + REMOVE_FLC:
-        return remove_flc(lfa, random)
-    drawn = random.random()
-    if drawn < FUSE_LGS:
-        return fuse_lgs(lfa, random)
-    if drawn < FUSE_LGS + SPLIT_LG:
-        return split_lg(lfa, random)
-    return move_border(lfa, random)
 
 
 @compiled

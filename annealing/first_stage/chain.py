@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from soma_cp.annealing import lfa_kernel, lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.greedy_kernel import greedy_scratch
-from soma_cp.annealing.lfa_moves_extended import Operator
-from soma_cp.annealing.lfa_pricing import LFAScratch, LFASettings, LFAState
+from soma_cp.annealing.first_stage import lfa_kernel, lfa_pricing
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
+from soma_cp.annealing.first_stage.moves import Operator
+from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem

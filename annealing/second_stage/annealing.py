@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing import dlsa_kernel
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
-from soma_cp.annealing.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
-from soma_cp.annealing.greedy import greedy_dlsa
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.second_stage import dlsa_kernel
+from soma_cp.annealing.second_stage.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import plan_figures

@@ -6,17 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing import lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.lfa_run import (
-    PUBLISHED_OPERATORS,
-    LFARun,
-    lfa_settings,
-    operator_weights,
-)
+from soma_cp.annealing.first_stage import lfa_pricing
+from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.objective import Objective

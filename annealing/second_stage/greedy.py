@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from soma_cp.annealing.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.footprint import BufferTooSmallError
 from soma_cp.model.soma.plan import Plan

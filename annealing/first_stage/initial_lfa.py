@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from soma_cp.annealing.lfa_pricing import MAX_CANDIDATE_TILES
+from soma_cp.annealing.first_stage.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import network_table as nt

@@ -1,29 +1,143 @@
-"""Operators on an LFA beyond the published ones (kernels).
+"""Operators of the first stage: each changes an LFA in place (kernels; specification: search.md, "First stage").
 
-The published operators make FLCs only as a by-product of DRAM Cuts and know powers of two alone. Those here insert,
+Every operator returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
+is for the evaluation of the candidate to find out. Draws are uniform unless stated otherwise.
+
+The published operators make FLCs only as a by-product of DRAM Cuts and know powers of two alone. The others insert,
 shift and turn FLCs directly, draw any tiling number, and move a layer into another FLG. What each is worth is
 measured in ``benchmarks/ablation.py``.
-
-As in `soma_cp.annealing.lfa_moves`, an operator changes the LFA in place and returns whether it changed anything.
 """
 
 from enum import IntEnum
 
 import numpy as np
 
-from soma_cp.annealing import lfa_moves
-from soma_cp.annealing.lfa_moves import (
-    MAX_TILING_NUMBER,
+from soma_cp.annealing.first_stage.groups import (
     cut_flg,
     group_begin,
     group_end,
+    merge_flgs,
     pick,
+    pick_border,
     pick_flg,
+    pick_inner_flc,
+    place_range,
 )
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
+
+# Shares of the operators, as in the published program.
+CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts
+# Shares among the operators on DRAM Cuts.
+FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the rest moves a border
+
+MAX_TILING_NUMBER = 1 << 20
+
+
+@compiled
+def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Move a layer to another place between its producers and consumers; cuts stay at their places."""
+    order = lfa.order
+    old = pick(len(order), random)
+    layer = order[old]
+    first, last = place_range(table.source_begin, table.source, order, old)
+    if first == last:
+        return False
+    new = first + pick(last - first, random)
+    if new >= old:
+        new += 1
+    step = 1 if new > old else -1
+    for place in range(old, new, step):
+        order[place] = order[place + step]
+    order[new] = layer
+    return True
+
+
+@compiled
+def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Double or halve the tiling number of an FLG."""
+    place = pick_flg(lfa.begins_flg, random)
+    number = lfa.tiling[place]
+    if random.random() < 0.5:
+        number = number * 2
+    elif number % 2 == 0:
+        number = number // 2
+    else:
+        return False
+    if number > MAX_TILING_NUMBER:
+        return False
+    lfa.tiling[place] = number
+    return True
+
+
+@compiled
+def remove_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Merge two FLGs of one LG."""
+    border = pick_inner_flc(lfa.begins_flg, lfa.begins_lg, random)
+    if border < 0:
+        return False
+    merge_flgs(lfa, border, random)
+    return True
+
+
+@compiled
+def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Fuse two LGs; the FLGs at the border merge."""
+    border = pick_border(lfa, random)
+    if border < 0:
+        return False
+    merge_flgs(lfa, border, random)
+    return True
+
+
+@compiled
+def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Split the LG of a random layer before it."""
+    place = pick(len(lfa.order), random)
+    if lfa.begins_lg[place]:
+        return False
+    cut_flg(lfa.begins_flg, lfa.tiling, place)
+    lfa.begins_lg[place] = True
+    return True
+
+
+@compiled
+def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Move the border between two LGs to another place within them; the old one stays as an FLC."""
+    border = pick_border(lfa, random)
+    if border < 0:
+        return False
+    begin = group_begin(lfa.begins_lg, border - 1)
+    end = group_end(lfa.begins_lg, border)
+    if end - begin <= 2:
+        return False
+    new = begin + 1 + pick(end - begin - 2, random)
+    if new >= border:
+        new += 1
+    cut_flg(lfa.begins_flg, lfa.tiling, new)
+    lfa.begins_lg[border] = False
+    lfa.begins_lg[new] = True
+    return True
+
+
+@compiled
+def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Draw one of the published operators and apply it."""
+    drawn = random.random()
+    if drawn < CHANGE_ORDER:
+        return change_order(table, lfa, random)
+    if drawn < CHANGE_ORDER + CHANGE_TILING:
+        return change_tiling(lfa, random)
+    if drawn < CHANGE_ORDER + CHANGE_TILING + REMOVE_FLC:
+        return remove_flc(lfa, random)
+    drawn = random.random()
+    if drawn < FUSE_LGS:
+        return fuse_lgs(lfa, random)
+    if drawn < FUSE_LGS + SPLIT_LG:
+        return split_lg(lfa, random)
+    return move_border(lfa, random)
 
 
 class Operator(IntEnum):
@@ -97,7 +211,7 @@ def insert_flc(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
 def shift_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two FLGs of one LG: by one place, or anywhere within the two."""
     begins_flg, tiling = lfa.begins_flg, lfa.tiling
-    border = lfa_moves.pick_inner_flc(begins_flg, lfa.begins_lg, random)
+    border = pick_inner_flc(begins_flg, lfa.begins_lg, random)
     if border < 0:
         return False
     begin = group_begin(begins_flg, border - 1)
@@ -158,7 +272,7 @@ def move_layer(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     order = lfa.order
     old = pick(len(order), random)
     layer = order[old]
-    first, last = lfa_moves.place_range(table.source_begin, table.source, order, old)
+    first, last = place_range(table.source_begin, table.source, order, old)
     if first == last:
         return False
     new = first + pick(last - first, random)
@@ -231,15 +345,15 @@ def apply_operator(
     while drawn >= weights[operator]:
         operator += 1
     if operator == Operator.PUBLISHED:
-        return lfa_moves.paper_move(table, lfa, random)
+        return paper_move(table, lfa, random)
     if operator == Operator.CHANGE_ORDER:
-        return lfa_moves.change_order(table, lfa, random)
+        return change_order(table, lfa, random)
     if operator == Operator.MOVE_LAYER:
         return move_layer(table, lfa, random)
     if operator == Operator.RETILE:
         return retile(lfa, batch, random)
     if operator == Operator.REMOVE_FLC:
-        return lfa_moves.remove_flc(lfa, random)
+        return remove_flc(lfa, random)
     if operator == Operator.INSERT_FLC:
         return insert_flc(lfa, batch, random)
     if operator == Operator.SHIFT_FLC:
@@ -249,7 +363,22 @@ def apply_operator(
     if operator == Operator.TURN_CUT:
         return turn_cut(lfa, random)
     if operator == Operator.FUSE_LGS:
-        return lfa_moves.fuse_lgs(lfa, random)
+        return fuse_lgs(lfa, random)
     if operator == Operator.SPLIT_LG:
-        return lfa_moves.split_lg(lfa, random)
-    return lfa_moves.move_border(lfa, random)
+        return split_lg(lfa, random)
+    return move_border(lfa, random)
+
+
+DEFAULT_WEIGHTS = {
+    Operator.CHANGE_ORDER: 0.15,
+    Operator.MOVE_LAYER: 0.08,
+    Operator.RETILE: 0.30,
+    Operator.REMOVE_FLC: 0.12,
+    Operator.INSERT_FLC: 0.08,
+    Operator.SHIFT_FLC: 0.12,
+    Operator.ISOLATE_LAYER: 0.05,
+    Operator.TURN_CUT: 0.03,
+    Operator.FUSE_LGS: 0.06,
+    Operator.SPLIT_LG: 0.03,
+    Operator.MOVE_BORDER: 0.03,
+}

@@ -8,9 +8,8 @@ kernel returns in the middle of the round; it goes on with the same candidate wh
 import numpy as np
 
 from soma_cp.annealing.acceptance import highest_accepted, temperature
-from soma_cp.annealing.cost_cache import CostTable
-from soma_cp.annealing.lfa_moves_extended import apply_operator
-from soma_cp.annealing.lfa_pricing import (
+from soma_cp.annealing.first_stage.cost_cache import CostTable
+from soma_cp.annealing.first_stage.lfa_pricing import (
     BEST,
     CANDIDATE,
     COST,
@@ -25,6 +24,7 @@ from soma_cp.annealing.lfa_pricing import (
     LFAState,
     evaluate_candidate,
 )
+from soma_cp.annealing.first_stage.moves import apply_operator
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable

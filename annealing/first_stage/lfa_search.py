@@ -15,31 +15,17 @@ from functools import partial
 
 import numpy as np
 
-from soma_cp.annealing import lfa_pricing
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
-from soma_cp.annealing.cost_cache import CostCache
-from soma_cp.annealing.lfa_moves_extended import Operator
-from soma_cp.annealing.lfa_run import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage import lfa_pricing
+from soma_cp.annealing.first_stage.chain import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Operator
 from soma_cp.annealing.progress import Progress, ProgressEvent, silent
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA
-
-DEFAULT_WEIGHTS = {
-    Operator.CHANGE_ORDER: 0.15,
-    Operator.MOVE_LAYER: 0.08,
-    Operator.RETILE: 0.30,
-    Operator.REMOVE_FLC: 0.12,
-    Operator.INSERT_FLC: 0.08,
-    Operator.SHIFT_FLC: 0.12,
-    Operator.ISOLATE_LAYER: 0.05,
-    Operator.TURN_CUT: 0.03,
-    Operator.FUSE_LGS: 0.06,
-    Operator.SPLIT_LG: 0.03,
-    Operator.MOVE_BORDER: 0.03,
-}
 
 POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5

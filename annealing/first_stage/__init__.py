@@ -1,0 +1,1 @@
+"""Searches over LFAs: ours, and the paper's."""

@@ -1,0 +1,1 @@
+"""Searches over the DLSAs of one LFA: one greedy pass, and annealing."""
