@@ -17,7 +17,7 @@ from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.schedule_file import read_schedule
-from soma_cp.solver.cpsat import solve_dlsa_exactly
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"
 

@@ -20,7 +20,8 @@ from soma_cp.annealing.first_stage.lfa_search import search_lfas
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
 from soma_cp.model.problem import Problem
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
 
 CASES = (

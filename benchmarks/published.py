@@ -29,8 +29,8 @@ from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
-from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"

@@ -28,7 +28,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import LayerTooLargeError
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.solver.cpsat import solve_dlsa_exactly
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 from soma_cp.solver.warm_up import warm_up
 
 LFAS = Path(__file__).resolve().parent / "data" / "second_stage_lfas.json"

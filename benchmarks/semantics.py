@@ -26,7 +26,9 @@ from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.schedule_file import read_schedule
-from soma_cp.solver.pipeline import SolveParameters, run_second_stage, solve
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.second_stages import run_second_stage
+from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
 
 SECONDS = 60.0

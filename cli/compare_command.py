@@ -29,7 +29,8 @@ from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import Comparison, compare_second_stages
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.solve import solve
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from soma_cp.cli.tables import (
     schedule_table,
 )
 from soma_cp.model.soma.schedule import claim_differences
-from soma_cp.solver.pipeline import priced
+from soma_cp.solver.second_stages import priced
 
 
 def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = NO_ONNX) -> None:

@@ -135,4 +135,4 @@ def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatPara
 
 def load_solver() -> None:
     """Load CP-SAT before the clock runs: the second or two that it takes would delay the answer to a Ctrl-C."""
-    import_module("soma_cp.solver.cpsat")
+    import_module("soma_cp.solver.second_stage.exact")

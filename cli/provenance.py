@@ -7,7 +7,7 @@ from typing import Any
 
 from soma_cp import __version__
 from soma_cp.cli.inputs import seconds_of
-from soma_cp.solver.pipeline import SolveResult
+from soma_cp.solver.solve import SolveResult
 
 LIBRARIES = ("ortools", "numba", "numpy")
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from soma_cp.cli.inputs import checked_seed, cpsat_from, objective_from
-from soma_cp.solver.pipeline import SolveParameters
+from soma_cp.solver.parameters import SolveParameters
 
 
 @dataclass(frozen=True)

@@ -35,8 +35,8 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.pipeline import SolveResult
-from soma_cp.solver.pipeline import solve as solve_problem
+from soma_cp.solver.solve import SolveResult
+from soma_cp.solver.solve import solve as solve_problem
 
 ONE_BLOCK_SHARE = 0.2
 """Share of the time for one block alone, where several are scheduled as one network."""

@@ -10,7 +10,8 @@ from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.pipeline import SolveParameters, annealed, priced, run_second_stage
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.second_stages import annealed, priced, run_second_stage
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,8 @@ from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
 from soma_cp.solver.comparison import inexact_second_stages
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.solve import solve
 
 BOUND_OF_LFA = "bound of this LFA"
 MAXIMUM_OF_LFA = "theoretical maximum"

@@ -1,6 +1,12 @@
-"""Parameters of the exact second stage; light, so that the command line can name them."""
+"""Parameters: how to solve, and how CP-SAT is run."""
 
 from dataclasses import dataclass
+
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
+from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.model.objective import Objective
+from soma_cp.solver.choices import FirstStage, Stage2
 
 
 @dataclass(frozen=True)
@@ -43,3 +49,43 @@ class CpSatParameters:
     most_piece_literals: int = 50_000
     most_literals: int = 400_000
     log: bool = False
+
+
+@dataclass(frozen=True)
+class SolveParameters:
+    """How to solve.
+
+    Parameters
+    ----------
+    lfa
+        GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
+        PAPER: they are priced by double buffering, under the Buffer Allocator.
+    stage2
+        Which second stage.
+    objective
+        What to minimise.
+    seed
+        Of all draws.
+    search, first_stage, second_stage, cpsat
+        Parameters of the parts: of the search with GREEDY, of the paper's two stages, of CP-SAT.
+    threads
+        For the search with GREEDY; all cores by default. The result does not depend on it.
+    prove_seconds
+        Where the budget has no deadline and CP-SAT is not deterministic: how long it may go on with the best LFA in
+        the end.
+    exact
+        Whether to go through all LFAs in the end, so that the schedule is proven optimal over all of them; networks of
+        at most `MOST_LAYERS` layers, with CP-SAT as the second stage.
+    """
+
+    lfa: FirstStage = FirstStage.GREEDY
+    stage2: Stage2 = Stage2.CPSAT
+    objective: Objective = Objective()
+    seed: int = 0
+    search: LFASearchParameters = LFASearchParameters()
+    first_stage: FirstStageParameters = FirstStageParameters()
+    second_stage: SecondStageParameters = SecondStageParameters()
+    cpsat: CpSatParameters = CpSatParameters()
+    threads: int | None = None
+    prove_seconds: float = 60.0
+    exact: bool = False

@@ -17,11 +17,13 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.solver.bounds import window_arcs
 from soma_cp.solver.choices import FirstStage, Stage2
-from soma_cp.solver.lfa_proof import prove_over_every_lfa
-from soma_cp.solver.piece import cut_piece, shortened
-from soma_cp.solver.pipeline import SolveParameters, run_second_stage, solve
+from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.second_stage.piece import cut_piece, shortened
+from soma_cp.solver.second_stage.windows import window_arcs
+from soma_cp.solver.second_stages import run_second_stage
+from soma_cp.solver.solve import solve
 
 
 def warm_up(exact: bool = False) -> None:

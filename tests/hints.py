@@ -4,9 +4,9 @@ from ortools.sat.python import cp_model
 
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate
-from soma_cp.solver.bounds import dram_windows, window_arcs
-from soma_cp.solver.cpsat_model import SecondStageModel
-from soma_cp.solver.piece import Piece
+from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
+from soma_cp.solver.second_stage.piece import Piece
+from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
 
 
 def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:

@@ -1,4 +1,4 @@
-"""The window bound as the module text of ``soma_cp.solver.bounds`` states it: the slow twin of the compiled kernels.
+"""The window bound as ``soma_cp.solver.second_stage.windows`` states it: the slow twin of the compiled kernels.
 
 Every window (p, f) is looked at for itself, T² of them with up to D transfers each. Only the plan is the package's.
 """
@@ -12,7 +12,7 @@ from soma_cp.model.soma.plan import Plan
 
 
 class SlowWindows(NamedTuple):
-    """What the bound comes to; names and lengths as in `soma_cp.solver.bounds.Windows`."""
+    """What the bound comes to; names and lengths as in `soma_cp.solver.second_stage.windows.Windows`."""
 
     latency: int
     earliest_start: list[int]

@@ -10,7 +10,7 @@ from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import network_document, network_from_document
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.problem import Problem
-from soma_cp.solver.network_bounds import bound_every_lfa
+from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 
 GPT2 = ["gpt2-small-prefill", "gpt2-small-decode"]
 

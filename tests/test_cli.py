@@ -33,7 +33,8 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import FirstStage
-from soma_cp.solver.pipeline import SolveParameters, SolveResult
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.solve import SolveResult
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 SCHEDULES = PUBLISHED / "schedules"

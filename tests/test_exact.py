@@ -37,8 +37,13 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule_file import StoredSchedule, read_schedule
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver import cpsat, piecewise
-from soma_cp.solver.bounds import (
+from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.second_stage import exact as cpsat
+from soma_cp.solver.second_stage import piecewise
+from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
+from soma_cp.solver.second_stage.exact import METHOD, solve_dlsa_exactly
+from soma_cp.solver.second_stage.piece import Piece, put_back, whole_problem
+from soma_cp.solver.second_stage.windows import (
     THEORETICAL_MAXIMUM,
     WINDOW_BOUND,
     Windows,
@@ -46,10 +51,6 @@ from soma_cp.solver.bounds import (
     dram_windows,
     window_arcs,
 )
-from soma_cp.solver.cpsat import METHOD, solve_dlsa_exactly
-from soma_cp.solver.cpsat_model import SecondStageModel
-from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.piece import Piece, put_back, whole_problem
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 FILES = sorted((PUBLISHED / "schedules").glob("*.json"))

@@ -26,15 +26,15 @@ from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA, lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.bounds import best_combinatorial_bound
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.cpsat import solve_dlsa_exactly
-from soma_cp.solver.flg_options import OptionTable
-from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds
-from soma_cp.solver.lfa_fronts import Front, suffix_fronts
-from soma_cp.solver.lfa_proof import computing_orders, prove_over_every_lfa
-from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.every_lfa.branch_and_bound import computing_orders, prove_over_every_lfa
+from soma_cp.solver.every_lfa.flg_options import OptionTable
+from soma_cp.solver.every_lfa.prefixes import Beginning, OrderBounds
+from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
+from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from soma_cp.solver.solve import solve
 
 EXPONENTS = [(1.0, 1.0), (1.0, 0.0), (0.0, 1.0), (1.0, 2.0)]
 

@@ -24,10 +24,10 @@ from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.solver import network_bounds
-from soma_cp.solver.cpsat import solve_dlsa_exactly
-from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, tile_extents
-from soma_cp.solver.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.every_lfa import network_bounds
+from soma_cp.solver.every_lfa.layer_bounds import LayerChoices, TileExtents, ancestors, tile_extents
+from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
 EDGE = PLATFORMS["edge"]
 

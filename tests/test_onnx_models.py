@@ -25,7 +25,8 @@ from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import Stage2
-from soma_cp.solver.pipeline import SolveParameters, solve
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.solve import solve
 
 LIGHT = sorted((Path(onnx.__file__).parent / "backend" / "test" / "data" / "light").glob("*.onnx"))
 ZIGZAG_WHEEL = "SOMA_CP_ZIGZAG_WHEEL"

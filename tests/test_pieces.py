@@ -33,15 +33,15 @@ from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver import piecewise
-from soma_cp.solver.bounds import best_combinatorial_bound, dram_windows, window_arcs, window_work
-from soma_cp.solver.cpsat import solve_dlsa_exactly
-from soma_cp.solver.cpsat_model import SecondStageModel
-from soma_cp.solver.cpsat_run import Run, run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.piece import Piece, cut_piece, put_back, whole_problem
-from soma_cp.solver.piece_kernel import shorten
-from soma_cp.solver.piecewise import Improved, improve_by_pieces
+from soma_cp.solver.second_stage import piecewise
+from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
+from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
+from soma_cp.solver.second_stage.piece import Piece, cut_piece, put_back, whole_problem
+from soma_cp.solver.second_stage.piece_kernel import shorten
+from soma_cp.solver.second_stage.piecewise import Improved, improve_by_pieces
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound, dram_windows, window_arcs, window_work
 
 PUBLISHED = Path(__file__).parent / "data" / "published"
 FILES = sorted((PUBLISHED / "schedules").glob("*.json"))

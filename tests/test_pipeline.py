@@ -24,12 +24,13 @@ from soma_cp.model.soma.footprint import BufferTooSmallError, LayerTooLargeError
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver import pipeline
-from soma_cp.solver.bounds import best_combinatorial_bound
+from soma_cp.solver import solve as pipeline
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import compare_second_stages
-from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.pipeline import SolveParameters, SolveResult, buffered, priced, run_second_stage, solve
+from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from soma_cp.solver.second_stages import buffered, priced, run_second_stage
+from soma_cp.solver.solve import SolveResult, solve
 
 EDGE = PLATFORMS["edge"]
 TINY = [name for name in builtin_names() if name.startswith("tiny-")]

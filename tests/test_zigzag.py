@@ -37,7 +37,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.network.network_table import network_table
 from soma_cp.model.problem import Problem
-from soma_cp.solver.network_bounds import bound_every_lfa
+from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 
 EDGE = PLATFORMS["edge"]
 SETTINGS = ZigZagSettings(accelerator_of_platform(EDGE), "EDP", 6, 3, BITS)

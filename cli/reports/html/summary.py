@@ -16,9 +16,9 @@ from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls_by_kind
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
-from soma_cp.solver.bounds import best_combinatorial_bound
+from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 from soma_cp.solver.ladder import BOUND_OF_ALL, BOUND_OF_LFA, MAXIMUM_OF_LFA
-from soma_cp.solver.network_bounds import bound_every_lfa
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 MOST_STALLS = 10
 LIMITED_BY = {"compute": "computing", "DRAM": "transfers"}

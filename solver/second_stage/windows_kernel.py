@@ -1,4 +1,4 @@
-"""The window bound: kernels (`soma_cp.solver.bounds` has the argument). O(T² + T·D) time, O(T + D) memory."""
+"""The window bound: kernels (`windows` has the argument). O(T² + T·D) time, O(T + D) memory."""
 
 from typing import NamedTuple
 

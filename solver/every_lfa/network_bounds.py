@@ -2,7 +2,7 @@
 
 Each is the sum of what no schedule can avoid:
 
-*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.layer_bounds`.
+*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.layer_bounds`.
 
 *DRAM.* All weights are loaded once at least, external inputs as far as tiles read them, ofmaps without consumers are
 stored.
@@ -37,7 +37,14 @@ from soma_cp.model.network import network_table as nt
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
-from soma_cp.solver.layer_bounds import LayerChoices, TileExtents, ancestors, extents_read, layer_choices, tile_extents
+from soma_cp.solver.every_lfa.layer_bounds import (
+    LayerChoices,
+    TileExtents,
+    ancestors,
+    extents_read,
+    layer_choices,
+    tile_extents,
+)
 
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"

@@ -1,14 +1,15 @@
-"""Bounds on all LFAs that begin in the same way (branch and bound: `soma_cp.solver.lfa_proof`).
+"""Bounds on all LFAs that begin in the same way (branch and bound: `soma_cp.solver.every_lfa.branch_and_bound`).
 
 Of one Computing Order, a beginning is the first FLGs, with their Tiling Numbers and DRAM Cuts. It is bounded in two
 steps:
 
 1. For all Tiling Numbers of the next FLG at once. Its energy, compute, loads and the stores that its LG is known to
-   make are exact. Energy and latency of the layers behind come from `soma_cp.solver.lfa_fronts`: for each of their
-   undominated triples the latency is at least the *compute path* after the end of the beginning's tiles; the *channel
-   path* after the beginning's loads; and all transfers.
-2. For what that leaves, the window bound (`soma_cp.solver.bounds`) of the beginning as if nothing came behind it: it
-   knows the buffer, stores and what reads them. It bounds the end of the tiles more sharply, and the channel.
+   make are exact. Energy and latency of the layers behind come from `soma_cp.solver.every_lfa.suffixes`: for each of
+   their undominated triples the latency is at least the *compute path* after the end of the beginning's tiles; the
+   *channel path* after the beginning's loads; and all transfers.
+2. For what that leaves, the window bound (`soma_cp.solver.second_stage.windows`) of the beginning as if nothing came
+   behind it: it knows the buffer, stores and what reads them. It bounds the end of the tiles more sharply, and the
+   channel.
 """
 
 from dataclasses import dataclass
@@ -21,9 +22,9 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
-from soma_cp.solver.flg_options import FLGOptions, OptionTable
-from soma_cp.solver.lfa_fronts import Front, suffix_fronts
-from soma_cp.solver.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency
+from soma_cp.solver.every_lfa.flg_options import FLGOptions, OptionTable
+from soma_cp.solver.every_lfa.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency
+from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
 
 MOST_PREFIX_TILES = 2_000
 """A longer beginning gets no window bound, which takes a time of T²."""

@@ -1,6 +1,6 @@
 """The global optimum of a small network: branch and bound over LFAs, CP-SAT over the DLSAs of what is left.
 
-For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.lfa_beginnings`). A beginning whose
+For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.every_lfa.prefixes`). A beginning whose
 bound reaches the cost of the best schedule known is left; so is a complete LFA by its window bound. For the others the
 exact second stage decides.
 """
@@ -21,10 +21,10 @@ from soma_cp.model.soma.footprint import BufferTooSmallError
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.bounds import best_combinatorial_bound
-from soma_cp.solver.flg_options import OptionTable
-from soma_cp.solver.lfa_beginnings import Beginning, OrderBounds
-from soma_cp.solver.network_bounds import MET
+from soma_cp.solver.every_lfa.flg_options import OptionTable
+from soma_cp.solver.every_lfa.network_bounds import MET
+from soma_cp.solver.every_lfa.prefixes import Beginning, OrderBounds
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 MOST_LAYERS = 12
 """Networks with more layers are refused: their LFAs could not be gone through in hours."""

@@ -1,9 +1,10 @@
 """Large-neighbourhood search: pieces of the DRAM Tensor Order are solved by CP-SAT, one after another.
 
-A piece is a stretch of the order (`soma_cp.solver.piece`); all other transfers keep their order and living durations.
-Only schedules that are faster as a whole are looked for, and the window bound of the piece tells for most that there
-are none, without a solver. Pieces overlap by half; when a pass over all of them has found nothing, they get longer.
-Each run has one worker and a limit in deterministic time: the same result every time, unless the clock ends the search.
+A piece is a stretch of the order (`soma_cp.solver.second_stage.piece`); all other transfers keep their order and
+living durations. Only schedules that are faster as a whole are looked for, and the window bound of the piece tells for
+most that there are none, without a solver. Pieces overlap by half; when a pass over all of them has found nothing, they
+get longer. Each run has one worker and a limit in deterministic time: the same result every time, unless the clock ends
+the search.
 """
 
 from collections.abc import Callable
@@ -15,11 +16,11 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import Evaluation, evaluate
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver.bounds import dram_windows, window_arcs
-from soma_cp.solver.cpsat_model import SecondStageModel
-from soma_cp.solver.cpsat_run import run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.piece import Piece, cut_piece, put_back, shortened
+from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
+from soma_cp.solver.second_stage.cpsat_run import run_cpsat
+from soma_cp.solver.second_stage.piece import Piece, cut_piece, put_back, shortened
+from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,7 +25,7 @@ from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.objective import Objective
-from soma_cp.solver.flg_options import FLGOptions, OptionTable
+from soma_cp.solver.every_lfa.flg_options import FLGOptions, OptionTable
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.model.soma.tiling import tile_flg, uncut_dimensions
-from soma_cp.solver.layer_bounds import divisors
+from soma_cp.solver.every_lfa.layer_bounds import divisors
 
 
 @dataclass(frozen=True, eq=False)

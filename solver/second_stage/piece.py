@@ -14,7 +14,7 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.model.soma.occupancy import least_usage
 from soma_cp.model.soma.plan import Plan
-from soma_cp.solver.piece_kernel import NO_PATH, shorten, tails_of_suffix
+from soma_cp.solver.second_stage.piece_kernel import NO_PATH, shorten, tails_of_suffix
 
 
 @dataclass(frozen=True, eq=False)

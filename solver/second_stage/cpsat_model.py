@@ -15,9 +15,9 @@ from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import Evaluation
-from soma_cp.solver.bounds import Windows
-from soma_cp.solver.piece import Piece
-from soma_cp.solver.piece_kernel import NO_PATH
+from soma_cp.solver.second_stage.piece import Piece
+from soma_cp.solver.second_stage.piece_kernel import NO_PATH
+from soma_cp.solver.second_stage.windows import Windows
 
 
 @dataclass
@@ -245,7 +245,7 @@ class SecondStageModel:
             self.model.add(sum(size // unit * literal for size, literal in adjustable) <= room // unit)
 
     def _windows(self, arcs: IntArray) -> None:
-        """Redundant: the arcs of the window bound (`soma_cp.solver.bounds`) that no chain of others implies."""
+        """Redundant: the arcs of the window bound (see `windows`) that no chain of others implies."""
         for p, f, work in arcs.tolist():
             target = self.channel_end if f == self.piece.tile_count else self.tile_begin[f]
             self.model.add(target >= self._tile_end_before(p) + work)

@@ -12,12 +12,12 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.bounds import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
-from soma_cp.solver.cpsat_model import SecondStageModel
-from soma_cp.solver.cpsat_run import Run, run_cpsat
 from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.piece import put_back, whole_problem
-from soma_cp.solver.piecewise import improve_by_pieces, verified
+from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
+from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
+from soma_cp.solver.second_stage.piece import put_back, whole_problem
+from soma_cp.solver.second_stage.piecewise import improve_by_pieces, verified
+from soma_cp.solver.second_stage.windows import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
 
 METHOD = "CP-SAT"
 
@@ -34,7 +34,7 @@ def solve_dlsa_exactly(
     """Find the DLSA of `plan` with the lowest latency, and prove that it is.
 
     Where the greedy schedule does not meet the window bound, its pieces are solved one after another
-    (`soma_cp.solver.piecewise`), and then the whole problem.
+    (`soma_cp.solver.second_stage.piecewise`), and then the whole problem.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.occupancy import least_usage
 from soma_cp.model.soma.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
 from soma_cp.model.soma.tiling import LayerTiles
-from soma_cp.solver.bounds_kernel import Frame, longest_paths_to, sorted_transfers
+from soma_cp.solver.second_stage.windows_kernel import Frame, longest_paths_to, sorted_transfers
 
 NOTHING_FITS = -1
 

@@ -22,8 +22,8 @@ import numpy as np
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.solver.bounds_kernel import Frame, longest_paths, needed_arcs, sorted_transfers
-from soma_cp.solver.piece import Piece, whole_problem
+from soma_cp.solver.second_stage.piece import Piece, whole_problem
+from soma_cp.solver.second_stage.windows_kernel import Frame, longest_paths, needed_arcs, sorted_transfers
 
 THEORETICAL_MAXIMUM = "theoretical maximum"
 WINDOW_BOUND = "windows of DRAM transfers"

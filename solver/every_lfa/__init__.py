@@ -1,0 +1,1 @@
+"""Bounds and proofs over every LFA of a network."""

@@ -1,0 +1,1 @@
+"""The second stage of one LFA, bounded and solved exactly."""
