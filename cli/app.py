@@ -1,14 +1,11 @@
-"""The ``soma-cp`` command: parses, calls and prints.
+"""The commands with their options, as typer takes them; each calls its module in `soma_cp.cli.commands`.
 
 Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
 """
 
-import io
-import os
 import sys
-import traceback
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated
 
 try:
     import typer
@@ -36,13 +33,7 @@ from soma_cp.cli.options import (
     WorkersOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
-from soma_cp.model.errors import InternalError, UserError
 from soma_cp.solver.choices import FirstStage, Stage2
-
-EXIT_USER_ERROR = 2
-EXIT_INTERNAL_ERROR = 1
-EXIT_INTERRUPTED = 130
-TRACEBACK_VARIABLE = "SOMA_CP_TRACEBACK"
 
 app = typer.Typer(
     add_completion=False,
@@ -92,10 +83,10 @@ def solve(
     json: JsonOption = False,
 ) -> None:
     """Find a schedule of a network and say how good it is."""
+    from soma_cp.cli.commands.solve import SolveOptions, run_solve
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
-    from soma_cp.cli.solve_command import SolveOptions, run_solve
 
     run_solve(
         SolveOptions(
@@ -158,7 +149,7 @@ def compare(
     ] = None,
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
-    from soma_cp.cli.compare_command import CompareOptions, run_compare
+    from soma_cp.cli.commands.compare import CompareOptions, run_compare
     from soma_cp.cli.formats import format_from
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
@@ -214,7 +205,7 @@ def gap(
     format: Annotated[Format, typer.Option("--format", help="How the ladders are written.")] = Format.TABLE,
 ) -> None:
     """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
-    from soma_cp.cli.gap_command import GapOptions, run_gap
+    from soma_cp.cli.commands.gap import GapOptions, run_gap
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
@@ -251,7 +242,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Recompute a stored schedule and report it, or refuse it with the rule that it breaks."""
-    from soma_cp.cli.evaluate_command import run_evaluate
+    from soma_cp.cli.commands.evaluate import run_evaluate
     from soma_cp.cli.onnx_models import onnx_models
 
     run_evaluate(schedule, net, json, onnx_models([net], dim, end, ignore_unsupported))
@@ -279,8 +270,8 @@ def report(
     ignore_unsupported: IgnoreUnsupportedOption = False,
 ) -> None:
     """Show schedules: a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
+    from soma_cp.cli.commands.report import ReportOptions, run_report
     from soma_cp.cli.onnx_models import onnx_models
-    from soma_cp.cli.report_command import ReportOptions, run_report
 
     onnx = onnx_models([net], dim, end, ignore_unsupported)
     run_report(ReportOptions(schedules, net, double_buffering, format, output, onnx))
@@ -302,7 +293,7 @@ def nets(
     json: JsonOption = False,
 ) -> None:
     """List the built-in networks, or export one."""
-    from soma_cp.cli.list_commands import run_export, run_nets
+    from soma_cp.cli.commands.lists import run_export, run_nets
     from soma_cp.cli.onnx_models import onnx_models
 
     onnx = onnx_models([export], dim, end, ignore_unsupported)
@@ -321,7 +312,7 @@ def hw(
     json: JsonOption = False,
 ) -> None:
     """List the built-in platforms, or export one."""
-    from soma_cp.cli.list_commands import run_hardware_export, run_hw
+    from soma_cp.cli.commands.lists import run_hardware_export, run_hw
 
     if export is None:
         run_hw(json, output)
@@ -344,62 +335,3 @@ def _root(
 ) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
-
-
-def main() -> None:
-    """Run the command line; every error ends in a sentence on stderr and an exit code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that has no "×" shows "?"
-    try:
-        code = app(prog_name="soma-cp", standalone_mode=False)
-        sys.stdout.flush()
-    except UserError as error:
-        _fail(str(error), EXIT_USER_ERROR)
-    except InternalError as error:
-        _fail(f"internal error, please report it: {error}", EXIT_INTERNAL_ERROR)
-    except KeyboardInterrupt:
-        _end_at_once()
-    except BrokenPipeError:  # the reader of a pipe went away: nobody is left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_INTERNAL_ERROR)
-    except MemoryError:
-        _fail("out of memory; lower the batch, or take a smaller network", EXIT_USER_ERROR)
-    except Exception as error:
-        if hasattr(error, "format_message"):  # of the parser of the command line
-            _fail(_usage_text(error), EXIT_USER_ERROR)
-        _fail(_unforeseen_text(error), EXIT_INTERNAL_ERROR)
-    if code == EXIT_INTERRUPTED:  # the parser's way of passing on a KeyboardInterrupt
-        _end_at_once()
-    sys.exit(0)
-
-
-def _usage_text(error: Any) -> str:
-    """Say in one sentence what the parser objects to."""
-    message = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
-    context = getattr(error, "ctx", None)
-    command = context.command_path if context is not None else "soma-cp"
-    return f"{message[:1].lower()}{message[1:]}; see '{command} --help'"
-
-
-def _unforeseen_text(error: Exception) -> str:
-    """Say in one sentence what went wrong where; the traceback is for those who ask for it."""
-    if os.environ.get(TRACEBACK_VARIABLE):
-        traceback.print_exception(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
-    said = " ".join(str(error).split())
-    return (
-        f"internal error, please report it: {type(error).__name__}{where}{': ' if said else ''}{said} "
-        f"({TRACEBACK_VARIABLE}=1 shows the traceback)"
-    )
-
-
-def _end_at_once() -> None:
-    """End without waiting for threads of a solver that may still run."""
-    print("soma-cp: interrupted", file=sys.stderr, flush=True)
-    os._exit(EXIT_INTERRUPTED)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"soma-cp: {message}", file=sys.stderr)
-    sys.exit(code)

@@ -19,9 +19,11 @@ import pytest
 import soma_cp
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import Progress
-from soma_cp.cli import app as cli_app
-from soma_cp.cli import report_command, solve_command, tables
-from soma_cp.cli.app import main
+from soma_cp.cli import main as cli_main
+from soma_cp.cli import tables
+from soma_cp.cli.commands import report as report_command
+from soma_cp.cli.commands import solve as solve_command
+from soma_cp.cli.main import main
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import BYTE_ENERGIES, OPERATION_ENERGIES
@@ -730,12 +732,12 @@ def test_an_unforeseen_error_ends_without_a_traceback(run: Run, monkeypatch: pyt
         raise ZeroDivisionError("odd\nthing")
 
     monkeypatch.setattr(solve_command, "solve_problem", fail)
-    monkeypatch.delenv(cli_app.TRACEBACK_VARIABLE, raising=False)
+    monkeypatch.delenv(cli_main.TRACEBACK_VARIABLE, raising=False)
     outcome = run("solve", "--net", "tiny-chain")
     assert outcome.code == 1
     assert outcome.err.startswith("soma-cp: internal error, please report it: ZeroDivisionError at test_cli.py:")
     assert outcome.err.count("\n") == 1
-    monkeypatch.setenv(cli_app.TRACEBACK_VARIABLE, "1")
+    monkeypatch.setenv(cli_main.TRACEBACK_VARIABLE, "1")
     assert "Traceback" in run("solve", "--net", "tiny-chain").err
 
 
@@ -818,14 +820,15 @@ def test_a_signal_ends_the_search_with_the_best_schedule_so_far(
 
 DEAF_SEARCH = """
 import sys, time
-from soma_cp.cli import app, solve_command
+from soma_cp.cli.commands import solve as solve_command
+from soma_cp.cli.main import main
 def search(*_):
     print("searching", flush=True)
     while True:
         time.sleep(0.01)
 solve_command.solve_problem = search
 sys.argv = ["soma-cp", "solve", "--net", "tiny-chain"]
-app.main()
+main()
 """
 
 

@@ -17,7 +17,7 @@ from twins import examples
 
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
-from soma_cp.cli.report_command import ReportOptions, run_report
+from soma_cp.cli.commands.report import ReportOptions, run_report
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
     Columns,
@@ -244,7 +244,7 @@ def test_the_command_writes_a_page(tmp_path: Path) -> None:
 
 
 def test_without_bokeh_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("soma_cp.cli.report_command.find_spec", lambda name: None)
+    monkeypatch.setattr("soma_cp.cli.commands.report.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"Bokeh, which is not installed; pip install 'soma-cp\[report\]'"):
         run_report(ReportOptions([GPT2], None, False, None, tmp_path / "report.html"))
     assert not list(tmp_path.iterdir())
