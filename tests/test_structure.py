@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 LAYERS = ("model", "annealing", "solver", "cli")
 """From the lowest up; each may import itself and those before it."""
 

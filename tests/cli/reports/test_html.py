@@ -1,0 +1,349 @@
+"""The HTML report without a browser: its data are the execution's events, and nothing in it breaks the page."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from support.execution_cases import GPT2, execution_in, execution_of, executions
+from support.nasty_names import NASTY, nasty_execution
+from support.twins import examples
+
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.cli.commands.report import ReportOptions, run_report
+from soma_cp.cli.reports.html.columns import (
+    KIND_COLUMNS,
+    Columns,
+    buffer_columns,
+    flg_columns,
+    idle_columns,
+    lg_columns,
+    stall_columns,
+    tile_columns,
+    tile_numbers,
+    transfer_columns,
+)
+from soma_cp.cli.reports.html.summary import Rung, ladders, stalls
+from soma_cp.cli.reports.reported import Reported
+from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.execution.events import OFMAPS_ON_CHIP
+from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.tensors import IFM, OFM, WGT
+from soma_cp.solver.ladder import BOUND_OF_LFA
+
+needs_bokeh = pytest.mark.skipif(find_spec("bokeh") is None, reason="Bokeh is not installed (extra 'report')")
+
+
+@pytest.fixture(scope="module")
+def gpt2() -> Execution:
+    return execution_in(GPT2)
+
+
+@pytest.fixture(scope="module")
+def both(gpt2: Execution) -> list[Reported]:
+    doubled = execution_of(gpt2.plan, double_buffering(gpt2.plan))
+    return [Reported("gpt2", gpt2, {"second_stage": "SA", "seed": 7}, 1), Reported("gpt2, double buffering", doubled)]
+
+
+@pytest.fixture(scope="module")
+def page(both: list[Reported]) -> "Page":
+    from soma_cp.cli.reports.html.page import page_text
+
+    return Page(page_text(both))
+
+
+# Columns.
+
+
+def columns_of(execution: Execution) -> dict[str, Columns]:
+    return {
+        "lg": lg_columns(execution),
+        "flg": flg_columns(execution),
+        "weights": transfer_columns(execution, WGT),
+        "ifmaps": transfer_columns(execution, IFM),
+        "stores": transfer_columns(execution, OFM),
+        "idle": idle_columns(execution),
+        "tiles": tile_columns(execution),
+        "stalls": stall_columns(execution),
+        "buffer": buffer_columns(execution),
+    }
+
+
+@examples(40)
+@given(executions())
+def test_columns_hold_every_event_once(execution: Execution) -> None:
+    columns = columns_of(execution)
+    plan = execution.plan
+    for lane in columns.values():
+        assert len({len(values) for values in lane.values()}) == 1
+        assert (np.asarray(lane["left"]) <= np.asarray(lane["right"])).all()
+        assert (np.diff(lane["left"]) >= 0).all()  # as the search for what is in view takes for granted
+        assert (np.diff(lane["right"]) >= 0).all()
+    transfers = [columns[name] for name in ("weights", "ifmaps", "stores")]
+    assert sorted(place for lane in transfers for place in lane["place"]) == list(range(plan.dram_tensor_count))
+    assert sum(int(np.sum(lane["bytes"])) for lane in transfers) == plan.tensors.bytes.sum()
+    assert sum(int(np.sum(lane["cycles"])) for lane in transfers) == execution.dram_busy
+    assert columns["tiles"]["cycles"].sum() == execution.compute_busy
+    assert columns["stalls"]["cycles"].sum() == execution.stall_cycles
+    assert columns["idle"]["cycles"].sum() == execution.gaps.end.sum() - execution.gaps.begin.sum()
+    held = sum(columns["buffer"][kind] for kind in KIND_COLUMNS) * MIB
+    assert held.tolist() == execution.evaluation.usage_bytes.tolist()
+    assert columns["buffer"]["right"][-1] == execution.latency
+
+
+@examples(40)
+@given(executions())
+def test_every_tile_has_the_ofmap_that_it_makes(execution: Execution) -> None:
+    tiles = tile_columns(execution)
+    assert list(tiles["start"]) == list(range(execution.plan.tile_count))
+    on_chip = sum(size for size, kept in zip(tiles["bytes"], tiles["kept"], strict=True) if kept == "stays on chip")
+    assert on_chip == execution.on_chip.bytes.sum()
+    # Held at each position: what lives there.
+    held = np.zeros(execution.plan.tile_count, np.int64)
+    for start, end, size, kept in zip(tiles["start"], tiles["end"], tiles["bytes"], tiles["kept"], strict=True):
+        held[start:end] += size * (kept == "stays on chip")
+    assert held.tolist() == execution.occupancy[OFMAPS_ON_CHIP].tolist()
+
+
+def test_texts_say_what_waits_for_what(gpt2: Execution) -> None:
+    stalls = stall_columns(gpt2)
+    tiles = tile_columns(gpt2)
+    for i, cause in enumerate(stalls["cause"]):
+        position = int(np.flatnonzero(tiles["left"] == stalls["right"][i])[0])
+        assert tiles["waited"][position] == f"{stalls['cycles'][i]:,} cycles for {cause}"
+    said = [text for kind in (WGT, IFM, OFM) for text in transfer_columns(gpt2, kind)["gated"] if "stalls" in text]
+    assert len(said) == len(stalls["cause"]) > 0
+
+
+# The page.
+
+
+class Page(HTMLParser):
+    """The elements of a page, its data, and its text outside scripts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.scripts: list[str] = []
+        self.words: list[str] = []
+        self._open = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self._open = tag
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._open = ""
+
+    def handle_data(self, data: str) -> None:
+        if self._open == "script":
+            self.scripts[-1] += data
+        elif self._open != "style":
+            self.words.append(data)
+
+    @property
+    def data(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(next(text for text in self.scripts if text.startswith('{"documents"')))
+        return found
+
+
+def plain(values: Any) -> str:
+    """Write a column, so that NaNs are equal."""
+    return repr(values.tolist() if isinstance(values, np.ndarray) else list(values))
+
+
+def sources_of(page: Page) -> dict[str, Mapping[str, Any]]:
+    from bokeh.document import Document
+    from bokeh.models import ColumnDataSource
+
+    document = Document.from_json(page.data["documents"]["report"])
+    return {source.name: source.data for source in document.select({"type": ColumnDataSource})}
+
+
+@needs_bokeh
+def test_the_page_holds_the_columns(both: list[Reported], page: Page) -> None:
+    sources = sources_of(page)
+    for index, one in enumerate(both):
+        for name, columns in columns_of(one.execution).items():
+            embedded = sources[f"all {name} {index}"]
+            for column in columns.keys() - {"odd"}:
+                assert plain(embedded[column]) == plain(columns[column]), (name, column)
+
+
+@needs_bokeh
+def test_the_page_is_the_same_each_time(both: list[Reported], page: Page) -> None:
+    from soma_cp.cli.reports.html.page import page_text
+
+    assert page_text(both) == page.text
+
+
+@needs_bokeh
+def test_the_page_needs_nothing_else(page: Page) -> None:
+    tags = [tag for tag, _ in page.elements]
+    assert not {"link", "img", "iframe", "object", "embed"} & set(tags)
+    assert all("src" not in attributes for _, attributes in page.elements)
+    links = [attributes["href"] or "" for _, attributes in page.elements if "href" in attributes]
+    assert all(link.startswith("#") for link in links)
+    targets = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {link[1:] for link in links} <= targets
+
+
+@needs_bokeh
+def test_the_page_says_what_the_schedules_are(both: list[Reported], page: Page) -> None:
+    words = " ".join(" ".join(page.words).split())
+    for one in both:
+        evaluation = one.execution.evaluation
+        for figure in (f"{evaluation.latency:,} cycles", f"{evaluation.peak_buffer_bytes / MIB:.3f} MiB"):
+            assert figure in words
+    assert "gpt2-small-prefill, batch 1, on edge: 8 MiB GBUF" in words
+    assert "made by SA, seed 7" in words
+    for term in ("Living Duration", "LFA", "FLG", "LG", "DLSA", "DRAM cut", "tiling number", "stall", "bound"):
+        assert term in words
+
+
+@needs_bokeh
+def test_names_do_not_break_the_page() -> None:
+    from soma_cp.cli.reports.html.page import page_text
+
+    page = Page(page_text([Reported(f"<u>{NASTY}", nasty_execution())]))
+    assert not {"b", "i", "u"} & {tag for tag, _ in page.elements}
+    assert f"<u>{NASTY}" in page.words
+    assert sources_of(page)["all tiles 0"]["label"][0] == f"{NASTY}[0]"
+
+
+# The command.
+
+
+@needs_bokeh
+def test_the_command_writes_a_page(tmp_path: Path) -> None:
+    output = tmp_path / "report.html"
+    run_report(ReportOptions([GPT2], None, True, None, output))
+    text = output.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert text.count('<section class="schedule">') == 2
+    assert "double buffering of the LFA of" in text
+
+
+def test_without_bokeh_the_command_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("soma_cp.cli.commands.report.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"Bokeh, which is not installed; pip install 'soma-cp\[report\]'"):
+        run_report(ReportOptions([GPT2], None, False, None, tmp_path / "report.html"))
+    assert not list(tmp_path.iterdir())
+
+
+# Tables.
+
+
+def test_the_ladder_goes_down_from_schedules_to_bounds(both: list[Reported]) -> None:
+    for one, ladder in zip(both, ladders(both), strict=True):
+        kinds = [rung.kind for rung in ladder]
+        assert kinds == sorted(kinds, key="bound".__eq__)
+        others = ["greedy"] if one.name.endswith("double buffering") else ["double buffering", "greedy"]
+        assert sorted(rung.name for rung in ladder if rung.kind == "schedule") == others
+        assert kinds.count("bound") == 3
+        schedules, bounds = ladder[:-3], ladder[-3:]
+        for part in (schedules, bounds):
+            assert [rung.latency for rung in part] == sorted((rung.latency for rung in part), reverse=True)
+        this = next(rung for rung in schedules if rung.kind == "this")
+        assert this.latency == one.execution.latency
+        valid = [rung.latency for rung in schedules if "exceeds" not in rung.note]
+        assert min(valid) >= bounds[0].latency == next(r.latency for r in bounds if r.name == BOUND_OF_LFA)
+        assert all(rung.above == relative_gap(rung.latency, bounds[0].latency) for rung in ladder)
+
+
+def coarse_plan(name: str, kibibytes: int) -> Plan:
+    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], gbuf_bytes=kibibytes << 10))
+    return make_plan(problem, coarse_lfa(problem))
+
+
+def test_a_bound_that_the_file_claims_is_marked_as_unchecked() -> None:
+    plan = coarse_plan("tiny-concat", 256)
+    doubled = execution_of(plan, double_buffering(plan))
+
+    def bound(claimed: int | None) -> Rung:
+        (ladder,) = ladders([Reported("doubled", doubled, {}, claimed)])
+        return next(rung for rung in ladder if rung.name == BOUND_OF_LFA)
+
+    proven = bound(None)
+    assert proven.latency < doubled.latency
+    assert bound(proven.latency - 1) == proven
+    greedy = evaluate(plan, greedy_dlsa(plan)).latency
+    assert proven.latency < greedy < doubled.latency
+    for claim in (greedy + 1, doubled.latency + 1):  # refuted by a schedule that can run
+        refuted = bound(claim)
+        assert refuted.latency == proven.latency
+        assert refuted.note == f"{proven.note}; the {claim:,} that the file claims is wrong"
+    claimed = bound(greedy)
+    assert (claimed.latency, claimed.note) == (greedy, "says the schedule file, unchecked")
+    (ladder,) = ladders([Reported("doubled", doubled, {}, greedy)])
+    notes = {rung.name: rung.note for rung in ladder}
+    assert notes["greedy"] == "the optimum of this LFA, if the file's bound holds"
+    assert notes["this schedule"] == ""
+
+
+def test_what_cannot_run_is_never_the_optimum() -> None:
+    # Double buffering exceeds the buffer, and meets a bound that schedules which do not can't reach.
+    plan = coarse_plan("tiny-attention", 96)
+    doubled = execution_of(plan, double_buffering(plan))
+    assert doubled.evaluation.peak_buffer_bytes > 96 << 10
+    (ladder,) = ladders([Reported("doubled", doubled)])
+    notes = {rung.name: rung.note for rung in ladder}
+    assert {rung.latency for rung in ladder if rung.kind == "this" or rung.name == BOUND_OF_LFA} == {doubled.latency}
+    assert notes["this schedule"] == "exceeds the buffer: can't run"
+    assert "double buffering" not in notes  # it is this schedule
+
+
+@pytest.mark.parametrize(
+    ("tiles", "text"),
+    [
+        (range(5, 6), "tile 5"),
+        (range(223, 227, 3), "tiles 223, 226"),
+        (range(78, 87, 2), "tiles 78 … 86, every other"),
+        (range(10, 20), "tiles 10 … 19"),
+        (range(0, 50, 7), "tiles 0 … 49, one of 7"),
+    ],
+)
+def test_only_tiles_that_read_are_named(tiles: range, text: str) -> None:
+    assert tile_numbers(tiles) == text
+
+
+def test_the_longest_stalls_come_first_and_add_up(gpt2: Execution) -> None:
+    found = stalls(gpt2)
+    cycles = [cycles for _, cycles, _ in found.longest]
+    assert cycles == sorted(gpt2.tiles.stall.tolist(), reverse=True)[: len(cycles)]
+    assert f"{gpt2.stall_cycles:,} cycles" in found.total
+    of_kinds = [int(text.split(" cycles")[0].replace(",", "")) for text in found.kinds]
+    assert sum(of_kinds) == gpt2.stall_cycles
+
+
+@needs_bokeh
+def test_schedules_for_different_clocks_are_refused(gpt2: Execution) -> None:
+    from soma_cp.cli.reports.figure import draw_figure
+    from soma_cp.cli.reports.html.page import page_text
+
+    problem = gpt2.plan.problem
+    slower = replace(problem, platform=replace(problem.platform, clock_hz=500_000_000))
+    plan = make_plan(slower, gpt2.plan.lfa)
+    reported = [Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan)))]
+    for show in (page_text, draw_figure):
+        with pytest.raises(UserError, match=r"clocks of 1 GHz and 0\.5 GHz"):
+            show(reported)

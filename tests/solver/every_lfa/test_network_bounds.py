@@ -1,0 +1,273 @@
+"""Bounds over every LFA: never above any schedule, and close to the best ones."""
+
+import itertools
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+from support.annealing_cases import all_lfas_of_chain
+from support.twins import Pair, examples, pairs
+
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
+from soma_cp.model.network.network import Network
+from soma_cp.model.objective import Objective
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.footprint import least_peak_bytes
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.solver.every_lfa import network_bounds
+from soma_cp.solver.every_lfa.layer_bounds import LayerChoices, TileExtents, ancestors, tile_extents
+from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
+
+EDGE = PLATFORMS["edge"]
+
+
+def with_buffer(problem: Problem, gbuf_bytes: int) -> Problem:
+    return Problem(problem.network, replace(problem.platform, gbuf_bytes=gbuf_bytes), problem.batch)
+
+
+@examples(400)
+@given(pairs(max_layers=8, max_tiling_number=16), st.floats(0, 0.5), st.sampled_from([(1, 1), (1, 0), (0, 1), (1, 2)]))
+def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tuple[float, float]) -> None:
+    least = least_peak_bytes(pair.plan)
+    problem = with_buffer(pair.plan.problem, least + int(spare * least))
+    plan = make_plan(problem, pair.plan.lfa)
+    objective = Objective(*map(float, exponents))
+    bound = bound_every_lfa(problem, objective)
+    found = evaluate(plan, greedy_dlsa(plan))
+    assert bound.energy_pj <= found.energy_pj
+    assert bound.core_energy_pj <= found.figures.core_energy_pj
+    assert bound.dram_bytes <= plan.tensors.bytes.sum()
+    assert bound.compute_cycles <= found.figures.compute_cycles
+    assert bound.dram_cycles <= found.figures.dram_cycles
+    assert bound.latency <= found.latency
+    assert bound.cost <= objective.cost(found.energy_pj, found.latency)
+    assert bound.cost >= objective.cost(bound.energy_pj, bound.latency) * (1 - 1e-9)
+
+
+def assert_foreseen(plan: Plan) -> None:
+    extents = extents_of(plan.problem)
+    for layer, (_, *tile) in enumerate(plan.layers.extent.tolist()):
+        assert all(extent in foreseen for extent, foreseen in zip(tile, extents.values[layer], strict=True))
+        assert tile[1] >= extents.rows[layer, -1]
+        assert tile[2] >= extents.columns[layer, -1]
+
+
+@examples(300)
+@given(pairs(max_layers=8, max_tiling_number=16))
+def test_tiles_have_extents_that_were_foreseen(pair: Pair) -> None:
+    assert_foreseen(pair.plan)
+
+
+def test_extents_that_halos_add_up_to_are_foreseen() -> None:
+    layers = (
+        conv("a", "in", C=8, K=8, H=20, W=20, R=1, S=1),
+        conv("b", "a", C=8, K=8, H=20, W=20, R=3, S=3),
+        conv("c", "b", C=8, K=8, H=20, W=20, R=3, S=3),
+    )
+    problem = Problem(Network("halos", (ExternalInput("in", (8, 20, 20)),), layers), EDGE)
+    plan = make_plan(problem, LFA((FLG(("a", "b", "c"), 9, True),)))
+    assert plan.layers.extent[:, 2].tolist() == [9, 8, 7]  # 9 and 8 rows are no part of 20
+    assert_foreseen(plan)
+
+
+@examples(150)
+@given(pairs(max_layers=5, max_tiling_number=12), st.integers(0, 2**32 - 1))
+def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, seed: int) -> None:
+    least = least_peak_bytes(pair.plan)
+    problem = with_buffer(pair.plan.problem, least)
+    parameters = LFASearchParameters(rounds=60, chains=2)
+    found = search_lfas(problem, pair.plan.lfa, seed, parameters=parameters, threads=1)
+    assert bound_every_lfa(problem).cost <= found.lfas[0][0]
+
+
+@pytest.mark.parametrize("tight", [False, True])
+def test_the_bounds_hold_for_every_lfa_of_a_chain_solved_exactly(tight: bool) -> None:
+    problem = Problem(builtin_network("tiny-chain"), EDGE, 2)
+    if tight:
+        whole = make_plan(problem, all_lfas_of_chain(problem.network, range(1, 2))[0])
+        problem = with_buffer(problem, least_peak_bytes(whole))
+    bound = bound_every_lfa(problem)
+    least_latency, least_energy, least_cost, tried = 1 << 60, np.inf, np.inf, 0
+    for lfa in all_lfas_of_chain(problem.network, range(1, 5)):
+        try:
+            plan = make_plan(problem, lfa)
+            greedy = evaluate(plan, greedy_dlsa(plan))
+        except UserError:  # cannot be tiled so, or overflows
+            continue
+        tried += 1
+        latency = greedy.latency
+        if latency < 1.1 * least_latency:
+            exact = solve_dlsa_exactly(plan)
+            assert exact.proven_optimal
+            latency = exact.evaluation.latency
+        least_latency = min(least_latency, latency)
+        least_energy = min(least_energy, greedy.energy_pj)
+        least_cost = min(least_cost, latency * greedy.energy_pj)
+    assert tried > 100
+    assert bound.latency <= least_latency < 1.25 * bound.latency
+    assert bound.energy_pj <= least_energy < 1.1 * bound.energy_pj
+    assert bound.cost <= least_cost < 1.3 * bound.cost
+
+
+def extents_of(problem: Problem) -> TileExtents:
+    return tile_extents(problem, ancestors(problem))
+
+
+def conv(name: str, source: str, **fields: int) -> Conv:
+    inputs = {"inputs": (source,)} if source == "in" else {"ifmaps": (source,)}
+    return Conv(name=name, **inputs, **fields)  # type: ignore[arg-type]
+
+
+def test_rows_that_a_stride_skips_are_not_counted() -> None:
+    layers = (
+        conv("a", "in", C=64, K=64, H=16, W=16, R=1, S=1),
+        conv("b", "a", C=64, K=64, H=8, W=8, R=1, S=1, sH=2, sW=2),
+    )
+    problem = Problem(Network("skips", (ExternalInput("in", (64, 16, 16)),), layers), EDGE)
+    bound = bound_every_lfa(problem)
+    plan = make_plan(problem, LFA((FLG(("a", "b"), 64, True),)))
+    figures = plan_figures(plan)
+    assert plan.layers.extent.tolist() == [[1, 64, 1, 1], [1, 64, 1, 1]]  # a makes 64 of its 256 positions
+    assert bound.dram_bytes == plan.tensors.bytes.sum()
+    assert bound.compute_cycles <= figures.compute_cycles
+    whole = plan_figures(make_plan(problem, LFA((FLG(("a",), 1, True), FLG(("b",), 1, False)))))
+    assert bound.dram_bytes < whole.dram_cycles * EDGE.dram_bytes_per_cycle
+
+
+def test_a_row_that_another_consumer_on_the_way_reads_is_counted() -> None:
+    """The shortcut of a residual block skips rows, but the branch, which must lie in the same FLG, reads all."""
+    layers = (
+        conv("a", "in", C=8, K=8, H=16, W=16, R=1, S=1),
+        conv("b", "a", C=8, K=8, H=16, W=16, R=1, S=1),
+        conv("c", "a", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2),
+        conv("d", "b", C=8, K=8, H=8, W=8, R=2, S=2, sH=2, sW=2),
+        Eltwise(name="e", K=8, H=8, W=8, N=2, ifmaps=("c", "d")),
+    )
+    problem = Problem(Network("block", (ExternalInput("in", (8, 16, 16)),), layers), EDGE)
+    extents = extents_of(problem)
+    assert extents.rows[0, [0, 3, 7]].tolist() == [15, 3, 1]  # c alone may share a's FLG
+    depends = (*layers[:2], conv("c", "b", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2), *layers[3:])
+    assert extents_of(Problem(Network("n", problem.network.inputs, depends), EDGE)).rows[0, 7] == 1
+    joined = (*layers[:2], Eltwise(name="c", K=8, H=16, W=16, N=2, ifmaps=("a", "b")))
+    joined = (*joined, conv("d", "c", C=8, K=8, H=8, W=8, R=1, S=1, sH=2, sW=2))
+    rows = extents_of(Problem(Network("n", problem.network.inputs, joined), EDGE)).rows
+    assert rows[:, 7].tolist()[:3] == [1, 1, 1]
+
+
+@pytest.mark.parametrize(("semantics", "rows"), [("published", 16), ("corrected", 32)])
+def test_operands_that_are_parts_of_one_ofmap_are_read_as_one(semantics: str, rows: int) -> None:
+    # The sum's 16 channels ask the transpose for 16 of its 32 (published), so that it reads 16 of the 32 rows.
+    turned = Transpose(name="turned", K=32, H=16, W=1, order="HCW", inputs=("image",))
+    total = Eltwise(name="total", N=2, K=16, H=16, W=1, ifmaps=("turned",))
+    network = Network("parts", (ExternalInput("image", (16, 32, 1)),), (turned, total))
+    problem = Problem(network, replace(EDGE, semantics=semantics))
+    plan = make_plan(problem, LFA((FLG(("turned", "total"), 1, True),)))
+    assert plan.layers.extent[0].tolist() == [1, rows, 16, 1]
+    evaluation, bound = evaluate(plan, greedy_dlsa(plan)), bound_every_lfa(problem)
+    assert bound.dram_bytes == plan.tensors.bytes.sum() == 16 * rows + 256
+    assert bound.latency <= evaluation.latency
+    assert bound.cost <= evaluation.edp
+    assert_foreseen(plan)
+
+
+def test_latency_bounds_of_a_chain_by_hand() -> None:
+    layers = (
+        conv("a", "in", C=64, K=64, H=4, W=4, R=1, S=1),
+        conv("b", "a", C=64, K=32, H=4, W=4, R=1, S=1),
+        conv("c", "b", C=32, K=16, H=2, W=2, R=2, S=2, sH=2, sW=2),
+    )
+    problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 6000)
+    compute, inputs = np.array([1000, 200, 30]), np.array([2048, 0, 0])
+    shortest, smallest = np.array([20, 7, 3]), np.array([100, 50, 20])
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, shortest, smallest, inputs)
+    # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
+    assert bounds == [
+        (256 + 4 + 1230 + 1, LOADS_BEFORE),
+        (256 + 128 + 30 + 1, LAST_TILES),
+        (256 + 4 + 128 + 230 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 10 + 1, LAST_TILES),
+        (256 + 16 + 128 + 128 + 30 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 128 + 3 + 1, LAST_TILES),
+        (260 + 1230 + 1, BUFFER),
+        # While the last tile of a runs, until 260 + 1000, 6000 − 4096 − 100 bytes are left for the weights of b and c.
+        (1260 + 16 + 230 + 1, BUFFER),
+        (1260 + 144 + 30 + 1, BUFFER),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "source"),
+    [
+        ("tiny-ffn", 1, TRAFFIC),
+        ("gpt2-small-decode", 4, LAST_TILES),
+        ("gpt2-small-prefill", 1, LOADS_BEFORE),
+        ("resnet50", 4, BUFFER),
+    ],
+)
+def test_every_argument_is_the_strongest_somewhere(name: str, batch: int, source: str) -> None:
+    bound = bound_every_lfa(Problem(builtin_network(name), EDGE, batch))
+    assert bound.latency_source == source
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "latency", "energy_pj", "gap"),
+    [
+        ("gpt2-xl-decode", "cloud", 285_653, 3.050334e9, 1e-5),  # that of the published program
+        ("gpt2-small-decode", "edge", 500_895, 6.821235e8, 1e-5),  # likewise
+        ("inception-resnet-v1", "edge", 1_643_855, 3.2058e9, 0.0005),
+        ("resnet101", "cloud", 352_398, 4.9932e9, 0.002),
+        ("resnet50", "edge", 1_611_411, 2.8062e9, 0.005),
+    ],
+)
+def test_known_schedules_are_proven_near_the_optimum_over_every_lfa(
+    name: str, platform: str, latency: int, energy_pj: float, gap: float
+) -> None:
+    bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]))
+    assert bound.cost <= latency * energy_pj < (1 + gap) * bound.cost
+
+
+@examples(200)
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 50), st.floats(1, 100)), min_size=1, max_size=4), min_size=1, max_size=4
+    ),
+    st.floats(0, 50),
+    st.integers(1, 150),
+    st.sampled_from([(1.0, 1.0), (2.0, 1.0), (0.5, 1.5), (0.0, 1.0), (1.0, 0.0)]),
+)
+def test_the_cost_is_bounded_jointly(
+    layers: list[list[tuple[int, float]]], dram_energy: float, latency: int, exponents: tuple[float, float]
+) -> None:
+    objective = Objective(*exponents)
+    choices = []
+    for options in layers:
+        undominated = sorted({a for a in options if not any(b != a and b[0] <= a[0] and b[1] <= a[1] for b in options)})
+        cycles, energy = np.array([a[0] for a in undominated]), np.array([a[1] for a in undominated])
+        choices.append(LayerChoices(cycles, energy, 1))
+    bound = network_bounds._least_cost(choices, dram_energy, latency, objective)
+    least = min(
+        objective.cost(dram_energy + sum(e for _, e in picked), max(latency, sum(c for c, _ in picked)))
+        for picked in itertools.product(*layers)
+    )
+    assert bound <= least * (1 + 1e-9)
+
+
+def test_the_first_lfa_of_every_builtin_network_is_above_its_bounds() -> None:
+    for name in ("gpt2-small-prefill", "gpt2-small-decode", "randwire", "tiny-attention", "tiny-concat", "tiny-unet"):
+        for batch in (1, 6):
+            problem = Problem(builtin_network(name), EDGE, batch)
+            plan = make_plan(problem, initial_lfa(problem))
+            found, bound = evaluate(plan, greedy_dlsa(plan)), bound_every_lfa(problem)
+            assert bound.latency <= found.latency
+            assert bound.energy_pj <= found.energy_pj

@@ -1,0 +1,34 @@
+"""Executions of random schedules for tests of events and reports."""
+
+from pathlib import Path
+
+import hypothesis.strategies as st
+
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.execution.execution import Execution, make_execution
+from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule_file import read_schedule
+from support.paths import PUBLISHED
+from support.strategies import valid_dlsas
+from support.twins import dlsa_of, pairs
+
+SCHEDULES = PUBLISHED / "schedules"
+GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
+
+
+def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
+    return make_execution(plan, dlsa, evaluate(plan, dlsa))
+
+
+def execution_in(path: Path) -> Execution:
+    """The events of a stored schedule."""
+    stored = read_schedule(path)
+    return execution_of(stored.plan, stored.dlsa)
+
+
+@st.composite
+def executions(draw: st.DrawFn) -> Execution:
+    """Draw the events of a random schedule that is valid but, perhaps, for the capacity."""
+    pair = draw(pairs())
+    return execution_of(pair.plan, dlsa_of(pair.plan, draw(valid_dlsas(pair.slow))))

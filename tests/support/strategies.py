@@ -1,0 +1,515 @@
+"""Hypothesis strategies: small random networks, platforms, LFAs and DLSAs, as documents of the file formats.
+
+`cases` draws a network with everything that a plan needs; `plans` draws the plain-Python plan of one.
+`valid_dlsas` and `any_dlsas` draw DLSAs for such a plan. Everything shrinks towards chains of few small
+layers, fused into one FLG of one tile, and towards loads and stores with the shortest living durations.
+`matrix_tile_cases` draws large matrix layers with tiles of any extent.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import hypothesis.strategies as st
+from hypothesis import reject
+
+from support.slow_core_array import VEC_AND_LANE, NoMapping
+from support.slow_model import (
+    InvalidLFA,
+    Record,
+    SlowDLSA,
+    SlowPlan,
+    broken_order_rules,
+    double_buffering,
+    flg_tile_shapes,
+    plan,
+    producers,
+)
+
+KINDS = ("ptp", "conv", "eltwise", "pool", "group_conv", "fc", "transpose", "upsample")
+_LIKELY_KINDS = (*KINDS, "conv", "group_conv", "eltwise", "transpose")
+
+Shape = tuple[int, int, int]
+
+
+class Case(NamedTuple):
+    """What `slow_model.plan` takes."""
+
+    network: dict
+    batch: int
+    hardware: dict
+    lfa: dict
+
+
+# --- Networks -------------------------------------------------------------------------------------
+
+_channels = st.sampled_from([1, 2, 3, 4, 6, 8, 16, 48])
+_kernels = st.sampled_from([1, 2, 3, 4, 5, 8, 12, 40, 130])
+_rows_or_columns = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 14])
+_windows = st.sampled_from([1, 2, 3, 5])
+
+
+class _Builder:
+    """A network in the making; `draw` is hypothesis's."""
+
+    def __init__(self, draw: Callable) -> None:
+        self.draw = draw
+        self.inputs: list[dict] = []
+        self.layers: list[dict] = []
+        self.shapes: dict[str, Shape] = {}  # of layers and inputs
+
+    def document(self) -> dict:
+        return {"name": "random", "inputs": self.inputs, "layers": self.layers}
+
+    # Sources.
+
+    def new_input(self, channels: int | None = None, extent: tuple[int, int] | None = None) -> str:
+        if channels is None:
+            channels = self.draw(_channels)
+        if extent is None:
+            extent = (self.draw(_rows_or_columns), self.draw(_rows_or_columns))
+        name = f"in{len(self.inputs)}"
+        self.inputs.append({"name": name, "shape": [channels, *extent]})
+        self.shapes[name] = (channels, *extent)
+        return name
+
+    def pick(self, fits: Callable[[Shape], bool], taken: list[str]) -> str | None:
+        """Return one of the sources that fit and aren't taken, the youngest first; or None."""
+        names = [name for name in reversed(self.shapes) if fits(self.shapes[name]) and name not in taken]
+        place = self.draw(st.integers(0, len(names)))
+        return names[place] if place < len(names) else None
+
+    def sources_of_one_extent(self) -> list[str]:
+        """Return one to three sources of the same rows and columns."""
+        sources = [self.pick(lambda shape: True, []) or self.new_input()]
+        extent = self.shapes[sources[0]][1:]
+        for _ in range(self.draw(st.sampled_from([0, 0, 1, 2]))):
+            another = self.pick(lambda shape: shape[1:] == extent, sources)
+            sources.append(another or self.new_input(extent=extent))
+        return sources
+
+    def operands_of_one_shape(self) -> list[str]:
+        sources = [self.pick(lambda shape: True, []) or self.new_input()]
+        wanted = self.shapes[sources[0]]
+        for _ in range(self.draw(st.sampled_from([1, 0, 2]))):
+            another = self.pick(lambda shape: shape == wanted, sources)
+            sources.append(another or self.new_input(wanted[0], wanted[1:]))
+        return sources
+
+    def source_of_channels(self, channels: int, extent: tuple[int, int] | None, taken: list[str]) -> str:
+        """Return a source of so many channels (and of this extent, if one is given), made if need be."""
+        found = self.pick(lambda shape: shape[0] == channels and extent in (None, shape[1:]), taken)
+        if found is None and extent is None and self.draw(st.booleans()):
+            self.add_conv(kernels=channels)
+            found = self.layers[-1]["name"]
+        return found or self.new_input(channels, extent)
+
+    # Layers.
+
+    def add(
+        self, kind: str, sources: list[str], fields: dict[str, int | str], operands: list[str] | None = None
+    ) -> None:
+        name = f"{kind}{len(self.layers)}"
+        layer: dict = {"name": name, "kind": kind, **fields}
+        inputs = [source["name"] for source in self.inputs]
+        layer["ifmaps"] = [source for source in sources if source not in inputs]
+        if operands:
+            layer["weight_operands"] = operands
+        if any(source in inputs for source in sources):
+            layer["inputs"] = [source for source in sources if source in inputs]
+        self.layers.append(layer)
+        self.shapes[name] = (layer["K"], layer["H"], layer["W"])
+
+    def total_channels(self, sources: list[str]) -> int:
+        return sum(self.shapes[source][0] for source in sources)
+
+    def divisor(self, number: int) -> int:
+        return self.draw(st.sampled_from([n for n in range(1, number + 1) if number % n == 0]))
+
+    def window(self, available: int, width: int | None = None) -> tuple[int, int, int]:
+        """Return window, ofmap extent and stride along one dimension, with or without padding."""
+        if width is None:
+            width = self.draw(_windows)
+        stride = self.draw(st.integers(1, 3))
+        padding = self.draw(st.integers(0, 2 * (width - 1)))
+        padding = max(padding, width - available)
+        most = (available + padding - width) // stride + 1
+        left_out = self.draw(st.sampled_from([0, 0, 0, 1, 2]))
+        return width, max(1, most - left_out), stride
+
+    def window_fields(self, source: str, R: int | None = None, S: int | None = None) -> dict[str, int]:
+        _, rows, columns = self.shapes[source]
+        R, H, sH = self.window(rows, R)
+        S, W, sW = self.window(columns, S)
+        return {"R": R, "S": S, "H": H, "W": W, "sH": sH, "sW": sW}
+
+    def add_conv(self, kernels: int | None = None) -> None:
+        sources = self.sources_of_one_extent()
+        if kernels is None:
+            kernels = self.draw(_kernels)
+        fields = {"C": self.total_channels(sources), "K": kernels, **self.window_fields(sources[0])}
+        self.add("conv", sources, fields)
+
+    def add_group_conv(self) -> None:
+        sources = self.sources_of_one_extent()
+        channels = self.total_channels(sources)
+        groups = self.divisor(channels)
+        kernels = groups * self.draw(st.integers(1, 4))
+        fields = {"C": channels, "K": kernels, **self.window_fields(sources[0]), "G": groups}
+        self.add("group_conv", sources, fields)
+
+    def add_fc(self) -> None:
+        sources = self.sources_of_one_extent()
+        _, rows, columns = self.shapes[sources[0]]
+        fields = {"C": self.total_channels(sources), "K": self.draw(_kernels), "R": rows, "S": columns}
+        self.add("fc", sources, {**fields, "H": 1, "W": 1, "sH": 1, "sW": 1})
+
+    def add_pool(self) -> None:
+        sources = self.sources_of_one_extent()
+        self.add("pool", sources, {"K": self.total_channels(sources), **self.window_fields(sources[0])})
+
+    def add_eltwise(self) -> None:
+        if self.draw(st.sampled_from([False, False, False, True])):
+            sources = self.sources_of_one_extent()  # operands that are parts of sources, or several of them
+            operands = self.divisor(self.total_channels(sources))
+        else:
+            sources = self.operands_of_one_shape()
+            operands = len(sources)
+        _, rows, columns = self.shapes[sources[0]]
+        kernels = self.total_channels(sources) // operands
+        self.add("eltwise", sources, {"K": kernels, "H": rows, "W": columns, "N": operands})
+
+    def add_ptp(self) -> None:
+        sources = self.sources_of_one_extent()
+        _, rows, columns = self.shapes[sources[0]]
+        self.add("ptp", sources, {"K": self.total_channels(sources), "H": rows, "W": columns})
+
+    def add_transpose(self) -> None:
+        sources = self.sources_of_one_extent()
+        _, rows, columns = self.shapes[sources[0]]
+        ifmap = {"C": self.total_channels(sources), "H": rows, "W": columns}
+        order = self.draw(st.sampled_from(["HCW", "WHC", "CWH", "HWC", "WCH", "CHW"]))
+        K, H, W = (ifmap[origin] for origin in order)
+        self.add("transpose", sources, {"K": K, "H": H, "W": W, "order": order})
+
+    def add_upsample(self) -> None:
+        sources = self.sources_of_one_extent()
+        _, rows, columns = self.shapes[sources[0]]
+        enlarged = {}
+        factors = {}
+        for place, extent in (("K", self.total_channels(sources)), ("H", rows), ("W", columns)):
+            factor = self.draw(st.sampled_from([1, 2, 3]))
+            enlarged[place] = extent * factor - self.draw(st.integers(0, factor - 1))
+            factors[f"s{place}"] = factor
+        self.add("upsample", sources, {**enlarged, **factors})
+
+    def add_product(self, kind: str) -> None:
+        """Add a matrix layer whose second operand other layers make."""
+        made = [layer["name"] for layer in reversed(self.layers)]
+        operands = [self.draw(st.sampled_from(made))]
+        kernels, per_group, area = self.shapes[operands[0]]
+        if self.draw(st.sampled_from([False, False, True])):
+            same_extent = [name for name in made if self.shapes[name][1:] == (per_group, area)]
+            others = [name for name in same_extent if name not in operands]
+            if others:
+                operands.append(self.draw(st.sampled_from(others)))
+                kernels += self.shapes[operands[1]][0]
+        R = self.divisor(area)
+        S = area // R
+        groups = self.divisor(kernels) if kind == "group_conv" else 1
+        channels = per_group * groups
+        source = self.source_of_channels(channels, (R, S) if kind == "fc" else None, operands)
+        fields: dict[str, int | str] = {"C": channels, "K": kernels}
+        if kind == "fc":
+            fields |= {"R": R, "S": S, "H": 1, "W": 1, "sH": 1, "sW": 1}
+        else:
+            fields |= self.window_fields(source, R, S)
+        if kind == "group_conv":
+            fields["G"] = groups
+        self.add(kind, [source], fields, operands)
+
+
+@st.composite
+def networks(draw: Callable, max_layers: int = 6) -> dict:
+    """Draw the document of a network of all kinds of layers, sound by the package's checks.
+
+    `max_layers` may be exceeded where a layer needs a new one to read from, once for each.
+    """
+    builder = _Builder(draw)
+    for _ in range(draw(st.integers(1, max_layers))):
+        kind = draw(st.sampled_from(_LIKELY_KINDS))
+        if kind in ("conv", "group_conv", "fc") and builder.layers and draw(st.booleans()):
+            builder.add_product(kind)
+        else:
+            getattr(builder, f"add_{kind}")()
+    return builder.document()
+
+
+# --- Platforms and LFAs ---------------------------------------------------------------------------
+
+
+def hardware() -> st.SearchStrategy[dict]:
+    """Draw the `hardware` of a schedule file; many are no sensible machines."""
+    return st.fixed_dictionaries(
+        {
+            "gbuf_bytes": st.sampled_from([8 << 20, 32 << 20, 1 << 20, 3000, (5 << 20) + 7]),
+            "pe_grid": st.sampled_from([4, 1, 2, 3, 8]),
+            "macs_per_pe": st.sampled_from([512, *(macs for macs in VEC_AND_LANE if macs != 512)]),
+            "gbuf_bytes_per_cycle": st.sampled_from([256, 512, 16, 1]),
+            "dram_bytes_per_cycle": st.sampled_from([16, 128, 1, 3, "128/5", "1001/1000"]),
+        },
+        optional={
+            "semantics": st.sampled_from(["corrected", "published"]),
+            "dram_pj_per_byte": st.sampled_from([32.0, 0.0]),
+            "vector_ops": st.sampled_from([1, 100]),
+            "pe_bus_bytes_per_cycle": st.sampled_from([16, 1]),
+            "memory_bytes": st.sampled_from([{"WL1": 20_000}, {"AL1": 300_000, "OL1": 1500}]),
+            "energy_pj": st.sampled_from([{"MAC": 1.0, "hop": 0.5}, {"GBUF_read": 2.0, "vector_operation": 0.0}]),
+        },
+    )
+
+
+batches = st.sampled_from([1, 1, 2, 3, 4, 6])
+
+
+@st.composite
+def lfas(draw: Callable, network: dict, batch: int, max_tiling_number: int = 8, valid: bool = True) -> dict:
+    """Draw an `lfa` document: a computing order with producers first, FLCs, DRAM Cuts and tiling numbers.
+
+    Tiling numbers that are too large are lowered if `valid` is set, and in half of the LFAs if it isn't.
+    """
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    waiting = list(layers)
+    order: list[str] = []
+    while waiting:
+        ready = [name for name in waiting if not set(producers(layers[name])) & set(waiting)]
+        order.append(ready[draw(st.integers(0, len(ready) - 1))])
+        waiting.remove(order[-1])
+
+    flgs = [{"tiling_number": 1, "dram_cut": True, "layers": [order[0]]}]
+    for name in order[1:]:
+        cut = draw(st.sampled_from(["none", "none", "flc", "dram"]))
+        if cut == "none":
+            flgs[-1]["layers"].append(name)
+        else:
+            flgs.append({"tiling_number": 1, "dram_cut": cut == "dram", "layers": [name]})
+    lower = valid or draw(st.booleans())
+    for flg in flgs:
+        number = draw(st.integers(1, max_tiling_number))
+        while lower and not _fits(network, batch, flg["layers"], number):
+            number -= 1
+        flg["tiling_number"] = number
+    return {"flgs": flgs}
+
+
+def _fits(network: dict, batch: int, flg_layers: list[str], tiling_number: int) -> bool:
+    try:
+        flg_tile_shapes(network, batch, flg_layers, tiling_number)
+    except InvalidLFA:
+        return False
+    return True
+
+
+@st.composite
+def wrong_lfas(draw: Callable, network: dict, batch: int) -> dict:
+    """Draw an `lfa` document that breaks a rule which does not depend on shapes."""
+    flgs = draw(lfas(network, batch))["flgs"]
+    flg = draw(st.sampled_from(flgs))
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    order = [name for group in flgs for name in group["layers"]]
+    edges = [(producer, name) for name in order for producer in producers(layers[name])]
+    faults = ["no cut", "tiling number", "no layers", "unknown", "twice", "missing"]
+    fault = draw(st.sampled_from([*faults, "order"] if edges else faults))
+    if fault == "no cut":
+        flgs[0]["dram_cut"] = False
+    elif fault == "tiling number":
+        flg["tiling_number"] = draw(st.sampled_from([0, -1]))
+    elif fault == "no layers":
+        flgs.append({"tiling_number": 1, "dram_cut": False, "layers": []})
+    elif fault == "unknown":
+        flg["layers"].append("no such layer")
+    elif fault == "twice":
+        flgs[-1]["layers"].append(draw(st.sampled_from(order)))
+    elif fault == "missing":
+        # A group without layers would be a fault of its own.
+        flg["layers"].pop()
+        flgs = [group for group in flgs if group["layers"]]
+        if flgs:
+            flgs[0]["dram_cut"] = True
+    else:
+        producer, consumer = draw(st.sampled_from(edges))
+        renamed = {producer: consumer, consumer: producer}
+        for group in flgs:
+            group["layers"] = [renamed.get(name, name) for name in group["layers"]]
+    return {"flgs": flgs}
+
+
+@st.composite
+def cases(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, valid: bool = True) -> Case:
+    """Draw a network, a batch, a platform and an LFA.
+
+    Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array.
+    """
+    network = draw(networks(max_layers))
+    batch = draw(batches)
+    return Case(network, batch, draw(hardware()), draw(lfas(network, batch, max_tiling_number, valid)))
+
+
+@st.composite
+def plans(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8) -> SlowPlan:
+    """Draw the plan of a valid case."""
+    case = draw(cases(max_layers, max_tiling_number))
+    try:
+        return plan(*case)
+    except NoMapping:
+        reject()
+
+
+# --- Tiles of large matrix layers -----------------------------------------------------------------------
+
+
+class TileCase(NamedTuple):
+    """A layer (the last of the network), a tile extent (b, k, h, w) and a platform."""
+
+    network: dict
+    layer: dict
+    tile: tuple[int, int, int, int]
+    hardware: dict
+
+
+def _up_to(most: int) -> st.SearchStrategy[int]:
+    """Draw a whole number whose order of magnitude is uniform, rather than itself."""
+    powers = [1 << i for i in range(most.bit_length())]
+    return st.sampled_from(powers).flatmap(lambda power: st.integers(power, min(2 * power - 1, most)))
+
+
+@st.composite
+def matrix_tile_cases(draw: Callable) -> TileCase:
+    """Draw a conv, group_conv or fc tile of any size.
+
+    In half of the cases a small array meets a large layer and a GBUF that is slow, or costly because it is
+    huge: weights and activations need several L1 tiles, and rotating operands between PEs can pay.
+    """
+    kind = draw(st.sampled_from(["conv", "group_conv", "fc"]))
+    platform = draw(hardware())
+    if draw(st.booleans()):
+        kind = "conv"
+        platform["macs_per_pe"] = draw(st.sampled_from([32, 64, 128, 256]))
+        platform["gbuf_bytes_per_cycle"] = draw(st.sampled_from([1, 16, 256]))
+        platform["gbuf_bytes"] = draw(st.sampled_from([128 << 20, 64 << 20, 8 << 20]))
+        least_channels, least_rows, most_window = 200, 12, 3
+    else:
+        least_channels, least_rows, most_window = 1, 1, 7
+    groups = draw(_up_to(64)) if kind == "group_conv" else 1
+    C, K = (groups * max(least_channels, draw(_up_to(2048 // groups))) for _ in range(2))
+    R, S = (draw(st.integers(1, most_window)) for _ in range(2))
+    if kind == "fc":
+        H, W, sH, sW = 1, 1, 1, 1
+    else:
+        H, W = (max(least_rows, draw(_up_to(128))) for _ in range(2))
+        sH, sW = (draw(st.integers(1, 4)) for _ in range(2))
+    ifmap = [C, (H - 1) * sH + R, (W - 1) * sW + S]
+    layer: dict = {"name": "layer", "kind": kind, "C": C, "K": K}
+    layer |= {"R": R, "S": S, "H": H, "W": W, "sH": sH, "sW": sW}
+    if kind == "group_conv":
+        layer["G"] = groups
+    network = {"name": "one layer", "inputs": [{"name": "in", "shape": ifmap}], "layers": [layer]}
+    layer["ifmaps"] = []
+    if draw(st.sampled_from([False, False, True])):
+        shape = [K, C // groups, R * S]
+        network["inputs"].append({"name": "operand", "shape": shape})
+        maker = {"name": "maker", "kind": "ptp", "K": K, "H": shape[1], "W": shape[2]}
+        network["layers"].insert(0, {**maker, "ifmaps": [], "inputs": ["operand"]})
+        layer["weight_operands"] = ["maker"]
+    layer["inputs"] = ["in"]
+    # Channels may exceed the layer's own: a concatenating consumer asks every producer for all channels.
+    channels = draw(st.sampled_from([K, K, K + 1, 2 * K, max(1, K // 2)]))
+    rows, columns = (extent - draw(st.integers(0, extent - 1)) // 2 for extent in (H, W))
+    return TileCase(network, layer, (draw(_up_to(8)), channels, rows, columns), platform)
+
+
+# --- DLSAs ----------------------------------------------------------------------------------------
+
+
+def _drawn_durations(draw: Callable, plan: SlowPlan) -> SlowDLSA:
+    """Return the rows of double buffering with random Starts of loads and Ends of stores, in range."""
+    rows = double_buffering(plan)
+    tensor_of = {tensor.key: tensor for tensor in plan.dram_tensors}
+    reach = draw(st.sampled_from([1, 0, 2, 5, len(plan.tiles) + 1]))
+    slack = draw(st.lists(st.integers(0, reach), min_size=len(rows), max_size=len(rows)))
+    drawn = []
+    for row, amount in zip(rows, slack, strict=True):
+        tensor = tensor_of[row.key]
+        if tensor.is_load:
+            drawn.append(row._replace(start=max(tensor.start_range[0], tensor.start_range[1] - amount)))
+        else:
+            drawn.append(row._replace(end=min(tensor.end_range[1], tensor.end_range[0] + amount)))
+    return drawn
+
+
+@st.composite
+def valid_dlsas(draw: Callable, plan: SlowPlan) -> SlowDLSA:
+    """Draw a DLSA that is valid except, perhaps, for the capacity (rule 3).
+
+    Durations are any in range, the order any that the rules leave; every choice of durations leaves one.
+    """
+    rows = _drawn_durations(draw, plan)
+    shuffle = draw(st.sampled_from([0, 2, 1000]))
+    priority = draw(st.lists(st.integers(0, shuffle), min_size=len(rows), max_size=len(rows)))
+    # How many rows must still come before each, and which ones wait for it.
+    blockers = [0] * len(rows)
+    waiting_for: list[list[int]] = [[] for _ in rows]
+    for i, first in enumerate(rows):
+        for j, second in enumerate(rows):
+            if i != j and broken_order_rules(plan, first, second):
+                blockers[i] += 1
+                waiting_for[j].append(i)
+    left = set(range(len(rows)))
+    order: SlowDLSA = []
+    while left:
+        i = min((i for i in left if blockers[i] == 0), key=lambda i: (priority[i], rows[i].start, i))
+        left.remove(i)
+        order.append(rows[i])
+        for j in waiting_for[i]:
+            blockers[j] -= 1
+    return order
+
+
+@st.composite
+def any_dlsas(draw: Callable, plan: SlowPlan, within_range: bool = True) -> SlowDLSA:
+    """Draw a DLSA of the plan's DRAM tensors that may break the rules of order.
+
+    It may break the ranges of Start and End too where `within_range` is off.
+    Starts lie in -1..T and Ends in 0..T in any case. Some of the DLSAs are valid.
+    """
+    base = draw(st.sampled_from(["valid", "durations", "permutation"]))
+    if base == "valid":
+        rows = draw(valid_dlsas(plan))
+    else:
+        rows = _drawn_durations(draw, plan)
+    if not rows:
+        return rows
+    if base == "permutation":
+        rows = draw(st.permutations(rows))
+    places = st.integers(0, len(rows) - 1)
+    tensor_of = {tensor.key: tensor for tensor in plan.dram_tensors}
+    changes = ["move", "swap", "duration"] if within_range else ["move", "swap", "duration", "out of range"]
+    for change in draw(st.lists(st.sampled_from(changes), max_size=4)):
+        place = draw(places)
+        if change == "move":
+            rows.insert(draw(places), rows.pop(place))
+        elif change == "swap":
+            other = draw(places)
+            rows[place], rows[other] = rows[other], rows[place]
+        elif change == "duration":
+            row, tensor = rows[place], tensor_of[rows[place].key]
+            start = draw(st.integers(*tensor.start_range))
+            rows[place] = row._replace(start=start, end=draw(st.integers(*tensor.end_range)))
+        else:
+            rows[place] = _out_of_range(draw, rows[place], len(plan.tiles))
+    return rows
+
+
+def _out_of_range(draw: Callable, row: Record, tile_count: int) -> Record:
+    if draw(st.booleans()):
+        return row._replace(start=draw(st.integers(-1, tile_count)))
+    return row._replace(end=draw(st.integers(0, tile_count)))

@@ -1,0 +1,114 @@
+"""From the documents and records of the plain-Python twins to the package's objects and back.
+
+A twin's plan and the package's plan of the same LFA come as a `Pair`; `pairs` draws one. DRAM tensors are
+matched by what names them in schedule files: kind, layer, tile, source.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import hypothesis.strategies as st
+import numpy as np
+from hypothesis import reject, settings
+
+from soma_cp.model.hardware.platform_file import platform_from_document
+from soma_cp.model.network.network_file import network_from_document
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.validity import Rule
+from support import slow_model
+from support.slow_core_array import NoMapping
+from support.slow_model import Record, SlowDLSA, SlowPlan
+from support.strategies import Case, cases
+
+RULE_OF_TWIN = {
+    Rule.PERMUTATION: "tensors",
+    Rule.START_RANGE: "domain",
+    Rule.FIXED_START: "domain",
+    Rule.FIXED_END: "domain",
+    Rule.END_RANGE: "domain",
+    Rule.SPACE: "1a",
+    Rule.DEADLOCK: "1b",
+    Rule.DATA: "2",
+    Rule.CAPACITY: "3",
+}
+"""The package's rules by the numbers of the specification (section 4), as the twin reports them."""
+
+
+class Pair(NamedTuple):
+    """Two plans of one LFA, and what both were made of."""
+
+    case: Case
+    slow: SlowPlan
+    plan: Plan
+
+
+def examples(count: int) -> settings:
+    """Ask for `count` examples, times what the hypothesis profile says (see ``conftest.py``)."""
+    return settings(max_examples=count * settings().max_examples // 100)
+
+
+def problem_of(network: dict, batch: int, hardware: dict) -> Problem:
+    return Problem(network_from_document(network, "network"), platform_from_document(hardware, "hardware"), batch)
+
+
+def problem_of_case(case: Case) -> Problem:
+    return problem_of(case.network, case.batch, case.hardware)
+
+
+def lfa_of(document: dict) -> LFA:
+    flgs = document["flgs"]
+    return LFA(tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in flgs))
+
+
+def lfa_document(lfa: LFA) -> dict:
+    flgs = [
+        {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)} for flg in lfa.flgs
+    ]
+    return {"flgs": flgs}
+
+
+def pair_of(case: Case) -> Pair:
+    """Plan a case twice; raises what the twin raises."""
+    return Pair(case, slow_model.plan(*case), make_plan(problem_of_case(case), lfa_of(case.lfa)))
+
+
+def dlsa_of(plan: Plan, records: Sequence[Record]) -> DLSA:
+    """Return the DLSA of records, each of which names a DRAM tensor of `plan`."""
+    index = {plan.tensor_key(i): i for i in range(plan.dram_tensor_count)}
+    dlsa = DLSA(
+        np.array([index[record.key] for record in records], np.int64),
+        np.zeros(plan.dram_tensor_count, np.int64),
+        np.zeros(plan.dram_tensor_count, np.int64),
+    )
+    for record in records:
+        dlsa.start[index[record.key]] = record.start
+        dlsa.end[index[record.key]] = record.end
+    return dlsa
+
+
+def records_of(plan: Plan, dlsa: DLSA) -> SlowDLSA:
+    """Return the rows of a DLSA in DRAM Tensor Order."""
+    return [
+        Record(*plan.tensor_key(i), int(plan.tensors.bytes[i]), int(dlsa.start[i]), int(dlsa.end[i]))
+        for i in dlsa.order.tolist()
+    ]
+
+
+def shortest_lives(slow: SlowPlan) -> SlowDLSA:
+    """Return every DRAM tensor with the shortest life that its ranges allow, in creation order."""
+    return [
+        Record(*tensor.key, tensor.bytes, tensor.start_range[1], tensor.end_range[0]) for tensor in slow.dram_tensors
+    ]
+
+
+@st.composite
+def pairs(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8) -> Pair:
+    """Draw a valid LFA of a random network on a random platform, planned twice."""
+    case = draw(cases(max_layers, max_tiling_number))
+    try:
+        return pair_of(case)
+    except NoMapping:
+        reject()
