@@ -1,28 +1,22 @@
 """From the words of the command line to a problem and parameters."""
 
 import math
-import os
 import sys
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
+from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
-from soma_cp.model.hardware.platform_file import platform_from, with_overrides
+from soma_cp.model.hardware.platform_file import with_overrides
 from soma_cp.model.network.builtin.catalogue import (
-    ALIASES,
-    MOST_TOKENS,
-    built_in,
     builtin_names,
-    builtin_network,
     default_platform,
 )
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.network_checks import rows_left_out
-from soma_cp.model.network.onnx_import.reading import ENDING
+from soma_cp.model.network.sources import is_onnx, load_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.solver.parameters import CpSatParameters
@@ -34,29 +28,12 @@ MAX_WORKERS = 256
 
 
 def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> Network:
-    """Return the built-in network of that name, or the one in that file."""
-    if spec.lower().endswith(ENDING):
+    """Return the built-in network of that name, or the one in that file; notes on it go to stderr."""
+    if is_onnx(spec):
         return onnx.network(spec, tokens)
-    if spec.lower().endswith((".json", ".yaml", ".yml")) or "/" in spec or "\\" in spec:
-        # Imported late: pydantic takes a while.
-        from soma_cp.model.network.network_file import read_network_file
-
-        if tokens is not None:
-            raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")
-        network = read_network_file(Path(spec))
-        for layer, source, read, given in rows_left_out(network):
-            text = f"layer '{layer}' reads {read[0]}×{read[1]} of the {given[0]}×{given[1]} rows×columns of '{source}'"
-            print(f"soma-cp: note: {spec}: {text}", file=sys.stderr)
-        return network
-    if spec not in (*builtin_names(), *ALIASES) and os.path.isfile(spec):
-        raise UserError(f"--net {spec}: a network file must be called .onnx, .json, .yaml or .yml; rename it")
-    if tokens is not None:
-        entry = built_in(spec)
-        if entry.tokens is None:
-            raise UserError(f"--seq={tokens}, but '{entry.name}' has no sequence; leave --seq out")
-        if not 1 <= tokens <= MOST_TOKENS:
-            raise UserError(f"--seq={tokens} (must be from 1 to {MOST_TOKENS})")
-    return builtin_network(spec, tokens)
+    loaded = load_network(spec, tokens)
+    print_notes(spec, loaded.notes)
+    return loaded.network
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.reading import ENDING
+from soma_cp.model.network.sources import OnnxOptions, is_onnx, load_network
 
 
 @dataclass(frozen=True)
@@ -30,17 +30,11 @@ class OnnxModels:
     _read: dict[str, Network] = field(default_factory=dict)
 
     def network(self, spec: str, tokens: int | None) -> Network:
-        """Return the network of the model at `spec`, and tell on stderr what was approximated."""
-        if tokens is not None:
-            raise UserError(f"--seq is for built-in networks; the length in '{spec}' is set with --dim name={tokens}")
+        """Return the network of the model at `spec`; notes on it go to stderr when it is first read."""
         if spec not in self._read:
-            # Imported late: it is seldom needed.
-            from soma_cp.model.network.onnx_import.importing import import_onnx
-
-            imported = import_onnx(Path(spec), self._dimensions(), self.ignore_unsupported, self.ends)
-            for note in imported.notes:
-                print(f"soma-cp: note: {spec}: {note}", file=sys.stderr)
-            self._read[spec] = imported.network
+            loaded = load_network(spec, tokens, OnnxOptions(self._dimensions(), self.ignore_unsupported, self.ends))
+            print_notes(spec, loaded.notes)
+            self._read[spec] = loaded.network
         return self._read[spec]
 
     def _dimensions(self) -> dict[str, int]:
@@ -57,6 +51,12 @@ class OnnxModels:
 
 NO_ONNX = OnnxModels()
 """No options for ONNX models are given."""
+
+
+def print_notes(spec: str, notes: Sequence[str]) -> None:
+    """Say on stderr what a user should know of a network that was read."""
+    for note in notes:
+        print(f"soma-cp: note: {spec}: {note}", file=sys.stderr)
 
 
 def onnx_models(
@@ -76,7 +76,7 @@ def onnx_models(
     UserError
         If an option is given and no network is an ONNX model.
     """
-    if not any(net is not None and net.lower().endswith(ENDING) for net in nets):
+    if not any(net is not None and is_onnx(net) for net in nets):
         for option, given in (("--dim", dims), ("--end", ends), ("--ignore-unsupported", ignore_unsupported)):
             if given:
                 listed = ", ".join(f"'{net}'" for net in nets if net is not None)

@@ -1,70 +1,157 @@
-"""The layers of the package: who may import whom, and what a start of the command must not load."""
+"""The structure of the package: who may import whom, what a start must not load, and that docs name what exists."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
+import networkx as nx
 import pytest
-from support.paths import ROOT
+from support.paths import DOCS, ROOT
 
-LAYERS = ("model", "annealing", "solver", "cli")
+FLOORS = ("model", "annealing", "solver", "cli")
 """From the lowest up; each may import itself and those before it."""
+
+WINGS = {
+    "model": "errors compiled arrays semantics objective files network hardware problem soma",
+    "model/files": "text_file forms yaml_file",
+    "model/network": (
+        "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
+    ),
+    "model/hardware": "platform quantities platform_forms presets platform_file builtin core_array",
+    "model/hardware/core_array": (
+        "options unit_energies protocol tile_work published_kernel published roofline"
+        " cost_store zigzag_accelerator zigzag_engine zigzag registry"
+    ),
+    "model/soma": (
+        "lfa tiling tensors occupancy plan dlsa footprint evaluation_kernel evaluation validity figures"
+        " schedule result execution schedule_file"
+    ),
+    "model/soma/execution": "events execution execution_tables",
+    "annealing": "acceptance budget progress chunks second_stage first_stage buffer_allocator",
+    "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
+    "annealing/first_stage": (
+        "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
+    ),
+    "solver": ("choices parameters second_stage every_lfa second_stages first_stages solve comparison ladder warm_up"),
+    "solver/second_stage": "piece_kernel piece windows_kernel windows cpsat_model cpsat_run piecewise exact",
+    "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
+    "cli": (
+        "formats options onnx_models inputs search_options interrupts tables timeline progress_display"
+        " stored provenance reports commands app main"
+    ),
+}
+"""What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
 
 HEAVY = ("ortools", "numba", "pydantic", "matplotlib", "onnx", "networkx", "bokeh", "jinja2")
 
-MODULES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # what is above the layers; they are links in this folder
+MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
+FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # what is above the floors; they are links in this folder
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 
 def label(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def layer_of(path: Path) -> str:
+def floor_of(path: Path) -> str:
     return path.relative_to(ROOT).parts[0]
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield the full name of everything that a file imports, also within functions; relative ones begin with dots."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def dotted(path: Path) -> str:
+    return ".".join(("soma_cp", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported_names(path: Path) -> tuple[str, ...]:
+    """The full name of everything that a file imports, also within functions; relative ones begin with dots."""
+    names: list[str] = []
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             origin = "." * node.level + (node.module or "")
             # `from soma_cp import model` names the module in the alias.
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
+            names += [f"{origin}.{alias.name}" for alias in node.names]
+    return tuple(names)
+
+
+PATH_OF = {dotted(path): path for path in MODULES}
+
+
+def imported_files(path: Path) -> Iterator[Path]:
+    """Yield the files of the floors that a file imports."""
+    for name in imported_names(path):
+        found = PATH_OF.get(name) or PATH_OF.get(name.rpartition(".")[0])
+        if found is not None and found != path:
+            yield found
 
 
 def imports_of(path: Path, package: str) -> bool:
-    return any(name.split(".")[0] == package for name in imported_modules(path))
+    return any(name.split(".")[0] == package for name in imported_names(path))
 
 
-def test_every_layer_has_modules() -> None:
-    assert {layer_of(path) for path in MODULES} == set(LAYERS)
+def test_every_floor_has_modules() -> None:
+    assert {floor_of(path) for path in MODULES} == set(FLOORS)
     assert FRAME
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)
-def test_imports_go_one_way(path: Path) -> None:
-    allowed = LAYERS[: LAYERS.index(layer_of(path)) + 1]
-    for name in imported_modules(path):
+def test_imports_go_down_only(path: Path) -> None:
+    allowed = FLOORS[: FLOORS.index(floor_of(path)) + 1]
+    for name in imported_names(path):
         parts = name.split(".")
         if parts[0] == "soma_cp":
-            # The version is all that layers may ask of the package itself.
+            # The version is all that floors may ask of the package itself.
             assert parts[1] in allowed or name == "soma_cp.__version__", name
+
+
+@pytest.mark.parametrize("folder", WINGS)
+def test_every_file_of_a_floor_has_its_place(folder: str) -> None:
+    found = {path.stem for path in (ROOT / folder).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert found - {"__init__"} == set(WINGS[folder].split())
+
+
+@pytest.mark.parametrize("folder", WINGS)
+def test_imports_within_a_folder_go_down_only(folder: str) -> None:
+    rank = {entry: place for place, entry in enumerate(WINGS[folder].split())}
+    for path in (ROOT / folder).rglob("*.py"):
+        for other in imported_files(path):
+            if other.is_relative_to(ROOT / folder) and path.name != "__init__.py":
+                entries = [file.relative_to(ROOT / folder).parts[0].removesuffix(".py") for file in (path, other)]
+                assert rank[entries[0]] >= rank[entries[1]], f"{label(path)} imports {label(other)}"
+
+
+def test_no_files_import_one_another_in_a_circle() -> None:
+    graph = nx.DiGraph((label(path), label(other)) for path in MODULES for other in imported_files(path))
+    assert [sorted(circle) for circle in nx.strongly_connected_components(graph) if len(circle) > 1] == []
+
+
+def test_init_files_hold_one_sentence() -> None:
+    for path in MODULES:
+        if path.name == "__init__.py":
+            body = parsed(path).body
+            assert len(body) == 1, label(path)
+            assert isinstance(body[0], ast.Expr), label(path)
 
 
 @pytest.mark.parametrize("path", MODULES + FRAME, ids=label)
 def test_imports_are_absolute_and_begin_with_the_package(path: Path) -> None:
-    for name in imported_modules(path):
+    for name in imported_names(path):
         assert not name.startswith("."), f"relative import of {name}"
-        assert name.split(".")[0] not in (*LAYERS, "benchmarks", "tests"), f"{name}: write soma_cp.{name}"
+        assert name.split(".")[0] not in (*FLOORS, "benchmarks", "tests"), f"{name}: write soma_cp.{name}"
 
 
 def test_ortools_is_known_to_the_solver_alone() -> None:
-    assert [label(path) for path in MODULES + FRAME if imports_of(path, "ortools") and layer_of(path) != "solver"] == []
+    assert [label(path) for path in MODULES + FRAME if imports_of(path, "ortools") and floor_of(path) != "solver"] == []
 
 
 def test_numba_is_known_to_one_module() -> None:
@@ -78,12 +165,54 @@ def test_zigzag_is_known_to_one_module() -> None:
 
 def test_the_terminal_is_known_to_the_cli_alone() -> None:
     for package in ("typer", "rich", "click"):
-        assert {layer_of(path) for path in MODULES if imports_of(path, package)} <= {"cli"}
+        assert {floor_of(path) for path in MODULES if imports_of(path, package)} <= {"cli"}
 
 
 @pytest.mark.parametrize("path", MODULES + FRAME, ids=label)
 def test_a_module_says_what_it_is_for(path: Path) -> None:
-    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    assert ast.get_docstring(parsed(path))
+
+
+# What docs and docstrings name.
+
+NAMED_FILE = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.(?:py|md|svg|toml))(?![\w/])")
+USERS_FILES = {"my_arrays.py"}
+"""Files of their own that docs tell users to write."""
+NAMED_MODULE = re.compile(r"soma_cp(?:\.[a-z_]\w*)+")
+
+
+def known_files() -> set[str]:
+    """Every path of a file of the project from its root, from a floor or docs, and its bare name."""
+    folders = (*FLOORS, "benchmarks", "tests", "docs")
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*.*")] + list(ROOT.glob("*.*"))
+    return {name for path in paths for name in (label(path), path.name)}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=label)
+def test_files_that_docs_name_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    if page.name == "CHANGELOG.md":
+        text = re.sub(r"`[^`]*` is gone", "", text)
+    known = known_files() | USERS_FILES
+    named = {match[1] for match in NAMED_FILE.finditer(re.sub(r"https?://\S+", "", text))}
+    assert sorted(name for name in named if name not in known and not (page.parent / name).exists()) == []
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MODULES, *FRAME], ids=label)
+def test_modules_that_texts_name_exist(path: Path) -> None:
+    """A dotted name is a module or folder, or something within one."""
+    known = {*PATH_OF, "soma_cp", "soma_cp.__main__", "soma_cp.__version__", "soma_cp.core_arrays"}
+    for name in NAMED_MODULE.findall(path.read_text(encoding="utf-8")):
+        parts = name.split(".")
+        holder = next(".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known)
+        rest = parts[len(holder.split(".")) :]
+        if rest and holder in PATH_OF:
+            assert re.search(rf"\b{rest[0]}\b", PATH_OF[holder].read_text(encoding="utf-8")), name
+        else:
+            assert not rest, name
+
+
+# What a start loads.
 
 
 def loaded_after(code: str) -> set[str]:

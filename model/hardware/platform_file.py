@@ -17,9 +17,8 @@ from pydantic import ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import form_problems, shown
-from soma_cp.model.files.text_file import read_json, read_text
+from soma_cp.model.files.text_file import read_json
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform, PlatformError
 from soma_cp.model.hardware.platform_forms import (
     BANDWIDTH_ALLOWED,
@@ -31,6 +30,7 @@ from soma_cp.model.hardware.platform_forms import (
     YamlForm,
     bandwidth_from,
 )
+from soma_cp.model.hardware.presets import PRESETS, preset_path
 from soma_cp.model.hardware.quantities import Bandwidth
 
 MOST_EXTENSIONS = 16
@@ -59,40 +59,6 @@ _NESTED = {"memories": MemoriesForm, "energies": EnergiesForm}
 def _extend(base: _Given, more: _Given) -> _Given:
     """Return what is said when a file that says `base` is extended by one that says `more`."""
     return base | more | {name: base.get(name, {}) | more.get(name, {}) for name in _NESTED}
-
-
-def platform_from(spec: str) -> Platform:
-    """Return the platform that a user names.
-
-    Parameters
-    ----------
-    spec
-        The name of a built-in platform, or the path of a hardware file. A name comes first: a file that is
-        called like a built-in platform is ``./edge``.
-
-    Raises
-    ------
-    PlatformError
-        If it is neither, or the file has faults.
-    UserError
-        If the file can't be read, or is neither JSON nor, with the ending of one, YAML.
-    """
-    if spec in PLATFORMS:
-        return PLATFORMS[spec]
-    if not os.path.exists(spec):  # unlike Path.exists, takes any text
-        built_in, hint = ", ".join(PLATFORMS), nearest_name_hint(spec.lower(), PLATFORMS)
-        raise PlatformError(f"'{spec}' is neither a built-in platform ({built_in}) nor a file{hint}")
-    return read_platform_file(Path(spec))
-
-
-def preset_path(name: str) -> Path:
-    """Return the hardware file of the built-in platform called `name`."""
-    return Path(__file__).parent / "builtin" / f"{name}.yaml"
-
-
-def preset_text(name: str) -> str:
-    """Return the hardware file of the built-in platform called `name`, to begin an own one with."""
-    return read_text(preset_path(name))
 
 
 def read_platform_file(path: Path) -> Platform:
@@ -161,10 +127,10 @@ def _from_folder(value: Any, folder: Path) -> Any:
 
 def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Given:
     """Return what the file says that a file extends; paths are relative to its folder."""
-    base = preset_path(spec) if spec in PLATFORMS else path.parent / spec
+    base = preset_path(spec) if spec in PRESETS else path.parent / spec
     if not os.path.exists(base):
-        hint = nearest_name_hint(spec.lower(), PLATFORMS)
-        allowed = f"a built-in platform ({', '.join(PLATFORMS)}) nor a file"
+        hint = nearest_name_hint(spec.lower(), PRESETS)
+        allowed = f"a built-in platform ({', '.join(PRESETS)}) nor a file"
         raise PlatformFileError([f"{path}: line {line}: extends={shown(spec)} is neither {allowed}{hint}"])
     if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
         files = " → ".join(str(known) for known in (*chain, base))
@@ -308,6 +274,6 @@ def platform_document(platform: Platform) -> dict[str, Any]:
         document["dram_bytes_per_cycle"] = str(platform.dram_bytes_per_cycle)
     for name, default in _usual().items():
         value = getattr(platform, name)
-        if value != default and not (name == "name" and value in PLATFORMS):
+        if value != default and not (name == "name" and value in PRESETS):
             document[name] = dict(cast("tuple[tuple[str, Any], ...]", value)) if name in _PAIRS else value
     return document

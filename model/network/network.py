@@ -9,6 +9,7 @@ from functools import cached_property
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape
+from soma_cp.model.network.network_checks import network_problems
 
 
 class NetworkError(UserError):
@@ -53,10 +54,7 @@ class Network:
     blocks: int = field(default=1)
 
     def __post_init__(self) -> None:
-        # Imported here because the checks need this module's types.
-        from soma_cp.model.network.network_checks import network_problems
-
-        problems = network_problems(self)
+        problems = network_problems(self.inputs, self.layers, self.blocks)
         if problems:
             raise NetworkError(self.name, problems)
 

@@ -1,14 +1,10 @@
 """What must hold between the layers of a network; every fault is one sentence."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
-from typing import TYPE_CHECKING
 
 from soma_cp.model.errors import nearest_name_hint
-
-if TYPE_CHECKING:
-    from soma_cp.model.network.layers import Layer
-    from soma_cp.model.network.network import Network
+from soma_cp.model.network.layers import ExternalInput, Layer
 
 _POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
 
@@ -18,25 +14,25 @@ LARGEST_COUNT = 2**53
 """Most operations of a layer and bytes of an input: exact in a float64, with room for a batch in an int64."""
 
 
-def network_problems(network: "Network") -> list[str]:
-    """Return every fault of `network`, in the order of its inputs and layers; an empty list is a sound network."""
-    problems = list(_naming_problems(network))
-    if not network.layers:
+def network_problems(inputs: Sequence[ExternalInput], layers: Sequence[Layer], blocks: int) -> list[str]:
+    """Return every fault of a network, in the order of its inputs and layers; an empty list is a sound network."""
+    problems = list(_naming_problems([source.name for source in inputs] + [layer.name for layer in layers]))
+    if not layers:
         problems.append("has no layers; give at least one")
-    if network.blocks < 1:
-        problems.append(f"blocks={network.blocks} (must be at least 1)")
-    known = {source.name: source.shape for source in network.inputs}
-    for source in network.inputs:
+    if blocks < 1:
+        problems.append(f"blocks={blocks} (must be at least 1)")
+    known = {source.name: source.shape for source in inputs}
+    for source in inputs:
         if min(source.shape) < 1:
             problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
         elif prod(source.shape) > LARGEST_COUNT:
             size = prod(source.shape)
             problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
-    later = {layer.name for layer in network.layers}
+    later = {layer.name for layer in layers}
     made: set[str] = set()
-    for layer in network.layers:
+    for layer in layers:
         faults = list(_field_problems(layer))
-        faults += _reference_problems(layer, made, later, {source.name for source in network.inputs})
+        faults += _reference_problems(layer, made, later, {source.name for source in inputs})
         if not faults:
             faults += _shape_problems(layer, known)
         problems += [f"layer '{layer.name}': {fault}" for fault in faults]
@@ -45,26 +41,9 @@ def network_problems(network: "Network") -> list[str]:
     return problems
 
 
-def rows_left_out(
-    network: "Network",
-) -> Iterator[tuple[str, str, tuple[int, int], tuple[int, int]]]:
-    """Name each layer that reads only some rows and columns of an external input: often a wrong shape or stride.
-
-    A stride may skip the last few. Gives the layer, the input, rows and columns that are read, and that exist.
-    """
-    for layer in network.layers:
-        _, rows, columns = layer.wanted_ifmap()
-        for name in layer.inputs:
-            _, given_rows, given_columns = network.source_shape(name)
-            strides = getattr(layer, "sH", 1), getattr(layer, "sW", 1)
-            if given_rows - rows >= strides[0] or given_columns - columns >= strides[1]:
-                read = min(rows, given_rows), min(columns, given_columns)
-                yield layer.name, name, read, (given_rows, given_columns)
-
-
-def _naming_problems(network: "Network") -> Iterator[str]:
+def _naming_problems(names: Sequence[str]) -> Iterator[str]:
     seen: set[str] = set()
-    for name in [source.name for source in network.inputs] + [layer.name for layer in network.layers]:
+    for name in names:
         if not name:
             yield "a layer or input has an empty name"
         elif name in seen:
@@ -72,7 +51,7 @@ def _naming_problems(network: "Network") -> Iterator[str]:
         seen.add(name)
 
 
-def _field_problems(layer: "Layer") -> Iterator[str]:
+def _field_problems(layer: Layer) -> Iterator[str]:
     for field in _POSITIVE:
         value = getattr(layer, field, 1)
         if value < 1:
@@ -93,7 +72,7 @@ def _field_problems(layer: "Layer") -> Iterator[str]:
         yield "reads nothing; name its producers in 'ifmaps' or external inputs in 'inputs'"
 
 
-def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
+def _reference_problems(layer: Layer, made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
     for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands)):
         for name in names:
             if name in made:
@@ -119,7 +98,7 @@ def _reference_problems(layer: "Layer", made: set[str], all_layers: set[str], in
             yield f"reads '{name}' both as ifmap and as second operand; put a ptp layer between for one of them"
 
 
-def _shape_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+def _shape_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
     sources = [(name, known[name]) for name in (*layer.ifmaps, *layer.inputs)]
     wanted_channels, wanted_rows, wanted_columns = layer.wanted_ifmap()
     channels = sum(shape[0] for _, shape in sources)
@@ -145,7 +124,7 @@ def _shape_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> I
         yield from _operand_problems(layer, known)
 
 
-def _padding_problems(layer: "Layer", rows: int, columns: int) -> Iterator[str]:
+def _padding_problems(layer: Layer, rows: int, columns: int) -> Iterator[str]:
     """Refuse a window that would lie in the padding alone: its backward extent would be empty or negative."""
     _, wanted_rows, wanted_columns = layer.wanted_ifmap()
     dimensions = (("R", "rows", wanted_rows, rows), ("S", "columns", wanted_columns, columns))
@@ -159,7 +138,7 @@ def _padding_problems(layer: "Layer", rows: int, columns: int) -> Iterator[str]:
             )
 
 
-def _operand_problems(layer: "Layer", known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+def _operand_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
     shapes = [(name, known[name]) for name in layer.weight_operands]
     per_group = getattr(layer, "C", 0) // getattr(layer, "G", 1)
     window = getattr(layer, "R", 1) * getattr(layer, "S", 1)

@@ -1,34 +1,33 @@
 """The platforms that are built in, by name."""
 
+import os
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.hardware.platform import Platform, PlatformError
+from soma_cp.model.hardware.platform_file import read_platform_file
+from soma_cp.model.hardware.presets import PRESETS, preset_path
 
 
 class _Presets(Mapping[str, Platform]):
     """Platforms whose hardware files are in the package; read when they are asked for."""
 
-    names = ("edge", "cloud")
-
     def __getitem__(self, name: str) -> Platform:
-        if name not in self.names:
+        if name not in PRESETS:
             raise KeyError(name)
         return _preset(name)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.names)
+        return iter(PRESETS)
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(PRESETS)
 
 
 @cache
 def _preset(name: str) -> Platform:
-    # Imported late: pydantic takes a while, and the file's module needs this one.
-    from soma_cp.model.hardware.platform_file import preset_path, read_platform_file
-
     return read_platform_file(preset_path(name))
 
 
@@ -48,3 +47,27 @@ def platform_named(name: str) -> Platform:
         hint = nearest_name_hint(name, PLATFORMS)
         raise PlatformError(f"no platform is called '{name}' (built in: {', '.join(PLATFORMS)}){hint}")
     return PLATFORMS[name]
+
+
+def platform_from(spec: str) -> Platform:
+    """Return the platform that a user names.
+
+    Parameters
+    ----------
+    spec
+        The name of a built-in platform, or the path of a hardware file. A name comes first: a file that is
+        called like a built-in platform is ``./edge``.
+
+    Raises
+    ------
+    PlatformError
+        If it is neither, or the file has faults.
+    UserError
+        If the file can't be read, or is neither JSON nor, with the ending of one, YAML.
+    """
+    if spec in PLATFORMS:
+        return PLATFORMS[spec]
+    if not os.path.exists(spec):  # unlike Path.exists, takes any text
+        built_in, hint = ", ".join(PLATFORMS), nearest_name_hint(spec.lower(), PLATFORMS)
+        raise PlatformError(f"'{spec}' is neither a built-in platform ({built_in}) nor a file{hint}")
+    return read_platform_file(Path(spec))

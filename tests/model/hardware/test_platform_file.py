@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.paths import PUBLISHED
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_from
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.platform import (
     BYTE_ENERGIES,
@@ -29,7 +29,6 @@ from soma_cp.model.hardware.platform import (
 from soma_cp.model.hardware.platform_file import (
     PlatformFileError,
     platform_document,
-    platform_from,
     platform_from_document,
     read_platform_file,
     with_overrides,
