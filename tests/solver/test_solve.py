@@ -24,6 +24,7 @@ from soma_cp.model.soma.footprint import BufferTooSmallError, LayerTooLargeError
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.validity import violations
+from soma_cp.solver import first_stages
 from soma_cp.solver import solve as pipeline
 from soma_cp.solver.choices import FirstStage, Stage2
 from soma_cp.solver.comparison import compare_second_stages
@@ -400,7 +401,7 @@ def test_once_the_time_is_over_no_further_lfa_is_looked_at(monkeypatch: pytest.M
         bounded.append(plan)
         return best_combinatorial_bound(plan)
 
-    monkeypatch.setattr(pipeline, "best_combinatorial_bound", bound)
+    monkeypatch.setattr(first_stages, "best_combinatorial_bound", bound)
     problem = problem_of("tiny-branch")
     parameters = replace(QUICK, lfa=FirstStage.GREEDY, stage2=Stage2.CPSAT)
     assert solve(problem, parameters, Budget(0.0)).iterations == 1
