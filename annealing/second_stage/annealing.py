@@ -70,7 +70,6 @@ def anneal_dlsas(
     budget: Budget | None = None,
     progress: Progress = silent,
     iteration: int = 0,
-    gbuf_bytes: int | None = None,
 ) -> AnnealedDLSA:
     """Search for the DLSA with the lowest latency, then for less average buffer usage at that latency.
 
@@ -88,8 +87,6 @@ def anneal_dlsas(
         Deadline and stop request; no limit by default.
     progress, iteration
         Called from time to time; iteration of the Buffer Allocator to report.
-    gbuf_bytes
-        Capacity; the platform's own by default.
 
     Raises
     ------
@@ -98,11 +95,11 @@ def anneal_dlsas(
     """
     begin = time.monotonic()
     budget = budget or Budget()
-    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    capacity = plan.problem.platform.gbuf_bytes
     start = double_buffering(plan)
     state = _state(plan, start)
     if dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state) < 0:
-        state = _state(plan, greedy_dlsa(plan, capacity))
+        state = _state(plan, greedy_dlsa(plan))
         dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state)
     latency = dlsa_kernel.latency_of(plan.tensors, plan.tile_cycles, state)
     state.latencies[:] = latency

@@ -8,22 +8,20 @@ from soma_cp.model.soma.footprint import BufferTooSmallError
 from soma_cp.model.soma.plan import Plan
 
 
-def greedy_dlsa(plan: Plan, gbuf_bytes: int | None = None) -> DLSA:
+def greedy_dlsa(plan: Plan) -> DLSA:
     """Return the greedy DLSA of `plan`, always valid.
 
     Parameters
     ----------
     plan
         The plan of an LFA.
-    gbuf_bytes
-        Capacity; the platform's own by default.
 
     Raises
     ------
     BufferTooSmallError
         If no DLSA of this LFA fits: exactly then.
     """
-    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    capacity = plan.problem.platform.gbuf_bytes
     size, tiles = plan.dram_tensor_count, plan.tile_count
     dlsa = DLSA(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
     scratch = greedy_scratch(tiles, size)

@@ -65,22 +65,20 @@ class InvalidScheduleError(UserError):
         super().__init__(f"{violations[0].message}{more}")
 
 
-def require_valid(plan: Plan, dlsa: DLSA, gbuf_bytes: int | None = None) -> None:
+def require_valid(plan: Plan, dlsa: DLSA) -> None:
     """Raise `InvalidScheduleError` if `violations` finds any."""
-    found = violations(plan, dlsa, gbuf_bytes)
+    found = violations(plan, dlsa)
     if found:
         raise InvalidScheduleError(found)
 
 
-def violations(plan: Plan, dlsa: DLSA, gbuf_bytes: int | None = None) -> list[Violation]:
+def violations(plan: Plan, dlsa: DLSA) -> list[Violation]:
     """Return the broken rules of (`plan`, `dlsa`), for each rule and tensor the first.
 
     Parameters
     ----------
     plan, dlsa
         The schedule.
-    gbuf_bytes
-        Capacity; the platform's own by default.
     """
     size = plan.dram_tensor_count
     if not np.array_equal(np.sort(dlsa.order), np.arange(size)):
@@ -91,8 +89,7 @@ def violations(plan: Plan, dlsa: DLSA, gbuf_bytes: int | None = None) -> list[Vi
         return found  # the other rules have no meaning outside the ranges
     found += _order_violations(plan, dlsa)
     found += _data_violations(plan, dlsa)
-    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
-    found += _capacity_violations(plan, dlsa, capacity)
+    found += _capacity_violations(plan, dlsa)
     return found
 
 
@@ -172,7 +169,8 @@ def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
             yield Violation(Rule.DATA, position, (i, last), int(place[i]), int(place[last]), text)
 
 
-def _capacity_violations(plan: Plan, dlsa: DLSA, gbuf_bytes: int) -> Iterator[Violation]:
+def _capacity_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
+    gbuf_bytes = plan.problem.platform.gbuf_bytes
     usage = np.empty(plan.tile_count + 1, np.int64)
     buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
     over = np.flatnonzero(usage[:-1] > gbuf_bytes)

@@ -29,7 +29,6 @@ def solve_dlsa_exactly(
     progress: Progress = silent,
     incumbent: DLSA | None = None,
     cutoff_latency: int | None = None,
-    gbuf_bytes: int | None = None,
 ) -> SecondStageResult:
     """Find the DLSA of `plan` with the lowest latency, and prove that it is.
 
@@ -50,8 +49,6 @@ def solve_dlsa_exactly(
         A valid DLSA to start from; the greedy one by default.
     cutoff_latency
         Only a faster schedule is of use (cycles): the solver stops when it has proven that there is none.
-    gbuf_bytes
-        Capacity; the platform's own by default.
 
     Returns
     -------
@@ -67,7 +64,7 @@ def solve_dlsa_exactly(
     """
     begin = time.monotonic()
     budget = budget or Budget()
-    search = _Search(plan, parameters, gbuf_bytes, incumbent or greedy_dlsa(plan, gbuf_bytes))
+    search = _Search(plan, parameters, incumbent or greedy_dlsa(plan))
     search.bound_without_solver()
     search.improve_piece_by_piece(budget, progress, cutoff_latency)
     search.solve_whole(budget, progress, cutoff_latency)
@@ -85,10 +82,9 @@ def solve_dlsa_exactly(
 class _Search:
     """One exact search: the incumbent, the best bound, and how they came about."""
 
-    def __init__(self, plan: Plan, parameters: CpSatParameters, gbuf_bytes: int | None, incumbent: DLSA) -> None:
+    def __init__(self, plan: Plan, parameters: CpSatParameters, incumbent: DLSA) -> None:
         self.plan = plan
         self.parameters = parameters
-        self.gbuf_bytes = gbuf_bytes
         self.best = incumbent
         self.evaluation = evaluate(plan, incumbent)
         self.lower_bound = plan_figures(plan).bound
@@ -105,7 +101,7 @@ class _Search:
 
     def bound_without_solver(self) -> None:
         """Take the window bound."""
-        self.whole = whole_problem(self.plan, self.gbuf_bytes)
+        self.whole = whole_problem(self.plan)
         self.windows = dram_windows(self.whole)
         self._raise_bound(self.windows.latency, WINDOW_BOUND)
 
@@ -135,7 +131,6 @@ class _Search:
             self.parameters,
             budget,
             lambda latency: progress(self._event(latency, self.lower_bound)),
-            self.gbuf_bytes,
         )
         self.best, self.evaluation = found.dlsa, found.evaluation
         self.deterministic_time -= found.deterministic_time
@@ -190,7 +185,7 @@ class _Search:
         if run.objective is not None:
             self.details["objective"] = run.objective
             dlsa = put_back(self.whole, self.best, *model.edges_of(run.solver))
-            evaluation = verified(self.plan, dlsa, run.objective, self.gbuf_bytes, optimal=run.optimal)
+            evaluation = verified(self.plan, dlsa, run.objective, optimal=run.optimal)
             if evaluation.latency < self.evaluation.latency:
                 self.best, self.evaluation = dlsa, evaluation
         self._raise_bound(run.lower_bound, METHOD)

@@ -84,17 +84,15 @@ class Piece:
         return len(self.tile_cycles)
 
 
-def whole_problem(plan: Plan, gbuf_bytes: int | None = None) -> Piece:
+def whole_problem(plan: Plan) -> Piece:
     """Return the piece with nothing fixed, of a plan that fits into the buffer.
 
     Parameters
     ----------
     plan
         Of any size.
-    gbuf_bytes
-        Capacity; the platform's own by default.
     """
-    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    capacity = plan.problem.platform.gbuf_bytes
     tensors, tiles, count = plan.tensors, plan.tile_count, plan.dram_tensor_count
     room = np.zeros(tiles + 1, np.int64)
     least_usage(tensors, count, tiles, plan.chip_usage, capacity, room)
@@ -124,9 +122,7 @@ def whole_problem(plan: Plan, gbuf_bytes: int | None = None) -> Piece:
     )
 
 
-def cut_piece(
-    plan: Plan, dlsa: DLSA, evaluation: Evaluation, first: int, last: int, gbuf_bytes: int | None = None
-) -> Piece:
+def cut_piece(plan: Plan, dlsa: DLSA, evaluation: Evaluation, first: int, last: int) -> Piece:
     """Return the piece in which the transfers at the places ``first … last − 1`` of the DRAM Tensor Order are free.
 
     Parameters
@@ -135,10 +131,8 @@ def cut_piece(
         A valid schedule and its times.
     first, last
         Places; at least one transfer.
-    gbuf_bytes
-        Capacity that the schedule keeps; the platform's own by default.
     """
-    capacity = plan.problem.platform.gbuf_bytes if gbuf_bytes is None else gbuf_bytes
+    capacity = plan.problem.platform.gbuf_bytes
     tensors, tiles = plan.tensors, plan.tile_count
     prefix, suffix = dlsa.order[:first], dlsa.order[last:]
     free = np.sort(dlsa.order[first:last])

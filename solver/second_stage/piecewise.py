@@ -52,7 +52,6 @@ def improve_by_pieces(
     parameters: CpSatParameters,
     budget: Budget,
     progress: Callable[[int], None],
-    gbuf_bytes: int | None = None,
 ) -> Improved:
     """Look for a faster schedule around a given one.
 
@@ -68,15 +67,13 @@ def improve_by_pieces(
         Deadline and stop request.
     progress
         Called from this thread with the latency so far.
-    gbuf_bytes
-        Capacity that the schedule keeps; the platform's own by default.
 
     Raises
     ------
     InternalError
         If the solver and the evaluator disagree.
     """
-    search = _Pieces(plan, dlsa, evaluation, parameters, budget, progress, gbuf_bytes)
+    search = _Pieces(plan, dlsa, evaluation, parameters, budget, progress)
     for length in parameters.piece_lengths:
         if length >= plan.dram_tensor_count:
             break
@@ -97,7 +94,6 @@ class _Pieces:
         parameters: CpSatParameters,
         budget: Budget,
         progress: Callable[[int], None],
-        gbuf_bytes: int | None,
     ) -> None:
         self.plan = plan
         self.dlsa = dlsa
@@ -106,7 +102,6 @@ class _Pieces:
         self.most_deterministic_time = parameters.deterministic_time * parameters.piece_share
         self.budget = budget
         self.progress = progress
-        self.gbuf_bytes = gbuf_bytes
         self.pieces = 0
         self.improved = 0
         self.deterministic_time = 0.0
@@ -124,7 +119,7 @@ class _Pieces:
             if self.over:
                 break
             improved |= self._solve(cut_piece(
-                self.plan, self.dlsa, self.evaluation, first, min(first + length, count), self.gbuf_bytes
+                self.plan, self.dlsa, self.evaluation, first, min(first + length, count)
             ))  # fmt: skip
         return improved
 
@@ -152,16 +147,14 @@ class _Pieces:
         if run.objective is None:
             return False
         dlsa = put_back(piece, self.dlsa, *model.edges_of(run.solver))
-        found = verified(self.plan, dlsa, run.objective, self.gbuf_bytes)
+        found = verified(self.plan, dlsa, run.objective)
         self.dlsa = shortened(self.plan, dlsa, found)
-        self.evaluation = verified(self.plan, self.dlsa, found.latency, self.gbuf_bytes)
+        self.evaluation = verified(self.plan, self.dlsa, found.latency)
         self.improved += 1
         return True
 
 
-def verified(
-    plan: Plan, dlsa: DLSA, objective: int, gbuf_bytes: int | None = None, optimal: bool = False
-) -> Evaluation:
+def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> Evaluation:
     """Hold a solver's schedule against the rules and the evaluator; return its evaluation.
 
     The evaluator moves everything as early as it can, so a solution that is not `optimal` may turn out faster than the
@@ -172,7 +165,7 @@ def verified(
     InternalError
         If the schedule breaks a rule or takes another time.
     """
-    broken = violations(plan, dlsa, gbuf_bytes)
+    broken = violations(plan, dlsa)
     if broken:
         raise InternalError(f"CP-SAT's schedule breaks a rule: {broken[0].message}")
     evaluation = evaluate(plan, dlsa)

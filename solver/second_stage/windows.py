@@ -60,10 +60,10 @@ class Windows(NamedTuple):
     tail_from_opening: IntArray
 
 
-def best_combinatorial_bound(plan: Plan, gbuf_bytes: int | None = None) -> tuple[int, str]:
+def best_combinatorial_bound(plan: Plan) -> tuple[int, str]:
     """Return the highest lower bound on the latency (cycles) that needs no solver, and its name."""
     figures = plan_figures(plan)
-    latency = dram_windows(whole_problem(plan, gbuf_bytes)).latency
+    latency = dram_windows(whole_problem(plan)).latency
     return (latency, WINDOW_BOUND) if latency > figures.bound else (figures.bound, THEORETICAL_MAXIMUM)
 
 

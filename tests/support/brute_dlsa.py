@@ -14,6 +14,7 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.validity import violations
+from support.twins import with_buffer
 
 
 class TooManyError(Exception):
@@ -81,7 +82,7 @@ def _best_latency(
         dlsa = DLSA(np.array(order, np.int64), start, end)
         latency = evaluate(plan, dlsa).latency
         if best is None or latency < best:
-            assert violations(plan, dlsa, capacity) == []
+            assert violations(with_buffer(plan, capacity), dlsa) == []
             best = latency
     assert best is not None, "no DLSA fits"
     return best

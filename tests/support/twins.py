@@ -5,12 +5,14 @@ matched by what names them in schedule files: kind, layer, tile, source.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import reject, settings
 
+from soma_cp.model.hardware.platform import LARGEST
 from soma_cp.model.hardware.platform_file import platform_from_document
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.problem import Problem
@@ -68,6 +70,12 @@ def lfa_document(lfa: LFA) -> dict:
         {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)} for flg in lfa.flgs
     ]
     return {"flgs": flgs}
+
+
+def with_buffer(plan: Plan, gbuf_bytes: int) -> Plan:
+    """Return the plan on a platform with that buffer, or the largest there can be; tiles cost what they did."""
+    platform = replace(plan.problem.platform, gbuf_bytes=min(gbuf_bytes, LARGEST["gbuf_bytes"]))
+    return replace(plan, problem=replace(plan.problem, platform=platform))
 
 
 def pair_of(case: Case) -> Pair:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support.annealing_cases import all_lfas_of_chain
-from support.twins import Pair, examples, pairs
+from support.twins import Pair, examples, pairs, with_buffer
 
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
@@ -204,7 +204,7 @@ def test_a_candidate_costs_what_its_greedy_dlsa_does_unless_that_is_above_the_ce
     verdict, cost, latency = priced(run, math.inf)
     if verdict == lfa_pricing.INVALID:
         return  # a tile count beyond the limit
-    expected = evaluate(plan, greedy_dlsa(plan, capacity))
+    expected = evaluate(plan, greedy_dlsa(with_buffer(plan, capacity)))
     assert verdict == lfa_pricing.PRICED
     assert latency == expected.latency
     assert cost == pytest.approx(objective.cost(expected.energy_pj, expected.latency), rel=1e-12)

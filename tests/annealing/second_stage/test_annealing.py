@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support.annealing_cases import SEEDS, UNLIMITED, close, weighted_usage
-from support.twins import Pair, examples, pairs
+from support.twins import Pair, examples, pairs, with_buffer
 
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
@@ -44,13 +44,14 @@ def test_annealed_dlsas_are_valid_within_any_capacity_that_some_dlsa_fits(
     capacity = data.draw(st.sampled_from([least, (least + doubled.peak_buffer_bytes) // 2, UNLIMITED]))
     random = np.random.default_rng(seed)
     quick = SecondStageParameters(rounds_per_tensor=10)
-    found = anneal_dlsas(plan, random, parameters=quick, gbuf_bytes=capacity)
-    assert violations(plan, found.dlsa, capacity) == []
+    plan = with_buffer(plan, capacity)
+    found = anneal_dlsas(plan, random, parameters=quick)
+    assert violations(plan, found.dlsa) == []
     assert found.latency == evaluate(plan, found.dlsa).latency
-    first = doubled if doubled.peak_buffer_bytes <= capacity else evaluate(plan, greedy_dlsa(plan, capacity))
+    first = doubled if doubled.peak_buffer_bytes <= capacity else evaluate(plan, greedy_dlsa(plan))
     assert found.latency <= first.latency
     with pytest.raises(BufferTooSmallError):
-        anneal_dlsas(plan, random, parameters=quick, gbuf_bytes=least - 1)
+        anneal_dlsas(with_buffer(plan, least - 1), random, parameters=quick)
 
 
 def test_progress_of_the_second_stage(resnet_plan: Plan) -> None:

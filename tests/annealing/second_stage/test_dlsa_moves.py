@@ -21,7 +21,7 @@ from support.annealing_cases import (
 )
 from support.slow_model import broken_order_rules
 from support.strategies import Case, valid_dlsas
-from support.twins import Pair, dlsa_of, examples, lfa_of, pairs, problem_of_case, records_of
+from support.twins import Pair, dlsa_of, examples, lfa_of, pairs, problem_of_case, records_of, with_buffer
 
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.second_stage import annealing as second_stage
@@ -63,7 +63,7 @@ def anneal_rounds(
 def assert_sound_state(plan: Plan, state: DLSAState, capacity: int, cost: Callable[[DLSA], float]) -> None:
     current, best = current_dlsa(state), second_stage._best(state)
     for dlsa, row in ((current, 0), (best, 1)):
-        assert violations(plan, dlsa, capacity) == []
+        assert violations(with_buffer(plan, capacity), dlsa) == []
         assert state.latencies[row] == evaluate(plan, dlsa).latency
         assert state.costs[row] == close(cost(dlsa))
     assert state.place[state.order].tolist() == list(range(plan.dram_tensor_count))

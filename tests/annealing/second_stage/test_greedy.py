@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from support import slow_model
 from support.paths import PUBLISHED
-from support.twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives
+from support.twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives, with_buffer
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
@@ -53,15 +53,15 @@ def assert_valid_or_refused(pair: Pair, capacity: int) -> None:
     assert least_peak_bytes(plan) == max(least)
     if max(least) > capacity:
         with pytest.raises(BufferTooSmallError) as refused:
-            greedy_dlsa(plan, capacity)
+            greedy_dlsa(with_buffer(plan, capacity))
         assert refused.value.needed_bytes == max(least)
         assert refused.value.available_bytes == capacity
         assert refused.value.tile == least.index(max(least))
         assert f"{max(least):,} bytes" in str(refused.value)
         assert slow.tiles[refused.value.tile].layer in str(refused.value)
         return
-    dlsa = greedy_dlsa(plan, capacity)
-    assert violations(plan, dlsa, capacity) == []
+    dlsa = greedy_dlsa(with_buffer(plan, capacity))
+    assert violations(with_buffer(plan, capacity), dlsa) == []
     found = evaluate(plan, dlsa)
     assert peak_bytes(plan, dlsa) == found.peak_buffer_bytes <= capacity
     assert latency_that_the_kernel_tells(plan, capacity, dlsa) == found.latency >= found.figures.bound
@@ -98,7 +98,7 @@ def test_the_capacity_is_the_platforms_own_unless_one_is_given(pair: Pair) -> No
         with pytest.raises(BufferTooSmallError, match=f"{capacity:,} are available"):
             greedy_dlsa(plan)
     else:
-        assert records_of(plan, greedy_dlsa(plan)) == records_of(plan, greedy_dlsa(plan, capacity))
+        assert records_of(plan, greedy_dlsa(plan)) == records_of(plan, greedy_dlsa(with_buffer(plan, capacity)))
 
 
 @examples(300)

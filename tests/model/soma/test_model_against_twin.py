@@ -21,6 +21,7 @@ from support.twins import (
     problem_of_case,
     records_of,
     shortest_lives,
+    with_buffer,
 )
 
 from soma_cp.model.errors import InternalError
@@ -183,9 +184,9 @@ def assert_equal_violations(slow: SlowPlan, records: list[Record], plan: Plan, d
     usage = slow_model.buffer_usage(slow, records)
     least = max(slow_model.buffer_usage(slow, shortest_lives(slow)))
     expected = [fault for fault in slow_model.violations(slow, records, max(usage)) if fault.rule != "3"]
-    assert_equal_order_violations(expected, plan, violations(plan, dlsa, UNLIMITED))
+    assert_equal_order_violations(expected, plan, violations(with_buffer(plan, UNLIMITED), dlsa))
     for capacity in (max(usage), max(usage) - 1, (max(usage) + least) // 2, least - 1):
-        found = violations(plan, dlsa, capacity)
+        found = violations(with_buffer(plan, capacity), dlsa)
         rules = {fault.rule for fault in expected} | ({"3"} if max(usage) > capacity else set())
         assert {RULE_OF_TWIN[fault.rule] for fault in found} == ({"domain"} if "domain" in rules else rules)
         for fault in found:
@@ -234,7 +235,7 @@ def test_valid_dlsas(pair: Pair, data: st.DataObject) -> None:
         records = data.draw(valid_dlsas(slow))
         dlsa = dlsa_of(plan, records)
         assert records_of(plan, dlsa) == records
-        assert violations(plan, dlsa, UNLIMITED) == []
+        assert violations(with_buffer(plan, UNLIMITED), dlsa) == []
         assert_equal_evaluations(slow, records, plan, dlsa)
         assert_equal_violations(slow, records, plan, dlsa)
 
@@ -281,7 +282,7 @@ def test_a_start_or_end_just_outside_its_range_is_all_that_is_refused(pair: Pair
             for value in (low - 1, high + 1):
                 moved = [*records]
                 moved[place] = records[place]._replace(**{edge: value})
-                (fault,) = violations(plan, dlsa_of(plan, moved), UNLIMITED)
+                (fault,) = violations(with_buffer(plan, UNLIMITED), dlsa_of(plan, moved))
                 assert plan.tensor_key(fault.tensors[0]) == tensor.key
                 assert (RULE_OF_TWIN[fault.rule], edge_of(fault)) == ("domain", edge.capitalize())
 
@@ -317,7 +318,7 @@ def test_an_order_that_is_no_permutation_of_the_dram_tensors_is_refused(pair: Pa
         order[place] = -1
     else:
         order = order[:0]
-    (found,) = violations(plan, DLSA(order, start, end), UNLIMITED)
+    (found,) = violations(with_buffer(plan, UNLIMITED), DLSA(order, start, end))
     assert found.rule is Rule.PERMUTATION
 
 

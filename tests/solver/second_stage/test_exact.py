@@ -18,7 +18,7 @@ from ortools.sat.python import cp_model
 from support.brute_dlsa import TooManyError, brute_force_latency
 from support.hints import assert_hint_is_a_solution
 from support.paths import PUBLISHED
-from support.twins import Pair, examples, pairs
+from support.twins import Pair, examples, pairs, with_buffer
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import ProgressEvent
@@ -124,12 +124,12 @@ def optimal_resnet() -> SecondStageResult:
     return solve_dlsa_exactly(published(RESNET).plan, Budget(60), CpSatParameters(workers=2, seed=5))
 
 
-def assert_sound(plan: Plan, result: SecondStageResult, capacity: int | None = None) -> None:
+def assert_sound(plan: Plan, result: SecondStageResult) -> None:
     """What holds of every result, however it came about."""
-    assert violations(plan, result.dlsa, capacity) == []
+    assert violations(plan, result.dlsa) == []
     assert evaluate(plan, result.dlsa).latency == result.evaluation.latency
     assert plan_figures(plan).bound <= result.lower_bound <= result.evaluation.latency
-    assert result.evaluation.latency <= evaluate(plan, greedy_dlsa(plan, capacity)).latency
+    assert result.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
     assert result.proven_optimal == (result.lower_bound == result.evaluation.latency)
 
 
@@ -137,18 +137,19 @@ def assert_sound(plan: Plan, result: SecondStageResult, capacity: int | None = N
 
 
 def assert_optimal(plan: Plan, capacity: int, optimum: int) -> None:
-    piece = whole_problem(plan, capacity)
+    plan = with_buffer(plan, capacity)
+    piece = whole_problem(plan)
     windows = dram_windows(piece)
     assert windows.latency <= optimum
-    assert best_combinatorial_bound(plan, capacity)[0] <= optimum
-    result = solve_dlsa_exactly(plan, Budget(20), CpSatParameters(workers=1), gbuf_bytes=capacity)
-    assert_sound(plan, result, capacity)
+    assert best_combinatorial_bound(plan)[0] <= optimum
+    result = solve_dlsa_exactly(plan, Budget(20), CpSatParameters(workers=1))
+    assert_sound(plan, result)
     assert (result.evaluation.latency, result.lower_bound) == (optimum, optimum)
     # The model alone: greedy or the windows settle most small plans before the solver is asked.
     arcs = window_arcs(piece)
     for most_cycles in (2 * optimum, optimum):
-        assert latency_of_the_model(piece, windows, arcs, capacity, most_cycles) == optimum
-        assert latency_of_the_model(piece, without_work(plan, windows), NO_ARCS, capacity, most_cycles) == optimum
+        assert latency_of_the_model(piece, windows, arcs, most_cycles) == optimum
+        assert latency_of_the_model(piece, without_work(plan, windows), NO_ARCS, most_cycles) == optimum
 
 
 NO_ARCS = np.empty((0, 3), np.int64)
@@ -163,7 +164,7 @@ def without_work(plan: Plan, windows: Windows) -> Windows:
     return Windows(int(ends[-1]), windows.earliest_start, windows.latest_end, begins, ends, tails, tails)
 
 
-def latency_of_the_model(piece: Piece, windows: Windows, arcs: IntArray, capacity: int, most_cycles: int) -> int:
+def latency_of_the_model(piece: Piece, windows: Windows, arcs: IntArray, most_cycles: int) -> int:
     """Solve the model without a hint; its schedule must be what it says."""
     plan = piece.plan
     model = SecondStageModel(piece, windows, arcs, most_cycles)
@@ -171,8 +172,8 @@ def latency_of_the_model(piece: Piece, windows: Windows, arcs: IntArray, capacit
     solver.parameters.num_workers = 1
     solver.parameters.max_time_in_seconds = 20
     assert solver.solve(model.model) == cp_model.OPTIMAL
-    dlsa = put_back(piece, greedy_dlsa(plan, capacity), *model.edges_of(solver))
-    assert violations(plan, dlsa, capacity) == []
+    dlsa = put_back(piece, greedy_dlsa(plan), *model.edges_of(solver))
+    assert violations(plan, dlsa) == []
     assert evaluate(plan, dlsa).latency == solver.value(model.makespan)
     return int(solver.value(model.makespan))
 
@@ -254,13 +255,13 @@ def test_published_lfas_are_proven_optimal(path: Path) -> None:
 @pytest.mark.parametrize("slack", [0, 1000])
 def test_greedy_is_a_solution_of_published_lfas(path: Path, slack: int) -> None:
     plan = published(path).plan
-    assert_hint_is_a_solution(whole_problem(plan, None), greedy_dlsa(plan), slack)
+    assert_hint_is_a_solution(whole_problem(plan), greedy_dlsa(plan), slack)
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if "gpt2-xl-prefill" not in path.stem], ids=lambda p: p.stem)
 def test_published_schedules_are_solutions(path: Path) -> None:
     stored = published(path)
-    assert_hint_is_a_solution(whole_problem(stored.plan, None), stored.dlsa, 0)
+    assert_hint_is_a_solution(whole_problem(stored.plan), stored.dlsa, 0)
 
 
 @examples(150)
@@ -268,10 +269,8 @@ def test_published_schedules_are_solutions(path: Path) -> None:
 def test_greedy_is_a_solution_of_random_plans(pair: Pair, data: st.DataObject) -> None:
     plan = pair.plan
     least = least_peak_bytes(plan)
-    capacity = data.draw(st.integers(least, 2 * least))
-    assert_hint_is_a_solution(
-        whole_problem(plan, capacity), greedy_dlsa(plan, capacity), data.draw(st.sampled_from([0, 7]))
-    )
+    plan = with_buffer(plan, data.draw(st.integers(least, 2 * least)))
+    assert_hint_is_a_solution(whole_problem(plan), greedy_dlsa(plan), data.draw(st.sampled_from([0, 7])))
 
 
 # Larger plans
@@ -390,8 +389,9 @@ def test_a_buffer_in_which_nothing_fits_is_refused() -> None:
     plan = published(RESNET).plan
     least = least_peak_bytes(plan)
     with pytest.raises(BufferTooSmallError):
-        solve_dlsa_exactly(plan, gbuf_bytes=least - 1)
-    assert_sound(plan, solve_dlsa_exactly(plan, Budget(5), gbuf_bytes=least), least)
+        solve_dlsa_exactly(with_buffer(plan, least - 1))
+    plan = with_buffer(plan, least)
+    assert_sound(plan, solve_dlsa_exactly(plan, Budget(5)))
 
 
 # Deterministic runs
@@ -494,7 +494,7 @@ def test_too_many_literals_leave_what_the_pieces_gave() -> None:
 def test_no_more_literals_than_counted(pair: Pair) -> None:
     plan = pair.plan
     capacity = 2 * least_peak_bytes(plan)
-    piece = whole_problem(plan, capacity)
+    piece = whole_problem(with_buffer(plan, capacity))
     windows = dram_windows(piece)
     model = SecondStageModel(piece, windows, NO_ARCS, 10**9)
     literals = [variable for variable in model.model.proto.variables if variable.name[0] in "se"]

@@ -17,7 +17,7 @@ from support.hints import assert_hint_is_a_solution
 from support.paths import PUBLISHED
 from support.slow_bounds import longest_paths_to, slow_windows
 from support.strategies import valid_dlsas
-from support.twins import Pair, dlsa_of, examples, pairs, problem_of
+from support.twins import Pair, dlsa_of, examples, pairs, problem_of, with_buffer
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
@@ -61,7 +61,7 @@ def draw_schedule(data: st.DataObject, pair: Pair, tight: bool = False) -> tuple
     least = least_peak_bytes(plan)
     if data.draw(st.booleans(), "greedy"):
         capacity = data.draw(st.integers(least, 2 * least), "capacity")
-        return greedy_dlsa(plan, capacity), capacity
+        return greedy_dlsa(with_buffer(plan, capacity)), capacity
     dlsa = dlsa_of(plan, data.draw(valid_dlsas(pair.slow), "schedule"))
     peak = evaluate(plan, dlsa).peak_buffer_bytes
     return dlsa, peak if tight else data.draw(st.integers(peak, 2 * peak), "capacity")
@@ -78,7 +78,7 @@ def draw_stretch(data: st.DataObject, plan: Plan, most: int | None = None) -> tu
 
 
 def assert_windows_of_twin(plan: Plan, capacity: int) -> None:
-    piece = whole_problem(plan, capacity)
+    piece = whole_problem(with_buffer(plan, capacity))
     windows, slow = dram_windows(piece), slow_windows(plan, capacity)
     for name, values in windows._asdict().items():
         expected = getattr(slow, name)
@@ -129,7 +129,7 @@ def assert_no_arc_is_implied(piece: Piece) -> None:
 @given(pairs(), st.data())
 def test_arcs_are_all_that_is_needed_and_no_more(pair: Pair, data: st.DataObject) -> None:
     least = least_peak_bytes(pair.plan)
-    piece = whole_problem(pair.plan, data.draw(st.integers(least, 2 * least)))
+    piece = whole_problem(with_buffer(pair.plan, data.draw(st.integers(least, 2 * least))))
     assert_arcs_say_it_all(piece)
     assert_no_arc_is_implied(piece)
 
@@ -138,7 +138,7 @@ def test_arcs_are_all_that_is_needed_and_no_more(pair: Pair, data: st.DataObject
 @given(pairs(), st.data())
 def test_arcs_of_pieces_are_all_that_is_needed(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair)
-    piece = cut_piece(pair.plan, dlsa, evaluate(pair.plan, dlsa), *draw_stretch(data, pair.plan), capacity)
+    piece = cut_piece(with_buffer(pair.plan, capacity), dlsa, evaluate(pair.plan, dlsa), *draw_stretch(data, pair.plan))
     assert_arcs_say_it_all(piece)
 
 
@@ -171,7 +171,7 @@ def latency_of_piece(
     if solver is None:
         return None
     new = put_back(piece, dlsa, *model.edges_of(solver))
-    assert violations(piece.plan, new, capacity) == []
+    assert violations(with_buffer(piece.plan, capacity), new) == []
     assert_only_what_is_free_changed(piece, dlsa, new)
     assert evaluate(piece.plan, new).latency == solver.value(model.makespan)
     return int(solver.value(model.makespan))
@@ -192,8 +192,8 @@ def test_a_piece_of_everything_is_the_whole_problem(pair: Pair, data: st.DataObj
     assume(plan.dram_tensor_count <= 20)
     dlsa, capacity = draw_schedule(data, pair)
     evaluation = evaluate(plan, dlsa)
-    whole = whole_problem(plan, capacity)
-    piece = cut_piece(plan, dlsa, evaluation, 0, plan.dram_tensor_count, capacity)
+    whole = whole_problem(with_buffer(plan, capacity))
+    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, 0, plan.dram_tensor_count)
     optimum = latency_of_piece(whole, dlsa, capacity, evaluation.latency)
     assert optimum is not None
     assert latency_of_piece(piece, dlsa, capacity, evaluation.latency) == optimum
@@ -205,7 +205,7 @@ def assert_optimum_of_piece(plan: Plan, dlsa: DLSA, first: int, last: int, capac
     evaluation = evaluate(plan, dlsa)
     optimum = brute_force_piece(plan, dlsa, first, last, capacity, 2_000)
     assert optimum <= evaluation.latency
-    piece = cut_piece(plan, dlsa, evaluation, first, last, capacity)
+    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
     windows = dram_windows(piece)
     assert windows.latency <= optimum
     found = latency_of_piece(piece, dlsa, capacity, 2 * evaluation.latency)
@@ -242,7 +242,7 @@ def test_what_is_put_back_is_valid(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair, tight=True)
     evaluation = evaluate(plan, dlsa)
     first, last = draw_stretch(data, plan, most=10)
-    piece = cut_piece(plan, dlsa, evaluation, first, last, capacity)
+    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
     best = latency_of_piece(piece, dlsa, capacity, 2 * evaluation.latency, NO_ARCS)
     assert best is not None
     assert latency_of_piece(piece, dlsa, capacity, best) == best
@@ -255,7 +255,7 @@ def test_free_durations_agree_with_what_is_fixed(pair: Pair, data: st.DataObject
     plan, tensors = pair.plan, pair.plan.tensors
     dlsa, capacity = draw_schedule(data, pair)
     first, last = draw_stretch(data, plan)
-    piece = cut_piece(plan, dlsa, evaluate(plan, dlsa), first, last, capacity)
+    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluate(plan, dlsa), first, last)
     prefix, suffix = dlsa.order[:first], dlsa.order[last:]
     stores = piece.is_store
     kept = (piece.least_end + piece.first_tile)[stores & (piece.least_end < piece.tile_count)]
@@ -293,7 +293,7 @@ def test_the_last_tile_may_end_after_the_channel() -> None:
     plan = make_plan(problem_of(LATE_NETWORK, 1, hardware), LFA((FLG(("a1", "a2", "a3"), 1, True),)))
     order = [0, 2, 3, 1, 4, 5, 6]
     dlsa = DLSA(np.array(order), np.array([-1, 0, -1, -1, 2, 1, 2]), np.array([1, 2, 2, 2, 3, 3, 3]))
-    assert violations(plan, dlsa, 26) == []
+    assert violations(with_buffer(plan, 26), dlsa) == []
     assert evaluate(plan, dlsa).latency == 77
     assert brute_force_piece(plan, dlsa, 3, 5, 26) == 76
     assert_optimum_of_piece(plan, dlsa, 3, 5, 26)
@@ -324,7 +324,7 @@ def test_a_store_may_end_behind_a_load_of_the_prefix() -> None:
     plan = make_plan(problem_of(network, 1, hardware), LFA((FLG(("a",), 1, True), FLG(("b",), 1, True))))
     # The weights of b begin at tile 1, before the ofmap of a is stored, which so has to end at 2.
     dlsa = DLSA(np.array([0, 3, 1, 2, 4]), np.array([-1, 0, 1, 1, 1]), np.array([1, 2, 2, 2, 2]))
-    assert violations(plan, dlsa, 4) == []
+    assert violations(with_buffer(plan, 4), dlsa) == []
     assert_optimum_of_piece(plan, dlsa, 2, 3, 4)
 
 
@@ -336,7 +336,7 @@ def test_a_store_may_end_behind_a_load_of_the_prefix() -> None:
 def test_a_schedule_is_a_solution_of_its_pieces(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair, tight=True)
     first, last = draw_stretch(data, pair.plan)
-    piece = cut_piece(pair.plan, dlsa, evaluate(pair.plan, dlsa), first, last, capacity)
+    piece = cut_piece(with_buffer(pair.plan, capacity), dlsa, evaluate(pair.plan, dlsa), first, last)
     assume(not may_begin_behind(piece))
     assert_hint_is_a_solution(piece, dlsa, data.draw(st.sampled_from([0, 7])))
 
@@ -370,7 +370,7 @@ def test_tails_lead_to_the_end_of_the_run(pair: Pair, data: st.DataObject) -> No
     evaluation = evaluate(plan, dlsa)
     first = data.draw(st.integers(0, plan.dram_tensor_count - 1), "first")
     for last in range(first + 1, plan.dram_tensor_count + 1):
-        piece = cut_piece(plan, dlsa, evaluation, first, last, capacity)
+        piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
         tiles = slice(piece.first_tile, piece.first_tile + piece.tile_count)
         tile_ends = evaluation.tile_begin[tiles] + piece.tile_cycles
         before = dlsa.order[last - 1]
@@ -398,10 +398,10 @@ def shortened(plan: Plan, dlsa: DLSA) -> DLSA:
     return short
 
 
-def assert_shortened(plan: Plan, dlsa: DLSA, capacity: int | None) -> DLSA:
+def assert_shortened(plan: Plan, dlsa: DLSA) -> DLSA:
     """What `shorten` may do, and that nothing is left to do."""
     short = shortened(plan, dlsa)
-    assert violations(plan, short, capacity) == []
+    assert violations(plan, short) == []
     assert np.array_equal(short.order, dlsa.order)
     assert np.all(short.start >= dlsa.start)
     assert np.all(short.end <= dlsa.end)
@@ -423,7 +423,7 @@ def assert_same_times(plan: Plan, one: DLSA, other: DLSA) -> None:
 def test_shortened_durations_change_no_time(pair: Pair, data: st.DataObject) -> None:
     plan = pair.plan
     dlsa, capacity = draw_schedule(data, pair, tight=True)
-    short = assert_shortened(plan, dlsa, capacity)
+    short = assert_shortened(with_buffer(plan, capacity), dlsa)
     if plan.dram_tensor_count > 40:
         return
     for i in range(plan.dram_tensor_count):
@@ -438,7 +438,7 @@ def can_be_shorter(plan: Plan, dlsa: DLSA, tensor: int) -> bool:
     else:
         start[tensor] = max(start[tensor], 0) + 1
     other = DLSA(dlsa.order, start, end)
-    if violations(plan, other, 2**60):
+    if violations(with_buffer(plan, 2**60), other):
         return False
     before, after = evaluate(plan, dlsa), evaluate(plan, other)
     return np.array_equal(before.tile_begin, after.tile_begin) and np.array_equal(
@@ -449,7 +449,7 @@ def can_be_shorter(plan: Plan, dlsa: DLSA, tensor: int) -> bool:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_shortened_published_schedules(path: Path) -> None:
     plan = published_plan(path)
-    assert_shortened(plan, greedy_dlsa(plan), None)
+    assert_shortened(plan, greedy_dlsa(plan))
 
 
 # The search
@@ -473,12 +473,14 @@ def improved(
     progress: Callable[[int], None] = lambda latency: None,
     capacity: int | None = None,
 ) -> Improved:
-    dlsa = greedy_dlsa(plan, capacity)
+    if capacity is not None:
+        plan = with_buffer(plan, capacity)
+    dlsa = greedy_dlsa(plan)
     before = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
     evaluation = evaluate(plan, dlsa)
-    found = improve_by_pieces(plan, dlsa, evaluation, lower_bound, parameters, budget or Budget(), progress, capacity)
+    found = improve_by_pieces(plan, dlsa, evaluation, lower_bound, parameters, budget or Budget(), progress)
     assert_same(dlsa, before)  # the caller's own is left alone
-    assert violations(plan, found.dlsa, capacity) == []
+    assert violations(plan, found.dlsa) == []
     assert evaluate(plan, found.dlsa).latency == found.evaluation.latency <= evaluation.latency
     assert found.improved <= found.pieces
     assert (found.evaluation.latency < evaluation.latency) == (found.improved > 0)
@@ -509,7 +511,7 @@ def test_the_search_on_random_plans(pair: Pair, data: st.DataObject) -> None:
     assume(plan.dram_tensor_count > 4)
     least = least_peak_bytes(plan)
     capacity = data.draw(st.integers(least, 2 * least))
-    bound, _ = best_combinatorial_bound(plan, capacity)
+    bound, _ = best_combinatorial_bound(with_buffer(plan, capacity))
     parameters = CpSatParameters(piece_lengths=(2, 4, 8), piece_deterministic_time=0.02)
     assert improved(plan, parameters, bound, capacity=capacity).evaluation.latency >= bound
 
