@@ -9,11 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.progress import Progress, silent
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult, anneal_lfas
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -29,9 +28,8 @@ STOP_AFTER = 2
 """Iterations in a row without a new best after which the allocator stops."""
 
 
-SecondStage = Callable[[Plan, Budget, int, float | None], SecondStageResult]
-"""Called with the plan, the budget, the iteration of the allocator, and the latency (cycles) below which the
-schedule would be a new best (None: any would)."""
+Finish = Callable[[Plan, float | None, Monitor], SecondStageResult]
+"""Makes a schedule of a plan; called with the latency (cycles) below which it would be a new best (None: any would)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +38,6 @@ class AllocatorResult:
 
     Parameters
     ----------
-    plan
-        Of the LFA that led to it.
     first_stage
         The annealing run that found the LFA.
     second_stage
@@ -52,8 +48,7 @@ class AllocatorResult:
         First-stage rounds of all iterations.
     """
 
-    plan: Plan
-    first_stage: FirstStageResult
+    first_stage: PaperSearchResult
     second_stage: SecondStageResult
     iterations: int
     rounds: int
@@ -61,12 +56,11 @@ class AllocatorResult:
 
 def allocate_buffer(
     problem: Problem,
-    second_stage: SecondStage,
+    finish: Finish,
     seed: int,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: FirstStageParameters = FirstStageParameters(),  # noqa: B008
-    budget: Budget | None = None,
-    progress: Progress = silent,
+    parameters: PaperSearchParameters = PaperSearchParameters(),  # noqa: B008
+    monitor: Monitor | None = None,
 ) -> AllocatorResult:
     """Search LFAs under shrinking buffer limits, give each to the second stage, return the best schedule.
 
@@ -77,23 +71,21 @@ def allocate_buffer(
     ----------
     problem
         Network, platform, batch.
-    second_stage
+    finish
         What turns a plan into a schedule.
     seed
         Of the first stage's draws.
     objective, parameters
         What is minimised, and how.
-    budget
-        Deadline and stop request.
-    progress
-        Called from time to time.
+    monitor
+        How it is stopped and watched.
 
     Raises
     ------
     UserError
         If a layer can't fit into the buffer.
     """
-    budget = budget or Budget()
+    monitor = monitor or Monitor()
     start = initial_lfa(problem)
     costs = CostCache(problem)
     capacity = problem.platform.gbuf_bytes
@@ -114,10 +106,8 @@ def allocate_buffer(
             random,
             objective,
             parameters,
-            budget.part(FIRST_STAGE_SHARE),
-            progress,
-            iteration,
             costs,
+            monitor.part(FIRST_STAGE_SHARE).at(iteration),
         )
         rounds += stage.rounds
         since_best += 1
@@ -126,19 +116,19 @@ def allocate_buffer(
             figures = plan_figures(plan)
             if objective.cost(figures.energy_pj, figures.bound) < best_cost:
                 wanted = latency_for(best_cost, figures.energy_pj, objective)
-                outcome = second_stage(plan, budget, iteration, wanted)
-                cost = objective.cost(outcome.evaluation.energy_pj, outcome.evaluation.latency)
+                outcome = finish(plan, wanted, monitor.at(iteration))
+                cost = outcome.schedule.cost(objective)
                 if cost < best_cost:
-                    best = AllocatorResult(plan, stage, outcome, iteration, rounds)
+                    best = AllocatorResult(stage, outcome, iteration, rounds)
                     best_cost = cost
                     since_best = 0
         if iteration == 1:
             first_peak = min(stage.peak_bytes, capacity)
         limit = first_peak - round(iteration * SHRINK_BY * first_peak)
-        if budget.over and best is not None:
+        if monitor.budget.over and best is not None:
             break
     assert best is not None  # iteration 1 either found a schedule or raised
-    return AllocatorResult(best.plan, best.first_stage, best.second_stage, iteration, rounds)
+    return AllocatorResult(best.first_stage, best.second_stage, iteration, rounds)
 
 
 FIRST_STAGE_SHARE = 0.5
@@ -152,7 +142,7 @@ def latency_for(cost: float, energy_pj: float, objective: Objective) -> float | 
     return float((cost / energy_pj**objective.energy_exponent) ** (1.0 / objective.delay_exponent))
 
 
-def _plan_that_fits(problem: Problem, stage: FirstStageResult, start: LFA, required: bool) -> Plan | None:
+def _plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
     """Return the plan of the stage's LFA, or of the start, if some DLSA of it fits into the whole buffer."""
     for lfa in (stage.lfa, start):
         plan = make_plan(problem, lfa)

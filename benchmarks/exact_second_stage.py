@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.network_file import read_network_file
@@ -33,14 +34,14 @@ def main() -> None:
         name = document["network"]
         network = None if name in builtin_names() else read_network_file(PUBLISHED / "networks" / f"{name}.json")
         plan = read_schedule(path, network).plan
-        result = solve_dlsa_exactly(plan, Budget(seconds))
+        result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(seconds)))
         cells = (
             path.stem,
             plan.dram_tensor_count,
             f"{evaluate(plan, double_buffering(plan)).latency:,}",
             f"{document['expect']['latency']:,}",
             f"{result.details['incumbent_latency']:,}",
-            f"{result.evaluation.latency:,}",
+            f"{result.schedule.evaluation.latency:,}",
             f"{result.lower_bound:,}" if not result.proven_optimal else "optimal",
             result.lower_bound_source,
             f"{result.seconds:.2f}",

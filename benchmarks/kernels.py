@@ -16,8 +16,8 @@ import numpy as np
 
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, anneal_lfas
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, anneal_lfas
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
@@ -42,8 +42,8 @@ def per_second(work: Callable[[], int]) -> float:
 
 def measure(problem: Problem) -> tuple[float, ...]:
     start = initial_lfa(problem)
-    first = FirstStageParameters(rounds_per_layer=20)
-    second = SecondStageParameters(rounds_per_tensor=100, smooth_buffer=False)
+    first = PaperSearchParameters(rounds_per_layer=20)
+    second = AnnealingParameters(rounds_per_tensor=100, smooth_buffer=False)
     capacity = problem.platform.gbuf_bytes
     found = anneal_lfas(problem, start, capacity, np.random.default_rng(0))
     plan = make_plan(problem, found.lfa)

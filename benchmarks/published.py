@@ -89,7 +89,7 @@ def run(row: Row, seed: int, rounds: int | None) -> dict[str, Any]:
     if rounds is not None:
         parameters = replace(parameters, search=replace(LFASearchParameters(), rounds=rounds))
     result = solve(problem_of(row), parameters)
-    found = result.best.evaluation
+    found = result.best.schedule.evaluation
     return {
         "network": row.network,
         "platform": row.platform,

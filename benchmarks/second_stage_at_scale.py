@@ -21,6 +21,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import search_lfas
 from soma_cp.annealing.first_stage.paper_search import anneal_lfas
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network
@@ -61,8 +62,8 @@ def main() -> None:
     rows = [row for row in json.loads(LFAS.read_text()) if options.only in name_of(row)]
     proven, without_solver, worst = 0, 0, 0.0
     for row in rows:
-        result = solve_dlsa_exactly(plan_of(row), Budget(options.seconds))
-        gap = result.evaluation.latency / result.lower_bound - 1
+        result = solve_dlsa_exactly(plan_of(row), monitor=Monitor(Budget(options.seconds)))
+        gap = result.schedule.evaluation.latency / result.lower_bound - 1
         proven += result.proven_optimal
         without_solver += "pieces" not in result.details
         worst = max(worst, gap)
@@ -82,7 +83,7 @@ def print_row(row: dict[str, Any], result: Any) -> None:
         plan.tile_count,
         plan.dram_tensor_count,
         f"{result.details['incumbent_latency'] / bound - 1:.3%}",
-        "optimal" if result.proven_optimal else f"{result.evaluation.latency / bound - 1:.3%}",
+        "optimal" if result.proven_optimal else f"{result.schedule.evaluation.latency / bound - 1:.3%}",
         result.lower_bound_source,
         f"{result.seconds:.1f}",
     )
@@ -134,9 +135,9 @@ def found_by(search: str, problem: Problem) -> LFA:
     """Return the best LFA of a first stage."""
     budget = Budget(SEARCH_SECONDS)
     if search == "greedy":
-        return search_lfas(problem, coarse_lfa(problem), 0, budget=budget).lfas[0][1]
+        return search_lfas(problem, coarse_lfa(problem), 0, monitor=Monitor(budget)).lfas[0][1]
     random = np.random.default_rng(0)
-    return anneal_lfas(problem, initial_lfa(problem), problem.platform.gbuf_bytes, random, budget=budget).lfa
+    return anneal_lfas(problem, initial_lfa(problem), problem.platform.gbuf_bytes, random, monitor=Monitor(budget)).lfa
 
 
 if __name__ == "__main__":

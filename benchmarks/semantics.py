@@ -17,6 +17,7 @@ from dataclasses import replace
 from published import PUBLISHED, problem_of, published_rows
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.platform_file import with_overrides
 from soma_cp.model.network.network_file import read_network_file
@@ -45,7 +46,8 @@ def corrected(problem: Problem) -> Problem:
 def price(problem: Problem, lfa: LFA, parameters: SolveParameters) -> Evaluation | None:
     """Return the best schedule of an LFA; None if it does not fit."""
     try:
-        return run_second_stage(make_plan(problem, lfa), parameters, Budget(SECONDS)).evaluation
+        result = run_second_stage(make_plan(problem, lfa), parameters, monitor=Monitor(Budget(SECONDS)))
+        return result.schedule.evaluation
     except UserError:
         return None
 
@@ -95,16 +97,16 @@ def own_schedules(only: str, buffer: str | None, parameters: SolveParameters) ->
             continue
         problem = problem_of(row)
         problem = replace(problem, platform=with_overrides(problem.platform, buffer, None))
-        before = solve(problem, parameters, Budget(SECONDS))
-        after = solve(corrected(problem), parameters, Budget(SECONDS))
-        old, best = before.best.evaluation, after.best.evaluation
-        same = price(corrected(problem), before.plan.lfa, parameters)
-        wins = shape(after.plan.lfa)
+        before = solve(problem, parameters, Monitor(Budget(SECONDS)))
+        after = solve(corrected(problem), parameters, Monitor(Budget(SECONDS)))
+        old, best = before.best.schedule.evaluation, after.best.schedule.evaluation
+        same = price(corrected(problem), before.schedule.plan.lfa, parameters)
+        wins = shape(after.schedule.plan.lfa)
         if same is not None and same.edp <= best.edp * (1 + TIE):
             best, wins = same, "the same"
         changes.append(best.edp / old.edp)
         figures = (", ".join(filter(None, ratios(one, old))) for one in (same, best))
-        print_row(row.network, row.platform, row.batch, shape(before.plan.lfa), *figures, wins)
+        print_row(row.network, row.platform, row.batch, shape(before.schedule.plan.lfa), *figures, wins)
     mean = math.exp(statistics.fmean(map(math.log, changes)))
     print(f"\ngeometric mean of the best EDP, corrected over published: {mean:.4f}")
 

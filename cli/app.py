@@ -33,7 +33,7 @@ from soma_cp.cli.options import (
     WorkersOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.choices import FirstStage, SecondStage
 
 app = typer.Typer(
     add_completion=False,
@@ -60,9 +60,9 @@ def solve(
     dram: DramOption = None,
     lfa: LfaOption = FirstStage.GREEDY,
     stage2: Annotated[
-        Stage2,
+        SecondStage,
         typer.Option("--stage2", help="Second stage: exact, annealing, one greedy pass, or double buffering only."),
-    ] = Stage2.CPSAT,
+    ] = SecondStage.CPSAT,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
@@ -95,8 +95,8 @@ def solve(
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
             onnx=onnx_models([net], dim, end, ignore_unsupported),
-            lfa=lfa,
-            stage2=stage2,
+            first_stage=lfa,
+            second_stage=stage2,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,
@@ -163,7 +163,7 @@ def compare(
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
             onnx=onnx_models(net or [], dim, end, ignore_unsupported),
-            lfa=lfa,
+            first_stage=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,

@@ -10,7 +10,8 @@ from rich.live import Live
 from rich.text import Text
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 
 REFRESHES_PER_SECOND = 8
 
@@ -69,12 +70,12 @@ def prepare_kernels(exact: bool = False) -> None:
 
 
 @contextmanager
-def progress_display(budget: Budget) -> Iterator[Progress]:
-    """Yield a callback that keeps the line up to date while the block runs."""
+def progress_display(budget: Budget) -> Iterator[Monitor]:
+    """Yield a monitor of that budget that keeps the line up to date while the block runs."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield silent
+        yield Monitor(budget)
         return
     line = _Line(budget)
     with Live(line, console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True):
-        yield line.update
+        yield Monitor(budget, line.update)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
-from soma_cp.model.soma.schedule import StoredSchedule
 from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.validity import violations
 
 MOST_SHOWN = 5

@@ -13,9 +13,9 @@ from soma_cp.model.hardware.platform import CLOCK_HZ, MIB, PUBLISHED_CORE_ARRAY,
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import PUBLISHED
-from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.result import SecondStageResult, relative_gap
+from soma_cp.model.soma.schedule import Schedule
 
 WIDTH_WITHOUT_TERMINAL = 110
 HEADER_WIDTH = 20
@@ -83,9 +83,9 @@ def problem_text(problem: Problem) -> str:
     return f"{problem.network.name}, batch {problem.batch}, on {platform_text(problem.platform)}"
 
 
-def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> dict[str, Any]:
+def figures_document(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
     """Return the figures of a schedule under the names that ``--json`` and files use (cycles, pJ, bytes)."""
-    problem = plan.problem
+    plan, evaluation, problem = schedule.plan, schedule.evaluation, schedule.problem
     figures = evaluation.figures
     return {
         "network": problem.network.name,
@@ -117,10 +117,11 @@ def figures_document(plan: Plan, evaluation: Evaluation, lower_bound: int) -> di
     }
 
 
-def schedule_table(columns: dict[str, Evaluation], platform: Platform) -> Table:
+def schedule_table(columns: dict[str, Schedule]) -> Table:
     """Return a table of the figures of one or more schedules of the same LFA, a column each."""
     table = plain_table("", *(_header(column) for column in columns), gap=2)
-    values = list(columns.values())
+    values = [schedule.evaluation for schedule in columns.values()]
+    platform = next(iter(columns.values())).problem.platform
 
     def row(label: str, *cells: str) -> None:
         table.add_row(label, *cells)
@@ -166,26 +167,26 @@ def lfa_text(plan: Plan) -> str:
     return ", ".join(map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")))
 
 
-def bound_lines(evaluation: Evaluation, lower_bound: int, source: str) -> list[str]:
+def bound_lines(result: SecondStageResult) -> list[str]:
     """Say what is known of how much better the second stage could be."""
-    bound = evaluation.figures.bound
+    figures = result.schedule.evaluation.figures
     lines = [
-        f"{'theoretical maximum':<{LABEL_WIDTH}}{bound:,} cycles ({evaluation.figures.limit}-bound)",
-        f"{'proven lower bound':<{LABEL_WIDTH}}{lower_bound:,} cycles ({source})",
+        f"{'theoretical maximum':<{LABEL_WIDTH}}{figures.bound:,} cycles ({figures.limit}-bound)",
+        f"{'proven lower bound':<{LABEL_WIDTH}}{result.lower_bound:,} cycles ({result.lower_bound_source})",
     ]
-    if evaluation.latency <= lower_bound:
+    if result.proven_optimal:
         verdict = "proven optimal for this LFA"
     else:
-        verdict = f"at most {percent(relative_gap(evaluation.latency, lower_bound))} above the optimum for this LFA"
+        verdict = f"at most {percent(result.gap)} above the optimum for this LFA"
     lines.append(f"{'this schedule':<{LABEL_WIDTH}}{verdict}")
     return lines
 
 
-def blocks_line(problem: Problem, evaluation: Evaluation) -> str | None:
+def blocks_line(schedule: Schedule) -> str | None:
     """Return the figures of the whole model where the network is one block of several."""
-    blocks = problem.network.blocks
+    blocks = schedule.problem.network.blocks
     if blocks == 1:
         return None
-    latency = milliseconds(evaluation.latency * blocks, problem.platform)
-    energy = evaluation.energy_pj * blocks / PJ_PER_MJ
+    latency = milliseconds(schedule.latency * blocks, schedule.problem.platform)
+    energy = schedule.energy_pj * blocks / PJ_PER_MJ
     return f"{'whole model':<{LABEL_WIDTH}}{blocks} blocks in a row: {latency:.4f} ms, {energy:.4f} mJ"

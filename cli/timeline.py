@@ -36,8 +36,8 @@ def timeline_lines(execution: Execution, width: int, ascii_only: bool) -> list[T
     """
     columns = max(width - LABEL_WIDTH - FIGURE_WIDTH, LEAST_COLUMNS)
     tiles, transfers, latency = execution.tiles, execution.transfers, execution.latency
-    capacity = execution.plan.problem.platform.gbuf_bytes
-    peak = execution.evaluation.peak_buffer_bytes
+    capacity = execution.schedule.plan.problem.platform.gbuf_bytes
+    peak = execution.schedule.evaluation.peak_buffer_bytes
     rows = [
         ("DRAM", "blue", busy_shares(transfers.begin, transfers.finish, latency, columns), "busy"),
         ("compute", "green", busy_shares(tiles.begin, tiles.end, latency, columns), "busy"),
@@ -78,7 +78,7 @@ def fullest_usage(execution: Execution, columns: int) -> IntArray:
     edges = np.linspace(0, execution.latency, columns + 1)
     first = np.searchsorted(execution.handover, edges[:-1], "right") - 1
     behind = np.searchsorted(execution.handover, edges[1:], "left")
-    usage = np.append(execution.evaluation.usage_bytes, 0)  # `behind` may be T
+    usage = np.append(execution.schedule.evaluation.usage_bytes, 0)  # `behind` may be T
     fullest: IntArray = np.maximum.reduceat(usage, np.stack([first, behind], axis=1).ravel())[::2]
     return fullest
 

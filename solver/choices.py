@@ -3,8 +3,8 @@
 from enum import Enum
 
 
-class Stage2(Enum):
-    """The second stages."""
+class SecondStage(Enum):
+    """What makes a schedule of an LFA; `soma_cp.solver.second_stages` has a row for each."""
 
     CPSAT = "cpsat"
     SA = "sa"
@@ -13,7 +13,7 @@ class Stage2(Enum):
 
 
 class FirstStage(Enum):
-    """What prices the LFAs of the first stage."""
+    """What finds LFAs, and prices them; `soma_cp.solver.first_stages` has a row for each."""
 
     GREEDY = "greedy"
     PAPER = "paper"

@@ -1,17 +1,13 @@
 """All second stages on the same LFA, side by side."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.progress import Progress, silent
-from soma_cp.annealing.second_stage.greedy import greedy_dlsa
-from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.validity import violations
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stages import annealed, priced, run_second_stage
+from soma_cp.solver.second_stages import SECOND_STAGES, Aim
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,68 +19,54 @@ class Comparison:
     plan
         Of the LFA.
     results
-        In the order double buffering, greedy, SA, CP-SAT.
-    fits
-        For each result, whether it stays within the buffer (double buffering may not).
+        In the order of `SECOND_STAGES`: double buffering, greedy, SA, CP-SAT. Double buffering may exceed the buffer.
     lower_bound, lower_bound_source
         Highest proven lower bound on the latency over all results (cycles).
     """
 
     plan: Plan
     results: tuple[SecondStageResult, ...]
-    fits: tuple[bool, ...]
     lower_bound: int
     lower_bound_source: str
 
 
-def inexact_second_stages(
-    plan: Plan, parameters: SolveParameters, seconds: float | None, budget: Budget, progress: Progress = silent
-) -> tuple[SecondStageResult, SecondStageResult, SecondStageResult]:
-    """Run double buffering, greedy, and SA under a time limit, on `plan`; see `compare_second_stages`."""
-    return (
-        priced(plan, "double buffering", lambda: double_buffering(plan)),
-        priced(plan, "greedy", lambda: greedy_dlsa(plan)),
-        annealed(plan, parameters, Budget(seconds, parent=budget), progress),
-    )
-
-
 def compare_second_stages(
-    plan: Plan,
-    parameters: SolveParameters,
-    seconds_each: float | None,
-    budget: Budget,
-    progress: Progress = silent,
+    plan: Plan, parameters: SolveParameters, seconds_each: float | None, monitor: Monitor | None = None
 ) -> Comparison:
-    """Run every second stage on `plan`; CP-SAT starts from its own greedy solution, not from the others'.
+    """Run every second stage on `plan`; each starts by itself, not from what the others found.
 
     Parameters
     ----------
     plan
         Of an LFA that fits into the buffer.
     parameters
-        Objective, seed, parameters of SA and CP-SAT; its `stage2` is not used.
+        Objective, seed, parameters of the second stages; which one it names is not used.
     seconds_each
-        Time limit of SA and of CP-SAT each; None for no limit.
-    budget
-        Stop request.
-    progress
-        Called from time to time.
+        Time limit of each; None for no limit.
+    monitor
+        How they are stopped and watched.
 
     Raises
     ------
     BufferTooSmallError
         If no DLSA of the plan fits into the buffer.
     """
-    exact = replace(parameters, stage2=Stage2.CPSAT)
-    results = (
-        *inexact_second_stages(plan, parameters, seconds_each, budget, progress),
-        run_second_stage(plan, exact, Budget(seconds_each, parent=budget), progress),
-    )
+    monitor = monitor or Monitor()
+    results = tuple(_compared(stage, plan, parameters, seconds_each, monitor) for stage in SECOND_STAGES)
     tightest = max(results, key=lambda result: result.lower_bound)
-    return Comparison(
-        plan,
-        results,
-        tuple(not violations(plan, result.dlsa) for result in results),
-        tightest.lower_bound,
-        tightest.lower_bound_source,
-    )
+    return Comparison(plan, results, tightest.lower_bound, tightest.lower_bound_source)
+
+
+def inexact_second_stages(
+    plan: Plan, parameters: SolveParameters, seconds_each: float | None, monitor: Monitor
+) -> tuple[SecondStageResult, ...]:
+    """Run the second stages that prove nothing; see `compare_second_stages`."""
+    inexact = [stage for stage, entry in SECOND_STAGES.items() if not entry.proves]
+    return tuple(_compared(stage, plan, parameters, seconds_each, monitor) for stage in inexact)
+
+
+def _compared(
+    stage: SecondStage, plan: Plan, parameters: SolveParameters, seconds: float | None, monitor: Monitor
+) -> SecondStageResult:
+    entry = SECOND_STAGES[stage]
+    return (entry.compared or entry.run)(plan, parameters, Aim(), monitor.within(seconds))

@@ -1,89 +1,121 @@
-"""The first stages by name: each finds LFAs, and has a second stage make schedules of them."""
+"""The first stages by name: each finds LFAs, and has a second stage make schedules of them.
+
+A new one is a row of `FIRST_STAGES`.
+"""
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.buffer_allocator import SecondStage, allocate_buffer, latency_for
+from soma_cp.annealing.buffer_allocator import Finish, allocate_buffer, latency_for
 from soma_cp.annealing.first_stage.lfa_search import search_lfas
-from soma_cp.annealing.progress import Progress
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.lfa import LFA
-from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import FirstStage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from soma_cp.solver.second_stages import SECOND_STAGES
 
 SEARCH_SHARE = 0.6
 """Share of the time that the search for LFAs may take."""
-
-
 LEAST_FINISH_SECONDS = 1.0
 """CP-SAT may take as long for the best few LFAs as their search took, but at least this."""
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """A plan, its schedule, how much was tried, and whether a deadline ended the search for LFAs."""
+    """The best schedule over all LFAs that a first stage found.
 
-    plan: Plan
+    Parameters
+    ----------
+    second_stage
+        Its schedule.
+    iterations, rounds
+        LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
+    out_of_time
+        Whether a deadline ended the search for LFAs.
+    """
+
     second_stage: SecondStageResult
     iterations: int
     rounds: int
     out_of_time: bool
 
 
-def allocate(
-    problem: Problem, parameters: SolveParameters, second_stage: SecondStage, budget: Budget, progress: Progress
-) -> Found:
-    """Search as the paper does."""
-    found = allocate_buffer(
-        problem, second_stage, parameters.seed, parameters.objective, parameters.first_stage, budget, progress
-    )
-    return Found(found.plan, found.second_stage, found.iterations, found.rounds, budget.over)
+Run = Callable[[Problem, LFA, float, SolveParameters, Finish, Monitor], Found | None]
+"""Searches from a valid LFA until one costs no more than what is enough; None if no LFA that fits was found."""
 
 
-def search_and_finish(
-    problem: Problem,
-    start: LFA,
-    enough: float,
-    parameters: SolveParameters,
-    second_stage: SecondStage,
-    budget: Budget,
-    progress: Progress,
+@dataclass(frozen=True)
+class FirstStageEntry:
+    """A first stage.
+
+    Parameters
+    ----------
+    run
+        Finds LFAs, and gives the best to the second stage.
+    description
+        What comparisons call it.
+    counts_iterations
+        Whether it repeats the search, as the Buffer Allocator does, rather than finishing several LFAs of one search.
+    """
+
+    run: Run
+    description: str
+    counts_iterations: bool = False
+
+
+def _search_and_finish(
+    problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
 ) -> Found | None:
-    """Search LFAs by their greedy DLSA, give the best few to the second stage; None if none fits the buffer."""
+    """Search LFAs by their greedy DLSA, give the best few to the second stage."""
     searched = search_lfas(
         problem,
         start,
         parameters.seed,
         parameters.objective,
         parameters.search,
-        budget.part(SEARCH_SHARE),
-        progress,
         parameters.threads,
         enough,
+        monitor.part(SEARCH_SHARE),
     )
-    finish = budget
-    if parameters.stage2 is Stage2.CPSAT and not parameters.cpsat.deterministic:
-        finish = Budget(max(searched.seconds, LEAST_FINISH_SECONDS), parent=budget)
+    if SECOND_STAGES[parameters.second_stage].proves and not parameters.cpsat.deterministic:
+        monitor = monitor.within(max(searched.seconds, LEAST_FINISH_SECONDS))
     best: Found | None = None
     best_cost = math.inf
     objective = parameters.objective
     finished = 0
     for number, (_, lfa) in enumerate(searched.lfas, start=1):
-        if best is not None and finish.over:
+        if best is not None and monitor.budget.over:
             break
         plan = make_plan(problem, lfa)
         figures = plan_figures(plan)
         if best is not None and objective.cost(figures.energy_pj, best_combinatorial_bound(plan)[0]) >= best_cost:
             continue
         wanted = latency_for(best_cost, figures.energy_pj, objective)
-        result = second_stage(plan, finish, number, wanted)
+        result = finish(plan, wanted, monitor.at(number))
         finished += 1
-        cost = objective.cost(figures.energy_pj, result.evaluation.latency)
+        cost = objective.cost(figures.energy_pj, result.schedule.latency)
         if cost < best_cost:
-            best, best_cost = Found(plan, result, finished, searched.rounds, searched.out_of_time), cost
+            best, best_cost = Found(result, finished, searched.rounds, searched.out_of_time), cost
     return None if best is None else replace(best, iterations=finished)
+
+
+def _allocate(
+    problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
+) -> Found:
+    """Search as the paper does; it has a start of its own, and does not know when a cost is enough."""
+    found = allocate_buffer(problem, finish, parameters.seed, parameters.objective, parameters.paper_search, monitor)
+    return Found(found.second_stage, found.iterations, found.rounds, monitor.budget.over)
+
+
+FIRST_STAGES: Mapping[FirstStage, FirstStageEntry] = {
+    FirstStage.GREEDY: FirstStageEntry(_search_and_finish, "search that prices LFAs by the greedy second stage"),
+    FirstStage.PAPER: FirstStageEntry(
+        _allocate, "paper's first stage, Buffer Allocator with the greedy second stage", counts_iterations=True
+    ),
+}

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass, replace
 
-from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.progress import Progress, silent
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
-from soma_cp.model.soma.validity import violations
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.comparison import inexact_second_stages
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
@@ -84,7 +82,7 @@ class Ladder:
 
 
 def gap_ladder(
-    problem: Problem, parameters: SolveParameters, seconds: float | None, budget: Budget, progress: Progress = silent
+    problem: Problem, parameters: SolveParameters, seconds: float | None, monitor: Monitor | None = None
 ) -> Ladder:
     """Search an LFA, run every second stage on it, and bound both.
 
@@ -93,25 +91,25 @@ def gap_ladder(
     problem
         Network, platform and batch.
     parameters
-        As for `solve`; its `stage2` is CP-SAT's.
+        As for `solve`; the second stage is CP-SAT.
     seconds
         Time limit of the search with the exact second stage, and of SA; None for none.
-    budget
-        Stop request.
-    progress
-        Called from time to time.
+    monitor
+        How it is stopped and watched.
 
     Raises
     ------
     UserError
         If no schedule can exist.
     """
-    parameters = replace(parameters, stage2=Stage2.CPSAT)
+    monitor = monitor or Monitor()
+    parameters = replace(parameters, second_stage=SecondStage.CPSAT)
     objective = parameters.objective
-    found = solve(problem, parameters, Budget(seconds, parent=budget), progress)
-    plan, figures = found.plan, plan_figures(found.plan)
-    results = (*inexact_second_stages(plan, parameters, seconds, budget, progress), found.best)
-    steps = [_schedule(plan, objective, result) for result in results]
+    found = solve(problem, parameters, monitor.within(seconds))
+    plan = found.schedule.plan
+    figures = plan_figures(plan)
+    results = (*inexact_second_stages(plan, parameters, seconds, monitor), found.best)
+    steps = [_schedule(objective, result) for result in results]
     tightest = max(results, key=lambda result: result.lower_bound)
     met = any(not step.how and step.latency <= tightest.lower_bound for step in steps)
 
@@ -129,8 +127,8 @@ def gap_ladder(
     return Ladder(problem, plan, objective, tuple(steps), found.interrupted, found.out_of_time)
 
 
-def _schedule(plan: Plan, objective: Objective, result: SecondStageResult) -> Step:
-    evaluation = result.evaluation
-    how = "exceeds the buffer: can't run" if violations(plan, result.dlsa) else ""
-    cost = objective.cost(evaluation.energy_pj, evaluation.latency)
-    return Step(result.method, False, evaluation.latency, evaluation.energy_pj, cost, how, result.seconds)
+def _schedule(objective: Objective, result: SecondStageResult) -> Step:
+    schedule = result.schedule
+    how = "" if schedule.fits else "exceeds the buffer: can't run"
+    cost = schedule.cost(objective)
+    return Step(result.method, False, schedule.latency, schedule.energy_pj, cost, how, result.seconds)

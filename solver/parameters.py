@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.choices import FirstStage, SecondStage
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ class SolveParameters:
 
     Parameters
     ----------
-    lfa
+    first_stage
         GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
         PAPER: they are priced by double buffering, under the Buffer Allocator.
-    stage2
-        Which second stage.
+    second_stage
+        What makes schedules of LFAs.
     objective
         What to minimise.
     seed
         Of all draws.
-    search, first_stage, second_stage, cpsat
+    search, paper_search, annealing, cpsat
         Parameters of the parts: of the search with GREEDY, of the paper's two stages, of CP-SAT.
     threads
         For the search with GREEDY; all cores by default. The result does not depend on it.
@@ -78,13 +78,13 @@ class SolveParameters:
         at most `MOST_LAYERS` layers, with CP-SAT as the second stage.
     """
 
-    lfa: FirstStage = FirstStage.GREEDY
-    stage2: Stage2 = Stage2.CPSAT
+    first_stage: FirstStage = FirstStage.GREEDY
+    second_stage: SecondStage = SecondStage.CPSAT
     objective: Objective = Objective()
     seed: int = 0
     search: LFASearchParameters = LFASearchParameters()
-    first_stage: FirstStageParameters = FirstStageParameters()
-    second_stage: SecondStageParameters = SecondStageParameters()
+    paper_search: PaperSearchParameters = PaperSearchParameters()
+    annealing: AnnealingParameters = AnnealingParameters()
     cpsat: CpSatParameters = CpSatParameters()
     threads: int | None = None
     prove_seconds: float = 60.0

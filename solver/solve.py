@@ -7,22 +7,21 @@ import math
 import time
 from dataclasses import dataclass, replace
 
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import double_buffering
-from soma_cp.model.soma.evaluation import Evaluation, evaluate
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import require_valid
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.choices import FirstStage
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa
-from soma_cp.solver.first_stages import Found, allocate, search_and_finish
+from soma_cp.solver.first_stages import FIRST_STAGES, Found
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stages import run_second_stage
+from soma_cp.solver.second_stages import SECOND_STAGES, Aim, run_second_stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +32,10 @@ class SolveResult:
     ----------
     parameters
         As given.
-    plan
-        Of the best LFA.
     best
-        The second stage's schedule of it.
+        The best schedule, and what is proven of it for its LFA.
     double_buffered
-        What the first stage sees of that LFA: its double buffering, which may exceed the buffer.
+        What the paper's first stage sees of that LFA: its double buffering, which may exceed the buffer.
     network_bound
         What no LFA can beat.
     proof
@@ -52,9 +49,8 @@ class SolveResult:
     """
 
     parameters: SolveParameters
-    plan: Plan
     best: SecondStageResult
-    double_buffered: Evaluation
+    double_buffered: Schedule
     network_bound: NetworkBound
     proof: LFAProof | None
     iterations: int
@@ -64,6 +60,11 @@ class SolveResult:
     seconds: float
 
     @property
+    def schedule(self) -> Schedule:
+        """The best schedule."""
+        return self.best.schedule
+
+    @property
     def cost_bound(self) -> float:
         """What no schedule costs less than, over every LFA and DLSA."""
         return self.network_bound.cost if self.proof is None else max(self.network_bound.cost, self.proof.lower_bound)
@@ -71,13 +72,11 @@ class SolveResult:
     @property
     def is_global_optimum(self) -> bool:
         """Whether the schedule is proven optimal over every LFA and DLSA, but for rounding."""
-        evaluation = self.best.evaluation
-        cost = self.parameters.objective.cost(evaluation.energy_pj, evaluation.latency)
-        return cost <= self.cost_bound * (1 + MET)
+        return self.schedule.cost(self.parameters.objective) <= self.cost_bound * (1 + MET)
 
 
-CPSAT_SHARE = 0.4
-"""Share of the time left that CP-SAT may take for one LFA of several."""
+PROOF_SHARE = 0.4
+"""Share of the time left that a second stage that proves may take for one LFA of several."""
 FIRST_LOOK_SHARE = 0.1
 """Share of the limit in deterministic time that CP-SAT may take for one LFA of several."""
 
@@ -85,8 +84,7 @@ FIRST_LOOK_SHARE = 0.1
 def solve(
     problem: Problem,
     parameters: SolveParameters = SolveParameters(),  # noqa: B008  # immutable
-    budget: Budget | None = None,
-    progress: Progress = silent,
+    monitor: Monitor | None = None,
 ) -> SolveResult:
     """Find a schedule of `problem`.
 
@@ -96,15 +94,13 @@ def solve(
         Network, platform and batch.
     parameters
         How to search.
-    budget
-        Deadline and stop request; no limit by default.
-    progress
-        Called from time to time, from this thread.
+    monitor
+        How it is stopped and watched; by default it runs to its end, and silently.
 
     Returns
     -------
     SolveResult
-        Always with a valid schedule, however early `budget` ends.
+        Always with a valid schedule, however early the budget ends.
 
     Raises
     ------
@@ -113,38 +109,39 @@ def solve(
         is asked for that can't be had.
     """
     begin = time.monotonic()
-    budget = budget or Budget()
+    monitor = monitor or Monitor()
+    budget = monitor.budget
+    proves = SECOND_STAGES[parameters.second_stage].proves
     if parameters.exact:
         check_provable(problem)
-        if parameters.stage2 is not Stage2.CPSAT:
-            raise UserError(f"--exact needs the exact second stage: --stage2 cpsat, not {parameters.stage2.value}")
+        if not proves:
+            given = parameters.second_stage.value
+            raise UserError(f"--exact needs the exact second stage: --stage2 cpsat, not {given}")
 
     first_look = replace(
         parameters,
         cpsat=replace(parameters.cpsat, deterministic_time=parameters.cpsat.deterministic_time * FIRST_LOOK_SHARE),
     )
 
-    def second_stage(plan: Plan, left: Budget, iteration: int, wanted: float | None) -> SecondStageResult:
-        part = left.part(CPSAT_SHARE) if parameters.stage2 is Stage2.CPSAT else left
-        return run_second_stage(plan, first_look, part, progress, iteration, cutoff_latency=wanted)
+    def finish(plan: Plan, wanted: float | None, left: Monitor) -> SecondStageResult:
+        return run_second_stage(plan, first_look, Aim(wanted), left.part(PROOF_SHARE) if proves else left)
 
     start = coarse_lfa(problem)  # refuses what can't be scheduled
     bound = bound_every_lfa(problem, parameters.objective)
     found = None
-    if parameters.lfa is FirstStage.GREEDY:
-        found = search_and_finish(problem, start, bound.met_at, parameters, second_stage, budget, progress)
-    if found is None:
-        found = allocate(problem, parameters, second_stage, budget, progress)
-    plan, best = found.plan, _prove(found, parameters, budget, progress)
+    for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's finds an LFA wherever there is one
+        found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, parameters, finish, monitor)
+    assert found is not None
+    best = _prove(found, parameters, monitor)
     proof = None
     if parameters.exact:
-        plan, best, proof = _go_through_all(plan, best, bound, parameters, budget, progress)
-    require_valid(plan, best.dlsa)
+        best, proof = _go_through_all(best, bound, parameters, monitor)
+    schedule = best.schedule
+    require_valid(schedule.plan, schedule.dlsa)
     return SolveResult(
         parameters=parameters,
-        plan=plan,
         best=best,
-        double_buffered=evaluate(plan, double_buffering(plan)),
+        double_buffered=priced(schedule.plan, double_buffering(schedule.plan)),
         network_bound=bound,
         proof=proof,
         iterations=found.iterations,
@@ -155,38 +152,29 @@ def solve(
     )
 
 
-def _prove(found: Found, parameters: SolveParameters, budget: Budget, progress: Progress) -> SecondStageResult:
-    """Spend what time is left on the best LFA, if CP-SAT could not finish with it."""
+def _prove(found: Found, parameters: SolveParameters, monitor: Monitor) -> SecondStageResult:
+    """Spend what time is left on the best LFA, if a second stage that proves could not finish with it."""
     best = found.second_stage
-    if math.isinf(budget.deadline) and not parameters.cpsat.deterministic:
-        budget = Budget(parameters.prove_seconds, parent=budget)
-    if parameters.stage2 is not Stage2.CPSAT or best.proven_optimal or budget.over:
+    if math.isinf(monitor.budget.deadline) and not parameters.cpsat.deterministic:
+        monitor = monitor.within(parameters.prove_seconds)
+    if not SECOND_STAGES[parameters.second_stage].proves or best.proven_optimal or monitor.budget.over:
         return best
-    again = run_second_stage(found.plan, parameters, budget, progress, found.iterations, incumbent=best.dlsa)
+    aim = Aim(incumbent=best.schedule.dlsa)
+    again = run_second_stage(best.schedule.plan, parameters, aim, monitor.at(found.iterations))
     lower_bound, source = max((r.lower_bound, r.lower_bound_source) for r in (best, again))
     return replace(again, lower_bound=lower_bound, lower_bound_source=source, seconds=best.seconds + again.seconds)
 
 
 def _go_through_all(
-    plan: Plan,
-    best: SecondStageResult,
-    bound: NetworkBound,
-    parameters: SolveParameters,
-    budget: Budget,
-    progress: Progress,
-) -> tuple[Plan, SecondStageResult, LFAProof]:
+    best: SecondStageResult, bound: NetworkBound, parameters: SolveParameters, monitor: Monitor
+) -> tuple[SecondStageResult, LFAProof]:
     """Prove the best schedule optimal over every LFA, or find a better one."""
-    objective = parameters.objective
-    cost = objective.cost(best.evaluation.energy_pj, best.evaluation.latency)
     proof = prove_over_every_lfa(
-        plan.problem,
-        cost,
+        best.schedule.problem,
+        best.schedule.cost(parameters.objective),
         bound.cost,
-        lambda plan, latency: run_second_stage(plan, parameters, budget, progress, cutoff_latency=latency),
-        objective,
-        budget,
-        lambda beginnings, cost: progress(ProgressEvent("all layer fusions", 0, beginnings, 0, cost)),
+        lambda plan, latency: run_second_stage(plan, parameters, Aim(latency), monitor),
+        parameters.objective,
+        monitor,
     )
-    if proof.improved is not None:
-        plan, best = proof.improved
-    return plan, best, proof
+    return proof.improved or best, proof

@@ -6,18 +6,17 @@ of that should come out of a user's time limit, so a command runs this before it
 
 import math
 
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.model.soma.schedule import priced
+from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stage.piece import cut_piece, shortened
@@ -30,19 +29,17 @@ def warm_up(exact: bool = False) -> None:
     """Run every kernel once, on a network of four layers; with `exact` those of the proof over every LFA too."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
     paper = SolveParameters(
-        lfa=FirstStage.PAPER,
-        stage2=Stage2.SA,
-        first_stage=FirstStageParameters(rounds_per_layer=1),
-        second_stage=SecondStageParameters(rounds_per_tensor=1),
+        first_stage=FirstStage.PAPER,
+        second_stage=SecondStage.SA,
+        paper_search=PaperSearchParameters(rounds_per_layer=1),
+        annealing=AnnealingParameters(rounds_per_tensor=1),
     )
     solve(problem, paper)
-    solve(problem, SolveParameters(stage2=Stage2.GREEDY, search=LFASearchParameters(rounds=100)))
+    solve(problem, SolveParameters(second_stage=SecondStage.GREEDY, search=LFASearchParameters(rounds=100)))
     plan = make_plan(problem, unfused_lfa(problem.network))
-    dlsa = greedy_dlsa(plan)
-    evaluation = evaluate(plan, dlsa)
-    shortened(plan, dlsa, evaluation)
-    window_arcs(cut_piece(plan, dlsa, evaluation, 1, 4))
+    schedule = priced(plan, greedy_dlsa(plan))
+    shortened(schedule)
+    window_arcs(cut_piece(schedule, 1, 4))
     if exact:
-        budget = Budget()
-        greedy = SolveParameters(stage2=Stage2.GREEDY)
-        prove_over_every_lfa(problem, math.inf, 0.0, lambda plan, _: run_second_stage(plan, greedy, budget))
+        greedy = SolveParameters(second_stage=SecondStage.GREEDY)
+        prove_over_every_lfa(problem, math.inf, 0.0, lambda plan, _: run_second_stage(plan, greedy))

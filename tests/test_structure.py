@@ -27,11 +27,11 @@ WINGS = {
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
-        "lfa tiling tensors occupancy plan dlsa footprint evaluation_kernel evaluation validity figures"
-        " schedule result execution schedule_file"
+        "lfa tiling tensors occupancy plan dlsa footprint evaluation_kernel evaluation validity schedule figures"
+        " result execution stored_schedule schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
-    "annealing": "acceptance budget progress chunks second_stage first_stage buffer_allocator",
+    "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
     "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
     "annealing/first_stage": (
         "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"

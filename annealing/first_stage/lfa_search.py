@@ -22,7 +22,8 @@ from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Operator
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA
@@ -98,10 +99,9 @@ def search_lfas(
     seed: int,
     objective: Objective = Objective(),  # noqa: B008  # immutable
     parameters: LFASearchParameters = LFASearchParameters(),
-    budget: Budget | None = None,
-    progress: Progress = silent,
     threads: int | None = None,
     enough: float = -math.inf,
+    monitor: Monitor | None = None,
 ) -> LFASearchResult:
     """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
 
@@ -115,24 +115,23 @@ def search_lfas(
         Of all draws: the same seed and rounds give the same LFAs, whatever `threads`.
     objective, parameters
         What is minimised, and how.
-    budget
-        Deadline and stop request; no limit by default.
-    progress
-        Called from this thread from time to time.
     threads
         How many chains run at a time; all cores by default.
     enough
         A cost that can't be improved on: the search ends when chains meet and one has found it.
+    monitor
+        How it is stopped and watched.
     """
     begin = time.monotonic()
-    budget = budget or Budget()
+    monitor = monitor or Monitor()
+    budget = monitor.budget
     rounds = parameters.rounds_for(problem)
     chains = _chains(problem, start, seed, objective, parameters, rounds)
     meetings = [*(int(share * rounds) for share in parameters.meetings), rounds]
 
     def report() -> None:
         done = sum(chain.rounds_done for chain in chains)
-        progress(ProgressEvent("first stage", 0, done, rounds * len(chains), _lowest_cost(chains)))
+        monitor.progress(ProgressEvent("first stage", 0, done, rounds * len(chains), _lowest_cost(chains)))
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
         for meeting in meetings:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -20,8 +20,8 @@ from soma_cp.model.soma.lfa import LFA
 
 
 @dataclass(frozen=True)
-class FirstStageParameters:
-    """Parameters of the first stage; the defaults are the published program's.
+class PaperSearchParameters:
+    """Parameters of the paper's first stage; the defaults are the published program's.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class FirstStageParameters:
 
 
 @dataclass(frozen=True)
-class FirstStageResult:
+class PaperSearchResult:
     """The best LFA of one annealing run under double buffering.
 
     Parameters
@@ -94,12 +94,10 @@ def anneal_lfas(
     limit_bytes: int,
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: FirstStageParameters = FirstStageParameters(),
-    budget: Budget | None = None,
-    progress: Progress = silent,
-    iteration: int = 0,
+    parameters: PaperSearchParameters = PaperSearchParameters(),
     costs: CostCache | None = None,
-) -> FirstStageResult:
+    monitor: Monitor | None = None,
+) -> PaperSearchResult:
     """Search for the LFA with the lowest cost under double buffering.
 
     Parameters
@@ -114,17 +112,14 @@ def anneal_lfas(
         Source of all draws: the same generator and limits in rounds give the same LFA.
     objective, parameters
         What is minimised, and how.
-    budget
-        Deadline and stop request; no limit by default.
-    progress
-        Called from time to time.
-    iteration
-        Of the Buffer Allocator, for `progress`.
     costs
         Tile costs that earlier runs of this problem learned.
+    monitor
+        How it is stopped and watched.
     """
     begin = time.monotonic()
-    budget = budget or Budget()
+    monitor = monitor or Monitor()
+    budget = monitor.budget
     rounds = parameters.rounds(problem)
     settings = lfa_settings(problem, limit_bytes, objective, parameters.cooling, rounds, lfa_pricing.DOUBLE_BUFFERING)
     weights = operator_weights(PUBLISHED_OPERATORS)
@@ -135,13 +130,14 @@ def anneal_lfas(
 
     def report(done: int) -> None:
         cost = float(best[lfa_pricing.COST])
-        progress(ProgressEvent("first stage", iteration, done, rounds, cost if math.isfinite(cost) else None))
+        best_cost = cost if math.isfinite(cost) else None
+        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
 
     done = run_in_chunks(lambda _, last: run.run_to(last, budget=budget), rounds, budget, report)
     if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         closing = parameters.closing_rounds_per_layer * len(problem.network.layers)
         run.run_to(min(done + closing, rounds), heated=False)
-    return FirstStageResult(
+    return PaperSearchResult(
         lfa=run.best_lfa,
         fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
         latency=int(best[lfa_pricing.LATENCY]),

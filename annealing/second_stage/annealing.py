@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage import dlsa_kernel
 from soma_cp.annealing.second_stage.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -19,8 +19,8 @@ from soma_cp.model.soma.plan import Plan
 
 
 @dataclass(frozen=True)
-class SecondStageParameters:
-    """Parameters of the second stage; the defaults are the published program's.
+class AnnealingParameters:
+    """Parameters of the annealing of DLSAs; the defaults are the published program's.
 
     Parameters
     ----------
@@ -66,10 +66,8 @@ def anneal_dlsas(
     plan: Plan,
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: SecondStageParameters = SecondStageParameters(),
-    budget: Budget | None = None,
-    progress: Progress = silent,
-    iteration: int = 0,
+    parameters: AnnealingParameters = AnnealingParameters(),
+    monitor: Monitor | None = None,
 ) -> AnnealedDLSA:
     """Search for the DLSA with the lowest latency, then for less average buffer usage at that latency.
 
@@ -83,10 +81,8 @@ def anneal_dlsas(
         Source of all draws: the same generator and limits in rounds give the same DLSA.
     objective, parameters
         What is minimised (energy is fixed here), and how.
-    budget
-        Deadline and stop request; no limit by default.
-    progress, iteration
-        Called from time to time; iteration of the Buffer Allocator to report.
+    monitor
+        How it is stopped and watched.
 
     Raises
     ------
@@ -94,7 +90,6 @@ def anneal_dlsas(
         If no DLSA of this LFA fits.
     """
     begin = time.monotonic()
-    budget = budget or Budget()
     capacity = plan.problem.platform.gbuf_bytes
     start = double_buffering(plan)
     state = _state(plan, start)
@@ -105,7 +100,7 @@ def anneal_dlsas(
     state.latencies[:] = latency
     if plan.dram_tensor_count < 2:
         return AnnealedDLSA(_best(state), int(state.latencies[1]), 0, time.monotonic() - begin)
-    anneal = _Annealing(plan, state, random, objective, parameters, budget, progress, iteration)
+    anneal = _Annealing(plan, state, random, objective, parameters, monitor or Monitor())
     anneal.run(LATENCY, float(latency) ** float(objective.delay_exponent))
     if parameters.smooth_buffer:
         dlsa_kernel.return_to_best(plan.tensors, state)
@@ -122,19 +117,15 @@ class _Annealing:
         state: DLSAState,
         random: np.random.Generator,
         objective: Objective,
-        parameters: SecondStageParameters,
-        budget: Budget,
-        progress: Progress,
-        iteration: int,
+        parameters: AnnealingParameters,
+        monitor: Monitor,
     ) -> None:
         self.plan = plan
         self.state = state
         self.random = random
         self.objective = objective
         self.parameters = parameters
-        self.budget = budget
-        self.progress = progress
-        self.iteration = iteration
+        self.monitor = monitor
         self.rounds = parameters.rounds_per_tensor * plan.dram_tensor_count
         self.energy_pj = plan_figures(plan).energy_pj
         self.done = 0
@@ -144,9 +135,9 @@ class _Annealing:
         self.state.costs[:] = cost
         heat = float(self.parameters.cooling.initial_temperature)
         done = run_in_chunks(
-            lambda first, last: self._rounds(goal, heat, first, last), self.rounds, self.budget, self._report
+            lambda first, last: self._rounds(goal, heat, first, last), self.rounds, self.monitor.budget, self._report
         )
-        if done < self.rounds and not self.budget.stop_requested:
+        if done < self.rounds and not self.monitor.budget.stop_requested:
             closing = self.parameters.closing_rounds_per_tensor * self.plan.dram_tensor_count
             first, done = done, min(done + closing, self.rounds)
             self._rounds(goal, 0.0, first, done)
@@ -170,8 +161,8 @@ class _Annealing:
     def _report(self, done: int) -> None:
         best = self.objective.cost(self.energy_pj, float(self.state.latencies[1]))
         goals = 2 if self.parameters.smooth_buffer else 1
-        event = ProgressEvent("second stage", self.iteration, self.done + done, goals * self.rounds, best)
-        self.progress(event)
+        event = ProgressEvent("second stage", self.monitor.iteration, self.done + done, goals * self.rounds, best)
+        self.monitor.progress(event)
 
 
 def _state(plan: Plan, dlsa: DLSA) -> DLSAState:

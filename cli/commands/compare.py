@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.progress import Progress
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
@@ -27,9 +27,11 @@ from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import relative_gap
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.comparison import Comparison, compare_second_stages
+from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.second_stages import SECOND_STAGES
 from soma_cp.solver.solve import solve
 
 
@@ -43,7 +45,7 @@ class CompareOptions:
     seq: int | None
     hardware: HardwareOptions
     onnx: OnnxModels
-    lfa: FirstStage
+    first_stage: FirstStage
     search: SearchOptions
     format: Format
 
@@ -66,14 +68,16 @@ class _Case:
     @property
     def optimal(self) -> bool:
         """Whether a schedule that fits meets the proven bound."""
-        pairs = zip(self.comparison.results, self.comparison.fits, strict=True)
-        return any(fits and result.evaluation.latency <= self.comparison.lower_bound for result, fits in pairs)
+        schedules = [result.schedule for result in self.comparison.results]
+        return any(one.fits and one.latency <= self.comparison.lower_bound for one in schedules)
 
 
 def run_compare(options: CompareOptions) -> None:
     """Find or read LFAs, run every second stage on each, report."""
     _check_source(options)
-    parameters = replace(parameters_from(options.search), lfa=options.lfa, stage2=Stage2.GREEDY)
+    parameters = replace(
+        parameters_from(options.search), first_stage=options.first_stage, second_stage=SecondStage.GREEDY
+    )
     seconds = budget_from(options.search.time_limit).seconds_left
     sources = list(_sources(options))
     load_solver()
@@ -84,8 +88,8 @@ def run_compare(options: CompareOptions) -> None:
         for source in sources:
             if budget.stop_requested:
                 break
-            with progress_display(budget) as progress:
-                case = _case(source, parameters, seconds, budget, progress)
+            with progress_display(budget) as monitor:
+                case = _case(source, parameters, seconds, monitor)
             if not budget.stop_requested or not cases:  # one that was cut short says nothing beside whole ones
                 cases.append(case)
     done = "" if not budget.stop_requested else f"interrupted: {len(cases)} of {len(sources)} compared"
@@ -134,19 +138,15 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
             yield problem_from(net, options.seq, options.hardware, batch, options.onnx)
 
 
-def _case(
-    source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, budget: Budget, progress: Progress
-) -> _Case:
+def _case(source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, monitor: Monitor) -> _Case:
     """Search for an LFA, or take that of a file, and run every second stage on it."""
     if not isinstance(source, Problem):
         path, plan = source
-        comparison = compare_second_stages(plan, parameters, seconds, budget, progress)
+        comparison = compare_second_stages(plan, parameters, seconds, monitor)
         return _Case(comparison, f"LFA of {path}", path, out_of_time=False)
-    found = solve(source, parameters, Budget(seconds, parent=budget), progress)
-    search = "search that prices LFAs by the greedy second stage"
-    if parameters.lfa is FirstStage.PAPER:
-        search = "paper's first stage, Buffer Allocator with the greedy second stage"
-    comparison = compare_second_stages(found.plan, parameters, seconds, budget, progress)
+    found = solve(source, parameters, monitor.within(seconds))
+    search = FIRST_STAGES[parameters.first_stage].description
+    comparison = compare_second_stages(found.schedule.plan, parameters, seconds, monitor)
     return _Case(comparison, f"LFA of the {search}, seed {parameters.seed}", None, found.out_of_time)
 
 
@@ -179,10 +179,10 @@ def _print(case: _Case, done: str) -> None:
         "\nseconds",
         gap=2,
     )
-    for result, fits in zip(comparison.results, comparison.fits, strict=True):
-        evaluation = result.evaluation
+    for result in comparison.results:
+        evaluation = result.schedule.evaluation
         table.add_row(
-            result.method if fits else f"{result.method} *",
+            result.method if result.schedule.fits else f"{result.method} *",
             f"{evaluation.latency:,}",
             percent(relative_gap(evaluation.latency, comparison.lower_bound)),
             percent(relative_gap(evaluation.latency, evaluation.figures.bound)),
@@ -191,24 +191,20 @@ def _print(case: _Case, done: str) -> None:
             f"{result.seconds:.3f}",
         )
     out.print(table)
-    if not all(comparison.fits):
+    if not _all_fit(comparison):
         out.print(f"* exceeds the buffer of {plan.problem.platform.gbuf_bytes / MIB:g} MiB: can't run")
     out.print()
     out.print(f"proven {known:<15}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
-    out.print(f"{'theoretical maximum':<22}{comparison.results[0].evaluation.figures.bound:,} cycles")
+    out.print(f"{'theoretical maximum':<22}{comparison.results[0].schedule.evaluation.figures.bound:,} cycles")
     _print_ends([case], done)
 
 
 _SUMMARY = (
     "\nnetwork, batch",
     "DRAM\ntensors",
-    "double\nbuffer",
-    "\ngreedy",
-    "\nSA",
-    "\nCP-SAT",
+    *(entry.column for entry in SECOND_STAGES.values()),
     "bound\n(cycles)",
-    "SA\n(s)",
-    "CP-SAT\n(s)",
+    *(f"{entry.column.strip()}\n(s)" for entry in SECOND_STAGES.values() if entry.shows_seconds),
 )
 
 
@@ -216,18 +212,22 @@ def _summary(case: _Case) -> tuple[str, ...]:
     """Return the cells of one case: how far every second stage is above the proven bound."""
     comparison = case.comparison
     above = [
-        percent(relative_gap(result.evaluation.latency, comparison.lower_bound)) + ("" if fits else " *")
-        for result, fits in zip(comparison.results, comparison.fits, strict=True)
+        percent(relative_gap(schedule.latency, comparison.lower_bound)) + ("" if schedule.fits else " *")
+        for schedule in (result.schedule for result in comparison.results)
     ]
-    annealed, exact = comparison.results[-2:]
+    entries = zip(SECOND_STAGES.values(), comparison.results, strict=True)
+    seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
     return (
         case.label,
         str(comparison.plan.dram_tensor_count),
         *above,
         f"{comparison.lower_bound:,}",
-        f"{annealed.seconds:.1f}",
-        f"{exact.seconds:.1f}",
+        *seconds,
     )
+
+
+def _all_fit(comparison: Comparison) -> bool:
+    return all(result.schedule.fits for result in comparison.results)
 
 
 def _print_summary(cases: list[_Case], done: str) -> None:
@@ -238,7 +238,7 @@ def _print_summary(cases: list[_Case], done: str) -> None:
     out.print(table)
     out.print()
     out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
-    if not all(all(case.comparison.fits) for case in cases):
+    if not all(_all_fit(case.comparison) for case in cases):
         out.print("* exceeds the buffer: can't run")
     _print_ends(cases, done)
 
@@ -254,35 +254,35 @@ def _rows(case: _Case) -> list[dict[str, Any]]:
             "tiles": plan.tile_count,
             "dram_tensors": plan.dram_tensor_count,
             "second_stage": result.method,
-            "fits": fits,
-            "latency_cycles": result.evaluation.latency,
-            "energy_pj": result.evaluation.energy_pj,
-            "edp": result.evaluation.edp,
+            "fits": result.schedule.fits,
+            "latency_cycles": result.schedule.latency,
+            "energy_pj": result.schedule.energy_pj,
+            "edp": result.schedule.evaluation.edp,
             "proven_lower_bound": comparison.lower_bound,
             "proven_lower_bound_source": comparison.lower_bound_source,
-            "latency_above_bound": relative_gap(result.evaluation.latency, comparison.lower_bound),
-            "theoretical_maximum": result.evaluation.figures.bound,
-            "peak_buffer_bytes": result.evaluation.peak_buffer_bytes,
+            "latency_above_bound": relative_gap(result.schedule.latency, comparison.lower_bound),
+            "theoretical_maximum": result.schedule.evaluation.figures.bound,
+            "peak_buffer_bytes": result.schedule.evaluation.peak_buffer_bytes,
             "seconds": result.seconds,
             "lfa": case.origin,
             "out_of_time": case.out_of_time,
         }
-        for result, fits in zip(comparison.results, comparison.fits, strict=True)
+        for result in comparison.results
     ]
 
 
 def _document(case: _Case) -> dict[str, Any]:
     comparison = case.comparison
     rows = []
-    for result, fits in zip(comparison.results, comparison.fits, strict=True):
-        figures = figures_document(comparison.plan, result.evaluation, comparison.lower_bound)
-        rows.append(figures | {"second_stage": result.method, "fits": fits, "seconds": result.seconds})
+    for result in comparison.results:
+        figures = figures_document(result.schedule, comparison.lower_bound)
+        rows.append(figures | {"second_stage": result.method, "fits": result.schedule.fits, "seconds": result.seconds})
     return {
         "network": comparison.plan.problem.network.name,
         "batch": comparison.plan.problem.batch,
         "lfa": case.origin,
         "out_of_time": case.out_of_time,
-        "bound": comparison.results[0].evaluation.figures.bound,
+        "bound": comparison.results[0].schedule.evaluation.figures.bound,
         "proven_lower_bound": comparison.lower_bound,
         "proven_lower_bound_source": comparison.lower_bound_source,
         "second_stages": rows,

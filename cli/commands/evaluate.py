@@ -16,19 +16,18 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
-from soma_cp.model.soma.schedule import claim_differences
-from soma_cp.solver.second_stages import priced
+from soma_cp.model.soma.stored_schedule import claim_differences
+from soma_cp.solver.second_stages import timed
 
 
 def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = NO_ONNX) -> None:
     """Recompute a stored schedule; refuse it if it breaks a rule."""
     stored = read_valid_schedule(path, None if net is None else network_from(net, None, onnx))
-    plan = stored.plan
-    result = priced(plan, "stored", lambda: stored.dlsa)
-    evaluation = result.evaluation
-    differences = claim_differences(stored, evaluation)
+    result = timed("stored", stored.plan, lambda: stored.dlsa)
+    schedule = result.schedule
+    differences = claim_differences(stored, schedule)
     if as_json:
-        figures = figures_document(plan, evaluation, result.lower_bound)
+        figures = figures_document(schedule, result.lower_bound)
         print_json(
             figures
             | {
@@ -40,19 +39,19 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
         )
         return
     out = console()
-    out.print(problem_text(plan.problem))
-    out.print(lfa_text(plan))
+    out.print(problem_text(schedule.problem))
+    out.print(lfa_text(schedule.plan))
     out.print()
-    out.print(schedule_table({"schedule": evaluation}, plan.problem.platform))
+    out.print(schedule_table({"schedule": schedule}))
     out.print()
-    for line in bound_lines(evaluation, result.lower_bound, result.lower_bound_source):
+    for line in bound_lines(result):
         out.print(line)
     claimed = stored.claims.get("proven_lower_bound")
     if claimed is not None and claimed > result.lower_bound:
         out.print(
             f"{'bound in the file':<{LABEL_WIDTH}}{claimed:,} cycles (unchecked; 'compare --schedule' proves anew)"
         )
-    blocks = blocks_line(plan.problem, evaluation)
+    blocks = blocks_line(schedule)
     if blocks:
         out.print(blocks)
     out.print(f"{'valid':<{LABEL_WIDTH}}every rule is kept")

@@ -54,8 +54,8 @@ def run_gap(options: GapOptions) -> None:
         for problem in problems:
             if budget.stop_requested:
                 break
-            with progress_display(budget) as progress:
-                ladders.append(gap_ladder(problem, parameters, seconds, budget, progress))
+            with progress_display(budget) as monitor:
+                ladders.append(gap_ladder(problem, parameters, seconds, monitor))
             if options.format is Format.TABLE:
                 _print(ladders[-1], first=len(ladders) == 1)
     if options.format is Format.JSON:

@@ -16,9 +16,9 @@ from soma_cp.cli.stored import read_valid_schedule
 from soma_cp.cli.tables import console
 from soma_cp.model.errors import UserError
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
-from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.execution.execution import Execution, make_execution
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import priced
 
 Writer = Callable[[Sequence[Reported], Path], list[Path]]
 
@@ -99,7 +99,7 @@ def _reported(options: ReportOptions) -> list[Reported]:
 
 
 def _executed(plan: Plan, dlsa: DLSA) -> Execution:
-    return make_execution(plan, dlsa, evaluate(plan, dlsa))
+    return make_execution(priced(plan, dlsa))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -34,7 +34,8 @@ from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.result import relative_gap
-from soma_cp.solver.choices import FirstStage, Stage2
+from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
 
@@ -51,8 +52,8 @@ class SolveOptions:
     seq: int | None
     hardware: HardwareOptions
     onnx: OnnxModels
-    lfa: FirstStage
-    stage2: Stage2
+    first_stage: FirstStage
+    second_stage: SecondStage
     search: SearchOptions
     exact: bool
     blocks: int | None
@@ -68,23 +69,23 @@ def run_solve(options: SolveOptions) -> None:
         block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))
     parameters = replace(
         parameters_from(options.search),
-        lfa=options.lfa,
-        stage2=options.stage2,
+        first_stage=options.first_stage,
+        second_stage=options.second_stage,
         prove_seconds=math.inf,  # --time-limit decides
         exact=options.exact,
     )
     if options.output is not None:
         _check_writable(options.output)
     budget_from(options.search.time_limit)  # refuses what can't be
-    if options.stage2 is Stage2.CPSAT:
+    if options.second_stage is SecondStage.CPSAT:
         load_solver()
     prepare_kernels(options.exact)
     budget = budget_from(options.search.time_limit)
-    with stops_on_interrupt(budget), progress_display(budget) as progress:
+    with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None
         if block is not None:
-            alone = solve_problem(block, replace(parameters, exact=False), budget.part(ONE_BLOCK_SHARE), progress)
-        result = solve_problem(problem, parameters, budget, progress)
+            alone = solve_problem(block, replace(parameters, exact=False), monitor.part(ONE_BLOCK_SHARE))
+        result = solve_problem(problem, parameters, monitor)
     repeated = None if alone is None or options.blocks is None else _repeated(result, alone, options.blocks)
     document = _document(result) | ({} if repeated is None else {"one_block_repeated": repeated})
     failure = _written(result, options)
@@ -110,9 +111,9 @@ def _check_writable(path: Path) -> None:
 
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
-    return figures_document(result.plan, best.evaluation, best.lower_bound) | {
-        "lfa_search": result.parameters.lfa.value,
-        "stage2": result.parameters.stage2.value,
+    return figures_document(best.schedule, best.lower_bound) | {
+        "lfa_search": result.parameters.first_stage.value,
+        "stage2": result.parameters.second_stage.value,
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
         "bound_over_every_lfa": {
@@ -124,7 +125,7 @@ def _document(result: SolveResult) -> dict[str, Any]:
         "proven_optimal_over_every_lfa": result.is_global_optimum,
         "exact": _proof_document(result),
         "first_stage_latency": result.double_buffered.latency,
-        "first_stage_edp": result.double_buffered.edp,
+        "first_stage_edp": result.double_buffered.evaluation.edp,
         "iterations": result.iterations,
         "first_stage_rounds": result.rounds,
         "interrupted": result.interrupted,
@@ -155,18 +156,11 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     if options.output is None:
         return None
     # Imported late: pydantic takes a while.
-    from soma_cp.model.soma.schedule import Schedule
     from soma_cp.model.soma.schedule_file import write_schedule
 
-    schedule = Schedule(
-        plan=result.plan,
-        dlsa=result.best.dlsa,
-        evaluation=result.best.evaluation,
-        proven_lower_bound=result.best.lower_bound,
-        provenance=provenance(result, options.search.time_limit) | {"exact": _proof_document(result)},
-    )
+    made = provenance(result, options.search.time_limit) | {"exact": _proof_document(result)}
     try:
-        write_schedule(schedule, options.output)
+        write_schedule(result.schedule, options.output, result.best.lower_bound, made)
     except UserError as error:
         return error
     return None
@@ -174,8 +168,8 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
 
 def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
-    evaluation, objective, bound = result.best.evaluation, result.parameters.objective, result.network_bound
-    cost = objective.cost(evaluation.energy_pj, evaluation.latency)
+    objective, bound = result.parameters.objective, result.network_bound
+    cost = result.schedule.cost(objective)
     verdict = f"at most {percent(relative_gap(cost, result.cost_bound))} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
@@ -196,7 +190,7 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
 
 def _repeated(result: SolveResult, alone: SolveResult, count: int) -> dict[str, Any]:
     """Set blocks scheduled as one network beside the schedule of one block, run that many times."""
-    one, together, objective = alone.best.evaluation, result.best.evaluation, result.parameters.objective
+    one, together, objective = alone.schedule, result.schedule, result.parameters.objective
     latency, energy = count * one.latency, count * one.energy_pj
     return {
         "blocks": count,
@@ -204,7 +198,7 @@ def _repeated(result: SolveResult, alone: SolveResult, count: int) -> dict[str, 
         "energy_pj": energy,
         "latency_as_one": together.latency / latency,
         "energy_as_one": together.energy_pj / energy,
-        "cost_as_one": objective.cost(together.energy_pj, together.latency) / objective.cost(energy, latency),
+        "cost_as_one": together.cost(objective) / objective.cost(energy, latency),
     }
 
 
@@ -219,28 +213,27 @@ def _repeated_line(repeated: dict[str, Any], objective: Objective) -> str:
 
 def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | None) -> None:
     out = console()
-    best = result.best
-    problem = result.plan.problem
-    out.print(problem_text(problem))
-    out.print(lfa_text(result.plan))
+    best, schedule = result.best, result.schedule
+    out.print(problem_text(schedule.problem))
+    out.print(lfa_text(schedule.plan))
     out.print()
     columns = {
         "first stage\n(double buffering)": result.double_buffered,
-        f"second stage\n({best.method})": best.evaluation,
+        f"second stage\n({best.method})": schedule,
     }
-    out.print(schedule_table(columns, problem.platform))
+    out.print(schedule_table(columns))
     out.print()
-    for line in bound_lines(best.evaluation, best.lower_bound, best.lower_bound_source):
+    for line in bound_lines(best):
         out.print(line)
     for line in _network_bound_lines(result):
         out.print(line)
-    blocks = blocks_line(problem, best.evaluation)
+    blocks = blocks_line(schedule)
     if blocks:
         out.print(blocks)
     if repeated is not None:
         out.print(_repeated_line(repeated, result.parameters.objective), soft_wrap=True)
     finished = f"{result.iterations:,} finished"
-    if result.parameters.lfa is FirstStage.PAPER:
+    if FIRST_STAGES[result.parameters.first_stage].counts_iterations:
         finished = counted(result.iterations, "iteration")
     ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
     out.print(
@@ -248,7 +241,7 @@ def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | 
         f"seed {result.parameters.seed}"
     )
     out.print()
-    execution = make_execution(result.plan, best.dlsa, best.evaluation)
+    execution = make_execution(schedule)
     for timeline_line in timeline_lines(execution, out.width, out.options.ascii_only):
         out.print(timeline_line, no_wrap=True, overflow="crop")
     if output is not None:

@@ -13,9 +13,9 @@ LEAST_SHARE_OF_BUFFER = 0.25
 def highest_buffer(execution: Execution, executions: Sequence[Execution]) -> float:
     """Return the top of the buffer's axis (MiB) of one of the executions, which those of the same capacity share."""
     capacity = _capacity(execution)
-    peak = max(other.evaluation.peak_buffer_bytes for other in executions if _capacity(other) == capacity)
+    peak = max(other.schedule.evaluation.peak_buffer_bytes for other in executions if _capacity(other) == capacity)
     return HEADROOM * (peak if peak < LEAST_SHARE_OF_BUFFER * capacity else max(peak, capacity)) / MIB
 
 
 def _capacity(execution: Execution) -> int:
-    return execution.plan.problem.platform.gbuf_bytes
+    return execution.schedule.plan.problem.platform.gbuf_bytes

@@ -31,7 +31,7 @@ def write_csv(reported: Sequence[Reported], output: Path) -> list[Path]:
 def layer_columns(execution: Execution) -> Columns:
     """Return the table of layers, in Computing Order."""
     table = layer_table(execution)
-    layers = execution.plan.problem.network.layers
+    layers = execution.schedule.plan.problem.network.layers
     return {
         "layer": [layers[i].name for i in table.layer],
         "kind": [layers[i].kind for i in table.layer],
@@ -49,13 +49,13 @@ def layer_columns(execution: Execution) -> Columns:
         "ofmap_bytes": table.ofmap_bytes.tolist(),
         "core_energy_pj": table.core_energy_pj.tolist(),
         "dram_energy_pj": table.dram_energy_pj.tolist(),
-        "clock_hz": [execution.plan.problem.platform.clock_hz] * len(table.layer),
+        "clock_hz": [execution.schedule.plan.problem.platform.clock_hz] * len(table.layer),
     }
 
 
 def tensor_columns(execution: Execution) -> Columns:
     """Return the table of tensors: those that touch DRAM in DRAM Tensor Order, then the ofmaps that stay on chip."""
-    plan, transfers, chip = execution.plan, execution.transfers, execution.on_chip
+    plan, transfers, chip = execution.schedule.plan, execution.transfers, execution.on_chip
     names = [layer.name for layer in plan.problem.network.layers]
     consumers = [";".join(names[i] for i in execution.ofmap_consumers(layer)) for layer in range(len(names))]
     places, absent = len(transfers.tensor), [""] * len(chip.layer)

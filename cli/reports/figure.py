@@ -133,7 +133,7 @@ def _title(one: Reported) -> str:
         f"DRAM busy {execution.dram_busy / latency * 100:.1f} %",
         f"compute busy {execution.compute_busy / latency * 100:.1f} %",
     ]
-    if execution.evaluation.peak_buffer_bytes > _capacity(one):
+    if execution.schedule.evaluation.peak_buffer_bytes > _capacity(one):
         parts.append("exceeds the buffer")
     return f"{one.name}: " + ", ".join(parts)
 
@@ -221,13 +221,13 @@ def _style(row: int) -> dict[str, Any]:
 
 
 def _capacity(one: Reported) -> int:
-    return one.execution.plan.problem.platform.gbuf_bytes
+    return one.execution.schedule.plan.problem.platform.gbuf_bytes
 
 
 def _draw_buffer(axes: Axes, one: Reported, unit: float, highest: float) -> None:
     execution, capacity = one.execution, _capacity(one) / MIB
     edges = execution.handover / unit
-    held = np.zeros(execution.plan.tile_count)
+    held = np.zeros(execution.schedule.plan.tile_count)
     for row in KINDS:
         above = held + execution.occupancy[row] / MIB
         axes.add_artist(_band(edges, held, above, **_style(row)))

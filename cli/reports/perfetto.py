@@ -58,7 +58,7 @@ class _ProcessEvents:
         self.name = reported.name
         self.process = process
         self.execution = reported.execution
-        self.layer_names = [layer.name for layer in self.execution.plan.problem.network.layers]
+        self.layer_names = [layer.name for layer in self.execution.schedule.plan.problem.network.layers]
 
     def all(self) -> Iterator[Event]:
         yield self._metadata("process_name", {"name": self.name})
@@ -127,7 +127,7 @@ class _ProcessEvents:
                 number = int(flgs.tiling_number[flg])
                 args = {
                     "tiling number": number,
-                    "layers": ", ".join(self.execution.plan.lfa.flgs[flg].layers),
+                    "layers": ", ".join(self.execution.schedule.plan.lfa.flgs[flg].layers),
                     "tiles": int(flgs.last[flg] - flgs.first[flg] + 1),
                 }
                 yield self._slice(GROUPS, f"FLG {flg}: tiling number {number}", *flg_times[flg], args)
@@ -141,7 +141,7 @@ class _ProcessEvents:
             of_kind = np.flatnonzero(kinds == kind)
             if kind is None:
                 held = execution.on_chip
-                of_kind, label = np.arange(len(held.layer)), execution.plan.chip_label
+                of_kind, label = np.arange(len(held.layer)), execution.schedule.plan.chip_label
             begin, end = held.hold_begin[of_kind], held.hold_end[of_kind]
             lanes = first_fit_lanes(begin, end)
             lane_count = int(lanes.max(initial=-1)) + 1
@@ -163,7 +163,7 @@ class _ProcessEvents:
         """Average of each transfer, in GB/s (bytes per nanosecond); 0 where the channel does something else."""
         transfers = self.execution.transfers
         begins, ends = self._times(transfers.begin), self._times(transfers.finish)
-        cycles, seconds = transfers.finish - transfers.begin, self.execution.plan.problem.platform.seconds(1)
+        cycles, seconds = transfers.finish - transfers.begin, self.execution.schedule.plan.problem.platform.seconds(1)
         rates = np.round(transfers.bytes / (cycles * seconds * 1e9), 3).tolist()
         for name, counted in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
             own = np.flatnonzero(counted).tolist()
@@ -193,7 +193,7 @@ class _ProcessEvents:
 
     def _times(self, cycles: IntArray) -> list[int]:
         """Return cycles in whole nanoseconds."""
-        seconds = self.execution.plan.problem.platform.seconds(1)
+        seconds = self.execution.schedule.plan.problem.platform.seconds(1)
         nanoseconds: list[int] = np.rint(cycles * (seconds * 1e9)).astype(np.int64).tolist()
         return nanoseconds
 

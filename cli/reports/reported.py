@@ -39,7 +39,7 @@ def common_clock(reported: Sequence[Reported]) -> str:
     UserError
         If clocks differ.
     """
-    clocks = list(dict.fromkeys(clock_text(one.execution.plan.problem.platform) for one in reported))
+    clocks = list(dict.fromkeys(clock_text(one.execution.schedule.plan.problem.platform) for one in reported))
     if len(clocks) > 1:
         raise UserError(
             f"the schedules are for clocks of {' and '.join(clocks)}, but have one time axis, in cycles; "

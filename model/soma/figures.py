@@ -1,12 +1,14 @@
 """The figures of a schedule: their names in files, and how they are computed."""
 
 from soma_cp.model.soma.dlsa import double_buffering
-from soma_cp.model.soma.evaluation import Evaluation, evaluate
+from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import Schedule
 
 
-def schedule_figures(plan: Plan, evaluation: Evaluation) -> dict[str, int | float]:
+def schedule_figures(schedule: Schedule) -> dict[str, int | float]:
     """Return the figures of a schedule under their names in schedule files: cycles, pJ, bytes, counts."""
+    plan, evaluation = schedule.plan, schedule.evaluation
     figures = evaluation.figures
     double_buffered = evaluate(plan, double_buffering(plan))
     return {

@@ -4,8 +4,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.schedule import Schedule
 
 
 class Status(Enum):
@@ -27,14 +26,14 @@ def relative_gap(value: float, lower_bound: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SecondStageResult:
-    """A DLSA of a given plan, its evaluation, and what is proven of it.
+    """A schedule of a given LFA, and what is proven of it.
 
     Parameters
     ----------
     method
         Name of what made it, as the user knows it.
-    dlsa, evaluation
-        The schedule, priced by the shared evaluator.
+    schedule
+        Priced by the shared evaluator.
     lower_bound
         No DLSA of this LFA has a lower latency (cycles).
     lower_bound_source
@@ -48,8 +47,7 @@ class SecondStageResult:
     """
 
     method: str
-    dlsa: DLSA
-    evaluation: Evaluation
+    schedule: Schedule
     lower_bound: int
     lower_bound_source: str
     seconds: float
@@ -58,7 +56,7 @@ class SecondStageResult:
     @property
     def status(self) -> Status:
         """Whether the latency is proven to be the lowest."""
-        return Status.OPTIMAL if self.evaluation.latency <= self.lower_bound else Status.FEASIBLE
+        return Status.OPTIMAL if self.schedule.latency <= self.lower_bound else Status.FEASIBLE
 
     @property
     def proven_optimal(self) -> bool:
@@ -68,4 +66,4 @@ class SecondStageResult:
     @property
     def gap(self) -> float:
         """Share by which the latency lies above the proven lower bound."""
-        return relative_gap(self.evaluation.latency, self.lower_bound)
+        return relative_gap(self.schedule.latency, self.lower_bound)

@@ -1,51 +1,38 @@
-"""Schedule: an LFA and a DLSA of a problem, evaluated, with what is known of how it came about.
+"""Schedule: an LFA and a DLSA of a problem, evaluated.
 
 A `StoredSchedule` is one that a file claims to be; `claim_differences` holds it against the evaluator.
 """
 
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import numpy as np
-
-from soma_cp.model.arrays import IntArray
+from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import Evaluation, evaluate
-from soma_cp.model.soma.figures import schedule_figures, tile_shapes
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.validity import require_valid
 
-_RELATIVE_ERROR = 1e-9
-"""Allowed to energies and averages: sums of floats depend on their order."""
-
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A valid schedule and its figures; `make_schedule` checks and evaluates one.
+    """A plan, a DLSA of it and what the shared evaluator says of both: what stages return, reports show, files hold.
+
+    It can run; whether it fits the buffer is `fits` (double buffering may not).
 
     Parameters
     ----------
     plan
         Of the problem and the LFA.
     dlsa
-        DRAM Tensor Order and Living Durations; must be valid for `plan`.
+        DRAM Tensor Order and Living Durations.
     evaluation
-        What the shared evaluator says of `plan` and `dlsa`.
-    proven_lower_bound
-        No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
-    provenance
-        Tool version, seed, limits, solver status: what is needed to make the schedule again.
+        Of `plan` and `dlsa`; `priced` makes it.
     """
 
     plan: Plan
     dlsa: DLSA
     evaluation: Evaluation
-    proven_lower_bound: int | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def problem(self) -> Problem:
@@ -58,18 +45,38 @@ class Schedule:
         return self.plan.lfa
 
     @property
-    def proven_optimal(self) -> bool:
-        """Whether no DLSA of this LFA is faster, and that is proven."""
-        return self.proven_lower_bound is not None and self.evaluation.latency <= self.proven_lower_bound
+    def latency(self) -> int:
+        """Cycles."""
+        return self.evaluation.latency
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy (pJ)."""
+        return self.evaluation.energy_pj
+
+    @property
+    def fits(self) -> bool:
+        """Whether it stays within the buffer of its platform."""
+        return self.evaluation.peak_buffer_bytes <= self.problem.platform.gbuf_bytes
+
+    def cost(self, objective: Objective) -> float:
+        """Return what it costs under `objective`."""
+        return objective.cost(self.energy_pj, self.latency)
 
 
-def make_schedule(
-    plan: Plan,
-    dlsa: DLSA,
-    proven_lower_bound: int | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> Schedule:
-    """Check and evaluate (`plan`, `dlsa`).
+def priced(plan: Plan, dlsa: DLSA) -> Schedule:
+    """Evaluate a DLSA that keeps the rules, but for the capacity.
+
+    Raises
+    ------
+    InternalError
+        If it can't run.
+    """
+    return Schedule(plan, dlsa, evaluate(plan, dlsa))
+
+
+def make_schedule(plan: Plan, dlsa: DLSA) -> Schedule:
+    """Check a DLSA against every rule, and evaluate it.
 
     Raises
     ------
@@ -77,89 +84,4 @@ def make_schedule(
         If the schedule breaks a rule.
     """
     require_valid(plan, dlsa)
-    return Schedule(plan, dlsa, evaluate(plan, dlsa), proven_lower_bound, provenance or {})
-
-
-@dataclass(frozen=True, eq=False)
-class StoredSchedule:
-    """What a schedule file holds; it may break rules.
-
-    Parameters
-    ----------
-    plan
-        Made anew from the file's network, hardware, batch and LFA.
-    dlsa
-        The file's, by the tensor indices of `plan`. A Living Duration may be anything: ask
-        `soma_cp.model.soma.validity.violations` before evaluating.
-    claims
-        The figures that the file gives, by their names in the file; `claim_differences` checks them.
-        ``begin_cycle`` has those of the DRAM tensors, by tensor index.
-    provenance
-        How the schedule came about, as the file tells it.
-    """
-
-    plan: Plan
-    dlsa: DLSA
-    claims: Mapping[str, Any]
-    provenance: Mapping[str, Any]
-
-    @property
-    def problem(self) -> Problem:
-        """Network, platform and batch."""
-        return self.plan.problem
-
-    @property
-    def lfa(self) -> LFA:
-        """Layer-Fusion-related Attributes."""
-        return self.plan.lfa
-
-
-def claim_differences(stored: StoredSchedule, evaluation: Evaluation) -> list[str]:
-    """Return a sentence for each claim of a schedule file that does not hold.
-
-    Parameters
-    ----------
-    stored
-        Read from a file.
-    evaluation
-        Of its plan and DLSA.
-    """
-    plan, claims = stored.plan, stored.claims
-    found = []
-    for name, value in schedule_figures(plan, evaluation).items():
-        claimed = claims.get(name, value)
-        if not math.isclose(claimed, value, rel_tol=_RELATIVE_ERROR if isinstance(value, float) else 0.0):
-            found.append(f"{name}: the file says {claimed}, but it is {value}")
-    found += _begin_differences("tile_begin_cycles", claims, evaluation.tile_begin, plan.tile_label)
-    found += _begin_differences("begin_cycle", claims, evaluation.tensor_begin, plan.tensor_label)
-    found += _shape_differences(claims, tile_shapes(plan))
-    bound, latency = claims.get("proven_lower_bound"), evaluation.latency
-    if bound is not None and bound > latency:
-        found.append(f"proven_lower_bound: the file says {bound}, which is above the latency of {latency}")
-    if claims.get("proven_optimal") and (bound is None or bound < latency):
-        found.append(f"proven_optimal: the file says true, but no bound in it reaches the latency of {latency}")
-    return found
-
-
-def _begin_differences(
-    name: str, claims: Mapping[str, Any], actual: IntArray, label: Callable[[int], str]
-) -> Iterator[str]:
-    claimed: Sequence[int] = claims.get(name, actual)
-    if len(claimed) != len(actual):
-        yield f"{name}: the file gives {len(claimed)}, but there are {len(actual)}"
-        return
-    places = np.flatnonzero(np.asarray(claimed) != actual)
-    if len(places):
-        first = int(places[0])
-        yield (
-            f"{name}: {len(places)} of {len(actual)} differ, first {label(first)}: "
-            f"the file says {claimed[first]}, but it is {actual[first]}"
-        )
-
-
-def _shape_differences(claims: Mapping[str, Any], actual: Mapping[str, list[int]]) -> Iterator[str]:
-    claimed: Mapping[str, list[int]] = claims.get("tile_shapes", {})
-    wrong = [layer for layer, shape in claimed.items() if actual.get(layer) != shape]
-    if wrong:
-        said, found = claimed[wrong[0]], actual.get(wrong[0], "not a layer")
-        yield f"tile_shapes: {len(wrong)} differ, first '{wrong[0]}': the file says {said}, but it is {found}"
+    return priced(plan, dlsa)

@@ -29,7 +29,8 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.figures import schedule_figures, tile_shapes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
-from soma_cp.model.soma.schedule import Schedule, StoredSchedule
+from soma_cp.model.soma.schedule import Schedule
+from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.tensors import KIND_NAMES
 
 VERSION = 1
@@ -50,18 +51,36 @@ class ScheduleFileError(UserError):
 # Writing.
 
 
-def write_schedule(schedule: Schedule, path: Path) -> None:
+def write_schedule(
+    schedule: Schedule,
+    path: Path,
+    proven_lower_bound: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
     """Write `schedule` to `path`, one line for each FLG, DRAM tensor and layer.
+
+    Parameters
+    ----------
+    schedule
+        A valid one.
+    path
+        The file; it is replaced as a whole.
+    proven_lower_bound
+        No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
+    provenance
+        Tool version, seed, limits, solver status: what is needed to make the schedule again.
 
     Raises
     ------
     UserError
         If the file can't be written.
     """
-    write_text_atomically(path, _text(schedule_document(schedule)) + "\n")
+    write_text_atomically(path, _text(schedule_document(schedule, proven_lower_bound, provenance)) + "\n")
 
 
-def schedule_document(schedule: Schedule) -> dict[str, Any]:
+def schedule_document(
+    schedule: Schedule, proven_lower_bound: int | None = None, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return `schedule` as a schedule file holds it.
 
     The network is named if it is built in, exactly as it is; else the document holds it whole.
@@ -74,10 +93,10 @@ def schedule_document(schedule: Schedule) -> dict[str, Any]:
         "batch": problem.batch,
         "hardware": platform_document(problem.platform),
         "violations": [],
-        **schedule_figures(plan, evaluation),
-        "proven_lower_bound": schedule.proven_lower_bound,
-        "proven_optimal": schedule.proven_optimal,
-        "provenance": _plain(schedule.provenance),
+        **schedule_figures(schedule),
+        "proven_lower_bound": proven_lower_bound,
+        "proven_optimal": proven_lower_bound is not None and schedule.latency <= proven_lower_bound,
+        "provenance": _plain(provenance or {}),
         "tile_begin_cycles": evaluation.tile_begin.tolist(),
         "tile_shapes": tile_shapes(plan),
         "lfa": {

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import networkx as nx
 import numpy as np
 
-from soma_cp.annealing.budget import Budget, OutOfTimeError
+from soma_cp.annealing.budget import OutOfTimeError
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -29,11 +31,11 @@ from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 MOST_LAYERS = 12
 """Networks with more layers are refused: their LFAs could not be gone through in hours."""
 REPORT_EVERY = 100
-"""Beginnings between two calls of `progress`."""
+"""Beginnings between two events of progress."""
 LATEST = 2**60
 """Cycles; no schedule takes so long."""
 
-SecondStage = Callable[[Plan, int], SecondStageResult]
+Decide = Callable[[Plan, int], SecondStageResult]
 """Finds the best DLSA of a plan that is faster than so many cycles, or proves that there is none."""
 
 
@@ -48,7 +50,7 @@ class LFAProof:
     complete
         Whether all LFAs were gone through.
     improved
-        Plan and second stage of a schedule that is cheaper than the one to beat; None if none was found.
+        A schedule that is cheaper than the one to beat; None if none was found.
     orders, beginnings
         Computing Orders gone through; beginnings, complete LFAs among them, that step 1 of their bound left.
     lfas, solved
@@ -59,7 +61,7 @@ class LFAProof:
 
     lower_bound: float
     complete: bool
-    improved: tuple[Plan, SecondStageResult] | None
+    improved: SecondStageResult | None
     orders: int
     beginnings: int
     lfas: int
@@ -87,10 +89,9 @@ def prove_over_every_lfa(
     problem: Problem,
     best_cost: float,
     known_bound: float,
-    second_stage: SecondStage,
+    decide: Decide,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    budget: Budget | None = None,
-    progress: Callable[[int, float], None] = lambda beginnings, cost: None,
+    monitor: Monitor | None = None,
 ) -> LFAProof:
     """Find a schedule that is cheaper than the best one known, or prove that there is none.
 
@@ -102,14 +103,12 @@ def prove_over_every_lfa(
         Of the best schedule known.
     known_bound
         A bound on the cost that holds already.
-    second_stage
+    decide
         What decides on a complete LFA.
     objective
         What `best_cost` is.
-    budget
-        Deadline and stop request; no limit by default.
-    progress
-        Called with the number of beginnings bounded and the lowest cost known.
+    monitor
+        How it is stopped and watched: rounds are beginnings that were bounded.
 
     Raises
     ------
@@ -120,7 +119,7 @@ def prove_over_every_lfa(
     begin = time.monotonic()
     if best_cost <= known_bound * (1 + MET):
         return LFAProof(known_bound, True, None, 0, 0, 0, 0, 0.0)
-    search = _Search(problem, best_cost, second_stage, objective, budget or Budget(), progress)
+    search = _Search(problem, best_cost, decide, objective, monitor or Monitor())
     complete = True
     for order in computing_orders(problem):
         if not search.go_through(order):
@@ -158,19 +157,18 @@ class _Search:
         self,
         problem: Problem,
         best_cost: float,
-        second_stage: SecondStage,
+        decide: Decide,
         objective: Objective,
-        budget: Budget,
-        progress: Callable[[int, float], None],
+        monitor: Monitor,
     ) -> None:
         self.table = OptionTable(problem)
         self.problem = problem
         self.best_cost = best_cost
-        self.second_stage = second_stage
+        self.decide = decide
         self.objective = objective
-        self.budget = budget
-        self.progress = progress
-        self.improved: tuple[Plan, SecondStageResult] | None = None
+        self.budget = monitor.budget
+        self.progress = monitor.progress
+        self.improved: SecondStageResult | None = None
         self.left_open = float("inf")
         self.orders = 0
         self.beginnings = 0
@@ -214,7 +212,7 @@ class _Search:
             child = bounds.child(beginning, children, choice)
             self.beginnings += 1
             if self.beginnings % REPORT_EVERY == 0:
-                self.progress(self.beginnings, self.best_cost)
+                self.progress(ProgressEvent("all layer fusions", 0, self.beginnings, 0, self.best_cost))
             if bounds.window_cost(child, children, choice) >= self._cutoff:
                 continue
             if child.place < len(bounds.order):
@@ -233,13 +231,13 @@ class _Search:
         try:
             if cost(energy, best_combinatorial_bound(plan)[0]) >= self._cutoff:
                 return
-            result = self.second_stage(plan, self._latency_to_beat(energy))
+            result = self.decide(plan, self._latency_to_beat(energy))
         except BufferTooSmallError:
             return
         self.solved += 1
-        if cost(energy, result.evaluation.latency) < self._cutoff:
-            self.best_cost = cost(energy, result.evaluation.latency)
-            self.improved = (plan, result)
+        if cost(energy, result.schedule.latency) < self._cutoff:
+            self.best_cost = cost(energy, result.schedule.latency)
+            self.improved = result
         bound = cost(energy, result.lower_bound)
         if bound < self._cutoff and not result.proven_optimal:
             self.left_open = min(self.left_open, bound)

@@ -13,8 +13,7 @@ from ortools.sat.python import cp_model
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.second_stage.piece import Piece
 from soma_cp.solver.second_stage.piece_kernel import NO_PATH
 from soma_cp.solver.second_stage.windows import Windows
@@ -258,13 +257,14 @@ class SecondStageModel:
 
     # To and from schedules
 
-    def hint(self, dlsa: DLSA, evaluation: Evaluation) -> None:
+    def hint(self, schedule: Schedule) -> None:
         """Give a schedule that is no slower than `most_cycles` as a complete hint; it agrees with what is fixed.
 
         Of a piece, no schedule in which a load begins behind the tiles before a store that ends behind them is a
         solution of the model.
         """
         piece, tiles, model = self.piece, self.piece.tile_count, self.model
+        dlsa, evaluation = schedule.dlsa, schedule.evaluation
         span = slice(piece.first_tile, piece.first_tile + tiles)
         original = evaluation.tensor_begin[piece.tensors]
         begins = original.copy()

@@ -4,14 +4,16 @@ import os
 import time
 from importlib.metadata import version
 
-from soma_cp.annealing.budget import Budget, OutOfTimeError
-from soma_cp.annealing.progress import Progress, ProgressEvent, silent
+from soma_cp.annealing.budget import OutOfTimeError
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import InternalError
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import evaluate, plan_figures
+from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.schedule import priced
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
 from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
@@ -24,11 +26,10 @@ METHOD = "CP-SAT"
 
 def solve_dlsa_exactly(
     plan: Plan,
-    budget: Budget | None = None,
     parameters: CpSatParameters = CpSatParameters(),  # noqa: B008  # immutable
-    progress: Progress = silent,
     incumbent: DLSA | None = None,
     cutoff_latency: int | None = None,
+    monitor: Monitor | None = None,
 ) -> SecondStageResult:
     """Find the DLSA of `plan` with the lowest latency, and prove that it is.
 
@@ -39,16 +40,14 @@ def solve_dlsa_exactly(
     ----------
     plan
         Of an LFA that fits into the buffer.
-    budget
-        Deadline and stop request; no limit by default.
     parameters
         How CP-SAT is run.
-    progress
-        Called from this thread while the solver runs, with the bound that it has proven so far.
     incumbent
         A valid DLSA to start from; the greedy one by default.
     cutoff_latency
         Only a faster schedule is of use (cycles): the solver stops when it has proven that there is none.
+    monitor
+        How it is stopped and watched; events have the bound proven so far.
 
     Returns
     -------
@@ -63,15 +62,14 @@ def solve_dlsa_exactly(
         If the solver and the evaluator disagree.
     """
     begin = time.monotonic()
-    budget = budget or Budget()
+    monitor = monitor or Monitor()
     search = _Search(plan, parameters, incumbent or greedy_dlsa(plan))
     search.bound_without_solver()
-    search.improve_piece_by_piece(budget, progress, cutoff_latency)
-    search.solve_whole(budget, progress, cutoff_latency)
+    search.improve_piece_by_piece(monitor, cutoff_latency)
+    search.solve_whole(monitor, cutoff_latency)
     return SecondStageResult(
         METHOD,
         search.best,
-        search.evaluation,
         search.lower_bound,
         search.source,
         time.monotonic() - begin,
@@ -85,8 +83,7 @@ class _Search:
     def __init__(self, plan: Plan, parameters: CpSatParameters, incumbent: DLSA) -> None:
         self.plan = plan
         self.parameters = parameters
-        self.best = incumbent
-        self.evaluation = evaluate(plan, incumbent)
+        self.best = priced(plan, incumbent)
         self.lower_bound = plan_figures(plan).bound
         self.source = THEORETICAL_MAXIMUM
         self.deterministic_time = parameters.deterministic_time
@@ -95,7 +92,7 @@ class _Search:
             "seed": parameters.seed,
             "deterministic": parameters.deterministic,
             "workers": 1 if parameters.deterministic else parameters.workers or os.cpu_count() or 1,
-            "incumbent_latency": self.evaluation.latency,
+            "incumbent_latency": self.best.latency,
             "solver_status": "not needed",
         }
 
@@ -106,10 +103,10 @@ class _Search:
         self._raise_bound(self.windows.latency, WINDOW_BOUND)
 
     def _raise_bound(self, bound: int, source: str) -> None:
-        if bound > self.evaluation.latency:
+        if bound > self.best.latency:
             raise InternalError(
                 f"{source} bounds the latency to at least {bound:,} cycles, "
-                f"but a valid schedule takes {self.evaluation.latency:,}"
+                f"but a valid schedule takes {self.best.latency:,}"
             )
         if bound > self.lower_bound:
             self.lower_bound = bound
@@ -117,29 +114,27 @@ class _Search:
 
     def _wanted(self, cutoff_latency: int | None) -> int:
         """The latency of the incumbent, or the cutoff if that is lower."""
-        return self.evaluation.latency if cutoff_latency is None else min(self.evaluation.latency, cutoff_latency)
+        return self.best.latency if cutoff_latency is None else min(self.best.latency, cutoff_latency)
 
-    def improve_piece_by_piece(self, budget: Budget, progress: Progress, cutoff_latency: int | None) -> None:
+    def improve_piece_by_piece(self, monitor: Monitor, cutoff_latency: int | None) -> None:
         """Improve the incumbent by solving pieces of it, where anything is left to find."""
-        if self._wanted(cutoff_latency) <= self.lower_bound or budget.over:
+        if self._wanted(cutoff_latency) <= self.lower_bound or monitor.budget.over:
             return
         found = improve_by_pieces(
-            self.plan,
             self.best,
-            self.evaluation,
             self.lower_bound,
             self.parameters,
-            budget,
-            lambda latency: progress(self._event(latency, self.lower_bound)),
+            monitor.budget,
+            lambda latency: monitor.progress(self._event(latency, self.lower_bound)),
         )
-        self.best, self.evaluation = found.dlsa, found.evaluation
+        self.best = found.schedule
         self.deterministic_time -= found.deterministic_time
         self.details |= {"pieces": found.pieces, "pieces_improved": found.improved}
 
-    def solve_whole(self, budget: Budget, progress: Progress, cutoff_latency: int | None) -> None:
+    def solve_whole(self, monitor: Monitor, cutoff_latency: int | None) -> None:
         """Let CP-SAT improve the incumbent and the bound, where anything is left to find."""
         wanted = self._wanted(cutoff_latency)
-        if self.evaluation.latency <= self.lower_bound or wanted <= self.lower_bound or budget.over:
+        if self.best.latency <= self.lower_bound or wanted <= self.lower_bound or monitor.budget.over:
             return
         literals = SecondStageModel.count_literals(self.whole, self.windows)
         if literals > self.parameters.most_literals:
@@ -149,29 +144,29 @@ class _Search:
             self.details["solver_status"] = "not run: the deterministic time was over"
             return
         # Without a cutoff the incumbent itself is a solution; with one, only what beats it.
-        hinted = wanted == self.evaluation.latency
+        hinted = wanted == self.best.latency
         most_cycles = wanted if hinted else wanted - 1
         try:
-            model = SecondStageModel(self.whole, self.windows, window_arcs(self.whole), most_cycles, budget)
+            model = SecondStageModel(self.whole, self.windows, window_arcs(self.whole), most_cycles, monitor.budget)
         except OutOfTimeError:
             self.details["solver_status"] = "not run: the time was over before the model was built"
             return
         if hinted:
-            model.hint(self.best, self.evaluation)
-        if not budget.over:
+            model.hint(self.best)
+        if not monitor.budget.over:
             limit = self.deterministic_time if self.parameters.deterministic else None
             run = run_cpsat(
                 model.model,
                 self.parameters,
                 limit,
-                budget,
-                lambda objective, bound: progress(self._event(objective, bound)),
+                monitor.budget,
+                lambda objective, bound: monitor.progress(self._event(objective, bound)),
                 most_cycles,
             )
             self._take_over(model, run)
 
     def _event(self, latency: int | None, lower_bound: int) -> ProgressEvent:
-        latency = min(self.evaluation.latency, latency or self.evaluation.latency)
+        latency = min(self.best.latency, latency or self.best.latency)
         return ProgressEvent(METHOD, 0, 0, 0, None, latency=latency, lower_bound=max(self.lower_bound, lower_bound))
 
     def _take_over(self, model: SecondStageModel, run: Run) -> None:
@@ -184,8 +179,8 @@ class _Search:
             }
         if run.objective is not None:
             self.details["objective"] = run.objective
-            dlsa = put_back(self.whole, self.best, *model.edges_of(run.solver))
-            evaluation = verified(self.plan, dlsa, run.objective, optimal=run.optimal)
-            if evaluation.latency < self.evaluation.latency:
-                self.best, self.evaluation = dlsa, evaluation
+            dlsa = put_back(self.whole, self.best.dlsa, *model.edges_of(run.solver))
+            schedule = verified(self.plan, dlsa, run.objective, optimal=run.optimal)
+            if schedule.latency < self.best.latency:
+                self.best = schedule
         self._raise_bound(run.lower_bound, METHOD)

@@ -11,9 +11,9 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.model.soma.occupancy import least_usage
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.second_stage.piece_kernel import NO_PATH, shorten, tails_of_suffix
 
 
@@ -122,16 +122,17 @@ def whole_problem(plan: Plan) -> Piece:
     )
 
 
-def cut_piece(plan: Plan, dlsa: DLSA, evaluation: Evaluation, first: int, last: int) -> Piece:
+def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
     """Return the piece in which the transfers at the places ``first … last − 1`` of the DRAM Tensor Order are free.
 
     Parameters
     ----------
-    plan, dlsa, evaluation
-        A valid schedule and its times.
+    schedule
+        A valid one.
     first, last
         Places; at least one transfer.
     """
+    plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
     capacity = plan.problem.platform.gbuf_bytes
     tensors, tiles = plan.tensors, plan.tile_count
     prefix, suffix = dlsa.order[:first], dlsa.order[last:]
@@ -216,8 +217,9 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
     return new
 
 
-def shortened(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> DLSA:
-    """Return a valid schedule with living durations as short as its times allow, so that no room is held in vain."""
+def shortened(schedule: Schedule) -> DLSA:
+    """Return living durations as short as a valid schedule's times allow, so that no room is held in vain."""
+    plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
     tensors = plan.tensors
     new = DLSA(dlsa.order, dlsa.start.copy(), dlsa.end.copy())
     shorten(

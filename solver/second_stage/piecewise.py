@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.errors import InternalError
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation, evaluate
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
@@ -29,25 +29,22 @@ class Improved:
 
     Parameters
     ----------
-    dlsa, evaluation
-        The best schedule; never slower than the one to start from.
+    schedule
+        The best one; never slower than the one to start from.
     pieces, improved
         Pieces that the solver was asked about, and that it found something in.
     deterministic_time
         That all its runs took.
     """
 
-    dlsa: DLSA
-    evaluation: Evaluation
+    schedule: Schedule
     pieces: int
     improved: int
     deterministic_time: float
 
 
 def improve_by_pieces(
-    plan: Plan,
-    dlsa: DLSA,
-    evaluation: Evaluation,
+    schedule: Schedule,
     lower_bound: int,
     parameters: CpSatParameters,
     budget: Budget,
@@ -57,8 +54,8 @@ def improve_by_pieces(
 
     Parameters
     ----------
-    plan, dlsa, evaluation
-        A valid schedule.
+    schedule
+        A valid one.
     lower_bound
         The search ends when it is met (cycles).
     parameters
@@ -73,14 +70,14 @@ def improve_by_pieces(
     InternalError
         If the solver and the evaluator disagree.
     """
-    search = _Pieces(plan, dlsa, evaluation, parameters, budget, progress)
+    search = _Pieces(schedule, parameters, budget, progress)
     for length in parameters.piece_lengths:
-        if length >= plan.dram_tensor_count:
+        if length >= schedule.plan.dram_tensor_count:
             break
-        while search.evaluation.latency > lower_bound and not search.over:
+        while search.schedule.latency > lower_bound and not search.over:
             if not search.one_pass(length):
                 break
-    return Improved(search.dlsa, search.evaluation, search.pieces, search.improved, search.deterministic_time)
+    return Improved(search.schedule, search.pieces, search.improved, search.deterministic_time)
 
 
 class _Pieces:
@@ -88,16 +85,12 @@ class _Pieces:
 
     def __init__(
         self,
-        plan: Plan,
-        dlsa: DLSA,
-        evaluation: Evaluation,
+        schedule: Schedule,
         parameters: CpSatParameters,
         budget: Budget,
         progress: Callable[[int], None],
     ) -> None:
-        self.plan = plan
-        self.dlsa = dlsa
-        self.evaluation = evaluation
+        self.schedule = schedule
         self.parameters = replace(parameters, workers=1, deterministic=False)
         self.most_deterministic_time = parameters.deterministic_time * parameters.piece_share
         self.budget = budget
@@ -114,18 +107,18 @@ class _Pieces:
     def one_pass(self, length: int) -> bool:
         """Go once over all pieces of that length; return whether any was improved."""
         improved = False
-        count = self.plan.dram_tensor_count
+        count = self.schedule.plan.dram_tensor_count
         for first in range(0, count - length // 2, length - length // 2):
             if self.over:
                 break
             improved |= self._solve(cut_piece(
-                self.plan, self.dlsa, self.evaluation, first, min(first + length, count)
+                self.schedule, first, min(first + length, count)
             ))  # fmt: skip
         return improved
 
     def _solve(self, piece: Piece) -> bool:
         """Replace the schedule by a faster one if the piece allows any."""
-        most_cycles = self.evaluation.latency - 1
+        most_cycles = self.schedule.latency - 1
         windows = dram_windows(piece)
         if windows.latency > most_cycles:
             return False
@@ -136,7 +129,7 @@ class _Pieces:
         except OutOfTimeError:
             return False
         limit = self.parameters.piece_deterministic_time
-        latency = self.evaluation.latency
+        latency = self.schedule.latency
         run = run_cpsat(
             model.model, self.parameters, limit, self.budget, lambda *_: self.progress(latency), most_cycles
         )
@@ -146,16 +139,15 @@ class _Pieces:
         self.deterministic_time += run.solver.response_proto.deterministic_time
         if run.objective is None:
             return False
-        dlsa = put_back(piece, self.dlsa, *model.edges_of(run.solver))
-        found = verified(self.plan, dlsa, run.objective)
-        self.dlsa = shortened(self.plan, dlsa, found)
-        self.evaluation = verified(self.plan, self.dlsa, found.latency)
+        dlsa = put_back(piece, self.schedule.dlsa, *model.edges_of(run.solver))
+        found = verified(piece.plan, dlsa, run.objective)
+        self.schedule = verified(piece.plan, shortened(found), found.latency)
         self.improved += 1
         return True
 
 
-def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> Evaluation:
-    """Hold a solver's schedule against the rules and the evaluator; return its evaluation.
+def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> Schedule:
+    """Hold a solver's schedule against the rules and the evaluator; return it priced.
 
     The evaluator moves everything as early as it can, so a solution that is not `optimal` may turn out faster than the
     solver thought (`objective`, cycles); an optimal one may not, and none may turn out slower.
@@ -168,9 +160,9 @@ def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> E
     broken = violations(plan, dlsa)
     if broken:
         raise InternalError(f"CP-SAT's schedule breaks a rule: {broken[0].message}")
-    evaluation = evaluate(plan, dlsa)
-    if evaluation.latency > objective or (optimal and evaluation.latency != objective):
+    schedule = priced(plan, dlsa)
+    if schedule.latency > objective or (optimal and schedule.latency != objective):
         raise InternalError(
-            f"CP-SAT says {objective:,} cycles, the evaluator {evaluation.latency:,} for the same schedule"
+            f"CP-SAT says {objective:,} cycles, the evaluator {schedule.latency:,} for the same schedule"
         )
-    return evaluation
+    return schedule

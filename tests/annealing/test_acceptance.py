@@ -11,8 +11,8 @@ from support.twins import examples
 from soma_cp.annealing import chunks
 from soma_cp.annealing.acceptance import Cooling, accepts, highest_accepted, temperature
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.errors import UserError
 
 
@@ -58,11 +58,11 @@ def test_the_highest_accepted_cost_parts_what_is_accepted_from_what_is_not(
 
 def test_the_published_cooling() -> None:
     assert Cooling() == Cooling(initial_temperature=0.1, alpha=8.0, power=1.0, return_to_best_at=0.9)
-    assert FirstStageParameters().rounds_per_layer == 100
-    assert SecondStageParameters().rounds_per_tensor == 1000
+    assert PaperSearchParameters().rounds_per_layer == 100
+    assert AnnealingParameters().rounds_per_tensor == 1000
     # N = 100 · layers · √batch
-    assert FirstStageParameters().rounds(builtin_problem("resnet50", batch=4)) == 100 * 72 * 2
-    assert FirstStageParameters().rounds(builtin_problem("resnet50", batch=2)) == 10183
+    assert PaperSearchParameters().rounds(builtin_problem("resnet50", batch=4)) == 100 * 72 * 2
+    assert PaperSearchParameters().rounds(builtin_problem("resnet50", batch=2)) == 10183
     for wrong in ({"initial_temperature": -0.1}, {"alpha": -1.0}, {"power": -1.0}, {"return_to_best_at": 1.1}):
         with pytest.raises(UserError, match="must be"):
             Cooling(**wrong)

@@ -20,8 +20,9 @@ from soma_cp.annealing.buffer_allocator import AllocatorResult, allocate_buffer
 from soma_cp.annealing.first_stage import chain, cost_cache, lfa_pricing
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, FirstStageResult, anneal_lfas
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult, anneal_lfas
+from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
@@ -30,9 +31,9 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.validity import violations
 
 
-def first_stage_run(seed: int) -> FirstStageResult:
+def first_stage_run(seed: int) -> PaperSearchResult:
     problem = builtin_problem("inception-resnet-v1")
-    parameters = FirstStageParameters(rounds_per_layer=10)
+    parameters = PaperSearchParameters(rounds_per_layer=10)
     random = np.random.default_rng(seed)
     return anneal_lfas(problem, initial_lfa(problem), EDGE.gbuf_bytes, random, parameters=parameters)
 
@@ -40,7 +41,7 @@ def first_stage_run(seed: int) -> FirstStageResult:
 def second_stage_run(seed: int) -> Lives:
     problem = builtin_problem("resnet50")
     plan = make_plan(problem, initial_lfa(problem))
-    parameters = SecondStageParameters(rounds_per_tensor=3)
+    parameters = AnnealingParameters(rounds_per_tensor=3)
     return lives(anneal_dlsas(plan, np.random.default_rng(seed), parameters=parameters).dlsa)
 
 
@@ -54,7 +55,13 @@ def all_searches(seed: int) -> dict[str, str]:
     return {
         "first stage": repr(first_stage_run(seed).lfa),
         "second stage": repr(second_stage_run(seed)),
-        "allocator": repr((allocated.plan.lfa, lives(allocated.second_stage.dlsa), allocated.iterations)),
+        "allocator": repr(
+            (
+                allocated.second_stage.schedule.plan.lfa,
+                lives(allocated.second_stage.schedule.dlsa),
+                allocated.iterations,
+            )
+        ),
     }
 
 
@@ -127,40 +134,42 @@ def test_a_budget_that_is_over_at_once_still_gives_a_valid_schedule(resnet_plan:
     asked.request_stop()
     problem = resnet_plan.problem
     for budget in (Budget(0), asked):
-        found = anneal_lfas(problem, initial_lfa(problem), EDGE.gbuf_bytes, np.random.default_rng(0), budget=budget)
+        found = anneal_lfas(
+            problem, initial_lfa(problem), EDGE.gbuf_bytes, np.random.default_rng(0), monitor=Monitor(budget)
+        )
         assert_priced_as_evaluated(problem, found, EDGE.gbuf_bytes)
         # A time limit, unlike a request, leaves some rounds that accept improvements only.
         assert found.rounds == (0 if budget is asked else 5 * 72)
 
-        dlsas = anneal_dlsas(resnet_plan, np.random.default_rng(0), budget=budget)
+        dlsas = anneal_dlsas(resnet_plan, np.random.default_rng(0), monitor=Monitor(budget))
         assert violations(resnet_plan, dlsas.dlsa) == []
         assert dlsas.latency == evaluate(resnet_plan, dlsas.dlsa).latency
         assert dlsas.rounds == (0 if budget is asked else 2 * 10 * resnet_plan.dram_tensor_count)
 
-        allocated = allocate_buffer(problem, greedy_second_stage, seed=0, budget=budget)
-        assert violations(allocated.plan, allocated.second_stage.dlsa) == []
+        allocated = allocate_buffer(problem, greedy_second_stage, seed=0, monitor=Monitor(budget))
+        assert violations(allocated.second_stage.schedule.plan, allocated.second_stage.schedule.dlsa) == []
         assert allocated.iterations == 1
 
 
-ENDLESS_DLSAS = SecondStageParameters(rounds_per_tensor=10**7)
+ENDLESS_DLSAS = AnnealingParameters(rounds_per_tensor=10**7)
 
 
 def searches_without_end(problem: Problem, plan: Plan) -> dict[str, Callable[[Budget], tuple[Plan, DLSA]]]:
-    endless = FirstStageParameters(rounds_per_layer=10**7)
+    endless = PaperSearchParameters(rounds_per_layer=10**7)
     random = np.random.default_rng(0)
 
     def first(budget: Budget) -> tuple[Plan, DLSA]:
         start = initial_lfa(problem)
-        found = anneal_lfas(problem, start, EDGE.gbuf_bytes, random, parameters=endless, budget=budget)
+        found = anneal_lfas(problem, start, EDGE.gbuf_bytes, random, parameters=endless, monitor=Monitor(budget))
         made = make_plan(problem, found.lfa)
         return made, double_buffering(made)
 
     def second(budget: Budget) -> tuple[Plan, DLSA]:
-        return plan, anneal_dlsas(plan, random, parameters=ENDLESS_DLSAS, budget=budget).dlsa
+        return plan, anneal_dlsas(plan, random, parameters=ENDLESS_DLSAS, monitor=Monitor(budget)).dlsa
 
     def both(budget: Budget) -> tuple[Plan, DLSA]:
-        found = allocate_buffer(problem, greedy_second_stage, 0, parameters=endless, budget=budget)
-        return found.plan, found.second_stage.dlsa
+        found = allocate_buffer(problem, greedy_second_stage, 0, parameters=endless, monitor=Monitor(budget))
+        return found.second_stage.schedule.plan, found.second_stage.schedule.dlsa
 
     return {"first stage": first, "second stage": second, "allocator": both}
 

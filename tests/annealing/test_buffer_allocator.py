@@ -10,10 +10,10 @@ import pytest
 from support.annealing_cases import EDGE, assert_priced_as_evaluated, builtin_problem, close, greedy_second_stage
 
 from soma_cp.annealing import buffer_allocator
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
-from soma_cp.annealing.first_stage.paper_search import FirstStageResult, anneal_lfas
+from soma_cp.annealing.first_stage.paper_search import PaperSearchResult, anneal_lfas
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.annealing import anneal_dlsas
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
@@ -29,24 +29,24 @@ def test_the_allocator_lowers_the_limit_and_stops_after_two_iterations_without_a
 ) -> None:
     problem = builtin_problem("tiny-unet", replace(EDGE, gbuf_bytes=300_000))
     limits: list[int] = []
-    stages: list[FirstStageResult] = []
+    stages: list[PaperSearchResult] = []
     outcomes: list[tuple[int, float, float | None]] = []  # iteration, cost, wanted cost
 
-    def recorded_anneal_lfas(problem: Problem, start: LFA, limit_bytes: int, *rest: Any) -> FirstStageResult:
+    def recorded_anneal_lfas(problem: Problem, start: LFA, limit_bytes: int, *rest: Any) -> PaperSearchResult:
         limits.append(limit_bytes)
         stages.append(anneal_lfas(problem, start, limit_bytes, *rest))
         return stages[-1]
 
-    def recorded_second_stage(plan: Plan, budget: Budget, iteration: int, wanted: float | None) -> SecondStageResult:
-        found = greedy_second_stage(plan, budget, iteration, wanted)
-        energy_pj = found.evaluation.energy_pj
+    def recorded_second_stage(plan: Plan, wanted: float | None, monitor: Monitor) -> SecondStageResult:
+        found = greedy_second_stage(plan, wanted, monitor)
+        energy_pj = found.schedule.evaluation.energy_pj
         wanted_cost = None if wanted is None else energy_pj * wanted
-        outcomes.append((iteration, found.evaluation.edp, wanted_cost))
+        outcomes.append((monitor.iteration, found.schedule.evaluation.edp, wanted_cost))
         return found
 
     monkeypatch.setattr(buffer_allocator, "anneal_lfas", recorded_anneal_lfas)
     found = allocate_buffer(problem, recorded_second_stage, seed=0)
-    assert violations(found.plan, found.second_stage.dlsa) == []
+    assert violations(found.second_stage.schedule.plan, found.second_stage.schedule.dlsa) == []
 
     # Iteration 1 may use all, iteration i the first one's peak less (i − 1) tenths of it.
     peak = stages[0].peak_bytes
@@ -62,9 +62,9 @@ def test_the_allocator_lowers_the_limit_and_stops_after_two_iterations_without_a
             new_bests.append(iteration)
     assert found.iterations == min(new_bests[-1] + 2, 10)
     assert all(later - earlier <= 2 for earlier, later in itertools.pairwise(new_bests))
-    assert found.second_stage.evaluation.edp == best
+    assert found.second_stage.schedule.evaluation.edp == best
     assert found.first_stage is stages[new_bests[-1] - 1]
-    assert found.plan.lfa == found.first_stage.lfa
+    assert found.second_stage.schedule.plan.lfa == found.first_stage.lfa
 
 
 def two_heavy_layers() -> Problem:
@@ -81,7 +81,7 @@ def test_where_double_buffering_never_fits_a_valid_schedule_is_found_all_the_sam
     assert not first.fits
     assert_priced_as_evaluated(problem, first, 10_000)
     found = allocate_buffer(problem, greedy_second_stage, seed=0)
-    assert violations(found.plan, found.second_stage.dlsa) == []
-    annealed = anneal_dlsas(found.plan, np.random.default_rng(0))
-    assert violations(found.plan, annealed.dlsa) == []
-    assert annealed.latency <= found.second_stage.evaluation.latency
+    assert violations(found.second_stage.schedule.plan, found.second_stage.schedule.dlsa) == []
+    annealed = anneal_dlsas(found.second_stage.schedule.plan, np.random.default_rng(0))
+    assert violations(found.second_stage.schedule.plan, annealed.dlsa) == []
+    assert annealed.latency <= found.second_stage.schedule.evaluation.latency

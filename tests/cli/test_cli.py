@@ -16,8 +16,7 @@ from support.command_line import Run, assert_refused
 from support.paths import PUBLISHED
 
 import soma_cp
-from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.progress import Progress
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli import main as cli_main
 from soma_cp.cli import tables
 from soma_cp.cli.commands import report as report_command
@@ -168,8 +167,8 @@ def test_the_timeline_is_plain_where_the_encoding_has_no_blocks(tmp_path: Path) 
 def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Problem, SolveParameters, float]] = []
 
-    def spy(problem: Problem, parameters: SolveParameters, budget: Budget, progress: Progress) -> SolveResult:
-        seen.append((problem, parameters, budget.seconds_left))
+    def spy(problem: Problem, parameters: SolveParameters, monitor: Monitor) -> SolveResult:
+        seen.append((problem, parameters, monitor.budget.seconds_left))
         raise InternalError("seen")
 
     monkeypatch.setattr(solve_command, "solve_problem", spy)
@@ -184,9 +183,9 @@ def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     problem, parameters, seconds = seen[0]
     assert problem.batch == 3
     assert problem.platform.gbuf_bytes == 12345678
-    assert (parameters.stage2.value, parameters.seed, parameters.cpsat.workers) == ("sa", 11, 2)
+    assert (parameters.second_stage.value, parameters.seed, parameters.cpsat.workers) == ("sa", 11, 2)
     assert (parameters.objective.energy_exponent, parameters.objective.delay_exponent) == (0.5, 2.0)
-    assert parameters.lfa is FirstStage.PAPER
+    assert parameters.first_stage is FirstStage.PAPER
     assert 6 < seconds <= 7
     assert not parameters.cpsat.deterministic
 
@@ -194,7 +193,7 @@ def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     problem, parameters, seconds = seen[1]
     assert problem.platform == PLATFORMS["cloud"]
     assert parameters.cpsat.deterministic
-    assert parameters.lfa is FirstStage.GREEDY
+    assert parameters.first_stage is FirstStage.GREEDY
     assert seconds == float("inf")
 
     run("solve", "--net", "resnet50", "--hw", "cloud")

@@ -40,7 +40,7 @@ def test_columns_are_the_shares_of_the_events(execution: Execution, columns: int
 @examples(40)
 @given(executions(), st.integers(10, 70))
 def test_the_buffer_shows_the_fullest_position_of_each_column(execution: Execution, columns: int) -> None:
-    usage, handover = execution.evaluation.usage_bytes, execution.handover
+    usage, handover = execution.schedule.evaluation.usage_bytes, execution.handover
     expected = []
     for column in range(columns):
         since, until = (execution.latency * edge / columns for edge in (column, column + 1))

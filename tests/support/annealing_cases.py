@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import groups, lfa_pricing
 from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFASettings
-from soma_cp.annealing.first_stage.paper_search import FirstStageResult, layers_kept_apart
+from soma_cp.annealing.first_stage.paper_search import PaperSearchResult, layers_kept_apart
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.dlsa_kernel import DLSAState
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
@@ -34,6 +34,7 @@ from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.schedule import priced
 
 EDGE = PLATFORMS["edge"]
 UNLIMITED = 1 << 60
@@ -96,7 +97,7 @@ def keeps_groups_apart(arrays: LFAArrays, apart: IntArray) -> bool:
     return bool(groups.keeps_groups_apart(arrays.order, arrays.begins_lg, apart))
 
 
-def assert_priced_as_evaluated(problem: Problem, found: FirstStageResult, limit_bytes: int) -> None:
+def assert_priced_as_evaluated(problem: Problem, found: PaperSearchResult, limit_bytes: int) -> None:
     plan = make_plan(problem, found.lfa)
     doubled = evaluate(plan, double_buffering(plan))
     assert (found.latency, found.peak_bytes) == (doubled.latency, doubled.peak_buffer_bytes)
@@ -106,10 +107,9 @@ def assert_priced_as_evaluated(problem: Problem, found: FirstStageResult, limit_
     assert keeps_groups_apart(lfa_arrays(found.lfa, problem.network), apart)
 
 
-def greedy_second_stage(plan: Plan, budget: Budget, iteration: int, wanted: float | None) -> SecondStageResult:
-    dlsa = greedy_dlsa(plan)
-    found = evaluate(plan, dlsa)
-    return SecondStageResult("greedy", dlsa, found, found.figures.bound, "theoretical maximum", 0.0)
+def greedy_second_stage(plan: Plan, wanted: float | None, monitor: Monitor) -> SecondStageResult:
+    schedule = priced(plan, greedy_dlsa(plan))
+    return SecondStageResult("greedy", schedule, schedule.evaluation.figures.bound, "theoretical maximum", 0.0)
 
 
 def one_layer_problem(layer: Layer, batch: int, side: int) -> Problem:

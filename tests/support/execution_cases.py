@@ -5,9 +5,9 @@ from pathlib import Path
 import hypothesis.strategies as st
 
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.execution.execution import Execution, make_execution
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.schedule_file import read_schedule
 from support.paths import PUBLISHED
 from support.strategies import valid_dlsas
@@ -18,7 +18,7 @@ GPT2 = SCHEDULES / "gpt2-small-prefill.b1.8MiB.16GBps.json"
 
 
 def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
-    return make_execution(plan, dlsa, evaluate(plan, dlsa))
+    return make_execution(priced(plan, dlsa))
 
 
 def execution_in(path: Path) -> Execution:

@@ -3,7 +3,7 @@
 from ortools.sat.python import cp_model
 
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.schedule import priced
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
 from soma_cp.solver.second_stage.piece import Piece
 from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
@@ -11,9 +11,9 @@ from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
 
 def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:
     """Give the model of a piece, of up to `slack` cycles more, the schedule that it was cut from."""
-    evaluation = evaluate(piece.plan, dlsa)
-    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), evaluation.latency + slack)
-    model.hint(dlsa, evaluation)
+    schedule = priced(piece.plan, dlsa)
+    model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), schedule.latency + slack)
+    model.hint(schedule)
     solver = cp_model.CpSolver()
     lines: list[str] = []
     solver.log_callback = lines.append

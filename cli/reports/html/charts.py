@@ -347,7 +347,7 @@ def _draw_buffer(
     shown = ColumnDataSource(
         {name: [0] for name in (*columns, *tops, "bottom", "drawn_right")}, name=f"shown buffer {index}"
     )
-    capacity = execution.plan.problem.platform.gbuf_bytes / MIB
+    capacity = execution.schedule.plan.problem.platform.gbuf_bytes / MIB
     chart.y_range = Range1d(start=0, end=highest)
     for row, (below, top) in enumerate(zip(["bottom", *tops], tops, strict=False)):
         chart.varea_step(x="left", y1=below, y2=top, source=shown, fill_color=KINDS[row], step_mode="after")

@@ -39,7 +39,7 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
     transfers = execution.transfers
     places = np.flatnonzero(transfers.kind == kind)
     layers, tiles = transfers.layer[places].tolist(), transfers.tile[places].tolist()
-    network = execution.plan.problem.network.layers
+    network = execution.schedule.plan.problem.network.layers
     verb = "store" if kind == OFM else "load"
     return {
         "left": transfers.begin[places],
@@ -82,7 +82,7 @@ def tile_columns(execution: Execution) -> Columns:
 
 def stall_columns(execution: Execution) -> Columns:
     """Return the stalls of the core array, in the order of time."""
-    tiles, plan = execution.tiles, execution.plan
+    tiles, plan = execution.tiles, execution.schedule.plan
     stalled = np.flatnonzero(tiles.stall > 0)
     causes = [execution.transfer_label(place) for place in tiles.cause[stalled].tolist()]
     is_store = execution.transfers.kind[tiles.cause[stalled]] == OFM
@@ -99,7 +99,7 @@ def stall_columns(execution: Execution) -> Columns:
 
 def idle_columns(execution: Execution) -> Columns:
     """Return the gaps of the DRAM channel, in the order of time."""
-    gaps, tiles, plan = execution.gaps, execution.tiles, execution.plan
+    gaps, tiles, plan = execution.gaps, execution.tiles, execution.schedule.plan
     labels = [execution.transfer_label(place) for place in gaps.place.tolist()]
     ends = [plan.tile_label(tile) for tile in gaps.tile.tolist()]
     return {
@@ -128,13 +128,13 @@ def flg_columns(execution: Execution) -> Columns:
         flgs,
         names=[f"FLG {flg} of LG {lg}" for flg, lg in enumerate(lgs)],
         labels=[f"FLG {flg} ×{number}" for flg, number in enumerate(numbers)],
-        layers=[flg.layers for flg in execution.plan.lfa.flgs],
+        layers=[flg.layers for flg in execution.schedule.plan.lfa.flgs],
     )
 
 
 def lg_columns(execution: Execution) -> Columns:
     """Return the LGs in computing order."""
-    lgs, flgs = execution.lgs, execution.plan.lfa.flgs
+    lgs, flgs = execution.lgs, execution.schedule.plan.lfa.flgs
     of_flg = execution.flgs.lg.tolist()
     count = len(lgs.first)
     layers = [
@@ -147,7 +147,7 @@ def lg_columns(execution: Execution) -> Columns:
 
 def buffer_columns(execution: Execution) -> Columns:
     """Return what the buffer holds at each position, in MiB by kind, from ``left`` to ``right``."""
-    edges, plan = execution.handover, execution.plan
+    edges, plan = execution.handover, execution.schedule.plan
     return {
         "left": edges[:-1],
         "right": edges[1:],
@@ -203,7 +203,7 @@ def _ofmap_columns(execution: Execution) -> Columns:
 
 
 def _tile_name(execution: Execution, layer: int, index: int) -> str:
-    return f"{execution.plan.problem.network.layers[layer].name}[{index}]"
+    return f"{execution.schedule.plan.problem.network.layers[layer].name}[{index}]"
 
 
 def _began(execution: Execution, place: int) -> str:
@@ -211,14 +211,14 @@ def _began(execution: Execution, place: int) -> str:
     transfers = execution.transfers
     waited_for = transfers.waited_for[place]
     if waited_for == TILE:
-        tile = execution.plan.tile_label(int(transfers.after_tile[place]))
+        tile = execution.schedule.plan.tile_label(int(transfers.after_tile[place]))
         return f"after {int(transfers.gap[place]):,} idle cycles, at the end of {tile}"
     return "as the transfer before it ends" if waited_for == CHANNEL else "at once"
 
 
 def _gated(execution: Execution, place: int) -> str:
     """Say what waits for a transfer."""
-    transfers, plan = execution.transfers, execution.plan
+    transfers, plan = execution.transfers, execution.schedule.plan
     gate = int(transfers.gates[place])
     if gate == plan.tile_count:
         return "no tile"
@@ -247,7 +247,7 @@ def _group_columns(groups: Groups, names: list[str], labels: list[str], layers: 
 
 def _readers(execution: Execution, uses: tuple[Use, ...]) -> str:
     """Name the layers that read a tensor, and their tiles."""
-    layers = execution.plan.problem.network.layers
+    layers = execution.schedule.plan.problem.network.layers
     texts = []
     for use in uses:
         texts.append(

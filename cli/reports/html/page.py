@@ -50,7 +50,7 @@ def page_text(reported: Sequence[Reported]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "cycles": "{:,}".format}
-    networks = list(dict.fromkeys(one.execution.plan.problem.network.name for one in reported))
+    networks = list(dict.fromkeys(one.execution.schedule.plan.problem.network.name for one in reported))
     return environment.get_template("page.html").render(
         title=", ".join(networks),
         version=__version__,
@@ -60,13 +60,13 @@ def page_text(reported: Sequence[Reported]) -> str:
         schedules=[
             {
                 "name": one.name,
-                "problem": problem_text(one.execution.plan.problem),
-                "size": lfa_text(one.execution.plan),
+                "problem": problem_text(one.execution.schedule.plan.problem),
+                "size": lfa_text(one.execution.schedule.plan),
                 "made": made_text(one.provenance),
                 "ladder": ladder,
                 "stalls": stalls(one.execution),
                 "latency": one.execution.latency,
-                "fits": one.execution.evaluation.peak_buffer_bytes <= one.execution.plan.problem.platform.gbuf_bytes,
+                "fits": one.execution.schedule.fits,
             }
             for one, ladder in zip(reported, ladders(reported), strict=True)
         ],

@@ -88,7 +88,7 @@ def ladders(reported: Sequence[Reported]) -> list[list[Rung]]:
 
 def stalls(execution: Execution) -> Stalls:
     """Return what the core array waits for."""
-    tiles, plan, total = execution.tiles, execution.plan, execution.stall_cycles
+    tiles, plan, total = execution.tiles, execution.schedule.plan, execution.stall_cycles
     return Stalls(
         total=f"{total:,} cycles, {percent(total / execution.latency)} of the latency",
         kinds=tuple(
@@ -104,7 +104,7 @@ def stalls(execution: Execution) -> Stalls:
 
 
 def _figures(execution: Execution) -> dict[str, str]:
-    evaluation, plan = execution.evaluation, execution.plan
+    evaluation, plan = execution.schedule.evaluation, execution.schedule.plan
     figures = evaluation.figures
     latency = evaluation.latency
     platform = plan.problem.platform
@@ -131,7 +131,7 @@ def _figures(execution: Execution) -> dict[str, str]:
 
 def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
     execution = one.execution
-    plan = execution.plan
+    plan = execution.schedule.plan
     problem = plan.problem
     if problem not in bounds_of_all:
         bounds_of_all[problem] = bound_every_lfa(problem).latency
@@ -140,9 +140,9 @@ def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
     schedules = {
         "double buffering": evaluate(plan, doubled),
         "greedy": evaluate(plan, greedy),
-        "this schedule": execution.evaluation,
+        "this schedule": execution.schedule.evaluation,
     }
-    if _same(doubled, execution.dlsa):
+    if _same(doubled, execution.schedule.dlsa):
         del schedules["double buffering"]
     fastest = min((e.latency for e in schedules.values() if e.peak_buffer_bytes <= capacity), default=None)
     bound, source, if_so = _bound_of_lfa(one, fastest)
@@ -153,7 +153,7 @@ def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
             note = f"the optimum of this LFA{if_so}"
         steps.append((name, evaluation.latency, "this" if name == "this schedule" else "schedule", note))
     steps.sort(key=lambda step: -step[1])
-    figures = execution.evaluation.figures
+    figures = execution.schedule.evaluation.figures
     bounds = [
         (BOUND_OF_LFA, bound, "bound", source),
         (MAXIMUM_OF_LFA, figures.bound, "bound", f"perfect overlap: all {LIMITED_BY[figures.limit]}"),
@@ -172,7 +172,7 @@ def _bound_of_lfa(one: Reported, fastest: int | None) -> tuple[int, str, str]:
 
     A file may claim a better one than is known without a solver; one above a schedule that can run is wrong.
     """
-    bound, source = best_combinatorial_bound(one.execution.plan)
+    bound, source = best_combinatorial_bound(one.execution.schedule.plan)
     claim = one.claimed_bound
     if claim is None or claim <= bound:
         return bound, source, ""

@@ -10,7 +10,6 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation
 from soma_cp.model.soma.execution.events import (
     CHANNEL,
     IFMAPS,
@@ -31,6 +30,7 @@ from soma_cp.model.soma.execution.events import (
     Use,
 )
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 
@@ -40,8 +40,8 @@ class Execution:
 
     Parameters
     ----------
-    plan, dlsa, evaluation
-        The schedule and the evaluator's figures.
+    schedule
+        With the evaluator's figures.
     tiles, transfers, on_chip, gaps, flgs, lgs
         The events.
     handover
@@ -51,12 +51,10 @@ class Execution:
         the time in which its tensor holds buffer.
     occupancy
         int64[4, T]: bytes alive at each position, by kind (WEIGHTS, IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE: ofmaps
-        that go to DRAM, from their tile to their End). The sum is ``evaluation.usage_bytes``.
+        that go to DRAM, from their tile to their End). The sum is ``schedule.evaluation.usage_bytes``.
     """
 
-    plan: Plan
-    dlsa: DLSA
-    evaluation: Evaluation
+    schedule: Schedule
     tiles: Tiles
     transfers: Transfers
     on_chip: OnChip
@@ -69,17 +67,17 @@ class Execution:
     @property
     def latency(self) -> int:
         """Cycles from start to the end of the last tile and DRAM transfer."""
-        return self.evaluation.latency
+        return self.schedule.evaluation.latency
 
     @property
     def dram_busy(self) -> int:
         """Cycles in which the channel transfers; the others are in `gaps`."""
-        return self.evaluation.figures.dram_cycles
+        return self.schedule.evaluation.figures.dram_cycles
 
     @property
     def compute_busy(self) -> int:
         """Cycles in which the core array computes."""
-        return self.evaluation.figures.compute_cycles
+        return self.schedule.evaluation.figures.compute_cycles
 
     @property
     def stall_cycles(self) -> int:
@@ -93,7 +91,7 @@ class Execution:
 
     def transfer_label(self, place: int) -> str:
         """Name a DRAM tensor for people."""
-        return self.plan.tensor_label(int(self.transfers.tensor[place]))
+        return self.schedule.plan.tensor_label(int(self.transfers.tensor[place]))
 
     def transfer_uses(self, place: int) -> tuple[Use, ...]:
         """Say which tiles read the DRAM tensor at `place`: of a load its own, of a store the ofmap's consumers."""
@@ -101,7 +99,7 @@ class Execution:
         if self.transfers.kind[place] == OFM:
             return self._ofmap_uses(layer, int(self.transfers.tile[place]))
         first, end = int(self.transfers.gates[place]), int(self.transfers.end[place])
-        return (Use(layer, range(first, end, int(self.plan.layers.step[layer])), False),)
+        return (Use(layer, range(first, end, int(self.schedule.plan.layers.step[layer])), False),)
 
     def on_chip_uses(self, index: int) -> tuple[Use, ...]:
         """Say which tiles read the on-chip ofmap tensor `index`."""
@@ -109,12 +107,12 @@ class Execution:
 
     def ofmap_consumers(self, layer: int) -> tuple[int, ...]:
         """Return the ids of the layers that read the ofmap of `layer`, ascending."""
-        table = self.plan.problem.table
+        table = self.schedule.plan.problem.table
         consumers = table.use_layer[table.use_begin[layer] : table.use_begin[layer + 1]].tolist()
         return tuple(dict.fromkeys(consumers))  # one that reads it in two roles stands there twice
 
     def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
-        layers = self.plan.layers
+        layers = self.schedule.plan.layers
         uses = []
         for consumer in self.ofmap_consumers(layer):
             first, step, count = (int(column[consumer]) for column in (layers.first, layers.step, layers.count))
@@ -125,16 +123,15 @@ class Execution:
         return tuple(uses)
 
 
-def make_execution(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> Execution:
+def make_execution(schedule: Schedule) -> Execution:
     """Return the events of a schedule.
 
     Parameters
     ----------
-    plan, dlsa
-        A schedule that can run.
-    evaluation
-        What `soma_cp.model.soma.evaluation.evaluate` says of it.
+    schedule
+        One that can run.
     """
+    plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
     tensors, order = plan.tensors, dlsa.order
     kind, begin = tensors.kind[order], evaluation.tensor_begin[order]
     finish = begin + tensors.cycles[order]
@@ -173,9 +170,7 @@ def make_execution(plan: Plan, dlsa: DLSA, evaluation: Evaluation) -> Execution:
     )
     flgs, lgs = _groups(plan, evaluation.tile_begin, tile_end)
     return Execution(
-        plan=plan,
-        dlsa=dlsa,
-        evaluation=evaluation,
+        schedule=schedule,
         tiles=Tiles(
             layer=plan.tile_layer,
             index=plan.tile_index,

@@ -56,7 +56,7 @@ class LayerTable:
 
 def layer_table(execution: Execution) -> LayerTable:
     """Return what every layer costs and waits for."""
-    plan, tiles, transfers = execution.plan, execution.tiles, execution.transfers
+    plan, tiles, transfers = execution.schedule.plan, execution.tiles, execution.transfers
     layers = plan.layers
     network = plan.problem.network
     order = np.array([network.layer_id[name] for name in plan.lfa.computing_order], np.int64)
@@ -85,7 +85,7 @@ def layer_table(execution: Execution) -> LayerTable:
         ofmap_bytes=ofmaps,
         core_energy_pj=layers.count[order] * layers.energy_pj[order],
         dram_energy_pj=(weights + ifmaps + ofmaps).astype(np.float64)
-        * execution.plan.problem.platform.dram_pj_per_byte,
+        * execution.schedule.plan.problem.platform.dram_pj_per_byte,
     )
 
 

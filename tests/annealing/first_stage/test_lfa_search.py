@@ -28,6 +28,7 @@ from soma_cp.annealing.first_stage.moves import (
     apply_operator,
     draw_tiling_number,
 )
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import FloatArray, IntArray
@@ -305,9 +306,8 @@ def test_a_deadline_ends_the_search_and_a_closing_phase_accepts_nothing_worse() 
     endless = replace(SHORT, rounds=1_000_000_000)
     events: list[ProgressEvent] = []
     begin, working = time.monotonic(), time.process_time()
-    found = search_lfas(
-        problem, initial_lfa(problem), 0, parameters=endless, budget=Budget(0.5), progress=events.append
-    )
+    monitor = Monitor(Budget(0.5), events.append)
+    found = search_lfas(problem, initial_lfa(problem), 0, parameters=endless, monitor=monitor)
     assert time.monotonic() - begin > 0.5
     assert time.process_time() - working < 4.5  # of all threads; on a busy machine, the clock may be far ahead
     best = [event.best_cost for event in events if event.best_cost is not None]
@@ -320,7 +320,7 @@ def test_a_stop_request_ends_the_search_with_what_there_is() -> None:
     budget = Budget()
     threading.Timer(0.3, budget.request_stop).start()
     found = search_lfas(
-        problem, initial_lfa(problem), 0, parameters=replace(SHORT, rounds=1_000_000_000), budget=budget
+        problem, initial_lfa(problem), 0, parameters=replace(SHORT, rounds=1_000_000_000), monitor=Monitor(budget)
     )
     assert found.lfas
 
@@ -367,7 +367,7 @@ def test_a_run_prices_no_tile_once_its_time_is_over(monkeypatch: pytest.MonkeyPa
 
 def test_a_slow_core_array_is_asked_for_nothing_after_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     problem, array = counting_problem(monkeypatch, takes_long=True)
-    found = search_lfas(problem, initial_lfa(problem), 0, parameters=SHORT, budget=Budget(0.0))
+    found = search_lfas(problem, initial_lfa(problem), 0, parameters=SHORT, monitor=Monitor(Budget(0.0)))
     assert found.out_of_time
     assert found.lfas  # where the chains began
     starts = len(array.asked)
@@ -406,8 +406,8 @@ def test_the_objective_is_heeded() -> None:
 def test_a_search_says_whether_its_deadline_ended_it() -> None:
     problem = Problem(builtin_network("inception-resnet-v1"), PLATFORMS["edge"], 16)
     start = coarse_lfa(problem)
-    assert search_lfas(problem, start, 0, budget=Budget(0.5)).out_of_time
+    assert search_lfas(problem, start, 0, monitor=Monitor(Budget(0.5))).out_of_time
     assert not search_lfas(problem, start, 0, parameters=LFASearchParameters(rounds=40)).out_of_time
     stopped = Budget(0.5)
     stopped.request_stop()
-    assert not search_lfas(problem, start, 0, budget=stopped).out_of_time
+    assert not search_lfas(problem, start, 0, monitor=Monitor(stopped)).out_of_time

@@ -27,7 +27,8 @@ from soma_cp.annealing.first_stage import chain, cost_cache, lfa_kernel, lfa_pri
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFAState
-from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, anneal_lfas, layers_kept_apart
+from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, anneal_lfas, layers_kept_apart
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
@@ -245,7 +246,7 @@ def test_the_first_stage_prices_the_best_lfa_as_the_evaluator_does(case: Case, s
         reject()
     first = evaluate(doubled, double_buffering(doubled))
     limit = int(share * first.peak_buffer_bytes)
-    found = anneal_lfas(problem, start, limit, np.random.default_rng(seed), parameters=FirstStageParameters(30))
+    found = anneal_lfas(problem, start, limit, np.random.default_rng(seed), parameters=PaperSearchParameters(30))
     assert_priced_as_evaluated(problem, found, limit)
     if share == 1:
         assert found.energy_pj * found.latency <= first.edp * (1 + 1e-9)
@@ -315,7 +316,8 @@ def test_progress_of_the_first_stage() -> None:
     problem = builtin_problem("resnet50")
     events: list[ProgressEvent] = []
     random = np.random.default_rng(0)
-    found = anneal_lfas(problem, initial_lfa(problem), EDGE.gbuf_bytes, random, progress=events.append, iteration=4)
+    monitor = Monitor(progress=events.append, iteration=4)
+    found = anneal_lfas(problem, initial_lfa(problem), EDGE.gbuf_bytes, random, monitor=monitor)
     done = [event.rounds_done for event in events]
     costs = [event.best_cost for event in events]
     assert done == sorted(set(done))

@@ -9,8 +9,9 @@ from hypothesis import given
 from support.annealing_cases import SEEDS, UNLIMITED, close, weighted_usage
 from support.twins import Pair, examples, pairs, with_buffer
 
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.evaluation import evaluate
@@ -18,7 +19,7 @@ from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.validity import violations
 
-QUICK_DLSAS = SecondStageParameters(rounds_per_tensor=50)
+QUICK_DLSAS = AnnealingParameters(rounds_per_tensor=50)
 
 
 def test_annealing_betters_double_buffering_and_then_smooths_the_buffer(resnet_plan: Plan) -> None:
@@ -43,7 +44,7 @@ def test_annealed_dlsas_are_valid_within_any_capacity_that_some_dlsa_fits(
     doubled = evaluate(plan, double_buffering(plan))
     capacity = data.draw(st.sampled_from([least, (least + doubled.peak_buffer_bytes) // 2, UNLIMITED]))
     random = np.random.default_rng(seed)
-    quick = SecondStageParameters(rounds_per_tensor=10)
+    quick = AnnealingParameters(rounds_per_tensor=10)
     plan = with_buffer(plan, capacity)
     found = anneal_dlsas(plan, random, parameters=quick)
     assert violations(plan, found.dlsa) == []
@@ -56,9 +57,8 @@ def test_annealed_dlsas_are_valid_within_any_capacity_that_some_dlsa_fits(
 
 def test_progress_of_the_second_stage(resnet_plan: Plan) -> None:
     events: list[ProgressEvent] = []
-    found = anneal_dlsas(
-        resnet_plan, np.random.default_rng(0), parameters=QUICK_DLSAS, progress=events.append, iteration=3
-    )
+    monitor = Monitor(progress=events.append, iteration=3)
+    found = anneal_dlsas(resnet_plan, np.random.default_rng(0), parameters=QUICK_DLSAS, monitor=monitor)
     done = [event.rounds_done for event in events]
     costs = [event.best_cost for event in events]
     assert done == sorted(set(done))

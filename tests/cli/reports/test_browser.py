@@ -37,7 +37,7 @@ def write_page(executions: list[Execution], path: Path, name: str = "schedule") 
 @pytest.fixture(scope="module")
 def both() -> list[Execution]:
     gpt2 = execution_in(GPT2)
-    return [gpt2, execution_of(gpt2.plan, double_buffering(gpt2.plan))]
+    return [gpt2, execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))]
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +75,7 @@ def test_everything_is_drawn_without_errors(opened: Browser, both: list[Executio
         assert {lane: drawn(opened, f"{lane} {index}") for lane in counts(execution)} == counts(execution)
         buffer = opened.data(f"shown buffer {index}")
         assert opened.run(f"return {SOURCE}('buffer {index}').y_range.end") > 8
-        assert max(buffer["top3"]) * MIB == execution.evaluation.peak_buffer_bytes
+        assert max(buffer["top3"]) * MIB == execution.schedule.evaluation.peak_buffer_bytes
     assert opened.errors() == []
 
 
@@ -88,7 +88,7 @@ def test_many_items_are_drawn_as_blocks_until_one_zooms_in(chromium: Browser, tm
     assert blocks["count"]
     assert sum(blocks["cycles"]) + sum(alone["cycles"]) == execution.compute_busy
     buffer = chromium.data("shown buffer 0")
-    held = execution.evaluation.usage_bytes
+    held = execution.schedule.evaluation.usage_bytes
     for left, right, total in zip(buffer["left"], buffer["right"], buffer["total"], strict=True):
         within = held[(execution.handover[:-1] >= left) & (execution.handover[1:] <= right)]
         assert total * MIB == within.max(initial=0)
@@ -188,7 +188,7 @@ def test_a_buffer_that_is_hardly_used_is_drawn_up_to_its_peak(chromium: Browser,
 
     tiny = nasty_execution()
     chromium.open(write_page([tiny], tmp_path / "hardly.html"))
-    peak = tiny.evaluation.peak_buffer_bytes / MIB
+    peak = tiny.schedule.evaluation.peak_buffer_bytes / MIB
     assert chromium.run(f"return {SOURCE}('buffer 0').y_range.end") == pytest.approx(HEADROOM * peak)
     titles = chromium.run(f"return {SOURCE}('buffer 0').above.map(one => one.text)")
     assert titles == ["the capacity, 8 MiB, lies far above"]

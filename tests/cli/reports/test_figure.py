@@ -106,23 +106,23 @@ def test_groups_and_tiling_numbers(gpt2: Execution) -> None:
 def test_the_buffer_is_stacked_up_to_the_usage(gpt2: Execution) -> None:
     _, buffer = draw_figure([Reported("gpt2", gpt2)]).axes
     bands = [artist.get_path().vertices for artist in buffer.get_children() if isinstance(artist, PathPatch)]
-    usage = gpt2.evaluation.usage_bytes / MIB
+    usage = gpt2.schedule.evaluation.usage_bytes / MIB
     tiles = len(usage)
     outline = next(band for band in reversed(bands) if len(band) == 4 * tiles)
     assert outline[: 2 * tiles : 2, 1] == pytest.approx(usage)
     assert outline[: 2 * tiles : 2, 0] == pytest.approx(gpt2.handover[:-1] / 1000)
-    capacity = gpt2.plan.problem.platform.gbuf_bytes / MIB
+    capacity = gpt2.schedule.plan.problem.platform.gbuf_bytes / MIB
     assert any(line.get_ydata()[0] == capacity for line in buffer.lines)
 
 
 def test_schedules_share_one_time_axis_and_say_what_does_not_fit(gpt2: Execution) -> None:
-    small = execution_of(gpt2.plan, double_buffering(gpt2.plan))
+    small = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
     drawn = draw_figure([Reported("one", gpt2), Reported("two", small)])
     longest = max(gpt2.latency, small.latency) / 1000
     assert [axes.get_xlim() for axes in drawn.axes] == [(0, pytest.approx(longest))] * 4
     titles = [axes.get_title(loc="left") for axes in drawn.axes[::2]]
     for title, execution in zip(titles, (gpt2, small), strict=True):
-        over = execution.evaluation.peak_buffer_bytes > execution.plan.problem.platform.gbuf_bytes
+        over = execution.schedule.evaluation.peak_buffer_bytes > execution.schedule.plan.problem.platform.gbuf_bytes
         assert f"{execution.latency:,} cycles" in title
         assert ("exceeds the buffer" in title) == over
     legend = [text.get_text() for text in drawn.legends[0].get_texts()]

@@ -56,7 +56,7 @@ def gpt2() -> Execution:
 
 @pytest.fixture(scope="module")
 def both(gpt2: Execution) -> list[Reported]:
-    doubled = execution_of(gpt2.plan, double_buffering(gpt2.plan))
+    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
     return [Reported("gpt2", gpt2, {"second_stage": "SA", "seed": 7}, 1), Reported("gpt2, double buffering", doubled)]
 
 
@@ -88,7 +88,7 @@ def columns_of(execution: Execution) -> dict[str, Columns]:
 @given(executions())
 def test_columns_hold_every_event_once(execution: Execution) -> None:
     columns = columns_of(execution)
-    plan = execution.plan
+    plan = execution.schedule.plan
     for lane in columns.values():
         assert len({len(values) for values in lane.values()}) == 1
         assert (np.asarray(lane["left"]) <= np.asarray(lane["right"])).all()
@@ -102,7 +102,7 @@ def test_columns_hold_every_event_once(execution: Execution) -> None:
     assert columns["stalls"]["cycles"].sum() == execution.stall_cycles
     assert columns["idle"]["cycles"].sum() == execution.gaps.end.sum() - execution.gaps.begin.sum()
     held = sum(columns["buffer"][kind] for kind in KIND_COLUMNS) * MIB
-    assert held.tolist() == execution.evaluation.usage_bytes.tolist()
+    assert held.tolist() == execution.schedule.evaluation.usage_bytes.tolist()
     assert columns["buffer"]["right"][-1] == execution.latency
 
 
@@ -110,11 +110,11 @@ def test_columns_hold_every_event_once(execution: Execution) -> None:
 @given(executions())
 def test_every_tile_has_the_ofmap_that_it_makes(execution: Execution) -> None:
     tiles = tile_columns(execution)
-    assert list(tiles["start"]) == list(range(execution.plan.tile_count))
+    assert list(tiles["start"]) == list(range(execution.schedule.plan.tile_count))
     on_chip = sum(size for size, kept in zip(tiles["bytes"], tiles["kept"], strict=True) if kept == "stays on chip")
     assert on_chip == execution.on_chip.bytes.sum()
     # Held at each position: what lives there.
-    held = np.zeros(execution.plan.tile_count, np.int64)
+    held = np.zeros(execution.schedule.plan.tile_count, np.int64)
     for start, end, size, kept in zip(tiles["start"], tiles["end"], tiles["bytes"], tiles["kept"], strict=True):
         held[start:end] += size * (kept == "stays on chip")
     assert held.tolist() == execution.occupancy[OFMAPS_ON_CHIP].tolist()
@@ -211,7 +211,7 @@ def test_the_page_needs_nothing_else(page: Page) -> None:
 def test_the_page_says_what_the_schedules_are(both: list[Reported], page: Page) -> None:
     words = " ".join(" ".join(page.words).split())
     for one in both:
-        evaluation = one.execution.evaluation
+        evaluation = one.execution.schedule.evaluation
         for figure in (f"{evaluation.latency:,} cycles", f"{evaluation.peak_buffer_bytes / MIB:.3f} MiB"):
             assert figure in words
     assert "gpt2-small-prefill, batch 1, on edge: 8 MiB GBUF" in words
@@ -304,7 +304,7 @@ def test_what_cannot_run_is_never_the_optimum() -> None:
     # Double buffering exceeds the buffer, and meets a bound that schedules which do not can't reach.
     plan = coarse_plan("tiny-attention", 96)
     doubled = execution_of(plan, double_buffering(plan))
-    assert doubled.evaluation.peak_buffer_bytes > 96 << 10
+    assert doubled.schedule.evaluation.peak_buffer_bytes > 96 << 10
     (ladder,) = ladders([Reported("doubled", doubled)])
     notes = {rung.name: rung.note for rung in ladder}
     assert {rung.latency for rung in ladder if rung.kind == "this" or rung.name == BOUND_OF_LFA} == {doubled.latency}
@@ -340,9 +340,9 @@ def test_schedules_for_different_clocks_are_refused(gpt2: Execution) -> None:
     from soma_cp.cli.reports.figure import draw_figure
     from soma_cp.cli.reports.html.page import page_text
 
-    problem = gpt2.plan.problem
+    problem = gpt2.schedule.plan.problem
     slower = replace(problem, platform=replace(problem.platform, clock_hz=500_000_000))
-    plan = make_plan(slower, gpt2.plan.lfa)
+    plan = make_plan(slower, gpt2.schedule.plan.lfa)
     reported = [Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan)))]
     for show in (page_text, draw_figure):
         with pytest.raises(UserError, match=r"clocks of 1 GHz and 0\.5 GHz"):

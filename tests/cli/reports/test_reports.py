@@ -30,7 +30,7 @@ def gpt2() -> Execution:
 
 @pytest.fixture(scope="module")
 def both(gpt2: Execution) -> list[Reported]:
-    doubled = execution_of(gpt2.plan, double_buffering(gpt2.plan))
+    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
     return [Reported("gpt2", gpt2), Reported('double "buffering", as it were', doubled)]
 
 
@@ -80,10 +80,10 @@ def test_csv_quotes_names(both: list[Reported], tmp_path: Path) -> None:
 @examples(40)
 @given(executions())
 def test_tensors_of_the_table_are_those_of_the_plan(execution: Execution) -> None:
-    plan, columns = execution.plan, tensor_columns(execution)
+    plan, columns = execution.schedule.plan, tensor_columns(execution)
     on_dram = plan.dram_tensor_count
     keys = list(zip(columns["kind"], columns["layer"], columns["tile"], columns["source"], strict=True))
-    assert keys[:on_dram] == [plan.tensor_key(i) for i in execution.dlsa.order.tolist()]
+    assert keys[:on_dram] == [plan.tensor_key(i) for i in execution.schedule.dlsa.order.tolist()]
     for place in range(on_dram):
         consumers = {plan.problem.network.layers[use.layer].name for use in execution.transfer_uses(place)}
         assert set(filter(None, columns["consumers"][place].split(";"))) == consumers

@@ -3,7 +3,7 @@
 import copy
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.model.soma.schedule import Schedule, StoredSchedule, claim_differences, make_schedule
+from soma_cp.model.soma.schedule import Schedule, make_schedule, priced
 from soma_cp.model.soma.schedule_file import (
     ScheduleFileError,
     read_schedule,
@@ -35,6 +35,7 @@ from soma_cp.model.soma.schedule_file import (
     schedule_from_document,
     write_schedule,
 )
+from soma_cp.model.soma.stored_schedule import StoredSchedule, claim_differences
 from soma_cp.model.soma.validity import InvalidScheduleError, Rule, violations
 
 FILES = sorted((PUBLISHED / "schedules").glob("*.json"))
@@ -113,7 +114,7 @@ def test_published_figures(path: Path) -> None:
     assert double_buffered.latency == expected["double_buffer_latency"]
     assert double_buffered.peak_buffer_bytes == expected["double_buffer_peak_bytes"]
 
-    assert claim_differences(stored, evaluation) == []
+    assert claim_differences(stored, priced(plan, stored.dlsa)) == []
     assert {*expected, "tile_shapes", "begin_cycle"} == set(stored.claims)
 
 
@@ -125,15 +126,17 @@ def fused_lfa(network: Network, tiling_number: int) -> LFA:
     return LFA((FLG(tuple(layer.name for layer in network.layers), tiling_number, True),))
 
 
-def assert_comes_back(schedule: Schedule, path: Path) -> StoredSchedule:
-    write_schedule(schedule, path)
+def assert_comes_back(
+    schedule: Schedule, path: Path, bound: int | None = None, provenance: Mapping[str, Any] | None = None
+) -> StoredSchedule:
+    write_schedule(schedule, path, bound, provenance)
     stored = read_schedule(path)
     assert (stored.problem, stored.lfa) == (schedule.problem, schedule.lfa)
     for name in ("order", "start", "end"):
         assert np.array_equal(getattr(stored.dlsa, name), getattr(schedule.dlsa, name))
-    assert claim_differences(stored, schedule.evaluation) == []
-    again = make_schedule(stored.plan, stored.dlsa, schedule.proven_lower_bound, stored.provenance)
-    assert schedule_document(again) == load(path)
+    assert claim_differences(stored, schedule) == []
+    again = make_schedule(stored.plan, stored.dlsa)
+    assert schedule_document(again, bound, stored.provenance) == load(path)
     return stored
 
 
@@ -172,13 +175,11 @@ def test_tiny_networks_on_an_own_platform(name: str, tmp_path: Path) -> None:
 def test_provenance_and_proof_come_back(schedule: Schedule, tmp_path: Path) -> None:
     latency = schedule.evaluation.latency
     provenance = {"seed": 7, "limits": {"seconds": 1.5, "workers": None}, "steps": ["a", "b"], "done": True}
-    proven = make_schedule(schedule.plan, schedule.dlsa, latency, provenance)
-    stored = assert_comes_back(proven, tmp_path / "schedule.json")
+    stored = assert_comes_back(schedule, tmp_path / "schedule.json", latency, provenance)
     assert stored.provenance == provenance
     assert stored.claims["proven_lower_bound"] == latency
     assert stored.claims["proven_optimal"] is True
-    weaker = make_schedule(schedule.plan, schedule.dlsa, latency - 1)
-    assert schedule_document(weaker)["proven_optimal"] is False
+    assert schedule_document(schedule, latency - 1)["proven_optimal"] is False
     assert schedule_document(schedule)["proven_lower_bound"] is None
     assert schedule_document(schedule)["proven_optimal"] is False
 
@@ -191,8 +192,7 @@ def test_odd_provenance_is_written_as_text(schedule: Schedule, tmp_path: Path) -
         5: "\udcff",
         "pair": (1, 2),
     }
-    odd_schedule = make_schedule(schedule.plan, schedule.dlsa, None, odd)
-    write_schedule(odd_schedule, tmp_path / "schedule.json")
+    write_schedule(schedule, tmp_path / "schedule.json", provenance=odd)
     assert read_schedule(tmp_path / "schedule.json").provenance == {
         "limit": "inf",
         "path": "out.json",
@@ -266,7 +266,7 @@ def test_layout_of_a_written_file(tmp_path: Path) -> None:
 def test_a_written_file_is_replaced_as_a_whole(schedule: Schedule, tmp_path: Path) -> None:
     path = tmp_path / "schedule.json"
     write_schedule(schedule, path)
-    write_schedule(make_schedule(schedule.plan, schedule.dlsa, 5), path)
+    write_schedule(schedule, path, proven_lower_bound=5)
     assert load(path)["proven_lower_bound"] == 5
     assert list(tmp_path.iterdir()) == [path]
 
@@ -301,7 +301,7 @@ def test_figures_may_be_left_out(document: Document, schedule: Schedule) -> None
     short = {field: document[field] for field in ("network", "batch", "hardware", "lfa", "dlsa")}
     stored = schedule_from_document(short, "here")
     assert set(stored.claims) == {"begin_cycle"}
-    assert claim_differences(stored, schedule.evaluation) == []
+    assert claim_differences(stored, schedule) == []
     assert stored.provenance == {}
 
 
@@ -336,7 +336,7 @@ def test_a_figure_that_does_not_hold(document: Document, schedule: Schedule, nam
     document[name] = wrong
     stored = schedule_from_document(document, "here")
     expected = [f"{name}: the file says {wrong}, but it is {true}"]
-    assert claim_differences(stored, schedule.evaluation) == expected
+    assert claim_differences(stored, schedule) == expected
 
 
 def test_a_cycle_of_billions_counts() -> None:
@@ -347,7 +347,7 @@ def test_a_cycle_of_billions_counts() -> None:
     document = schedule_document(schedule)
     assert schedule.evaluation.latency == 2**32
     document["latency"] += 1
-    (difference,) = claim_differences(schedule_from_document(document, "here"), schedule.evaluation)
+    (difference,) = claim_differences(schedule_from_document(document, "here"), schedule)
     assert difference.startswith("latency: ")
 
 
@@ -362,7 +362,7 @@ def test_lists_that_do_not_hold(document: Document, schedule: Schedule) -> None:
     count = schedule.plan.dram_tensor_count
     tile = schedule.plan.tile_label(0)
     tiles = schedule.plan.tile_count
-    assert claim_differences(schedule_from_document(document, "here"), schedule.evaluation) == [
+    assert claim_differences(schedule_from_document(document, "here"), schedule) == [
         f"tile_begin_cycles: 1 of {tiles} differ, first {tile}: the file says {first + 1}, but it is {first}",
         f"begin_cycle: 1 of {count} differ, first {label}: the file says {row[7]}, but it is {row[7] - 5}",
         f"tile_shapes: 1 differ, first '{layer}': the file says [9, 9, 9, 9], but it is {shape}",
@@ -370,7 +370,7 @@ def test_lists_that_do_not_hold(document: Document, schedule: Schedule) -> None:
     document["tile_begin_cycles"].pop()
     document["tile_shapes"] = {"nobody": shape}
     row[7] -= 5
-    assert claim_differences(schedule_from_document(document, "here"), schedule.evaluation) == [
+    assert claim_differences(schedule_from_document(document, "here"), schedule) == [
         f"tile_begin_cycles: the file gives {tiles - 1}, but there are {tiles}",
         f"tile_shapes: 1 differ, first 'nobody': the file says {shape}, but it is not a layer",
     ]
@@ -379,7 +379,7 @@ def test_lists_that_do_not_hold(document: Document, schedule: Schedule) -> None:
 def test_a_proof_that_does_not_hold(document: Document, schedule: Schedule) -> None:
     def differences(bound: int | None, optimal: bool) -> list[str]:
         changed = document | {"proven_lower_bound": bound, "proven_optimal": optimal}
-        return claim_differences(schedule_from_document(changed, "here"), schedule.evaluation)
+        return claim_differences(schedule_from_document(changed, "here"), schedule)
 
     latency = schedule.evaluation.latency
     unproven = f"proven_optimal: the file says true, but no bound in it reaches the latency of {latency}"
@@ -399,9 +399,9 @@ def test_the_examples_of_the_page_are_right() -> None:
     assert len(network_from_document(network, "docs").layers) == 5
     assert platform_from_document(hardware, "docs").dram_bytes_per_cycle == 8
     stored = schedule_from_document(example, "docs")
-    schedule = make_schedule(stored.plan, stored.dlsa, stored.claims["proven_lower_bound"], stored.provenance)
-    assert claim_differences(stored, schedule.evaluation) == []
-    assert schedule_document(schedule) == example
+    schedule = make_schedule(stored.plan, stored.dlsa)
+    assert claim_differences(stored, schedule) == []
+    assert schedule_document(schedule, stored.claims["proven_lower_bound"], stored.provenance) == example
     for field in example:
         assert f"`{field}`" in page or f"`{field}[" in page or f"`{field}." in page, field
 
@@ -786,8 +786,7 @@ def use(read: Callable[[], StoredSchedule]) -> bool:
         message = str(error)
     else:
         if not violations(stored.plan, stored.dlsa):
-            claim_differences(stored, evaluate(stored.plan, stored.dlsa))
-            make_schedule(stored.plan, stored.dlsa, None, stored.provenance)
+            claim_differences(stored, make_schedule(stored.plan, stored.dlsa))
         return True
     assert 0 < len(message) < 50_000
     assert message.encode()  # any terminal can print it

@@ -15,6 +15,7 @@ from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.layers import Conv, ExternalInput
@@ -26,7 +27,8 @@ from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA, lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.choices import Stage2
+from soma_cp.model.soma.schedule import priced
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.every_lfa.branch_and_bound import computing_orders, prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import OptionTable
 from soma_cp.solver.every_lfa.prefixes import Beginning, OrderBounds
@@ -47,7 +49,9 @@ def with_buffer(plan: Plan, gbuf_bytes: int) -> Plan:
 
 
 def exact(plan: Plan, latency_to_beat: int | None = None) -> SecondStageResult:
-    return solve_dlsa_exactly(plan, Budget(20), CpSatParameters(workers=1), cutoff_latency=latency_to_beat)
+    return solve_dlsa_exactly(
+        plan, CpSatParameters(workers=1), monitor=Monitor(Budget(20)), cutoff_latency=latency_to_beat
+    )
 
 
 def bounds_along(plan: Plan, objective: Objective) -> list[float] | None:
@@ -83,7 +87,7 @@ def test_no_beginning_is_bounded_above_its_schedules(pair: Pair, spare: float, e
     evaluation = evaluate(plan, greedy_dlsa(plan))
     latency = evaluation.latency
     if latency > best_combinatorial_bound(plan)[0] and plan.dram_tensor_count <= 30:
-        latency = exact(plan).evaluation.latency
+        latency = exact(plan).schedule.evaluation.latency
     cost = objective.cost(evaluation.energy_pj, latency)
     assert max(bounds) <= cost * (1 + 1e-9)
     # Of the whole LFA, step 2 knows what the window bound knows.
@@ -153,7 +157,7 @@ def cheapest_one_by_one(problem: Problem, lfas: list[LFA], objective: Objective)
             continue
         bound = objective.cost(greedy.energy_pj, best_combinatorial_bound(plan)[0])
         if bound < best:
-            best = min(best, objective.cost(greedy.energy_pj, exact(plan).evaluation.latency))
+            best = min(best, objective.cost(greedy.energy_pj, exact(plan).schedule.evaluation.latency))
     return best
 
 
@@ -167,8 +171,7 @@ def test_the_optimum_of_small_chains(buffer: int, width: int, exponents: tuple[f
         proof = prove_over_every_lfa(problem, start, 0.0, exact, objective)
         assert proof.complete
         assert proof.improved is not None
-        plan, result = proof.improved
-        assert objective.cost(plan_figures(plan).energy_pj, result.evaluation.latency) == pytest.approx(optimum)
+        assert proof.improved.schedule.cost(objective) == pytest.approx(optimum)
         assert proof.lower_bound == pytest.approx(optimum)
     proof = prove_over_every_lfa(problem, optimum, 0.0, exact, objective)
     assert (proof.complete, proof.improved) == (True, None)
@@ -211,7 +214,7 @@ def test_all_tiling_numbers_are_listed() -> None:
 def test_a_limit_holds_while_options_are_listed() -> None:
     problem = builtin_problem("tiny-concat", batch=4096)
     began = time.monotonic()
-    proof = prove_over_every_lfa(problem, math.inf, 0.0, exact, budget=Budget(0.5))
+    proof = prove_over_every_lfa(problem, math.inf, 0.0, exact, monitor=Monitor(Budget(0.5)))
     assert time.monotonic() - began < 10  # one FLG more than the limit; all of them take far longer
     assert (proof.complete, proof.orders, proof.lower_bound) == (False, 0, 0.0)
 
@@ -221,27 +224,27 @@ def test_a_limit_holds_while_options_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["tiny-chain", "tiny-branch", "tiny-ffn", "tiny-concat", "tiny-wide", "tiny-unet"])
 def test_builtin_tiny_networks_are_proven_optimal(name: str) -> None:
-    result = solve(builtin_problem(name), SolveParameters(exact=True), Budget(120))
+    result = solve(builtin_problem(name), SolveParameters(exact=True), Monitor(Budget(120)))
     assert result.is_global_optimum
     assert result.proof is not None
     assert result.proof.complete
-    assert result.cost_bound == pytest.approx(result.best.evaluation.edp)
+    assert result.cost_bound == pytest.approx(result.best.schedule.evaluation.edp)
 
 
 def test_a_bad_search_is_made_good() -> None:
     problem = builtin_problem("tiny-branch")
     parameters = SolveParameters(search=LFASearchParameters(rounds=4, chains=1), exact=True)
     poor = solve(problem, replace(parameters, exact=False))
-    result = solve(problem, parameters, Budget(120))
-    best = solve(problem, SolveParameters(exact=True), Budget(120))
-    assert result.best.evaluation.edp == best.best.evaluation.edp < poor.best.evaluation.edp
+    result = solve(problem, parameters, Monitor(Budget(120)))
+    best = solve(problem, SolveParameters(exact=True), Monitor(Budget(120)))
+    assert result.best.schedule.evaluation.edp == best.best.schedule.evaluation.edp < poor.best.schedule.evaluation.edp
     assert not poor.is_global_optimum
     assert result.is_global_optimum
 
 
 def test_a_limit_leaves_the_bound_that_was_known() -> None:
     problem = builtin_problem("tiny-attention")
-    result = solve(problem, SolveParameters(exact=True), Budget(1.5))
+    result = solve(problem, SolveParameters(exact=True), Monitor(Budget(1.5)))
     assert result.proof is not None
     assert not result.proof.complete
     assert not result.is_global_optimum
@@ -250,16 +253,14 @@ def test_a_limit_leaves_the_bound_that_was_known() -> None:
 
 def test_what_the_second_stage_leaves_open_is_not_proven() -> None:
     def undecided(plan: Plan, latency_to_beat: int) -> SecondStageResult:
-        dlsa = greedy_dlsa(plan)
-        found = evaluate(plan, dlsa)
-        return SecondStageResult("greedy", dlsa, found, found.figures.bound, "theoretical maximum", 0.0)
+        found = priced(plan, greedy_dlsa(plan))
+        return SecondStageResult("greedy", found, found.evaluation.figures.bound, "theoretical maximum", 0.0)
 
     problem = small_chain(4, buffer=1200)
     proof = prove_over_every_lfa(problem, math.inf, 0.0, undecided)
     assert not proof.complete
     assert proof.improved is not None
-    plan, result = proof.improved
-    assert proof.lower_bound < plan_figures(plan).energy_pj * result.evaluation.latency
+    assert proof.lower_bound < proof.improved.schedule.evaluation.edp
 
 
 def test_no_proof_where_nothing_fits() -> None:
@@ -272,8 +273,8 @@ def test_no_proof_where_nothing_fits() -> None:
 
 @pytest.mark.parametrize(
     ("name", "stage2", "message"),
-    [("resnet50", Stage2.CPSAT, "at most 12 layers; 'resnet50' has 72"), ("tiny-chain", Stage2.SA, "not sa")],
+    [("resnet50", SecondStage.CPSAT, "at most 12 layers; 'resnet50' has 72"), ("tiny-chain", SecondStage.SA, "not sa")],
 )
-def test_what_can_not_be_proven_is_refused(name: str, stage2: Stage2, message: str) -> None:
+def test_what_can_not_be_proven_is_refused(name: str, stage2: SecondStage, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        solve(builtin_problem(name), SolveParameters(stage2=stage2, exact=True))
+        solve(builtin_problem(name), SolveParameters(second_stage=stage2, exact=True))

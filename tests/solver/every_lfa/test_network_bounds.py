@@ -110,7 +110,7 @@ def test_the_bounds_hold_for_every_lfa_of_a_chain_solved_exactly(tight: bool) ->
         if latency < 1.1 * least_latency:
             exact = solve_dlsa_exactly(plan)
             assert exact.proven_optimal
-            latency = exact.evaluation.latency
+            latency = exact.schedule.evaluation.latency
         least_latency = min(least_latency, latency)
         least_energy = min(least_energy, greedy.energy_pj)
         least_cost = min(least_cost, latency * greedy.energy_pj)

@@ -21,8 +21,9 @@ from support.paths import PUBLISHED
 from support.twins import Pair, examples, pairs, with_buffer
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage.annealing import SecondStageParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
@@ -31,12 +32,14 @@ from soma_cp.model.network.builtin.catalogue import builtin_network, default_pla
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import Evaluation, evaluate, plan_figures
+from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.schedule_file import StoredSchedule, read_schedule
+from soma_cp.model.soma.schedule import Schedule, priced
+from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage import exact as cpsat
@@ -121,16 +124,16 @@ def random_plan(number: int) -> Plan:
 
 @cache
 def optimal_resnet() -> SecondStageResult:
-    return solve_dlsa_exactly(published(RESNET).plan, Budget(60), CpSatParameters(workers=2, seed=5))
+    return solve_dlsa_exactly(published(RESNET).plan, CpSatParameters(workers=2, seed=5), monitor=Monitor(Budget(60)))
 
 
 def assert_sound(plan: Plan, result: SecondStageResult) -> None:
     """What holds of every result, however it came about."""
-    assert violations(plan, result.dlsa) == []
-    assert evaluate(plan, result.dlsa).latency == result.evaluation.latency
-    assert plan_figures(plan).bound <= result.lower_bound <= result.evaluation.latency
-    assert result.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
-    assert result.proven_optimal == (result.lower_bound == result.evaluation.latency)
+    assert violations(plan, result.schedule.dlsa) == []
+    assert evaluate(plan, result.schedule.dlsa).latency == result.schedule.evaluation.latency
+    assert plan_figures(plan).bound <= result.lower_bound <= result.schedule.evaluation.latency
+    assert result.schedule.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
+    assert result.proven_optimal == (result.lower_bound == result.schedule.evaluation.latency)
 
 
 # Against brute force
@@ -142,9 +145,9 @@ def assert_optimal(plan: Plan, capacity: int, optimum: int) -> None:
     windows = dram_windows(piece)
     assert windows.latency <= optimum
     assert best_combinatorial_bound(plan)[0] <= optimum
-    result = solve_dlsa_exactly(plan, Budget(20), CpSatParameters(workers=1))
+    result = solve_dlsa_exactly(plan, CpSatParameters(workers=1), monitor=Monitor(Budget(20)))
     assert_sound(plan, result)
-    assert (result.evaluation.latency, result.lower_bound) == (optimum, optimum)
+    assert (result.schedule.evaluation.latency, result.lower_bound) == (optimum, optimum)
     # The model alone: greedy or the windows settle most small plans before the solver is asked.
     arcs = window_arcs(piece)
     for most_cycles in (2 * optimum, optimum):
@@ -241,11 +244,11 @@ BETTER_THAN_PUBLISHED = {
 def test_published_lfas_are_proven_optimal(path: Path) -> None:
     stored = published(path)
     published_latency = json.loads(path.read_text(encoding="utf-8"))["expect"]["latency"]
-    result = solve_dlsa_exactly(stored.plan, Budget(60))
+    result = solve_dlsa_exactly(stored.plan, monitor=Monitor(Budget(60)))
     assert_sound(stored.plan, result)
     assert result.proven_optimal
-    assert result.evaluation.latency <= published_latency
-    assert result.evaluation.latency == BETTER_THAN_PUBLISHED.get(path.stem, published_latency)
+    assert result.schedule.evaluation.latency <= published_latency
+    assert result.schedule.evaluation.latency == BETTER_THAN_PUBLISHED.get(path.stem, published_latency)
 
 
 # The hint
@@ -286,8 +289,8 @@ SOLVED = [22, 43, 45, QUICK]
 @pytest.mark.parametrize("number", SOLVED)
 def test_no_worse_than_greedy_and_annealing_on_random_lfas(number: int) -> None:
     plan = random_plan(number)
-    annealed = anneal_dlsas(plan, np.random.default_rng(1), parameters=SecondStageParameters(rounds_per_tensor=100))
-    result = solve_dlsa_exactly(plan, Budget(20))
+    annealed = anneal_dlsas(plan, np.random.default_rng(1), parameters=AnnealingParameters(rounds_per_tensor=100))
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(20)))
     assert_sound(plan, result)
     assert result.proven_optimal
     assert best_combinatorial_bound(plan)[0] <= result.lower_bound <= annealed.latency
@@ -299,7 +302,7 @@ WITHOUT_PIECES = CpSatParameters(piece_lengths=())
 
 
 def assert_is_greedy(plan: Plan, result: SecondStageResult) -> None:
-    assert_same_dlsa(result.dlsa, greedy_dlsa(plan))
+    assert_same_dlsa(result.schedule.dlsa, greedy_dlsa(plan))
 
 
 def assert_same_dlsa(one: DLSA, other: DLSA) -> None:
@@ -310,7 +313,7 @@ def assert_same_dlsa(one: DLSA, other: DLSA) -> None:
 def test_a_budget_that_is_over_leaves_the_incumbent() -> None:
     plan = published(RESNET).plan
     began = time.monotonic()
-    result = solve_dlsa_exactly(plan, Budget(0))
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(0)))
     assert time.monotonic() - began < 2
     assert_sound(plan, result)
     assert_is_greedy(plan, result)
@@ -321,9 +324,9 @@ def test_a_budget_that_is_over_leaves_the_incumbent() -> None:
 def test_a_given_incumbent_is_kept() -> None:
     stored = published(RESNET)
     optimum = optimal_resnet()
-    result = solve_dlsa_exactly(stored.plan, Budget(0), incumbent=optimum.dlsa)
-    assert result.dlsa is optimum.dlsa
-    assert result.evaluation.latency == RESNET_OPTIMUM
+    result = solve_dlsa_exactly(stored.plan, monitor=Monitor(Budget(0)), incumbent=optimum.schedule.dlsa)
+    assert result.schedule.dlsa is optimum.schedule.dlsa
+    assert result.schedule.evaluation.latency == RESNET_OPTIMUM
     assert result.details["incumbent_latency"] == RESNET_OPTIMUM
 
 
@@ -336,7 +339,7 @@ def test_a_short_limit_is_kept(number: int, seconds: float) -> None:
     """While the windows are computed, while the model is built (HARD), and while it is solved."""
     plan = random_plan(number)
     began = time.monotonic()
-    result = solve_dlsa_exactly(plan, Budget(seconds))
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(seconds)))
     assert time.monotonic() - began < seconds + SLACK_SECONDS
     assert result.seconds < seconds + SLACK_SECONDS
     assert_sound(plan, result)
@@ -350,7 +353,7 @@ def test_a_stop_request_ends_the_search(number: int, seconds: float) -> None:
     timer = threading.Timer(seconds, budget.request_stop)
     began = time.monotonic()
     timer.start()
-    result = solve_dlsa_exactly(plan, budget)
+    result = solve_dlsa_exactly(plan, monitor=Monitor(budget))
     assert seconds <= time.monotonic() - began < seconds + SLACK_SECONDS
     assert_sound(plan, result)
     assert not result.proven_optimal
@@ -361,19 +364,19 @@ def test_a_stop_request_ends_the_search(number: int, seconds: float) -> None:
 def test_a_cutoff_that_nothing_beats_is_proven(below: int, pieces: bool) -> None:
     plan = published(RESNET).plan
     parameters = CpSatParameters() if pieces else WITHOUT_PIECES
-    result = solve_dlsa_exactly(plan, Budget(60), parameters, cutoff_latency=RESNET_OPTIMUM - below)
+    result = solve_dlsa_exactly(plan, parameters, cutoff_latency=RESNET_OPTIMUM - below, monitor=Monitor(Budget(60)))
     assert result.seconds < 20
     assert_sound(plan, result)
     assert RESNET_OPTIMUM - below <= result.lower_bound <= RESNET_OPTIMUM
     if not pieces:
-        assert evaluate(plan, greedy_dlsa(plan)).latency == result.evaluation.latency
+        assert evaluate(plan, greedy_dlsa(plan)).latency == result.schedule.evaluation.latency
 
 
 def test_the_optimum_is_found_below_a_cutoff() -> None:
     plan = published(RESNET).plan
-    result = solve_dlsa_exactly(plan, Budget(60), cutoff_latency=RESNET_OPTIMUM + 1)
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(60)), cutoff_latency=RESNET_OPTIMUM + 1)
     assert_sound(plan, result)
-    assert (result.evaluation.latency, result.lower_bound) == (RESNET_OPTIMUM, RESNET_OPTIMUM)
+    assert (result.schedule.evaluation.latency, result.lower_bound) == (RESNET_OPTIMUM, RESNET_OPTIMUM)
 
 
 def test_a_cutoff_below_the_windows_asks_no_solver() -> None:
@@ -391,7 +394,7 @@ def test_a_buffer_in_which_nothing_fits_is_refused() -> None:
     with pytest.raises(BufferTooSmallError):
         solve_dlsa_exactly(with_buffer(plan, least - 1))
     plan = with_buffer(plan, least)
-    assert_sound(plan, solve_dlsa_exactly(plan, Budget(5)))
+    assert_sound(plan, solve_dlsa_exactly(plan, monitor=Monitor(Budget(5))))
 
 
 # Deterministic runs
@@ -406,7 +409,7 @@ def test_deterministic_runs_agree(plan: Callable[[], Plan], deterministic_time: 
     parameters = CpSatParameters(deterministic=True, deterministic_time=deterministic_time)
     first, second = (solve_dlsa_exactly(plan(), parameters=parameters) for _ in range(2))
     assert_sound(plan(), first)
-    assert_same_dlsa(first.dlsa, second.dlsa)
+    assert_same_dlsa(first.schedule.dlsa, second.schedule.dlsa)
     assert (first.lower_bound, first.status) == (second.lower_bound, second.status)
     assert first.proven_optimal == (deterministic_time == 60.0)
 
@@ -414,16 +417,17 @@ def test_deterministic_runs_agree(plan: Callable[[], Plan], deterministic_time: 
 # Disagreement
 
 
-def falsified(plan: Plan, dlsa: DLSA, by: int) -> Evaluation:
+def falsified(plan: Plan, dlsa: DLSA, by: int) -> Schedule:
     """Price a schedule wrongly where greedy's is priced right."""
-    evaluation = evaluate(plan, dlsa)
+    schedule = priced(plan, dlsa)
     right = np.array_equal(dlsa.order, greedy_dlsa(plan).order)
-    return evaluation if right else replace(evaluation, latency=evaluation.latency + by)
+    wrong = replace(schedule.evaluation, latency=schedule.latency + by)
+    return schedule if right else replace(schedule, evaluation=wrong)
 
 
 @pytest.mark.parametrize("by", [1, -1])
 def test_an_evaluator_that_disagrees_is_an_internal_error(by: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(piecewise, "evaluate", lambda plan, dlsa: falsified(plan, dlsa, by))
+    monkeypatch.setattr(piecewise, "priced", lambda plan, dlsa: falsified(plan, dlsa, by))
     with pytest.raises(InternalError) as raised:
         solve_dlsa_exactly(random_plan(QUICK), parameters=WITHOUT_PIECES)
     assert f"{QUICK_OPTIMUM:,}" in str(raised.value)
@@ -431,7 +435,7 @@ def test_an_evaluator_that_disagrees_is_an_internal_error(by: int, monkeypatch: 
 
 
 def test_pieces_are_held_against_the_evaluator(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(piecewise, "evaluate", lambda plan, dlsa: falsified(plan, dlsa, 10**9))
+    monkeypatch.setattr(piecewise, "priced", lambda plan, dlsa: falsified(plan, dlsa, 10**9))
     with pytest.raises(InternalError, match="the evaluator 1,0"):
         solve_dlsa_exactly(published(RESNET).plan)
 
@@ -475,7 +479,7 @@ def test_too_many_literals_leave_greedy() -> None:
     assert_is_greedy(plan, result)
     assert result.details["solver_status"] == f"not run: {literals} literals, more than {literals - 1}"
     assert (result.lower_bound, result.lower_bound_source) == best_combinatorial_bound(plan)
-    run = solve_dlsa_exactly(plan, Budget(0.5), replace(WITHOUT_PIECES, most_literals=literals))
+    run = solve_dlsa_exactly(plan, replace(WITHOUT_PIECES, most_literals=literals), monitor=Monitor(Budget(0.5)))
     assert run.details["solver_status"] in ("OPTIMAL", "FEASIBLE", "UNKNOWN")
 
 
@@ -483,7 +487,7 @@ def test_too_many_literals_leave_what_the_pieces_gave() -> None:
     plan = published(RESNET).plan
     result = solve_dlsa_exactly(plan, parameters=CpSatParameters(most_literals=0))
     assert_sound(plan, result)
-    assert result.evaluation.latency < evaluate(plan, greedy_dlsa(plan)).latency
+    assert result.schedule.evaluation.latency < evaluate(plan, greedy_dlsa(plan)).latency
     assert result.details["pieces_improved"] > 0
     assert str(result.details["solver_status"]).startswith("not run: ")
     assert (result.lower_bound, result.lower_bound_source) == best_combinatorial_bound(plan)
@@ -507,7 +511,7 @@ def test_no_more_literals_than_counted(pair: Pair) -> None:
 def test_where_the_bound_comes_from() -> None:
     plan = published(RESNET).plan
     assert optimal_resnet().lower_bound_source == METHOD
-    assert solve_dlsa_exactly(plan, Budget(0)).lower_bound_source == WINDOW_BOUND
+    assert solve_dlsa_exactly(plan, monitor=Monitor(Budget(0))).lower_bound_source == WINDOW_BOUND
     settled = {}
     for path in FILES:
         plan = published(path).plan
@@ -531,7 +535,7 @@ def test_the_details_tell_how_it_was_made() -> None:
     assert details["incumbent_latency"] == evaluate(plan, greedy_dlsa(plan)).latency
     assert details["solver_status"] == "OPTIMAL"
     assert details["objective"] == RESNET_OPTIMUM
-    alone = solve_dlsa_exactly(plan, Budget(0), CpSatParameters(workers=2, deterministic=True)).details
+    alone = solve_dlsa_exactly(plan, CpSatParameters(workers=2, deterministic=True), monitor=Monitor(Budget(0))).details
     assert (alone["workers"], alone["deterministic"]) == (1, True)
 
 
@@ -544,7 +548,7 @@ def test_progress_tells_latency_and_bound() -> None:
         events.append(event)
         threads.add(threading.current_thread())
 
-    result = solve_dlsa_exactly(plan, Budget(60), progress=watch)
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(60), watch))
     assert threads == {threading.current_thread()}
     assert {event.stage for event in events} == {METHOD}
     proven = [event.lower_bound for event in events]
@@ -553,7 +557,7 @@ def test_progress_tells_latency_and_bound() -> None:
     latencies = [event.latency for event in events]
     assert latencies == sorted(latencies, reverse=True)
     assert latencies[0] <= result.details["incumbent_latency"]
-    assert latencies[-1] >= result.evaluation.latency
+    assert latencies[-1] >= result.schedule.evaluation.latency
 
 
 def test_the_log_is_written_where_it_is_asked_for(capfd: pytest.CaptureFixture[str]) -> None:

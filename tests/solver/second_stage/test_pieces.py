@@ -21,6 +21,7 @@ from support.twins import Pair, dlsa_of, examples, pairs, problem_of, with_buffe
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.builtin.catalogue import platform_named
@@ -32,6 +33,7 @@ from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
@@ -138,7 +140,7 @@ def test_arcs_are_all_that_is_needed_and_no_more(pair: Pair, data: st.DataObject
 @given(pairs(), st.data())
 def test_arcs_of_pieces_are_all_that_is_needed(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair)
-    piece = cut_piece(with_buffer(pair.plan, capacity), dlsa, evaluate(pair.plan, dlsa), *draw_stretch(data, pair.plan))
+    piece = cut_piece(priced(with_buffer(pair.plan, capacity), dlsa), *draw_stretch(data, pair.plan))
     assert_arcs_say_it_all(piece)
 
 
@@ -193,7 +195,7 @@ def test_a_piece_of_everything_is_the_whole_problem(pair: Pair, data: st.DataObj
     dlsa, capacity = draw_schedule(data, pair)
     evaluation = evaluate(plan, dlsa)
     whole = whole_problem(with_buffer(plan, capacity))
-    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, 0, plan.dram_tensor_count)
+    piece = cut_piece(priced(with_buffer(plan, capacity), dlsa), 0, plan.dram_tensor_count)
     optimum = latency_of_piece(whole, dlsa, capacity, evaluation.latency)
     assert optimum is not None
     assert latency_of_piece(piece, dlsa, capacity, evaluation.latency) == optimum
@@ -205,7 +207,7 @@ def assert_optimum_of_piece(plan: Plan, dlsa: DLSA, first: int, last: int, capac
     evaluation = evaluate(plan, dlsa)
     optimum = brute_force_piece(plan, dlsa, first, last, capacity, 2_000)
     assert optimum <= evaluation.latency
-    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
+    piece = cut_piece(priced(with_buffer(plan, capacity), dlsa), first, last)
     windows = dram_windows(piece)
     assert windows.latency <= optimum
     found = latency_of_piece(piece, dlsa, capacity, 2 * evaluation.latency)
@@ -242,7 +244,7 @@ def test_what_is_put_back_is_valid(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair, tight=True)
     evaluation = evaluate(plan, dlsa)
     first, last = draw_stretch(data, plan, most=10)
-    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
+    piece = cut_piece(priced(with_buffer(plan, capacity), dlsa), first, last)
     best = latency_of_piece(piece, dlsa, capacity, 2 * evaluation.latency, NO_ARCS)
     assert best is not None
     assert latency_of_piece(piece, dlsa, capacity, best) == best
@@ -255,7 +257,7 @@ def test_free_durations_agree_with_what_is_fixed(pair: Pair, data: st.DataObject
     plan, tensors = pair.plan, pair.plan.tensors
     dlsa, capacity = draw_schedule(data, pair)
     first, last = draw_stretch(data, plan)
-    piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluate(plan, dlsa), first, last)
+    piece = cut_piece(priced(with_buffer(plan, capacity), dlsa), first, last)
     prefix, suffix = dlsa.order[:first], dlsa.order[last:]
     stores = piece.is_store
     kept = (piece.least_end + piece.first_tile)[stores & (piece.least_end < piece.tile_count)]
@@ -336,7 +338,7 @@ def test_a_store_may_end_behind_a_load_of_the_prefix() -> None:
 def test_a_schedule_is_a_solution_of_its_pieces(pair: Pair, data: st.DataObject) -> None:
     dlsa, capacity = draw_schedule(data, pair, tight=True)
     first, last = draw_stretch(data, pair.plan)
-    piece = cut_piece(with_buffer(pair.plan, capacity), dlsa, evaluate(pair.plan, dlsa), first, last)
+    piece = cut_piece(priced(with_buffer(pair.plan, capacity), dlsa), first, last)
     assume(not may_begin_behind(piece))
     assert_hint_is_a_solution(piece, dlsa, data.draw(st.sampled_from([0, 7])))
 
@@ -350,11 +352,10 @@ def may_begin_behind(piece: Piece) -> bool:
 def test_greedy_is_a_solution_of_pieces_of_published_plans(path: Path) -> None:
     plan = published_plan(path)
     dlsa = greedy_dlsa(plan)
-    evaluation = evaluate(plan, dlsa)
     random = np.random.default_rng(0)
     for _ in range(5):
         first, last = np.sort(random.choice(plan.dram_tensor_count + 1, 2, replace=False)).tolist()
-        piece = cut_piece(plan, dlsa, evaluation, first, last)
+        piece = cut_piece(priced(plan, dlsa), first, last)
         if not may_begin_behind(piece):
             assert_hint_is_a_solution(piece, dlsa, 0)
 
@@ -370,7 +371,7 @@ def test_tails_lead_to_the_end_of_the_run(pair: Pair, data: st.DataObject) -> No
     evaluation = evaluate(plan, dlsa)
     first = data.draw(st.integers(0, plan.dram_tensor_count - 1), "first")
     for last in range(first + 1, plan.dram_tensor_count + 1):
-        piece = cut_piece(with_buffer(plan, capacity), dlsa, evaluation, first, last)
+        piece = cut_piece(priced(with_buffer(plan, capacity), dlsa), first, last)
         tiles = slice(piece.first_tile, piece.first_tile + piece.tile_count)
         tile_ends = evaluation.tile_begin[tiles] + piece.tile_cycles
         before = dlsa.order[last - 1]
@@ -478,12 +479,12 @@ def improved(
     dlsa = greedy_dlsa(plan)
     before = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
     evaluation = evaluate(plan, dlsa)
-    found = improve_by_pieces(plan, dlsa, evaluation, lower_bound, parameters, budget or Budget(), progress)
+    found = improve_by_pieces(priced(plan, dlsa), lower_bound, parameters, budget or Budget(), progress)
     assert_same(dlsa, before)  # the caller's own is left alone
-    assert violations(plan, found.dlsa) == []
-    assert evaluate(plan, found.dlsa).latency == found.evaluation.latency <= evaluation.latency
+    assert violations(plan, found.schedule.dlsa) == []
+    assert evaluate(plan, found.schedule.dlsa).latency == found.schedule.evaluation.latency <= evaluation.latency
     assert found.improved <= found.pieces
-    assert (found.evaluation.latency < evaluation.latency) == (found.improved > 0)
+    assert (found.schedule.evaluation.latency < evaluation.latency) == (found.improved > 0)
     return found
 
 
@@ -498,7 +499,7 @@ def test_the_search_is_the_same_twice(number: int) -> None:
     latencies: list[int] = []
     first = improved(plan, progress=latencies.append)
     second = improved(plan)
-    assert_same(first.dlsa, second.dlsa)
+    assert_same(first.schedule.dlsa, second.schedule.dlsa)
     assert (first.pieces, first.improved) == (second.pieces, second.improved)
     assert first.deterministic_time == second.deterministic_time
     assert latencies == sorted(latencies, reverse=True)
@@ -513,20 +514,20 @@ def test_the_search_on_random_plans(pair: Pair, data: st.DataObject) -> None:
     capacity = data.draw(st.integers(least, 2 * least))
     bound, _ = best_combinatorial_bound(with_buffer(plan, capacity))
     parameters = CpSatParameters(piece_lengths=(2, 4, 8), piece_deterministic_time=0.02)
-    assert improved(plan, parameters, bound, capacity=capacity).evaluation.latency >= bound
+    assert improved(plan, parameters, bound, capacity=capacity).schedule.evaluation.latency >= bound
 
 
 def test_a_published_schedule_is_improved() -> None:
     plan = published_plan(RESNET)
     greedy = evaluate(plan, greedy_dlsa(plan)).latency
-    assert improved(plan).evaluation.latency < greedy
+    assert improved(plan).schedule.evaluation.latency < greedy
 
 
 def test_a_budget_that_is_over_ends_the_search_at_once() -> None:
     plan = published_plan(RESNET)
     found = improved(plan, budget=Budget(0))
     assert (found.pieces, found.improved, found.deterministic_time) == (0, 0, 0.0)
-    assert_same(found.dlsa, greedy_dlsa(plan))
+    assert_same(found.schedule.dlsa, greedy_dlsa(plan))
 
 
 def test_a_stop_request_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -547,8 +548,8 @@ def test_a_stop_request_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None
 def test_the_search_ends_when_the_bound_is_met() -> None:
     plan = published_plan(RESNET)
     everything = improved(plan)
-    found = improved(plan, lower_bound=everything.evaluation.latency)
-    assert found.evaluation.latency == everything.evaluation.latency
+    found = improved(plan, lower_bound=everything.schedule.evaluation.latency)
+    assert found.schedule.evaluation.latency == everything.schedule.evaluation.latency
     assert found.pieces < everything.pieces
     assert improved(plan, lower_bound=evaluate(plan, greedy_dlsa(plan)).latency).pieces == 0
 
@@ -577,9 +578,9 @@ def test_a_plan_of_thousands_of_tensors() -> None:
     problem = Problem(builtin_network("resnet50"), platform_named("edge"), 4)
     plan = make_plan(problem, initial_lfa(problem))
     assert plan.dram_tensor_count > 2_000
-    result = solve_dlsa_exactly(plan, Budget(10))
-    assert violations(plan, result.dlsa) == []
-    assert result.lower_bound <= result.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
-    assert result.evaluation.latency == evaluate(plan, result.dlsa).latency
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(10)))
+    assert violations(plan, result.schedule.dlsa) == []
+    assert result.lower_bound <= result.schedule.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
+    assert result.schedule.evaluation.latency == evaluate(plan, result.schedule.dlsa).latency
     assert result.details["pieces"] > 0
     assert result.seconds < 20

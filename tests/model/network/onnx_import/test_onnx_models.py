@@ -16,6 +16,7 @@ from support.onnx_models import Model, bert_layer, gpt2_block, gpt2_decode_block
 from support.twins import examples
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool
@@ -24,7 +25,7 @@ from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver.choices import Stage2
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 
@@ -62,8 +63,8 @@ def assert_solved(network: Network) -> None:
     largest = max(layer.weight_bytes for layer in network.layers)
     platform = PLATFORMS["cloud"]
     problem = Problem(network, replace(platform, gbuf_bytes=max(platform.gbuf_bytes, 2 * largest)))
-    result = solve(problem, replace(SolveParameters(), stage2=Stage2.GREEDY), Budget(0.5))
-    assert not violations(result.plan, result.best.dlsa)
+    result = solve(problem, replace(SolveParameters(), second_stage=SecondStage.GREEDY), Monitor(Budget(0.5)))
+    assert not violations(result.schedule.plan, result.best.schedule.dlsa)
 
 
 # Models of packages. Multiply-accumulates and weights are those of torchvision's and the papers' models.

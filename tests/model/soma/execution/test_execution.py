@@ -36,7 +36,7 @@ from soma_cp.model.soma.tensors import IFM, OFM, WGT
 def test_tiles_begin_as_the_rules_say_and_the_cause_is_what_binds(execution: Execution) -> None:
     tiles, transfers = execution.tiles, execution.transfers
     previous_end = 0
-    for p in range(execution.plan.tile_count):
+    for p in range(execution.schedule.plan.tile_count):
         awaited = {
             int(transfers.finish[i]): i
             for i in range(len(transfers.tensor))
@@ -46,7 +46,7 @@ def test_tiles_begin_as_the_rules_say_and_the_cause_is_what_binds(execution: Exe
         assert tiles.begin[p] == begin
         assert tiles.stall[p] == begin - previous_end
         assert tiles.cause[p] == (awaited[begin] if begin > previous_end else NONE)
-        previous_end = begin + execution.plan.tile_cycles[p]
+        previous_end = begin + execution.schedule.plan.tile_cycles[p]
         assert tiles.end[p] == previous_end
     caused = np.zeros(len(transfers.tensor), np.int64)
     for p in np.flatnonzero(tiles.stall):
@@ -58,11 +58,11 @@ def test_tiles_begin_as_the_rules_say_and_the_cause_is_what_binds(execution: Exe
 @examples(60)
 @given(executions())
 def test_transfers_begin_as_the_rules_say(execution: Execution) -> None:
-    tiles, transfers, tensors = execution.tiles, execution.transfers, execution.plan.tensors
-    assert transfers.tensor.tolist() == execution.dlsa.order.tolist()
+    tiles, transfers, tensors = execution.tiles, execution.transfers, execution.schedule.plan.tensors
+    assert transfers.tensor.tolist() == execution.schedule.dlsa.order.tolist()
     free = 0
     for place, i in enumerate(transfers.tensor):
-        after = tensors.position[i] if tensors.is_store[i] else max(execution.dlsa.start[i] - 1, NONE)
+        after = tensors.position[i] if tensors.is_store[i] else max(execution.schedule.dlsa.start[i] - 1, NONE)
         ready = tiles.end[after] if after >= 0 else 0
         assert transfers.after_tile[place] == after
         assert transfers.begin[place] == max(free, ready)
@@ -93,9 +93,9 @@ def test_busy_cycles_and_gaps_make_up_the_latency(execution: Execution) -> None:
 @examples(60)
 @given(executions())
 def test_occupancy_by_kind_adds_up_to_the_usage(execution: Execution) -> None:
-    assert execution.occupancy.sum(axis=0).tolist() == execution.evaluation.usage_bytes.tolist()
+    assert execution.occupancy.sum(axis=0).tolist() == execution.schedule.evaluation.usage_bytes.tolist()
     transfers = execution.transfers
-    for p in range(execution.plan.tile_count):
+    for p in range(execution.schedule.plan.tile_count):
         alive = (transfers.start <= p) & (p < transfers.end)
         for kind, row in ((WGT, WEIGHTS), (IFM, IFMAPS), (OFM, OFMAPS_TO_STORE)):
             assert execution.occupancy[row, p] == transfers.bytes[alive & (transfers.kind == kind)].sum()
@@ -122,7 +122,7 @@ def test_a_tensor_holds_buffer_while_it_is_transferred_and_used(execution: Execu
 @examples(60)
 @given(executions())
 def test_uses_are_within_living_durations_or_read_back(execution: Execution) -> None:
-    plan, transfers = execution.plan, execution.transfers
+    plan, transfers = execution.schedule.plan, execution.transfers
     loads = set(zip(transfers.layer.tolist(), transfers.source.tolist(), strict=True))
     for place in range(len(transfers.tensor)):
         local = transfers.after_tile[place] if transfers.kind[place] == OFM else transfers.gates[place]
@@ -144,7 +144,7 @@ def test_uses_are_within_living_durations_or_read_back(execution: Execution) -> 
 @examples(60)
 @given(executions())
 def test_groups_and_tables(execution: Execution) -> None:
-    plan, tiles, table = execution.plan, execution.tiles, layer_table(execution)
+    plan, tiles, table = execution.schedule.plan, execution.tiles, layer_table(execution)
     names = [plan.problem.network.layers[i].name for i in table.layer]
     assert tuple(names) == plan.lfa.computing_order
     for groups, of_tile in ((execution.flgs, tiles.flg), (execution.lgs, tiles.lg)):
@@ -163,7 +163,7 @@ def test_groups_and_tables(execution: Execution) -> None:
         assert table.stall_cycles[row] == tiles.stall[own].sum()
         bytes_moved = table.weight_bytes[row] + table.ifmap_bytes[row] + table.ofmap_bytes[row]
         assert bytes_moved == execution.transfers.bytes[moved].sum()
-    figures = execution.evaluation.figures
+    figures = execution.schedule.evaluation.figures
     assert table.dram_cycles.sum() == figures.dram_cycles
     assert table.core_energy_pj.sum() == pytest.approx(figures.core_energy_pj)
     assert table.dram_energy_pj.sum() == pytest.approx(figures.dram_energy_pj)
