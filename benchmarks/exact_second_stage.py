@@ -38,7 +38,7 @@ def main() -> None:
         cells = (
             path.stem,
             plan.dram_tensor_count,
-            f"{evaluate(plan, double_buffering(plan)).latency:,}",
+            f"{evaluate(plan, double_buffering(plan.tensors)).latency:,}",
             f"{document['expect']['latency']:,}",
             f"{result.details['incumbent_latency']:,}",
             f"{result.schedule.evaluation.latency:,}",

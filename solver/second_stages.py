@@ -107,7 +107,7 @@ def _greedy(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor)
 
 
 def _double_buffered(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) -> SecondStageResult:
-    return timed("double buffering", plan, lambda: double_buffering(plan))
+    return timed("double buffering", plan, lambda: double_buffering(plan.tensors))
 
 
 def _double_buffered_or_greedy(

@@ -141,7 +141,7 @@ def solve(
     return SolveResult(
         parameters=parameters,
         best=best,
-        double_buffered=priced(schedule.plan, double_buffering(schedule.plan)),
+        double_buffered=priced(schedule.plan, double_buffering(schedule.plan.tensors)),
         network_bound=bound,
         proof=proof,
         iterations=found.iterations,

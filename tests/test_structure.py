@@ -27,7 +27,7 @@ WINGS = {
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
-        "lfa tiling tensors occupancy plan dlsa footprint evaluation_kernel evaluation validity schedule figures"
+        "lfa tiling tensors dlsa occupancy plan footprint evaluation_kernel evaluation validity schedule figures"
         " result execution stored_schedule schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
@@ -37,7 +37,7 @@ WINGS = {
         "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
     ),
     "solver": ("choices parameters second_stage every_lfa second_stages first_stages solve comparison ladder warm_up"),
-    "solver/second_stage": "piece_kernel piece windows_kernel windows cpsat_model cpsat_run piecewise exact",
+    "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts tables timeline progress_display"

@@ -12,6 +12,8 @@ from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import empty_dlsa
+from soma_cp.model.soma.evaluation_kernel import empty_times
 from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
@@ -192,25 +194,14 @@ class LFARun:
 
 
 def _scratch(layers: int, tiles: int, tensors: int, chip: int) -> LFAScratch:
-    def by_tensor() -> IntArray:
-        return np.zeros(tensors, np.int64)
-
-    def by_tile() -> IntArray:
-        return np.zeros(tiles + 1, np.int64)
-
     return LFAScratch(
         tiles=empty_layer_tiles(layers),
         places=empty_tensor_places(layers),
         tensors=empty_tensors(tensors, chip),
-        start=by_tensor(),
-        end=by_tensor(),
-        order=by_tensor(),
-        tensor_begin=by_tensor(),
-        tile_cycles=by_tile(),
-        chip_usage=by_tile(),
-        usage=by_tile(),
-        gate=by_tile(),
-        waits=by_tile(),
-        tile_begin=by_tile(),
+        dlsa=empty_dlsa(tensors),
+        tile_cycles=np.zeros(tiles + 1, np.int64),
+        chip_usage=np.zeros(tiles + 1, np.int64),
+        usage=np.zeros(tiles + 1, np.int64),
+        times=empty_times(tiles, tensors),
         greedy=greedy_scratch(tiles, tensors),
     )

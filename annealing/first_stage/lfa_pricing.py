@@ -19,18 +19,18 @@ from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.soma.evaluation_kernel import begin_times
+from soma_cp.model.soma.dlsa import DLSA, double_buffer
+from soma_cp.model.soma.evaluation_kernel import Times, begin_times
 from soma_cp.model.soma.lfa import LFAArrays
-from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.occupancy import fill_alive, fill_usage
 from soma_cp.model.soma.tensors import (
     TensorPlaces,
     Tensors,
     count_tensors,
-    double_buffering,
     make_tensors,
     transfer_cycles,
 )
-from soma_cp.model.soma.tiling import LayerTiles, tile_layers
+from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
 
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2
@@ -100,16 +100,11 @@ class LFAScratch(NamedTuple):
     tiles: LayerTiles
     places: TensorPlaces
     tensors: Tensors
-    start: IntArray
-    end: IntArray
-    order: IntArray
-    tensor_begin: IntArray
+    dlsa: DLSA
     tile_cycles: IntArray
     chip_usage: IntArray
     usage: IntArray
-    gate: IntArray
-    waits: IntArray
-    tile_begin: IntArray
+    times: Times
     greedy: GreedyScratch
 
 
@@ -150,21 +145,16 @@ class LFASettings(NamedTuple):
 
 @compiled
 def lay_out(
-    tiles: LayerTiles, tensors: Tensors, chip: int, count: int, scratch_cycles: IntArray, chip_usage: IntArray
-) -> None:
-    """Fill the cycles and the on-chip bytes of the first `count` positions."""
+    tiles: LayerTiles, tensors: Tensors, chip: int, count: int, tile_cycles: IntArray, chip_usage: IntArray
+) -> TileSequence:
+    """Return the first `count` positions, with their cycles and what `chip` on-chip ofmaps hold, in these arrays."""
     for layer in range(len(tiles.count)):
         position = tiles.first[layer]
         for _ in range(tiles.count[layer]):
-            scratch_cycles[position] = tiles.cycles[layer]
+            tile_cycles[position] = tiles.cycles[layer]
             position += tiles.step[layer]
-    for p in range(count + 1):
-        chip_usage[p] = 0
-    for n in range(chip):
-        chip_usage[tensors.chip_start[n]] += tensors.chip_bytes[n]
-        chip_usage[tensors.chip_end[n]] -= tensors.chip_bytes[n]
-    for p in range(1, count):
-        chip_usage[p] += chip_usage[p - 1]
+    fill_alive(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, chip, count, chip_usage)
+    return TileSequence(count, tile_cycles, chip_usage)
 
 
 @compiled
@@ -271,20 +261,20 @@ def evaluate_candidate(
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
-    if count + 1 > len(scratch.gate) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
+    if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
         state.counters[NEEDED_TILES] = count
         state.counters[NEEDED_TENSORS] = dram
         state.counters[NEEDED_CHIP_TENSORS] = chip
         return NEEDS_ROOM, INVALID
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
-    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
     if settings.costing == GREEDY:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        latency, overflow, peak = _run_greedily(settings.limit_bytes, scratch, count, dram, cutoff)
+        latency, overflow, peak = _run_greedily(settings.limit_bytes, scratch, sequence, dram, cutoff)
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
     else:
-        latency, overflow, peak = _double_buffer(settings.limit_bytes, scratch, count, dram)
+        latency, overflow, peak = _double_buffer(settings.limit_bytes, scratch, sequence, dram)
     figures = state.figures
     figures[CANDIDATE, OVERFLOW_BYTES] = overflow
     figures[CANDIDATE, LATENCY] = latency
@@ -297,54 +287,26 @@ def evaluate_candidate(
 
 
 @compiled
-def _run_greedily(limit_bytes: int, scratch: LFAScratch, count: int, dram: int, cutoff: int) -> tuple[int, int, int]:
+def _run_greedily(
+    limit_bytes: int, scratch: LFAScratch, sequence: TileSequence, dram: int, cutoff: int
+) -> tuple[int, int, int]:
     """Return latency, overflow and the least peak (bytes) under the greedy DLSA.
 
     The latency is 0 if it overflows, NO_CUTOFF if it is above `cutoff`.
     """
-    latency = greedy(
-        scratch.tensors,
-        dram,
-        count,
-        scratch.tile_cycles,
-        scratch.chip_usage,
-        limit_bytes,
-        scratch.greedy,
-        scratch.start,
-        scratch.end,
-        scratch.order,
-        cutoff,
-    )
+    latency = greedy(scratch.tensors, dram, sequence, limit_bytes, cutoff, scratch.greedy, scratch.dlsa)
     free = scratch.greedy.free
     least_room = limit_bytes
-    for p in range(count):
+    for p in range(sequence.count):
         least_room = min(least_room, free[p])
     return max(latency, 0), max(-least_room, 0), limit_bytes - least_room
 
 
 @compiled
-def _double_buffer(limit_bytes: int, scratch: LFAScratch, count: int, dram: int) -> tuple[int, int, int]:
+def _double_buffer(limit_bytes: int, scratch: LFAScratch, sequence: TileSequence, dram: int) -> tuple[int, int, int]:
     """Return latency, overflow and peak (bytes) under double buffering."""
-    tensors = scratch.tensors
-    double_buffering(tensors, dram, scratch.start, scratch.end, scratch.order)
-    peak = buffer_usage(
-        tensors.bytes[:dram],
-        scratch.start[:dram],
-        scratch.end[:dram],
-        scratch.chip_usage[:count],
-        scratch.usage[: count + 1],
-    )
-    latency = begin_times(
-        scratch.tile_cycles[:count],
-        tensors.is_store[:dram],
-        tensors.cycles[:dram],
-        tensors.position[:dram],
-        scratch.order[:dram],
-        scratch.start[:dram],
-        scratch.end[:dram],
-        scratch.gate[: count + 1],
-        scratch.waits[: count + 1],
-        scratch.tile_begin[:count],
-        scratch.tensor_begin[:dram],
-    )
+    tensors, dlsa = scratch.tensors, scratch.dlsa
+    double_buffer(tensors, dram, dlsa)
+    peak = fill_usage(tensors, dram, dlsa, sequence, scratch.usage)
+    latency = begin_times(sequence, tensors, dram, dlsa, scratch.times)
     return latency, max(peak - limit_bytes, 0), peak

@@ -15,6 +15,7 @@ from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.evaluation_kernel import begin_times, empty_times
 from soma_cp.model.soma.plan import Plan
 
 
@@ -91,21 +92,21 @@ def anneal_dlsas(
     """
     begin = time.monotonic()
     capacity = plan.problem.platform.gbuf_bytes
-    start = double_buffering(plan)
+    start = double_buffering(plan.tensors)
     state = _state(plan, start)
-    if dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state) < 0:
+    if dlsa_kernel.begin_state(plan.tensors, plan.sequence, capacity, state) < 0:
         state = _state(plan, greedy_dlsa(plan))
-        dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state)
-    latency = dlsa_kernel.latency_of(plan.tensors, plan.tile_cycles, state)
+        dlsa_kernel.begin_state(plan.tensors, plan.sequence, capacity, state)
+    latency = begin_times(plan.sequence, plan.tensors, plan.dram_tensor_count, state.dlsa, state.times)
     state.latencies[:] = latency
     if plan.dram_tensor_count < 2:
-        return AnnealedDLSA(_best(state), int(state.latencies[1]), 0, time.monotonic() - begin)
+        return AnnealedDLSA(state.best.copy(), int(state.latencies[1]), 0, time.monotonic() - begin)
     anneal = _Annealing(plan, state, random, objective, parameters, monitor or Monitor())
     anneal.run(LATENCY, float(latency) ** float(objective.delay_exponent))
     if parameters.smooth_buffer:
         dlsa_kernel.return_to_best(plan.tensors, state)
         anneal.run(AVERAGE_BUFFER, float(state.weighted_usage[0]))
-    return AnnealedDLSA(_best(state), int(state.latencies[1]), anneal.done, time.monotonic() - begin)
+    return AnnealedDLSA(state.best.copy(), int(state.latencies[1]), anneal.done, time.monotonic() - begin)
 
 
 class _Annealing:
@@ -147,7 +148,7 @@ class _Annealing:
         cooling = self.parameters.cooling
         dlsa_kernel.anneal_dlsa(
             self.plan.tensors,
-            self.plan.tile_cycles,
+            self.plan.sequence,
             self.state,
             goal,
             float(self.objective.delay_exponent),
@@ -168,25 +169,14 @@ class _Annealing:
 def _state(plan: Plan, dlsa: DLSA) -> DLSAState:
     size, tiles = plan.dram_tensor_count, plan.tile_count
     return DLSAState(
-        order=dlsa.order.copy(),
-        place=np.zeros(size, np.int64),
-        start=dlsa.start.copy(),
-        end=dlsa.end.copy(),
-        best_order=dlsa.order.copy(),
-        best_start=dlsa.start.copy(),
-        best_end=dlsa.end.copy(),
+        dlsa=dlsa.copy(),
+        best=dlsa.copy(),
+        rank=np.zeros(size, np.int64),
         room=np.zeros(tiles + 1, np.int64),
         elapsed=np.zeros(tiles + 1, np.int64),
         heaviness=np.zeros(size, np.float64),
         weighted_usage=np.zeros(1, np.float64),
         costs=np.zeros(2, np.float64),
         latencies=np.zeros(2, np.int64),
-        gate=np.zeros(tiles + 1, np.int64),
-        waits=np.zeros(tiles + 1, np.int64),
-        tile_begin=np.zeros(tiles, np.int64),
-        tensor_begin=np.zeros(size, np.int64),
+        times=empty_times(tiles, size),
     )
-
-
-def _best(state: DLSAState) -> DLSA:
-    return DLSA(state.best_order.copy(), state.best_start.copy(), state.best_end.copy())

@@ -1,7 +1,7 @@
 """Annealing rounds of the second stage, on DRAM Tensor Order and Living Durations (kernels).
 
 Specification: search.md, "Second stage". A state is always a valid DLSA; a move draws a tensor with probability
-proportional to its size and a new place, Start or End uniformly from what the order and data rules leave.
+proportional to its size and a new rank, Start or End uniformly from what the order and data rules leave.
 """
 
 from typing import NamedTuple
@@ -11,8 +11,11 @@ import numpy as np
 from soma_cp.annealing.acceptance import accepts, temperature
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.soma.evaluation_kernel import begin_times
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation_kernel import Times, begin_times
+from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.tensors import Tensors
+from soma_cp.model.soma.tiling import TileSequence
 
 # What a run minimises: the latency to the power of the objective's delay exponent, or the average buffer
 # usage among schedules that are no slower than the best.
@@ -24,30 +27,38 @@ DURATION_SHARE = 0.4
 
 
 class DLSAState(NamedTuple):
-    """A DLSA under change: D items by tensor or place, T + 1 items by position.
+    """A DLSA under change, and the best so far.
 
-    `place` is the inverse of `order`; `room` is the free buffer at each position; `elapsed[p]` is the sum of
-    the cycles of the tiles before p. `heaviness` is the running sum of tensor sizes, by which tensors are
-    drawn. `weighted_usage[0]` is Σ bytes held × tile cycles, `costs` are [current, best], `latencies` likewise.
+    Parameters
+    ----------
+    dlsa, best
+        The current one, the best.
+    rank
+        int64[D]: of each tensor; the inverse of ``dlsa.order``.
+    room
+        int64[T + 1]: bytes left at each position.
+    elapsed
+        int64[T + 1]: cycles of the tiles before each position.
+    heaviness
+        float64[D]: running sum of tensor sizes, by which tensors are drawn.
+    weighted_usage
+        float64[1]: Σ bytes alive × tile cycles.
+    costs, latencies
+        float64[2], int64[2]: of the current DLSA, of the best.
+    times
+        Of the DLSA that was looked at last.
     """
 
-    order: IntArray
-    place: IntArray
-    start: IntArray
-    end: IntArray
-    best_order: IntArray
-    best_start: IntArray
-    best_end: IntArray
+    dlsa: DLSA
+    best: DLSA
+    rank: IntArray
     room: IntArray
     elapsed: IntArray
     heaviness: FloatArray
     weighted_usage: FloatArray
     costs: FloatArray
     latencies: IntArray
-    gate: IntArray
-    waits: IntArray
-    tile_begin: IntArray
-    tensor_begin: IntArray
+    times: Times
 
 
 @compiled
@@ -63,13 +74,14 @@ def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: in
 
 
 @compiled
-def place_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, int]:
-    """Return the first and last place that the tensor can take with all else unchanged."""
-    first = last = state.place[tensor]
-    while first > 0 and _may_precede(tensors, state.start, state.end, tensor, state.order[first - 1]):
+def rank_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, int]:
+    """Return the first and last rank that the tensor can take with all else unchanged."""
+    order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
+    first = last = state.rank[tensor]
+    while first > 0 and _may_precede(tensors, start, end, tensor, order[first - 1]):
         first -= 1
-    size = len(state.order)
-    while last < size - 1 and _may_precede(tensors, state.start, state.end, state.order[last + 1], tensor):
+    size = len(order)
+    while last < size - 1 and _may_precede(tensors, start, end, order[last + 1], tensor):
         last += 1
     return first, last
 
@@ -77,30 +89,31 @@ def place_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, i
 @compiled
 def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) -> tuple[int, int]:
     """Return the least and greatest Start (load) or End (store) that the order leaves."""
+    order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
     if tensors.is_store[tensor]:
         least = tensors.least_end[tensor]
-        for n in range(state.place[tensor]):
-            least = max(least, state.start[state.order[n]] + 1)
+        for n in range(state.rank[tensor]):
+            least = max(least, start[order[n]] + 1)
         return least, tiles
     greatest = tensors.position[tensor]
-    for n in range(state.place[tensor] + 1, len(state.order)):
-        other = state.order[n]
-        greatest = min(greatest, state.end[other] - 1)
+    for n in range(state.rank[tensor] + 1, len(order)):
+        other = order[n]
+        greatest = min(greatest, end[other] - 1)
         if not tensors.is_store[other]:
             greatest = min(greatest, tensors.position[other])
     return -1, greatest
 
 
 @compiled
-def _move_to(state: DLSAState, tensor: int, new_place: int) -> None:
-    """Move `tensor` to a place; those in between close up."""
-    order, place = state.order, state.place
-    step = 1 if new_place > place[tensor] else -1
-    for n in range(place[tensor], new_place, step):
+def _move_to(state: DLSAState, tensor: int, new_rank: int) -> None:
+    """Move `tensor` to a rank; those in between close up."""
+    order, rank = state.dlsa.order, state.rank
+    step = 1 if new_rank > rank[tensor] else -1
+    for n in range(rank[tensor], new_rank, step):
         order[n] = order[n + step]
-        place[order[n]] = n
-    order[new_place] = tensor
-    place[tensor] = new_place
+        rank[order[n]] = n
+    order[new_rank] = tensor
+    rank[tensor] = new_rank
 
 
 @compiled
@@ -127,55 +140,29 @@ def _other_than(low: int, high: int, present: int, chance: float) -> int:
 
 
 @compiled
-def begin_state(tensors: Tensors, tile_cycles: IntArray, chip_usage: IntArray, capacity: int, state: DLSAState) -> int:
-    """Derive all else of `state` from its order, start and end; return the least room (negative: overflow)."""
-    tiles = len(tile_cycles)
-    for n in range(len(state.order)):
-        state.place[state.order[n]] = n
-    for p in range(tiles + 1):
-        state.room[p] = 0
-    state.elapsed[0] = 0
+def begin_state(tensors: Tensors, sequence: TileSequence, capacity: int, state: DLSAState) -> int:
+    """Derive all else of `state` from its DLSA; return the least room (negative: overflow)."""
+    size = len(state.rank)
     total = 0.0
-    for i in range(len(state.order)):
-        state.room[max(state.start[i], 0)] -= tensors.bytes[i]
-        state.room[state.end[i]] += tensors.bytes[i]
-        total += tensors.bytes[i]
-        state.heaviness[i] = total
-    held = 0
-    least = capacity
+    for n in range(size):
+        state.rank[state.dlsa.order[n]] = n
+        total += tensors.bytes[n]
+        state.heaviness[n] = total
+    peak = fill_usage(tensors, size, state.dlsa, sequence, state.room)
+    state.elapsed[0] = 0
     weighted = 0.0
-    for p in range(tiles):
-        held += state.room[p]
-        state.room[p] = capacity + held - chip_usage[p]
-        least = min(least, state.room[p])
-        weighted += float(capacity - state.room[p]) * tile_cycles[p]
-        state.elapsed[p + 1] = state.elapsed[p] + tile_cycles[p]
+    for p in range(sequence.count):
+        weighted += float(state.room[p]) * sequence.cycles[p]
+        state.room[p] = capacity - state.room[p]
+        state.elapsed[p + 1] = state.elapsed[p] + sequence.cycles[p]
     state.weighted_usage[0] = weighted
-    return least
-
-
-@compiled
-def latency_of(tensors: Tensors, tile_cycles: IntArray, state: DLSAState) -> int:
-    """Return the latency of the present state."""
-    return begin_times(
-        tile_cycles,
-        tensors.is_store,
-        tensors.cycles,
-        tensors.position,
-        state.order,
-        state.start,
-        state.end,
-        state.gate,
-        state.waits,
-        state.tile_begin,
-        state.tensor_begin,
-    )
+    return capacity - peak
 
 
 @compiled
 def anneal_dlsa(
     tensors: Tensors,
-    tile_cycles: IntArray,
+    sequence: TileSequence,
     state: DLSAState,
     goal: int,
     delay_exponent: float,
@@ -186,7 +173,7 @@ def anneal_dlsa(
     random: np.random.Generator,
 ) -> None:
     """Do rounds `first_round` … `last_round` − 1 of `rounds`; `cooling` is (T0, α, power, return to best at)."""
-    tiles = len(tile_cycles)
+    dlsa, best = state.dlsa, state.best
     initial, alpha, power, return_at = cooling
     for n in range(first_round, last_round):
         if n == int(return_at * rounds):
@@ -195,31 +182,31 @@ def anneal_dlsa(
         operator = random.random()
         drawn = random.random() * state.heaviness[-1]
         tensor = min(np.searchsorted(state.heaviness, drawn, side="right"), len(state.heaviness) - 1)
-        old_place = state.place[tensor]
+        old_rank = state.rank[tensor]
         is_store = tensors.is_store[tensor]
-        old_edge = state.end[tensor] if is_store else state.start[tensor]
+        old_edge = dlsa.end[tensor] if is_store else dlsa.start[tensor]
         changed = False
         if operator < ORDER_SHARE or operator >= ORDER_SHARE + DURATION_SHARE:
-            first, last = place_range(tensors, state, tensor)
+            first, last = rank_range(tensors, state, tensor)
             if last > first:
-                _move_to(state, tensor, _other_than(first, last, old_place, random.random()))
+                _move_to(state, tensor, _other_than(first, last, old_rank, random.random()))
                 changed = True
         fits = True
         if operator >= ORDER_SHARE:
-            low, high = duration_range(tensors, state, tiles, tensor)
+            low, high = duration_range(tensors, state, sequence.count, tensor)
             if high > low:
                 edge = _other_than(low, high, old_edge, random.random())
                 fits = _shift(state, tensors.bytes[tensor], is_store, old_edge, edge)
                 if is_store:
-                    state.end[tensor] = edge
+                    dlsa.end[tensor] = edge
                 else:
-                    state.start[tensor] = edge
+                    dlsa.start[tensor] = edge
                 changed = True
         if not changed:
             continue
         accepted = False
         if fits:
-            latency = latency_of(tensors, tile_cycles, state)
+            latency = begin_times(sequence, tensors, len(state.rank), dlsa, state.times)
             cost = float(latency) ** delay_exponent
             if goal == AVERAGE_BUFFER:
                 cost = state.weighted_usage[0]
@@ -231,33 +218,34 @@ def anneal_dlsa(
                 if cost < state.costs[1]:
                     state.costs[1] = cost
                     state.latencies[1] = latency
-                    state.best_order[:] = state.order
-                    state.best_start[:] = state.start
-                    state.best_end[:] = state.end
+                    best.order[:] = dlsa.order
+                    best.start[:] = dlsa.start
+                    best.end[:] = dlsa.end
         if not accepted:
-            edge = state.end[tensor] if is_store else state.start[tensor]
+            edge = dlsa.end[tensor] if is_store else dlsa.start[tensor]
             if edge != old_edge:
                 _shift(state, tensors.bytes[tensor], is_store, edge, old_edge)
                 if is_store:
-                    state.end[tensor] = old_edge
+                    dlsa.end[tensor] = old_edge
                 else:
-                    state.start[tensor] = old_edge
-            if state.place[tensor] != old_place:
-                _move_to(state, tensor, old_place)
+                    dlsa.start[tensor] = old_edge
+            if state.rank[tensor] != old_rank:
+                _move_to(state, tensor, old_rank)
 
 
 @compiled
 def return_to_best(tensors: Tensors, state: DLSAState) -> None:
     """Make the best DLSA the current one."""
-    for i in range(len(state.order)):
-        old = state.end[i] if tensors.is_store[i] else state.start[i]
-        new = state.best_end[i] if tensors.is_store[i] else state.best_start[i]
+    dlsa, best = state.dlsa, state.best
+    for i in range(len(state.rank)):
+        old = dlsa.end[i] if tensors.is_store[i] else dlsa.start[i]
+        new = best.end[i] if tensors.is_store[i] else best.start[i]
         if old != new:
             _shift(state, tensors.bytes[i], tensors.is_store[i], old, new)
-    state.order[:] = state.best_order
-    state.start[:] = state.best_start
-    state.end[:] = state.best_end
-    for n in range(len(state.order)):
-        state.place[state.order[n]] = n
+    dlsa.order[:] = best.order
+    dlsa.start[:] = best.start
+    dlsa.end[:] = best.end
+    for n in range(len(state.rank)):
+        state.rank[dlsa.order[n]] = n
     state.costs[0] = state.costs[1]
     state.latencies[0] = state.latencies[1]

@@ -10,8 +10,10 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
-from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.dlsa import DLSA, empty_dlsa
+from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.tensors import WGT, Tensors
+from soma_cp.model.soma.tiling import TileSequence
 
 OVERFLOW = -1
 """`greedy` returns ``OVERFLOW - p`` where even the least that must be alive at tile p exceeds the buffer."""
@@ -23,27 +25,131 @@ LOADS_FIRST, STORES_FIRST = 0, 1
 POLICIES = 2
 
 
+class Queues(NamedTuple):
+    """The DRAM tensors in the order in which the channel takes them, each queue sorted by position.
+
+    Parameters
+    ----------
+    plain
+        int64[D]: loads of weights and of external inputs.
+    readers
+        int64[D]: loads of what another LG stored.
+    stores
+        int64[D]: stores.
+    """
+
+    plain: IntArray
+    readers: IntArray
+    stores: IntArray
+
+
 class GreedyScratch(NamedTuple):
-    """Room for a pass: T + 1 items by position (`free`, `room`, `gate`, `waits`), D items by tensor."""
+    """Room for a pass.
+
+    Parameters
+    ----------
+    free
+        int64[T + 1]: bytes left at each position when every tensor lives as briefly as it can.
+    room
+        int64[T + 1]: bytes left now.
+    gate, waits
+        int64[T + 1]: the cycle before which a tile can't begin; the loads that it still waits for.
+    keys
+        int64[D]: to sort by.
+    queues
+        What the channel has to do.
+    dlsa
+        Of the policy that runs.
+    """
 
     free: IntArray
     room: IntArray
     gate: IntArray
     waits: IntArray
     keys: IntArray
-    plain: IntArray
-    readers: IntArray
-    stores: IntArray
-    start: IntArray
-    end: IntArray
-    order: IntArray
+    queues: Queues
+    dlsa: DLSA
 
 
 def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
     """Allocate a `GreedyScratch`."""
-    by_position = [np.zeros(tiles + 1, np.int64) for _ in range(4)]
-    by_tensor = [np.zeros(tensors, np.int64) for _ in range(7)]
-    return GreedyScratch(*by_position, *by_tensor)
+    free, room, gate, waits = (np.zeros(tiles + 1, np.int64) for _ in range(4))
+    keys, plain, readers, stores = (np.zeros(tensors, np.int64) for _ in range(4))
+    return GreedyScratch(free, room, gate, waits, keys, Queues(plain, readers, stores), empty_dlsa(tensors))
+
+
+@compiled
+def greedy(
+    tensors: Tensors,
+    count: int,
+    sequence: TileSequence,
+    capacity: int,
+    cutoff: int,
+    scratch: GreedyScratch,
+    dlsa: DLSA,
+) -> int:
+    """Fill the first `count` items of `dlsa`; return the latency, or ``OVERFLOW - p``.
+
+    Every policy is run, and the first of the best kept. Where all take longer than `cutoff` cycles, nothing is
+    filled, and ``NO_CUTOFF`` is returned.
+    """
+    if fill_least_room(tensors, count, sequence, capacity, scratch.free) < 0:
+        tightest = 0
+        for p in range(sequence.count):
+            if scratch.free[p] < scratch.free[tightest]:
+                tightest = p
+        return OVERFLOW - tightest
+    counts = _fill_queues(tensors, count, scratch)
+    best = NO_CUTOFF
+    for policy in range(POLICIES if _policies_differ(tensors, counts, scratch.queues) else 1):
+        latency = _run(tensors, sequence, counts, policy, cutoff, scratch)
+        if latency < best:
+            best = latency
+            cutoff = latency - 1
+            dlsa.order[:count] = scratch.dlsa.order[:count]
+            dlsa.start[:count] = scratch.dlsa.start[:count]
+            dlsa.end[:count] = scratch.dlsa.end[:count]
+    return best
+
+
+@compiled
+def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[int, int, int]:
+    """Sort the DRAM tensors into the queues; return how many are plain loads, readers and stores.
+
+    Fixed Starts and Ends are filled in, too.
+    """
+    plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
+    start, end = scratch.dlsa.start, scratch.dlsa.end
+    plain_count, reader_count, store_count = 0, 0, 0
+    for i in range(count):
+        if tensors.is_store[i]:
+            stores[store_count] = i
+            store_count += 1
+            start[i] = tensors.position[i]
+        else:
+            end[i] = tensors.least_end[i]
+            if tensors.after_end[i] > tensors.after_begin[i]:
+                readers[reader_count] = i
+                reader_count += 1
+            else:
+                plain[plain_count] = i
+                plain_count += 1
+    _sort_by_position(tensors, plain, plain_count, scratch.keys)
+    _sort_by_position(tensors, readers, reader_count, scratch.keys)
+    _sort_by_position(tensors, stores, store_count, scratch.keys)
+    return plain_count, reader_count, store_count
+
+
+@compiled
+def _policies_differ(tensors: Tensors, counts: tuple[int, int, int], queues: Queues) -> bool:
+    """Whether loads and stores ever compete: once a tile has ended, its loads are through."""
+    plain_count, reader_count, store_count = counts
+    last_load = -1
+    if plain_count > 0:
+        last_load = tensors.position[queues.plain[plain_count - 1]]
+    if reader_count > 0:
+        last_load = max(last_load, tensors.position[queues.readers[reader_count - 1]])
+    return store_count > 0 and tensors.position[queues.stores[0]] < last_load
 
 
 @compiled
@@ -95,14 +201,13 @@ def _outlive(
 @compiled
 def _run(
     tensors: Tensors,
-    tiles: int,
-    tile_cycles: IntArray,
+    sequence: TileSequence,
     counts: tuple[int, int, int],
     policy: int,
     cutoff: int,
     scratch: GreedyScratch,
 ) -> int:
-    """Run the schedule under a policy; fill ``scratch.order``, ``start``, ``end``; return the latency.
+    """Run the schedule under a policy; fill ``scratch.dlsa``; return the latency.
 
     As soon as it is sure to take longer than `cutoff` cycles, the run ends and returns ``NO_CUTOFF``.
 
@@ -118,9 +223,10 @@ def _run(
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
     positions, sizes, cycles = tensors.position, tensors.bytes, tensors.cycles
     least_end, after_end, free = tensors.least_end, tensors.after_end, scratch.free
-    plain, readers, stores = scratch.plain, scratch.readers, scratch.stores
-    start, end, order = scratch.start, scratch.end, scratch.order
+    plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
+    start, end, order = scratch.dlsa.start, scratch.dlsa.end, scratch.dlsa.order
     room, gate, waits = scratch.room, scratch.gate, scratch.waits
+    tiles, tile_cycles = sequence.count, sequence.cycles
     plain_count, reader_count, store_count = counts
     for p in range(tiles + 1):
         gate[p] = 0
@@ -223,65 +329,3 @@ def _run(
         order[place] = i
         place += 1
     return max(tile_end, channel)
-
-
-@compiled
-def greedy(
-    tensors: Tensors,
-    count: int,
-    tiles: int,
-    tile_cycles: IntArray,
-    chip_usage: IntArray,
-    capacity: int,
-    scratch: GreedyScratch,
-    start: IntArray,
-    end: IntArray,
-    order: IntArray,
-    cutoff: int,
-) -> int:
-    """Fill the first `count` items of `start`, `end`, `order`; return the latency, or ``OVERFLOW - p``.
-
-    Every policy is run, and the first of the best kept. Where all take longer than `cutoff` cycles, nothing is
-    filled, and ``NO_CUTOFF`` is returned.
-    """
-    if least_usage(tensors, count, tiles, chip_usage, capacity, scratch.free) < 0:
-        tightest = 0
-        for p in range(tiles):
-            if scratch.free[p] < scratch.free[tightest]:
-                tightest = p
-        return OVERFLOW - tightest
-    plain_count, reader_count, store_count = 0, 0, 0
-    for i in range(count):
-        if tensors.is_store[i]:
-            scratch.stores[store_count] = i
-            store_count += 1
-            scratch.start[i] = tensors.position[i]
-        else:
-            scratch.end[i] = tensors.least_end[i]
-            if tensors.after_end[i] > tensors.after_begin[i]:
-                scratch.readers[reader_count] = i
-                reader_count += 1
-            else:
-                scratch.plain[plain_count] = i
-                plain_count += 1
-    _sort_by_position(tensors, scratch.plain, plain_count, scratch.keys)
-    _sort_by_position(tensors, scratch.readers, reader_count, scratch.keys)
-    _sort_by_position(tensors, scratch.stores, store_count, scratch.keys)
-    counts = (plain_count, reader_count, store_count)
-    last_load = -1
-    if plain_count > 0:
-        last_load = tensors.position[scratch.plain[plain_count - 1]]
-    if reader_count > 0:
-        last_load = max(last_load, tensors.position[scratch.readers[reader_count - 1]])
-    # Once a tile has ended, its loads are through: with no load behind the first store, policies are one.
-    differ = store_count > 0 and tensors.position[scratch.stores[0]] < last_load
-    best = NO_CUTOFF
-    for policy in range(POLICIES if differ else 1):
-        latency = _run(tensors, tiles, tile_cycles, counts, policy, cutoff, scratch)
-        if latency < best:
-            best = latency
-            cutoff = latency - 1
-            start[:count] = scratch.start[:count]
-            end[:count] = scratch.end[:count]
-            order[:count] = scratch.order[:count]
-    return best

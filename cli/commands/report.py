@@ -91,7 +91,7 @@ def _reported(options: ReportOptions) -> list[Reported]:
         stored = read_valid_schedule(path, network)
         bound = stored.claims.get("proven_lower_bound")
         if options.double_buffering:
-            execution = _executed(stored.plan, double_buffering(stored.plan))
+            execution = _executed(stored.plan, double_buffering(stored.plan.tensors))
             provenance = {"second_stage": f"double buffering of the LFA of {name}"}
             reported.append(Reported(f"{name}, double buffering", execution, provenance, bound))
         reported.append(Reported(name, _executed(stored.plan, stored.dlsa), stored.provenance, bound))

@@ -1,22 +1,28 @@
-"""DLSA: the DRAM-Load-and-Store-related Attributes (specification: section 4; SoMa paper, Sec. IV)."""
+"""DLSA: the DRAM-Load-and-Store-related Attributes, and what waits for what (specification: section 4).
 
-from dataclasses import dataclass
+SoMa paper, Sec. IV.
+"""
+
+from typing import NamedTuple
 
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.tensors import double_buffering as double_buffering_kernel
+from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.soma.tensors import OFM, WGT, Tensors
+
+_LARGEST = int(np.iinfo(np.int64).max)
 
 
-@dataclass(frozen=True, eq=False)
-class DLSA:
-    """DRAM Tensor Order and Living Durations of the D DRAM tensors of a `Plan`.
+class DLSA(NamedTuple):
+    """DRAM Tensor Order and Living Durations of D DRAM tensors; what kernels take, too.
+
+    Arrays that a search uses again may be longer than the number of tensors: any items past it are unused.
 
     Parameters
     ----------
     order
-        int64[D]: the DRAM Tensor Order, a permutation of tensor indices.
+        int64[D]: the DRAM Tensor Order, a permutation of tensor indices; rank → tensor.
     start, end
         int64[D]: Living Duration of each tensor by tensor index, half-open in tile positions: buffer is held
         while tiles ``start … end − 1`` run; start −1 is from before tile 0. Fixed ends of loads and fixed
@@ -27,13 +33,87 @@ class DLSA:
     start: IntArray
     end: IntArray
 
+    def copy(self) -> "DLSA":
+        """Return a DLSA with arrays of its own."""
+        return DLSA(self.order.copy(), self.start.copy(), self.end.copy())
 
-def double_buffering(plan: Plan) -> DLSA:
+
+def empty_dlsa(size: int) -> DLSA:
+    """Allocate a DLSA for that many DRAM tensors."""
+    return DLSA(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
+
+
+# What waits for what, of one transfer and of all.
+
+
+@inlined
+def waiting_tile(is_store: bool, position: int, end: int) -> int:
+    """Return the position of the tile that can't begin before a transfer has finished; T if there is none.
+
+    It is the first that needs a load, and the one at the End of a store.
+    """
+    return end if is_store else position
+
+
+@inlined
+def awaited_tile(is_store: bool, position: int, start: int) -> int:
+    """Return the position of the tile that must have ended before a transfer begins; below 0 if there is none.
+
+    It is the one before the Start of a load, and the one that makes a store.
+    """
+    return position if is_store else start - 1
+
+
+def waiting_tiles(tensors: Tensors, dlsa: DLSA) -> IntArray:
+    """Return int64[D]: `waiting_tile` of every DRAM tensor."""
+    return np.where(tensors.is_store, dlsa.end, tensors.position)
+
+
+def awaited_tiles(tensors: Tensors, dlsa: DLSA) -> IntArray:
+    """Return int64[D]: `awaited_tile` of every DRAM tensor, −1 if there is none."""
+    return np.where(tensors.is_store, tensors.position, np.maximum(dlsa.start - 1, -1))
+
+
+# Double buffering.
+
+
+def double_buffering(tensors: Tensors) -> DLSA:
     """Return the classical strategy: load one tile ahead, store within one tile.
 
     It pays no attention to the capacity of the buffer.
     """
-    size = plan.dram_tensor_count
-    dlsa = DLSA(np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64))
-    double_buffering_kernel(plan.tensors, size, dlsa.start, dlsa.end, dlsa.order)
+    dlsa = empty_dlsa(len(tensors.bytes))
+    double_buffer(tensors, len(tensors.bytes), dlsa)
     return dlsa
+
+
+@compiled
+def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
+    """Fill the first `count` items of `dlsa` with double buffering.
+
+    A load begins one tile ahead of its first need, a store ends one tile after it was made.
+    """
+    order, start, end = dlsa.order, dlsa.start, dlsa.end
+    keys = np.empty(count, np.int64)
+    span = 0
+    for i in range(count):
+        if tensors.is_store[i]:
+            ahead = 1 if tensors.last_of_lg[i] else 2
+            start[i] = tensors.position[i]
+            end[i] = max(tensors.position[i] + ahead, tensors.least_end[i])
+        else:
+            start[i] = tensors.position[i] - 1
+            end[i] = tensors.least_end[i]
+        span = max(span, end[i] + 1)
+    # Sorted by (Start; weights first; End; ifmap before ofmap; creation order).
+    for i in range(count):
+        key = (start[i] + 1) * 2 + (0 if tensors.kind[i] == WGT else 1)
+        keys[i] = (key * span + end[i]) * 2 + (1 if tensors.kind[i] == OFM else 0)
+    if 4 * (span + 1) * (span + 1) < _LARGEST // max(count, 1):
+        for i in range(count):  # with the creation order packed into one integer each
+            keys[i] = keys[i] * count + i
+        keys.sort()
+        for i in range(count):
+            order[i] = keys[i] % count
+    else:
+        order[:count] = np.argsort(keys, kind="mergesort")  # stable

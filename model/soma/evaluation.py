@@ -11,8 +11,8 @@ import numpy as np
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation_kernel import begin_times
-from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.evaluation_kernel import begin_times, empty_times
+from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.plan import Plan
 
 
@@ -126,32 +126,19 @@ def evaluate(plan: Plan, dlsa: DLSA) -> Evaluation:
     InternalError
         If it can't: some tile waits for a tensor that waits for the tile.
     """
-    tiles = plan.tile_count
-    tile_begin = np.empty(tiles, np.int64)
-    tensor_begin = np.empty(plan.dram_tensor_count, np.int64)
+    tiles, count = plan.tile_count, plan.dram_tensor_count
+    times = empty_times(tiles, count)
     usage = np.empty(tiles + 1, np.int64)
-    latency = begin_times(
-        plan.tile_cycles,
-        plan.tensors.is_store,
-        plan.tensors.cycles,
-        plan.tensors.position,
-        dlsa.order,
-        dlsa.start,
-        dlsa.end,
-        np.empty(tiles + 1, np.int64),
-        np.empty(tiles + 1, np.int64),
-        tile_begin,
-        tensor_begin,
-    )
+    latency = begin_times(plan.sequence, plan.tensors, count, dlsa, times)
     if latency < 0:
         raise InternalError(f"{plan.tile_label(-1 - latency)} waits for a DRAM tensor that waits for it")
-    buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
-    compute_cycles = int(plan.tile_cycles.sum())
+    fill_usage(plan.tensors, count, dlsa, plan.sequence, usage)
+    figures = plan_figures(plan)
     return Evaluation(
-        figures=plan_figures(plan),
+        figures=figures,
         latency=latency,
-        tile_begin=tile_begin,
-        tensor_begin=tensor_begin,
+        tile_begin=times.tile_begin,
+        tensor_begin=times.tensor_begin,
         usage_bytes=usage[:-1],
-        average_buffer_bytes=float(usage[:-1].astype(np.float64) @ plan.tile_cycles) / compute_cycles,
+        average_buffer_bytes=float(usage[:-1].astype(np.float64) @ plan.tile_cycles) / figures.compute_cycles,
     )

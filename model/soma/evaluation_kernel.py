@@ -1,45 +1,74 @@
-"""Times and buffer of a DLSA: kernels (specification: sections 4 and 5).
+"""Times of a DLSA: kernel (specification: section 5)."""
 
-All arrays of DRAM tensors have D items in creation order, all arrays of tiles have T items; cycles and bytes.
-"""
+from typing import NamedTuple
 
-from soma_cp.model.arrays import BoolArray, IntArray
+import numpy as np
+
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.soma.dlsa import DLSA, awaited_tile, waiting_tile
+from soma_cp.model.soma.tensors import Tensors
+from soma_cp.model.soma.tiling import TileSequence
+
+
+class Times(NamedTuple):
+    """When tiles and transfers begin, with the scratch of the walk that finds it.
+
+    Parameters
+    ----------
+    tile_begin, tensor_begin
+        int64[T], int64[D]: begin cycles, by position and by tensor index.
+    gate, waits
+        int64[T + 1]: scratch: the cycle before which a tile can't begin; how many DRAM tensors it still waits for.
+    """
+
+    tile_begin: IntArray
+    tensor_begin: IntArray
+    gate: IntArray
+    waits: IntArray
+
+
+def empty_times(tiles: int, tensors: int) -> Times:
+    """Allocate a `Times`."""
+    return Times(
+        tile_begin=np.zeros(tiles, np.int64),
+        tensor_begin=np.zeros(tensors, np.int64),
+        gate=np.zeros(tiles + 1, np.int64),
+        waits=np.zeros(tiles + 1, np.int64),
+    )
 
 
 @compiled
-def begin_times(
-    tile_cycles: IntArray,
-    is_store: BoolArray,
-    dram_cycles: IntArray,
-    position: IntArray,
-    order: IntArray,
-    start: IntArray,
-    end: IntArray,
-    gate: IntArray,
-    waits: IntArray,
-    tile_begin: IntArray,
-    tensor_begin: IntArray,
-) -> int:
-    """Fill `tile_begin` (T) and `tensor_begin` (D); return the latency, or ``-1 - p`` if tile p can never begin.
+def begin_times(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times) -> int:
+    """Fill `times`; return the latency, or ``-1 - p`` if tile p can never begin.
 
-    One walk along the DRAM Tensor Order; before a tensor, all tiles run that it waits for. `gate` and `waits`
-    (T + 1 items) are scratch: the time before which a tile can't begin, and the number of DRAM tensors that
-    it still waits for.
+    One walk along the DRAM Tensor Order; before a tensor, all tiles run that it waits for.
+
+    Parameters
+    ----------
+    sequence
+        The tiles.
+    tensors, dlsa
+        Of which the first `count` DRAM tensors count.
+    times
+        With room for all.
     """
-    tiles = len(tile_begin)
+    # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
+    tiles, tile_cycles = sequence.count, sequence.cycles
+    is_store, dram_cycles, position = tensors.is_store, tensors.cycles, tensors.position
+    order, start, end = dlsa.order, dlsa.start, dlsa.end
+    tile_begin, tensor_begin, gate, waits = times.tile_begin, times.tensor_begin, times.gate, times.waits
     for p in range(tiles + 1):
         gate[p] = 0
         waits[p] = 0
-    for i in range(len(order)):
-        waits[end[i] if is_store[i] else position[i]] += 1
+    for i in range(count):
+        waits[waiting_tile(is_store[i], position[i], end[i])] += 1
     next_tile = 0
     tiles_end = 0  # end of the last tile that has run
     channel_free = 0
-    for place in range(len(order)):
-        i = order[place]
-        # A load waits for the end of tile Start − 1, a store for the end of the tile that makes it.
-        last = position[i] if is_store[i] else start[i] - 1
+    for rank in range(count):
+        i = order[rank]
+        last = awaited_tile(is_store[i], position[i], start[i])
         while next_tile <= last:
             if waits[next_tile] > 0:
                 return -1 - next_tile
@@ -49,7 +78,7 @@ def begin_times(
         ready = tile_begin[last] + tile_cycles[last] if last >= 0 else 0
         tensor_begin[i] = max(channel_free, ready)
         channel_free = tensor_begin[i] + dram_cycles[i]
-        gated = end[i] if is_store[i] else position[i]
+        gated = waiting_tile(is_store[i], position[i], end[i])
         gate[gated] = channel_free  # never earlier than another's: the channel is in order
         waits[gated] -= 1
     while next_tile < tiles:

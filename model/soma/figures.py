@@ -10,7 +10,7 @@ def schedule_figures(schedule: Schedule) -> dict[str, int | float]:
     """Return the figures of a schedule under their names in schedule files: cycles, pJ, bytes, counts."""
     plan, evaluation = schedule.plan, schedule.evaluation
     figures = evaluation.figures
-    double_buffered = evaluate(plan, double_buffering(plan))
+    double_buffered = evaluate(plan, double_buffering(plan.tensors))
     return {
         "latency": evaluation.latency,
         "double_buffer_latency": double_buffered.latency,

@@ -9,8 +9,7 @@ from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.occupancy import buffer_usage, least_usage
+from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.plan import Plan
 
 
@@ -37,15 +36,8 @@ class BufferTooSmallError(UserError):
 
 def least_peak_bytes(plan: Plan) -> int:
     """Return the smallest buffer in which any DLSA of `plan` fits (bytes)."""
-    free = np.zeros(plan.tile_count + 1, np.int64)
-    least = least_usage(plan.tensors, plan.dram_tensor_count, plan.tile_count, plan.chip_usage, 0, free)
-    return -least
-
-
-def peak_bytes(plan: Plan, dlsa: DLSA) -> int:
-    """Return the peak buffer usage of a schedule (bytes)."""
-    usage = np.empty(plan.tile_count + 1, np.int64)
-    return buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
+    room = np.empty(plan.tile_count + 1, np.int64)
+    return -fill_least_room(plan.tensors, plan.dram_tensor_count, plan.sequence, 0, room)
 
 
 class LayerTooLargeError(UserError):

@@ -1,47 +1,71 @@
-"""Occupancy: the bytes alive at each position: kernels (specification: section 4)."""
+"""Occupancy: the bytes alive at each position, and the room that they leave: kernels (specification: section 4).
+
+All is one rule, `fill_alive`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
+"""
+
+import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.tensors import Tensors
+from soma_cp.model.soma.tiling import TileSequence
 
 
 @compiled
-def buffer_usage(tensor_bytes: IntArray, start: IntArray, end: IntArray, chip_usage: IntArray, usage: IntArray) -> int:
-    """Fill ``usage[0 … T−1]`` with the bytes alive at each position; return their peak.
+def fill_alive(sizes: IntArray, start: IntArray, end: IntArray, count: int, positions: int, alive: IntArray) -> None:
+    """Fill ``alive[0 … positions − 1]`` with the bytes of the first `count` tensors that are alive there.
 
-    `usage` has T + 1 items; `chip_usage` (T) is what on-chip tensors hold.
+    Parameters
+    ----------
+    sizes, start, end
+        int64[count]: bytes, and Living Durations in positions; a Start may be −1.
+    positions
+        Number of positions.
+    alive
+        int64[positions + 1] at least; the item after the last position is scratch.
     """
-    tiles = len(chip_usage)
-    for p in range(tiles + 1):
-        usage[p] = 0
-    for i in range(len(tensor_bytes)):
-        usage[max(start[i], 0)] += tensor_bytes[i]
-        usage[end[i]] -= tensor_bytes[i]
-    held = 0
+    for p in range(positions + 1):
+        alive[p] = 0
+    for i in range(count):
+        alive[max(start[i], 0)] += sizes[i]
+        alive[end[i]] -= sizes[i]
+    for p in range(1, positions):
+        alive[p] += alive[p - 1]
+
+
+def alive_bytes(sizes: IntArray, start: IntArray, end: IntArray, positions: int) -> IntArray:
+    """Return int64[positions]: the bytes of tensors that are alive at each position; see `fill_alive`."""
+    alive = np.empty(positions + 1, np.int64)
+    fill_alive(sizes, start, end, len(sizes), positions, alive)
+    return alive[:-1]
+
+
+@compiled
+def fill_usage(tensors: Tensors, count: int, dlsa: DLSA, sequence: TileSequence, usage: IntArray) -> int:
+    """Fill ``usage[0 … T − 1]`` with all bytes alive under a DLSA of `count` DRAM tensors; return their peak.
+
+    `usage` has T + 1 items at least.
+    """
+    fill_alive(tensors.bytes, dlsa.start, dlsa.end, count, sequence.count, usage)
+    chip_usage = sequence.chip_usage
     peak = 0
-    for p in range(tiles):
-        held += usage[p]
-        usage[p] = held + chip_usage[p]
+    for p in range(sequence.count):
+        usage[p] += chip_usage[p]
         peak = max(peak, usage[p])
-    usage[tiles] = 0
     return peak
 
 
 @compiled
-def least_usage(tensors: Tensors, count: int, tiles: int, chip_usage: IntArray, capacity: int, free: IntArray) -> int:
-    """Fill ``free[0 … tiles−1]`` with the room that stays when every tensor lives as briefly as it can.
+def fill_least_room(tensors: Tensors, count: int, sequence: TileSequence, capacity: int, room: IntArray) -> int:
+    """Fill ``room[0 … T − 1]`` with what is left when each of `count` DRAM tensors lives as briefly as it can.
 
-    Returns the least room; negative means that no DLSA of this LFA fits.
+    `room` has T + 1 items at least. Returns the least room; negative means that no DLSA of this LFA fits.
     """
-    for p in range(tiles + 1):
-        free[p] = 0
-    for i in range(count):
-        free[tensors.position[i]] -= tensors.bytes[i]
-        free[tensors.least_end[i]] += tensors.bytes[i]
-    held = 0
+    fill_alive(tensors.bytes, tensors.position, tensors.least_end, count, sequence.count, room)
+    chip_usage = sequence.chip_usage
     least = capacity
-    for p in range(tiles):
-        held += free[p]
-        free[p] = capacity + held - chip_usage[p]
-        least = min(least, free[p])
+    for p in range(sequence.count):
+        room[p] = capacity - room[p] - chip_usage[p]
+        least = min(least, room[p])
     return least

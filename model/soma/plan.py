@@ -11,6 +11,7 @@ import numpy as np
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa, lfa_arrays
+from soma_cp.model.soma.occupancy import alive_bytes
 from soma_cp.model.soma.tensors import (
     KIND_NAMES,
     NO_SOURCE,
@@ -20,7 +21,7 @@ from soma_cp.model.soma.tensors import (
     empty_tensors,
     make_tensors,
 )
-from soma_cp.model.soma.tiling import LayerTiles, empty_layer_tiles, tile_layers
+from soma_cp.model.soma.tiling import LayerTiles, TileSequence, empty_layer_tiles, tile_layers
 
 MAX_TILES = 2_000_000
 """More tiles than this are refused: a schedule of that size can't be searched or stored sensibly."""
@@ -54,6 +55,11 @@ class Plan:
     tile_index: IntArray
     tile_cycles: IntArray
     chip_usage: IntArray
+
+    @property
+    def sequence(self) -> TileSequence:
+        """The tiles as kernels take them."""
+        return TileSequence(self.tile_count, self.tile_cycles, self.chip_usage)
 
     @property
     def tile_count(self) -> int:
@@ -148,9 +154,6 @@ def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerT
         positions = slice(first, first + count * step, step)
         tile_layer[positions] = layer
         tile_index[positions] = np.arange(count)
-    change = np.zeros(tile_count + 1, np.int64)
-    np.add.at(change, tensors.chip_start, tensors.chip_bytes)
-    np.subtract.at(change, tensors.chip_end, tensors.chip_bytes)
     return Plan(
         problem=problem,
         lfa=lfa,
@@ -159,7 +162,7 @@ def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerT
         tile_layer=tile_layer,
         tile_index=tile_index,
         tile_cycles=layers.cycles[tile_layer],
-        chip_usage=np.cumsum(change)[:-1],
+        chip_usage=alive_bytes(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, tile_count),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tensors of a tiled LFA, and double buffering: kernels (specification: sections 3 and 4).
+"""Tensors of a tiled LFA: kernels (specification: sections 3 and 4).
 
 They fill a `Tensors`, whose arrays have room for at least as many items as `count_tensors` says.
 """
@@ -20,13 +20,12 @@ from soma_cp.model.soma.tiling import LayerTiles
 IFM, WGT, OFM = 0, 1, 2
 KIND_NAMES = ("ifm", "wgt", "ofm")
 NO_SOURCE = int(np.iinfo(np.int64).min)
-_LARGEST = int(np.iinfo(np.int64).max)
 
 
 class Tensors(NamedTuple):
     """The D tensors that touch DRAM, in creation order, and the ofmap tensors that never leave the chip.
 
-    Arrays that a search uses again may be longer than the number of tensors: what is behind has no meaning.
+    Arrays that a search uses again may be longer than the number of tensors: any items past it are unused.
 
     Parameters
     ----------
@@ -264,37 +263,6 @@ def _make_ofmaps(
                 chip_start[at] = position
                 chip_end[at] = end
             at += 1
-
-
-@compiled
-def double_buffering(tensors: Tensors, count: int, start: IntArray, end: IntArray, order: IntArray) -> None:
-    """Fill the first `count` items of `start`, `end` and `order` with the classical double buffering.
-
-    A load begins one tile ahead of its first need, a store ends one tile after it was made.
-    """
-    keys = np.empty(count, np.int64)
-    span = 0
-    for i in range(count):
-        if tensors.is_store[i]:
-            ahead = 1 if tensors.last_of_lg[i] else 2
-            start[i] = tensors.position[i]
-            end[i] = max(tensors.position[i] + ahead, tensors.least_end[i])
-        else:
-            start[i] = tensors.position[i] - 1
-            end[i] = tensors.least_end[i]
-        span = max(span, end[i] + 1)
-    # Sorted by (Start; weights first; End; ifmap before ofmap; creation order).
-    for i in range(count):
-        key = (start[i] + 1) * 2 + (0 if tensors.kind[i] == WGT else 1)
-        keys[i] = (key * span + end[i]) * 2 + (1 if tensors.kind[i] == OFM else 0)
-    if 4 * (span + 1) * (span + 1) < _LARGEST // max(count, 1):
-        for i in range(count):  # with the creation order packed into one integer each
-            keys[i] = keys[i] * count + i
-        keys.sort()
-        for i in range(count):
-            order[i] = keys[i] % count
-    else:
-        order[:count] = np.argsort(keys, kind="mergesort")  # stable
 
 
 Bytes = TypeVar("Bytes", int, IntArray)

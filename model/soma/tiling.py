@@ -46,6 +46,24 @@ class LayerTiles(NamedTuple):
     energy_pj: FloatArray
 
 
+class TileSequence(NamedTuple):
+    """The tiles by position, of which the first `count` are meant.
+
+    Parameters
+    ----------
+    count
+        T.
+    cycles
+        int64[T]: that the core array takes.
+    chip_usage
+        int64[T]: bytes that on-chip ofmap tensors hold.
+    """
+
+    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    cycles: IntArray
+    chip_usage: IntArray
+
+
 def empty_layer_tiles(layers: int) -> LayerTiles:
     """Allocate a `LayerTiles` for a network of that many layers."""
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.occupancy import buffer_usage
+from soma_cp.model.soma.occupancy import alive_bytes
 from soma_cp.model.soma.plan import Plan
 
 
@@ -171,9 +171,8 @@ def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
 
 def _capacity_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
     gbuf_bytes = plan.problem.platform.gbuf_bytes
-    usage = np.empty(plan.tile_count + 1, np.int64)
-    buffer_usage(plan.tensors.bytes, dlsa.start, dlsa.end, plan.chip_usage, usage)
-    over = np.flatnonzero(usage[:-1] > gbuf_bytes)
+    usage = plan.chip_usage + alive_bytes(plan.tensors.bytes, dlsa.start, dlsa.end, plan.tile_count)
+    over = np.flatnonzero(usage > gbuf_bytes)
     if not len(over):
         return
     tile = int(over[np.argmax(usage[over])])

@@ -9,10 +9,10 @@ from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
-from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
 from soma_cp.model.soma.tiling import LayerTiles
-from soma_cp.solver.second_stage.windows_kernel import Frame, longest_paths_to, sorted_transfers
+from soma_cp.solver.second_stage.windows_kernel import Frame, FreeTransfers, Paths, longest_paths_to, sorted_transfers
 
 NOTHING_FITS = -1
 
@@ -57,25 +57,30 @@ def prefix_latency(
     dram, chip = count_tensors(table, lfa, tiles, scratch.places)
     make_tensors(table, lfa, tiles, scratch.places, dram_rate, tensors)
     tile_cycles, chip_usage = np.empty(tile_count, np.int64), np.empty(tile_count + 1, np.int64)
-    lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
+    sequence = lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
     room = np.empty(tile_count + 1, np.int64)
-    if least_usage(tensors, dram, tile_count, chip_usage, capacity, room) < 0:
+    if fill_least_room(tensors, dram, sequence, capacity, room) < 0:
         return NOTHING_FITS, NOTHING_FITS
     room = room[:tile_count]
-    position = tensors.position[:dram]
-    transfers, _, _ = sorted_transfers(
-        tensors.is_store[:dram],
-        tensors.bytes[:dram],
-        tensors.cycles[:dram],
-        position,
-        position,
-        tensors.least_end[:dram],
-        tensors.after_begin[:dram],
-        tensors.after_end[:dram],
-        room,
+    free = FreeTransfers(
+        is_store=tensors.is_store[:dram],
+        bytes=tensors.bytes[:dram],
+        cycles=tensors.cycles[:dram],
+        position=tensors.position[:dram],
+        latest_start=tensors.position[:dram],
+        least_end=tensors.least_end[:dram],
+        after_begin=tensors.after_begin[:dram],
+        after_end=tensors.after_end[:dram],
     )
+    transfers, _, _ = sorted_transfers(free, room)
     zeros = np.zeros(tile_count, np.int64)
-    frame = Frame(tile_cycles, room, zeros, zeros, 0, 0)
-    begin, opening = np.zeros(tile_count + 1, np.int64), np.zeros(tile_count + 1, np.int64)
-    longest_paths_to(transfers, frame, begin, opening, np.empty((0, 0), np.int64))
+    frame = Frame(
+        tile_cycles=tile_cycles, room=room, tile_ready=zeros, tile_tail=zeros, channel_ready=0, channel_tail=0
+    )
+    begin, opening, unused = (
+        np.zeros(tile_count + 1, np.int64),
+        np.zeros(tile_count + 1, np.int64),
+        np.empty(0, np.int64),
+    )
+    longest_paths_to(transfers, frame, Paths(begin, opening, unused, unused), np.empty((0, 0), np.int64))
     return opening[tile_count], begin[tile_count]

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.occupancy import least_usage
+from soma_cp.model.soma.dlsa import DLSA, waiting_tiles
+from soma_cp.model.soma.occupancy import alive_bytes, fill_least_room
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.second_stage.piece_kernel import NO_PATH, shorten, tails_of_suffix
+from soma_cp.solver.second_stage.windows_kernel import FreeTransfers
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +80,11 @@ class Piece:
     channel_tail: int
 
     @property
+    def transfers(self) -> FreeTransfers:
+        """The free transfers as kernels take them."""
+        return FreeTransfers(**{name: getattr(self, name) for name in FreeTransfers._fields})
+
+    @property
     def tile_count(self) -> int:
         """N."""
         return len(self.tile_cycles)
@@ -95,7 +101,7 @@ def whole_problem(plan: Plan) -> Piece:
     capacity = plan.problem.platform.gbuf_bytes
     tensors, tiles, count = plan.tensors, plan.tile_count, plan.dram_tensor_count
     room = np.zeros(tiles + 1, np.int64)
-    least_usage(tensors, count, tiles, plan.chip_usage, capacity, room)
+    fill_least_room(tensors, count, plan.sequence, capacity, room)
     after_leaving = np.full(tiles, NO_PATH)
     after_leaving[-1] = 0
     return Piece(
@@ -137,7 +143,7 @@ def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
     tensors, tiles = plan.tensors, plan.tile_count
     prefix, suffix = dlsa.order[:first], dlsa.order[last:]
     free = np.sort(dlsa.order[first:last])
-    gates = np.where(tensors.is_store, dlsa.end, tensors.position)
+    gates = waiting_tiles(tensors, dlsa)
     finish = evaluation.tensor_begin + tensors.cycles
     channel_ready = int(finish[prefix[-1]]) if first else 0
     # Tiles that have ended when the piece begins are past but for the last: in its room a transfer can begin at once.
@@ -150,10 +156,7 @@ def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
     if ended:
         ready[0] = evaluation.tile_begin[begin]
     tile_tail, leaving = np.empty(tiles, np.int64), np.empty(tiles, np.int64)
-    channel_tail = tails_of_suffix(
-        plan.tile_cycles, tensors.is_store, tensors.cycles, tensors.position, dlsa.order, last, dlsa.start, dlsa.end,
-        gates, tile_tail, leaving,
-    )  # fmt: skip
+    channel_tail = tails_of_suffix(plan.sequence, tensors, dlsa, last, tile_tail, leaving)
     behind = plan.tile_cycles[end] + tile_tail[end] if end < tiles else 0
     leaving[end - 1] = max(leaving[end - 1], behind)
     size = end - begin
@@ -207,7 +210,7 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
         int64[D]: Starts of loads and Ends of stores, in positions of the piece.
     """
     places = np.isin(dlsa.order, piece.tensors)
-    new = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
+    new = dlsa.copy()
     new.order[places] = piece.tensors[order]
     loads, stores = piece.tensors[~piece.is_store], piece.tensors[piece.is_store]
     starts = start[~piece.is_store] + piece.first_tile
@@ -219,21 +222,8 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
 
 def shortened(schedule: Schedule) -> DLSA:
     """Return living durations as short as a valid schedule's times allow, so that no room is held in vain."""
-    plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
-    tensors = plan.tensors
-    new = DLSA(dlsa.order, dlsa.start.copy(), dlsa.end.copy())
-    shorten(
-        tensors.is_store,
-        tensors.cycles,
-        tensors.position,
-        tensors.least_end,
-        new.order,
-        evaluation.tile_begin,
-        plan.tile_cycles,
-        evaluation.tensor_begin,
-        new.start,
-        new.end,
-    )
+    plan, evaluation, new = schedule.plan, schedule.evaluation, schedule.dlsa.copy()
+    shorten(plan.sequence, plan.tensors, evaluation.tile_begin, evaluation.tensor_begin, new)
     return new
 
 
@@ -253,10 +243,7 @@ def _room(
     start[free] = np.where(is_store, start[free], latest_start + begin)
     stop[free] = np.where(is_store, np.maximum(least_end + begin, start[free]), stop[free])
     stop = np.maximum(stop, start)
-    change = np.zeros(plan.tile_count + 1, np.int64)
-    np.add.at(change, start, plan.tensors.bytes)
-    np.subtract.at(change, stop, plan.tensors.bytes)
-    return capacity - (np.cumsum(change)[:-1] + plan.chip_usage)[begin:end]
+    return capacity - (alive_bytes(plan.tensors.bytes, start, stop, plan.tile_count) + plan.chip_usage)[begin:end]
 
 
 def _alike(plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray) -> tuple[tuple[int, ...], ...]:

@@ -1,39 +1,34 @@
 """The longest paths behind a piece of the second stage: kernel."""
 
-from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.soma.dlsa import DLSA, awaited_tile, waiting_tile
+from soma_cp.model.soma.tensors import Tensors
+from soma_cp.model.soma.tiling import TileSequence
 
 NO_PATH = -(2**62)
 
 
 @compiled
 def tails_of_suffix(
-    tile_cycles: IntArray,
-    is_store: BoolArray,
-    cycles: IntArray,
-    position: IntArray,
-    order: IntArray,
-    last: int,
-    start: IntArray,
-    end: IntArray,
-    gates: IntArray,
-    tile_tail: IntArray,
-    leaving: IntArray,
+    sequence: TileSequence, tensors: Tensors, dlsa: DLSA, last: int, tile_tail: IntArray, leaving: IntArray
 ) -> int:
-    """Return the time from the end of the transfer at place ``last − 1`` to the end of the run, by what follows it.
+    """Return the time from the end of the transfer at rank ``last − 1`` to the end of the run, by what follows it.
 
-    `gates` is the tile that waits for a transfer (T: none). Fills for every tile the longest path from its end to the
-    end of the run through tiles and the transfers from `last` on (`tile_tail`), and of these the longest that begins
-    with a transfer (`leaving`; NO_PATH if none).
+    Fills for every tile the longest path from its end to the end of the run through tiles and the transfers from rank
+    `last` on (`tile_tail`, int64[T]), and of these the longest that begins with a transfer (`leaving`, int64[T];
+    NO_PATH if none).
     """
-    tiles = len(tile_cycles)
+    tiles, tile_cycles = sequence.count, sequence.cycles
+    is_store, cycles, position = tensors.is_store, tensors.cycles, tensors.position
+    order, start, end = dlsa.order, dlsa.start, dlsa.end
     for p in range(tiles):
         leaving[p] = NO_PATH
     known = tiles  # tile_tail is final from here on
     tail = 0  # from the end of the transfer before
-    for place in range(len(order) - 1, last - 1, -1):
-        i = order[place]
-        gate = gates[i]
+    for rank in range(len(order) - 1, last - 1, -1):
+        i = order[rank]
+        gate = waiting_tile(is_store[i], position[i], end[i])
         if gate < tiles:
             while known > gate:
                 known -= 1
@@ -41,9 +36,9 @@ def tails_of_suffix(
                 tile_tail[known] = max(leaving[known], behind)
             tail = max(tail, tile_cycles[gate] + tile_tail[gate])
         tail += cycles[i]
-        waits_for = position[i] if is_store[i] else start[i] - 1
-        if waits_for >= 0:
-            leaving[waits_for] = max(leaving[waits_for], tail)
+        awaited = awaited_tile(is_store[i], position[i], start[i])
+        if awaited >= 0:
+            leaving[awaited] = max(leaving[awaited], tail)
     while known > 0:
         known -= 1
         behind = tile_cycles[known + 1] + tile_tail[known + 1] if known + 1 < tiles else 0
@@ -52,24 +47,18 @@ def tails_of_suffix(
 
 
 @compiled
-def shorten(
-    is_store: BoolArray,
-    cycles: IntArray,
-    position: IntArray,
-    least_end: IntArray,
-    order: IntArray,
-    tile_begin: IntArray,
-    tile_cycles: IntArray,
-    tensor_begin: IntArray,
-    start: IntArray,
-    end: IntArray,
-) -> None:
-    """Shorten the living durations of a valid schedule as far as that changes no time: Starts rise, Ends fall."""
-    tiles = len(tile_begin)
+def shorten(sequence: TileSequence, tensors: Tensors, tile_begin: IntArray, tensor_begin: IntArray, dlsa: DLSA) -> None:
+    """Shorten the living durations of a valid schedule as far as that changes no time: Starts rise, Ends fall.
+
+    `tile_begin` (int64[T]) and `tensor_begin` (int64[D]) are its begin cycles.
+    """
+    tiles, tile_cycles = sequence.count, sequence.cycles
+    is_store, cycles, position, least_end = tensors.is_store, tensors.cycles, tensors.position, tensors.least_end
+    order, start, end = dlsa.order, dlsa.start, dlsa.end
     earliest_end = tiles + 1  # of the stores behind
     ended = tiles
-    for place in range(len(order) - 1, -1, -1):
-        i = order[place]
+    for rank in range(len(order) - 1, -1, -1):
+        i = order[rank]
         if is_store[i]:
             earliest_end = min(earliest_end, end[i])
         else:
@@ -80,8 +69,8 @@ def shorten(
                 start[i] = max(start[i], latest)
     latest_start = -1  # of the transfers before
     begun = 0
-    for place in range(len(order)):
-        i = order[place]
+    for rank in range(len(order)):
+        i = order[rank]
         if is_store[i]:
             while begun < tiles and tile_begin[begun] < tensor_begin[i] + cycles[i]:
                 begun += 1

@@ -23,7 +23,7 @@ from soma_cp.model.arrays import IntArray
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.solver.second_stage.piece import Piece, whole_problem
-from soma_cp.solver.second_stage.windows_kernel import Frame, longest_paths, needed_arcs, sorted_transfers
+from soma_cp.solver.second_stage.windows_kernel import Frame, Paths, longest_paths, needed_arcs, sorted_transfers
 
 THEORETICAL_MAXIMUM = "theoretical maximum"
 WINDOW_BOUND = "windows of DRAM transfers"
@@ -91,20 +91,23 @@ def window_work(piece: Piece) -> IntArray:
 
 
 def _windows(piece: Piece, work: IntArray) -> Windows:
-    transfers, starts, ends = sorted_transfers(
-        piece.is_store,
-        piece.bytes,
-        piece.cycles,
-        piece.position,
-        piece.latest_start,
-        piece.least_end,
-        piece.after_begin,
-        piece.after_end,
-        piece.room,
-    )
+    transfers, starts, ends = sorted_transfers(piece.transfers, piece.room)
     frame = Frame(
-        piece.tile_cycles, piece.room, piece.tile_ready, piece.tile_tail, piece.channel_ready, piece.channel_tail
+        tile_cycles=piece.tile_cycles,
+        room=piece.room,
+        tile_ready=piece.tile_ready,
+        tile_tail=piece.tile_tail,
+        channel_ready=piece.channel_ready,
+        channel_tail=piece.channel_tail,
     )
-    begin, opening, tail_begin, tail_opening = (np.zeros(piece.tile_count + 1, np.int64) for _ in range(4))
-    latency = longest_paths(transfers, frame, begin, opening, tail_begin, tail_opening, work)
-    return Windows(int(latency), starts, ends, begin, opening, tail_begin, tail_opening)
+    paths = Paths(*(np.zeros(piece.tile_count + 1, np.int64) for _ in Paths._fields))
+    latency = longest_paths(transfers, frame, paths, work)
+    return Windows(
+        latency=int(latency),
+        earliest_start=starts,
+        latest_end=ends,
+        earliest_begin=paths.begin,
+        earliest_opening=paths.opening,
+        tail_from_begin=paths.tail_begin,
+        tail_from_opening=paths.tail_opening,
+    )

@@ -10,7 +10,20 @@ from soma_cp.model.compiled import compiled
 NO_CHAIN = -(2**60)
 
 
-class Transfers(NamedTuple):
+class FreeTransfers(NamedTuple):
+    """The free transfers of a piece, by tensor; D items each, as in `Piece`."""
+
+    is_store: BoolArray
+    bytes: IntArray
+    cycles: IntArray
+    position: IntArray
+    latest_start: IntArray
+    least_end: IntArray
+    after_begin: IntArray
+    after_end: IntArray
+
+
+class SortedTransfers(NamedTuple):
     """What the window bound needs of the transfers of a piece; D items each, sorted by cycles per byte, dearest first.
 
     Parameters
@@ -36,6 +49,15 @@ class Transfers(NamedTuple):
     read_at: IntArray
 
 
+class Paths(NamedTuple):
+    """The longest paths to and from every tile, N + 1 items each: as in `Windows`."""
+
+    begin: IntArray
+    opening: IntArray
+    tail_begin: IntArray
+    tail_opening: IntArray
+
+
 class Frame(NamedTuple):
     """What is fixed around a piece, and what it computes: as in `Piece`."""
 
@@ -48,20 +70,15 @@ class Frame(NamedTuple):
 
 
 @compiled
-def _widest_durations(
-    is_store: BoolArray,
-    sizes: IntArray,
-    position: IntArray,
-    latest_start: IntArray,
-    least_end: IntArray,
-    after_begin: IntArray,
-    after_end: IntArray,
-    room: IntArray,
-    starts: IntArray,
-    ends: IntArray,
-    read_at: IntArray,
-) -> None:
-    """Fill the three last fields of `Transfers`, by tensor."""
+def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, ends: IntArray, read_at: IntArray) -> None:
+    """Fill the three last fields of `SortedTransfers`, by tensor."""
+    is_store, sizes, position = free.is_store, free.bytes, free.position
+    latest_start, least_end, after_begin, after_end = (
+        free.latest_start,
+        free.least_end,
+        free.after_begin,
+        free.after_end,
+    )
     tiles = len(room)
     for i in range(len(starts)):
         read_at[i] = tiles
@@ -83,34 +100,25 @@ def _widest_durations(
 
 
 @compiled
-def sorted_transfers(
-    is_store: BoolArray,
-    sizes: IntArray,
-    cycles: IntArray,
-    position: IntArray,
-    latest_start: IntArray,
-    least_end: IntArray,
-    after_begin: IntArray,
-    after_end: IntArray,
-    room: IntArray,
-) -> tuple[Transfers, IntArray, IntArray]:
-    """Return the transfers of a piece, and by tensor the earliest Starts and latest Ends; arguments as in `Piece`."""
-    count = len(sizes)
+def sorted_transfers(free: FreeTransfers, room: IntArray) -> tuple[SortedTransfers, IntArray, IntArray]:
+    """Return the transfers of a piece sorted, and by tensor the earliest Starts and latest Ends.
+
+    `room` (int64[N]) is that of the piece.
+    """
+    count = len(free.bytes)
     starts, ends, read_at = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
-    _widest_durations(
-        is_store, sizes, position, latest_start, least_end, after_begin, after_end, room, starts, ends, read_at
-    )
-    dearest = np.argsort(-(cycles / sizes), kind="mergesort")  # stable
-    transfers = Transfers(
-        is_store[dearest],
-        sizes[dearest],
-        cycles[dearest],
-        position[dearest],
-        latest_start[dearest],
-        least_end[dearest],
-        starts[dearest],
-        ends[dearest],
-        read_at[dearest],
+    _widest_durations(free, room, starts, ends, read_at)
+    dearest = np.argsort(-(free.cycles / free.bytes), kind="mergesort")  # stable
+    transfers = SortedTransfers(
+        is_store=free.is_store[dearest],
+        bytes=free.bytes[dearest],
+        cycles=free.cycles[dearest],
+        position=free.position[dearest],
+        latest_start=free.latest_start[dearest],
+        least_end=free.least_end[dearest],
+        earliest_start=starts[dearest],
+        latest_end=ends[dearest],
+        read_at=read_at[dearest],
     )
     return transfers, starts, ends
 
@@ -124,7 +132,7 @@ def _filled(size: int, cycles: int, room: int) -> int:
 
 
 @compiled
-def _held_at_openings(transfers: Transfers, tiles: int, room: IntArray, held: IntArray) -> None:
+def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
     """``held[p]``: the most cycles of loads for tiles from p on that can be under way before the end of tile p − 1."""
     left = np.empty(tiles + 1, np.int64)
     left[0] = 0
@@ -142,7 +150,7 @@ def _held_at_openings(transfers: Transfers, tiles: int, room: IntArray, held: In
 
 
 @compiled
-def _held_at_begins(transfers: Transfers, tiles: int, room: IntArray, held: IntArray) -> None:
+def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
     """``held[f]``: the most cycles of stores made before tile f that can be finished after it has begun."""
     left = np.empty(tiles + 1, np.int64)
     for f in range(tiles):
@@ -159,7 +167,7 @@ def _held_at_begins(transfers: Transfers, tiles: int, room: IntArray, held: IntA
 
 
 @compiled
-def _waits_until(transfers: Transfers, store: int, tiles: int) -> int:
+def _waits_until(transfers: SortedTransfers, store: int, tiles: int) -> int:
     """Return the first position from ``least_end`` on whose tile can't begin before this store is finished."""
     due: int = min(transfers.latest_end[store], transfers.read_at[store], tiles)
     return due
@@ -186,22 +194,15 @@ def _by_key(keys: IntArray, limit: int, begin: IntArray, items: IntArray) -> Non
 
 
 @compiled
-def longest_paths(
-    transfers: Transfers,
-    frame: Frame,
-    begin: IntArray,
-    opening: IntArray,
-    tail_begin: IntArray,
-    tail_opening: IntArray,
-    work: IntArray,
-) -> int:
-    """Fill the longest paths to and from every tile, N + 1 items each (see `Windows`); return the longest of all.
+def longest_paths(transfers: SortedTransfers, frame: Frame, paths: Paths, work: IntArray) -> int:
+    """Fill `paths`; return the longest of all.
 
     `work` is filled too if it has (N + 1)² items, else left alone.
     """
     tiles = len(frame.tile_cycles)
-    loads_held, stores_held = longest_paths_to(transfers, frame, begin, opening, work)
-    _paths_from(transfers, frame, loads_held, stores_held, tail_begin, tail_opening)
+    loads_held, stores_held = longest_paths_to(transfers, frame, paths, work)
+    _paths_from(transfers, frame, loads_held, stores_held, paths)
+    begin = paths.begin
     longest: int = begin[tiles] + frame.channel_tail
     for p in range(tiles):
         longest = max(longest, begin[p] + frame.tile_cycles[p] + frame.tile_tail[p])
@@ -210,27 +211,27 @@ def longest_paths(
 
 @compiled
 def longest_paths_to(
-    transfers: Transfers, frame: Frame, begin: IntArray, opening: IntArray, work: IntArray
+    transfers: SortedTransfers, frame: Frame, paths: Paths, work: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Fill `begin`, `opening` and `work` of `longest_paths` alone; return what the buffer holds of loads, of stores."""
+    """Fill ``paths.begin``, ``opening`` and `work` alone; return what the buffer holds of loads, of stores."""
     tiles = len(frame.tile_cycles)
     loads_held, stores_held = np.empty(tiles + 1, np.int64), np.empty(tiles + 1, np.int64)
     _held_at_openings(transfers, tiles, frame.room, loads_held)
     _held_at_begins(transfers, tiles, frame.room, stores_held)
-    _paths_to(transfers, frame, loads_held, stores_held, begin, opening, work)
+    _paths_to(transfers, frame, loads_held, stores_held, paths, work)
     return loads_held, stores_held
 
 
 @compiled
 def _paths_to(
-    transfers: Transfers,
+    transfers: SortedTransfers,
     frame: Frame,
     loads_held: IntArray,
     stores_held: IntArray,
-    begin: IntArray,
-    opening: IntArray,
+    paths: Paths,
     work: IntArray,
 ) -> None:
+    begin, opening = paths.begin, paths.opening
     tile_cycles, ready = frame.tile_cycles, frame.tile_ready
     tiles, count = len(tile_cycles), len(transfers.bytes)
     is_store, cycles, position = transfers.is_store, transfers.cycles, transfers.position
@@ -294,13 +295,13 @@ def _paths_to(
 
 @compiled
 def _paths_from(
-    transfers: Transfers,
+    transfers: SortedTransfers,
     frame: Frame,
     loads_held: IntArray,
     stores_held: IntArray,
-    tail_begin: IntArray,
-    tail_opening: IntArray,
+    paths: Paths,
 ) -> None:
+    tail_begin, tail_opening = paths.tail_begin, paths.tail_opening
     tile_cycles = frame.tile_cycles
     tiles, count = len(tile_cycles), len(transfers.bytes)
     is_store, cycles, position = transfers.is_store, transfers.cycles, transfers.position

@@ -162,7 +162,7 @@ def searches_without_end(problem: Problem, plan: Plan) -> dict[str, Callable[[Bu
         start = initial_lfa(problem)
         found = anneal_lfas(problem, start, EDGE.gbuf_bytes, random, parameters=endless, monitor=Monitor(budget))
         made = make_plan(problem, found.lfa)
-        return made, double_buffering(made)
+        return made, double_buffering(made.tensors)
 
     def second(budget: Budget) -> tuple[Plan, DLSA]:
         return plan, anneal_dlsas(plan, random, parameters=ENDLESS_DLSAS, monitor=Monitor(budget)).dlsa

@@ -56,9 +56,8 @@ def assert_consistent(result: SolveResult) -> None:
     assert (anew.latency, anew.energy_pj) == (best.schedule.evaluation.latency, best.schedule.evaluation.energy_pj)
     assert best.schedule.evaluation.figures.bound <= best.lower_bound <= best.schedule.evaluation.latency
     assert best.proven_optimal == (best.schedule.evaluation.latency == best.lower_bound)
-    assert (
-        result.double_buffered.latency == evaluate(result.schedule.plan, double_buffering(result.schedule.plan)).latency
-    )
+    plan = result.schedule.plan
+    assert result.double_buffered.latency == evaluate(plan, double_buffering(plan.tensors)).latency
     assert result.iterations >= 1
     assert not result.interrupted
 
@@ -198,7 +197,7 @@ def test_a_layer_that_cannot_fit_is_refused(lfa: FirstStage) -> None:
 
 def test_where_double_buffering_exceeds_the_buffer_the_greedy_schedule_stands_in() -> None:
     plan = make_plan(problem_of("tiny-chain"), initial_lfa(problem_of("tiny-chain")))
-    peak = evaluate(plan, double_buffering(plan)).peak_buffer_bytes
+    peak = evaluate(plan, double_buffering(plan.tensors)).peak_buffer_bytes
     unbuffered = replace(QUICK, second_stage=SecondStage.NONE)
     assert run_second_stage(plan, unbuffered).method == "double buffering"
     tight = make_plan(problem_of("tiny-chain", gbuf_bytes=peak - 1), plan.lfa)
@@ -383,7 +382,7 @@ def test_comparison_puts_all_second_stages_side_by_side() -> None:
 
 def test_comparison_marks_double_buffering_that_exceeds_the_buffer() -> None:
     plan = make_plan(problem_of("tiny-chain"), initial_lfa(problem_of("tiny-chain")))
-    peak = evaluate(plan, double_buffering(plan)).peak_buffer_bytes
+    peak = evaluate(plan, double_buffering(plan.tensors)).peak_buffer_bytes
     tight = make_plan(problem_of("tiny-chain", gbuf_bytes=peak - 1), plan.lfa)
     comparison = compare_second_stages(tight, QUICK, 5)
     assert [result.schedule.fits for result in comparison.results] == [False, True, True, True]

@@ -19,7 +19,6 @@ from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFASettings
 from soma_cp.annealing.first_stage.paper_search import PaperSearchResult, layers_kept_apart
 from soma_cp.annealing.monitor import Monitor
-from soma_cp.annealing.second_stage.dlsa_kernel import DLSAState
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
@@ -70,7 +69,7 @@ def assert_drawn_from(expected: Distribution[Outcome], draw: Callable[[], Outcom
 Lives = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 
 
-def lives(dlsa: DLSA | DLSAState) -> Lives:
+def lives(dlsa: DLSA) -> Lives:
     return tuple(dlsa.order.tolist()), tuple(dlsa.start.tolist()), tuple(dlsa.end.tolist())
 
 
@@ -99,7 +98,7 @@ def keeps_groups_apart(arrays: LFAArrays, apart: IntArray) -> bool:
 
 def assert_priced_as_evaluated(problem: Problem, found: PaperSearchResult, limit_bytes: int) -> None:
     plan = make_plan(problem, found.lfa)
-    doubled = evaluate(plan, double_buffering(plan))
+    doubled = evaluate(plan, double_buffering(plan.tensors))
     assert (found.latency, found.peak_bytes) == (doubled.latency, doubled.peak_buffer_bytes)
     assert found.energy_pj == close(doubled.energy_pj)
     assert found.fits == (doubled.peak_buffer_bytes <= limit_bytes)

@@ -28,4 +28,4 @@ def nasty_execution(name: str = NASTY) -> Execution:
     )
     problem = Problem(Network(f"<i>{NASTY}", network.inputs, layers), PLATFORMS["edge"], 1)
     plan = make_plan(problem, LFA(tuple(FLG((layer.name,), 1, True) for layer in layers)))
-    return execution_of(plan, double_buffering(plan))
+    return execution_of(plan, double_buffering(plan.tensors))

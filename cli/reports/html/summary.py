@@ -136,7 +136,7 @@ def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
     if problem not in bounds_of_all:
         bounds_of_all[problem] = bound_every_lfa(problem).latency
     capacity = problem.platform.gbuf_bytes
-    doubled, greedy = double_buffering(plan), greedy_dlsa(plan)
+    doubled, greedy = double_buffering(plan.tensors), greedy_dlsa(plan)
     schedules = {
         "double buffering": evaluate(plan, doubled),
         "greedy": evaluate(plan, greedy),

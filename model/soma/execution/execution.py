@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.dlsa import DLSA, awaited_tiles, waiting_tiles
 from soma_cp.model.soma.execution.events import (
     CHANNEL,
     IFMAPS,
@@ -29,6 +29,7 @@ from soma_cp.model.soma.execution.events import (
     Transfers,
     Use,
 )
+from soma_cp.model.soma.occupancy import alive_bytes
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
@@ -135,9 +136,9 @@ def make_execution(schedule: Schedule) -> Execution:
     tensors, order = plan.tensors, dlsa.order
     kind, begin = tensors.kind[order], evaluation.tensor_begin[order]
     finish = begin + tensors.cycles[order]
-    start, end, position = dlsa.start[order], dlsa.end[order], tensors.position[order]
+    start, end = dlsa.start[order], dlsa.end[order]
     is_store = kind == OFM
-    gates = np.where(is_store, end, position)
+    gates = waiting_tiles(tensors, dlsa)[order]
 
     tile_end = evaluation.tile_begin + plan.tile_cycles
     stall = evaluation.tile_begin - np.append(0, tile_end[:-1])
@@ -163,7 +164,7 @@ def make_execution(schedule: Schedule) -> Execution:
         hold_begin=handover[np.maximum(start, 0)],
         hold_end=handover[end],
         gates=gates,
-        after_tile=np.where(is_store, position, np.maximum(start - 1, NONE)),
+        after_tile=awaited_tiles(tensors, dlsa)[order],
         gap=gap,
         waited_for=np.where(gap > 0, TILE, np.where(begin > 0, CHANNEL, NOTHING)),
         stall=caused,
@@ -243,12 +244,9 @@ def _groups(plan: Plan, tile_begin: IntArray, tile_end: IntArray) -> tuple[Group
 
 
 def _occupancy(plan: Plan, dlsa: DLSA) -> IntArray:
-    change = np.zeros((len(OCCUPANCY_NAMES), plan.tile_count + 1), np.int64)
-    row = np.empty(plan.dram_tensor_count, np.int64)
-    for kind, held_as in ((WGT, WEIGHTS), (IFM, IFMAPS), (OFM, OFMAPS_TO_STORE)):
-        row[plan.tensors.kind == kind] = held_as
-    np.add.at(change, (row, np.maximum(dlsa.start, 0)), plan.tensors.bytes)
-    np.subtract.at(change, (row, dlsa.end), plan.tensors.bytes)
-    occupancy: IntArray = np.cumsum(change[:, :-1], axis=1)
+    occupancy = np.empty((len(OCCUPANCY_NAMES), plan.tile_count), np.int64)
+    for kind, row in ((WGT, WEIGHTS), (IFM, IFMAPS), (OFM, OFMAPS_TO_STORE)):
+        held = plan.tensors.kind == kind
+        occupancy[row] = alive_bytes(plan.tensors.bytes[held], dlsa.start[held], dlsa.end[held], plan.tile_count)
     occupancy[OFMAPS_ON_CHIP] = plan.chip_usage
     return occupancy

@@ -124,7 +124,7 @@ def test_candidates_cost_what_the_evaluator_says(costing: str, case: Case, objec
     except (LFAError, NoMappingError):
         assert candidate_figures(problem, lfa, 20_000, objective, COSTINGS[costing]) is None
         return
-    doubled = evaluate(plan, double_buffering(plan))
+    doubled = evaluate(plan, double_buffering(plan.tensors))
     peak = doubled.peak_buffer_bytes if costing == "double buffering" else least_peak_bytes(plan)
     for limit in (peak + peak // 8, peak, peak - 1, 0):
         figures = candidate_figures(problem, lfa, limit, objective, COSTINGS[costing])
@@ -231,7 +231,7 @@ def test_the_first_stage_respects_its_limit(mib: int) -> None:
         assert found.fits
         assert_priced_as_evaluated(problem, found, mib * MIB)
     start = make_plan(problem, initial_lfa(problem))
-    assert evaluate(start, double_buffering(start)).peak_buffer_bytes > 7 * MIB
+    assert evaluate(start, double_buffering(start.tensors)).peak_buffer_bytes > 7 * MIB
 
 
 @examples(25)
@@ -244,7 +244,7 @@ def test_the_first_stage_prices_the_best_lfa_as_the_evaluator_does(case: Case, s
         reject()
     if not keeps_groups_apart(lfa_arrays(start, problem.network), layers_kept_apart(problem)):
         reject()
-    first = evaluate(doubled, double_buffering(doubled))
+    first = evaluate(doubled, double_buffering(doubled.tensors))
     limit = int(share * first.peak_buffer_bytes)
     found = anneal_lfas(problem, start, limit, np.random.default_rng(seed), parameters=PaperSearchParameters(30))
     assert_priced_as_evaluated(problem, found, limit)
@@ -296,7 +296,7 @@ def test_the_first_stage_keeps_the_cheapest_lfa_that_it_accepted() -> None:
         cheapest = min(accepted)[0]
         assert run.state.figures[1, lfa_pricing.COST] == cheapest
     best = make_plan(problem, lfa_from_arrays(run.state.best, problem.network))
-    found = evaluate(best, double_buffering(best))
+    found = evaluate(best, double_buffering(best.tensors))
     assert objective.cost(found.energy_pj, found.latency) == close(cheapest)
     assert found.latency > min(latency for _, latency in accepted)
     assert accepted[-1][0] > cheapest
@@ -309,7 +309,7 @@ def test_where_nothing_fits_the_lfa_that_overflows_least_is_found() -> None:
     found = anneal_lfas(problem, start, MIB, np.random.default_rng(0))
     assert not found.fits
     assert_priced_as_evaluated(problem, found, MIB)
-    assert found.peak_bytes < evaluate(plan, double_buffering(plan)).peak_buffer_bytes
+    assert found.peak_bytes < evaluate(plan, double_buffering(plan.tensors)).peak_buffer_bytes
 
 
 def test_progress_of_the_first_stage() -> None:

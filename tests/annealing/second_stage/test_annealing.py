@@ -23,7 +23,7 @@ QUICK_DLSAS = AnnealingParameters(rounds_per_tensor=50)
 
 
 def test_annealing_betters_double_buffering_and_then_smooths_the_buffer(resnet_plan: Plan) -> None:
-    doubled = evaluate(resnet_plan, double_buffering(resnet_plan))
+    doubled = evaluate(resnet_plan, double_buffering(resnet_plan.tensors))
     rough = anneal_dlsas(resnet_plan, np.random.default_rng(1), parameters=replace(QUICK_DLSAS, smooth_buffer=False))
     smooth = anneal_dlsas(resnet_plan, np.random.default_rng(1), parameters=QUICK_DLSAS)
     for found, rounds in ((rough, 50), (smooth, 100)):
@@ -41,7 +41,7 @@ def test_annealed_dlsas_are_valid_within_any_capacity_that_some_dlsa_fits(
 ) -> None:
     plan = pair.plan
     least = least_peak_bytes(plan)
-    doubled = evaluate(plan, double_buffering(plan))
+    doubled = evaluate(plan, double_buffering(plan.tensors))
     capacity = data.draw(st.sampled_from([least, (least + doubled.peak_buffer_bytes) // 2, UNLIMITED]))
     random = np.random.default_rng(seed)
     quick = AnnealingParameters(rounds_per_tensor=10)

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -30,20 +29,18 @@ from soma_cp.annealing.second_stage.dlsa_kernel import AVERAGE_BUFFER, LATENCY, 
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
+from soma_cp.model.soma.evaluation_kernel import begin_times
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.validity import violations
 
 
 def begun_state(plan: Plan, dlsa: DLSA, capacity: int) -> DLSAState:
     state = second_stage._state(plan, dlsa)
-    room = dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, capacity, state)
+    room = dlsa_kernel.begin_state(plan.tensors, plan.sequence, capacity, state)
     assert room == capacity - evaluate(plan, dlsa).peak_buffer_bytes
-    state.latencies[:] = dlsa_kernel.latency_of(plan.tensors, plan.tile_cycles, state)
+    size = plan.dram_tensor_count
+    state.latencies[:] = begin_times(plan.sequence, plan.tensors, size, state.dlsa, state.times)
     return state
-
-
-def current_dlsa(state: DLSAState) -> DLSA:
-    return DLSA(state.order.copy(), state.start.copy(), state.end.copy())
 
 
 def anneal_rounds(
@@ -57,16 +54,16 @@ def anneal_rounds(
     delay_exponent: float = 1.0,
 ) -> None:
     cooling = (heat, 8.0, 1.0, 0.9)
-    dlsa_kernel.anneal_dlsa(plan.tensors, plan.tile_cycles, state, goal, delay_exponent, cooling, *part, rounds, random)
+    dlsa_kernel.anneal_dlsa(plan.tensors, plan.sequence, state, goal, delay_exponent, cooling, *part, rounds, random)
 
 
 def assert_sound_state(plan: Plan, state: DLSAState, capacity: int, cost: Callable[[DLSA], float]) -> None:
-    current, best = current_dlsa(state), second_stage._best(state)
+    current, best = state.dlsa, state.best
     for dlsa, row in ((current, 0), (best, 1)):
         assert violations(with_buffer(plan, capacity), dlsa) == []
         assert state.latencies[row] == evaluate(plan, dlsa).latency
         assert state.costs[row] == close(cost(dlsa))
-    assert state.place[state.order].tolist() == list(range(plan.dram_tensor_count))
+    assert state.rank[state.dlsa.order].tolist() == list(range(plan.dram_tensor_count))
     assert state.room[:-1].tolist() == (capacity - evaluate(plan, current).usage_bytes).tolist()
     assert state.weighted_usage[0] == close(weighted_usage(plan, current))
 
@@ -92,7 +89,7 @@ def test_every_round_leaves_a_valid_dlsa_and_right_sums(
                 return weighted_usage(plan, dlsa)
             return evaluate(plan, dlsa).latency ** exponent
 
-        state.costs[:] = cost(current_dlsa(state))
+        state.costs[:] = cost(state.dlsa)
         lowest = state.costs[0]
         latency = state.latencies[1]
         for n in range(rounds):
@@ -149,7 +146,7 @@ def test_moves_range_over_exactly_what_the_rules_leave(pair: Pair, data: st.Data
     state = begun_state(plan, dlsa, UNLIMITED)
     tensors = range(plan.dram_tensor_count)
     for tensor in data.draw(st.sets(st.sampled_from(tensors), min_size=1, max_size=8)):
-        first, last = dlsa_kernel.place_range(plan.tensors, state, tensor)
+        first, last = dlsa_kernel.rank_range(plan.tensors, state, tensor)
         assert list(range(first, last + 1)) == legal_places(pair, dlsa, tensor)
         low, high = dlsa_kernel.duration_range(plan.tensors, state, plan.tile_count, tensor)
         assert list(range(low, high + 1)) == legal_edges(pair, dlsa, tensor)
@@ -194,7 +191,7 @@ def second_stage_moves(pair: Pair, dlsa: DLSA) -> Distribution[Lives]:
         present = dlsa.order.tolist().index(tensor)
         places = [place for place in legal_places(pair, dlsa, tensor) if place != present]
         orders = [with_place(dlsa.order.tolist(), tensor, place) for place in places or [present]]
-        return [replace(dlsa, order=np.array(order)) for order in orders]
+        return [dlsa._replace(order=np.array(order)) for order in orders]
 
     def lived(dlsa: DLSA, tensor: int) -> list[DLSA]:
         edge = "end" if pair.plan.tensors.is_store[tensor] else "start"
@@ -203,7 +200,7 @@ def second_stage_moves(pair: Pair, dlsa: DLSA) -> Distribution[Lives]:
             column = getattr(dlsa, edge).copy()
             if column[tensor] != value:
                 column[tensor] = value
-                made.append(replace(dlsa, **{edge: column}))
+                made.append(dlsa._replace(**{edge: column}))
         return made or [dlsa]
 
     def spread(made: list[DLSA], share: float) -> None:
@@ -223,7 +220,7 @@ def second_stage_moves(pair: Pair, dlsa: DLSA) -> Distribution[Lives]:
 def test_a_move_draws_tensor_operator_place_and_edge_as_published() -> None:
     pair = small_pair()
     plan = pair.plan
-    start = double_buffering(plan)
+    start = double_buffering(plan.tensors)
     expected = second_stage_moves(pair, start)
     for column, before in enumerate((np.argsort(start.order), start.start, start.end)):
         reached = [np.argsort(found[0]) if column == 0 else np.array(found[column]) for found in expected]
@@ -237,10 +234,10 @@ def test_a_move_draws_tensor_operator_place_and_edge_as_published() -> None:
     def draw() -> Lives:
         # So hot that every move is accepted.
         anneal_rounds(plan, state, LATENCY, 1e30, (0, 1), 1000, random)
-        found = lives(state)
-        for current, before in ((state.order, start.order), (state.start, start.start), (state.end, start.end)):
+        found = lives(state.dlsa)
+        for current, before in zip(state.dlsa, start, strict=True):
             current[:] = before
-        dlsa_kernel.begin_state(plan.tensors, plan.tile_cycles, plan.chip_usage, UNLIMITED, state)
+        dlsa_kernel.begin_state(plan.tensors, plan.sequence, UNLIMITED, state)
         return found
 
     assert_drawn_from(expected, draw, 30_000)
@@ -248,7 +245,7 @@ def test_a_move_draws_tensor_operator_place_and_edge_as_published() -> None:
 
 def test_the_second_stage_returns_to_the_best_after_nine_tenths_of_the_rounds() -> None:
     plan = make_plan(builtin_problem("tiny-attention"), initial_lfa(builtin_problem("tiny-attention")))
-    state = begun_state(plan, double_buffering(plan), UNLIMITED)
+    state = begun_state(plan, double_buffering(plan.tensors), UNLIMITED)
     state.costs[:] = state.latencies[0]
     random = np.random.default_rng(0)
     anneal_rounds(plan, state, LATENCY, 1e30, (0, 899), 1000, random)

@@ -37,7 +37,7 @@ def write_page(executions: list[Execution], path: Path, name: str = "schedule") 
 @pytest.fixture(scope="module")
 def both() -> list[Execution]:
     gpt2 = execution_in(GPT2)
-    return [gpt2, execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))]
+    return [gpt2, execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan.tensors))]
 
 
 @pytest.fixture(scope="module")

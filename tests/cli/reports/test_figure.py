@@ -116,7 +116,7 @@ def test_the_buffer_is_stacked_up_to_the_usage(gpt2: Execution) -> None:
 
 
 def test_schedules_share_one_time_axis_and_say_what_does_not_fit(gpt2: Execution) -> None:
-    small = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
+    small = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan.tensors))
     drawn = draw_figure([Reported("one", gpt2), Reported("two", small)])
     longest = max(gpt2.latency, small.latency) / 1000
     assert [axes.get_xlim() for axes in drawn.axes] == [(0, pytest.approx(longest))] * 4

@@ -56,7 +56,7 @@ def gpt2() -> Execution:
 
 @pytest.fixture(scope="module")
 def both(gpt2: Execution) -> list[Reported]:
-    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
+    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan.tensors))
     return [Reported("gpt2", gpt2, {"second_stage": "SA", "seed": 7}, 1), Reported("gpt2, double buffering", doubled)]
 
 
@@ -277,7 +277,7 @@ def coarse_plan(name: str, kibibytes: int) -> Plan:
 
 def test_a_bound_that_the_file_claims_is_marked_as_unchecked() -> None:
     plan = coarse_plan("tiny-concat", 256)
-    doubled = execution_of(plan, double_buffering(plan))
+    doubled = execution_of(plan, double_buffering(plan.tensors))
 
     def bound(claimed: int | None) -> Rung:
         (ladder,) = ladders([Reported("doubled", doubled, {}, claimed)])
@@ -303,7 +303,7 @@ def test_a_bound_that_the_file_claims_is_marked_as_unchecked() -> None:
 def test_what_cannot_run_is_never_the_optimum() -> None:
     # Double buffering exceeds the buffer, and meets a bound that schedules which do not can't reach.
     plan = coarse_plan("tiny-attention", 96)
-    doubled = execution_of(plan, double_buffering(plan))
+    doubled = execution_of(plan, double_buffering(plan.tensors))
     assert doubled.schedule.evaluation.peak_buffer_bytes > 96 << 10
     (ladder,) = ladders([Reported("doubled", doubled)])
     notes = {rung.name: rung.note for rung in ladder}
@@ -343,7 +343,7 @@ def test_schedules_for_different_clocks_are_refused(gpt2: Execution) -> None:
     problem = gpt2.schedule.plan.problem
     slower = replace(problem, platform=replace(problem.platform, clock_hz=500_000_000))
     plan = make_plan(slower, gpt2.schedule.plan.lfa)
-    reported = [Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan)))]
+    reported = [Reported("one", gpt2), Reported("other", execution_of(plan, double_buffering(plan.tensors)))]
     for show in (page_text, draw_figure):
         with pytest.raises(UserError, match=r"clocks of 1 GHz and 0\.5 GHz"):
             show(reported)

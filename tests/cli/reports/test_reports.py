@@ -30,7 +30,7 @@ def gpt2() -> Execution:
 
 @pytest.fixture(scope="module")
 def both(gpt2: Execution) -> list[Reported]:
-    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan))
+    doubled = execution_of(gpt2.schedule.plan, double_buffering(gpt2.schedule.plan.tensors))
     return [Reported("gpt2", gpt2), Reported('double "buffering", as it were', doubled)]
 
 

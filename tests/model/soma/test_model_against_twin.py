@@ -26,12 +26,11 @@ from support.twins import (
 
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.dlsa import DLSA, double_buffer, double_buffering
 from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.lfa import LFAError
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.tensors import KIND_NAMES
-from soma_cp.model.soma.tensors import double_buffering as double_buffering_kernel
 from soma_cp.model.soma.validity import InvalidScheduleError, Rule, Violation, require_valid, violations
 
 UNLIMITED = 1 << 60
@@ -106,7 +105,7 @@ def assert_equal_chip_tensors(slow: SlowPlan, plan: Plan) -> None:
 
 
 def assert_equal_double_buffering(slow: SlowPlan, plan: Plan) -> None:
-    doubled = double_buffering(plan)
+    doubled = double_buffering(plan.tensors)
     expected = slow_model.double_buffering(slow)
     assert records_of(plan, doubled) == expected
     assert_equal_evaluations(slow, expected, plan, doubled)
@@ -161,8 +160,8 @@ def test_double_buffering_where_sort_keys_with_the_creation_order_exceed_64_bits
     size, late = plan.dram_tensor_count, 10**9
     tensors = plan.tensors._replace(position=plan.tensors.position + late, least_end=plan.tensors.least_end + late)
     start, end, order = (np.zeros(size, np.int64) for _ in range(3))
-    double_buffering_kernel(tensors, size, start, end, order)
-    expected = double_buffering(plan)
+    double_buffer(tensors, size, DLSA(order, start, end))
+    expected = double_buffering(plan.tensors)
     assert order.tolist() == expected.order.tolist()
     assert start.tolist() == (expected.start + late).tolist()
     assert end.tolist() == (expected.end + late).tolist()
@@ -305,7 +304,7 @@ def test_living_durations_far_outside_the_run_are_refused_one_by_one(pair: Pair,
 @given(pairs(), st.data())
 def test_an_order_that_is_no_permutation_of_the_dram_tensors_is_refused(pair: Pair, data: st.DataObject) -> None:
     plan = pair.plan
-    order, start, end = (column.copy() for column in vars(double_buffering(plan)).values())
+    order, start, end = (column.copy() for column in double_buffering(plan.tensors))
     fault = data.draw(st.sampled_from(["short", "twice", "behind", "below", "empty"]))
     place = data.draw(st.integers(0, len(order) - 1))
     if fault == "short":

@@ -40,7 +40,7 @@ def test_random_lfa(number: int) -> None:
     assert plan.tile_count == expected["tiles"]
     assert plan.dram_tensor_count == expected["dram_tensors"]
 
-    dlsa = double_buffering(plan)
+    dlsa = double_buffering(plan.tensors)
     evaluation = evaluate(plan, dlsa)
     assert evaluation.latency == expected["double_buffer_latency"]
     assert evaluation.figures.compute_cycles == expected["compute_cycles"]

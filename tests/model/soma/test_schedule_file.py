@@ -110,7 +110,7 @@ def test_published_figures(path: Path) -> None:
     assert figures.core_energy_pj == pytest.approx(expected["core_energy_pj"], rel=1e-9)
     assert figures.dram_energy_pj == pytest.approx(expected["dram_energy_pj"], rel=1e-9)
     assert evaluation.average_buffer_bytes == pytest.approx(expected["average_buffer_bytes"], rel=1e-9)
-    double_buffered = evaluate(plan, double_buffering(plan))
+    double_buffered = evaluate(plan, double_buffering(plan.tensors))
     assert double_buffered.latency == expected["double_buffer_latency"]
     assert double_buffered.peak_buffer_bytes == expected["double_buffer_peak_bytes"]
 
@@ -215,7 +215,7 @@ def tiny_schedule(network: Network) -> Schedule:
     names = [layer.name for layer in network.layers]
     lfa = LFA((FLG(tuple(names[:1]), 2, True), FLG(tuple(names[1:3]), 4, False), FLG(tuple(names[3:]), 2, True)))
     plan = make_plan(Problem(network, PLATFORMS["edge"], 2), lfa)
-    return make_schedule(plan, double_buffering(plan))
+    return make_schedule(plan, double_buffering(plan.tensors))
 
 
 def test_fields_of_a_written_file(schedule: Schedule) -> None:
@@ -343,7 +343,7 @@ def test_a_cycle_of_billions_counts() -> None:
     layer = PointToPoint(name="layer", K=1, H=2**16, W=2**15, inputs=("image",))
     network = Network("large", (ExternalInput("image", (1, 2**16, 2**15)),), (layer,))
     plan = make_plan(Problem(network, Platform(2**32, 4, 512, 256, 1)), unfused_lfa(network, 8))
-    schedule = make_schedule(plan, double_buffering(plan))
+    schedule = make_schedule(plan, double_buffering(plan.tensors))
     document = schedule_document(schedule)
     assert schedule.evaluation.latency == 2**32
     document["latency"] += 1
@@ -676,7 +676,7 @@ def test_a_fault(document: Document, change: Change, words: str) -> None:
 def test_a_tensor_that_this_lfa_does_not_have(kind: str, layer: str, words: str) -> None:
     network = builtin_network("tiny-branch")
     plan = make_plan(Problem(network, PLATFORMS["edge"]), fused_lfa(network, 1))
-    document = copy.deepcopy(schedule_document(make_schedule(plan, double_buffering(plan))))
+    document = copy.deepcopy(schedule_document(make_schedule(plan, double_buffering(plan.tensors))))
     rows(document).append([kind, layer, 0, "", 1, 0, 1, 0])
     number = len(rows(document))
     assert problems(document) == [f'{ROW} {number}: kind="{kind}", but {words}; leave it out']

@@ -382,20 +382,8 @@ def test_tails_lead_to_the_end_of_the_run(pair: Pair, data: st.DataObject) -> No
 
 
 def shortened(plan: Plan, dlsa: DLSA) -> DLSA:
-    short = DLSA(dlsa.order.copy(), dlsa.start.copy(), dlsa.end.copy())
-    tensors, evaluation = plan.tensors, evaluate(plan, dlsa)
-    shorten(
-        tensors.is_store,
-        tensors.cycles,
-        tensors.position,
-        tensors.least_end,
-        short.order,
-        evaluation.tile_begin,
-        plan.tile_cycles,
-        evaluation.tensor_begin,
-        short.start,
-        short.end,
-    )
+    short, evaluation = dlsa.copy(), evaluate(plan, dlsa)
+    shorten(plan.sequence, plan.tensors, evaluation.tile_begin, evaluation.tensor_begin, short)
     return short
 
 

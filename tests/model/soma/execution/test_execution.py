@@ -178,7 +178,7 @@ def test_a_chain_by_hand() -> None:
     """The first tile waits for its loads; the channel is idle until a tile has made what is stored."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
     plan = make_plan(problem, unfused_lfa(problem.network))
-    execution = execution_of(plan, double_buffering(plan))
+    execution = execution_of(plan, double_buffering(plan.tensors))
     transfers, tiles = execution.transfers, execution.tiles
     assert tiles.stall[0] == tiles.begin[0] == transfers.finish[tiles.cause[0]]
     assert transfers.waited_for[0] == NOTHING
