@@ -268,13 +268,19 @@ def evaluate_candidate(
         return NEEDS_ROOM, INVALID
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
     sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    # Not in functions of their own: to hand over so many arrays takes a twentieth of the time of a candidate.
+    dlsa, limit = scratch.dlsa, settings.limit_bytes
     if settings.costing == GREEDY:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        latency, overflow, peak = _run_greedily(settings.limit_bytes, scratch, sequence, dram, cutoff)
+        latency = max(greedy(tensors, dram, sequence, limit, cutoff, scratch.greedy, dlsa), 0)  # 0: overflows
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
+        peak = limit - _least(scratch.greedy.free, count)
     else:
-        latency, overflow, peak = _double_buffer(settings.limit_bytes, scratch, sequence, dram)
+        double_buffer(tensors, dram, dlsa)
+        peak = fill_usage(tensors.bytes, dram, dlsa, sequence, scratch.usage)
+        latency = begin_times(sequence, tensors, dram, dlsa, scratch.times)
+    overflow = max(peak - limit, 0)
     figures = state.figures
     figures[CANDIDATE, OVERFLOW_BYTES] = overflow
     figures[CANDIDATE, LATENCY] = latency
@@ -287,26 +293,9 @@ def evaluate_candidate(
 
 
 @compiled
-def _run_greedily(
-    limit_bytes: int, scratch: LFAScratch, sequence: TileSequence, dram: int, cutoff: int
-) -> tuple[int, int, int]:
-    """Return latency, overflow and the least peak (bytes) under the greedy DLSA.
-
-    The latency is 0 if it overflows, NO_CUTOFF if it is above `cutoff`.
-    """
-    latency = greedy(scratch.tensors, dram, sequence, limit_bytes, cutoff, scratch.greedy, scratch.dlsa)
-    free = scratch.greedy.free
-    least_room = limit_bytes
-    for p in range(sequence.count):
-        least_room = min(least_room, free[p])
-    return max(latency, 0), max(-least_room, 0), limit_bytes - least_room
-
-
-@compiled
-def _double_buffer(limit_bytes: int, scratch: LFAScratch, sequence: TileSequence, dram: int) -> tuple[int, int, int]:
-    """Return latency, overflow and peak (bytes) under double buffering."""
-    tensors, dlsa = scratch.tensors, scratch.dlsa
-    double_buffer(tensors, dram, dlsa)
-    peak = fill_usage(tensors, dram, dlsa, sequence, scratch.usage)
-    latency = begin_times(sequence, tensors, dram, dlsa, scratch.times)
-    return latency, max(peak - limit_bytes, 0), peak
+def _least(values: IntArray, count: int) -> int:
+    """Return the least of the first `count` values."""
+    least: int = values[0]
+    for p in range(1, count):
+        least = min(least, values[p])
+    return least

@@ -148,7 +148,7 @@ def begin_state(tensors: Tensors, sequence: TileSequence, capacity: int, state: 
         state.rank[state.dlsa.order[n]] = n
         total += tensors.bytes[n]
         state.heaviness[n] = total
-    peak = fill_usage(tensors, size, state.dlsa, sequence, state.room)
+    peak = fill_usage(tensors.bytes, size, state.dlsa, sequence, state.room)
     state.elapsed[0] = 0
     weighted = 0.0
     for p in range(sequence.count):

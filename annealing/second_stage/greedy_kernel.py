@@ -101,7 +101,7 @@ def greedy(
         return OVERFLOW - tightest
     counts = _fill_queues(tensors, count, scratch)
     best = NO_CUTOFF
-    for policy in range(POLICIES if _policies_differ(tensors, counts, scratch.queues) else 1):
+    for policy in range(POLICIES if _policies_differ(tensors.position, counts, scratch.queues) else 1):
         latency = _run(tensors, sequence, counts, policy, cutoff, scratch)
         if latency < best:
             best = latency
@@ -120,47 +120,49 @@ def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[
     """
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
     start, end = scratch.dlsa.start, scratch.dlsa.end
+    is_store, position, least_end = tensors.is_store, tensors.position, tensors.least_end
+    after_begin, after_end = tensors.after_begin, tensors.after_end
     plain_count, reader_count, store_count = 0, 0, 0
     for i in range(count):
-        if tensors.is_store[i]:
+        if is_store[i]:
             stores[store_count] = i
             store_count += 1
-            start[i] = tensors.position[i]
+            start[i] = position[i]
         else:
-            end[i] = tensors.least_end[i]
-            if tensors.after_end[i] > tensors.after_begin[i]:
+            end[i] = least_end[i]
+            if after_end[i] > after_begin[i]:
                 readers[reader_count] = i
                 reader_count += 1
             else:
                 plain[plain_count] = i
                 plain_count += 1
-    _sort_by_position(tensors, plain, plain_count, scratch.keys)
-    _sort_by_position(tensors, readers, reader_count, scratch.keys)
-    _sort_by_position(tensors, stores, store_count, scratch.keys)
+    _sort_by_position(position, tensors.kind, plain, plain_count, scratch.keys)
+    _sort_by_position(position, tensors.kind, readers, reader_count, scratch.keys)
+    _sort_by_position(position, tensors.kind, stores, store_count, scratch.keys)
     return plain_count, reader_count, store_count
 
 
 @compiled
-def _policies_differ(tensors: Tensors, counts: tuple[int, int, int], queues: Queues) -> bool:
+def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Queues) -> bool:
     """Whether loads and stores ever compete: once a tile has ended, its loads are through."""
     plain_count, reader_count, store_count = counts
     last_load = -1
     if plain_count > 0:
-        last_load = tensors.position[queues.plain[plain_count - 1]]
+        last_load = position[queues.plain[plain_count - 1]]
     if reader_count > 0:
-        last_load = max(last_load, tensors.position[queues.readers[reader_count - 1]])
-    return store_count > 0 and tensors.position[queues.stores[0]] < last_load
+        last_load = max(last_load, position[queues.readers[reader_count - 1]])
+    return store_count > 0 and position[queues.stores[0]] < last_load
 
 
 @compiled
-def _sort_by_position(tensors: Tensors, items: IntArray, count: int, keys: IntArray) -> None:
+def _sort_by_position(position: IntArray, kind: IntArray, items: IntArray, count: int, keys: IntArray) -> None:
     """Sort tensors by (position; weights first; creation order)."""
     last = 1
     for n in range(count):
         last = max(last, items[n] + 1)
     for n in range(count):
         i = items[n]
-        keys[n] = (tensors.position[i] * 2 + (0 if tensors.kind[i] == WGT else 1)) * last + i
+        keys[n] = (position[i] * 2 + (0 if kind[i] == WGT else 1)) * last + i
     keys[:count].sort()
     for n in range(count):
         items[n] = keys[n] % last

@@ -64,6 +64,12 @@ class Network:
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     @cached_property
+    def operations(self) -> tuple[int, int]:
+        """Operations of one sample: multiply-accumulates of matrix layers, element operations of vector layers."""
+        matrix = sum(layer.operations for layer in self.layers if layer.is_matrix)
+        return matrix, sum(layer.operations for layer in self.layers if not layer.is_matrix)
+
+    @cached_property
     def input_id(self) -> dict[str, int]:
         """Place of every external input in `inputs`, by name."""
         return {source.name: i for i, source in enumerate(self.inputs)}

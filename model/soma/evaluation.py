@@ -11,8 +11,7 @@ import numpy as np
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation_kernel import begin_times, empty_times
-from soma_cp.model.soma.occupancy import fill_usage
+from soma_cp.model.soma.evaluation_kernel import empty_times, run
 from soma_cp.model.soma.plan import Plan
 
 
@@ -103,9 +102,7 @@ class Evaluation:
 def plan_figures(plan: Plan) -> PlanFigures:
     """Return what the LFA of `plan` fixes whatever the DLSA."""
     platform = plan.problem.platform
-    layers = plan.problem.network.layers
-    matrix = sum(layer.operations for layer in layers if layer.is_matrix)
-    vector = sum(layer.operations for layer in layers if not layer.is_matrix)
+    matrix, vector = plan.problem.network.operations
     per_sample = matrix / platform.macs_per_cycle + vector / platform.vector_ops_per_cycle
     return PlanFigures(
         compute_cycles=int(plan.tile_cycles.sum()),
@@ -129,10 +126,9 @@ def evaluate(plan: Plan, dlsa: DLSA) -> Evaluation:
     tiles, count = plan.tile_count, plan.dram_tensor_count
     times = empty_times(tiles, count)
     usage = np.empty(tiles + 1, np.int64)
-    latency = begin_times(plan.sequence, plan.tensors, count, dlsa, times)
+    latency = run(plan.sequence, plan.tensors, count, dlsa, times, usage)
     if latency < 0:
         raise InternalError(f"{plan.tile_label(-1 - latency)} waits for a DRAM tensor that waits for it")
-    fill_usage(plan.tensors, count, dlsa, plan.sequence, usage)
     figures = plan_figures(plan)
     return Evaluation(
         figures=figures,

@@ -7,6 +7,7 @@ import numpy as np
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.soma.dlsa import DLSA, awaited_tile, waiting_tile
+from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import TileSequence
 
@@ -36,6 +37,14 @@ def empty_times(tiles: int, tensors: int) -> Times:
         gate=np.zeros(tiles + 1, np.int64),
         waits=np.zeros(tiles + 1, np.int64),
     )
+
+
+@compiled
+def run(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times, usage: IntArray) -> int:
+    """Fill `times` and `usage` (int64[T + 1]: bytes alive); return what `begin_times` does. One call from Python."""
+    latency = begin_times(sequence, tensors, count, dlsa, times)
+    fill_usage(tensors.bytes, count, dlsa, sequence, usage)
+    return latency
 
 
 @compiled

@@ -42,12 +42,12 @@ def alive_bytes(sizes: IntArray, start: IntArray, end: IntArray, positions: int)
 
 
 @compiled
-def fill_usage(tensors: Tensors, count: int, dlsa: DLSA, sequence: TileSequence, usage: IntArray) -> int:
+def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, usage: IntArray) -> int:
     """Fill ``usage[0 … T − 1]`` with all bytes alive under a DLSA of `count` DRAM tensors; return their peak.
 
-    `usage` has T + 1 items at least.
+    `sizes` are their bytes; `usage` has T + 1 items at least.
     """
-    fill_alive(tensors.bytes, dlsa.start, dlsa.end, count, sequence.count, usage)
+    fill_alive(sizes, dlsa.start, dlsa.end, count, sequence.count, usage)
     chip_usage = sequence.chip_usage
     peak = 0
     for p in range(sequence.count):
