@@ -10,9 +10,9 @@ from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.onnx_import.errors import OnnxFileError, UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layouts import input_tensor
+from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 from soma_cp.model.network.onnx_import.reading import read_model
-from soma_cp.model.network.onnx_import.step import State, Step
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
 _CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
@@ -135,16 +135,16 @@ class _Import:
         reads = [name for name in node.inputs if name and not self._graph.info(name).constant]
         if any(name not in self._state.values for name in reads) and not _unknown(node):
             return  # it depends on a node or input that was told
-        step = Step(self._state, node)
+        node_import = NodeImport(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
-            if sides and not _makes_data(step):
-                self._give_side(step, reads)
+            if sides and not _makes_data(node_import):
+                self._give_side(node_import, reads)
             elif not _unknown(node):
-                step.check_shapes()
-                ALL_OPERATORS[node.kind].mapping(step)
+                node_import.check_shapes()
+                ALL_OPERATORS[node.kind].mapping(node_import)
             else:
-                self._read_unknown(step, reads)
+                self._read_unknown(node_import, reads)
             self._check_outputs(node)
         except UnsupportedError as error:
             self._problems.append(self._told(node, str(error)))
@@ -155,29 +155,30 @@ class _Import:
         if missing:
             raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
 
-    def _give_side(self, step: Step, reads: list[str]) -> None:
+    def _give_side(self, node_import: NodeImport, reads: list[str]) -> None:
         values = [value for name in reads if isinstance(value := self._state.values[name], Side)]
         side = Side(tuple(dict.fromkeys(name for value in values for name in value.inputs)))
-        for place in range(len(step.node.outputs)):
-            step.give(side, place)
+        for place in range(len(node_import.outputs)):
+            node_import.give(side, place)
 
-    def _read_unknown(self, step: Step, reads: list[str]) -> None:
+    def _read_unknown(self, node_import: NodeImport, reads: list[str]) -> None:
         """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
-        reason = _unknown(step.node)
-        if not self._ignore_unsupported or step.node.kind in _CONTROL_FLOW | _RECURRENT:
+        node = node_import.node
+        reason = _unknown(node)
+        if not self._ignore_unsupported or node.kind in _CONTROL_FLOW | _RECURRENT:
             raise UnsupportedError(reason)
         if any(name not in self._state.values for name in reads):
             return
-        same = len(reads) == 1 and self._graph.info(reads[0]).shape == self._graph.info(step.node.outputs[0]).shape
-        if not same or len([name for name in step.node.outputs if name]) > 1:
+        same = len(reads) == 1 and self._graph.info(reads[0]).shape == self._graph.info(node.outputs[0]).shape
+        if not same or len([name for name in node.outputs if name]) > 1:
             raise UnsupportedError(
                 f"{reason}, and --ignore-unsupported can't take it for element-wise: "
                 "it must read one computed tensor and make one of the same shape"
             )
         value = self._state.settled(self._state.values[reads[0]])
-        step.give_function(value)
+        node_import.give_function(value)
         self._notes.append(
-            f"'{step.name}' ({step.node.kind}) is not known; it is taken for element-wise, one ptp layer"
+            f"'{node_import.name}' ({node.kind}) is not known; it is taken for element-wise, one ptp layer"
         )
 
     def _outputs(self) -> list[str]:
@@ -209,20 +210,22 @@ class _Import:
         return f"'{node.label}' ({node.kind}) {reason}"
 
 
-def _makes_data(step: Step) -> bool:
+def _makes_data(node_import: NodeImport) -> bool:
     """Whether a node makes more of indices than indices: it looks up a table, multiplies by weights, or is a graph."""
-    node = step.node
+    node = node_import.node
     if node.kind == "Gather":
-        return step.is_constant(0)
+        return node_import.is_constant(0)
     weights = [
-        shape for place in range(1, len(node.inputs)) if step.has(place) and (shape := _constant_shape(step, place))
+        shape
+        for place in range(1, len(node.inputs))
+        if node_import.has(place) and (shape := _constant_shape(node_import, place))
     ]
     multiplies = node.operator in _WEIGHTED and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
     return multiplies or node.kind in _CONTROL_FLOW | _RECURRENT
 
 
-def _constant_shape(step: Step, place: int) -> tuple[int, ...]:
-    return step.shape(place) if step.is_constant(place) else ()
+def _constant_shape(node_import: NodeImport, place: int) -> tuple[int, ...]:
+    return node_import.shape(place) if node_import.is_constant(place) else ()
 
 
 def _listed(names: list[str]) -> str:

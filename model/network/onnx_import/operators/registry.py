@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.node_import import NodeImport
 
-Mapping = Callable[[Step], None]
+Mapping = Callable[[NodeImport], None]
 
 
 @dataclass(frozen=True)
