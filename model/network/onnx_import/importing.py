@@ -142,7 +142,7 @@ class _Import:
                 self._give_side(node_import, reads)
             elif not _unknown(node):
                 node_import.check_shapes()
-                ALL_OPERATORS[node.kind].mapping(node_import)
+                ALL_OPERATORS[node.kind].importer(node_import)
             else:
                 self._read_unknown(node_import, reads)
             self._check_outputs(node)

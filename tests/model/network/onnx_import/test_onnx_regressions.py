@@ -15,7 +15,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, Operator
+from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, OnnxOperator
 from soma_cp.model.network.onnx_import.values import Tensor
 
 
@@ -86,7 +86,7 @@ def test_axes_that_an_output_has_not_are_an_internal_error(imported: Import, mon
         tensor = node.tensor()
         node.give(Tensor(tensor.sources, tensor.shape, tensor.view[::-1]))
 
-    monkeypatch.setitem(OPERATORS, "Relu", Operator(turns, ""))
+    monkeypatch.setitem(OPERATORS, "Relu", OnnxOperator(turns, ""))
     model, x, _ = rows_of()
     with pytest.raises(InternalError, match=r"of shape \[1, 64, 8\] was imported by Relu with axes of \[8, 64, 1\]"):
         imported(model, model.node("Relu", x))
