@@ -25,7 +25,9 @@ WINGS = {
         "errors views values graph layers dividing arranging node_import operators layouts"
         " reading needed_nodes dimensions folding importing"
     ),
-    "model/network/onnx_import/operators": "registry matrices contraction elementwise layout parts windows table",
+    "model/network/onnx_import/operators": (
+        "registry matrices contraction elementwise layout parts windows without_layers table"
+    ),
     "model/hardware": "platform quantities platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (
         "options unit_energies protocol tile_work published_kernel published roofline"

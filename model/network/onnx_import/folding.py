@@ -16,6 +16,7 @@ from onnx.reference import ReferenceEvaluator
 from soma_cp.model.network.onnx_import.dimensions import known_inputs
 from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, printable
 from soma_cp.model.network.onnx_import.needed_nodes import graph_outputs, in_order, label, needed_nodes, unmade_problems
+from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
 
 _DATA_TYPES = frozenset(
@@ -34,12 +35,7 @@ _DATA_TYPES = frozenset(
     )
     if hasattr(TensorProto, name)
 )
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 _ONNX_DOMAINS = ("", "ai.onnx")
-_SAME_SHAPE = frozenset({"SimplifiedLayerNormalization", "Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
-"""Operators beside ONNX's own whose output has the shape of the first input."""
 
 
 def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
@@ -144,8 +140,9 @@ class _Folding:
                 f"'{label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
             )
             return None
-        shape_alone = proto.op_type in ("Shape", "Size") and self._known(proto.input[0]) is not None
-        constant = shape_alone or (proto.op_type not in _RANDOM and all(name in self._constants for name in read))
+        facts = facts_of(proto.op_type)
+        shape_alone = facts.of_shape is not None and self._known(proto.input[0]) is not None
+        constant = shape_alone or (not facts.random and all(name in self._constants for name in read))
         self._infer(proto)
         if not constant or _has_graphs(proto):
             return _node(proto)
@@ -176,7 +173,7 @@ class _Folding:
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
         foreign = proto.domain not in _ONNX_DOMAINS
-        keeps = proto.op_type in _SAME_SHAPE
+        keeps = facts_of(proto.op_type).keeps_shape
         may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
         if (keeps or may_keep) and first is not None:
             self._types[proto.output[0]] = self._types[proto.input[0]]
@@ -207,12 +204,13 @@ class _Folding:
 
     def _compute(self, proto: onnx.NodeProto) -> None:
         """Compute a small constant."""
-        if proto.op_type in ("Shape", "Size"):
+        of_shape = facts_of(proto.op_type).of_shape
+        if of_shape is not None:
             shape = self._known(proto.input[0])
             if shape is None:
                 return
             start, end = _attribute(proto, "start", 0), _attribute(proto, "end", None)
-            counted = np.array(prod(shape) if proto.op_type == "Size" else shape[start:end], np.int64)
+            counted = np.array(of_shape(shape, start, end), np.int64)
             self._values[proto.output[0]] = counted
             self._set_type(proto.output[0], TensorProto.INT64, counted.shape)
             return

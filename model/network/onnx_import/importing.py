@@ -11,19 +11,18 @@ from soma_cp.model.network.onnx_import.errors import OnnxFileError, UnsupportedE
 from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layouts import input_tensor
 from soma_cp.model.network.onnx_import.node_import import NodeImport, State
-from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
+from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
+from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS, facts_of
 from soma_cp.model.network.onnx_import.reading import read_model
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-_WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "ConvInteger", "MatMulInteger"})
 _SHOWN_NODES = 3
 """How many nodes a note names."""
 _ADVICE = (
     "for operators without a layer, --ignore-unsupported takes element-wise ones for ptp layers, and --end NODE ends "
     "the model before others"
 )
-_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_NOT_KNOWN = OnnxOperator(None, "")
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,9 @@ class _Import:
         return ImportedNetwork(network, (*self._notes, *notes))
 
     def _refuse(self) -> NoReturn:
-        known = {*ALL_OPERATORS, *_CONTROL_FLOW, *_RECURRENT}
-        may_be_taken = not self._ignore_unsupported and any(node.kind not in known for node in self._graph.nodes)
+        may_be_taken = not self._ignore_unsupported and any(
+            _unknown(node) and not _record(node).facts.refusal for node in self._graph.nodes
+        )
         raise OnnxFileError(self._path, self._problems, _ADVICE if may_be_taken else "")
 
     def _read_inputs(self) -> None:
@@ -133,16 +133,17 @@ class _Import:
 
     def _read_node(self, node: Node) -> None:
         reads = [name for name in node.inputs if name and not self._graph.info(name).constant]
-        if any(name not in self._state.values for name in reads) and not _unknown(node):
+        importer = _record(node).importer
+        if any(name not in self._state.values for name in reads) and importer is not None:
             return  # it depends on a node or input that was told
         node_import = NodeImport(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
             if sides and not _makes_data(node_import):
                 self._give_side(node_import, reads)
-            elif not _unknown(node):
+            elif importer is not None:
                 node_import.check_shapes()
-                ALL_OPERATORS[node.kind].importer(node_import)
+                importer(node_import)
             else:
                 self._read_unknown(node_import, reads)
             self._check_outputs(node)
@@ -165,7 +166,7 @@ class _Import:
         """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
         node = node_import.node
         reason = _unknown(node)
-        if not self._ignore_unsupported or node.kind in _CONTROL_FLOW | _RECURRENT:
+        if not self._ignore_unsupported or _record(node).facts.refusal:
             raise UnsupportedError(reason)
         if any(name not in self._state.values for name in reads):
             return
@@ -213,15 +214,16 @@ class _Import:
 def _makes_data(node_import: NodeImport) -> bool:
     """Whether a node makes more of indices than indices: it looks up a table, multiplies by weights, or is a graph."""
     node = node_import.node
-    if node.kind == "Gather":
+    own = _record(node).facts
+    if own.looks_up_table:
         return node_import.is_constant(0)
     weights = [
         shape
         for place in range(1, len(node.inputs))
         if node_import.has(place) and (shape := _constant_shape(node_import, place))
     ]
-    multiplies = node.operator in _WEIGHTED and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
-    return multiplies or node.kind in _CONTROL_FLOW | _RECURRENT
+    multiplies = facts_of(node.operator).has_weights and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
+    return multiplies or own.refusal != ""
 
 
 def _constant_shape(node_import: NodeImport, place: int) -> tuple[int, ...]:
@@ -234,14 +236,18 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN_NODES]) + more
 
 
+def _record(node: Node) -> OnnxOperator:
+    """Return what is known of the node's operator in its own domain."""
+    return ALL_OPERATORS.get(node.kind, _NOT_KNOWN)
+
+
 def _unknown(node: Node) -> str:
     """Say why a node's operator is not known; empty if it is."""
-    if node.kind in ALL_OPERATORS:
+    known = _record(node)
+    if known.importer is not None:
         return ""
-    if node.kind in _CONTROL_FLOW:
-        return "is control flow, and a network has none; export the model without it"
-    if node.kind in _RECURRENT:
-        return "is recurrent, and a network has no loops"
+    if known.facts.refusal:
+        return known.facts.refusal
     if node.domain:
         return f"is an operator of the domain '{node.domain}', which is not known"
     return "is an operator that no layer stands for"

@@ -13,7 +13,7 @@ from soma_cp.model.network.layers import Eltwise, Pool
 from soma_cp.model.network.onnx_import.arranging import aligned
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import raised, shape_of, size
 
@@ -21,9 +21,10 @@ _PART = "part of the layer before it, or of those that read it"
 _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
+@operator("BatchNormalization", _PART, Facts(channels=Channels.FIRST))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "
-    "Round Not QuantizeLinear DequantizeLinear BatchNormalization Shrink IsNaN IsInf",
+    "Round Not QuantizeLinear DequantizeLinear Shrink IsNaN IsInf",
     _PART,
 )
 def free(node: NodeImport) -> None:
@@ -33,10 +34,16 @@ def free(node: NodeImport) -> None:
 
 
 @operator(
-    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Gelu Softplus Softsign Mish HardSwish Swish Sin Cos "
-    "Softmax LogSoftmax Hardmax LRN LayerNormalization InstanceNormalization GroupNormalization RMSNormalization "
-    "SimplifiedLayerNormalization MeanVarianceNormalization LpNormalization "
-    "com.microsoft.Gelu com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QuickGelu",
+    "Gelu com.microsoft.Gelu com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QuickGelu",
+    _PTP,
+    Facts(keeps_shape=True),
+)
+@operator("SimplifiedLayerNormalization", _PTP, Facts(channels=Channels.LAST, keeps_shape=True))
+@operator("LayerNormalization RMSNormalization", _PTP, Facts(channels=Channels.LAST))
+@operator("LRN InstanceNormalization GroupNormalization", _PTP, Facts(channels=Channels.FIRST))
+@operator(
+    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign Mish HardSwish Swish Sin Cos "
+    "Softmax LogSoftmax Hardmax MeanVarianceNormalization LpNormalization",
     _PTP,
 )
 def vector(node: NodeImport) -> None:

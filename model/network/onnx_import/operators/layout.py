@@ -1,10 +1,11 @@
 """Operators that move nothing: other axes for the same elements, the sequence of the axes, repetition, the shape."""
 
 from dataclasses import replace
+from math import prod
 
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
@@ -33,7 +34,12 @@ def view_of(node: NodeImport) -> tuple[Value, View | None]:
     return value, value.of.view if isinstance(value, Function) else value.view
 
 
-@operator("Reshape Flatten Squeeze Unsqueeze", "nothing: what reads them knows where elements lie")
+_NOTHING = "nothing: what reads them knows where elements lie"
+
+
+@operator("Squeeze Unsqueeze", _NOTHING)
+@operator("Flatten", _NOTHING, Facts(regroups_axes=True))
+@operator("Reshape", _NOTHING, Facts(axes=Axes.OTHER, regroups_axes=True))
 def reshape(node: NodeImport) -> None:
     """Other axes for the same elements."""
     value, view = view_of(node)
@@ -54,14 +60,18 @@ def reshape(node: NodeImport) -> None:
     node.give(_with_view(value, found))
 
 
-@operator("Transpose", "nothing, if what reads it can; else `transpose`, or `ptp` for a permutation of channels")
+@operator(
+    "Transpose",
+    "nothing, if what reads it can; else `transpose`, or `ptp` for a permutation of channels",
+    Facts(axes=Axes.PERMUTED),
+)
 def transpose(node: NodeImport) -> None:
     """Axes in another sequence; what reads them adds a layer if it needs one."""
     value, view = view_of(node)
     if view is None:
         node.give(value)
         return
-    order = node.attribute("perm", list(reversed(range(len(node.shape())))))
+    order = node.node.permutation(len(node.shape()))
     if is_reduced(value) and len(order) != len(view):  # it has lost axes; what it is put back to has them
         node.give(value)
         return
@@ -89,7 +99,16 @@ def expand(node: NodeImport) -> None:
     node.give(replace(tensor, view=tuple(spread)))
 
 
-@operator("Shape Size", "a constant")
+def _extents(shape: tuple[int, ...], start: int, end: int | None) -> tuple[int, ...]:
+    return shape[start:end]
+
+
+def _count(shape: tuple[int, ...], start: int, end: int | None) -> int:
+    return prod(shape)
+
+
+@operator("Size", "a constant", Facts(of_shape=_count))
+@operator("Shape", "a constant", Facts(of_shape=_extents))
 def shape_alone(node: NodeImport) -> None:
     """Shapes that are known are constant, and their nodes are never seen here."""
     if not isinstance(node.value(0), Side):

@@ -5,20 +5,22 @@ from dataclasses import replace
 from soma_cp.model.network.layers import Conv, FullyConnected, GroupConv
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import BATCH, Axis, View, numbered, raised, size, whole, without_batch
 
 
 @operator(
-    "MatMul MatMulInteger", "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`"
+    "MatMul MatMulInteger",
+    "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`",
+    Facts(channels=Channels.LAST, has_weights=True),
 )
 def matmul(node: NodeImport) -> None:
     """Multiplication over the last axis of the first and the last but one of the second operand."""
     _multiply(node, 0, 1)
 
 
-@operator("QLinearMatMul", "like MatMul")
+@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST))
 def quantised_matmul(node: NodeImport) -> None:
     """Multiplication with scales and zero points among its inputs."""
     _multiply(node, 0, 3)
@@ -48,7 +50,7 @@ def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
     return replace(made, view=raised(made.view, len(node.out_shape())))
 
 
-@operator("Gemm", "`fc`, or `conv` where there are several rows")
+@operator("Gemm", "`fc`, or `conv` where there are several rows", Facts(channels=Channels.LAST, has_weights=True))
 def gemm(node: NodeImport) -> None:
     """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
     node.check_bias(2)

@@ -9,7 +9,7 @@ from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.layout import view_of
-from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
 from soma_cp.model.network.onnx_import.values import Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
@@ -177,7 +177,11 @@ def take_slice(node: NodeImport) -> None:
     node.give(tensor)
 
 
-@operator("Gather", "of a table, `ptp` on an external input of the rows that are looked up; of a place, like Split")
+@operator(
+    "Gather",
+    "of a table, `ptp` on an external input of the rows that are looked up; of a place, like Split",
+    Facts(axes=Axes.OTHER, looks_up_table=True),
+)
 def gather(node: NodeImport) -> None:
     """A table of embeddings, or one constant place of a computed tensor."""
     if node.is_constant(0):

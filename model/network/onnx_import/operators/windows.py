@@ -6,7 +6,7 @@ from soma_cp.model.network.layers import Conv, GroupConv, Layer, Pool, Upsample
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport, only_batch
-from soma_cp.model.network.onnx_import.operators.registry import operator
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, facts_of, operator
 from soma_cp.model.network.onnx_import.values import Padded, Tensor
 from soma_cp.model.network.onnx_import.views import Axis, numbered, whole
 
@@ -90,9 +90,10 @@ def _cuts_patches(node: NodeImport, sources: Sources) -> bool:
     """Whether this makes tokens of an image: it reads an external input, and only rows of tokens leave it."""
     if len(sources) != 1 or not node.layers.is_input(sources[0]) or len(node.out_shape()) != 4:
         return False
-    readers = [reader for reader in node.graph.nodes if node.outputs[0] in reader.inputs and reader.operator != "Shape"]
+    readers = [reader for reader in node.graph.nodes if node.outputs[0] in reader.inputs]
+    readers = [reader for reader in readers if facts_of(reader.operator).of_shape is None]
     return bool(readers) and all(
-        reader.operator in ("Reshape", "Flatten") and len(node.graph.info(reader.outputs[0]).shape or ()) == 3
+        facts_of(reader.operator).regroups_axes and len(node.graph.info(reader.outputs[0]).shape or ()) == 3
         for reader in readers
     )
 
@@ -118,7 +119,11 @@ def _check_padding(node: NodeImport, dimensions: tuple[tuple[int, int, int, int]
             raise UnsupportedError(f"pads by {padding} around a window of {window} (must be less than the window)")
 
 
-@operator("Conv ConvInteger", "`conv`, or `group_conv` with groups (depthwise too); dilation approximately")
+@operator(
+    "Conv ConvInteger",
+    "`conv`, or `group_conv` with groups (depthwise too); dilation approximately",
+    Facts(channels=Channels.FIRST, has_weights=True),
+)
 def convolution(node: NodeImport) -> None:
     """Convolution; bias is part of the layer."""
     if node.operator == "Conv":
@@ -126,13 +131,17 @@ def convolution(node: NodeImport) -> None:
     _convolve(node, 1)
 
 
-@operator("QLinearConv", "like Conv")
+@operator("QLinearConv", "like Conv", Facts(channels=Channels.FIRST))
 def quantised_convolution(node: NodeImport) -> None:
     """Convolution with scales and zero points among its inputs."""
     _convolve(node, 3)
 
 
-@operator("ConvTranspose", "`upsample` by the strides and a `conv` of stride 1")
+@operator(
+    "ConvTranspose",
+    "`upsample` by the strides and a `conv` of stride 1",
+    Facts(channels=Channels.FIRST, has_weights=True),
+)
 def transposed_convolution(node: NodeImport) -> None:
     """Transposed convolution, as an enlargement with zeros and a convolution over them."""
     node.check_bias(2)
@@ -158,7 +167,7 @@ def transposed_convolution(node: NodeImport) -> None:
         _image(node, node.layers.add(Conv, node.name, sources, **fields), batch)
 
 
-@operator("MaxPool AveragePool LpPool", "`pool`; dilation approximately")
+@operator("MaxPool AveragePool LpPool", "`pool`; dilation approximately", Facts(channels=Channels.FIRST))
 def pooling(node: NodeImport) -> None:
     """Pooling over windows."""
     R, S = _two(node.attribute("kernel_shape"), 1)
@@ -167,7 +176,8 @@ def pooling(node: NodeImport) -> None:
     _pool(node, (R, S), (sH, sW))
 
 
-@operator("GlobalAveragePool GlobalMaxPool GlobalLpPool", "`pool` with one window")
+@operator("GlobalLpPool", "`pool` with one window")
+@operator("GlobalAveragePool GlobalMaxPool", "`pool` with one window", Facts(channels=Channels.FIRST))
 def global_pooling(node: NodeImport) -> None:
     """Pooling over all rows and columns."""
     window = _two(list(node.shape(0)[2:]), 1)
@@ -195,7 +205,11 @@ def padding(node: NodeImport) -> None:
     node.give(value if isinstance(value, Padded) else Padded(node.state.settled(value)))
 
 
-@operator("Resize Upsample", "`upsample`, or `pool` to make smaller; by whole factors")
+@operator(
+    "Resize Upsample",
+    "`upsample`, or `pool` to make smaller; by whole factors",
+    Facts(channels=Channels.FIRST),
+)
 def resize(node: NodeImport) -> None:
     """Enlargement or reduction by whole factors; interpolation counts nothing."""
     if node.shape(0) == node.out_shape():
