@@ -74,11 +74,6 @@ class NodeImport:
         return self.node.label
 
     @property
-    def operator(self) -> str:
-        """The operator, without its domain."""
-        return self.node.operator
-
-    @property
     def inputs(self) -> tuple[str, ...]:
         """What it reads; an optional input that is left out is empty."""
         return self.node.inputs

@@ -18,6 +18,7 @@ from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Val
 from soma_cp.model.network.onnx_import.views import raised, shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
+_COMBINATION = "with a constant or a mask, part of a layer; of several tensors, `eltwise`"
 _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
@@ -67,13 +68,20 @@ def _check_parameters(node: NodeImport) -> None:
         raise UnsupportedError("has computed parameters (must be constant)")
 
 
-@operator(
-    "Add Sub Mul Div Sum Max Min Mean Where",
-    "with a constant or a mask, part of a layer; of several tensors, `eltwise`",
-)
+@operator("Add Sub Mul Div Sum Max Min Mean", _COMBINATION)
 def combination(node: NodeImport) -> None:
     """An operation on several operands, some of which may be constant."""
-    operands = _operands(node)
+    _combine(node, _operands(node))
+
+
+@operator("Where", _COMBINATION)
+def selection(node: NodeImport) -> None:
+    """A choice between two operands by a mask; constants are part of a layer, however large."""
+    _combine(node, _operands(node, with_constants=False))
+
+
+def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
+    """Give the one computed operand if that is all of the result; else a function of one or several."""
     real = [value for value in operands if not isinstance(value, Side)]
     only = real[0] if len(real) == 1 else None
     if isinstance(only, Tensor) and size_of(only) == prod(node.out_shape()):
@@ -91,8 +99,8 @@ def general_combination(node: NodeImport) -> None:
     _function(node, _operands(node))
 
 
-def _operands(node: NodeImport) -> list[Value]:
-    """Return the computed operands; a constant as large as the result is an external input."""
+def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
+    """Return the computed operands; `with_constants`, one as large as the result is an external input."""
     values: list[Value] = []
     places = [place for place in range(len(node.inputs)) if node.has(place)]
     constants = [place for place in places if node.is_constant(place)]
@@ -100,7 +108,7 @@ def _operands(node: NodeImport) -> list[Value]:
         if place not in constants:
             values.append(node.value(place))
     real = [value for value in values if not isinstance(value, Side)]
-    if len(real) == 1 and node.operator != "Where":
+    if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
         for place in constants:
             if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):

@@ -119,15 +119,19 @@ def _check_padding(node: NodeImport, dimensions: tuple[tuple[int, int, int, int]
             raise UnsupportedError(f"pads by {padding} around a window of {window} (must be less than the window)")
 
 
-@operator(
-    "Conv ConvInteger",
-    "`conv`, or `group_conv` with groups (depthwise too); dilation approximately",
-    Facts(channels=Channels.FIRST, has_weights=True),
-)
+_CONV = "`conv`, or `group_conv` with groups (depthwise too); dilation approximately"
+
+
+@operator("Conv", _CONV, Facts(channels=Channels.FIRST, has_weights=True))
 def convolution(node: NodeImport) -> None:
     """Convolution; bias is part of the layer."""
-    if node.operator == "Conv":
-        node.check_bias(2)
+    node.check_bias(2)
+    _convolve(node, 1)
+
+
+@operator("ConvInteger", _CONV, Facts(channels=Channels.FIRST, has_weights=True))
+def integer_convolution(node: NodeImport) -> None:
+    """Convolution without a bias, with zero points among its inputs."""
     _convolve(node, 1)
 
 
