@@ -6,6 +6,8 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from support.onnx_imports import Import, faults
+from support.onnx_models import Model
 from support.paths import ROOT
 
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput, Info, Node
@@ -77,3 +79,36 @@ def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
     graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 1),), ("y",), {"y": Info((1, 5, 7))})
     channels = 5 if facts_of(operator).channels is Channels.FIRST else 7
     assert input_tensor(graph, source, "x").shape == (channels, 12 - channels, 1)
+
+
+@pytest.mark.parametrize(
+    ("between", "attributes", "extents", "shape"),
+    [
+        ("Relu", {}, (5, 7), (5, 7, 1)),  # channels first, as the convolution has them
+        ("Reshape", {}, (5, 7), (7, 5, 1)),  # not looked through: channels last, as by default
+        ("Gather", {}, (5, 7), (7, 5, 1)),
+        ("Relu", {}, (4, 5, 6), (4, 5, 6)),
+        ("Transpose", {"perm": [0, 3, 1, 2]}, (4, 5, 6), (6, 4, 5)),  # channels are 6, the last axis
+    ],
+)
+def test_an_input_is_followed_to_the_node_that_decides_its_layout(
+    between: str, attributes: dict[str, list[int]], extents: tuple[int, ...], shape: tuple[int, int, int]
+) -> None:
+    """Between the input and a convolution stands a node of as many axes."""
+    nodes = (Node("a", between, "", ("x",), ("y",), attributes), Node("b", "Conv", "", ("y",), ("z",)))
+    infos = {name: Info((1, *extents)) for name in "xyz"}
+    source = GraphInput("x", (1, *extents), 1)
+    assert input_tensor(Graph(nodes, (source,), ("z",), infos), source, "x").shape == shape
+
+
+def test_random_numbers_are_never_folded(imported: Import) -> None:
+    """They read constants or nothing, as what is folded does, and no layer makes them."""
+    model = Model()
+    x = model.input("x", ["batch", 4, 8])
+    noise = model.node("RandomNormal", shape=[1, 4, 8], name="noise")
+    like = model.node("Bernoulli", model.scalar(0.5), name="coin")
+    made = model.node("Add", model.node("Add", x, noise), like)
+    assert faults(lambda: imported(model, made)) == [
+        "'noise' (RandomNormal) is an operator that no layer stands for",
+        "'coin' (Bernoulli) is an operator that no layer stands for",
+    ]
