@@ -21,6 +21,13 @@ WINGS = {
     "model/network": (
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
+    "model/network/onnx_import": (
+        "errors views values graph layers dividing arranging node_import operators layouts"
+        " reading needed_nodes dimensions folding importing"
+    ),
+    "model/network/onnx_import/operators": (
+        "registry matrices contraction elementwise layout parts windows without_layers table"
+    ),
     "model/hardware": "platform quantities platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (
         "options unit_energies protocol tile_work published_kernel published roofline"

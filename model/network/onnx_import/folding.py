@@ -4,7 +4,7 @@ Shape inference is the ``onnx`` package's, node by node, so that a constant that
 known to the next. Only constants of a few elements are computed; of weights, the shape is all that is looked at.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -13,9 +13,10 @@ import onnx
 from onnx import TensorProto, TypeProto, defs, external_data_helper, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
-from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.network.onnx_import.dimensions import known_inputs
 from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, printable
+from soma_cp.model.network.onnx_import.needed_nodes import graph_outputs, in_order, label, needed_nodes, unmade_problems
+from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
 
 _DATA_TYPES = frozenset(
@@ -34,12 +35,7 @@ _DATA_TYPES = frozenset(
     )
     if hasattr(TensorProto, name)
 )
-_RANDOM = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
-)
 _ONNX_DOMAINS = ("", "ai.onnx")
-_SAME_SHAPE = frozenset({"SimplifiedLayerNormalization", "Gelu", "FastGelu", "BiasGelu", "QuickGelu"})
-"""Operators beside ONNX's own whose output has the shape of the first input."""
 
 
 def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
@@ -61,9 +57,9 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
     folding = _Folding(model, keep_shapes)
     for source in inputs.inputs:
         folding.set_input(source.name, source.shape)
-    outputs, problems = _outputs(model, ends)
-    needed = _in_order(_needed(model, outputs))
-    problems += _unmade(model, needed)
+    outputs, problems = graph_outputs(model, ends)
+    needed = in_order(needed_nodes(model, outputs))
+    problems += unmade_problems(model, needed)
     nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
     problems += folding.problems
     return Graph(
@@ -74,83 +70,6 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
         problems=(*problems, *inputs.problems),
         notes=inputs.notes,
     )
-
-
-def _outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the tensors at which the graph ends, and a sentence for each name that there is not."""
-    if not ends:
-        return tuple(output.name for output in model.graph.output), []
-    made: dict[str, tuple[str, ...]] = {}
-    for node in model.graph.node:
-        outputs = tuple(name for name in node.output if name)
-        made |= {name: (name,) for name in outputs} | {node.name: outputs, _label(node): outputs}
-    made.pop("", None)  # nodes without a name
-    given = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
-    problems: list[str] = []
-    for end in ends:
-        if end in given and end not in made:
-            problems.append(f"--end {end}: this is an input or constant of the model; give what a node makes")
-        elif end not in made:
-            shown = end or "''"
-            problems.append(
-                f"--end {shown}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
-            )
-    return tuple(dict.fromkeys(name for end in ends for name in made.get(end, ()))), problems
-
-
-def _needed(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
-    """Return the nodes that lead to an output."""
-    makers = {name: node for node in model.graph.node for name in node.output if name}
-    waiting = list(outputs)
-    needed: set[int] = set()
-    while waiting:
-        maker = makers.get(waiting.pop())
-        if maker is not None and id(maker) not in needed:
-            needed.add(id(maker))
-            waiting += [*maker.input, *_captured(maker)]
-    return [node for node in model.graph.node if id(node) in needed]
-
-
-def _unmade(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
-    """Return a sentence for each tensor that nodes read and nothing makes."""
-    made = {name for node in model.graph.node for name in node.output}
-    made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
-    made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
-    return [
-        f"'{_label(node)}' ({node.op_type}) reads '{printable(name)}', which no node, input or constant of the model is"
-        for node in nodes
-        for name in dict.fromkeys(node.input)
-        if name and name not in made
-    ]
-
-
-def _captured(node: onnx.NodeProto) -> list[str]:
-    """Return the names that the bodies of control flow read, their own among them."""
-    bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
-    inner = [node for body in bodies for node in body.node]
-    outputs = [output.name for body in bodies for output in body.output]
-    return [*outputs, *(name for node in inner for name in (*node.input, *_captured(node)))]
-
-
-def _in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Sort nodes such that producers come first, as the format demands but not every tool keeps."""
-    waiting = list(nodes)
-    made_later = {name for node in waiting for name in node.output if name}
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        ready = []
-        blocked = []
-        for node in waiting:
-            if made_later.isdisjoint(node.input):
-                ready.append(node)
-                made_later.difference_update(node.output)
-            else:
-                blocked.append(node)
-        if not ready:  # a cycle; the names it needs stay unknown
-            return ordered + blocked
-        ordered += ready
-        waiting = blocked
-    return ordered
 
 
 class _Folding:
@@ -218,11 +137,12 @@ class _Folding:
         if schema is not None and len(proto.input) < schema.min_input:
             given, least = len(proto.input), schema.min_input
             self.problems.append(
-                f"'{_label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
+                f"'{label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
             )
             return None
-        shape_alone = proto.op_type in ("Shape", "Size") and self._known(proto.input[0]) is not None
-        constant = shape_alone or (proto.op_type not in _RANDOM and all(name in self._constants for name in read))
+        facts = facts_of(proto.op_type)
+        shape_alone = facts.of_shape is not None and self._known(proto.input[0]) is not None
+        constant = shape_alone or (not facts.random and all(name in self._constants for name in read))
         self._infer(proto)
         if not constant or _has_graphs(proto):
             return _node(proto)
@@ -253,7 +173,7 @@ class _Folding:
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
         foreign = proto.domain not in _ONNX_DOMAINS
-        keeps = proto.op_type in _SAME_SHAPE
+        keeps = facts_of(proto.op_type).keeps_shape
         may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
         if (keeps or may_keep) and first is not None:
             self._types[proto.output[0]] = self._types[proto.input[0]]
@@ -284,12 +204,13 @@ class _Folding:
 
     def _compute(self, proto: onnx.NodeProto) -> None:
         """Compute a small constant."""
-        if proto.op_type in ("Shape", "Size"):
+        of_shape = facts_of(proto.op_type).of_shape
+        if of_shape is not None:
             shape = self._known(proto.input[0])
             if shape is None:
                 return
             start, end = _attribute(proto, "start", 0), _attribute(proto, "end", None)
-            counted = np.array(prod(shape) if proto.op_type == "Size" else shape[start:end], np.int64)
+            counted = np.array(of_shape(shape, start, end), np.int64)
             self._values[proto.output[0]] = counted
             self._set_type(proto.output[0], TensorProto.INT64, counted.shape)
             return
@@ -338,17 +259,10 @@ def _node(proto: onnx.NodeProto) -> Node:
         value = helper.get_attribute_value(attribute)
         attributes[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
     return Node(
-        label=_label(proto),
+        label=label(proto),
         operator=proto.op_type,
         domain="" if proto.domain in _ONNX_DOMAINS else proto.domain,
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
         attributes=attributes,
     )
-
-
-def _label(proto: onnx.NodeProto) -> str:
-    """Return the node's name, or what it makes where it has none."""
-    name = proto.name or next((name for name in proto.output if name), "")
-    name = printable(name).strip("/ ")
-    return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"

@@ -67,6 +67,10 @@ class Node:
         """The operator, with its domain where that is not ONNX's own."""
         return f"{self.domain}.{self.operator}" if self.domain else self.operator
 
+    def permutation(self, rank: int) -> list[int]:
+        """Return ``perm``: the axes of an input in the sequence of the output; backwards if it is not given."""
+        return list(self.attributes.get("perm", reversed(range(rank))))
+
 
 @dataclass(frozen=True)
 class GraphInput:

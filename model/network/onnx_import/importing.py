@@ -10,20 +10,19 @@ from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.onnx_import.errors import OnnxFileError, UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layouts import input_tensor
-from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
+from soma_cp.model.network.onnx_import.node_import import NodeImport, State
+from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
+from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS, facts_of
 from soma_cp.model.network.onnx_import.reading import read_model
-from soma_cp.model.network.onnx_import.step import State, Step
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
-_CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-_WEIGHTED = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm", "Einsum", "ConvInteger", "MatMulInteger"})
 _SHOWN_NODES = 3
 """How many nodes a note names."""
 _ADVICE = (
     "for operators without a layer, --ignore-unsupported takes element-wise ones for ptp layers, and --end NODE ends "
     "the model before others"
 )
-_RECURRENT = frozenset({"LSTM", "GRU", "RNN"})
+_NOT_KNOWN = OnnxOperator(None, "")
 
 
 @dataclass(frozen=True)
@@ -112,8 +111,9 @@ class _Import:
         return ImportedNetwork(network, (*self._notes, *notes))
 
     def _refuse(self) -> NoReturn:
-        known = {*ALL_OPERATORS, *_CONTROL_FLOW, *_RECURRENT}
-        may_be_taken = not self._ignore_unsupported and any(node.kind not in known for node in self._graph.nodes)
+        may_be_taken = not self._ignore_unsupported and any(
+            _unknown(node) and not _record(node).facts.refusal for node in self._graph.nodes
+        )
         raise OnnxFileError(self._path, self._problems, _ADVICE if may_be_taken else "")
 
     def _read_inputs(self) -> None:
@@ -133,18 +133,19 @@ class _Import:
 
     def _read_node(self, node: Node) -> None:
         reads = [name for name in node.inputs if name and not self._graph.info(name).constant]
-        if any(name not in self._state.values for name in reads) and not _unknown(node):
+        importer = _record(node).importer
+        if any(name not in self._state.values for name in reads) and importer is not None:
             return  # it depends on a node or input that was told
-        step = Step(self._state, node)
+        node_import = NodeImport(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
-            if sides and not _makes_data(step):
-                self._give_side(step, reads)
-            elif not _unknown(node):
-                step.check_shapes()
-                ALL_OPERATORS[node.kind].mapping(step)
+            if sides and not _makes_data(node_import):
+                self._give_side(node_import, reads)
+            elif importer is not None:
+                node_import.check_shapes()
+                importer(node_import)
             else:
-                self._read_unknown(step, reads)
+                self._read_unknown(node_import, reads)
             self._check_outputs(node)
         except UnsupportedError as error:
             self._problems.append(self._told(node, str(error)))
@@ -155,29 +156,30 @@ class _Import:
         if missing:
             raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
 
-    def _give_side(self, step: Step, reads: list[str]) -> None:
+    def _give_side(self, node_import: NodeImport, reads: list[str]) -> None:
         values = [value for name in reads if isinstance(value := self._state.values[name], Side)]
         side = Side(tuple(dict.fromkeys(name for value in values for name in value.inputs)))
-        for place in range(len(step.node.outputs)):
-            step.give(side, place)
+        for place in range(len(node_import.outputs)):
+            node_import.give(side, place)
 
-    def _read_unknown(self, step: Step, reads: list[str]) -> None:
+    def _read_unknown(self, node_import: NodeImport, reads: list[str]) -> None:
         """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
-        reason = _unknown(step.node)
-        if not self._ignore_unsupported or step.node.kind in _CONTROL_FLOW | _RECURRENT:
+        node = node_import.node
+        reason = _unknown(node)
+        if not self._ignore_unsupported or _record(node).facts.refusal:
             raise UnsupportedError(reason)
         if any(name not in self._state.values for name in reads):
             return
-        same = len(reads) == 1 and self._graph.info(reads[0]).shape == self._graph.info(step.node.outputs[0]).shape
-        if not same or len([name for name in step.node.outputs if name]) > 1:
+        same = len(reads) == 1 and self._graph.info(reads[0]).shape == self._graph.info(node.outputs[0]).shape
+        if not same or len([name for name in node.outputs if name]) > 1:
             raise UnsupportedError(
                 f"{reason}, and --ignore-unsupported can't take it for element-wise: "
                 "it must read one computed tensor and make one of the same shape"
             )
         value = self._state.settled(self._state.values[reads[0]])
-        step.give_function(value)
+        node_import.give_function(value)
         self._notes.append(
-            f"'{step.name}' ({step.node.kind}) is not known; it is taken for element-wise, one ptp layer"
+            f"'{node_import.name}' ({node.kind}) is not known; it is taken for element-wise, one ptp layer"
         )
 
     def _outputs(self) -> list[str]:
@@ -209,20 +211,23 @@ class _Import:
         return f"'{node.label}' ({node.kind}) {reason}"
 
 
-def _makes_data(step: Step) -> bool:
+def _makes_data(node_import: NodeImport) -> bool:
     """Whether a node makes more of indices than indices: it looks up a table, multiplies by weights, or is a graph."""
-    node = step.node
-    if node.kind == "Gather":
-        return step.is_constant(0)
+    node = node_import.node
+    own = _record(node).facts
+    if own.looks_up_table:
+        return node_import.is_constant(0)
     weights = [
-        shape for place in range(1, len(node.inputs)) if step.has(place) and (shape := _constant_shape(step, place))
+        shape
+        for place in range(1, len(node.inputs))
+        if node_import.has(place) and (shape := _constant_shape(node_import, place))
     ]
-    multiplies = node.operator in _WEIGHTED and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
-    return multiplies or node.kind in _CONTROL_FLOW | _RECURRENT
+    multiplies = facts_of(node.operator).has_weights and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
+    return multiplies or own.refusal != ""
 
 
-def _constant_shape(step: Step, place: int) -> tuple[int, ...]:
-    return step.shape(place) if step.is_constant(place) else ()
+def _constant_shape(node_import: NodeImport, place: int) -> tuple[int, ...]:
+    return node_import.shape(place) if node_import.is_constant(place) else ()
 
 
 def _listed(names: list[str]) -> str:
@@ -231,14 +236,18 @@ def _listed(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN_NODES]) + more
 
 
+def _record(node: Node) -> OnnxOperator:
+    """Return what is known of the node's operator in its own domain."""
+    return ALL_OPERATORS.get(node.kind, _NOT_KNOWN)
+
+
 def _unknown(node: Node) -> str:
     """Say why a node's operator is not known; empty if it is."""
-    if node.kind in ALL_OPERATORS:
+    known = _record(node)
+    if known.importer is not None:
         return ""
-    if node.kind in _CONTROL_FLOW:
-        return "is control flow, and a network has none; export the model without it"
-    if node.kind in _RECURRENT:
-        return "is recurrent, and a network has no loops"
+    if known.facts.refusal:
+        return known.facts.refusal
     if node.domain:
         return f"is an operator of the domain '{node.domain}', which is not known"
     return "is an operator that no layer stands for"

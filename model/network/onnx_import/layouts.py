@@ -2,39 +2,11 @@
 
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels
+from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, whole
 
-_CHANNELS_FIRST = frozenset(
-    {
-        "Conv",
-        "ConvTranspose",
-        "MaxPool",
-        "AveragePool",
-        "LpPool",
-        "GlobalAveragePool",
-        "GlobalMaxPool",
-        "BatchNormalization",
-        "InstanceNormalization",
-        "GroupNormalization",
-        "LRN",
-        "Resize",
-        "Upsample",
-        "QLinearConv",
-        "ConvInteger",
-    }
-)
-_CHANNELS_LAST = frozenset(
-    {
-        "MatMul",
-        "Gemm",
-        "LayerNormalization",
-        "SimplifiedLayerNormalization",
-        "RMSNormalization",
-        "MatMulInteger",
-        "QLinearMatMul",
-    }
-)
 _STEPS = 64
 """How many nodes are looked through before the usual layout is taken."""
 
@@ -57,7 +29,7 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
         raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most three: channels, rows, columns)")
     order = _first_decision(graph, source.name, len(shape))
     if len(inner) == 3:
-        if order is not None and order[0] == "last" and batch:
+        if order is not None and order[0] is Channels.LAST and batch:
             heads, rows, width = inner
             channels = numbered("C", [whole("C", heads), whole("C", width)])
             return Tensor((name,), (heads * width, rows, 1), (*batch, channels[0], whole("H", rows), channels[1]))
@@ -68,7 +40,7 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
             axes[place] = whole(dim, extent)
         return Tensor((name,), (sizes[0], sizes[1], sizes[2]), (*batch, *axes))
     if len(inner) == 2:
-        rows_axis, channels_axis = (1, 0) if order is not None and order[0] == "first" else (0, 1)
+        rows_axis, channels_axis = (1, 0) if order is not None and order[0] is Channels.FIRST else (0, 1)
         axes = [(), ()]
         axes[rows_axis] = whole("H", inner[rows_axis])
         axes[channels_axis] = whole("C", inner[channels_axis])
@@ -77,7 +49,7 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
     return Tensor((name,), (channels_alone, 1, 1), (*batch, *(whole("C", extent) for extent in inner)))
 
 
-def _first_decision(graph: Graph, name: str, rank: int) -> tuple[str, list[int]] | None:
+def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[int]] | None:
     """Return where the first node that must know wants the channels, and the axes in its order, or None."""
     axes = list(range(rank))
     waiting = [(name, axes)]
@@ -88,17 +60,18 @@ def _first_decision(graph: Graph, name: str, rank: int) -> tuple[str, list[int]]
         for node in graph.nodes:
             if not node.inputs or tensor not in node.inputs:
                 continue
-            if node.operator in _CHANNELS_FIRST and node.inputs[0] == tensor:
-                return "first", axes
-            if node.operator in _CHANNELS_LAST:
-                return "last", axes
+            facts = facts_of(node.operator)
+            if facts.channels is Channels.FIRST and node.inputs[0] == tensor:
+                return Channels.FIRST, axes
+            if facts.channels is Channels.LAST:
+                return Channels.LAST, axes
             permuted = axes
-            if node.operator == "Transpose":
-                order = node.attributes.get("perm", list(reversed(range(rank))))
+            if facts.axes is Axes.PERMUTED:
+                order = node.permutation(rank)
                 if sorted(order) != list(range(rank)):
                     continue  # told where the node is imported
                 permuted = [axes[place] for place in order]
             same_rank = len(graph.info(node.outputs[0]).shape or ()) == rank
-            if same_rank and node.operator not in ("Reshape", "Gather"):
+            if same_rank and facts.axes is not Axes.OTHER:
                 waiting.append((node.outputs[0], permuted))
     return None

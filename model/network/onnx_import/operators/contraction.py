@@ -4,55 +4,55 @@ from dataclasses import replace
 from math import prod
 
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.matrices import multiplied_by_weights, multiplied_together
-from soma_cp.model.network.onnx_import.operators.registry import operator
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.operators.registry import Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import reshaped, shape_of, simplified, size
 
 
-@operator("Einsum", "like MatMul, if it is one")
-def einsum(step: Step) -> None:
+@operator("Einsum", "like MatMul, if it is one", Facts(has_weights=True))
+def einsum(node: NodeImport) -> None:
     """A sum over the letters that both operands have and the result has not."""
-    equation = str(step.attribute("equation", "")).replace(" ", "")
+    equation = str(node.attribute("equation", "")).replace(" ", "")
     terms, arrow, result = equation.partition("->")
     operands = terms.split(",")
     simple = all(term.isalpha() and len(set(term)) == len(term) for term in (*operands, result))
     if not arrow or len(operands) != 2 or not simple:
         raise UnsupportedError(f"computes '{equation}' (must have two operands, and every letter once in each)")
-    places = (1, 0) if step.is_constant(0) else (0, 1)
+    places = (1, 0) if node.is_constant(0) else (0, 1)
     first, second = (operands[place] for place in places)
     if not set(first) ^ set(second) <= set(result):
         raise UnsupportedError(f"computes '{equation}', which sums over a letter of one operand (must be of both)")
     summed = [letter for letter in second if letter in first and letter not in result]
-    if step.is_constant(places[1]):
-        made, letters = _with_weights(step, places, first, second, summed)
+    if node.is_constant(places[1]):
+        made, letters = _with_weights(node, places, first, second, summed)
     else:
-        made, letters = _together(step, places, first, second, summed, result)
-    step.give(replace(made, view=tuple(made.view[letters.index(letter)] for letter in result)))
+        made, letters = _together(node, places, first, second, summed, result)
+    node.give(replace(made, view=tuple(made.view[letters.index(letter)] for letter in result)))
 
 
 def _with_weights(
-    step: Step, places: tuple[int, int], first: str, second: str, summed: list[str]
+    node: NodeImport, places: tuple[int, int], first: str, second: str, summed: list[str]
 ) -> tuple[Tensor, str]:
     """Multiply by weights; return the result and the letters of its axes."""
     shared = [letter for letter in second if letter in first and letter not in summed]
     if shared:
         raise UnsupportedError(f"has weights for every place of '{''.join(shared)}' (must be one matrix for all)")
-    tensor = step.tensor(places[0])
+    tensor = node.tensor(places[0])
     kept = [letter for letter in first if letter not in summed]
     new = [letter for letter in second if letter not in summed]
-    extents = [step.shape(places[1])[second.index(letter)] for letter in new]
+    extents = [node.shape(places[1])[second.index(letter)] for letter in new]
     inner = simplified(atom for letter in summed for atom in tensor.view[first.index(letter)])
     view = (*(tensor.view[first.index(letter)] for letter in kept), inner)
-    made = multiplied_by_weights(step, replace(tensor, view=view), len(kept), prod(extents))
+    made = multiplied_by_weights(node, replace(tensor, view=view), len(kept), prod(extents))
     split = reshaped(made.view, (*shape_of(made.view[:-1]), *extents))
     assert split is not None, "one axis of channels is cut into parts"
     return replace(made, view=split), "".join((*kept, *new))
 
 
 def _together(
-    step: Step, places: tuple[int, int], first: str, second: str, summed: list[str], result: str
+    node: NodeImport, places: tuple[int, int], first: str, second: str, summed: list[str], result: str
 ) -> tuple[Tensor, str]:
     """Multiply two computed tensors; return the result and the letters of its axes."""
     shared = [letter for letter in first if letter in second and letter in result]
@@ -62,10 +62,10 @@ def _together(
         raise UnsupportedError(
             "multiplies tensors that are no matrices (must have one letter of its own each, and one sum)"
         )
-    left, right = step.tensor(places[0]), step.tensor(places[1])
+    left, right = node.tensor(places[0]), node.tensor(places[1])
     left_view = tuple(left.view[first.index(letter)] for letter in (*shared, *rows, *summed))
     right_view = tuple(right.view[second.index(letter)] for letter in (*shared, *summed, *columns))
     if size(left_view[-1]) != size(right_view[-2]):
         raise UnsupportedError("repeats an operand along the sum (must have as many elements in both)")
-    made = multiplied_together(step, replace(left, view=left_view), replace(right, view=right_view))
+    made = multiplied_together(node, replace(left, view=left_view), replace(right, view=right_view))
     return made, "".join((*shared, *rows, *columns))

@@ -12,94 +12,109 @@ from math import prod
 from soma_cp.model.network.layers import Eltwise, Pool
 from soma_cp.model.network.onnx_import.arranging import aligned
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.operators.registry import operator
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import raised, shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
+_COMBINATION = "with a constant or a mask, part of a layer; of several tensors, `eltwise`"
 _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
+@operator("BatchNormalization", _PART, Facts(channels=Channels.FIRST))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "
-    "Round Not QuantizeLinear DequantizeLinear BatchNormalization Shrink IsNaN IsInf",
+    "Round Not QuantizeLinear DequantizeLinear Shrink IsNaN IsInf",
     _PART,
 )
-def free(step: Step) -> None:
+def free(node: NodeImport) -> None:
     """Linear but for comparisons, of one tensor; all else that it reads is constant."""
-    _check_parameters(step)
-    step.give(step.value(0))
+    _check_parameters(node)
+    node.give(node.value(0))
 
 
 @operator(
-    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Gelu Softplus Softsign Mish HardSwish Swish Sin Cos "
-    "Softmax LogSoftmax Hardmax LRN LayerNormalization InstanceNormalization GroupNormalization RMSNormalization "
-    "SimplifiedLayerNormalization MeanVarianceNormalization LpNormalization "
-    "com.microsoft.Gelu com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QuickGelu",
+    "Gelu com.microsoft.Gelu com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QuickGelu",
+    _PTP,
+    Facts(keeps_shape=True),
+)
+@operator("SimplifiedLayerNormalization", _PTP, Facts(channels=Channels.LAST, keeps_shape=True))
+@operator("LayerNormalization RMSNormalization", _PTP, Facts(channels=Channels.LAST))
+@operator("LRN InstanceNormalization GroupNormalization", _PTP, Facts(channels=Channels.FIRST))
+@operator(
+    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign Mish HardSwish Swish Sin Cos "
+    "Softmax LogSoftmax Hardmax MeanVarianceNormalization LpNormalization",
     _PTP,
 )
-def vector(step: Step) -> None:
+def vector(node: NodeImport) -> None:
     """A function of one tensor; all else that it reads is constant."""
-    _check_parameters(step)
-    _function(step, [step.value(0)])
+    _check_parameters(node)
+    _function(node, [node.value(0)])
 
 
 @operator("DynamicQuantizeLinear", _PART)
-def dynamic_quantisation(step: Step) -> None:
+def dynamic_quantisation(node: NodeImport) -> None:
     """Quantisation with a scale and a zero point of its own, which are too few to count."""
-    step.give(step.value(0))
+    node.give(node.value(0))
     for place in (1, 2):
-        step.give(Side(()), place)
+        node.give(Side(()), place)
 
 
-def _check_parameters(step: Step) -> None:
+def _check_parameters(node: NodeImport) -> None:
     """Refuse parameters that layers make."""
-    computed = [place for place in range(1, len(step.node.inputs)) if step.has(place) and not step.is_constant(place)]
-    if not all(isinstance(step.value(place), Side) for place in computed):
+    computed = [place for place in range(1, len(node.inputs)) if node.has(place) and not node.is_constant(place)]
+    if not all(isinstance(node.value(place), Side) for place in computed):
         raise UnsupportedError("has computed parameters (must be constant)")
 
 
-@operator(
-    "Add Sub Mul Div Sum Max Min Mean Where",
-    "with a constant or a mask, part of a layer; of several tensors, `eltwise`",
-)
-def combination(step: Step) -> None:
+@operator("Add Sub Mul Div Sum Max Min Mean", _COMBINATION)
+def combination(node: NodeImport) -> None:
     """An operation on several operands, some of which may be constant."""
-    operands = _operands(step)
+    _combine(node, _operands(node))
+
+
+@operator("Where", _COMBINATION)
+def selection(node: NodeImport) -> None:
+    """A choice between two operands by a mask; constants are part of a layer, however large."""
+    _combine(node, _operands(node, with_constants=False))
+
+
+def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
+    """Give the one computed operand if that is all of the result; else a function of one or several."""
     real = [value for value in operands if not isinstance(value, Side)]
     only = real[0] if len(real) == 1 else None
-    if isinstance(only, Tensor) and size_of(only) == prod(step.out_shape()):
-        step.give(only)
+    if isinstance(only, Tensor) and size_of(only) == prod(node.out_shape()):
+        node.give(only)
     else:
-        _function(step, operands)
+        _function(node, operands)
 
 
 @operator(
     "Pow Mod Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor",
     "with a constant, `ptp` like the others of one tensor; of several tensors, `eltwise`",
 )
-def general_combination(step: Step) -> None:
+def general_combination(node: NodeImport) -> None:
     """An operation that takes more than a multiplication by a constant."""
-    _function(step, _operands(step))
+    _function(node, _operands(node))
 
 
-def _operands(step: Step) -> list[Value]:
-    """Return the computed operands; a constant as large as the result is an external input."""
+def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
+    """Return the computed operands; `with_constants`, one as large as the result is an external input."""
     values: list[Value] = []
-    places = [place for place in range(len(step.node.inputs)) if step.has(place)]
-    constants = [place for place in places if step.is_constant(place)]
+    places = [place for place in range(len(node.inputs)) if node.has(place)]
+    constants = [place for place in places if node.is_constant(place)]
     for place in places:
         if place not in constants:
-            values.append(step.value(place))
+            values.append(node.value(place))
     real = [value for value in values if not isinstance(value, Side)]
-    if len(real) == 1 and step.node.operator != "Where":
+    if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
         for place in constants:
-            if isinstance(like, Tensor) and _has_value_for_every_element(step, place, like):
-                name = step.layers.add_input(step.node.inputs[place], like.shape)
+            if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):
+                name = node.layers.add_input(node.inputs[place], like.shape)
                 values.append(Tensor((name,), like.shape, like.view))
-    rank = len(step.out_shape())
+    rank = len(node.out_shape())
     return [_raised(value, rank) for value in values]
 
 
@@ -112,51 +127,51 @@ def _raised(value: Value, rank: int) -> Value:
     return value
 
 
-def _has_value_for_every_element(step: Step, place: int, like: Tensor) -> bool:
+def _has_value_for_every_element(node: NodeImport, place: int, like: Tensor) -> bool:
     """Whether a constant must be loaded like an fmap: it differs by channel, row and column."""
     channels, rows, columns = like.shape
-    return rows * columns > 1 and prod(step.shape(place)) >= channels * rows * columns
+    return rows * columns > 1 and prod(node.shape(place)) >= channels * rows * columns
 
 
-def _function(step: Step, operands: Sequence[Value]) -> None:
+def _function(node: NodeImport, operands: Sequence[Value]) -> None:
     """Give a function of one tensor, or the element-wise combination of several."""
     sides = [value for value in operands if isinstance(value, Side)]
     real = [value for value in operands if not isinstance(value, Side)]
     if not real:
-        step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
+        node.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
-    shape = step.out_shape()
+    shape = node.out_shape()
     whole_ones = [value for value in real if not is_reduced(value)]
-    bases = {step.base(value).sources for value in real}
-    views = {step.base(value).view for value in whole_ones}
+    bases = {node.base(value).sources for value in real}
+    views = {node.base(value).view for value in whole_ones}
     if len(bases) == 1 and len(views) <= 1:
-        base = step.base((whole_ones or real)[0])
+        base = node.base((whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
-        step.give_function(base, reduced=not whole_ones)
+        node.give_function(base, reduced=not whole_ones)
         return
-    tensors = list(dict.fromkeys(step.state.settled(value) for value in real))
+    tensors = list(dict.fromkeys(node.state.settled(value) for value in real))
     full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
     if not full:
         raise UnsupportedError("has no operand of the shape of its result (one must be)")
-    operands_left = [tensor for tensor in tensors if tensor in full or not _is_mask(step, tensor)]
+    operands_left = [tensor for tensor in tensors if tensor in full or not _is_mask(node, tensor)]
     for tensor in tensors:
         if tensor not in operands_left:
             listed = ", ".join(f"'{name}'" for name in tensor.sources)
-            step.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
+            node.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
     if len(operands_left) == 1:
-        step.give(full[0])
+        node.give(full[0])
         return
     like = full[0]
-    sources = [step.layers.joined(aligned(step.layers, tensor, like, step.name)) for tensor in operands_left]
+    sources = [node.layers.joined(aligned(node.layers, tensor, like, node.name)) for tensor in operands_left]
     K, H, W = like.shape
-    made = step.layers.add(Eltwise, step.name, sources, N=len(sources), K=K, H=H, W=W)
-    step.give(Tensor(made, like.shape, like.view))
+    made = node.layers.add(Eltwise, node.name, sources, N=len(sources), K=K, H=H, W=W)
+    node.give(Tensor(made, like.shape, like.view))
 
 
-def _is_mask(step: Step, tensor: Tensor) -> bool:
+def _is_mask(node: NodeImport, tensor: Tensor) -> bool:
     """Whether a smaller operand comes straight from inputs of the graph."""
-    return all(step.layers.is_input(name) for name in tensor.sources)
+    return all(node.layers.is_input(name) for name in tensor.sources)
 
 
 def size_of(tensor: Tensor) -> int:
@@ -168,25 +183,25 @@ def size_of(tensor: Tensor) -> int:
     "ReduceMean ReduceSum ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceProd ReduceLogSumExp",
     "over rows and columns `pool`; over channels only as a step of a `ptp`",
 )
-def reduction(step: Step) -> None:
+def reduction(node: NodeImport) -> None:
     """A mean, sum or extreme over some axes."""
-    value = step.value(0)
+    value = node.value(0)
     if isinstance(value, Side):
-        step.give(value)
+        node.give(value)
         return
-    rank = len(step.shape())
-    axes = step.numbers("axes", 1)
-    if not axes and step.attribute("noop_with_empty_axes", 0):
-        step.give(value)
+    rank = len(node.shape())
+    axes = node.numbers("axes", 1)
+    if not axes and node.attribute("noop_with_empty_axes", 0):
+        node.give(value)
         return
     reduced = sorted({axis % rank for axis in (axes or range(rank))})
-    keeps = step.attribute("keepdims", 1) == 1
-    base = step.base(value)
+    keeps = node.attribute("keepdims", 1) == 1
+    base = node.base(value)
     if is_reduced(value) and len(base.view) != rank:
         raise UnsupportedError("reduces a reduction that has lost axes (must have kept them: keepdims=1)")
     if all(size(base.view[axis]) == 1 for axis in reduced) and isinstance(value, Tensor):
         kept = [axis for place, axis in enumerate(base.view) if place not in reduced or keeps]
-        step.give(Tensor(base.sources, base.shape, tuple(kept)))
+        node.give(Tensor(base.sources, base.shape, tuple(kept)))
         return
     atoms = [atom for axis in reduced for atom in base.view[axis]]
     if any(atom.dim == "B" for atom in atoms):
@@ -194,14 +209,14 @@ def reduction(step: Step) -> None:
     dims = {atom.dim for atom in atoms}
     spatial = dims <= {"H", "W"} and size(atoms) == prod(base.shape["CHW".index(dim)] for dim in dims)
     if not spatial:
-        step.give_function(base, reduced=True)
+        node.give_function(base, reduced=True)
         return
-    tensor = step.state.settled(value)
+    tensor = node.state.settled(value)
     K, rows, columns = tensor.shape
     R, S = (rows if "H" in dims else 1), (columns if "W" in dims else 1)
     H, W = rows // R, columns // S
-    sources = step.layers.add(Pool, step.name, tensor.sources, K=K, R=R, S=S, H=H, W=W, sH=R, sW=S)
+    sources = node.layers.add(Pool, node.name, tensor.sources, K=K, R=R, S=S, H=H, W=W, sH=R, sW=S)
     view = tuple(
         () if place in reduced else axis for place, axis in enumerate(tensor.view) if place not in reduced or keeps
     )
-    step.give(Tensor(sources, (K, H, W), view))
+    node.give(Tensor(sources, (K, H, W), view))

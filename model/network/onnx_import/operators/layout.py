@@ -1,14 +1,11 @@
-"""Operators that move nothing, or that take, join and permute parts of tensors."""
+"""Operators that move nothing: other axes for the same elements, the sequence of the axes, repetition, the shape."""
 
 from dataclasses import replace
+from math import prod
 
-from soma_cp.model.network.layers import PointToPoint, Pool, Transpose
-from soma_cp.model.network.onnx_import.arranging import arranged
-from soma_cp.model.network.onnx_import.dividing import divided
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.layers import Sources
-from soma_cp.model.network.onnx_import.operators.registry import operator
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
@@ -16,10 +13,7 @@ from soma_cp.model.network.onnx_import.views import (
     View,
     raised,
     reshaped,
-    shape_of,
-    simplified,
     size,
-    whole,
 )
 
 
@@ -30,9 +24,9 @@ def _with_view(value: Value, view: View) -> Value:
     return replace(value, view=view)
 
 
-def _view_of(step: Step) -> tuple[Value, View | None]:
+def view_of(node: NodeImport) -> tuple[Value, View | None]:
     """Return what is read and its axes; a mask has none, and passes."""
-    value = step.value(0)
+    value = node.value(0)
     if isinstance(value, Side):
         return value, None
     if isinstance(value, Padded):
@@ -40,52 +34,61 @@ def _view_of(step: Step) -> tuple[Value, View | None]:
     return value, value.of.view if isinstance(value, Function) else value.view
 
 
-@operator("Reshape Flatten Squeeze Unsqueeze", "nothing: what reads them knows where elements lie")
-def reshape(step: Step) -> None:
+_NOTHING = "nothing: what reads them knows where elements lie"
+
+
+@operator("Squeeze Unsqueeze", _NOTHING)
+@operator("Flatten", _NOTHING, Facts(regroups_axes=True))
+@operator("Reshape", _NOTHING, Facts(axes=Axes.OTHER, regroups_axes=True))
+def reshape(node: NodeImport) -> None:
     """Other axes for the same elements."""
-    value, view = _view_of(step)
+    value, view = view_of(node)
     if view is None:
-        step.give(value)
+        node.give(value)
         return
     if is_reduced(value):
-        if [extent for extent in step.shape() if extent > 1] != [extent for extent in step.out_shape() if extent > 1]:
+        if [extent for extent in node.shape() if extent > 1] != [extent for extent in node.out_shape() if extent > 1]:
             raise UnsupportedError("reshapes a reduction over channels (only axes of one element may come and go)")
-        step.give(value)
+        node.give(value)
         return
-    shape = step.out_shape()
+    shape = node.out_shape()
     found = reshaped(view, shape)
     if found is None:
         raise UnsupportedError(
-            f"regroups {list(step.shape())} into {list(shape)} across axes that don't divide one another"
+            f"regroups {list(node.shape())} into {list(shape)} across axes that don't divide one another"
         )
-    step.give(_with_view(value, found))
+    node.give(_with_view(value, found))
 
 
-@operator("Transpose", "nothing, if what reads it can; else `transpose`, or `ptp` for a permutation of channels")
-def transpose(step: Step) -> None:
+@operator(
+    "Transpose",
+    "nothing, if what reads it can; else `transpose`, or `ptp` for a permutation of channels",
+    Facts(axes=Axes.PERMUTED),
+)
+def transpose(node: NodeImport) -> None:
     """Axes in another sequence; what reads them adds a layer if it needs one."""
-    value, view = _view_of(step)
+    value, view = view_of(node)
     if view is None:
-        step.give(value)
+        node.give(value)
         return
-    order = step.attribute("perm", list(reversed(range(len(step.shape())))))
+    order = node.node.permutation(len(node.shape()))
     if is_reduced(value) and len(order) != len(view):  # it has lost axes; what it is put back to has them
-        step.give(value)
+        node.give(value)
         return
     if sorted(order) != list(range(len(view))):
         raise UnsupportedError(f"has perm {list(order)} (must have each axis from 0 to {len(view) - 1} once)")
-    step.give(_with_view(value, tuple(view[axis] for axis in order)))
+    node.give(_with_view(value, tuple(view[axis] for axis in order)))
 
 
 @operator("Expand Tile", "nothing, or `upsample` where what reads it needs the repetition")
-def expand(step: Step) -> None:
+def expand(node: NodeImport) -> None:
     """Repetition along axes of one element."""
-    value, view = _view_of(step)
-    if view is None or step.shape() == step.out_shape():
-        step.give(value)
+    value, view = view_of(node)
+    if view is None or node.shape() == node.out_shape():
+        node.give(value)
         return
-    tensor = step.state.settled(value)
-    target = step.out_shape()
+    tensor = node.state.settled(value)
+    target = node.out_shape()
     spread = []
     for axis, extent in zip(raised(tensor.view, len(target)), target, strict=True):
         if size(axis) not in (1, extent):
@@ -93,273 +96,21 @@ def expand(step: Step) -> None:
                 f"repeats an axis of {size(axis)} elements {extent // size(axis)} times (only axes of one can be)"
             )
         spread.append(axis if size(axis) == extent else (Atom(REPEAT, extent, 0),))
-    step.give(replace(tensor, view=tuple(spread)))
+    node.give(replace(tensor, view=tuple(spread)))
 
 
-@operator("Shape Size", "a constant")
-def shape_alone(step: Step) -> None:
+def _extents(shape: tuple[int, ...], start: int, end: int | None) -> tuple[int, ...]:
+    return shape[start:end]
+
+
+def _count(shape: tuple[int, ...], start: int, end: int | None) -> int:
+    return prod(shape)
+
+
+@operator("Size", "a constant", Facts(of_shape=_count))
+@operator("Shape", "a constant", Facts(of_shape=_extents))
+def shape_alone(node: NodeImport) -> None:
     """Shapes that are known are constant, and their nodes are never seen here."""
-    if not isinstance(step.value(0), Side):
-        step.shape(0)
+    if not isinstance(node.value(0), Side):
+        node.shape(0)
     raise UnsupportedError("asks for a shape that isn't known (must follow from the inputs' shapes)")
-
-
-@operator("Concat", "several ifmaps of what reads it; of tokens, `transpose`, `ptp` and `transpose`")
-def concat(step: Step) -> None:
-    """Tensors one after another along an axis."""
-    places = [place for place in range(len(step.node.inputs)) if step.has(place)]
-    computed = [place for place in places if not step.is_constant(place)]
-    values = [step.value(place) for place in computed]
-    sides = [value for value in values if isinstance(value, Side)]
-    if len(sides) == len(values):
-        step.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
-        return
-    axis = step.axis(computed[0])
-    if not sides and any(is_reduced(value) for value in values):
-        _put_together(step, values)
-        return
-    first = step.tensor(computed[0])
-    tensors: list[Tensor] = []
-    for place in places:
-        if step.is_constant(place):
-            tensors.append(_stored(step, place, axis, first))
-        else:
-            tensors.append(step.tensor(place))
-    dim, sources = _joined_along(step, tensors, axis)
-    extents = dict(zip("CHW", first.shape, strict=True))
-    extents[dim] = step.out_shape()[axis]
-    view = (*first.view[:axis], whole(dim, extents[dim]), *first.view[axis + 1 :])
-    step.give(Tensor(sources, (extents["C"], extents["H"], extents["W"]), view))
-
-
-def _put_together(step: Step, values: list[Value]) -> None:
-    """Give parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
-    bases = [step.base(value) for value in values]
-    view = reshaped(bases[0].view, step.out_shape())
-    if view is None or len(bases) < len(step.node.inputs) or any(base.sources != bases[0].sources for base in bases):
-        raise UnsupportedError("joins parts of channels that don't make up the tensor that they were taken from")
-    step.give_function(replace(bases[0], view=view))
-
-
-def _stored(step: Step, place: int, axis: int, like: Tensor) -> Tensor:
-    """Return a constant that is concatenated: an external input with the axes of `like`."""
-    extent = step.shape(place)[axis]
-    dims = {"C": like.shape[0], "H": like.shape[1], "W": like.shape[2]}
-    atoms = like.view[axis]
-    dim = atoms[0].dim if len(atoms) == 1 else _only_dim(step, axis, like)
-    dims[dim] = extent
-    name = step.layers.add_input(step.node.inputs[place], (dims["C"], dims["H"], dims["W"]))
-    view = (*like.view[:axis], whole(dim, extent), *like.view[axis + 1 :])
-    return Tensor((name,), (dims["C"], dims["H"], dims["W"]), view)
-
-
-def _only_dim(step: Step, axis: int, tensor: Tensor) -> str:
-    """Return the dimension that an axis of one element stands for: the first that no other axis has."""
-    taken = {atom.dim for place, atoms in enumerate(tensor.view) if place != axis for atom in atoms}
-    order = "CHW" if axis <= 1 else "HCW"
-    free = [dim for dim in order if dim not in taken and dict(zip("CHW", tensor.shape, strict=True))[dim] == 1]
-    if not free:
-        raise UnsupportedError(f"joins tensors along axis {axis}, which is no channels, rows or columns")
-    return free[0]
-
-
-def _joined_along(step: Step, tensors: list[Tensor], axis: int) -> tuple[str, Sources]:
-    """Join along the dimension of the fmaps that the axis is."""
-    first = max(tensors, key=lambda tensor: shape_of(tensor.view)[axis])
-    atoms = first.view[axis]
-    dim = atoms[0].dim if len(atoms) == 1 else _only_dim(step, axis, first)
-    if dim not in "CHW":
-        raise UnsupportedError("joins samples of the batch")
-    place = "CHW".index(dim)
-    for tensor in tensors:
-        others = [(a, b) for p, (a, b) in enumerate(zip(tensor.view, first.view, strict=True)) if p != axis]
-        fits = tensor.view[axis] == whole(dim, tensor.shape[place]) and all(a == b for a, b in others)
-        if not fits:
-            raise UnsupportedError(
-                f"joins tensors along axis {axis}, which is not all {_DIMENSIONS[dim]} of each, in the same arrangement"
-            )
-    if dim == "C":
-        return dim, tuple(name for tensor in tensors for name in tensor.sources)
-    order = "HCW" if dim == "H" else "WHC"
-    swapped: list[str] = []
-    for i, tensor in enumerate(tensors):
-        dims = [whole(letter, tensor.shape["CHW".index(letter)]) for letter in order]
-        swapped += arranged(step.layers, tensor, dims[0], dims[1], dims[2], f"{step.name}_{i}")
-    joined = step.layers.joined(swapped, f"{step.name}_concat")
-    K, H, W = (step.layers.shape(joined)["CHW".index(letter)] for letter in order)
-    made = step.layers.add(Transpose, step.name, (joined,), K=K, H=H, W=W, order=order)
-    if dim == "H":
-        step.layers.remember_rows(made[0], [tensor.sources for tensor in tensors])
-    return dim, made
-
-
-_DIMENSIONS = {"C": "channels", "H": "rows", "W": "columns", "B": "samples", REPEAT: "repeated elements"}
-
-
-@operator("Split", "matrix layers with fewer kernels each; of rows or columns, `pool` with R = S = 1")
-def split(step: Step) -> None:
-    """Consecutive parts of an axis."""
-    value, view = _view_of(step)
-    axis = step.axis()
-    if view is None:
-        for place in range(len(step.node.outputs)):
-            step.give(value, place)
-        return
-    sizes = [step.out_shape(place)[axis] for place in range(len(step.node.outputs))]
-    if _is_within_rows(step, value, axis):
-        for place in range(len(sizes)):
-            step.give_function(step.base(value), reduced=True, place=place)
-        return
-    tensor = step.state.settled(value)
-    for place, part in enumerate(parts(step, tensor, axis, sizes)):
-        step.give(part, place)
-
-
-def _is_within_rows(step: Step, value: Value, axis: int) -> bool:
-    """Whether an axis has channels next to which others lie: those of every head, or of what is reduced already."""
-    if is_reduced(value):
-        return True
-    base = step.base(value)
-    atoms = base.view[axis]
-    return (
-        bool(atoms)
-        and all(atom.dim == "C" for atom in atoms)
-        and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
-    )
-
-
-@operator("Slice", "like Split")
-def take_slice(step: Step) -> None:
-    """Ranges of one or several axes."""
-    value, view = _view_of(step)
-    if view is None:
-        step.give(value)
-        return
-    shape = step.shape()
-    steps = step.numbers("steps", 4) or []
-    axes = [axis % len(shape) for axis in step.numbers("axes", 3) or range(len(steps))]
-    for axis, stride in zip(axes, steps, strict=False):
-        if stride < 1 and shape[axis] > 1:
-            raise UnsupportedError(f"runs along axis {axis} in steps of {stride} (must be 1 at least)")
-    if shape == step.out_shape():
-        step.give(value)
-        return
-    starts, ends = step.numbers("starts", 1) or [], step.numbers("ends", 2) or []
-    axes = axes or list(range(len(starts)))
-    steps = steps or [1] * len(starts)
-    cut = [axis for axis in axes if shape[axis] != step.out_shape()[axis]]
-    if len(cut) == 1 and _is_within_rows(step, value, cut[0]):
-        step.give_function(step.base(value), reduced=True)
-        return
-    tensor = step.state.settled(value)
-    for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
-        extent = size(tensor.view[axis])
-        taken = range(extent)[start:end:stride]
-        if len(taken) < extent:
-            tensor = _range_of(step, tensor, axis, taken)
-    step.give(tensor)
-
-
-@operator("Gather", "of a table, `ptp` on an external input of the rows that are looked up; of a place, like Split")
-def gather(step: Step) -> None:
-    """A table of embeddings, or one constant place of a computed tensor."""
-    if step.is_constant(0):
-        _look_up(step)
-        return
-    value, view = _view_of(step)
-    if view is None or not step.is_constant(1):
-        step.give(_side_of(step))
-        return
-    axis = step.axis()
-    indices = step.numbers("indices", 1) or []
-    tensor = step.state.settled(value)
-    extent = size(tensor.view[axis])
-    places = [index % extent for index in indices]
-    if places != list(range(places[0], places[0] + len(places))):
-        raise UnsupportedError(f"takes {len(places)} places that are not neighbours along axis {axis}")
-    taken = _range_of(step, tensor, axis, range(places[0], places[0] + len(places)))
-    found = reshaped(taken.view, step.out_shape())
-    assert found is not None, "places along one axis keep the others"
-    step.give(replace(taken, view=found))
-
-
-def _side_of(step: Step) -> Side:
-    """Return the mask or indices that a node makes of others."""
-    names: list[str] = []
-    for place in range(len(step.node.inputs)):
-        if step.has(place) and not step.is_constant(place):
-            value = step.value(place)
-            if not isinstance(value, Side):
-                raise UnsupportedError("looks up places that are computed in a tensor that is, too")
-            names += value.inputs
-    return Side(tuple(dict.fromkeys(names)))
-
-
-def _look_up(step: Step) -> None:
-    """Rows of a table: they come from DRAM, as an external input; the indices are too few to count."""
-    indices = step.value(1)
-    if not isinstance(indices, Side):
-        raise UnsupportedError("looks up places that are computed from data (must be an input of the graph)")
-    table = step.shape(0)
-    if step.axis() != 0 or len(table) != 2:
-        raise UnsupportedError(f"looks up along axis {step.axis()} of a table {list(table)} (must be rows of a matrix)")
-    *places, width = step.out_shape()
-    batch = step.graph.batch if step.graph.batch > 1 and places and places[0] == step.graph.batch else 1
-    rows = 1
-    for extent in places:
-        rows *= extent
-    rows //= batch
-    flat = simplified([Atom("B", batch, 1), Atom("H", rows, 1)])
-    view = reshaped((flat, whole("C", width)), step.out_shape())
-    assert view is not None, "rows of a table have the axes of the indices"
-    name = step.layers.add_input(step.node.inputs[0], (width, rows, 1))
-    sources = step.layers.add(PointToPoint, step.name, (name,), K=width, H=rows, W=1)
-    step.give(Tensor(sources, (width, rows, 1), view))
-    step.note(f"the rows looked up in '{step.node.inputs[0]}' are an external input, loaded for every sample")
-
-
-def parts(step: Step, tensor: Tensor, axis: int, sizes: list[int]) -> list[Tensor]:
-    """Return consecutive parts of an axis."""
-    if len(sizes) == 1:
-        return [tensor]
-    atoms = tensor.view[axis]
-    if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
-        stride = atoms[0].stride
-        ranges = divided(step.layers, tensor.sources, [extent * stride for extent in sizes])
-        return [
-            Tensor(
-                sources,
-                (extent * stride, *tensor.shape[1:]),
-                (*tensor.view[:axis], simplified([Atom("C", extent, stride)]), *tensor.view[axis + 1 :]),
-            )
-            for extent, sources in zip(sizes, ranges, strict=True)
-        ]
-    starts = [sum(sizes[:place]) for place in range(len(sizes))]
-    return [
-        _range_of(step, tensor, axis, range(start, start + extent)) for start, extent in zip(starts, sizes, strict=True)
-    ]
-
-
-def _range_of(step: Step, tensor: Tensor, axis: int, taken: range) -> Tensor:
-    """Return places of an axis: of channels by dividing layers, of rows and columns by a pooling of no window."""
-    atoms = tensor.view[axis]
-    extent = size(atoms)
-    if len(taken) == extent:
-        return tensor
-    if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
-        if taken.step > 1:
-            raise UnsupportedError("takes every so-many-th channel (only ranges can be)")
-        sizes = [taken.start, len(taken), extent - taken.stop]
-        kept = [place for place, count in enumerate(sizes) if count]
-        found = parts(step, tensor, axis, [sizes[place] for place in kept])
-        return found[kept.index(1)]
-    for dim, place in (("H", 1), ("W", 2)):
-        if atoms == whole(dim, tensor.shape[place]):
-            shape = list(tensor.shape)
-            shape[place] = len(taken)
-            strides = {f"s{dim}": taken.step}
-            sources = step.layers.add(Pool, step.name, tensor.sources, K=shape[0], H=shape[1], W=shape[2], **strides)
-            view = (*tensor.view[:axis], whole(dim, len(taken)), *tensor.view[axis + 1 :])
-            return Tensor(sources, (shape[0], shape[1], shape[2]), view)
-    said = " and ".join(f"{_DIMENSIONS[atom.dim]} ({atom.extent})" for atom in atoms)
-    raise UnsupportedError(f"takes places {taken.start} to {taken.stop - 1} of axis {axis}, which is a part of {said}")

@@ -4,78 +4,80 @@ from dataclasses import replace
 
 from soma_cp.model.network.layers import Conv, FullyConnected, GroupConv
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.operators.registry import operator
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import BATCH, Axis, View, numbered, raised, size, whole, without_batch
 
 
 @operator(
-    "MatMul MatMulInteger", "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`"
+    "MatMul MatMulInteger",
+    "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`",
+    Facts(channels=Channels.LAST, has_weights=True),
 )
-def matmul(step: Step) -> None:
+def matmul(node: NodeImport) -> None:
     """Multiplication over the last axis of the first and the last but one of the second operand."""
-    _multiply(step, 0, 1)
+    _multiply(node, 0, 1)
 
 
-@operator("QLinearMatMul", "like MatMul")
-def quantised_matmul(step: Step) -> None:
+@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST))
+def quantised_matmul(node: NodeImport) -> None:
     """Multiplication with scales and zero points among its inputs."""
-    _multiply(step, 0, 3)
+    _multiply(node, 0, 3)
 
 
-def _multiply(step: Step, left: int, right: int) -> None:
-    if step.is_constant(right):
-        weights = step.shape(right)
+def _multiply(node: NodeImport, left: int, right: int) -> None:
+    if node.is_constant(right):
+        weights = node.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        made = multiplied_by_weights(step, step.tensor(left), -1, weights[-1] if len(weights) > 1 else 0)
-        step.give(_of_rank(step, made))
-    elif step.is_constant(left):
-        weights = step.shape(left)
+        made = multiplied_by_weights(node, node.tensor(left), -1, weights[-1] if len(weights) > 1 else 0)
+        node.give(_of_rank(node, made))
+    elif node.is_constant(left):
+        weights = node.shape(left)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        tensor = step.tensor(right)
+        tensor = node.tensor(right)
         axis = -2 if len(tensor.view) > 1 else -1
-        made = multiplied_by_weights(step, tensor, axis, weights[-2] if len(weights) > 1 else 0)
-        step.give(_of_rank(step, made))
+        made = multiplied_by_weights(node, tensor, axis, weights[-2] if len(weights) > 1 else 0)
+        node.give(_of_rank(node, made))
     else:
-        step.give(multiplied_together(step, step.tensor(left), step.tensor(right)))
+        node.give(multiplied_together(node, node.tensor(left), node.tensor(right)))
 
 
-def _of_rank(step: Step, made: Tensor) -> Tensor:
+def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
     """Return a product with the axes of one element that weights of more axes add."""
-    return replace(made, view=raised(made.view, len(step.out_shape())))
+    return replace(made, view=raised(made.view, len(node.out_shape())))
 
 
-@operator("Gemm", "`fc`, or `conv` where there are several rows")
-def gemm(step: Step) -> None:
+@operator("Gemm", "`fc`, or `conv` where there are several rows", Facts(channels=Channels.LAST, has_weights=True))
+def gemm(node: NodeImport) -> None:
     """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
-    step.check_bias(2)
-    left_transposed, right_transposed = bool(step.attribute("transA", 0)), bool(step.attribute("transB", 0))
-    if step.is_constant(1):
-        channels = step.shape(1)[0 if right_transposed else 1]
-        made = multiplied_by_weights(step, step.tensor(0), 0 if left_transposed else 1, channels)
-        step.give(_swapped(made, left_transposed))
-    elif step.is_constant(0):
-        channels = step.shape(0)[1 if left_transposed else 0]
-        made = multiplied_by_weights(step, step.tensor(1), 1 if right_transposed else 0, channels)
-        step.give(_swapped(made, right_transposed))
+    node.check_bias(2)
+    left_transposed, right_transposed = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
+    if node.is_constant(1):
+        channels = node.shape(1)[0 if right_transposed else 1]
+        made = multiplied_by_weights(node, node.tensor(0), 0 if left_transposed else 1, channels)
+        node.give(_swapped(made, left_transposed))
+    elif node.is_constant(0):
+        channels = node.shape(0)[1 if left_transposed else 0]
+        made = multiplied_by_weights(node, node.tensor(1), 1 if right_transposed else 0, channels)
+        node.give(_swapped(made, right_transposed))
     else:
-        left, right = step.tensor(0), step.tensor(1)
-        step.give(multiplied_together(step, _swapped(left, left_transposed), _swapped(right, right_transposed)))
+        left, right = node.tensor(0), node.tensor(1)
+        node.give(multiplied_together(node, _swapped(left, left_transposed), _swapped(right, right_transposed)))
 
 
 def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
     return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
 
 
-def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> Tensor:
+def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int) -> Tensor:
     """Multiply along `axis` by weights.
 
     Parameters
     ----------
-    step
+    node
         The node.
     tensor
         What is multiplied.
@@ -100,15 +102,15 @@ def multiplied_by_weights(step: Step, tensor: Tensor, axis: int, made: int) -> T
     if not rest and size(channels) == C * rows * columns:  # in any sequence: that of the weights is free
         kind = FullyConnected if len(tensor.view) <= 2 else Conv
         fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
-        sources = step.layers.add(kind, step.name, tensor.sources, K=K, **fields)
+        sources = node.layers.add(kind, node.name, tensor.sources, K=K, **fields)
         shape, axes = (K, 1, 1), tensor.view
     elif channels == whole("C", C) and all(atom.dim in "HW" for atom in rest):
-        sources = step.layers.add(Conv, step.name, tensor.sources, C=C, K=K, H=rows, W=columns)
+        sources = node.layers.add(Conv, node.name, tensor.sources, C=C, K=K, H=rows, W=columns)
         shape, axes = (K, rows, columns), tensor.view
     else:
-        read = step.arranged(tensor, channels, rest)
+        read = node.arranged(tensor, channels, rest)
         shape = (K, size(rest), 1)
-        sources = step.layers.add(Conv, step.name, read, C=size(channels), K=K, H=shape[1], W=1)
+        sources = node.layers.add(Conv, node.name, read, C=size(channels), K=K, H=shape[1], W=1)
         axes = _rows(tensor.view, axis)
     view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
     return Tensor(sources, shape, view)
@@ -131,7 +133,7 @@ def _rows(view: View, without: int) -> View:
     return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
 
 
-def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
+def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor:
     """Multiply two computed tensors, the second of which is a second operand.
 
     Axes before the last two are groups, the heads of attention.
@@ -159,13 +161,13 @@ def multiplied_together(step: Step, left: Tensor, right: Tensor) -> Tensor:
     rows, inner = left.view[-2], left.view[-1]
     columns = right.view[-1]
     G, M, Kc, N = size(left_groups), size(without_batch(rows)), size(without_batch(inner)), size(without_batch(columns))
-    read = step.arranged(left, (*left_groups, *inner), rows)
-    second = step.arranged(right, (*right_groups, *columns), right.view[-2])
+    read = node.arranged(left, (*left_groups, *inner), rows)
+    second = node.arranged(right, (*right_groups, *columns), right.view[-2])
     fields = {"C": G * Kc, "K": G * N, "H": M, "W": 1}
     if G > 1:
-        sources = step.layers.multiply(GroupConv, step.name, read, second, G=G, **fields)
+        sources = node.layers.multiply(GroupConv, node.name, read, second, G=G, **fields)
     else:
-        sources = step.layers.multiply(Conv, step.name, read, second, **fields)
+        sources = node.layers.multiply(Conv, node.name, read, second, **fields)
     made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
     batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in leading]
     heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]

@@ -1,20 +1,49 @@
-"""docs/onnx.md says what the operators become, and can't go stale."""
+"""docs/onnx.md says what the operators become and what else is known of them, and can't go stale."""
+
+from dataclasses import fields
 
 from support.paths import DOCS
 
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 
 PAGE = DOCS / "onnx.md"
+WORDS = {
+    "channels": {Channels.FIRST: "channels first", Channels.LAST: "channels last"},
+    "axes": {Axes.PERMUTED: "axes permuted", Axes.OTHER: "other axes"},
+    "regroups_axes": {True: "axes regrouped"},
+    "has_weights": {True: "weights"},
+    "looks_up_table": {True: "looks up a table"},
+    "keeps_shape": {True: "keeps the shape"},
+    "random": {True: "never constant"},
+}
+"""What the page calls each fact; a refusal is given as it is."""
+OF_SHAPE = "of the shape alone"
+
+
+def said(facts: Facts) -> str:
+    """What the page says of facts."""
+    words = [facts.refusal, *(names.get(getattr(facts, fact), "") for fact, names in WORDS.items())]
+    return ", ".join(word for word in (*words, OF_SHAPE if facts.of_shape else "") if word)
 
 
 def operator_table() -> str:
     """A row for each sort of operators, in the sequence in which they are entered."""
-    rows: dict[str, list[str]] = {}
+    rows: dict[tuple[str, str], list[str]] = {}
     for name, operator in ALL_OPERATORS.items():
-        rows.setdefault(operator.becomes, []).append(name)
-    return "\n".join(f"| {', '.join(names)} | {becomes} |" for becomes, names in rows.items())
+        rows.setdefault((operator.becomes, said(operator.facts)), []).append(name)
+    return "\n".join(
+        f"| {', '.join(names)} | {' | '.join(row)} |".replace("|  |", "| |") for row, names in rows.items()
+    )
 
 
 def test_the_page_has_every_operator() -> None:
-    table = operator_table()
-    assert f"| operators | become |\n|---|---|\n{table}\n" in PAGE.read_text(encoding="utf-8"), table
+    table = f"| operators | become | known besides |\n|---|---|---|\n{operator_table()}\n"
+    assert table in PAGE.read_text(encoding="utf-8"), table
+
+
+def test_the_page_explains_every_fact() -> None:
+    assert {*WORDS, "of_shape", "refusal"} == {field.name for field in fields(Facts)}
+    text = PAGE.read_text(encoding="utf-8")
+    words = [word for names in WORDS.values() for word in names.values()]
+    assert [word for word in (*words, OF_SHAPE) if f"*{word}*" not in text] == []

@@ -14,8 +14,8 @@ from soma_cp.model.network.layers import Conv, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.importing import import_onnx
-from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, Operator
-from soma_cp.model.network.onnx_import.step import Step
+from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, OnnxOperator
 from soma_cp.model.network.onnx_import.values import Tensor
 
 
@@ -82,11 +82,11 @@ def test_computed_tensors_of_different_ranks_are_combined(imported: Import, turn
 
 
 def test_axes_that_an_output_has_not_are_an_internal_error(imported: Import, monkeypatch: pytest.MonkeyPatch) -> None:
-    def turns(step: Step) -> None:
-        tensor = step.tensor()
-        step.give(Tensor(tensor.sources, tensor.shape, tensor.view[::-1]))
+    def turns(node: NodeImport) -> None:
+        tensor = node.tensor()
+        node.give(Tensor(tensor.sources, tensor.shape, tensor.view[::-1]))
 
-    monkeypatch.setitem(OPERATORS, "Relu", Operator(turns, ""))
+    monkeypatch.setitem(OPERATORS, "Relu", OnnxOperator(turns, ""))
     model, x, _ = rows_of()
     with pytest.raises(InternalError, match=r"of shape \[1, 64, 8\] was imported by Relu with axes of \[8, 64, 1\]"):
         imported(model, model.node("Relu", x))

@@ -51,7 +51,7 @@ class State:
         return Tensor(self._made[key], tensor.shape, tensor.view)
 
 
-class Step:
+class NodeImport:
     """A node, its operands and its results.
 
     Parameters
@@ -73,17 +73,27 @@ class Step:
         """What layers of this node are called."""
         return self.node.label
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What it reads; an optional input that is left out is empty."""
+        return self.node.inputs
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it makes."""
+        return self.node.outputs
+
     def attribute(self, name: str, default: Any = None) -> Any:
         """Return an attribute."""
         return self.node.attributes.get(name, default)
 
     def has(self, place: int) -> bool:
         """Whether the input at that place is given."""
-        return place < len(self.node.inputs) and self.node.inputs[place] != ""
+        return place < len(self.inputs) and self.inputs[place] != ""
 
     def is_constant(self, place: int) -> bool:
         """Whether the input at that place is constant."""
-        return self.has(place) and self.graph.info(self.node.inputs[place]).constant
+        return self.has(place) and self.graph.info(self.inputs[place]).constant
 
     def shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
@@ -92,11 +102,11 @@ class Step:
     def _read(self, place: int) -> str:
         if not self.has(place):
             raise UnsupportedError(f"lacks its input {place} (must be given)")
-        return self.node.inputs[place]
+        return self.inputs[place]
 
     def out_shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an output."""
-        return self._shape(self.node.outputs[place])
+        return self._shape(self.outputs[place])
 
     def check_shapes(self) -> None:
         """Refuse a node whose inputs and attributes don't fit, whatever shapes the model states for its outputs.
@@ -106,7 +116,7 @@ class Step:
         UnsupportedError
             If there is such an output.
         """
-        for output in self.node.outputs:
+        for output in self.outputs:
             fault = self.graph.info(output).fault
             if fault:
                 raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {fault}")
@@ -128,7 +138,7 @@ class Step:
             return [int(number) for number in given]
         if not self.has(place):
             return None
-        value = self.graph.info(self.node.inputs[place]).value
+        value = self.graph.info(self.inputs[place]).value
         if value is None:
             raise UnsupportedError(f"has {attribute} that are computed or not in the file (must be constants in it)")
         return whole_numbers(value)
@@ -161,9 +171,9 @@ class Step:
         InternalError
             If the axes of `value` are not those that the output has: whatever reads it would take others for them.
         """
-        if place < len(self.node.outputs) and self.node.outputs[place]:
-            self._check_axes(value, self.node.outputs[place])
-            self.state.values[self.node.outputs[place]] = value
+        if place < len(self.outputs) and self.outputs[place]:
+            self._check_axes(value, self.outputs[place])
+            self.state.values[self.outputs[place]] = value
 
     def _check_axes(self, value: Value, output: str) -> None:
         info = self.graph.info(output)
@@ -177,7 +187,7 @@ class Step:
 
     def give_function(self, of: Tensor, reduced: bool = False, place: int = 0) -> None:
         """Set an output to a function of one tensor."""
-        self.give(Function(of, self.name, self.node.outputs[place], reduced), place)
+        self.give(Function(of, self.name, self.outputs[place], reduced), place)
 
     def note(self, text: str) -> None:
         """Tell the user something about this node."""

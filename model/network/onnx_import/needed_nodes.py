@@ -1,0 +1,92 @@
+"""Which nodes of a model lead to its outputs, and in what order they can run."""
+
+from collections.abc import Iterable, Sequence
+
+import onnx
+
+from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.network.onnx_import.graph import printable
+
+
+def graph_outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """Return the tensors at which the graph ends, and a sentence for each name that there is not."""
+    if not ends:
+        return tuple(output.name for output in model.graph.output), []
+    made: dict[str, tuple[str, ...]] = {}
+    for node in model.graph.node:
+        outputs = tuple(name for name in node.output if name)
+        made |= {name: (name,) for name in outputs} | {node.name: outputs, label(node): outputs}
+    made.pop("", None)  # nodes without a name
+    given = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    problems: list[str] = []
+    for end in ends:
+        if end in given and end not in made:
+            problems.append(f"--end {end}: this is an input or constant of the model; give what a node makes")
+        elif end not in made:
+            shown = end or "''"
+            problems.append(
+                f"--end {shown}: the model has no node or tensor of this name{nearest_name_hint(end, made)}"
+            )
+    return tuple(dict.fromkeys(name for end in ends for name in made.get(end, ()))), problems
+
+
+def needed_nodes(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.NodeProto]:
+    """Return the nodes that lead to an output."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    waiting = list(outputs)
+    needed: set[int] = set()
+    while waiting:
+        maker = makers.get(waiting.pop())
+        if maker is not None and id(maker) not in needed:
+            needed.add(id(maker))
+            waiting += [*maker.input, *_captured(maker)]
+    return [node for node in model.graph.node if id(node) in needed]
+
+
+def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
+    """Return a sentence for each tensor that nodes read and nothing makes."""
+    made = {name for node in model.graph.node for name in node.output}
+    made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
+    return [
+        f"'{label(node)}' ({node.op_type}) reads '{printable(name)}', which no node, input or constant of the model is"
+        for node in nodes
+        for name in dict.fromkeys(node.input)
+        if name and name not in made
+    ]
+
+
+def _captured(node: onnx.NodeProto) -> list[str]:
+    """Return the names that the bodies of control flow read, their own among them."""
+    bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
+    inner = [node for body in bodies for node in body.node]
+    outputs = [output.name for body in bodies for output in body.output]
+    return [*outputs, *(name for node in inner for name in (*node.input, *_captured(node)))]
+
+
+def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
+    """Sort nodes such that producers come first, as the format demands but not every tool keeps."""
+    waiting = list(nodes)
+    made_later = {name for node in waiting for name in node.output if name}
+    ordered: list[onnx.NodeProto] = []
+    while waiting:
+        ready = []
+        blocked = []
+        for node in waiting:
+            if made_later.isdisjoint(node.input):
+                ready.append(node)
+                made_later.difference_update(node.output)
+            else:
+                blocked.append(node)
+        if not ready:  # a cycle; the names it needs stay unknown
+            return ordered + blocked
+        ordered += ready
+        waiting = blocked
+    return ordered
+
+
+def label(proto: onnx.NodeProto) -> str:
+    """Return the node's name, or what it makes where it has none."""
+    name = proto.name or next((name for name in proto.output if name), "")
+    name = printable(name).strip("/ ")
+    return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"

@@ -1,0 +1,15 @@
+"""Operators that no layer stands for, but of which something must be known."""
+
+from soma_cp.model.network.onnx_import.operators.registry import Facts, enter
+
+enter(
+    "If Loop Scan SequenceMap",
+    "refused",
+    Facts(refusal="is control flow, and a network has none; export the model without it"),
+)
+enter("LSTM GRU RNN", "refused", Facts(refusal="is recurrent, and a network has no loops"))
+enter(
+    "RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli",
+    "the same as an operator that is not here",
+    Facts(random=True),
+)

@@ -1,0 +1,114 @@
+"""What is said of an operator stands in its record, and modules elsewhere ask the record."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from support.onnx_imports import Import, faults
+from support.onnx_models import Model
+from support.paths import ROOT
+
+from soma_cp.model.network.onnx_import.graph import Graph, GraphInput, Info, Node
+from soma_cp.model.network.onnx_import.layouts import input_tensor
+from soma_cp.model.network.onnx_import.operators.registry import NO_FACTS, OPERATORS, Channels, Facts, enter
+from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS, facts_of
+
+FOLDER = ROOT / "model" / "network" / "onnx_import"
+MODULES = sorted(FOLDER.rglob("*.py"))
+ENTRIES = {"operator", "enter"}
+"""The calls that make a record."""
+NAMES = {*ALL_OPERATORS, *(name.rpartition(".")[2] for name in ALL_OPERATORS)}
+
+
+def strings(tree: ast.AST) -> Iterator[ast.Constant]:
+    """Yield the strings of a module that stand in no record."""
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in ENTRIES:
+        return
+    if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
+        yield tree
+    for child in ast.iter_child_nodes(tree):
+        yield from strings(child)
+
+
+def operators_named(text: str) -> list[str]:
+    """The lines of a module where a string is the name of an operator, or nothing but names."""
+    return [
+        f"line {found.lineno}: {found.value!r}"
+        for found in strings(ast.parse(text))
+        if (words := str(found.value).split()) and NAMES.issuperset(words)
+    ]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(FOLDER)))
+def test_operators_are_named_in_their_records_alone(path: Path) -> None:
+    assert operators_named(path.read_text(encoding="utf-8")) == [], "say it in Facts, and ask facts_of"
+
+
+def test_names_outside_records_are_found() -> None:
+    assert operators_named('_WEIGHTED = {"Conv", "FastGelu"}')
+    assert operators_named('_WEIGHTED = frozenset("Conv MatMul".split())')
+    assert operators_named('if node.operator == "Gather": pass')
+    assert not operators_named('@operator("Conv", "`conv`", Facts(random=True))\ndef f(node): raise E("has a Conv")')
+
+
+@pytest.mark.parametrize("fact", [field.name for field in fields(Facts)])
+def test_every_fact_is_asked_for(fact: str) -> None:
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES if path.stem != "registry"]
+    assert any(isinstance(node, ast.Attribute) and node.attr == fact for tree in trees for node in ast.walk(tree))
+
+
+def test_an_operator_is_entered_once_and_with_the_same_facts_in_every_domain() -> None:
+    with pytest.raises(ValueError, match="operator Conv is entered twice"):
+        enter("Conv", "", NO_FACTS)
+    with pytest.raises(ValueError, match=r"operator own\.Conv is entered with other facts than Conv"):
+        enter("own.Conv", "", Facts(random=True))
+    assert "own.Conv" not in OPERATORS
+    assert facts_of("Conv").channels is Channels.FIRST
+
+
+def test_of_an_operator_that_is_not_entered_no_fact_is_known() -> None:
+    assert facts_of("NoSuchOperator") == NO_FACTS
+
+
+@pytest.mark.parametrize("operator", sorted(NAMES))
+def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
+    """Of (batch, 5, 7), channels are 5 where the first node to read it has them first, 7 last or by default."""
+    node = Node("node", operator, "", ("x",), ("y",))
+    graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 1),), ("y",), {"y": Info((1, 5, 7))})
+    channels = 5 if facts_of(operator).channels is Channels.FIRST else 7
+    assert input_tensor(graph, source, "x").shape == (channels, 12 - channels, 1)
+
+
+@pytest.mark.parametrize(
+    ("between", "attributes", "extents", "shape"),
+    [
+        ("Relu", {}, (5, 7), (5, 7, 1)),  # channels first, as the convolution has them
+        ("Reshape", {}, (5, 7), (7, 5, 1)),  # not looked through: channels last, as by default
+        ("Gather", {}, (5, 7), (7, 5, 1)),
+        ("Relu", {}, (4, 5, 6), (4, 5, 6)),
+        ("Transpose", {"perm": [0, 3, 1, 2]}, (4, 5, 6), (6, 4, 5)),  # channels are 6, the last axis
+    ],
+)
+def test_an_input_is_followed_to_the_node_that_decides_its_layout(
+    between: str, attributes: dict[str, list[int]], extents: tuple[int, ...], shape: tuple[int, int, int]
+) -> None:
+    """Between the input and a convolution stands a node of as many axes."""
+    nodes = (Node("a", between, "", ("x",), ("y",), attributes), Node("b", "Conv", "", ("y",), ("z",)))
+    infos = {name: Info((1, *extents)) for name in "xyz"}
+    source = GraphInput("x", (1, *extents), 1)
+    assert input_tensor(Graph(nodes, (source,), ("z",), infos), source, "x").shape == shape
+
+
+def test_random_numbers_are_never_folded(imported: Import) -> None:
+    """They read constants or nothing, as what is folded does, and no layer makes them."""
+    model = Model()
+    x = model.input("x", ["batch", 4, 8])
+    noise = model.node("RandomNormal", shape=[1, 4, 8], name="noise")
+    like = model.node("Bernoulli", model.scalar(0.5), name="coin")
+    made = model.node("Add", model.node("Add", x, noise), like)
+    assert faults(lambda: imported(model, made)) == [
+        "'noise' (RandomNormal) is an operator that no layer stands for",
+        "'coin' (Bernoulli) is an operator that no layer stands for",
+    ]
