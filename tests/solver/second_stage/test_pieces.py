@@ -566,7 +566,7 @@ def test_a_plan_of_thousands_of_tensors() -> None:
     problem = Problem(builtin_network("resnet50"), platform_named("edge"), 4)
     plan = make_plan(problem, initial_lfa(problem))
     assert plan.dram_tensor_count > 2_000
-    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(10)))
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(4)))
     assert violations(plan, result.schedule.dlsa) == []
     assert result.lower_bound <= result.schedule.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
     assert result.schedule.evaluation.latency == evaluate(plan, result.schedule.dlsa).latency
