@@ -1,4 +1,4 @@
-"""Profiles of hypothesis for all tests, and a plan that several files need.
+"""Profiles of hypothesis for all tests, and a plan that several files need; ``support/division.py`` divides a run.
 
 By default every run draws the same examples, so that a red test stays red. To look for new ones, ten times as
 many and other ones at each run::
@@ -11,6 +11,7 @@ Tests that say how many examples they want multiply by the profile: see `example
 import numpy as np
 import pytest
 from hypothesis import settings
+from support.division import pytest_cmdline_main, pytest_sessionstart, pytest_xdist_node_collection_finished
 
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.paper_search import anneal_lfas
@@ -18,6 +19,8 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import Plan, make_plan
+
+__all__ = ["pytest_cmdline_main", "pytest_sessionstart", "pytest_xdist_node_collection_finished", "resnet_plan"]
 
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
