@@ -1,16 +1,21 @@
-"""Profiles of hypothesis for all tests, and a plan that several files need.
+"""Profiles of hypothesis for all tests, and a plan that several files need; ``support/division.py`` divides a run.
 
-By default every run draws the same examples, so that a red test stays red. To look for new ones, ten times as
-many and other ones at each run::
+========  =========================  ==============================================================
+profile   examples of a plain test   for
+========  =========================  ==============================================================
+quick     30                         a run while one works: always the same, so a red test stays red
+ci        100                        ``.ci/run``: always the same
+thorough  1000                       new ones at each run: ``pytest --hypothesis-profile=thorough``
+========  =========================  ==============================================================
 
-    pytest --hypothesis-profile=thorough
-
-Tests that say how many examples they want multiply by the profile: see `examples` in ``twins.py``.
+Tests that say how many examples they want say it for the profile ci; the others scale it: see `examples` in
+``support/twins.py``.
 """
 
 import numpy as np
 import pytest
 from hypothesis import settings
+from support.division import pytest_cmdline_main, pytest_sessionstart, pytest_xdist_node_collection_finished
 
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.paper_search import anneal_lfas
@@ -19,9 +24,12 @@ from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import Plan, make_plan
 
-settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=100)
+__all__ = ["pytest_cmdline_main", "pytest_sessionstart", "pytest_xdist_node_collection_finished", "resnet_plan"]
+
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=30)
+settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
-settings.load_profile("reproducible")
+settings.load_profile("quick")
 
 
 @pytest.fixture(scope="session")

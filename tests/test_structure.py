@@ -106,6 +106,13 @@ def imports_of(path: Path, package: str) -> bool:
     return any(name.split(".")[0] == package for name in imported_names(path))
 
 
+def test_examples_follow_the_profile() -> None:
+    """Only `examples` says how many a property test wants."""
+    texts = {label(path): path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
+    counting = {name for name, text in texts.items() if re.search(r"settings\(max_examples", text)}
+    assert counting == {"tests/support/twins.py", "tests/support/test_slow_twins.py"}  # the other finds a first example
+
+
 def test_every_floor_has_modules() -> None:
     assert {floor_of(path) for path in MODULES} == set(FLOORS)
     assert FRAME

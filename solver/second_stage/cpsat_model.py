@@ -261,7 +261,8 @@ class SecondStageModel:
         """Give a schedule that is no slower than `most_cycles` as a complete hint; it agrees with what is fixed.
 
         Of a piece, no schedule in which a load begins behind the tiles before a store that ends behind them is a
-        solution of the model.
+        solution of the model. Nor is one in which a load comes after the stores that it reads but before another
+        store that the next tile waits for: the two can change places, which delays nothing.
         """
         piece, tiles, model = self.piece, self.piece.tile_count, self.model
         dlsa, evaluation = schedule.dlsa, schedule.evaluation

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.annealing_cases import EDGE, Lives, assert_priced_as_evaluated, builtin_problem, greedy_second_stage, lives
-from support.paths import TESTS
 
 from soma_cp.annealing import chunks
 from soma_cp.annealing.budget import Budget
@@ -72,7 +71,7 @@ def test_the_same_seed_gives_the_same_result_in_this_and_another_process() -> No
     run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=Path(__file__).parent,
-        env=os.environ | {"PYTHONPATH": str(TESTS)},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
         check=True,

@@ -325,7 +325,7 @@ def test_compare_prints_a_table_within_80_columns(run: Run, monkeypatch: pytest.
 
 def test_compare_writes_one_table_of_several_networks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 80)
-    several = ("--net", "inception-resnet-v1", "--net", "tiny-wide", "--batch", 1, "--batch", 2, "--time-limit", 3)
+    several = ("--net", "inception-resnet-v1", "--net", "tiny-wide", "--batch", 1, "--batch", 2, "--time-limit", 1)
     outcome = run("compare", *several)
     assert outcome.code == 0
     assert "…" not in outcome.out

@@ -94,9 +94,9 @@ def test_on_the_same_lfa_cpsat_is_never_worse(name: str) -> None:
     found = solve(problem_of(name), replace(QUICK, second_stage=SecondStage.GREEDY), Monitor(Budget(4)))
     # The LFA without any fusion has more DRAM tensors than CP-SAT gets done with in so little time.
     crowded = make_plan(found.schedule.plan.problem, initial_lfa(found.schedule.plan.problem))
-    for plan in (found.schedule.plan, crowded):
+    for plan, seconds in ((found.schedule.plan, 20), (crowded, 20 if name == "tiny-unet" else 1)):
         results = {
-            stage2: run_second_stage(plan, replace(QUICK, second_stage=stage2), monitor=Monitor(Budget(3)))
+            stage2: run_second_stage(plan, replace(QUICK, second_stage=stage2), monitor=Monitor(Budget(seconds)))
             for stage2 in SecondStage
         }
         latency = {stage2: result.schedule.evaluation.latency for stage2, result in results.items()}
@@ -367,7 +367,7 @@ def test_each_iteration_of_the_first_stage_gets_half_of_the_time_left(monkeypatc
 def test_comparison_puts_all_second_stages_side_by_side() -> None:
     problem = problem_of("gpt2-small")
     plan = make_plan(problem, initial_lfa(problem))
-    comparison = compare_second_stages(plan, QUICK, 2)
+    comparison = compare_second_stages(plan, QUICK, 1)
     assert [result.method for result in comparison.results] == ["double buffering", "greedy", "SA", "CP-SAT"]
     for result in comparison.results:
         assert result.schedule.fits == (not violations(plan, result.schedule.dlsa))

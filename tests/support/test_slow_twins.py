@@ -22,6 +22,7 @@ from support.strategies import (
     valid_dlsas,
     wrong_lfas,
 )
+from support.twins import examples
 
 TILE_COST_FILES = sorted(path.name for path in (PUBLISHED / "tilecost").glob("*.csv"))
 SCHEDULE_FILES = sorted(path.name for path in (PUBLISHED / "schedules").glob("*.json"))
@@ -156,7 +157,7 @@ UNLIMITED = 1 << 60
 FIRST_FOUND = settings(max_examples=5000, phases=[Phase.generate], derandomize=True)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(plans(), st.data())
 def test_a_valid_dlsa_runs_within_the_bound(plan: slow_model.SlowPlan, data: st.DataObject) -> None:
     dlsa = data.draw(valid_dlsas(plan))
@@ -169,13 +170,13 @@ def test_a_valid_dlsa_runs_within_the_bound(plan: slow_model.SlowPlan, data: st.
     assert [fault.tile for fault in full] == [p for p, used in enumerate(found.usage) if used == found.peak_bytes]
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(plans())
 def test_double_buffering_is_valid_but_for_the_capacity(plan: slow_model.SlowPlan) -> None:
     assert slow_model.violations(plan, slow_model.double_buffering(plan), UNLIMITED) == []
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(plans(), st.data())
 def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(plan: slow_model.SlowPlan, data: st.DataObject) -> None:
     """Rule 1b, and rule 1a on stores as the later tensor; 1a forbids a little more where Start equals End."""
@@ -196,7 +197,7 @@ def test_a_dlsa_deadlocks_exactly_when_the_order_rules_say_so(plan: slow_model.S
         slow_model.evaluate(plan, dlsa)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(cases(), st.data())
 def test_a_wrong_lfa_is_refused(case: Case, data: st.DataObject) -> None:
     network, batch, hardware, _ = case

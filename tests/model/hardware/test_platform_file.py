@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import PUBLISHED
 
@@ -132,7 +132,6 @@ others = {
 
 
 @given(st.builds(Platform, **(sizes | others)))
-@settings(deadline=None)
 def test_any_platform_makes_the_round_trip(platform: Platform) -> None:
     assert platform_from_document(json.loads(json.dumps(platform_document(platform))), "here") == platform
 

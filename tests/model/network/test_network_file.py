@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import PUBLISHED as published
+from support.twins import examples
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
@@ -107,7 +108,7 @@ def test_layout_of_a_written_file(tmp_path: Path) -> None:
 
 
 @given(seed=st.integers(0, 10**6), tokens=st.integers(1, 10**6))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_any_network_makes_the_round_trip(seed: int, tokens: int) -> None:
     for network in (randwire_network(seed), builtin_network("gpt2-small-decode", tokens)):
         text = json.dumps(network_document(network))
@@ -395,7 +396,7 @@ PLACES = st.sampled_from(["version", "name", "blocks", "inputs", "layers", "extr
 
 
 @given(value=JSON_VALUES, place=PLACES, layer_field=st.sampled_from(["name", "kind", "K", "ifmaps", "x"]))
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_any_value_in_any_place_is_refused_in_words_or_accepted(value: Any, place: str, layer_field: str) -> None:
     sample: Document = {
         "name": "sample",

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import DOCS, PUBLISHED
+from support.twins import examples
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
@@ -803,7 +804,7 @@ def original(embedded: bool) -> Document:
 
 @pytest.mark.parametrize("embedded", [False, True])
 @given(seed=st.integers(0, 2**63), mutations=st.integers(0, 3))
-@settings(max_examples=400, deadline=None)
+@examples(400)
 def test_a_mutated_document_is_read_or_refused(embedded: bool, seed: int, mutations: int) -> None:
     document = original(embedded)
     draw = random.Random(seed)
@@ -813,7 +814,7 @@ def test_a_mutated_document_is_read_or_refused(embedded: bool, seed: int, mutati
 
 
 @given(seed=st.integers(0, 2**63), number=st.integers(0, len(FILES) - 1))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_mutated_published_file_is_read_or_refused(seed: int, number: int) -> None:
     document = load(FILES[number])
     mutate(document, random.Random(seed))

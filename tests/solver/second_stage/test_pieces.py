@@ -340,12 +340,26 @@ def test_a_schedule_is_a_solution_of_its_pieces(pair: Pair, data: st.DataObject)
     first, last = draw_stretch(data, pair.plan)
     piece = cut_piece(priced(with_buffer(pair.plan, capacity), dlsa), first, last)
     assume(not may_begin_behind(piece))
+    assume(not reads_before_a_store(piece, dlsa))
     assert_hint_is_a_solution(piece, dlsa, data.draw(st.sampled_from([0, 7])))
 
 
 def may_begin_behind(piece: Piece) -> bool:
     """Whether a load can begin behind the tiles: it then comes after the stores, which the schedule need not do."""
     return bool(np.any(~piece.is_store & (piece.latest_start == piece.tile_count)))
+
+
+def reads_before_a_store(piece: Piece, dlsa: DLSA) -> bool:
+    """Whether a load comes after the stores that it reads but before another that the next tile waits for.
+
+    The model gives such a load a Start after the tile of the stores that it reads, so it comes after the other store
+    too. No time is lost: the two can change places, for the tile after their tiles waits for the store anyway.
+    """
+    rank = np.argsort(dlsa.order)[piece.tensors]
+    ends = dlsa.end[piece.tensors] - piece.first_tile
+    starts = dram_windows(piece).earliest_start
+    loads, stores = np.flatnonzero(~piece.is_store), np.flatnonzero(piece.is_store)
+    return any(rank[store] > rank[load] and ends[store] <= starts[load] for load in loads for store in stores)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -566,7 +580,7 @@ def test_a_plan_of_thousands_of_tensors() -> None:
     problem = Problem(builtin_network("resnet50"), platform_named("edge"), 4)
     plan = make_plan(problem, initial_lfa(problem))
     assert plan.dram_tensor_count > 2_000
-    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(10)))
+    result = solve_dlsa_exactly(plan, monitor=Monitor(Budget(4)))
     assert violations(plan, result.schedule.dlsa) == []
     assert result.lower_bound <= result.schedule.evaluation.latency <= evaluate(plan, greedy_dlsa(plan)).latency
     assert result.schedule.evaluation.latency == evaluate(plan, result.schedule.dlsa).latency

@@ -8,10 +8,11 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support import slow_core_array
 from support.paths import PUBLISHED
+from support.twins import examples
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
@@ -189,7 +190,7 @@ platforms = st.sampled_from(list(PLATFORMS.values())) | st.builds(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@examples(500)
 @given(data=st.data(), platform=platforms, layer=layers())
 def test_equals_the_twin(data: st.DataObject, platform: Platform, layer: Layer) -> None:
     assert_equals_twin(platform, layer, data.draw(tiles(layer)))

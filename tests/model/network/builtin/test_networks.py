@@ -10,9 +10,10 @@ from typing import Any
 
 import networkx as nx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import PUBLISHED as published
+from support.twins import examples
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
@@ -92,7 +93,7 @@ def test_blocks(name: str, blocks: int) -> None:
 
 
 @given(name=st.sampled_from(GPT2), tokens=st.integers(1, MOST_TOKENS))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_gpt2_is_sound_at_any_length(name: str, tokens: int) -> None:
     network = builtin_network(name, tokens)  # its parts are checked on creation
     size = 12 if "small" in name else 25
@@ -125,7 +126,7 @@ def test_decode_reads_a_cache_of_that_many_tokens() -> None:
     name=st.sampled_from([name for name, entry in BUILT_INS.items() if entry.tokens is not None]),
     tokens=st.integers(1, MOST_TOKENS),
 )
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_transformers_keep_layers_and_weights_at_any_length(name: str, tokens: int) -> None:
     network, published = builtin_network(name, tokens), builtin_network(name)
     for ours, theirs in zip(network.layers, published.layers, strict=True):
@@ -146,7 +147,7 @@ def test_a_block_of_bert_has_the_weights_of_one_of_gpt2() -> None:
 
 @pytest.mark.parametrize("build", [llama2_prefill, llama2_decode])
 @given(tokens=st.integers(1, MOST_TOKENS))
-@settings(max_examples=10, deadline=None)
+@examples(10)
 def test_llama2_has_the_same_weights_at_any_length(build: Callable[[int], Network], tokens: int) -> None:
     # In a block: Q and projection width² each, K and V 1/8 of that, feed-forward 4 + 4.
     network = build(tokens)
@@ -211,7 +212,7 @@ def layer_graph(network: Network) -> "nx.DiGraph[str]":
     stages=st.integers(1, 5),
     channels=st.integers(1, 70),
 )
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_randwire_is_a_sound_network_from_input_to_classifier(
     seed: int, nodes: int, rewiring: float, stages: int, channels: int
 ) -> None:

@@ -1,0 +1,44 @@
+"""How a run of tests is divided among processes, and who compiles the kernels for them.
+
+A run of folders has as many workers of pytest-xdist as there are cores. A run of named files or of a keyword has none,
+for to start them would take longer than such a run; ``-n 0`` or ``-n 4`` say it otherwise. Before the workers of a run
+begin, one process compiles all kernels, so that no two workers compile the same one; it does so while they collect.
+"""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+COMPILE = "from soma_cp.solver.warm_up import warm_up; warm_up(exact=True)"
+COMPILATION = pytest.StashKey["subprocess.Popen[bytes]"]()
+
+
+def divides_by_itself(config: pytest.Config) -> bool:
+    """Say whether whole folders run, and the command line does not say in how many processes."""
+    if hasattr(config, "workerinput") or not config.pluginmanager.has_plugin("xdist"):
+        return False
+    option = config.option
+    folders = any((config.invocation_params.dir / argument).is_dir() for argument in config.args)
+    return folders and not option.keyword and option.numprocesses is None and option.dist == "no" and not option.tx
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Divide; xdist reads these options next."""
+    if divides_by_itself(config):
+        config.option.numprocesses = "auto"
+        config.option.dist = "worksteal"
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start to compile, in the process that starts the workers."""
+    if session.config.pluginmanager.has_plugin("dsession"):
+        session.config.stash[COMPILATION] = subprocess.Popen([sys.executable, "-c", COMPILE])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    """Let no worker begin before the kernels are there."""
+    node.config.stash[COMPILATION].wait()
