@@ -16,10 +16,10 @@ from dataclasses import replace
 from published import problem_of, published_rows
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS
+from soma_cp.annealing.first_stage.chain import PUBLISHED_MOVES
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
-from soma_cp.annealing.first_stage.moves import Operator
+from soma_cp.annealing.first_stage.moves import Move
 from soma_cp.solver.warm_up import warm_up
 
 ROWS = (
@@ -34,7 +34,7 @@ ROWS = (
 )
 
 
-def without(operator: Operator) -> LFASearchParameters:
+def without(operator: Move) -> LFASearchParameters:
     full = LFASearchParameters()
     return replace(full, weights={one: weight for one, weight in full.weights.items() if one != operator})
 
@@ -45,7 +45,7 @@ def variants() -> dict[str, LFASearchParameters]:
     for operator in full.weights:
         found[f"without {operator.name.lower()}"] = without(operator)
     return found | {
-        "published operators only": replace(full, weights=PUBLISHED_OPERATORS),
+        "published operators only": replace(full, weights=PUBLISHED_MOVES),
         "published cooling": replace(full, cooling=Cooling()),
         "chains that never meet": replace(full, meetings=()),
         "one chain": replace(full, chains=1),

@@ -7,7 +7,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import lfa_kernel, lfa_pricing
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
-from soma_cp.annealing.first_stage.moves import Operator
+from soma_cp.annealing.first_stage.moves import Move
 from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
@@ -18,8 +18,8 @@ from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
 
-PUBLISHED_OPERATORS = {Operator.PUBLISHED: 1.0}
-"""The paper's operators with the published program's weights among them."""
+PUBLISHED_MOVES = {Move.PUBLISHED: 1.0}
+"""The paper's moves with the published program's weights among them."""
 
 
 def lfa_settings(
@@ -42,12 +42,12 @@ def lfa_settings(
     )
 
 
-def operator_weights(weights: dict[Operator, float]) -> FloatArray:
-    """Return the running sums of the weights of all operators; one that is left out is never drawn."""
-    return np.cumsum([weights.get(operator, 0.0) for operator in Operator])
+def move_weights(weights: dict[Move, float]) -> FloatArray:
+    """Return the running sums of the weights of all moves; one that is left out is never drawn."""
+    return np.cumsum([weights.get(move, 0.0) for move in Move])
 
 
-class LFARun:
+class Chain:
     """One annealing run.
 
     Parameters
@@ -59,7 +59,7 @@ class LFARun:
     settings
         See `lfa_settings`.
     weights
-        See `operator_weights`.
+        See `move_weights`.
     apart
         int64[L]: groups of layers that no LG may mix.
     random
@@ -159,7 +159,7 @@ class LFARun:
         lfa_kernel.copy_lfa(self.state.best, self.state.current)
         self.state.figures[lfa_pricing.CURRENT] = self.state.figures[lfa_pricing.BEST]
 
-    def adopt(self, other: "LFARun") -> None:
+    def adopt(self, other: "Chain") -> None:
         """Go on from where another run of the same problem stands, with this run's own draws."""
         lfa_kernel.copy_lfa(other.state.current, self.state.current)
         lfa_kernel.copy_lfa(other.state.best, self.state.best)

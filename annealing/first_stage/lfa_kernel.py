@@ -24,7 +24,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     LFAState,
     evaluate_candidate,
 )
-from soma_cp.annealing.first_stage.moves import apply_operator
+from soma_cp.annealing.first_stage.moves import apply_move
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
@@ -89,7 +89,7 @@ def anneal_lfa(
 ) -> int:
     """Go on until round `last_round`; return DONE, UNKNOWN_COSTS or NEEDS_ROOM.
 
-    `weights` are the running sums of the operators' weights. Without `heated`, only what is no worse is accepted.
+    `weights` are the running sums of the moves' weights. Without `heated`, only what is no worse is accepted.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
     while counters[ROUND] < last_round:
@@ -99,7 +99,7 @@ def anneal_lfa(
                 copy_lfa(state.best, state.current)
                 figures[CURRENT] = figures[BEST]
             copy_lfa(state.current, state.candidate)
-            if not apply_operator(table, state.candidate, settings.batch, weights, random):
+            if not apply_move(table, state.candidate, settings.batch, weights, random):
                 counters[ROUND] += 1
                 continue
             chance = random.random()

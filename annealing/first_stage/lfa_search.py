@@ -19,9 +19,9 @@ from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
-from soma_cp.annealing.first_stage.chain import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
-from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Operator
+from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Move
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.objective import Objective
@@ -53,7 +53,7 @@ class LFASearchParameters:
     cooling
         Temperature.
     weights
-        How often each operator is drawn.
+        How often each move is drawn.
     archive_size
         How many LFAs each chain remembers for the second stage.
     """
@@ -63,7 +63,7 @@ class LFASearchParameters:
     meetings: tuple[float, ...] = (0.2, 0.4, 0.6, 0.8)
     mixed_starts: bool = True
     cooling: Cooling = Cooling(power=2.0)
-    weights: dict[Operator, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -155,17 +155,17 @@ def search_lfas(
 
 def _chains(
     problem: Problem, start: LFA, seed: int, objective: Objective, parameters: LFASearchParameters, rounds: int
-) -> list[LFARun]:
+) -> list[Chain]:
     settings = lfa_settings(
         problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_pricing.GREEDY
     )
 
-    def chain(begin_at: LFA, number: int) -> LFARun:
-        return LFARun(
+    def chain(begin_at: LFA, number: int) -> Chain:
+        return Chain(
             problem,
             begin_at,
             settings,
-            operator_weights(parameters.weights),
+            move_weights(parameters.weights),
             np.zeros(len(problem.network.layers), np.int64),
             np.random.default_rng([seed, number]),
             CostCache(problem),
@@ -195,11 +195,11 @@ def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: C
         report()
 
 
-def _run_chain(chain: LFARun, last: int, budget: Budget) -> None:
+def _run_chain(chain: Chain, last: int, budget: Budget) -> None:
     run_in_chunks(lambda _, to: chain.run_to(to, budget=budget), last, budget, lambda _: None, first=chain.rounds_done)
 
 
-def _close_chain(chain: LFARun, rounds: int, budget: Budget) -> None:
+def _close_chain(chain: Chain, rounds: int, budget: Budget) -> None:
     chain.return_to_best()
     run_in_chunks(
         lambda _, to: chain.run_to(to, heated=False, budget=budget),
@@ -210,18 +210,18 @@ def _close_chain(chain: LFARun, rounds: int, budget: Budget) -> None:
     )
 
 
-def _rank(chain: LFARun) -> tuple[float, float]:
+def _rank(chain: Chain) -> tuple[float, float]:
     """Order chains by the overflow and the cost of their best."""
     best = chain.best_figures
     return float(best[lfa_pricing.OVERFLOW_BYTES]), float(best[lfa_pricing.COST])
 
 
-def _lowest_cost(chains: list[LFARun]) -> float | None:
+def _lowest_cost(chains: list[Chain]) -> float | None:
     cost = min(float(chain.best_figures[lfa_pricing.COST]) for chain in chains)
     return cost if math.isfinite(cost) else None
 
 
-def _share_the_better_half(chains: list[LFARun]) -> None:
+def _share_the_better_half(chains: list[Chain]) -> None:
     """Let the worse half of the chains go on from where the better half stands; ties go by the chain's number."""
     ranked = sorted(chains, key=_rank)
     half = len(ranked) // 2

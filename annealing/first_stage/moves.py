@@ -1,9 +1,9 @@
-"""Operators of the first stage: each changes an LFA in place (kernels; specification: search.md, "First stage").
+"""Moves of the first stage: each changes an LFA in place (kernels; specification: search.md, "First stage").
 
-Every operator returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
+Every move returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
 is for the evaluation of the candidate to find out. Draws are uniform unless stated otherwise.
 
-The published operators make FLCs only as a by-product of DRAM Cuts and know powers of two alone. The others insert,
+The published moves make FLCs only as a by-product of DRAM Cuts and know powers of two alone. The others insert,
 shift and turn FLCs directly, draw any tiling number, and move a layer into another FLG. What each is worth is
 measured in ``benchmarks/ablation.py``.
 """
@@ -28,9 +28,41 @@ from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 
-# Shares of the operators, as in the published program.
+
+class Move(IntEnum):
+    """All moves; a search draws them by weights, in this order."""
+
+    PUBLISHED = 0
+    CHANGE_ORDER = 1
+    MOVE_LAYER = 2
+    RETILE = 3
+    REMOVE_FLC = 4
+    INSERT_FLC = 5
+    SHIFT_FLC = 6
+    ISOLATE_LAYER = 7
+    TURN_CUT = 8
+    FUSE_LGS = 9
+    SPLIT_LG = 10
+    MOVE_BORDER = 11
+
+
+DEFAULT_WEIGHTS = {
+    Move.CHANGE_ORDER: 0.15,
+    Move.MOVE_LAYER: 0.08,
+    Move.RETILE: 0.30,
+    Move.REMOVE_FLC: 0.12,
+    Move.INSERT_FLC: 0.08,
+    Move.SHIFT_FLC: 0.12,
+    Move.ISOLATE_LAYER: 0.05,
+    Move.TURN_CUT: 0.03,
+    Move.FUSE_LGS: 0.06,
+    Move.SPLIT_LG: 0.03,
+    Move.MOVE_BORDER: 0.03,
+}
+
+# Shares of the moves, as in the published program.
 CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts
-# Shares among the operators on DRAM Cuts.
+# Shares among the moves on DRAM Cuts.
 FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the rest moves a border
 
 MAX_TILING_NUMBER = 1 << 20
@@ -124,7 +156,7 @@ def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
 
 @compiled
 def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Draw one of the published operators and apply it."""
+    """Draw one of the published moves and apply it."""
     drawn = random.random()
     if drawn < CHANGE_ORDER:
         return change_order(table, lfa, random)
@@ -138,23 +170,6 @@ def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     if drawn < FUSE_LGS + SPLIT_LG:
         return split_lg(lfa, random)
     return move_border(lfa, random)
-
-
-class Operator(IntEnum):
-    """All operators; a search draws them by weights, in this order."""
-
-    PUBLISHED = 0
-    CHANGE_ORDER = 1
-    MOVE_LAYER = 2
-    RETILE = 3
-    REMOVE_FLC = 4
-    INSERT_FLC = 5
-    SHIFT_FLC = 6
-    ISOLATE_LAYER = 7
-    TURN_CUT = 8
-    FUSE_LGS = 9
-    SPLIT_LG = 10
-    MOVE_BORDER = 11
 
 
 @compiled
@@ -336,49 +351,34 @@ def _put_in(
 
 
 @compiled
-def apply_operator(
+def apply_move(
     table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
 ) -> bool:
-    """Draw an operator by `weights` (running sums in the order of `Operator`) and apply it."""
+    """Draw a move by `weights` (running sums in the order of `Move`) and apply it."""
     drawn = random.random() * weights[-1]
-    operator = 0
-    while drawn >= weights[operator]:
-        operator += 1
-    if operator == Operator.PUBLISHED:
+    move = 0
+    while drawn >= weights[move]:
+        move += 1
+    if move == Move.PUBLISHED:
         return paper_move(table, lfa, random)
-    if operator == Operator.CHANGE_ORDER:
+    if move == Move.CHANGE_ORDER:
         return change_order(table, lfa, random)
-    if operator == Operator.MOVE_LAYER:
+    if move == Move.MOVE_LAYER:
         return move_layer(table, lfa, random)
-    if operator == Operator.RETILE:
+    if move == Move.RETILE:
         return retile(lfa, batch, random)
-    if operator == Operator.REMOVE_FLC:
+    if move == Move.REMOVE_FLC:
         return remove_flc(lfa, random)
-    if operator == Operator.INSERT_FLC:
+    if move == Move.INSERT_FLC:
         return insert_flc(lfa, batch, random)
-    if operator == Operator.SHIFT_FLC:
+    if move == Move.SHIFT_FLC:
         return shift_flc(lfa, random)
-    if operator == Operator.ISOLATE_LAYER:
+    if move == Move.ISOLATE_LAYER:
         return isolate_layer(lfa, batch, random)
-    if operator == Operator.TURN_CUT:
+    if move == Move.TURN_CUT:
         return turn_cut(lfa, random)
-    if operator == Operator.FUSE_LGS:
+    if move == Move.FUSE_LGS:
         return fuse_lgs(lfa, random)
-    if operator == Operator.SPLIT_LG:
+    if move == Move.SPLIT_LG:
         return split_lg(lfa, random)
     return move_border(lfa, random)
-
-
-DEFAULT_WEIGHTS = {
-    Operator.CHANGE_ORDER: 0.15,
-    Operator.MOVE_LAYER: 0.08,
-    Operator.RETILE: 0.30,
-    Operator.REMOVE_FLC: 0.12,
-    Operator.INSERT_FLC: 0.08,
-    Operator.SHIFT_FLC: 0.12,
-    Operator.ISOLATE_LAYER: 0.05,
-    Operator.TURN_CUT: 0.03,
-    Operator.FUSE_LGS: 0.06,
-    Operator.SPLIT_LG: 0.03,
-    Operator.MOVE_BORDER: 0.03,
-}

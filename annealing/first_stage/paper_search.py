@@ -9,7 +9,7 @@ import numpy as np
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
-from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.chain import PUBLISHED_MOVES, Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
@@ -122,9 +122,9 @@ def anneal_lfas(
     budget = monitor.budget
     rounds = parameters.rounds(problem)
     settings = lfa_settings(problem, limit_bytes, objective, parameters.cooling, rounds, lfa_pricing.DOUBLE_BUFFERING)
-    weights = operator_weights(PUBLISHED_OPERATORS)
+    weights = move_weights(PUBLISHED_MOVES)
     apart = layers_kept_apart(problem)
-    run = LFARun(problem, start, settings, weights, apart, random, costs or CostCache(problem))
+    run = Chain(problem, start, settings, weights, apart, random, costs or CostCache(problem))
     assert run.start_is_valid, "the first LFA of a search must be valid"
     best = run.best_figures
 

@@ -21,7 +21,7 @@ from soma_cp.model.soma.tiling import TileSequence
 # usage among schedules that are no slower than the best.
 LATENCY, AVERAGE_BUFFER = 0, 1
 
-# Shares of the operators: order alone 0.1, living duration alone 0.4, else both.
+# Shares of the moves: order alone 0.1, living duration alone 0.4, else both.
 ORDER_SHARE = 0.1
 DURATION_SHARE = 0.4
 
@@ -179,20 +179,20 @@ def anneal_dlsa(
         if n == int(return_at * rounds):
             return_to_best(tensors, state)
         heat = temperature(initial, alpha, power, n, rounds)
-        operator = random.random()
+        move = random.random()
         drawn = random.random() * state.heaviness[-1]
         tensor = min(np.searchsorted(state.heaviness, drawn, side="right"), len(state.heaviness) - 1)
         old_rank = state.rank[tensor]
         is_store = tensors.is_store[tensor]
         old_edge = dlsa.end[tensor] if is_store else dlsa.start[tensor]
         changed = False
-        if operator < ORDER_SHARE or operator >= ORDER_SHARE + DURATION_SHARE:
+        if move < ORDER_SHARE or move >= ORDER_SHARE + DURATION_SHARE:
             first, last = rank_range(tensors, state, tensor)
             if last > first:
                 _move_to(state, tensor, _other_than(first, last, old_rank, random.random()))
                 changed = True
         fits = True
-        if operator >= ORDER_SHARE:
+        if move >= ORDER_SHARE:
             low, high = duration_range(tensors, state, sequence.count, tensor)
             if high > low:
                 edge = _other_than(low, high, old_edge, random.random())

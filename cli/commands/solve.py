@@ -144,7 +144,7 @@ def _proof_document(result: SolveResult) -> dict[str, Any] | None:
         "complete": proof.complete,
         "improved": proof.improved is not None,
         "computing_orders": proof.orders,
-        "beginnings": proof.beginnings,
+        "beginnings": proof.prefixes,
         "lfas": proof.lfas,
         "lfas_solved": proof.solved,
         "seconds": proof.seconds,
@@ -182,7 +182,7 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
         text = "not needed: the bound is met"
         if not proof.complete or proof.orders:
             orders = f"{'all' if proof.complete else 'not complete:'} {counted(proof.orders, 'computing order')}"
-            beginnings = f"{counted(proof.beginnings, 'beginning')} looked at closely"
+            beginnings = f"{counted(proof.prefixes, 'beginning')} looked at closely"
             text = f"{orders} gone through, {beginnings}, {proof.seconds:.1f} s"
         lines.append(f"{'exact search':<{LABEL_WIDTH}}{text}")
     return lines

@@ -1,6 +1,6 @@
 """The global optimum of a small network: branch and bound over LFAs, CP-SAT over the DLSAs of what is left.
 
-For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.every_lfa.prefixes`). A beginning whose
+For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.every_lfa.prefixes`). A prefix whose
 bound reaches the cost of the best schedule known is left; so is a complete LFA by its window bound. For the others the
 exact second stage decides.
 """
@@ -25,13 +25,13 @@ from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.solver.every_lfa.flg_options import OptionTable
 from soma_cp.solver.every_lfa.network_bounds import MET
-from soma_cp.solver.every_lfa.prefixes import Beginning, OrderBounds
+from soma_cp.solver.every_lfa.prefixes import OrderBounds, Prefix
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 MOST_LAYERS = 12
 """Networks with more layers are refused: their LFAs could not be gone through in hours."""
 REPORT_EVERY = 100
-"""Beginnings between two events of progress."""
+"""Prefixes between two events of progress."""
 LATEST = 2**60
 """Cycles; no schedule takes so long."""
 
@@ -51,10 +51,10 @@ class LFAProof:
         Whether all LFAs were gone through.
     improved
         A schedule that is cheaper than the one to beat; None if none was found.
-    orders, beginnings
-        Computing Orders gone through; beginnings, complete LFAs among them, that step 1 of their bound left.
+    orders, prefixes
+        Computing Orders gone through; prefixes, complete LFAs among them, that step 1 of their bound left.
     lfas, solved
-        Complete LFAs that all bounds of beginnings left; those of them that went through the second stage.
+        Complete LFAs that all bounds of prefixes left; those of them that went through the second stage.
     seconds
         Wall-clock time.
     """
@@ -63,7 +63,7 @@ class LFAProof:
     complete: bool
     improved: SecondStageResult | None
     orders: int
-    beginnings: int
+    prefixes: int
     lfas: int
     solved: int
     seconds: float
@@ -108,7 +108,7 @@ def prove_over_every_lfa(
     objective
         What `best_cost` is.
     monitor
-        How it is stopped and watched: rounds are beginnings that were bounded.
+        How it is stopped and watched: rounds are prefixes that were bounded.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def prove_over_every_lfa(
         complete=complete and search.left_open >= search.best_cost,
         improved=search.improved,
         orders=search.orders,
-        beginnings=search.beginnings,
+        prefixes=search.prefixes,
         lfas=search.lfas,
         solved=search.solved,
         seconds=time.monotonic() - begin,
@@ -171,7 +171,7 @@ class _Search:
         self.improved: SecondStageResult | None = None
         self.left_open = float("inf")
         self.orders = 0
-        self.beginnings = 0
+        self.prefixes = 0
         self.lfas = 0
         self.solved = 0
 
@@ -187,17 +187,17 @@ class _Search:
             bounds = OrderBounds(self.table, order, self.objective, self._cutoff, self.budget)
         except OutOfTimeError:
             return False
-        if not self._extend(bounds, Beginning()):
+        if not self._extend(bounds, Prefix()):
             return False
         self.orders += 1
         return True
 
-    def _extend(self, bounds: OrderBounds, beginning: Beginning) -> bool:
+    def _extend(self, bounds: OrderBounds, prefix: Prefix) -> bool:
         """Go through all LFAs that begin so; False if the time was over before."""
         families = [
-            bounds.children(beginning, end, dram_cut)
-            for end in range(beginning.place + 1, len(bounds.order) + 1)
-            for dram_cut in ((True, False) if beginning.flgs else (True,))
+            bounds.children(prefix, end, dram_cut)
+            for end in range(prefix.place + 1, len(bounds.order) + 1)
+            for dram_cut in ((True, False) if prefix.flgs else (True,))
         ]
         costs = np.concatenate([family.cost for family in families])
         family_of = np.repeat(np.arange(len(families)), [len(family.cost) for family in families])
@@ -209,10 +209,10 @@ class _Search:
             if costs[n] >= self._cutoff:
                 break
             children, choice = families[family_of[n]], int(choice_of[n])
-            child = bounds.child(beginning, children, choice)
-            self.beginnings += 1
-            if self.beginnings % REPORT_EVERY == 0:
-                self.progress(ProgressEvent("all layer fusions", 0, self.beginnings, 0, self.best_cost))
+            child = bounds.child(prefix, children, choice)
+            self.prefixes += 1
+            if self.prefixes % REPORT_EVERY == 0:
+                self.progress(ProgressEvent("all layer fusions", 0, self.prefixes, 0, self.best_cost))
             if bounds.window_cost(child, children, choice) >= self._cutoff:
                 continue
             if child.place < len(bounds.order):

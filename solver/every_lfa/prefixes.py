@@ -1,13 +1,13 @@
 """Bounds on all LFAs that begin in the same way (branch and bound: `soma_cp.solver.every_lfa.branch_and_bound`).
 
-Of one Computing Order, a beginning is the first FLGs, with their Tiling Numbers and DRAM Cuts. It is bounded in two
+Of one Computing Order, a prefix is the first FLGs, with their Tiling Numbers and DRAM Cuts. It is bounded in two
 steps:
 
 1. For all Tiling Numbers of the next FLG at once. Its energy, compute, loads and the stores that its LG is known to
    make are exact. Energy and latency of the layers behind come from `soma_cp.solver.every_lfa.suffixes`: for each of
-   their undominated triples the latency is at least the *compute path* after the end of the beginning's tiles; the
-   *channel path* after the beginning's loads; and all transfers.
-2. For what that leaves, the window bound (`soma_cp.solver.second_stage.windows`) of the beginning as if nothing came
+   their undominated triples the latency is at least the *compute path* after the end of the prefix's tiles; the
+   *channel path* after the prefix's loads; and all transfers.
+2. For what that leaves, the window bound (`soma_cp.solver.second_stage.windows`) of the prefix as if nothing came
    behind it: it knows the buffer, stores and what reads them. It bounds the end of the tiles more sharply, and the
    channel.
 """
@@ -27,11 +27,11 @@ from soma_cp.solver.every_lfa.prefix_kernel import NOTHING_FITS, PrefixScratch, 
 from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
 
 MOST_PREFIX_TILES = 2_000
-"""A longer beginning gets no window bound, which takes a time of T²."""
+"""A longer prefix gets no window bound, which takes a time of T²."""
 
 
 @dataclass(frozen=True)
-class Beginning:
+class Prefix:
     """The first FLGs of an LFA, and what they cost at least.
 
     Parameters
@@ -75,7 +75,7 @@ class Beginning:
 
 @dataclass(frozen=True, eq=False)
 class Children:
-    """A beginning with one more FLG, by Tiling Number; O items each."""
+    """A prefix with one more FLG, by Tiling Number; O items each."""
 
     options: FLGOptions
     dram_cut: bool
@@ -132,47 +132,47 @@ class OrderBounds:
         self._tiles = empty_layer_tiles(len(order))
         self._scratch = PrefixScratch(empty_tensor_places(len(order)), empty_tensors(0, 0))
 
-    def children(self, beginning: Beginning, end: int, dram_cut: bool) -> Children:
-        """Bound a beginning with the layers up to place `end` as its next FLG, for all Tiling Numbers."""
-        begin, complete = beginning.place, end == len(self.order)
+    def children(self, prefix: Prefix, end: int, dram_cut: bool) -> Children:
+        """Bound a prefix with the layers up to place `end` as its next FLG, for all Tiling Numbers."""
+        begin, complete = prefix.place, end == len(self.order)
         options = self.table.options(self.order[begin:end])
-        lg = begin if dram_cut else beginning.lg
+        lg = begin if dram_cut else prefix.lg
         stored_bytes, stored_cycles = 0, 0
         if dram_cut:  # it is known now what the LG before has to store
-            for place in range(beginning.lg, begin):
+            for place in range(prefix.lg, begin):
                 if self._last_use[place] >= begin:
-                    stored_bytes += beginning.ofmaps[place][0]
-                    stored_cycles += beginning.ofmaps[place][1]
+                    stored_bytes += prefix.ofmaps[place][0]
+                    stored_cycles += prefix.ofmaps[place][1]
         moved = options.moved(self._placed_before[lg])
-        energy = moved.energy_pj + (beginning.energy_pj + stored_bytes * self.problem.platform.dram_pj_per_byte)
-        compute = options.compute + beginning.compute
-        transfers = moved.loads + options.finals[1] + (beginning.transfers + stored_cycles)
-        reads, read_back = self._reads(beginning, options, lg)
+        energy = moved.energy_pj + (prefix.energy_pj + stored_bytes * self.problem.platform.dram_pj_per_byte)
+        compute = options.compute + prefix.compute
+        transfers = moved.loads + options.finals[1] + (prefix.transfers + stored_cycles)
+        reads, read_back = self._reads(prefix, options, lg)
         waits = moved.waits
         if reads.any():
             waits = (moved.needed + np.cumsum(reads) - options.before).max(axis=1)
-        lead = np.maximum(waits + (beginning.channel - beginning.compute), beginning.lead)
-        channel = moved.loads + (beginning.channel + int(reads.sum()))
+        lead = np.maximum(waits + (prefix.channel - prefix.compute), prefix.lead)
+        channel = moved.loads + (prefix.channel + int(reads.sum()))
         latency = transfers
         if complete:
-            latency = np.maximum(latency, beginning.compute + lead + options.to_the_end_of_the_run[:, 0])
+            latency = np.maximum(latency, prefix.compute + lead + options.to_the_end_of_the_run[:, 0])
             latency = np.maximum(latency, channel + options.tile_cycles[:, -1] + options.store_cycles[:, -1])
         lead = np.maximum(lead, channel - (compute - options.tile_cycles[:, -1]))
         cost = self._cost(energy, latency, compute + lead, channel, self.fronts[end])
         return Children(options, dram_cut, energy, compute, transfers, channel, lead, read_back, latency, cost)
 
-    def _reads(self, beginning: Beginning, options: FLGOptions, lg: int) -> tuple[IntArray, frozenset[int]]:
+    def _reads(self, prefix: Prefix, options: FLGOptions, lg: int) -> tuple[IntArray, frozenset[int]]:
         """Return int64[m]: cycles of the stores that each layer of the FLG is the first to read back, and all read.
 
         Before anything of an ofmap is loaded, all of it is stored.
         """
         reads = np.zeros(len(options.layers), np.int64)
-        read_back = set(beginning.read_back)
+        read_back = set(prefix.read_back)
         for load in options.loads:
             place = self._place_of[load.source] if load.source >= 0 else lg
             if place < lg and place not in read_back:
                 read_back.add(place)
-                reads[load.place] += beginning.ofmaps[place][1]
+                reads[load.place] += prefix.ofmaps[place][1]
         return reads, frozenset(read_back)
 
     def _cost(
@@ -186,33 +186,33 @@ class OrderBounds:
         least: FloatArray = total.min(axis=1)
         return least
 
-    def child(self, beginning: Beginning, children: Children, choice: int) -> Beginning:
-        """Return the beginning with the next FLG's `choice`-th Tiling Number."""
+    def child(self, prefix: Prefix, children: Children, choice: int) -> Prefix:
+        """Return the prefix with the next FLG's `choice`-th Tiling Number."""
         options = children.options
-        begin, number = beginning.place, int(options.number[choice])
+        begin, number = prefix.place, int(options.number[choice])
         ofmaps = zip(
             (number * options.store_bytes[choice]).tolist(),
             (number * options.store_cycles[choice]).tolist(),
             strict=True,
         )
-        return Beginning(
-            flgs=(*beginning.flgs, (begin, begin + len(options.layers), number, children.dram_cut)),
-            lg=begin if children.dram_cut else beginning.lg,
+        return Prefix(
+            flgs=(*prefix.flgs, (begin, begin + len(options.layers), number, children.dram_cut)),
+            lg=begin if children.dram_cut else prefix.lg,
             energy_pj=float(children.energy_pj[choice]),
             compute=int(children.compute[choice]),
             transfers=int(children.transfers[choice]),
             channel=int(children.channel[choice]),
             lead=int(children.lead[choice]),
-            ofmaps=(*beginning.ofmaps, *ofmaps),
+            ofmaps=(*prefix.ofmaps, *ofmaps),
             read_back=children.read_back,
-            tiles=beginning.tiles + number * len(options.layers),
+            tiles=prefix.tiles + number * len(options.layers),
         )
 
-    def window_cost(self, beginning: Beginning, children: Children, choice: int) -> float:
+    def window_cost(self, prefix: Prefix, children: Children, choice: int) -> float:
         """Return the bound of step 2; infinite if the buffer is too small for any DLSA."""
-        if beginning.tiles > MOST_PREFIX_TILES:
+        if prefix.tiles > MOST_PREFIX_TILES:
             return 0.0
-        tiles_end, channel_end = self._windows(beginning, children.options, choice)
+        tiles_end, channel_end = self._windows(prefix, children.options, choice)
         if tiles_end == NOTHING_FITS:
             return float("inf")
         latency = np.array([max(channel_end, int(children.latency[choice]), tiles_end)])
@@ -221,52 +221,52 @@ class OrderBounds:
             latency,
             np.array([tiles_end]),
             children.channel[choice : choice + 1],
-            self.fronts[beginning.place],
+            self.fronts[prefix.place],
         )
         return float(cost[0])
 
-    def _windows(self, beginning: Beginning, options: FLGOptions, choice: int) -> tuple[int, int]:
-        """Lay out the last FLG of `beginning`, those before being laid out already, and bound it by windows."""
+    def _windows(self, prefix: Prefix, options: FLGOptions, choice: int) -> tuple[int, int]:
+        """Lay out the last FLG of `prefix`, those before being laid out already, and bound it by windows."""
         tiles, order = self._tiles, np.array(self.order, np.int64)
-        begin, end, number, _ = beginning.flgs[-1]
-        lg = sum(cut for *_, cut in beginning.flgs) - 1
+        begin, end, number, _ = prefix.flgs[-1]
+        lg = sum(cut for *_, cut in prefix.flgs) - 1
         size = end - begin
         placed, rest = order[begin:end], order[end:]
         tiles.count[placed], tiles.step[placed] = number, size
-        tiles.first[placed] = beginning.tiles - number * size + np.arange(size)
-        tiles.flg[placed], tiles.lg[placed] = len(beginning.flgs), lg
+        tiles.first[placed] = prefix.tiles - number * size + np.arange(size)
+        tiles.flg[placed], tiles.lg[placed] = len(prefix.flgs), lg
         tiles.cycles[placed], tiles.extent[placed] = options.tile_cycles[choice], options.extent[choice]
         # Not known yet: whether an ofmap of the last LG is read on chip later or stored; no more life than by then.
         tiles.count[rest], tiles.step[rest], tiles.first[rest] = 0, 0, -1
         tiles.flg[rest], tiles.lg[rest] = -1, lg
         begins_flg, begins_lg = np.zeros(end, np.bool_), np.zeros(end, np.bool_)
-        for first, _, _, cut in beginning.flgs:
+        for first, _, _, cut in prefix.flgs:
             begins_flg[first], begins_lg[first] = True, cut
         lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64))
-        self._make_room(beginning)
+        self._make_room(prefix)
         tiles_end, channel_end = prefix_latency(
             self.problem.table,
             self.problem.platform.dram_rate,
             self.problem.platform.gbuf_bytes,
             lfa,
             tiles,
-            beginning.tiles,
+            prefix.tiles,
             self._scratch,
         )
         return int(tiles_end), int(channel_end)
 
-    def _make_room(self, beginning: Beginning) -> None:
+    def _make_room(self, prefix: Prefix) -> None:
         sources = int(np.diff(self.problem.table.source_begin).max())
-        needed = sum(number * (end - begin) * (sources + 1) + end - begin for begin, end, number, _ in beginning.flgs)
+        needed = sum(number * (end - begin) * (sources + 1) + end - begin for begin, end, number, _ in prefix.flgs)
         if needed > len(self._scratch.tensors.kind):
             self._scratch = PrefixScratch(self._scratch.places, empty_tensors(2 * needed, 2 * needed))
 
-    def lfa(self, beginning: Beginning) -> LFA:
-        """Return the LFA that a complete beginning is."""
+    def lfa(self, prefix: Prefix) -> LFA:
+        """Return the LFA that a complete prefix is."""
         layers = self.problem.network.layers
         return LFA(
             tuple(
                 FLG(tuple(layers[i].name for i in self.order[begin:end]), number, cut)
-                for begin, end, number, cut in beginning.flgs
+                for begin, end, number, cut in prefix.flgs
             )
         )

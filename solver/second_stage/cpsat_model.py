@@ -2,7 +2,8 @@
 
 Time is in cycles; positions are tile ids. Variables: the begin ``S_i`` of every DRAM transfer, the begin ``C_p`` of
 every tile, and for each position that a store may have to be finished by, its *opening* ``R_p`` between the end of
-tile p − 1 and ``C_p``. Living durations are ladders of literals: "Start ≥ p" of a load, "End > p" of a store.
+tile p − 1 and ``C_p``. Living durations are order encodings, ordered chains of literals: "Start ≥ p" of a load,
+"End > p" of a store.
 """
 
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from soma_cp.solver.second_stage.windows import Windows
 
 
 @dataclass
-class _Ladder:
+class _OrderEncoding:
     """Literals for the adjustable edge of one living duration.
 
     ``literals[k]`` says that the edge is above ``lowest + k``; each implies the one before.
@@ -61,7 +62,7 @@ class SecondStageModel:
         self.model = cp_model.CpModel()
         self._budget = budget or Budget()
         self._openings: dict[int, cp_model.IntVar] = {}
-        self._ladders: list[_Ladder] = []
+        self._encodings: list[_OrderEncoding] = []
         # At each position: adjustable tensors alive there, as (bytes, literal or True).
         self._alive: list[list[tuple[int, cp_model.LiteralT]]] = [[] for _ in range(piece.tile_count)]
         self._tile_cycles: list[int] = piece.tile_cycles.tolist()
@@ -89,7 +90,7 @@ class SecondStageModel:
 
     @staticmethod
     def count_literals(piece: Piece, windows: Windows) -> int:
-        """Return how many literals the ladders would have at most, without building the model."""
+        """Return how many literals the encodings would have at most, without building the model."""
         loads = (piece.latest_start - windows.earliest_start)[~piece.is_store].sum()
         stores = (windows.latest_end - piece.least_end)[piece.is_store].sum()
         return int(loads + stores)
@@ -186,13 +187,13 @@ class SecondStageModel:
         while high > low and windows.earliest_opening[high] > slack:
             high -= 1
         model.add(begin >= self._opening(low))
-        ladder = _Ladder(low, [model.new_bool_var(f"s{i}_{p}") for p in range(low + 1, high + 1)])
-        for p, above in enumerate(ladder.literals, start=low + 1):
+        encoding = _OrderEncoding(low, [model.new_bool_var(f"s{i}_{p}") for p in range(low + 1, high + 1)])
+        for p, above in enumerate(encoding.literals, start=low + 1):
             model.add(begin >= self._opening(p)).only_enforce_if(above)
             self._alive[p - 1].append((size, ~above))
         for p in range(high, latest):
             self._alive[p].append((size, True))
-        self._finish_ladder(ladder)
+        self._finish_encoding(encoding)
 
     def _store(self, i: int) -> None:
         """A store begins after its tile and ends before the opening of its End; the run ends after it (section 5).
@@ -211,22 +212,22 @@ class SecondStageModel:
             low += 1
         for p in range(least, low):
             self._alive[p].append((size, True))
-        ladder = _Ladder(low, [model.new_bool_var(f"e{i}_{p}") for p in range(low, high)])
-        for p, above in enumerate(ladder.literals, start=low):
+        encoding = _OrderEncoding(low, [model.new_bool_var(f"e{i}_{p}") for p in range(low, high)])
+        for p, above in enumerate(encoding.literals, start=low):
             model.add(begin + cycles <= self._opening(p)).only_enforce_if(~above)
             self._alive[p].append((size, above))
         if high in self._openings and not (high == piece.tile_count and self._ends_later(i)):
             model.add(begin + cycles <= self._openings[high])
-        self._finish_ladder(ladder)
+        self._finish_encoding(encoding)
 
     def _ends_later(self, store: int) -> bool:
         """Whether the End behind the piece is above that of a load that begins right behind its tiles."""
         return int(self.piece.end_behind[store]) > self.piece.first_tile + self.piece.tile_count
 
-    def _finish_ladder(self, ladder: _Ladder) -> None:
-        for lower, higher in pairwise(ladder.literals):
+    def _finish_encoding(self, encoding: _OrderEncoding) -> None:
+        for lower, higher in pairwise(encoding.literals):
             self.model.add_implication(higher, lower)
-        self._ladders.append(ladder)
+        self._encodings.append(encoding)
 
     def _capacity(self) -> None:
         """At every position what lives beyond its shortest duration fits into the room that is left (rule 3)."""
@@ -285,13 +286,13 @@ class SecondStageModel:
         for position, variable in self._openings.items():
             model.add_hint(variable, int(opening[position]))
         finishes = begins + piece.cycles
-        for i, ladder in enumerate(self._ladders):
+        for i, encoding in enumerate(self._encodings):
             model.add_hint(self.transfer_begin[i], int(begins[i]))
-            for k, literal in enumerate(ladder.literals):
+            for k, literal in enumerate(encoding.literals):
                 if piece.is_store[i]:
-                    model.add_hint(literal, bool(finishes[i] > opening[ladder.lowest + k]))
+                    model.add_hint(literal, bool(finishes[i] > opening[encoding.lowest + k]))
                 else:
-                    model.add_hint(literal, bool(begins[i] >= opening[ladder.lowest + k + 1]))
+                    model.add_hint(literal, bool(begins[i] >= opening[encoding.lowest + k + 1]))
 
     def edges_of(
         self, value: "cp_model.CpSolver | cp_model.CpSolverSolutionCallback"
@@ -303,8 +304,8 @@ class SecondStageModel:
         piece = self.piece
         begins = np.array([value.value(variable) for variable in self.transfer_begin], np.int64)
         start, end = piece.latest_start.copy(), piece.least_end.copy()
-        for i, ladder in enumerate(self._ladders):
-            edge = ladder.lowest + sum(value.boolean_value(literal) for literal in ladder.literals)
+        for i, encoding in enumerate(self._encodings):
+            edge = encoding.lowest + sum(value.boolean_value(literal) for literal in encoding.literals)
             if piece.is_store[i]:
                 end[i] = edge
             else:

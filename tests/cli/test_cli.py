@@ -325,14 +325,14 @@ def test_compare_prints_a_table_within_80_columns(run: Run, monkeypatch: pytest.
 
 def test_compare_writes_one_table_of_several_networks(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "WIDTH_WITHOUT_TERMINAL", 80)
-    several = ("--net", "inception-resnet-v1", "--net", "tiny-wide", "--batch", 1, "--batch", 2, "--time-limit", 1)
+    several = ("--net", "gpt2-small-prefill", "--net", "tiny-wide", "--batch", 1, "--batch", 2, "--time-limit", 1)
     outcome = run("compare", *several)
     assert outcome.code == 0
     assert "…" not in outcome.out
     assert max(len(line) for line in outcome.out.splitlines()) <= 80
-    names = ["inception-resnet-v1, 1", "inception-resnet-v1, 2", "tiny-wide, 1", "tiny-wide, 2"]
+    names = ["gpt2-small-prefill, 1", "gpt2-small-prefill, 2", "tiny-wide, 1", "tiny-wide, 2"]
     table, _ = outcome.out.split("\n\n")  # below, a busy machine adds which problems ran out of time
-    rows = [line for line in table.splitlines() if line.startswith(("inception", "tiny"))]
+    rows = [line for line in table.splitlines() if line.startswith(("gpt2", "tiny"))]
     assert [row.startswith(name) for row, name in zip(rows, names, strict=True)] == [True] * 4
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.first_stage import groups, lfa_pricing
-from soma_cp.annealing.first_stage.chain import PUBLISHED_OPERATORS, LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.chain import PUBLISHED_MOVES, Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFASettings
@@ -84,10 +84,10 @@ def settings_of(
     return lfa_settings(problem, limit_bytes, objective, Cooling(), 100, costing)
 
 
-def run_of(problem: Problem, settings: LFASettings, random: np.random.Generator) -> LFARun:
+def run_of(problem: Problem, settings: LFASettings, random: np.random.Generator) -> Chain:
     """Begin what the first stage of the paper does."""
-    weights = operator_weights(PUBLISHED_OPERATORS)
-    return LFARun(
+    weights = move_weights(PUBLISHED_MOVES)
+    return Chain(
         problem, initial_lfa(problem), settings, weights, layers_kept_apart(problem), random, CostCache(problem)
     )
 

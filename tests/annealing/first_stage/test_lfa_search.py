@@ -17,15 +17,15 @@ from support.twins import Pair, examples, pairs, with_buffer
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import lfa_pricing, moves
-from soma_cp.annealing.first_stage.chain import LFARun, lfa_settings, operator_weights
+from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.first_stage.moves import (
     DEFAULT_WEIGHTS,
     MAX_TILING_NUMBER,
-    Operator,
-    apply_operator,
+    Move,
+    apply_move,
     draw_tiling_number,
 )
 from soma_cp.annealing.monitor import Monitor
@@ -53,11 +53,11 @@ def builtin_problem(name: str, batch: int = 1) -> Problem:
     return Problem(builtin_network(name), EDGE, batch)
 
 
-def run_from(problem: Problem, start: LFA, limit_bytes: int, objective: Objective = Objective()) -> LFARun:  # noqa: B008
+def run_from(problem: Problem, start: LFA, limit_bytes: int, objective: Objective = Objective()) -> Chain:  # noqa: B008
     settings = lfa_settings(problem, limit_bytes, objective, Cooling(), 1000, lfa_pricing.GREEDY)
     apart = np.zeros(len(problem.network.layers), np.int64)
     random = np.random.default_rng(0)
-    return LFARun(problem, start, settings, operator_weights(DEFAULT_WEIGHTS), apart, random, CostCache(problem), 4)
+    return Chain(problem, start, settings, move_weights(DEFAULT_WEIGHTS), apart, random, CostCache(problem), 4)
 
 
 # Operators
@@ -136,10 +136,10 @@ def test_each_operator_does_what_is_documented_and_leaves_an_lfa(move: str, name
     problem = builtin_problem(name, batch=6)
     random = np.random.default_rng(1)
     arrays = lfa_arrays(initial_lfa(problem), problem.network)
-    weights = operator_weights(DEFAULT_WEIGHTS)
+    weights = move_weights(DEFAULT_WEIGHTS)
     changes = 0
     for _ in range(1500):
-        apply_operator(problem.table, arrays, problem.batch, weights, random)  # to see many LFAs
+        apply_move(problem.table, arrays, problem.batch, weights, random)  # to see many LFAs
         before = lfa_from_arrays(arrays, problem.network)
         changed = MOVES[move](problem, arrays, random)
         after = lfa_from_arrays(arrays, problem.network)
@@ -154,16 +154,16 @@ def test_each_operator_does_what_is_documented_and_leaves_an_lfa(move: str, name
 
 def test_every_operator_is_drawn_by_its_weight() -> None:
     problem = builtin_problem("tiny-wide", batch=6)
-    for operator in Operator:
-        weights = operator_weights({operator: 1.0})
+    for operator in Move:
+        weights = move_weights({operator: 1.0})
         random = np.random.default_rng(2)
         arrays = lfa_arrays(initial_lfa(problem), problem.network)
         seen = set()
-        everything = operator_weights(DEFAULT_WEIGHTS)
+        everything = move_weights(DEFAULT_WEIGHTS)
         for _ in range(300):
-            apply_operator(problem.table, arrays, problem.batch, everything, random)
+            apply_move(problem.table, arrays, problem.batch, everything, random)
             before = lfa_from_arrays(arrays, problem.network)
-            if apply_operator(problem.table, arrays, problem.batch, weights, random):
+            if apply_move(problem.table, arrays, problem.batch, weights, random):
                 after = lfa_from_arrays(arrays, problem.network)
                 seen.add(after)
                 if operator.name.lower() in MOVES and before != after:
@@ -183,7 +183,7 @@ def test_tiling_numbers_beyond_powers_of_two_are_drawn_and_stay_in_range() -> No
 # Pricing
 
 
-def priced(run: LFARun, ceiling: float) -> tuple[int, float, float]:
+def priced(run: Chain, ceiling: float) -> tuple[int, float, float]:
     """Price the run's candidate again; return verdict, cost and latency."""
     run.state.ceiling[0] = ceiling
     run.state.figures[lfa_pricing.CANDIDATE] = math.nan
@@ -382,7 +382,7 @@ def test_what_a_chain_raises_is_not_lost(monkeypatch: pytest.MonkeyPatch) -> Non
         raise RuntimeError("broken core array")
 
     start = initial_lfa(problem)
-    monkeypatch.setattr(LFARun, "run_to", fail)
+    monkeypatch.setattr(Chain, "run_to", fail)
     with pytest.raises(RuntimeError, match="broken core array"):
         search_lfas(problem, start, 0, parameters=SHORT)
 

@@ -31,7 +31,7 @@ from soma_cp.model.soma.schedule import priced
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.every_lfa.branch_and_bound import computing_orders, prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import OptionTable
-from soma_cp.solver.every_lfa.prefixes import Beginning, OrderBounds
+from soma_cp.solver.every_lfa.prefixes import OrderBounds, Prefix
 from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
@@ -55,23 +55,23 @@ def exact(plan: Plan, latency_to_beat: int | None = None) -> SecondStageResult:
 
 
 def bounds_along(plan: Plan, objective: Objective) -> list[float] | None:
-    """Return the bounds of all beginnings of an LFA, of both steps; None if it has a Tiling Number that is left out."""
+    """Return the bounds of all prefixes of an LFA, of both steps; None if it has a Tiling Number that is left out."""
     order = tuple(lfa_arrays(plan.lfa, plan.problem.network).order.tolist())
     bounds = OrderBounds(OptionTable(plan.problem), order, objective, math.inf)
-    beginning = Beginning()
+    prefix = Prefix()
     found = []
     for flg in plan.lfa.flgs:
-        children = bounds.children(beginning, beginning.place + len(flg.layers), flg.dram_cut)
+        children = bounds.children(prefix, prefix.place + len(flg.layers), flg.dram_cut)
         choices = np.flatnonzero(children.options.number == flg.tiling_number)
         if not len(choices):
             return None
-        beginning = bounds.child(beginning, children, int(choices[0]))
+        prefix = bounds.child(prefix, children, int(choices[0]))
         found.append(float(children.cost[choices[0]]))
-        found.append(bounds.window_cost(beginning, children, int(choices[0])))
-    assert bounds.lfa(beginning) == plan.lfa
+        found.append(bounds.window_cost(prefix, children, int(choices[0])))
+    assert bounds.lfa(prefix) == plan.lfa
     figures = plan_figures(plan)
-    assert (beginning.compute, beginning.transfers) == (figures.compute_cycles, figures.dram_cycles)
-    assert beginning.energy_pj == pytest.approx(figures.energy_pj, rel=1e-9)
+    assert (prefix.compute, prefix.transfers) == (figures.compute_cycles, figures.dram_cycles)
+    assert prefix.energy_pj == pytest.approx(figures.energy_pj, rel=1e-9)
     return found
 
 
