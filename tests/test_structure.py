@@ -28,7 +28,7 @@ WINGS = {
     ),
     "model/soma": (
         "lfa tiling tensors occupancy plan dlsa footprint evaluation_kernel evaluation validity schedule figures"
-        " result execution stored_schedule schedule_file"
+        " result execution stored_schedule schedule_form schedule_document schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",

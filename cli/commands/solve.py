@@ -156,7 +156,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     if options.output is None:
         return None
     # Imported late: pydantic takes a while.
-    from soma_cp.model.soma.schedule_file import write_schedule
+    from soma_cp.model.soma.schedule_document import write_schedule
 
     made = provenance(result, options.search.time_limit) | {"exact": _proof_document(result)}
     try:
