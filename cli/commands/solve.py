@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
+from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
-from soma_cp.cli.provenance import provenance
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
@@ -36,6 +35,7 @@ from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
+from soma_cp.solver.provenance import provenance
 from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
 
@@ -158,7 +158,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     # Imported late: pydantic takes a while.
     from soma_cp.model.soma.schedule_document import write_schedule
 
-    made = provenance(result, options.search.time_limit) | {"exact": _proof_document(result)}
+    made = provenance(result, seconds_of(options.search.time_limit)) | {"exact": _proof_document(result)}
     try:
         write_schedule(result.schedule, options.output, result.best.lower_bound, made)
     except UserError as error:
