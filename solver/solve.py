@@ -13,7 +13,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage
@@ -68,6 +68,11 @@ class SolveResult:
     def cost_bound(self) -> float:
         """What no schedule costs less than, over every LFA and DLSA."""
         return self.network_bound.cost if self.proof is None else max(self.network_bound.cost, self.proof.lower_bound)
+
+    @property
+    def cost_gap(self) -> float:
+        """Share by which the cost lies above that bound; it lies above the optimum by at most as much."""
+        return relative_gap(self.schedule.cost(self.parameters.objective), self.cost_bound)
 
     @property
     def is_global_optimum(self) -> bool:

@@ -37,7 +37,7 @@ WINGS = {
         "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
     ),
     "solver": (
-        "choices parameters second_stage every_lfa second_stages first_stages solve provenance comparison ladder"
+        "choices parameters second_stage every_lfa second_stages first_stages solve provenance blocks comparison ladder"
         " warm_up"
     ),
     "solver/second_stage": "piece_kernel piece windows_kernel windows cpsat_model cpsat_run piecewise exact",

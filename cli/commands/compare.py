@@ -65,12 +65,6 @@ class _Case:
         problem = self.comparison.plan.problem
         return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
 
-    @property
-    def optimal(self) -> bool:
-        """Whether a schedule that fits meets the proven bound."""
-        schedules = [result.schedule for result in self.comparison.results]
-        return any(one.fits and one.latency <= self.comparison.lower_bound for one in schedules)
-
 
 def run_compare(options: CompareOptions) -> None:
     """Find or read LFAs, run every second stage on each, report."""
@@ -168,7 +162,7 @@ def _print(case: _Case, done: str) -> None:
     out.print(case.origin)
     out.print(lfa_text(plan))
     out.print()
-    known = "optimum" if case.optimal else "bound"
+    known = "optimum" if comparison.is_met else "bound"
     table = plain_table(
         "\nsecond stage",
         "latency\n(cycles)",
@@ -191,7 +185,7 @@ def _print(case: _Case, done: str) -> None:
             f"{result.seconds:.3f}",
         )
     out.print(table)
-    if not _all_fit(comparison):
+    if not comparison.all_fit:
         out.print(f"* exceeds the buffer of {plan.problem.platform.gbuf_bytes / MIB:g} MiB: can't run")
     out.print()
     out.print(f"proven {known:<15}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
@@ -211,10 +205,7 @@ _SUMMARY = (
 def _summary(case: _Case) -> tuple[str, ...]:
     """Return the cells of one case: how far every second stage is above the proven bound."""
     comparison = case.comparison
-    above = [
-        percent(relative_gap(schedule.latency, comparison.lower_bound)) + ("" if schedule.fits else " *")
-        for schedule in (result.schedule for result in comparison.results)
-    ]
+    above = [percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results]
     entries = zip(SECOND_STAGES.values(), comparison.results, strict=True)
     seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
     return (
@@ -226,10 +217,6 @@ def _summary(case: _Case) -> tuple[str, ...]:
     )
 
 
-def _all_fit(comparison: Comparison) -> bool:
-    return all(result.schedule.fits for result in comparison.results)
-
-
 def _print_summary(cases: list[_Case], done: str) -> None:
     out = console()
     table = plain_table(*_SUMMARY, gap=1)
@@ -238,7 +225,7 @@ def _print_summary(cases: list[_Case], done: str) -> None:
     out.print(table)
     out.print()
     out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
-    if not all(_all_fit(case.comparison) for case in cases):
+    if not all(case.comparison.all_fit for case in cases):
         out.print("* exceeds the buffer: can't run")
     _print_ends(cases, done)
 

@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
-from soma_cp.model.soma.result import relative_gap
+from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.provenance import provenance
@@ -86,8 +86,11 @@ def run_solve(options: SolveOptions) -> None:
         if block is not None:
             alone = solve_problem(block, replace(parameters, exact=False), monitor.part(ONE_BLOCK_SHARE))
         result = solve_problem(problem, parameters, monitor)
-    repeated = None if alone is None or options.blocks is None else _repeated(result, alone, options.blocks)
-    document = _document(result) | ({} if repeated is None else {"one_block_repeated": repeated})
+    repeated = None
+    document = _document(result)
+    if alone is not None and options.blocks is not None:
+        repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
+        document["one_block_repeated"] = asdict(repeated)
     failure = _written(result, options)
     if options.as_json:
         print_json(document)
@@ -169,8 +172,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
 def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
     objective, bound = result.parameters.objective, result.network_bound
-    cost = result.schedule.cost(objective)
-    verdict = f"at most {percent(relative_gap(cost, result.cost_bound))} above the optimum"
+    verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
     lines = [
@@ -188,30 +190,20 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     return lines
 
 
-def _repeated(result: SolveResult, alone: SolveResult, count: int) -> dict[str, Any]:
-    """Set blocks scheduled as one network beside the schedule of one block, run that many times."""
-    one, together, objective = alone.schedule, result.schedule, result.parameters.objective
-    latency, energy = count * one.latency, count * one.energy_pj
-    return {
-        "blocks": count,
-        "latency": latency,
-        "energy_pj": energy,
-        "latency_as_one": together.latency / latency,
-        "energy_as_one": together.energy_pj / energy,
-        "cost_as_one": together.cost(objective) / objective.cost(energy, latency),
-    }
-
-
-def _repeated_line(repeated: dict[str, Any], objective: Objective) -> str:
+def _repeated_line(repeated: OneBlockRepeated, objective: Objective) -> str:
     shares = ", ".join(
-        f"{repeated[f'{key}_as_one']:.3f} of {name}"
-        for key, name in (("latency", "the latency"), ("energy", "the energy"), ("cost", cost_name(objective)))
+        f"{share:.3f} of {name}"
+        for share, name in (
+            (repeated.latency_as_one, "the latency"),
+            (repeated.energy_as_one, "the energy"),
+            (repeated.cost_as_one, cost_name(objective)),
+        )
     )
-    figures = f"{repeated['latency']:,} cycles, {repeated['energy_pj'] / PJ_PER_MJ:.4f} mJ"
+    figures = f"{repeated.latency:,} cycles, {repeated.energy_pj / PJ_PER_MJ:.4f} mJ"
     return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
 
 
-def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | None) -> None:
+def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path | None) -> None:
     out = console()
     best, schedule = result.best, result.schedule
     out.print(problem_text(schedule.problem))
