@@ -14,14 +14,13 @@ from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
-    PJ_PER_MJ,
     blocks_line,
     bound_lines,
     console,
     cost_name,
     counted,
-    figures_document,
     lfa_text,
+    millijoules,
     percent,
     print_json,
     problem_text,
@@ -32,6 +31,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
+from soma_cp.model.soma.figures import json_figures
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
@@ -114,7 +114,7 @@ def _check_writable(path: Path) -> None:
 
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
-    return figures_document(best.schedule, best.lower_bound) | {
+    return json_figures(best.schedule, best.lower_bound) | {
         "lfa_search": result.parameters.first_stage.value,
         "stage2": result.parameters.second_stage.value,
         "second_stage": best.method,
@@ -176,7 +176,7 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     if result.is_global_optimum:
         verdict = "proven optimal"
     lines = [
-        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
+        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
     proof = result.proof
@@ -199,7 +199,7 @@ def _repeated_line(repeated: OneBlockRepeated, objective: Objective) -> str:
             (repeated.cost_as_one, cost_name(objective)),
         )
     )
-    figures = f"{repeated.latency:,} cycles, {repeated.energy_pj / PJ_PER_MJ:.4f} mJ"
+    figures = f"{repeated.latency:,} cycles, {millijoules(repeated.energy_pj)} mJ"
     return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
 
 

@@ -35,6 +35,7 @@ from soma_cp.model.soma.schedule_form import (
     FLGForm,
     LFAForm,
     Row,
+    ScheduleFields,
     ScheduleForm,
 )
 from soma_cp.model.soma.stored_schedule import StoredSchedule
@@ -204,7 +205,7 @@ class _Reading:
                 rows.append(Row._make(row.get(column) for column in Row._fields))
         return rows if len(self.problems) == before else None
 
-    def _claims(self, head: ScheduleForm) -> dict[str, Any] | None:
+    def _claims(self, head: ScheduleFields) -> dict[str, Any] | None:
         names = {*FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
         claims = head.model_dump(include=names, exclude_unset=True)
         expect = self._checked(FiguresForm, head.expect or {}, "expect: ")

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from soma_cp.model.files.forms import Form, Name, whole_number
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.problem import MAX_BATCH
+from soma_cp.model.soma.figures import Unit, file_figures
 from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import KIND_NAMES
 
@@ -17,28 +18,27 @@ Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0")]
 
 
-class FiguresForm(Form):
-    """Figures that files claim, at the top or under `expect`."""
+_TYPES: dict[Unit, Any] = {
+    Unit.CYCLES: Count,
+    Unit.MILLISECONDS: Amount,
+    Unit.PJ: Amount,
+    Unit.PJ_CYCLES: Amount,
+    Unit.BYTES: Count,
+    Unit.AVERAGE_BYTES: Amount,
+    Unit.MOVED_BYTES: Count,
+    Unit.COUNT: Count,
+    Unit.SHARE: Amount,
+}
+_CLAIMS: dict[str, Any] = {
+    **{row.name: (_TYPES[row.unit], _NOT_GIVEN) for row in file_figures()},
+    "tile_begin_cycles": (Annotated[list[Count], Field(description="a list of whole numbers")], _NOT_GIVEN),
+}
+FiguresForm: type[Form] = create_model("FiguresForm", __base__=Form, **_CLAIMS)
+"""Figures that files claim, at the top or under `expect`."""
 
-    latency: Count = _NOT_GIVEN
-    double_buffer_latency: Count = _NOT_GIVEN
-    bound: Count = _NOT_GIVEN
-    compute_cycles: Count = _NOT_GIVEN
-    dram_cycles: Count = _NOT_GIVEN
-    energy_pj: Amount = _NOT_GIVEN
-    core_energy_pj: Amount = _NOT_GIVEN
-    dram_energy_pj: Amount = _NOT_GIVEN
-    edp: Amount = _NOT_GIVEN
-    peak_buffer_bytes: Count = _NOT_GIVEN
-    double_buffer_peak_bytes: Count = _NOT_GIVEN
-    average_buffer_bytes: Amount = _NOT_GIVEN
-    tiles: Count = _NOT_GIVEN
-    dram_tensors: Count = _NOT_GIVEN
-    tile_begin_cycles: Annotated[list[Count], Field(description="a list of whole numbers")] = _NOT_GIVEN
 
-
-class ScheduleForm(FiguresForm):
-    """The whole file; its larger parts are checked one by one."""
+class ScheduleFields(Form):
+    """What the file has besides figures; its larger parts are checked one by one."""
 
     version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
     network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
@@ -57,6 +57,11 @@ class ScheduleForm(FiguresForm):
         Field(description="an object with a list for each layer: samples, channels, rows, columns"),
     ] = _NOT_GIVEN
     provenance: Annotated[dict[str, Any], Field(description="an object")] = _NOT_GIVEN
+
+
+_BASES: tuple[Any, ...] = (ScheduleFields, FiguresForm)
+ScheduleForm: type[ScheduleFields] = create_model("ScheduleForm", __base__=_BASES)
+"""The whole file; messages name the figures first."""
 
 
 class LFAForm(Form):

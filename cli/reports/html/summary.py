@@ -1,19 +1,21 @@
 """The tables of a page: figures, the ladder of bounds, and what the core array waits for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
+from soma_cp.cli.tables import PJ_PER_MJ, counted, mebibytes, percent
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import Evaluation, evaluate
 from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls_by_kind
+from soma_cp.model.soma.figures import Figure, Measured, Unit, page_figures
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -71,12 +73,30 @@ class Stalls:
     longest: tuple[tuple[str, int, str], ...]
 
 
+FORMATS: dict[Unit, Callable[[Any], str]] = {
+    Unit.NAME: str,
+    Unit.CYCLES: "{:,} cycles".format,
+    Unit.MILLISECONDS: "{:.4g} ms".format,
+    Unit.PJ: lambda energy: f"{energy / PJ_PER_MJ:.4g} mJ",
+    Unit.PJ_CYCLES: "{:.5g} pJ·cycles".format,
+    Unit.BYTES: lambda size: f"{mebibytes(size)} MiB",
+    Unit.AVERAGE_BYTES: lambda size: f"{mebibytes(size)} MiB",
+    Unit.MOVED_BYTES: lambda size: f"{size / MIB:,.3f} MiB",
+    Unit.COUNT: "{:,}".format,
+    Unit.SHARE: percent,
+    Unit.VERDICT: str,
+}
+"""How the page writes figures of a unit."""
+
+
 def figure_rows(reported: Sequence[Reported]) -> list[Row]:
     """Return the figures of all schedules, a cell each."""
-    columns = [_figures(one.execution) for one in reported]
+    rows: dict[str, list[Figure]] = {}
+    for row in page_figures():
+        rows.setdefault(row.page, []).append(row)
     return [
-        Row(label.strip(), tuple(column[label] for column in columns), is_part=label.startswith(" "))
-        for label in columns[0]
+        Row(label.strip(), tuple(_cell(figures, one.execution) for one in reported), is_part=label.startswith(" "))
+        for label, figures in rows.items()
     ]
 
 
@@ -103,30 +123,8 @@ def stalls(execution: Execution) -> Stalls:
     )
 
 
-def _figures(execution: Execution) -> dict[str, str]:
-    evaluation, plan = execution.schedule.evaluation, execution.schedule.plan
-    figures = evaluation.figures
-    latency = evaluation.latency
-    platform = plan.problem.platform
-    return {
-        "latency": f"{latency:,} cycles",
-        " in time": f"{milliseconds(latency, platform):.4g} ms",
-        " core array computes": percent(figures.compute_cycles / latency),
-        " core array stalls": percent(execution.stall_cycles / latency),
-        " DRAM channel busy": percent(figures.dram_cycles / latency),
-        "energy": f"{evaluation.energy_pj / PJ_PER_MJ:.4g} mJ",
-        " core array": f"{figures.core_energy_pj / PJ_PER_MJ:.4g} mJ",
-        " DRAM": f"{figures.dram_energy_pj / PJ_PER_MJ:.4g} mJ",
-        "energy × delay": f"{evaluation.edp:.5g} pJ·cycles",
-        "utilization": percent(evaluation.utilization),
-        "peak buffer": f"{evaluation.peak_buffer_bytes / MIB:.3f} MiB",
-        " of the capacity": percent(evaluation.peak_buffer_bytes / platform.gbuf_bytes),
-        " average": f"{evaluation.average_buffer_bytes / MIB:.3f} MiB",
-        "LGs / FLGs": f"{plan.lfa.lg_count:,} / {len(plan.lfa.flgs):,}",
-        "tiles": f"{plan.tile_count:,}",
-        "DRAM tensors": f"{plan.dram_tensor_count:,}",
-        " bytes moved": f"{int(plan.tensors.bytes.sum()) / MIB:,.3f} MiB",
-    }
+def _cell(figures: Iterable[Figure], execution: Execution) -> str:
+    return " / ".join(FORMATS[row.unit](row.compute(Measured(execution.schedule))) for row in figures)
 
 
 def _ladder(one: Reported, bounds_of_all: dict[Problem, int]) -> list[Rung]:
