@@ -38,7 +38,7 @@ WINGS = {
     ),
     "solver": (
         "choices parameters second_stage every_lfa second_stages first_stages solve provenance blocks comparison ladder"
-        " warm_up"
+        " schedule_ladder warm_up"
     ),
     "solver/second_stage": "piece_kernel piece windows_kernel windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
