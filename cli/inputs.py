@@ -85,18 +85,17 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
-def seconds_of(time_limit: float | None) -> float:
-    """Return the seconds that a time limit stands for: 60 by default, infinite at 0."""
+def seconds_of(time_limit: float | None) -> float | None:
+    """Return the seconds that a time limit, as typed, stands for: 60 by default, None (no limit) at 0."""
     seconds = DEFAULT_SECONDS if time_limit is None else time_limit
     if math.isnan(seconds) or seconds < 0:
         raise UserError(f"--time-limit={seconds} (must be at least 0 seconds; 0 is no limit)")
-    return seconds or math.inf
+    return seconds if 0 < seconds < math.inf else None
 
 
 def budget_from(time_limit: float | None) -> Budget:
     """Return a budget of that many seconds: 60 by default, no limit at 0."""
-    seconds = seconds_of(time_limit)
-    return Budget(seconds if math.isfinite(seconds) else None)
+    return Budget(seconds_of(time_limit))
 
 
 def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatParameters:

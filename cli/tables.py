@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -13,8 +14,9 @@ from soma_cp.model.hardware.platform import CLOCK_HZ, MIB, PUBLISHED_CORE_ARRAY,
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import PUBLISHED
+from soma_cp.model.soma.figures import Figure, Measured, Unit, table_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import SecondStageResult, relative_gap
+from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import Schedule
 
 WIDTH_WITHOUT_TERMINAL = 110
@@ -45,6 +47,32 @@ def print_json(document: dict[str, Any]) -> None:
 def percent(share: float) -> str:
     """Format a share."""
     return f"{share * 100:.2f} %"
+
+
+def mebibytes(size: float) -> str:
+    """Format a size in MiB."""
+    return f"{size / MIB:.3f}"
+
+
+def millijoules(energy_pj: float) -> str:
+    """Format an energy in mJ."""
+    return f"{energy_pj / PJ_PER_MJ:.4f}"
+
+
+CELLS: dict[Unit, Callable[[Any], str]] = {
+    Unit.NAME: str,
+    Unit.CYCLES: "{:,}".format,
+    Unit.MILLISECONDS: "{:.4f}".format,
+    Unit.PJ: millijoules,
+    Unit.PJ_CYCLES: "{:.5g}".format,
+    Unit.BYTES: mebibytes,
+    Unit.AVERAGE_BYTES: mebibytes,
+    Unit.MOVED_BYTES: mebibytes,
+    Unit.COUNT: "{:,}".format,
+    Unit.SHARE: percent,
+    Unit.VERDICT: str,
+}
+"""How tables write figures of a unit."""
 
 
 def milliseconds(cycles: int, platform: Platform) -> float:
@@ -83,70 +111,29 @@ def problem_text(problem: Problem) -> str:
     return f"{problem.network.name}, batch {problem.batch}, on {platform_text(problem.platform)}"
 
 
-def figures_document(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
-    """Return the figures of a schedule under the names that ``--json`` and files use (cycles, pJ, bytes)."""
-    plan, evaluation, problem = schedule.plan, schedule.evaluation, schedule.problem
-    figures = evaluation.figures
-    return {
-        "network": problem.network.name,
-        "batch": problem.batch,
-        "blocks": problem.network.blocks,
-        "latency": evaluation.latency,
-        "latency_ms": milliseconds(evaluation.latency, problem.platform),
-        "energy_pj": evaluation.energy_pj,
-        "core_energy_pj": figures.core_energy_pj,
-        "dram_energy_pj": figures.dram_energy_pj,
-        "edp": evaluation.edp,
-        "utilization": evaluation.utilization,
-        "bound": figures.bound,
-        "gap_to_bound": relative_gap(evaluation.latency, figures.bound),
-        "compute_cycles": figures.compute_cycles,
-        "dram_cycles": figures.dram_cycles,
-        "proven_lower_bound": lower_bound,
-        "gap_to_proven_lower_bound": relative_gap(evaluation.latency, lower_bound),
-        "proven_optimal": evaluation.latency <= lower_bound,
-        "peak_buffer_bytes": evaluation.peak_buffer_bytes,
-        "average_buffer_bytes": evaluation.average_buffer_bytes,
-        "gbuf_bytes": problem.platform.gbuf_bytes,
-        "core_array": problem.platform.core_array,
-        "semantics": problem.platform.semantics,
-        "lgs": plan.lfa.lg_count,
-        "flgs": len(plan.lfa.flgs),
-        "tiles": plan.tile_count,
-        "dram_tensors": plan.dram_tensor_count,
-    }
-
-
 def schedule_table(columns: dict[str, Schedule]) -> Table:
     """Return a table of the figures of one or more schedules of the same LFA, a column each."""
     table = plain_table("", *(_header(column) for column in columns), gap=2)
-    values = [schedule.evaluation for schedule in columns.values()]
-    platform = next(iter(columns.values())).problem.platform
-
-    def row(label: str, *cells: str) -> None:
-        table.add_row(label, *cells)
-
-    row("latency (cycles)", *(f"{e.latency:,}" for e in values))
-    row(f"latency (ms at {clock_text(platform)})", *(f"{milliseconds(e.latency, platform):.4f}" for e in values))
-    row("energy (mJ)", *(f"{e.energy_pj / PJ_PER_MJ:.4f}" for e in values))
-    row("  core array", *(f"{e.figures.core_energy_pj / PJ_PER_MJ:.4f}" for e in values))
-    row("  DRAM", *(f"{e.figures.dram_energy_pj / PJ_PER_MJ:.4f}" for e in values))
-    row("energy × delay (pJ·cycles)", *(f"{e.edp:.5g}" for e in values))
-    row("utilization", *(percent(e.utilization) for e in values))
-    row("above theoretical maximum", *(percent(relative_gap(e.latency, e.figures.bound)) for e in values))
-    row("peak buffer (MiB)", *(_mebibytes(e.peak_buffer_bytes, platform.gbuf_bytes) for e in values))
-    row("average buffer (MiB)", *(f"{e.average_buffer_bytes / MIB:.3f}" for e in values))
+    schedules = columns.values()
+    clock = clock_text(next(iter(schedules)).problem.platform)
+    for row in table_figures():
+        table.add_row(row.table.format(clock=clock), *(_marked_cell(row, schedule) for schedule in schedules))
     return table
+
+
+def cell(row: Figure, schedule: Schedule, lower_bound: int | None = None) -> str:
+    """Format a figure for tables, whose headers or labels name the unit."""
+    return CELLS[row.unit](row.compute(Measured(schedule, lower_bound)))
+
+
+def _marked_cell(row: Figure, schedule: Schedule) -> str:
+    mark = " (exceeds the buffer)" if row.name == "peak_buffer_bytes" and not schedule.fits else ""
+    return f"{cell(row, schedule)}{mark}"
 
 
 def _header(text: str) -> str:
     """Break a header's lines where they are too long."""
     return "\n".join(textwrap.fill(line, HEADER_WIDTH, break_on_hyphens=False) for line in text.splitlines())
-
-
-def _mebibytes(size: int, capacity: int) -> str:
-    mark = " (exceeds the buffer)" if size > capacity else ""
-    return f"{size / MIB:.3f}{mark}"
 
 
 def cost_name(objective: Objective) -> str:
@@ -188,5 +175,5 @@ def blocks_line(schedule: Schedule) -> str | None:
     if blocks == 1:
         return None
     latency = milliseconds(schedule.latency * blocks, schedule.problem.platform)
-    energy = schedule.energy_pj * blocks / PJ_PER_MJ
-    return f"{'whole model':<{LABEL_WIDTH}}{blocks} blocks in a row: {latency:.4f} ms, {energy:.4f} mJ"
+    energy = millijoules(schedule.energy_pj * blocks)
+    return f"{'whole model':<{LABEL_WIDTH}}{blocks} blocks in a row: {latency:.4f} ms, {energy} mJ"

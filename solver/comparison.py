@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import SecondStageResult
+from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stages import SECOND_STAGES, Aim
@@ -28,6 +28,21 @@ class Comparison:
     results: tuple[SecondStageResult, ...]
     lower_bound: int
     lower_bound_source: str
+
+    @property
+    def all_fit(self) -> bool:
+        """Whether all stay within the buffer."""
+        return all(result.schedule.fits for result in self.results)
+
+    @property
+    def is_met(self) -> bool:
+        """Whether a schedule that fits meets the bound, which then is the optimum of the LFA."""
+        schedules = [result.schedule for result in self.results]
+        return any(one.fits and one.latency <= self.lower_bound for one in schedules)
+
+    def gap(self, result: SecondStageResult) -> float:
+        """Return by what share a result's latency lies above the bound."""
+        return relative_gap(result.schedule.latency, self.lower_bound)
 
 
 def compare_second_stages(

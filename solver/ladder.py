@@ -8,6 +8,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.comparison import inexact_second_stages
 from soma_cp.solver.parameters import SolveParameters
@@ -51,8 +52,8 @@ class Ladder:
 
     Parameters
     ----------
-    problem, plan
-        The problem, and the plan of the best LFA found.
+    schedule
+        The best one found, of the best LFA found.
     objective
         What `Step.cost` is.
     steps
@@ -61,12 +62,21 @@ class Ladder:
         Whether the user, or the time limit, ended the search for the LFA before its own stop rule did.
     """
 
-    problem: Problem
-    plan: Plan
+    schedule: Schedule
     objective: Objective
     steps: tuple[Step, ...]
     interrupted: bool
     out_of_time: bool
+
+    @property
+    def problem(self) -> Problem:
+        """Network, platform and batch."""
+        return self.schedule.problem
+
+    @property
+    def plan(self) -> Plan:
+        """Of that LFA."""
+        return self.schedule.plan
 
     def above_lfa_bound(self, step: Step) -> float:
         """Return by what share a schedule's latency lies above what is proven for the LFA."""
@@ -124,7 +134,7 @@ def gap_ladder(
     steps.append(
         Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, bound.latency_source, bound.seconds)
     )
-    return Ladder(problem, plan, objective, tuple(steps), found.interrupted, found.out_of_time)
+    return Ladder(found.schedule, objective, tuple(steps), found.interrupted, found.out_of_time)
 
 
 def _schedule(objective: Objective, result: SecondStageResult) -> Step:

@@ -11,10 +11,9 @@ from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.schedule import Schedule, priced
+from soma_cp.model.soma.result import SecondStageResult, relative_gap
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
@@ -34,8 +33,6 @@ class SolveResult:
         As given.
     best
         The best schedule, and what is proven of it for its LFA.
-    double_buffered
-        What the paper's first stage sees of that LFA: its double buffering, which may exceed the buffer.
     network_bound
         What no LFA can beat.
     proof
@@ -50,7 +47,6 @@ class SolveResult:
 
     parameters: SolveParameters
     best: SecondStageResult
-    double_buffered: Schedule
     network_bound: NetworkBound
     proof: LFAProof | None
     iterations: int
@@ -65,9 +61,19 @@ class SolveResult:
         return self.best.schedule
 
     @property
+    def double_buffered(self) -> Schedule:
+        """What the paper's first stage sees of that LFA: its double buffering, which may exceed the buffer."""
+        return self.schedule.double_buffered
+
+    @property
     def cost_bound(self) -> float:
         """What no schedule costs less than, over every LFA and DLSA."""
         return self.network_bound.cost if self.proof is None else max(self.network_bound.cost, self.proof.lower_bound)
+
+    @property
+    def cost_gap(self) -> float:
+        """Share by which the cost lies above that bound; it lies above the optimum by at most as much."""
+        return relative_gap(self.schedule.cost(self.parameters.objective), self.cost_bound)
 
     @property
     def is_global_optimum(self) -> bool:
@@ -141,7 +147,6 @@ def solve(
     return SolveResult(
         parameters=parameters,
         best=best,
-        double_buffered=priced(schedule.plan, double_buffering(schedule.plan.tensors)),
         network_bound=bound,
         proof=proof,
         iterations=found.iterations,

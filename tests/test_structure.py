@@ -34,8 +34,8 @@ WINGS = {
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
-        "lfa tiling tensors dlsa occupancy plan footprint evaluation_kernel evaluation validity schedule figures"
-        " result execution stored_schedule schedule_file"
+        "lfa tiling tensors dlsa occupancy plan footprint evaluation_kernel evaluation validity schedule result"
+        " figures execution stored_schedule schedule_form schedule_document schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
@@ -43,12 +43,15 @@ WINGS = {
     "annealing/first_stage": (
         "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
     ),
-    "solver": ("choices parameters second_stage every_lfa second_stages first_stages solve comparison ladder warm_up"),
+    "solver": (
+        "choices parameters second_stage every_lfa second_stages first_stages solve provenance blocks comparison ladder"
+        " schedule_ladder warm_up"
+    ),
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts tables timeline progress_display"
-        " stored provenance reports commands app main"
+        " stored reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""

@@ -14,8 +14,8 @@ from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
+    cell,
     console,
-    figures_document,
     lfa_text,
     percent,
     plain_table,
@@ -25,8 +25,8 @@ from soma_cp.cli.tables import (
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.figures import csv_figures, figure, json_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.comparison import Comparison, compare_second_stages
 from soma_cp.solver.first_stages import FIRST_STAGES
@@ -64,12 +64,6 @@ class _Case:
         """What a row of a table calls it: the schedule file, or network and batch."""
         problem = self.comparison.plan.problem
         return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
-
-    @property
-    def optimal(self) -> bool:
-        """Whether a schedule that fits meets the proven bound."""
-        schedules = [result.schedule for result in self.comparison.results]
-        return any(one.fits and one.latency <= self.comparison.lower_bound for one in schedules)
 
 
 def run_compare(options: CompareOptions) -> None:
@@ -168,30 +162,24 @@ def _print(case: _Case, done: str) -> None:
     out.print(case.origin)
     out.print(lfa_text(plan))
     out.print()
-    known = "optimum" if case.optimal else "bound"
-    table = plain_table(
-        "\nsecond stage",
-        "latency\n(cycles)",
-        f"above\n{known}",
-        "above\nmaximum",
-        "energy × delay\n(pJ·cycles)",
-        "peak\n(MiB)",
-        "\nseconds",
-        gap=2,
-    )
+    known = "optimum" if comparison.is_met else "bound"
+    columns = {
+        "latency": "latency\n(cycles)",
+        "gap_to_proven_lower_bound": f"above\n{known}",
+        "gap_to_bound": "above\nmaximum",
+        "edp": "energy × delay\n(pJ·cycles)",
+        "peak_buffer_bytes": "peak\n(MiB)",
+    }
+    table = plain_table("\nsecond stage", *columns.values(), "\nseconds", gap=2)
     for result in comparison.results:
-        evaluation = result.schedule.evaluation
+        schedule = result.schedule
         table.add_row(
-            result.method if result.schedule.fits else f"{result.method} *",
-            f"{evaluation.latency:,}",
-            percent(relative_gap(evaluation.latency, comparison.lower_bound)),
-            percent(relative_gap(evaluation.latency, evaluation.figures.bound)),
-            f"{evaluation.edp:.5g}",
-            f"{evaluation.peak_buffer_bytes / MIB:.3f}",
+            result.method if schedule.fits else f"{result.method} *",
+            *(cell(figure(name), schedule, comparison.lower_bound) for name in columns),
             f"{result.seconds:.3f}",
         )
     out.print(table)
-    if not _all_fit(comparison):
+    if not comparison.all_fit:
         out.print(f"* exceeds the buffer of {plan.problem.platform.gbuf_bytes / MIB:g} MiB: can't run")
     out.print()
     out.print(f"proven {known:<15}{comparison.lower_bound:,} cycles ({comparison.lower_bound_source})")
@@ -211,10 +199,7 @@ _SUMMARY = (
 def _summary(case: _Case) -> tuple[str, ...]:
     """Return the cells of one case: how far every second stage is above the proven bound."""
     comparison = case.comparison
-    above = [
-        percent(relative_gap(schedule.latency, comparison.lower_bound)) + ("" if schedule.fits else " *")
-        for schedule in (result.schedule for result in comparison.results)
-    ]
+    above = [percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results]
     entries = zip(SECOND_STAGES.values(), comparison.results, strict=True)
     seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
     return (
@@ -226,10 +211,6 @@ def _summary(case: _Case) -> tuple[str, ...]:
     )
 
 
-def _all_fit(comparison: Comparison) -> bool:
-    return all(result.schedule.fits for result in comparison.results)
-
-
 def _print_summary(cases: list[_Case], done: str) -> None:
     out = console()
     table = plain_table(*_SUMMARY, gap=1)
@@ -238,44 +219,41 @@ def _print_summary(cases: list[_Case], done: str) -> None:
     out.print(table)
     out.print()
     out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
-    if not all(_all_fit(case.comparison) for case in cases):
+    if not all(case.comparison.all_fit for case in cases):
         out.print("* exceeds the buffer: can't run")
     _print_ends(cases, done)
+
+
+_COLUMNS = (
+    *("network", "batch", "tiles", "dram_tensors", "second_stage", "fits", "latency_cycles", "energy_pj", "edp"),
+    *("proven_lower_bound", "proven_lower_bound_source", "latency_above_bound", "theoretical_maximum"),
+    *("peak_buffer_bytes", "seconds", "lfa", "out_of_time"),
+)
+"""Of the CSV, first those named here, in this order."""
 
 
 def _rows(case: _Case) -> list[dict[str, Any]]:
     """Return a row for each second stage."""
     comparison = case.comparison
-    plan = comparison.plan
-    return [
-        {
-            "network": plan.problem.network.name,
-            "batch": plan.problem.batch,
-            "tiles": plan.tile_count,
-            "dram_tensors": plan.dram_tensor_count,
+    rows = []
+    for result in comparison.results:
+        row = csv_figures(result.schedule, comparison.lower_bound) | {
             "second_stage": result.method,
             "fits": result.schedule.fits,
-            "latency_cycles": result.schedule.latency,
-            "energy_pj": result.schedule.energy_pj,
-            "edp": result.schedule.evaluation.edp,
-            "proven_lower_bound": comparison.lower_bound,
             "proven_lower_bound_source": comparison.lower_bound_source,
-            "latency_above_bound": relative_gap(result.schedule.latency, comparison.lower_bound),
-            "theoretical_maximum": result.schedule.evaluation.figures.bound,
-            "peak_buffer_bytes": result.schedule.evaluation.peak_buffer_bytes,
             "seconds": result.seconds,
             "lfa": case.origin,
             "out_of_time": case.out_of_time,
         }
-        for result in comparison.results
-    ]
+        rows.append({name: row[name] for name in (*_COLUMNS, *row)})
+    return rows
 
 
 def _document(case: _Case) -> dict[str, Any]:
     comparison = case.comparison
     rows = []
     for result in comparison.results:
-        figures = figures_document(result.schedule, comparison.lower_bound)
+        figures = json_figures(result.schedule, comparison.lower_bound)
         rows.append(figures | {"second_stage": result.method, "fits": result.schedule.fits, "seconds": result.seconds})
     return {
         "network": comparison.plan.problem.network.name,

@@ -10,12 +10,12 @@ from soma_cp.cli.tables import (
     blocks_line,
     bound_lines,
     console,
-    figures_document,
     lfa_text,
     print_json,
     problem_text,
     schedule_table,
 )
+from soma_cp.model.soma.figures import json_figures
 from soma_cp.model.soma.stored_schedule import claim_differences
 from soma_cp.solver.second_stages import timed
 
@@ -27,7 +27,7 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     schedule = result.schedule
     differences = claim_differences(stored, schedule)
     if as_json:
-        figures = figures_document(schedule, result.lower_bound)
+        figures = json_figures(schedule, result.lower_bound)
         print_json(
             figures
             | {

@@ -12,15 +12,16 @@ from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
-    PJ_PER_MJ,
     console,
     cost_name,
     lfa_text,
+    millijoules,
     percent,
     plain_table,
     print_json,
     problem_text,
 )
+from soma_cp.model.soma.figures import Measured, figure
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
 
 
@@ -87,7 +88,7 @@ def _print(ladder: Ladder, first: bool) -> None:
         table.add_row(
             f"{step.name} *" if step.how and not step.is_bound else step.name,
             f"{step.latency:,}",
-            f"{step.energy_pj / PJ_PER_MJ:.4f}",
+            millijoules(step.energy_pj),
             f"{step.cost:.5g}",
             "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
             _above_every_lfa(ladder, step),
@@ -130,15 +131,13 @@ def _row(ladder: Ladder, step: Step) -> dict[str, Any]:
     }
 
 
+_SIZE = ("network", "batch", "lgs", "flgs", "tiles", "dram_tensors")
+
+
 def _document(ladder: Ladder) -> dict[str, Any]:
-    plan, objective = ladder.plan, ladder.objective
+    objective = ladder.objective
     return {
-        "network": ladder.problem.network.name,
-        "batch": ladder.problem.batch,
-        "lgs": plan.lfa.lg_count,
-        "flgs": len(plan.lfa.flgs),
-        "tiles": plan.tile_count,
-        "dram_tensors": plan.dram_tensor_count,
+        **{name: figure(name).compute(Measured(ladder.schedule)) for name in _SIZE},
         "energy_exponent": objective.energy_exponent,
         "delay_exponent": objective.delay_exponent,
         "interrupted": ladder.interrupted,
@@ -165,7 +164,7 @@ def _cells(ladder: Ladder, step: Step) -> tuple[object, ...]:
         ladder.problem.batch,
         step.name,
         f"{step.latency:,}",
-        f"{step.energy_pj / PJ_PER_MJ:.4f}",
+        millijoules(step.energy_pj),
         f"{step.cost:.5g}",
         "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
         _above_every_lfa(ladder, step),

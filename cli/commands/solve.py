@@ -3,26 +3,24 @@
 import math
 import os
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
+from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
-from soma_cp.cli.provenance import provenance
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
-    PJ_PER_MJ,
     blocks_line,
     bound_lines,
     console,
     cost_name,
     counted,
-    figures_document,
     lfa_text,
+    millijoules,
     percent,
     print_json,
     problem_text,
@@ -33,9 +31,11 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
-from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.figures import json_figures
+from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
+from soma_cp.solver.provenance import provenance
 from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
 
@@ -86,8 +86,11 @@ def run_solve(options: SolveOptions) -> None:
         if block is not None:
             alone = solve_problem(block, replace(parameters, exact=False), monitor.part(ONE_BLOCK_SHARE))
         result = solve_problem(problem, parameters, monitor)
-    repeated = None if alone is None or options.blocks is None else _repeated(result, alone, options.blocks)
-    document = _document(result) | ({} if repeated is None else {"one_block_repeated": repeated})
+    repeated = None
+    document = _document(result)
+    if alone is not None and options.blocks is not None:
+        repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
+        document["one_block_repeated"] = asdict(repeated)
     failure = _written(result, options)
     if options.as_json:
         print_json(document)
@@ -111,7 +114,7 @@ def _check_writable(path: Path) -> None:
 
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
-    return figures_document(best.schedule, best.lower_bound) | {
+    return json_figures(best.schedule, best.lower_bound) | {
         "lfa_search": result.parameters.first_stage.value,
         "stage2": result.parameters.second_stage.value,
         "second_stage": best.method,
@@ -156,9 +159,9 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
     if options.output is None:
         return None
     # Imported late: pydantic takes a while.
-    from soma_cp.model.soma.schedule_file import write_schedule
+    from soma_cp.model.soma.schedule_document import write_schedule
 
-    made = provenance(result, options.search.time_limit) | {"exact": _proof_document(result)}
+    made = provenance(result, seconds_of(options.search.time_limit)) | {"exact": _proof_document(result)}
     try:
         write_schedule(result.schedule, options.output, result.best.lower_bound, made)
     except UserError as error:
@@ -169,12 +172,11 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
 def _network_bound_lines(result: SolveResult) -> list[str]:
     """Say what is known of how much better any LFA could be."""
     objective, bound = result.parameters.objective, result.network_bound
-    cost = result.schedule.cost(objective)
-    verdict = f"at most {percent(relative_gap(cost, result.cost_bound))} above the optimum"
+    verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
     lines = [
-        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {bound.energy_pj / PJ_PER_MJ:.4f} mJ",
+        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
     proof = result.proof
@@ -188,30 +190,20 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     return lines
 
 
-def _repeated(result: SolveResult, alone: SolveResult, count: int) -> dict[str, Any]:
-    """Set blocks scheduled as one network beside the schedule of one block, run that many times."""
-    one, together, objective = alone.schedule, result.schedule, result.parameters.objective
-    latency, energy = count * one.latency, count * one.energy_pj
-    return {
-        "blocks": count,
-        "latency": latency,
-        "energy_pj": energy,
-        "latency_as_one": together.latency / latency,
-        "energy_as_one": together.energy_pj / energy,
-        "cost_as_one": together.cost(objective) / objective.cost(energy, latency),
-    }
-
-
-def _repeated_line(repeated: dict[str, Any], objective: Objective) -> str:
+def _repeated_line(repeated: OneBlockRepeated, objective: Objective) -> str:
     shares = ", ".join(
-        f"{repeated[f'{key}_as_one']:.3f} of {name}"
-        for key, name in (("latency", "the latency"), ("energy", "the energy"), ("cost", cost_name(objective)))
+        f"{share:.3f} of {name}"
+        for share, name in (
+            (repeated.latency_as_one, "the latency"),
+            (repeated.energy_as_one, "the energy"),
+            (repeated.cost_as_one, cost_name(objective)),
+        )
     )
-    figures = f"{repeated['latency']:,} cycles, {repeated['energy_pj'] / PJ_PER_MJ:.4f} mJ"
+    figures = f"{repeated.latency:,} cycles, {millijoules(repeated.energy_pj)} mJ"
     return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
 
 
-def _print(result: SolveResult, repeated: dict[str, Any] | None, output: Path | None) -> None:
+def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path | None) -> None:
     out = console()
     best, schedule = result.best, result.schedule
     out.print(problem_text(schedule.problem))

@@ -1,32 +1,332 @@
-"""The figures of a schedule: their names in files, and how they are computed."""
+"""The figures of a schedule, a row each: what it is called, its unit, how it is computed, where it is shown.
 
-from soma_cp.model.soma.dlsa import double_buffering
-from soma_cp.model.soma.evaluation import evaluate
+Schedule files and their schema, ``--json``, the CSV of ``compare``, the table in the terminal and the page take their
+figures from `FIGURES`, in its order; a new figure is a new row, and a name in docs/reading-the-output.md. How a unit is
+written for people is up to each output.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
 from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.result import relative_gap
 from soma_cp.model.soma.schedule import Schedule
+
+
+class Unit(Enum):
+    """What a figure is in; schedule files sort figures by it, in this order."""
+
+    NAME = auto()
+    CYCLES = auto()
+    MILLISECONDS = auto()
+    PJ = auto()
+    PJ_CYCLES = auto()
+    BYTES = auto()
+    AVERAGE_BYTES = auto()
+    """Bytes with fractions."""
+    MOVED_BYTES = auto()
+    COUNT = auto()
+    SHARE = auto()
+    VERDICT = auto()
+
+
+class Measured(NamedTuple):
+    """What figures are computed from: a schedule, and below which latency no DLSA of its LFA is (None: not known)."""
+
+    schedule: Schedule
+    lower_bound: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A row of the table.
+
+    Parameters
+    ----------
+    name
+        In JSON objects and schedule files.
+    unit
+        Of `compute`.
+    compute
+        A number; text for `Unit.NAME`, true or false for `Unit.VERDICT`, None if it is not known.
+    in_file, in_json
+        Whether schedule files, and the objects of ``--json``, have it.
+    csv
+        Column in the CSV of ``compare``; empty if it is not there, as below.
+    table
+        Label in the terminal's table, where ``{clock}`` stands for the clock. One that begins with a space is a part of
+        the figure above it, as below.
+    page
+        Label in the table of the page; figures of the same label share a row.
+    """
+
+    name: str
+    unit: Unit
+    compute: Callable[[Measured], Any]
+    in_file: bool = False
+    in_json: bool = False
+    csv: str = ""
+    table: str = ""
+    page: str = ""
+
+
+FIGURES = (
+    Figure(
+        name="network", unit=Unit.NAME, compute=lambda of: of.schedule.problem.network.name, in_json=True, csv="network"
+    ),
+    Figure(name="batch", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.batch, in_json=True, csv="batch"),
+    Figure(name="blocks", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.network.blocks, in_json=True),
+    Figure(
+        name="latency",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.schedule.latency,
+        in_file=True,
+        in_json=True,
+        csv="latency_cycles",
+        table="latency (cycles)",
+        page="latency",
+    ),
+    Figure(
+        name="double_buffer_latency",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.schedule.double_buffered.latency,
+        in_file=True,
+    ),
+    Figure(
+        name="latency_ms",
+        unit=Unit.MILLISECONDS,
+        compute=lambda of: of.schedule.problem.platform.seconds(of.schedule.latency) * 1e3,
+        in_json=True,
+        table="latency (ms at {clock})",
+        page="  in time",
+    ),
+    Figure(
+        name="compute_share",
+        unit=Unit.SHARE,
+        compute=lambda of: of.schedule.evaluation.figures.compute_cycles / of.schedule.latency,
+        page="  core array computes",
+    ),
+    Figure(
+        name="stall_share",
+        unit=Unit.SHARE,
+        compute=lambda of: stall_cycles(of.schedule) / of.schedule.latency,
+        page="  core array stalls",
+    ),
+    Figure(
+        name="dram_share",
+        unit=Unit.SHARE,
+        compute=lambda of: of.schedule.evaluation.figures.dram_cycles / of.schedule.latency,
+        page="  DRAM channel busy",
+    ),
+    Figure(
+        name="energy_pj",
+        unit=Unit.PJ,
+        compute=lambda of: of.schedule.energy_pj,
+        in_file=True,
+        in_json=True,
+        csv="energy_pj",
+        table="energy (mJ)",
+        page="energy",
+    ),
+    Figure(
+        name="core_energy_pj",
+        unit=Unit.PJ,
+        compute=lambda of: of.schedule.evaluation.figures.core_energy_pj,
+        in_file=True,
+        in_json=True,
+        table="  core array",
+        page="  core array",
+    ),
+    Figure(
+        name="dram_energy_pj",
+        unit=Unit.PJ,
+        compute=lambda of: of.schedule.evaluation.figures.dram_energy_pj,
+        in_file=True,
+        in_json=True,
+        table="  DRAM",
+        page="  DRAM",
+    ),
+    Figure(
+        name="edp",
+        unit=Unit.PJ_CYCLES,
+        compute=lambda of: of.schedule.evaluation.edp,
+        in_file=True,
+        in_json=True,
+        csv="edp",
+        table="energy × delay (pJ·cycles)",
+        page="energy × delay",
+    ),
+    Figure(
+        name="utilization",
+        unit=Unit.SHARE,
+        compute=lambda of: of.schedule.evaluation.utilization,
+        in_json=True,
+        table="utilization",
+        page="utilization",
+    ),
+    Figure(
+        name="bound",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.schedule.evaluation.figures.bound,
+        in_file=True,
+        in_json=True,
+        csv="theoretical_maximum",
+    ),
+    Figure(
+        name="gap_to_bound",
+        unit=Unit.SHARE,
+        compute=lambda of: relative_gap(of.schedule.latency, of.schedule.evaluation.figures.bound),
+        in_json=True,
+        table="above theoretical maximum",
+    ),
+    Figure(
+        name="compute_cycles",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.schedule.evaluation.figures.compute_cycles,
+        in_file=True,
+        in_json=True,
+    ),
+    Figure(
+        name="dram_cycles",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.schedule.evaluation.figures.dram_cycles,
+        in_file=True,
+        in_json=True,
+    ),
+    Figure(
+        name="proven_lower_bound",
+        unit=Unit.CYCLES,
+        compute=lambda of: of.lower_bound,
+        in_json=True,
+        csv="proven_lower_bound",
+    ),
+    Figure(
+        name="gap_to_proven_lower_bound",
+        unit=Unit.SHARE,
+        compute=lambda of: None if of.lower_bound is None else relative_gap(of.schedule.latency, of.lower_bound),
+        in_json=True,
+        csv="latency_above_bound",
+    ),
+    Figure(
+        name="proven_optimal",
+        unit=Unit.VERDICT,
+        compute=lambda of: of.lower_bound is not None and of.schedule.latency <= of.lower_bound,
+        in_json=True,
+    ),
+    Figure(
+        name="peak_buffer_bytes",
+        unit=Unit.BYTES,
+        compute=lambda of: of.schedule.evaluation.peak_buffer_bytes,
+        in_file=True,
+        in_json=True,
+        csv="peak_buffer_bytes",
+        table="peak buffer (MiB)",
+        page="peak buffer",
+    ),
+    Figure(
+        name="peak_buffer_share",
+        unit=Unit.SHARE,
+        compute=lambda of: of.schedule.evaluation.peak_buffer_bytes / of.schedule.problem.platform.gbuf_bytes,
+        page="  of the capacity",
+    ),
+    Figure(
+        name="double_buffer_peak_bytes",
+        unit=Unit.BYTES,
+        compute=lambda of: of.schedule.double_buffered.evaluation.peak_buffer_bytes,
+        in_file=True,
+    ),
+    Figure(
+        name="average_buffer_bytes",
+        unit=Unit.AVERAGE_BYTES,
+        compute=lambda of: of.schedule.evaluation.average_buffer_bytes,
+        in_file=True,
+        in_json=True,
+        table="average buffer (MiB)",
+        page="  average",
+    ),
+    Figure(
+        name="gbuf_bytes", unit=Unit.BYTES, compute=lambda of: of.schedule.problem.platform.gbuf_bytes, in_json=True
+    ),
+    Figure(name="core_array", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.core_array, in_json=True),
+    Figure(name="semantics", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.semantics, in_json=True),
+    Figure(name="lgs", unit=Unit.COUNT, compute=lambda of: of.schedule.lfa.lg_count, in_json=True, page="LGs / FLGs"),
+    Figure(name="flgs", unit=Unit.COUNT, compute=lambda of: len(of.schedule.lfa.flgs), in_json=True, page="LGs / FLGs"),
+    Figure(
+        name="tiles",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.plan.tile_count,
+        in_file=True,
+        in_json=True,
+        csv="tiles",
+        page="tiles",
+    ),
+    Figure(
+        name="dram_tensors",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.plan.dram_tensor_count,
+        in_file=True,
+        in_json=True,
+        csv="dram_tensors",
+        page="DRAM tensors",
+    ),
+    Figure(
+        name="moved_bytes",
+        unit=Unit.MOVED_BYTES,
+        compute=lambda of: int(of.schedule.plan.tensors.bytes.sum()),
+        page="  bytes moved",
+    ),
+)
+
+
+def figure(name: str) -> Figure:
+    """Return the row of that name."""
+    return next(row for row in FIGURES if row.name == name)
+
+
+def file_figures() -> list[Figure]:
+    """Return the rows of schedule files, in the order of files."""
+    return sorted((row for row in FIGURES if row.in_file), key=lambda row: row.unit.value)
+
+
+def table_figures() -> list[Figure]:
+    """Return the rows of the terminal's table."""
+    return [row for row in FIGURES if row.table]
+
+
+def page_figures() -> list[Figure]:
+    """Return the rows of the page."""
+    return [row for row in FIGURES if row.page]
 
 
 def schedule_figures(schedule: Schedule) -> dict[str, int | float]:
     """Return the figures of a schedule under their names in schedule files: cycles, pJ, bytes, counts."""
-    plan, evaluation = schedule.plan, schedule.evaluation
-    figures = evaluation.figures
-    double_buffered = evaluate(plan, double_buffering(plan.tensors))
-    return {
-        "latency": evaluation.latency,
-        "double_buffer_latency": double_buffered.latency,
-        "bound": figures.bound,
-        "compute_cycles": figures.compute_cycles,
-        "dram_cycles": figures.dram_cycles,
-        "energy_pj": evaluation.energy_pj,
-        "core_energy_pj": figures.core_energy_pj,
-        "dram_energy_pj": figures.dram_energy_pj,
-        "edp": evaluation.edp,
-        "peak_buffer_bytes": evaluation.peak_buffer_bytes,
-        "double_buffer_peak_bytes": double_buffered.peak_buffer_bytes,
-        "average_buffer_bytes": evaluation.average_buffer_bytes,
-        "tiles": plan.tile_count,
-        "dram_tensors": plan.dram_tensor_count,
-    }
+    return {row.name: row.compute(Measured(schedule)) for row in file_figures()}
+
+
+def json_figures(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
+    """Return the figures of ``--json``.
+
+    Parameters
+    ----------
+    schedule
+        Priced.
+    lower_bound
+        No DLSA of its LFA has a lower latency (cycles).
+    """
+    return {row.name: row.compute(Measured(schedule, lower_bound)) for row in FIGURES if row.in_json}
+
+
+def csv_figures(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
+    """Return the figures of the CSV of ``compare``, by column; parameters as for `json_figures`."""
+    return {row.csv: row.compute(Measured(schedule, lower_bound)) for row in FIGURES if row.csv}
+
+
+def stall_cycles(schedule: Schedule) -> int:
+    """Return the cycles in which the core array waits for DRAM before a tile."""
+    begin, cycles = schedule.evaluation.tile_begin, schedule.plan.tile_cycles
+    return int(begin[-1] + cycles[-1] - cycles.sum())
 
 
 def tile_shapes(plan: Plan) -> dict[str, list[int]]:

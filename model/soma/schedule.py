@@ -4,10 +4,11 @@ A `StoredSchedule` is one that a file claims to be; `claim_differences` holds it
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import Evaluation, evaluate
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import Plan
@@ -58,6 +59,11 @@ class Schedule:
     def fits(self) -> bool:
         """Whether it stays within the buffer of its platform."""
         return self.evaluation.peak_buffer_bytes <= self.problem.platform.gbuf_bytes
+
+    @cached_property
+    def double_buffered(self) -> "Schedule":
+        """Double buffering of the same LFA, which may exceed the buffer."""
+        return priced(self.plan, double_buffering(self.plan.tensors))
 
     def cost(self, objective: Objective) -> float:
         """Return what it costs under `objective`."""

@@ -1,40 +1,48 @@
-"""The schedule file, version 1 (specification: file formats).
+"""Reads the schedule file, version 1 (specification: file formats); `schedule_form` is its schema.
 
 Reading takes what the project writes and the published schedules, which keep their figures under `expect`.
 All faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the
 rules is not asked here: `soma_cp.model.soma.validity` answers that.
 """
 
-import json
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files.forms import Form, Name, form_problems, shown, whole_number
-from soma_cp.model.files.text_file import read_json, write_text_atomically
+from soma_cp.model.files.forms import Form, form_problems, shown
+from soma_cp.model.files.text_file import read_json
 from soma_cp.model.hardware.platform import Platform
-from soma_cp.model.hardware.platform_file import PlatformFileError, platform_document, platform_from_document
+from soma_cp.model.hardware.platform_file import PlatformFileError, platform_from_document
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import LARGEST_COUNT
-from soma_cp.model.network.network_file import NetworkFileError, network_document, network_from_document
-from soma_cp.model.problem import MAX_BATCH, Problem
+from soma_cp.model.network.network_file import NetworkFileError, network_from_document
+from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.figures import schedule_figures, tile_shapes
 from soma_cp.model.soma.lfa import FLG, LFA
-from soma_cp.model.soma.plan import MAX_TILES, Plan, make_plan
-from soma_cp.model.soma.schedule import Schedule
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.schedule_form import (
+    CELLS,
+    NUMBER_CELL,
+    OPTIONAL_COLUMNS,
+    DLSAForm,
+    FiguresForm,
+    FLGForm,
+    LFAForm,
+    Row,
+    ScheduleFields,
+    ScheduleForm,
+)
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.tensors import KIND_NAMES
 
-VERSION = 1
 _SHOWN_FAULTS = 50
+_AnyForm = TypeVar("_AnyForm", bound=Form)
 
 
 class ScheduleFileError(UserError):
@@ -48,209 +56,13 @@ class ScheduleFileError(UserError):
         super().__init__("\n".join(shown))
 
 
-# Writing.
-
-
-def write_schedule(
-    schedule: Schedule,
-    path: Path,
-    proven_lower_bound: int | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> None:
-    """Write `schedule` to `path`, one line for each FLG, DRAM tensor and layer.
-
-    Parameters
-    ----------
-    schedule
-        A valid one.
-    path
-        The file; it is replaced as a whole.
-    proven_lower_bound
-        No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
-    provenance
-        Tool version, seed, limits, solver status: what is needed to make the schedule again.
-
-    Raises
-    ------
-    UserError
-        If the file can't be written.
-    """
-    write_text_atomically(path, _text(schedule_document(schedule, proven_lower_bound, provenance)) + "\n")
-
-
-def schedule_document(
-    schedule: Schedule, proven_lower_bound: int | None = None, provenance: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return `schedule` as a schedule file holds it.
-
-    The network is named if it is built in, exactly as it is; else the document holds it whole.
-    """
-    plan, evaluation = schedule.plan, schedule.evaluation
-    problem, network = schedule.problem, schedule.problem.network
-    return {
-        "version": VERSION,
-        "network": network.name if _is_builtin(network) else network_document(network),
-        "batch": problem.batch,
-        "hardware": platform_document(problem.platform),
-        "violations": [],
-        **schedule_figures(schedule),
-        "proven_lower_bound": proven_lower_bound,
-        "proven_optimal": proven_lower_bound is not None and schedule.latency <= proven_lower_bound,
-        "provenance": _plain(provenance or {}),
-        "tile_begin_cycles": evaluation.tile_begin.tolist(),
-        "tile_shapes": tile_shapes(plan),
-        "lfa": {
-            "flgs": [
-                {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)}
-                for flg in schedule.lfa.flgs
-            ]
-        },
-        "dlsa": {"columns": list(_Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
-    }
-
-
-def _is_builtin(network: Network) -> bool:
-    return network.name in builtin_names() and builtin_network(network.name) == network
-
-
-def _dram_tensors(schedule: Schedule) -> Iterator[list[Any]]:
-    sizes, begins = schedule.plan.tensors.bytes, schedule.evaluation.tensor_begin
-    start, end = schedule.dlsa.start, schedule.dlsa.end
-    for i in schedule.dlsa.order.tolist():
-        yield [*schedule.plan.tensor_key(i), int(sizes[i]), int(start[i]), int(end[i]), int(begins[i])]
-
-
-def _plain(value: object) -> Any:
-    """Turn anything into what JSON can hold: a schedule is not lost for an odd entry of its provenance."""
-    if isinstance(value, Mapping):
-        return {str(_plain(key)): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, np.generic):
-        return _plain(value.item())
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
-        return value
-    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def _text(value: Any, indent: int = 0) -> str:
-    """Write JSON with one item per line where items are lists or objects, else on a single line."""
-    if not _is_spread(value):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    margin = "\n" + " " * indent
-    texts = [_text(item, indent + 1) for item in _items(value)]
-    if isinstance(value, list):
-        return f"[{margin} {f',{margin} '.join(texts)}{margin}]"
-    fields = [f"{_text(name)}: {text}" for name, text in zip(value, texts, strict=True)]
-    return f"{{{margin} {f',{margin} '.join(fields)}{margin}}}"
-
-
-def _is_spread(value: object) -> bool:
-    nested = [isinstance(item, dict | list) for item in _items(value)]
-    return any(nested) and (all(nested) or any(map(_is_spread, _items(value))))
-
-
-def _items(value: Any) -> list[Any]:
-    if isinstance(value, dict):
-        return list(value.values())
-    return value if isinstance(value, list) else []
-
-
-# The schema; a field's description is what an error message says is allowed.
-
-_NOT_GIVEN: Any = None
-_Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
-_Figure = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0")]
-
-
-class _FiguresForm(Form):
-    """Figures that files claim, at the top or under `expect`."""
-
-    latency: _Count = _NOT_GIVEN
-    double_buffer_latency: _Count = _NOT_GIVEN
-    bound: _Count = _NOT_GIVEN
-    compute_cycles: _Count = _NOT_GIVEN
-    dram_cycles: _Count = _NOT_GIVEN
-    energy_pj: _Figure = _NOT_GIVEN
-    core_energy_pj: _Figure = _NOT_GIVEN
-    dram_energy_pj: _Figure = _NOT_GIVEN
-    edp: _Figure = _NOT_GIVEN
-    peak_buffer_bytes: _Count = _NOT_GIVEN
-    double_buffer_peak_bytes: _Count = _NOT_GIVEN
-    average_buffer_bytes: _Figure = _NOT_GIVEN
-    tiles: _Count = _NOT_GIVEN
-    dram_tensors: _Count = _NOT_GIVEN
-    tile_begin_cycles: Annotated[list[_Count], Field(description="a list of whole numbers")] = _NOT_GIVEN
-
-
-class _ScheduleForm(_FiguresForm):
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
-    network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
-    batch: Annotated[int, whole_number(1, MAX_BATCH)]
-    hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
-    lfa: Annotated[Any, Field(description="an object with flgs")]
-    dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
-    violations: Annotated[list[Any], Field(description="a list")] = _NOT_GIVEN
-    expect: Annotated[dict[str, Any], Field(description="an object with figures")] = _NOT_GIVEN
-    proven_lower_bound: Annotated[
-        int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole number of at least 0, or null")
-    ] = None
-    proven_optimal: Annotated[bool, Field(description="true or false")] = False
-    tile_shapes: Annotated[
-        dict[str, Annotated[list[_Count], Field(min_length=4, max_length=4)]],
-        Field(description="an object with a list for each layer: samples, channels, rows, columns"),
-    ] = _NOT_GIVEN
-    provenance: Annotated[dict[str, Any], Field(description="an object")] = _NOT_GIVEN
-
-
-class _LFAForm(Form):
-    flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
-
-
-class _FLGForm(Form):
-    tiling_number: Annotated[int, whole_number(1, MAX_TILES)]
-    dram_cut: Annotated[bool, Field(description="true or false")]
-    layers: Annotated[list[Name], Field(min_length=1, description="a list of names of layers, not empty")]
-
-
-class _DLSAForm(Form):
-    columns: Annotated[list[Any], Field(description="a list of names")]
-    dram_tensor_order: Annotated[list[Any], Field(description="a list with a list for each DRAM tensor")]
-
-
-class _Row(NamedTuple):
-    """A DRAM tensor of a file; the fields are the columns, in the order of written files."""
-
-    kind: str
-    layer: str
-    tile: int
-    source: str
-    bytes: int | None
-    start: int
-    end: int
-    begin_cycle: int | None
-
-
-_OPTIONAL_COLUMNS = ("bytes", "begin_cycle")
-_CELLS = {
-    "kind": f"one of {', '.join(KIND_NAMES)}",
-    "layer": "the name of a layer",
-    "source": "a name, or empty text",
-}
-_NUMBER_CELL = f"a whole number from {-LARGEST_COUNT} to {LARGEST_COUNT}"
-_AnyForm = TypeVar("_AnyForm", bound=Form)
-
-
-# Reading.
-
-
 def read_schedule(path: Path, network: Network | None = None) -> StoredSchedule:
     """Read a schedule file.
 
     Parameters
     ----------
     path
-        Written by `write_schedule`, or a published schedule.
+        Written by `soma_cp.model.soma.schedule_document.write_schedule`, or a published schedule.
     network
         The network that the file names, if it is not built in or differs from the one that is.
 
@@ -288,7 +100,7 @@ class _Reading:
         self.problems: list[str] = []
 
     def schedule(self, document: object, given: Network | None) -> StoredSchedule | None:
-        head = self._checked(_ScheduleForm, document, "")
+        head = self._checked(ScheduleForm, document, "")
         if not isinstance(document, dict):
             return None
         network = self._network(document["network"], given) if "network" in document else None
@@ -331,7 +143,7 @@ class _Reading:
         if isinstance(named, dict):
             return self._embedded_network(named, given)
         if not isinstance(named, str):
-            allowed = _ScheduleForm.model_fields["network"].description
+            allowed = ScheduleForm.model_fields["network"].description
             self.problems.append(f"network={shown(named)} (must be {allowed})")
             return None
         if given is not None and given.name == named:
@@ -368,16 +180,16 @@ class _Reading:
             return None
 
     def _lfa(self, item: object) -> LFA | None:
-        form = self._checked(_LFAForm, item, "lfa: ")
+        form = self._checked(LFAForm, item, "lfa: ")
         if form is None:
             return None
-        forms = [self._checked(_FLGForm, flg, f"lfa: FLG number {n}: ") for n, flg in enumerate(form.flgs, 1)]
+        forms = [self._checked(FLGForm, flg, f"lfa: FLG number {n}: ") for n, flg in enumerate(form.flgs, 1)]
         flgs = [FLG(tuple(flg.layers), flg.tiling_number, flg.dram_cut) for flg in forms if flg is not None]
         return LFA(tuple(flgs)) if len(flgs) == len(forms) else None
 
-    def _rows(self, item: object) -> list[_Row] | None:
+    def _rows(self, item: object) -> list[Row] | None:
         """Read the table of DRAM tensors, each cell by its own column alone."""
-        form = self._checked(_DLSAForm, item, "dlsa: ")
+        form = self._checked(DLSAForm, item, "dlsa: ")
         if form is None:
             return None
         before = len(self.problems)
@@ -390,13 +202,13 @@ class _Reading:
             self.problems += [f"{_row_label(number)}{fault}" for fault in faults]
             if not faults:
                 row = dict(zip(form.columns, cells, strict=True))
-                rows.append(_Row._make(row.get(column) for column in _Row._fields))
+                rows.append(Row._make(row.get(column) for column in Row._fields))
         return rows if len(self.problems) == before else None
 
-    def _claims(self, head: _ScheduleForm) -> dict[str, Any] | None:
-        names = {*_FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
+    def _claims(self, head: ScheduleFields) -> dict[str, Any] | None:
+        names = {*FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
         claims = head.model_dump(include=names, exclude_unset=True)
-        expect = self._checked(_FiguresForm, head.expect or {}, "expect: ")
+        expect = self._checked(FiguresForm, head.expect or {}, "expect: ")
         if expect is None:
             return None
         expected = expect.model_dump(exclude_unset=True)
@@ -404,7 +216,7 @@ class _Reading:
         self.problems += [f"{name} is given twice, once in expect; keep one" for name in twice]
         return None if twice else claims | expected
 
-    def _placed(self, rows: list[_Row], plan: Plan) -> list[int] | None:
+    def _placed(self, rows: list[Row], plan: Plan) -> list[int] | None:
         """Return the tensor index of every row."""
         finder = _TensorFinder(plan)
         before = len(self.problems)
@@ -445,7 +257,7 @@ class _TensorFinder:
             if source not in of_layer[-1:]:
                 of_layer.append(source)
 
-    def why_missing(self, row: _Row) -> str:
+    def why_missing(self, row: Row) -> str:
         """Say why there is no such tensor."""
         network = self.plan.problem.network
         if row.layer not in network.layer_id:
@@ -480,15 +292,15 @@ def _row_label(number: int) -> str:
 
 def _column_problems(columns: list[Any]) -> Iterator[str]:
     for column in columns:
-        if column not in _Row._fields:
-            hint = nearest_name_hint(column, _Row._fields) if isinstance(column, str) else ""
-            yield f"names {shown(column)} (must be one of {', '.join(_Row._fields)}){hint}"
+        if column not in Row._fields:
+            hint = nearest_name_hint(column, Row._fields) if isinstance(column, str) else ""
+            yield f"names {shown(column)} (must be one of {', '.join(Row._fields)}){hint}"
         elif columns.count(column) > 1:
             yield f"names {shown(column)} {columns.count(column)} times; keep one"
             return
-    for column in _Row._fields:
-        if column not in columns and column not in _OPTIONAL_COLUMNS:
-            yield f"leaves out {shown(column)}; only {' and '.join(_OPTIONAL_COLUMNS)} may be left out"
+    for column in Row._fields:
+        if column not in columns and column not in OPTIONAL_COLUMNS:
+            yield f"leaves out {shown(column)}; only {' and '.join(OPTIONAL_COLUMNS)} may be left out"
 
 
 def _cell_problems(columns: list[str], cells: object) -> Iterator[str]:
@@ -496,12 +308,12 @@ def _cell_problems(columns: list[str], cells: object) -> Iterator[str]:
         yield f"{shown(cells)} (must be a list of {len(columns)} values: {', '.join(columns)})"
         return
     for column, cell in zip(columns, cells, strict=True):
-        if column in _CELLS:
+        if column in CELLS:
             good = isinstance(cell, str) and (column != "kind" or cell in KIND_NAMES)
         else:
             good = type(cell) is int and abs(cell) <= LARGEST_COUNT
         if not good:
-            yield f"{column}={shown(cell)} (must be {_CELLS.get(column, _NUMBER_CELL)})"
+            yield f"{column}={shown(cell)} (must be {CELLS.get(column, NUMBER_CELL)})"
 
 
 def _by_tensor(order: IntArray, values: list[int]) -> IntArray:

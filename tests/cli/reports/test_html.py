@@ -15,8 +15,6 @@ from support.execution_cases import GPT2, execution_in, execution_of, executions
 from support.nasty_names import NASTY, nasty_execution
 from support.twins import examples
 
-from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
-from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.cli.commands.report import ReportOptions, run_report
 from soma_cp.cli.reports.html.columns import (
     KIND_COLUMNS,
@@ -30,21 +28,15 @@ from soma_cp.cli.reports.html.columns import (
     tile_numbers,
     transfer_columns,
 )
-from soma_cp.cli.reports.html.summary import Rung, ladders, stalls
+from soma_cp.cli.reports.html.summary import stalls
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import MIB
-from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import double_buffering
-from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.execution.events import OFMAPS_ON_CHIP
 from soma_cp.model.soma.execution.execution import Execution
-from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
-from soma_cp.solver.ladder import BOUND_OF_LFA
 
 needs_bokeh = pytest.mark.skipif(find_spec("bokeh") is None, reason="Bokeh is not installed (extra 'report')")
 
@@ -251,65 +243,6 @@ def test_without_bokeh_the_command_says_so(tmp_path: Path, monkeypatch: pytest.M
 
 
 # Tables.
-
-
-def test_the_ladder_goes_down_from_schedules_to_bounds(both: list[Reported]) -> None:
-    for one, ladder in zip(both, ladders(both), strict=True):
-        kinds = [rung.kind for rung in ladder]
-        assert kinds == sorted(kinds, key="bound".__eq__)
-        others = ["greedy"] if one.name.endswith("double buffering") else ["double buffering", "greedy"]
-        assert sorted(rung.name for rung in ladder if rung.kind == "schedule") == others
-        assert kinds.count("bound") == 3
-        schedules, bounds = ladder[:-3], ladder[-3:]
-        for part in (schedules, bounds):
-            assert [rung.latency for rung in part] == sorted((rung.latency for rung in part), reverse=True)
-        this = next(rung for rung in schedules if rung.kind == "this")
-        assert this.latency == one.execution.latency
-        valid = [rung.latency for rung in schedules if "exceeds" not in rung.note]
-        assert min(valid) >= bounds[0].latency == next(r.latency for r in bounds if r.name == BOUND_OF_LFA)
-        assert all(rung.above == relative_gap(rung.latency, bounds[0].latency) for rung in ladder)
-
-
-def coarse_plan(name: str, kibibytes: int) -> Plan:
-    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], gbuf_bytes=kibibytes << 10))
-    return make_plan(problem, coarse_lfa(problem))
-
-
-def test_a_bound_that_the_file_claims_is_marked_as_unchecked() -> None:
-    plan = coarse_plan("tiny-concat", 256)
-    doubled = execution_of(plan, double_buffering(plan.tensors))
-
-    def bound(claimed: int | None) -> Rung:
-        (ladder,) = ladders([Reported("doubled", doubled, {}, claimed)])
-        return next(rung for rung in ladder if rung.name == BOUND_OF_LFA)
-
-    proven = bound(None)
-    assert proven.latency < doubled.latency
-    assert bound(proven.latency - 1) == proven
-    greedy = evaluate(plan, greedy_dlsa(plan)).latency
-    assert proven.latency < greedy < doubled.latency
-    for claim in (greedy + 1, doubled.latency + 1):  # refuted by a schedule that can run
-        refuted = bound(claim)
-        assert refuted.latency == proven.latency
-        assert refuted.note == f"{proven.note}; the {claim:,} that the file claims is wrong"
-    claimed = bound(greedy)
-    assert (claimed.latency, claimed.note) == (greedy, "says the schedule file, unchecked")
-    (ladder,) = ladders([Reported("doubled", doubled, {}, greedy)])
-    notes = {rung.name: rung.note for rung in ladder}
-    assert notes["greedy"] == "the optimum of this LFA, if the file's bound holds"
-    assert notes["this schedule"] == ""
-
-
-def test_what_cannot_run_is_never_the_optimum() -> None:
-    # Double buffering exceeds the buffer, and meets a bound that schedules which do not can't reach.
-    plan = coarse_plan("tiny-attention", 96)
-    doubled = execution_of(plan, double_buffering(plan.tensors))
-    assert doubled.schedule.evaluation.peak_buffer_bytes > 96 << 10
-    (ladder,) = ladders([Reported("doubled", doubled)])
-    notes = {rung.name: rung.note for rung in ladder}
-    assert {rung.latency for rung in ladder if rung.kind == "this" or rung.name == BOUND_OF_LFA} == {doubled.latency}
-    assert notes["this schedule"] == "exceeds the buffer: can't run"
-    assert "double buffering" not in notes  # it is this schedule
 
 
 @pytest.mark.parametrize(

@@ -29,13 +29,8 @@ from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import FLG, LFA, unfused_lfa
 from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.schedule import Schedule, make_schedule, priced
-from soma_cp.model.soma.schedule_file import (
-    ScheduleFileError,
-    read_schedule,
-    schedule_document,
-    schedule_from_document,
-    write_schedule,
-)
+from soma_cp.model.soma.schedule_document import schedule_document, write_schedule
+from soma_cp.model.soma.schedule_file import ScheduleFileError, read_schedule, schedule_from_document
 from soma_cp.model.soma.stored_schedule import StoredSchedule, claim_differences
 from soma_cp.model.soma.validity import InvalidScheduleError, Rule, violations
 

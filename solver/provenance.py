@@ -1,21 +1,18 @@
 """What must be known to make a schedule again: versions, seeds, limits."""
 
-import math
 import platform
 from importlib.metadata import version
 from typing import Any
 
 from soma_cp import __version__
-from soma_cp.cli.inputs import seconds_of
 from soma_cp.solver.solve import SolveResult
 
 LIBRARIES = ("ortools", "numba", "numpy")
 
 
-def provenance(result: SolveResult, time_limit: float | None) -> dict[str, Any]:
-    """Return the record that is stored with a schedule; `time_limit` is the option as typed."""
+def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[str, Any]:
+    """Return the record that is stored with a schedule; a time limit of None is none."""
     parameters = result.parameters
-    limit = seconds_of(time_limit)
     return {
         "tool": "soma-cp",
         "tool_version": __version__,
@@ -27,7 +24,7 @@ def provenance(result: SolveResult, time_limit: float | None) -> dict[str, Any]:
         "energy_exponent": parameters.objective.energy_exponent,
         "delay_exponent": parameters.objective.delay_exponent,
         "seed": parameters.seed,
-        "time_limit_seconds": limit if math.isfinite(limit) else None,
+        "time_limit_seconds": time_limit_seconds,
         "seconds": round(result.seconds, 3),
         "iterations": result.iterations,
         "first_stage_rounds": result.rounds,

@@ -1,0 +1,123 @@
+"""Schedules as schedule files hold them; one line for each FLG, DRAM tensor and layer."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from soma_cp.model.files.text_file import write_text_atomically
+from soma_cp.model.hardware.platform_file import platform_document
+from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_file import network_document
+from soma_cp.model.soma.figures import schedule_figures, tile_shapes
+from soma_cp.model.soma.schedule import Schedule
+from soma_cp.model.soma.schedule_form import VERSION, Row
+
+
+def write_schedule(
+    schedule: Schedule,
+    path: Path,
+    proven_lower_bound: int | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `schedule` to `path`, one line for each FLG, DRAM tensor and layer.
+
+    Parameters
+    ----------
+    schedule
+        A valid one.
+    path
+        The file; it is replaced as a whole.
+    proven_lower_bound
+        No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
+    provenance
+        Tool version, seed, limits, solver status: what is needed to make the schedule again.
+
+    Raises
+    ------
+    UserError
+        If the file can't be written.
+    """
+    write_text_atomically(path, _text(schedule_document(schedule, proven_lower_bound, provenance)) + "\n")
+
+
+def schedule_document(
+    schedule: Schedule, proven_lower_bound: int | None = None, provenance: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return `schedule` as a schedule file holds it.
+
+    The network is named if it is built in, exactly as it is; else the document holds it whole.
+    """
+    plan, evaluation = schedule.plan, schedule.evaluation
+    problem, network = schedule.problem, schedule.problem.network
+    return {
+        "version": VERSION,
+        "network": network.name if _is_builtin(network) else network_document(network),
+        "batch": problem.batch,
+        "hardware": platform_document(problem.platform),
+        "violations": [],
+        **schedule_figures(schedule),
+        "proven_lower_bound": proven_lower_bound,
+        "proven_optimal": proven_lower_bound is not None and schedule.latency <= proven_lower_bound,
+        "provenance": _plain(provenance or {}),
+        "tile_begin_cycles": evaluation.tile_begin.tolist(),
+        "tile_shapes": tile_shapes(plan),
+        "lfa": {
+            "flgs": [
+                {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)}
+                for flg in schedule.lfa.flgs
+            ]
+        },
+        "dlsa": {"columns": list(Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
+    }
+
+
+def _is_builtin(network: Network) -> bool:
+    return network.name in builtin_names() and builtin_network(network.name) == network
+
+
+def _dram_tensors(schedule: Schedule) -> Iterator[list[Any]]:
+    sizes, begins = schedule.plan.tensors.bytes, schedule.evaluation.tensor_begin
+    start, end = schedule.dlsa.start, schedule.dlsa.end
+    for i in schedule.dlsa.order.tolist():
+        yield [*schedule.plan.tensor_key(i), int(sizes[i]), int(start[i]), int(end[i]), int(begins[i])]
+
+
+def _plain(value: object) -> Any:
+    """Turn anything into what JSON can hold: a schedule is not lost for an odd entry of its provenance."""
+    if isinstance(value, Mapping):
+        return {str(_plain(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _text(value: Any, indent: int = 0) -> str:
+    """Write JSON with one item per line where items are lists or objects, else on a single line."""
+    if not _is_spread(value):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    margin = "\n" + " " * indent
+    texts = [_text(item, indent + 1) for item in _items(value)]
+    if isinstance(value, list):
+        return f"[{margin} {f',{margin} '.join(texts)}{margin}]"
+    fields = [f"{_text(name)}: {text}" for name, text in zip(value, texts, strict=True)]
+    return f"{{{margin} {f',{margin} '.join(fields)}{margin}}}"
+
+
+def _is_spread(value: object) -> bool:
+    nested = [isinstance(item, dict | list) for item in _items(value)]
+    return any(nested) and (all(nested) or any(map(_is_spread, _items(value))))
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
