@@ -8,7 +8,8 @@ import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.hardware.core_array import published_kernel
-from soma_cp.model.hardware.core_array.protocol import CoreArray, _table
+from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
+from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.platform import VEC_BY_LANE, Platform
@@ -75,13 +76,14 @@ class PublishedCoreArray(CoreArray):
             **asdict(unit_energies(platform)),
         )
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles, −1 cycles where there is no mapping; see `CoreArray.tile_costs`."""
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
         return published_kernel.tile_costs(self._numbers, table.layers, rows)
 
-    def breakdown(self, network: Network, tile_row: IntArray) -> TileCost:
+    def breakdown(self, network: Network, table: NetworkTable, tile_row: IntArray) -> TileCost:
         """Return the cost of one tile with its parts, for reports.
 
         Raises
@@ -90,9 +92,9 @@ class PublishedCoreArray(CoreArray):
             If the array can't run the tile.
         """
         layer, *extents = map(int, tile_row)
-        cost = published_kernel.tile_cost(self._numbers, _table(network).layers[layer], *extents)
+        cost = published_kernel.tile_cost(self._numbers, table.layers[layer], *extents)
         if cost.cycles == INFEASIBLE:
-            self.require_feasible(network, tile_row)
+            self.require_feasible(network, table, tile_row)
         energy_pj = published_kernel.total_pj(cost)
         return TileCost(cost.cycles, energy_pj, cost.buffer_pj, cost.gbuf_pj, cost.noc_pj, cost.mac_pj)
 
