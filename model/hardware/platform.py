@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.quantities import MIB, MOST_DENOMINATOR
 from soma_cp.model.semantics import PUBLISHED, SEMANTICS
 
-MIB = 1 << 20
 DRAM_PJ_PER_BYTE = 84.0
 """10.5 pJ per bit, reads and writes alike; a platform may have another."""
 CLOCK_HZ = 1_000_000_000
@@ -48,8 +48,6 @@ LARGEST_MEMORY = 1 << 30
 """Bytes of a PE's memory."""
 LARGEST_PJ = 1e9
 """Energy of a byte or an operation."""
-MOST_DENOMINATOR = 1000
-"""DRAM bytes per cycle are a fraction with at most this denominator: a tensor's bytes times it fit into 64 bits."""
 
 
 class PlatformError(UserError):

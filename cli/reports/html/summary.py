@@ -8,7 +8,7 @@ import numpy as np
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, milliseconds, percent
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import Evaluation, evaluate

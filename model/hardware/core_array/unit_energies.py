@@ -7,9 +7,8 @@ TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port widt
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from soma_cp.model.hardware.platform import MIB, Platform
-
-KIB = 1 << 10
+from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.quantities import KIB, MIB
 
 _MAC_PJ = 0.018
 _HOP_PJ_PER_BYTE = 0.018

@@ -31,7 +31,7 @@ from soma_cp.annealing.first_stage.paper_search import FirstStageParameters, ann
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective

@@ -34,7 +34,7 @@ from soma_cp.cli.reports.html.summary import Rung, ladders, stalls
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import double_buffering
