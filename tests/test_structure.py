@@ -21,7 +21,7 @@ WINGS = {
     "model/network": (
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
-    "model/hardware": "quantities platform platform_forms presets platform_file builtin core_array",
+    "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (
         "options unit_energies earlier_plug_ins protocol tile_work published_kernel published roofline"
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"

@@ -12,7 +12,8 @@ from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.platform import VEC_BY_LANE, Platform
+from soma_cp.model.hardware.fields import VEC_BY_LANE
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.layers import Conv, GroupConv
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable

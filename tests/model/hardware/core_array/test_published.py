@@ -17,7 +17,8 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.platform import VEC_BY_LANE, Platform
+from soma_cp.model.hardware.fields import VEC_BY_LANE
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
