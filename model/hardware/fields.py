@@ -27,15 +27,61 @@ from soma_cp.model.semantics import SEMANTICS
 VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
 """MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
 
-MEMORIES = ("AL1", "WL1", "OL1")
-"""Memories of a PE whose sizes may be given: activations, weights, outputs."""
-BYTE_ENERGIES = (
-    *(f"{memory}_{way}" for memory in (*MEMORIES, "OL2", "GBUF") for way in ("read", "write")),
-    "hop",
-)
-"""Energies of a byte that is read from or written to a memory, or passed between PEs, which may be given."""
+
+class PEMemories(NamedTuple):
+    """Bytes of the memories of one PE.
+
+    Parameters
+    ----------
+    AL1, WL1, OL1
+        Activations, weights (shared by the lanes), outputs.
+    """
+
+    AL1: int
+    WL1: int
+    OL1: int
+
+
+class UnitEnergies(NamedTuple):
+    """Energy of reading and of writing one byte, and of one operation, in pJ.
+
+    Parameters
+    ----------
+    AL1_read, AL1_write, WL1_read, WL1_write, OL1_read, OL1_write
+        Memories of a PE.
+    OL2_read, OL2_write
+        The part of the GBUF that outputs pass through.
+    GBUF_read, GBUF_write
+        Global buffer.
+    hop
+        One byte from a PE to its neighbour.
+    MAC
+        One INT8 multiply-accumulate.
+    vector_operation
+        One element operation of the vector unit.
+    """
+
+    AL1_read: float
+    AL1_write: float
+    WL1_read: float
+    WL1_write: float
+    OL1_read: float
+    OL1_write: float
+    OL2_read: float
+    OL2_write: float
+    GBUF_read: float
+    GBUF_write: float
+    hop: float
+    MAC: float
+    vector_operation: float
+
+
+MEMORIES = PEMemories._fields
+"""Memories of a PE whose sizes may be given."""
 OPERATION_ENERGIES = ("MAC", "vector_operation")
-"""Energies of a multiply-accumulate and of an element operation, which may be given."""
+"""Energies of an operation, which may be given."""
+BYTE_ENERGIES = tuple(name for name in UnitEnergies._fields if name not in OPERATION_ENERGIES)
+"""Energies of a byte, which may be given."""
 
 
 class Field(NamedTuple):

@@ -1,6 +1,6 @@
 """The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (specification: core-array.md)."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -64,7 +64,7 @@ class PublishedCoreArray(CoreArray):
 
     @cached_property
     def _numbers(self) -> ArrayNumbers:
-        platform, memories = self.platform, pe_memories(self.platform)
+        platform = self.platform
         return ArrayNumbers(
             P=platform.pe_grid,
             vec=platform.vec,
@@ -72,9 +72,9 @@ class PublishedCoreArray(CoreArray):
             vector_ops_per_cycle=platform.vector_ops_per_cycle,
             gbuf_bytes_per_cycle=platform.gbuf_bytes_per_cycle,
             pe_bus_bytes_per_cycle=platform.pe_bus_bytes_per_cycle,
+            memories=pe_memories(platform),
+            energies=unit_energies(platform),
             least_groups_at_once=int(platform.semantics == CORRECTED),
-            **asdict(memories),
-            **asdict(unit_energies(platform)),
         )
 
     @network_may_come_first

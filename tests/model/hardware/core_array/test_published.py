@@ -83,7 +83,7 @@ def test_published_memories(name: str) -> None:
     for memory, figures in published.items():
         assert getattr(energies, f"{memory}_read") == close(figures["read_pj"], 1e-12)
         assert getattr(energies, f"{memory}_write") == close(figures["write_pj"], 1e-12)
-    for memory, size in asdict(memories).items():
+    for memory, size in memories._asdict().items():
         assert size == published[memory]["bytes"]
 
 
@@ -95,7 +95,7 @@ def test_memories_of_other_arrays_equal_the_twins(macs_per_pe: int, gbuf_bytes: 
     for memory, figures in slow_core_array.memories(asdict(platform)).items():
         assert getattr(energies, f"{memory}_read") == close(figures.read_pj, 1e-12)
         assert getattr(energies, f"{memory}_write") == close(figures.write_pj, 1e-12)
-    for memory, size in asdict(pe_memories(platform)).items():
+    for memory, size in pe_memories(platform)._asdict().items():
         assert size == slow_core_array.memories(asdict(platform))[memory].bytes
 
 
