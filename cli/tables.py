@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.hardware.platform import CLOCK_HZ, MIB, PUBLISHED_CORE_ARRAY, Platform
+from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import PUBLISHED

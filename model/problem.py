@@ -61,4 +61,5 @@ class Problem:
         UserError
             If the platform names a core array, or an option of one, that there is not.
         """
-        return make_core_array(self.platform, self.platform.core_array, dict(self.platform.core_array_options))
+        platform = self.platform
+        return make_core_array(platform, platform.core_array, dict(platform.core_array_options), self.network)

@@ -28,9 +28,9 @@ WINGS = {
     "model/network/onnx_import/operators": (
         "registry matrices contraction elementwise layout parts windows without_layers table"
     ),
-    "model/hardware": "platform quantities platform_forms presets platform_file builtin core_array",
+    "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (
-        "options unit_energies protocol tile_work published_kernel published roofline"
+        "options unit_energies earlier_plug_ins protocol tile_work published_kernel published roofline"
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (

@@ -102,7 +102,7 @@ class CostCache:
     def learn(self, tiles: LayerTiles, layers: IntArray) -> None:
         """Ask the core array for the tiles of `layers` (ids), and remember."""
         rows = np.column_stack([layers, tiles.extent[layers]])
-        cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.network, self._problem.table, rows)
+        cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.table, rows)
         needed = (self._used + len(rows)) * 2
         if needed > len(self.table.keys):
             old = self.table

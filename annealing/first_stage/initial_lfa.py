@@ -39,13 +39,13 @@ def check_layers_fit(problem: Problem) -> None:
         raise LayerTooLargeError(layers[footprints.index(largest)].name, largest, available)
     smallest_tiles = [(1, layer.K, 1, 1) for layer in layers]
     for row in _infeasible(problem, smallest_tiles):
-        problem.core_array.require_feasible(problem.network, row)
+        problem.core_array.require_feasible(problem.network, problem.table, row)
 
 
 def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) -> IntArray:
     """Return those rows (layer id and extent) that the core array can't run; `tiles` has one for each layer."""
     rows = np.column_stack([np.arange(len(tiles)), np.array(tiles, np.int64)])
-    cycles, _ = problem.core_array.tile_costs(problem.network, problem.table, rows)
+    cycles, _ = problem.core_array.tile_costs(problem.table, rows)
     return rows[cycles < 0]
 
 

@@ -23,7 +23,7 @@ from soma_cp.cli.tables import (
     problem_text,
 )
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures
 from soma_cp.model.soma.plan import Plan

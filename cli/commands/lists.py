@@ -9,9 +9,9 @@ from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_named
-from soma_cp.model.hardware.platform import MIB
 from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.hardware.presets import preset_text
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.builtin.catalogue import ALIASES, built_in, builtin_names, builtin_network
 
 NOTES_ON_NETS = (

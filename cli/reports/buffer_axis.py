@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.execution import Execution
 
 HEADROOM = 1.08

@@ -22,7 +22,7 @@ from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
 from soma_cp.cli.reports.reported import Reported, common_clock
 from soma_cp.model.arrays import FloatArray
 from soma_cp.model.files.text_file import write_bytes_atomically
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.soma.execution.execution import Execution
 

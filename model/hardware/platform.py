@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.semantics import PUBLISHED, SEMANTICS
+from soma_cp.model.hardware.fields import KIND, VEC_BY_LANE
+from soma_cp.model.semantics import PUBLISHED
 
-MIB = 1 << 20
 DRAM_PJ_PER_BYTE = 84.0
 """10.5 pJ per bit, reads and writes alike; a platform may have another."""
 CLOCK_HZ = 1_000_000_000
@@ -19,37 +19,7 @@ CLOCK_HZ = 1_000_000_000
 PE_BUS_BYTES_PER_CYCLE = 64
 """What a PE can pass to its neighbour, unless the platform says otherwise."""
 
-VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
-"""MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
-
-MEMORIES = ("AL1", "WL1", "OL1")
-"""Memories of a PE whose sizes may be given: activations, weights, outputs."""
-BYTE_ENERGIES = (
-    *(f"{memory}_{way}" for memory in (*MEMORIES, "OL2", "GBUF") for way in ("read", "write")),
-    "hop",
-)
-"""Energies of a byte that is read from or written to a memory, or passed between PEs, which may be given."""
-OPERATION_ENERGIES = ("MAC", "vector_operation")
-"""Energies of a multiply-accumulate and of an element operation, which may be given."""
 PUBLISHED_CORE_ARRAY = "published"
-
-LARGEST = {
-    "gbuf_bytes": 4096 * MIB,  # energy grows by 10 % for every 2 MiB: what is above has no floating-point number
-    "pe_grid": 1024,
-    "macs_per_pe": 4096,
-    "gbuf_bytes_per_cycle": 1 << 30,
-    "dram_bytes_per_cycle": 1 << 30,
-    "clock_hz": 10**12,
-    "vector_ops": 1 << 30,
-    "pe_bus_bytes_per_cycle": 1 << 30,
-}
-"""Beyond any accelerator, and small enough for 64-bit arithmetic."""
-LARGEST_MEMORY = 1 << 30
-"""Bytes of a PE's memory."""
-LARGEST_PJ = 1e9
-"""Energy of a byte or an operation."""
-MOST_DENOMINATOR = 1000
-"""DRAM bytes per cycle are a fraction with at most this denominator: a tensor's bytes times it fit into 64 bits."""
 
 
 class PlatformError(UserError):
@@ -124,53 +94,11 @@ class Platform:
     name: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
-        for name, most in LARGEST.items():
-            value = getattr(self, name)
-            if name == "dram_bytes_per_cycle" and isinstance(value, Fraction):
-                self._check_dram(value)
-            elif not (name == "vector_ops" and value is None) and not is_whole(value, most):
-                raise PlatformError(f"{name}={value!r} (must be a whole number from 1 to {most})")
-        if self.macs_per_pe not in VEC_BY_LANE:
-            allowed = ", ".join(map(str, VEC_BY_LANE))
-            raise PlatformError(f"macs_per_pe={self.macs_per_pe} (must be one of {allowed})")
-        self._check_given("memory_bytes", self.memory_bytes, MEMORIES)
-        self._check_given("energy_pj", self.energy_pj, (*BYTE_ENERGIES, *OPERATION_ENERGIES))
-        for name, size in self.memory_bytes:
-            if not is_whole(size, LARGEST_MEMORY):
-                raise PlatformError(f"memory_bytes {name}={size!r} (must be a whole number from 1 to {LARGEST_MEMORY})")
-        for name, energy in (*self.energy_pj, ("dram_pj_per_byte", self.dram_pj_per_byte)):
-            if not is_energy(energy):
-                raise PlatformError(f"{name}={energy!r} pJ (must be a number from 0 to {LARGEST_PJ:g})")
-        if self.semantics not in SEMANTICS:
-            raise PlatformError(f"semantics={self.semantics!r} (must be one of {', '.join(SEMANTICS)})")
-        self._normalise()
-
-    def _normalise(self) -> None:
-        """Give equal platforms equal fields, and kernels the types that they are compiled for."""
-        normal: dict[str, object] = {
-            "dram_pj_per_byte": float(self.dram_pj_per_byte),
-            "memory_bytes": tuple(sorted(self.memory_bytes)),
-            "energy_pj": tuple(sorted((name, float(energy)) for name, energy in self.energy_pj)),
-            "core_array_options": tuple(sorted(self.core_array_options)),
-        }
-        if Fraction(self.dram_bytes_per_cycle).denominator == 1:
-            normal["dram_bytes_per_cycle"] = int(self.dram_bytes_per_cycle)
-        for name, value in normal.items():
-            object.__setattr__(self, name, value)
-
-    def _check_dram(self, value: Fraction) -> None:
-        if not 1 <= value <= LARGEST["dram_bytes_per_cycle"] or value.denominator > MOST_DENOMINATOR:
-            raise PlatformError(
-                f"dram_bytes_per_cycle={value} (must be from 1 to {LARGEST['dram_bytes_per_cycle']}, "
-                f"with a denominator of at most {MOST_DENOMINATOR})"
-            )
-
-    @staticmethod
-    def _check_given(what: str, given: tuple[tuple[str, float], ...], allowed: tuple[str, ...]) -> None:
-        names = [name for name, _ in given]
-        for name in names:
-            if name not in allowed or names.count(name) > 1:
-                raise PlatformError(f"{what} names {name!r} (must be different ones of {', '.join(allowed)})")
+        for name in self.__dataclass_fields__:
+            kind, value = KIND[name], getattr(self, name)
+            if fault := kind.fault(name, value):
+                raise PlatformError(fault)
+            object.__setattr__(self, name, kind.normal(value))
 
     @property
     def vec(self) -> int:
@@ -206,13 +134,3 @@ class Platform:
     def seconds(self, cycles: float) -> float:
         """Return how long `cycles` take."""
         return cycles / self.clock_hz
-
-
-def is_whole(value: object, most: int) -> bool:
-    """Whether `value` is a whole number from 1 to `most`."""
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
-
-
-def is_energy(value: object) -> bool:
-    """Whether `value` is a number of pJ that a byte or an operation may take."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ

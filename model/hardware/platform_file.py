@@ -9,9 +9,8 @@ import os
 from collections.abc import Sequence
 from dataclasses import MISSING, fields, replace
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,28 +18,20 @@ from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import form_problems, shown
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
-from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform, PlatformError
-from soma_cp.model.hardware.platform_forms import (
-    BANDWIDTH_ALLOWED,
-    GBUF,
-    LARGEST_BANDWIDTH,
-    EnergiesForm,
-    MemoriesForm,
-    PlatformForm,
-    YamlForm,
-    bandwidth_from,
-)
+from soma_cp.model.hardware.fields import FIELDS, KIND
+from soma_cp.model.hardware.platform import CLOCK_HZ, Platform, PlatformError
+from soma_cp.model.hardware.platform_forms import NESTED_FORMS, PlatformForm, YamlForm
 from soma_cp.model.hardware.presets import PRESETS, preset_path
 from soma_cp.model.hardware.quantities import Bandwidth
 
 MOST_EXTENSIONS = 16
 """Files that extend one another, at most."""
-_NEEDED = ("gbuf", "pe_grid", "macs_per_pe", "gbuf_bandwidth", "dram_bandwidth")
-"""Fields of version 2 without which there is no platform."""
-_REQUIRED = tuple(field.name for field in fields(Platform) if field.default is MISSING)
-"""The same in version 1."""
-_PAIRS = ("memory_bytes", "energy_pj", "core_array_options")
-"""Fields of a platform that files hold as objects."""
+_USUAL = {field.name: field.default for field in fields(Platform)}
+"""What a platform's fields hold unless they are given."""
+_REQUIRED = tuple(name for name, default in _USUAL.items() if default is MISSING)
+"""Fields without which there is no platform."""
+_YAML_NAME = {field.name: field.yaml for field in FIELDS}
+_SIZE, _RATE = KIND["gbuf_bytes"], KIND["dram_bytes_per_cycle"]
 
 
 class PlatformFileError(PlatformError):
@@ -52,13 +43,12 @@ class PlatformFileError(PlatformError):
 
 
 _Given = dict[str, Any]
-"""What a file says, by field of version 2; bandwidths as they were written, the fields of `_NESTED` as dicts."""
-_NESTED = {"memories": MemoriesForm, "energies": EnergiesForm}
+"""What a file says, by field of version 2; bandwidths as they were written, the fields of `NESTED_FORMS` as dicts."""
 
 
 def _extend(base: _Given, more: _Given) -> _Given:
     """Return what is said when a file that says `base` is extended by one that says `more`."""
-    return base | more | {name: base.get(name, {}) | more.get(name, {}) for name in _NESTED}
+    return base | more | {name: base.get(name, {}) | more.get(name, {}) for name in NESTED_FORMS}
 
 
 def read_platform_file(path: Path) -> Platform:
@@ -89,7 +79,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
     else:
         problems = []
     nested: _Given = {}
-    for name, inner_form in _NESTED.items():
+    for name, inner_form in NESTED_FORMS.items():
         inner = found.fields.get(name)
         if not isinstance(inner, dict):
             continue
@@ -142,67 +132,37 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Giv
 
 def _given_by(platform: Platform) -> _Given:
     """Return what a file of version 2 would say of `platform`."""
-    given: _Given = {
-        "clock": platform.clock_hz,
-        "gbuf": platform.gbuf_bytes,
-        "gbuf_bandwidth": Bandwidth(Fraction(platform.gbuf_bytes_per_cycle), False),
-        "dram_bandwidth": Bandwidth(Fraction(platform.dram_bytes_per_cycle), False),
-        "dram_energy": platform.dram_pj_per_byte,
-        "pe_grid": platform.pe_grid,
-        "macs_per_pe": platform.macs_per_pe,
-        "vector_ops": platform.vector_ops,
-        "pe_bus": Bandwidth(Fraction(platform.pe_bus_bytes_per_cycle), False),
-        "memories": dict(platform.memory_bytes),
-        "energies": dict(platform.energy_pj),
-        "core_array": {"model": platform.core_array, **dict(platform.core_array_options)},
-        "semantics": platform.semantics,
-    }
+    given: _Given = {}
+    for field in FIELDS:
+        said = field.kind.to_yaml(getattr(platform, field.name))
+        given[field.yaml] = given[field.yaml] | said if field.yaml in given else said
     return {name: value for name, value in given.items() if value is not None}
 
 
 def _platform(path: Path, found: YamlObject, says: _Given) -> Platform:
     """Return the platform that the file `path` describes."""
-    missing = [name for name in _NEEDED if name not in says]
+    missing = [_YAML_NAME[name] for name in _REQUIRED if _YAML_NAME[name] not in says]
     if missing:
         listed = f"{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
         raise PlatformFileError([f"{path}: {listed}; give what is missing, or extends: edge"])
     clock = says.get("clock", CLOCK_HZ)
     problems = []
-    rates: dict[str, Fraction] = {}
-    for name in ("gbuf_bandwidth", "dram_bandwidth", "pe_bus"):
-        if name in says:
-            rates[name] = rate = says[name].per_cycle(clock)
-            whole = "" if name == "dram_bandwidth" else "a whole number "
-            if not 1 <= rate <= LARGEST_BANDWIDTH or (whole and rate.denominator > 1):
-                given_as = shown(found.fields.get(name, "as extended"))
+    values: dict[str, Any] = {}
+    for name, yaml, kind in FIELDS:
+        said = says.get(yaml)
+        if isinstance(said, Bandwidth):
+            values[name] = rate = kind.normal(said.per_cycle(clock))
+            if kind.fault(name, rate):
+                given_as = shown(found.fields.get(yaml, "as extended"))
                 problems.append(
-                    f"{name}={given_as} (is {float(rate):g} bytes per cycle at {clock / 1e6:g} MHz; "
-                    f"must be {whole}from 1 to {LARGEST_BANDWIDTH})"
+                    f"{yaml}={given_as} (is {float(rate):g} bytes per cycle at {clock / 1e6:g} MHz; "
+                    f"must be {kind.range})"
                 )
+        elif said is not None:
+            values[name] = kind.of_said(said)
     if problems:
         raise PlatformFileError([f"{path}: {found.lines.place(problem)}{problem}" for problem in problems])
-    core_array = says.get("core_array", PUBLISHED_CORE_ARRAY)
-    options = {} if isinstance(core_array, str) else {k: str(v) for k, v in core_array.items() if k != "model"}
-    optional: dict[str, Any] = {
-        "dram_pj_per_byte": says.get("dram_energy"),
-        "vector_ops": says.get("vector_ops"),
-        "pe_bus_bytes_per_cycle": int(rates["pe_bus"]) if "pe_bus" in rates else None,
-        "semantics": says.get("semantics"),
-    }
-    return Platform(
-        says["gbuf"],
-        says["pe_grid"],
-        says["macs_per_pe"],
-        int(rates["gbuf_bandwidth"]),
-        rates["dram_bandwidth"],
-        clock_hz=clock,
-        memory_bytes=tuple(sorted(says["memories"].items())),
-        energy_pj=tuple(sorted(says["energies"].items())),
-        core_array=core_array if isinstance(core_array, str) else core_array["model"],
-        core_array_options=tuple(sorted(options.items())),
-        name=found.fields.get("name", ""),
-        **{name: value for name, value in optional.items() if value is not None},
-    )
+    return Platform(**values | {"name": found.fields.get("name", "")})
 
 
 # The command line
@@ -217,15 +177,18 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
         If one is no quantity of its kind, or out of range.
     """
     if buffer is not None:
-        size = GBUF.number(buffer)
-        if size is None:
-            raise UserError(f"--buffer={buffer} (must be {GBUF.allowed})")
+        try:
+            size = _SIZE.yaml.read(buffer)
+        except ValueError:
+            raise UserError(f"--buffer={buffer} (must be {_SIZE.yaml.allowed})") from None
         platform = replace(platform, gbuf_bytes=size, name="")
     if dram is not None:
-        bandwidth = bandwidth_from(dram)
-        rate = Fraction(0) if bandwidth is None else bandwidth.per_cycle(platform.clock_hz)
-        if not 1 <= rate <= LARGEST_BANDWIDTH:
-            raise UserError(f"--dram={dram} (must be {BANDWIDTH_ALLOWED} at {platform.clock_hz / 1e6:g} MHz)")
+        try:
+            rate = _RATE.yaml.read(dram).per_cycle(platform.clock_hz)
+        except ValueError:
+            rate = Fraction(0)
+        if _RATE.fault("dram", rate):
+            raise UserError(f"--dram={dram} (must be {_RATE.yaml.allowed} at {platform.clock_hz / 1e6:g} MHz)")
         platform = replace(platform, dram_bytes_per_cycle=rate, name="")
     return platform
 
@@ -256,24 +219,14 @@ def platform_from_document(document: object, where: str) -> Platform:
     except ValidationError as error:
         problems = form_problems(error, PlatformForm, document)
         raise PlatformFileError([f"{where}: {problem}" for problem in problems]) from None
-    values: dict[str, Any] = {name: getattr(form, name) for name in Platform.__dataclass_fields__}
-    for name in _PAIRS:
-        values[name] = tuple(sorted(values[name].items()))
-    return Platform(**values)
-
-
-@cache
-def _usual() -> dict[str, Any]:
-    return {field.name: field.default for field in fields(Platform) if field.default is not MISSING}
+    return Platform(**{name: getattr(form, name) for name in _USUAL})
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:
     """Return `platform` as files of version 1 and schedule files hold it; what is as usual is left out."""
-    document: dict[str, Any] = {name: getattr(platform, name) for name in _REQUIRED}
-    if isinstance(platform.dram_bytes_per_cycle, Fraction):
-        document["dram_bytes_per_cycle"] = str(platform.dram_bytes_per_cycle)
-    for name, default in _usual().items():
+    document: dict[str, Any] = {}
+    for name, default in _USUAL.items():
         value = getattr(platform, name)
         if value != default and not (name == "name" and value in PRESETS):
-            document[name] = dict(cast("tuple[tuple[str, Any], ...]", value)) if name in _PAIRS else value
+            document[name] = KIND[name].to_json(value)
     return document

@@ -4,8 +4,10 @@ import re
 from fractions import Fraction
 from typing import NamedTuple
 
-from soma_cp.model.hardware.platform import MOST_DENOMINATOR
-
+KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
+"""Bytes of a KiB, MiB, GiB."""
+MOST_DENOMINATOR = 1000
+"""DRAM bytes per cycle are a fraction with at most this denominator: a tensor's bytes times it fit into 64 bits."""
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*", re.ASCII)
 _SIZES = {
     "B": 1,
@@ -13,9 +15,9 @@ _SIZES = {
     "KB": 10**3,
     "MB": 10**6,
     "GB": 10**9,
-    "KiB": 1 << 10,
-    "MiB": 1 << 20,
-    "GiB": 1 << 30,
+    "KiB": KIB,
+    "MiB": MIB,
+    "GiB": GIB,
 }
 _FREQUENCIES = {"Hz": 1, "kHz": 10**3, "MHz": 10**6, "GHz": 10**9}
 _ENERGIES = {"": Fraction(1), "fJ": Fraction(1, 1000), "pJ": Fraction(1), "nJ": Fraction(1000)}

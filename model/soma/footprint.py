@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem

@@ -135,9 +135,9 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     if tile_count < 0:
         raise LFAError(_too_large(problem, arrays, -1 - tile_count))
     rows = np.column_stack([np.arange(len(layers.count)), layers.extent])
-    cycles, energy_pj = problem.core_array.tile_costs(problem.network, problem.table, rows)
+    cycles, energy_pj = problem.core_array.tile_costs(problem.table, rows)
     for layer in np.flatnonzero(cycles < 0):
-        problem.core_array.require_feasible(problem.network, rows[layer])
+        problem.core_array.require_feasible(problem.network, problem.table, rows[layer])
     layers.cycles[:] = cycles
     layers.energy_pj[:] = energy_pj
     return _plan_of_tiles(problem, lfa, arrays, layers, tile_count)

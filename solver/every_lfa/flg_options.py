@@ -184,7 +184,7 @@ class OptionTable:
         count = _tilings(table, problem.batch, order, number, extent)
         number, extent = number[:count].copy(), extent[:count].copy()
         tiles = np.column_stack([np.tile(order, count), extent.reshape(-1, 4)])
-        cycles, energy = problem.core_array.tile_costs(problem.network, table, tiles)
+        cycles, energy = problem.core_array.tile_costs(table, tiles)
         cycles, energy = cycles.reshape(count, -1), energy.reshape(count, -1)
         runs = (cycles >= 0).all(axis=1)
         number, extent, cycles, energy = number[runs], extent[runs], cycles[runs], energy[runs]

@@ -175,7 +175,7 @@ def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray,
     """
     grid = np.stack(np.meshgrid(divisors(problem.batch), *values, indexing="ij"), axis=-1)
     tiles = np.column_stack([np.full(grid.size // 4, layer), grid.reshape(-1, 4)])
-    cycles, energy = problem.core_array.least_costs(problem.network, problem.table, tiles)
+    cycles, energy = problem.core_array.least_costs(problem.table, tiles)
     costs = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
     least: FloatArray = costs.reshape(2, *grid.shape[:-1]).min(axis=2)
     for axis in (2, 3):

@@ -23,7 +23,7 @@ from soma_cp.cli.commands import report as report_command
 from soma_cp.cli.commands import solve as solve_command
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_from
-from soma_cp.model.hardware.platform import BYTE_ENERGIES, OPERATION_ENERGIES
+from soma_cp.model.hardware.fields import BYTE_ENERGIES, OPERATION_ENERGIES
 from soma_cp.model.network.builtin.catalogue import ALIASES, builtin_names, builtin_network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.network.sources import rows_left_out

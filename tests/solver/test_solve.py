@@ -16,6 +16,7 @@ from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.quantities import KIB
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -42,7 +43,6 @@ QUICK = SolveParameters(
     annealing=AnnealingParameters(),
     cpsat=CpSatParameters(deterministic=True, deterministic_time=5.0),
 )
-KIB = 1024
 
 
 def problem_of(name: str, batch: int = 1, gbuf_bytes: int = EDGE.gbuf_bytes, tokens: int | None = None) -> Problem:

@@ -46,7 +46,7 @@ from soma_cp.cli.reports.html.columns import (
     tile_columns,
     transfer_columns,
 )
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import IFMAPS, OCCUPANCY_NAMES, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS
 from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.tensors import IFM, OFM, WGT

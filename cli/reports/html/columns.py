@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import (
     CHANNEL,
     LOAD_START,

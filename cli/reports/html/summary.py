@@ -6,7 +6,7 @@ from typing import Any
 
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, mebibytes, percent
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls_by_kind
 from soma_cp.model.soma.figures import Figure, Measured, Unit, page_figures

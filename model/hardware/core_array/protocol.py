@@ -4,15 +4,15 @@
 another class; the array of the SoMa paper is in `published`.
 """
 
-from functools import lru_cache
 from typing import ClassVar, Protocol, cast
 
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.network_table import NetworkTable, network_table
+from soma_cp.model.network.network_table import NetworkTable
 
 
 class NoMappingError(UserError):
@@ -58,13 +58,14 @@ class CoreArray(Protocol):
         """What reports call this model."""
         ...
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles; never raises, so that searches can try what doesn't fit.
 
         Parameters
         ----------
-        network, table
-            The network, and the same as arrays.
+        table
+            The network as arrays.
         tiles
             int64[N, 5]: tile rows.
 
@@ -79,22 +80,30 @@ class CoreArray(Protocol):
         """Say in one sentence why the array can't run a tile for which `tile_costs` gave −1."""
         ...
 
-    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def least_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Return what the tiles cost at least, for bounds over all tilings; by default what they cost.
 
         Parameters and result are those of `tile_costs`. Cycles may be −1 only where the array can't run the tile.
         """
-        return self.tile_costs(network, table, tiles)
+        return self.tile_costs(table, tiles)
 
-    def require_feasible(self, network: Network, tile_row: IntArray) -> None:
+    def require_feasible(self, network: Network, table: NetworkTable, tile_row: IntArray) -> None:
         """Raise unless the array can run the tile.
+
+        Parameters
+        ----------
+        network, table
+            The network, and the same as arrays.
+        tile_row
+            int64[5].
 
         Raises
         ------
         NoMappingError
             With the sentence of `explain_infeasible`.
         """
-        cycles, _ = self.tile_costs(network, _table(network), np.asarray(tile_row).reshape(1, 5))
+        cycles, _ = self.tile_costs(table, np.asarray(tile_row).reshape(1, 5))
         if cycles[0] < 0:
             layer, *tile = map(int, tile_row)
             raise NoMappingError(
@@ -102,8 +111,3 @@ class CoreArray(Protocol):
                 network.layers[layer].name,
                 cast("tuple[int, int, int, int]", tuple(tile)),
             )
-
-
-@lru_cache(maxsize=8)
-def _table(network: Network) -> NetworkTable:
-    return network_table(network)

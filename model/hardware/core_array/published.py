@@ -1,6 +1,6 @@
 """The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (specification: core-array.md)."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -8,10 +8,12 @@ import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.hardware.core_array import published_kernel
-from soma_cp.model.hardware.core_array.protocol import CoreArray, _table
+from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
+from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.platform import VEC_BY_LANE, Platform
+from soma_cp.model.hardware.fields import VEC_BY_LANE
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.layers import Conv, GroupConv
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
@@ -62,7 +64,7 @@ class PublishedCoreArray(CoreArray):
 
     @cached_property
     def _numbers(self) -> ArrayNumbers:
-        platform, memories = self.platform, pe_memories(self.platform)
+        platform = self.platform
         return ArrayNumbers(
             P=platform.pe_grid,
             vec=platform.vec,
@@ -70,18 +72,19 @@ class PublishedCoreArray(CoreArray):
             vector_ops_per_cycle=platform.vector_ops_per_cycle,
             gbuf_bytes_per_cycle=platform.gbuf_bytes_per_cycle,
             pe_bus_bytes_per_cycle=platform.pe_bus_bytes_per_cycle,
+            memories=pe_memories(platform),
+            energies=unit_energies(platform),
             least_groups_at_once=int(platform.semantics == CORRECTED),
-            **asdict(memories),
-            **asdict(unit_energies(platform)),
         )
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles, −1 cycles where there is no mapping; see `CoreArray.tile_costs`."""
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
         return published_kernel.tile_costs(self._numbers, table.layers, rows)
 
-    def breakdown(self, network: Network, tile_row: IntArray) -> TileCost:
+    def breakdown(self, network: Network, table: NetworkTable, tile_row: IntArray) -> TileCost:
         """Return the cost of one tile with its parts, for reports.
 
         Raises
@@ -90,9 +93,9 @@ class PublishedCoreArray(CoreArray):
             If the array can't run the tile.
         """
         layer, *extents = map(int, tile_row)
-        cost = published_kernel.tile_cost(self._numbers, _table(network).layers[layer], *extents)
+        cost = published_kernel.tile_cost(self._numbers, table.layers[layer], *extents)
         if cost.cycles == INFEASIBLE:
-            self.require_feasible(network, tile_row)
+            self.require_feasible(network, table, tile_row)
         energy_pj = published_kernel.total_pj(cost)
         return TileCost(cost.cycles, energy_pj, cost.buffer_pj, cost.gbuf_pj, cost.noc_pj, cost.mac_pj)
 

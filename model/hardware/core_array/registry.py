@@ -8,11 +8,13 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.hardware.core_array.earlier_plug_ins import of_this_version
 from soma_cp.model.hardware.core_array.options import require_known
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
 from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.network.network import Network
 
 GROUP = "soma_cp.core_arrays"
 
@@ -46,7 +48,9 @@ def core_array_names() -> list[str]:
     return [*BUILT_IN, *sorted(set(entry_points(group=GROUP).names) - set(BUILT_IN))]
 
 
-def make_core_array(platform: Platform, name: str, options: Mapping[str, str]) -> CoreArray:
+def make_core_array(
+    platform: Platform, name: str, options: Mapping[str, str], network: Network | None = None
+) -> CoreArray:
     """Make the core array called `name`.
 
     Parameters
@@ -57,13 +61,15 @@ def make_core_array(platform: Platform, name: str, options: Mapping[str, str]) -
         One of `core_array_names`.
     options
         What it alone understands.
+    network
+        What plug-ins that were written for an earlier version take beside its table; goes with the next version.
 
     Raises
     ------
     UserError
         If there is no such core array, the package that brings it is broken, or an option is wrong.
     """
-    return _factory(name)(platform, options)
+    return of_this_version(_factory(name)(platform, options), network)
 
 
 def _factory(name: str) -> Factory:

@@ -11,6 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.tile_work import ifmap_bytes, tile_work
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
@@ -34,7 +35,8 @@ class RooflineCoreArray(CoreArray):
 
     platform: Platform
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles; see `CoreArray.tile_costs`.
 
         Cycles: max(⌈operations / peak⌉, ⌈bytes / GBUF bandwidth⌉). Energy: operations, bytes read from the GBUF and

@@ -4,12 +4,11 @@ TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port widt
 ``8 · 0.6`` times that. A platform may give its own sizes and energies in place of any of these.
 """
 
-from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from soma_cp.model.hardware.platform import MIB, Platform
-
-KIB = 1 << 10
+from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
+from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.quantities import KIB, MIB
 
 _MAC_PJ = 0.018
 _HOP_PJ_PER_BYTE = 0.018
@@ -57,56 +56,6 @@ _GBUF_BIT_COST = (0.217125, 0.234025)
 _OL2_BIT_COST = (0.07648125, 0.0989875)
 
 
-@dataclass(frozen=True)
-class PEMemories:
-    """Bytes of the memories of one PE.
-
-    Parameters
-    ----------
-    AL1, WL1, OL1
-        Activations, weights (shared by the lanes), outputs.
-    """
-
-    AL1: int
-    WL1: int
-    OL1: int
-
-
-@dataclass(frozen=True)
-class UnitEnergies:
-    """Energy of reading and of writing one byte, and of one operation, in pJ.
-
-    Parameters
-    ----------
-    AL1_read, AL1_write, WL1_read, WL1_write, OL1_read, OL1_write
-        Memories of a PE.
-    OL2_read, OL2_write
-        The part of the GBUF that outputs pass through.
-    GBUF_read, GBUF_write
-        Global buffer.
-    MAC
-        One INT8 multiply-accumulate.
-    hop
-        One byte from a PE to its neighbour.
-    vector_operation
-        One element operation of the vector unit.
-    """
-
-    AL1_read: float
-    AL1_write: float
-    WL1_read: float
-    WL1_write: float
-    OL1_read: float
-    OL1_write: float
-    OL2_read: float
-    OL2_write: float
-    GBUF_read: float
-    GBUF_write: float
-    MAC: float
-    hop: float
-    vector_operation: float
-
-
 def pe_memories(platform: Platform) -> PEMemories:
     """Return the memory sizes of a PE of `platform`; those that it does not give follow from vec and lane."""
     derived = PEMemories(
@@ -114,7 +63,7 @@ def pe_memories(platform: Platform) -> PEMemories:
         WL1=platform.vec * platform.lane * KIB // 16,
         OL1=platform.lane * KIB // 4,
     )
-    return replace(derived, **dict(platform.memory_bytes))
+    return derived._replace(**dict(platform.memory_bytes))
 
 
 def gbuf_growth(gbuf_bytes: int) -> float:
@@ -156,11 +105,11 @@ def unit_energies(platform: Platform) -> UnitEnergies:
         OL2_write=_BYTE_PJ_PER_BIT_COST * _OL2_BIT_COST[1] * growth,
         GBUF_read=_BYTE_PJ_PER_BIT_COST * _GBUF_BIT_COST[0] * growth,
         GBUF_write=_BYTE_PJ_PER_BIT_COST * _GBUF_BIT_COST[1] * growth,
-        MAC=_MAC_PJ,
         hop=_HOP_PJ_PER_BYTE,
+        MAC=_MAC_PJ,
         vector_operation=_VECTOR_OPERATION_PJ,
     )
-    return replace(derived, **dict(platform.energy_pj))
+    return derived._replace(**dict(platform.energy_pj))
 
 
 def _sram_bit_cost(port_bits: int, size_bytes: int) -> tuple[float, float]:

@@ -23,6 +23,7 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost, cache_folder
+from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.options import one_of, require_known, whole_number
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.tile_work import TileWork, tile_work
@@ -128,7 +129,8 @@ class ZigZagCoreArray(CoreArray):
         self._costs: dict[LoopSizes, Future[StoredCost]] = {}
         self._told = False
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles; see `CoreArray.tile_costs`.
 
         Raises
@@ -145,7 +147,8 @@ class ZigZagCoreArray(CoreArray):
             cycles[place], energy_pj[place] = costs[wanted].cycles, costs[wanted].energy_pj
         return cycles, energy_pj
 
-    def least_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    @network_may_come_first
+    def least_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Return what no mapping is below: every multiplier busy in every cycle, and no energy but theirs."""
         work = tile_work(table.layers, np.ascontiguousarray(tiles, dtype=np.int64))
         cycles, energy_pj = self._vector_costs(work)

@@ -36,7 +36,6 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.roofline import RooflineCoreArray
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -339,9 +338,9 @@ class CountingArray(RooflineCoreArray):
 
     asked: ClassVar[list[tuple[int, ...]]] = []
 
-    def tile_costs(self, network: Network, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+    def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         self.asked.extend(map(tuple, tiles.tolist()))
-        return super().tile_costs(network, table, tiles)
+        return super().tile_costs(table, tiles)
 
 
 def counting_problem(monkeypatch: pytest.MonkeyPatch, takes_long: bool = False) -> tuple[Problem, CountingArray]:

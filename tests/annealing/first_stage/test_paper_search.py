@@ -32,7 +32,7 @@ from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
@@ -200,7 +200,7 @@ def test_costs_of_more_tiles_than_the_table_has_room_for_are_all_remembered() ->
         assert cost_cache.look_up_costs(costs.table, plan.layers, missing) == (0, True)
         for layer in range(len(layers)):
             learned[layer, *extent] = (int(plan.layers.cycles[layer]), float(plan.layers.energy_pj[layer]))
-    cycles, energy_pj = problem.core_array.tile_costs(problem.network, problem.table, np.array(list(learned)))
+    cycles, energy_pj = problem.core_array.tile_costs(problem.table, np.array(list(learned)))
     assert list(learned.values()) == list(zip(cycles.tolist(), energy_pj.tolist(), strict=True))
     for tile, expected in learned.items():  # what came later has pushed nothing out
         plan.layers.extent[:] = tile[1:]

@@ -26,7 +26,7 @@ from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.second_stage import annealing as second_stage
 from soma_cp.annealing.second_stage import dlsa_kernel
 from soma_cp.annealing.second_stage.dlsa_kernel import AVERAGE_BUFFER, LATENCY, DLSAState
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.evaluation_kernel import begin_times

@@ -19,7 +19,6 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.validity import violations
 
 SCHEDULES = sorted(path.name for path in (PUBLISHED / "schedules").glob("*.json"))
-MIB = 1 << 20
 
 
 UNTOUCHED = -7

@@ -10,7 +10,7 @@ from support.execution_cases import GPT2, SCHEDULES, execution_in, execution_of
 from support.nasty_names import NASTY, nasty_execution
 
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.execution.events import OFMAPS_TO_STORE
 from soma_cp.model.soma.execution.execution import Execution

@@ -16,7 +16,7 @@ from soma_cp.cli.reports import figure
 from soma_cp.cli.reports.colours import KINDS
 from soma_cp.cli.reports.figure import OCCUPANCY_OF_KIND, TILE_GREYS, draw_figure, write_figure
 from soma_cp.cli.reports.reported import Reported
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.execution.execution import Execution
 

@@ -31,7 +31,7 @@ from soma_cp.cli.reports.html.columns import (
 from soma_cp.cli.reports.html.summary import stalls
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.platform import MIB
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.execution.events import OFMAPS_ON_CHIP
 from soma_cp.model.soma.execution.execution import Execution

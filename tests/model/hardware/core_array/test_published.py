@@ -18,7 +18,9 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.platform import MIB, VEC_BY_LANE, Platform
+from soma_cp.model.hardware.fields import VEC_BY_LANE
+from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
     Conv,
@@ -64,7 +66,7 @@ def row_of_last_layer(network: Network, tile: tuple[int, int, int, int]) -> np.n
 def price(platform: Platform, layer: Layer, tile: tuple[int, int, int, int]) -> tuple[int, float]:
     network = network_around(layer)
     rows = row_of_last_layer(network, tile)[np.newaxis]
-    cycles, energy_pj = PublishedCoreArray(platform).tile_costs(network, network_table(network), rows)
+    cycles, energy_pj = PublishedCoreArray(platform).tile_costs(network_table(network), rows)
     return int(cycles[0]), float(energy_pj[0])
 
 
@@ -82,7 +84,7 @@ def test_published_memories(name: str) -> None:
     for memory, figures in published.items():
         assert getattr(energies, f"{memory}_read") == close(figures["read_pj"], 1e-12)
         assert getattr(energies, f"{memory}_write") == close(figures["write_pj"], 1e-12)
-    for memory, size in asdict(memories).items():
+    for memory, size in memories._asdict().items():
         assert size == published[memory]["bytes"]
 
 
@@ -94,7 +96,7 @@ def test_memories_of_other_arrays_equal_the_twins(macs_per_pe: int, gbuf_bytes: 
     for memory, figures in slow_core_array.memories(asdict(platform)).items():
         assert getattr(energies, f"{memory}_read") == close(figures.read_pj, 1e-12)
         assert getattr(energies, f"{memory}_write") == close(figures.write_pj, 1e-12)
-    for memory, size in asdict(pe_memories(platform)).items():
+    for memory, size in pe_memories(platform)._asdict().items():
         assert size == slow_core_array.memories(asdict(platform))[memory].bytes
 
 
@@ -109,13 +111,14 @@ def test_published_tile_costs(file: str) -> None:
         published = list(csv.DictReader(lines))
     assert published
     tiles = np.array([[network.layer_id[row["layer"]], *(int(row[x]) for x in "bkhw")] for row in published])
-    cycles, energy_pj = array.tile_costs(network, network_table(network), tiles)
+    table = network_table(network)
+    cycles, energy_pj = array.tile_costs(table, tiles)
     assert cycles.dtype == np.int64
     assert energy_pj.dtype == np.float64
     assert cycles.tolist() == [int(row["cycles"]) for row in published]
     for row, tile, total in zip(published, tiles, energy_pj, strict=True):
         assert total == close(float(row["energy_pj"]))
-        cost = array.breakdown(network, tile)
+        cost = array.breakdown(network, table, tile)
         assert cost.cycles == int(row["cycles"])
         for part in PARTS:
             assert getattr(cost, part) == close(float(row[part])), (row["layer"], part)
@@ -136,7 +139,7 @@ def assert_equals_twin(platform: Platform, layer: Layer, tile: tuple[int, int, i
     assert cycles == expected.cycles
     assert energy_pj == close(expected.energy_pj)
     network = network_around(layer)
-    cost = PublishedCoreArray(platform).breakdown(network, row_of_last_layer(network, tile))
+    cost = PublishedCoreArray(platform).breakdown(network, network_table(network), row_of_last_layer(network, tile))
     assert cost.cycles == expected.cycles
     for part in PARTS:
         assert getattr(cost, part) == close(getattr(expected, part))
@@ -287,11 +290,11 @@ def test_tiles_of_any_integer_type_and_none_at_all() -> None:
     network, array = network_around(Conv(name="layer", C=64, K=64, H=8, W=8)), PublishedCoreArray(EDGE)
     table = network_table(network)
     small = np.array([[0, 1, 64, 8, 8], [0, 1, 64, 4, 8]], dtype=np.int32)
-    cycles, energy_pj = array.tile_costs(network, table, np.asfortranarray(small))
-    alone = [array.tile_costs(network, table, row.astype(np.int64)[np.newaxis]) for row in small]
+    cycles, energy_pj = array.tile_costs(table, np.asfortranarray(small))
+    alone = [array.tile_costs(table, row.astype(np.int64)[np.newaxis]) for row in small]
     assert cycles.tolist() == [int(cycles[0]) for cycles, _ in alone]
     assert energy_pj.tolist() == [float(energy[0]) for _, energy in alone]
-    assert [len(column) for column in array.tile_costs(network, table, small[:0])] == [0, 0]
+    assert [len(column) for column in array.tile_costs(table, small[:0])] == [0, 0]
 
 
 # What can't run.
@@ -312,18 +315,20 @@ def test_a_kernel_too_large_for_the_memories_of_a_pe() -> None:
         "with R·S of at most 128"
     )
     with pytest.raises(NoMappingError, match="its 30×40 kernel over 512 input channels") as raised:
-        array.require_feasible(network, row)
+        array.require_feasible(network, network_table(network), row)
     assert raised.value.layer == "classifier"
     assert raised.value.tile == (2, 10, 1, 1)
     sent = pickle.loads(pickle.dumps(raised.value))
     assert (str(sent), sent.layer, sent.tile) == (str(raised.value), "classifier", (2, 10, 1, 1))
     with pytest.raises(NoMappingError):
-        array.breakdown(network, row)
+        array.breakdown(network, network_table(network), row)
 
 
 def test_what_can_run_passes() -> None:
     network = network_around(Conv(name="layer", C=64, K=64, H=8, W=8))
-    PublishedCoreArray(EDGE).require_feasible(network, row_of_last_layer(network, (1, 64, 8, 8)))
+    PublishedCoreArray(EDGE).require_feasible(
+        network, network_table(network), row_of_last_layer(network, (1, 64, 8, 8))
+    )
 
 
 def test_each_named_change_makes_the_kernel_fit() -> None:

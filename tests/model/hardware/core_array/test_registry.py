@@ -106,7 +106,7 @@ def test_the_example_of_the_guide(site: Path) -> None:
     row = np.array([[0, 1, 64, 32, 32]])
     layer = problem.network.layers[0]
     passes = -(-layer.C // 32) * -(-layer.K // 32)
-    cycles, energy_pj = problem.core_array.tile_costs(problem.network, problem.table, row)
+    cycles, energy_pj = problem.core_array.tile_costs(problem.table, row)
     assert cycles.tolist() == [passes * (layer.R * layer.S * 32 * 32 + 64)]
     assert (energy_pj > 0).all()
     with pytest.raises(
@@ -206,7 +206,7 @@ def test_a_schedule_remembers_its_core_array(run: Run, tmp_path: Path) -> None:
     plan = read_schedule(schedule).plan
     assert isinstance(plan.problem.core_array, RooflineCoreArray)
     rows = np.column_stack([np.arange(len(plan.layers.extent)), plan.layers.extent])
-    published = PublishedCoreArray(EDGE).tile_costs(plan.problem.network, plan.problem.table, rows)
+    published = PublishedCoreArray(EDGE).tile_costs(plan.problem.table, rows)
     assert (plan.layers.energy_pj < published[1]).all()
 
 
@@ -226,14 +226,14 @@ def test_an_array_prices_and_bounds_alike_unless_it_says_otherwise() -> None:
         def __init__(self, platform: Platform) -> None:
             self._other = RooflineCoreArray(platform)
 
-        def tile_costs(self, network, table, tiles):  # type: ignore[no-untyped-def]
-            return self._other.tile_costs(network, table, tiles)
+        def tile_costs(self, table, tiles):  # type: ignore[no-untyped-def]
+            return self._other.tile_costs(table, tiles)
 
         def explain_infeasible(self, network, tile_row):  # type: ignore[no-untyped-def]
             return "never"
 
     problem = Problem(builtin_network("tiny-chain"), EDGE)
     rows = np.array([[0, 1, 64, 8, 32]])
-    costs = Own(EDGE).tile_costs(problem.network, problem.table, rows)
-    least = Own(EDGE).least_costs(problem.network, problem.table, rows)
+    costs = Own(EDGE).tile_costs(problem.table, rows)
+    least = Own(EDGE).least_costs(problem.table, rows)
     assert [part.tolist() for part in least] == [part.tolist() for part in costs]

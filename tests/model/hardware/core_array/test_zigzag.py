@@ -106,7 +106,7 @@ def test_loops_of_a_tile(
 ) -> None:
     network = grouped_network(samples_have_weights)
     rows = np.array([[1, *tile], [0, *tile]])
-    cycles, energy_pj = array_in(tmp_path, engine).tile_costs(network, network_table(network), rows)
+    cycles, energy_pj = array_in(tmp_path, engine).tile_costs(network_table(network), rows)
     assert engine.asked == [loops]
     assert (int(cycles[0]), float(energy_pj[0])) == price(loops)[:2]
     # The vector layer: operations of 512 a cycle, 0.0873 pJ each.
@@ -124,9 +124,9 @@ def test_operations_and_vector_costs_are_those_of_the_published_array(
     table = network_table(network)
     rows = np.array([[i, batch, layer.K, layer.H, layer.W] for i, layer in enumerate(network.layers)])
     array = array_in(tmp_path_factory.mktemp("zigzag"), QuickEngine())
-    cycles, energy_pj = array.tile_costs(network, table, rows)
-    expected_cycles, expected_pj = PublishedCoreArray(EDGE).tile_costs(network, table, rows)
-    least_cycles, least_pj = array.least_costs(network, table, rows)
+    cycles, energy_pj = array.tile_costs(table, rows)
+    expected_cycles, expected_pj = PublishedCoreArray(EDGE).tile_costs(table, rows)
+    least_cycles, least_pj = array.least_costs(table, rows)
     for i, layer in enumerate(network.layers):
         if layer.is_matrix:
             assert cycles[i] in (-1, batch * layer.operations)
@@ -143,11 +143,11 @@ def test_a_tile_without_mapping(engine: QuickEngine, tmp_path: Path) -> None:
     row = np.array([0, 1, 4, 2, 2])
     for _ in range(2):  # from the engine, and from the store
         array = array_in(tmp_path, engine)
-        assert array.tile_costs(network, network_table(network), row[None])[0].tolist() == [-1]
+        assert array.tile_costs(network_table(network), row[None])[0].tolist() == [-1]
         with pytest.raises(
             NoMappingError, match=r"layer 'odd', tile of 1 samples × 4 channels × 2 rows × 2 columns: Zig"
         ):
-            array.require_feasible(network, row)
+            array.require_feasible(network, network_table(network), row)
         assert "thirteen is too many" in array.explain_infeasible(network, row)
     assert len(engine.asked) == 1
 
@@ -158,7 +158,7 @@ def test_a_failure_of_the_engine_is_one_sentence(
     monkeypatch.setitem(globals(), "price", lambda sizes: 1 // 0)
     network = grouped_network(False)
     with pytest.raises(UserError) as raised:
-        array_in(tmp_path, engine).tile_costs(network, network_table(network), np.array([[1, 1, 12, 4, 2]]))
+        array_in(tmp_path, engine).tile_costs(network_table(network), np.array([[1, 1, 12, 4, 2]]))
     assert str(raised.value) == (
         "core array zigzag: ZigZag fails on a tile of B 1, G 2, K 6, C 4, OY 4, OX 2, FY 3, FX 2: integer division or "
         "modulo by zero; check the accelerator and its mapping"
@@ -174,7 +174,7 @@ def test_processes_that_end_suddenly_are_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match="a process of ZigZag's ended suddenly; it may have run out of memory, or a script"
     ):
-        array_in(tmp_path, Broken()).tile_costs(network, network_table(network), np.array([[1, 1, 12, 4, 2]]))
+        array_in(tmp_path, Broken()).tile_costs(network_table(network), np.array([[1, 1, 12, 4, 2]]))
 
 
 def test_threads_that_want_one_tile_have_it_priced_once(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_threads_that_want_one_tile_have_it_priced_once(tmp_path: Path) -> None:
     engine, network, row = Late(), grouped_network(False), np.array([[1, 1, 12, 4, 2]])
     array = array_in(tmp_path, engine)
     with ThreadPoolExecutor(2) as threads:
-        jobs = [threads.submit(array.tile_costs, network, network_table(network), row) for _ in range(2)]
+        jobs = [threads.submit(array.tile_costs, network_table(network), row) for _ in range(2)]
         while not array._costs:
             time.sleep(0.001)
         (future,) = array._costs.values()
@@ -205,15 +205,15 @@ def test_tiles_alike_are_priced_once(engine: QuickEngine, tmp_path: Path, caplog
     rows = np.array([[i, 1, layer.K, layer.H, layer.W] for i, layer in matrix])
     array = array_in(tmp_path, engine)
     with caplog.at_level(logging.WARNING):
-        first = array.tile_costs(network, table, rows)
-        again = array.tile_costs(network, table, rows)
+        first = array.tile_costs(table, rows)
+        again = array.tile_costs(table, rows)
     different = {(layer.C, *layer.ofmap, layer.R, layer.S, layer.sH, layer.sW) for _, layer in matrix}
     assert len(engine.asked) == len(set(engine.asked)) == len(different) < len(matrix)
     assert [part.tolist() for part in again] == [part.tolist() for part in first]
     assert caplog.text.count("each new tile takes seconds") == 1
 
     later = QuickEngine()
-    found = array_in(tmp_path, later).tile_costs(network, table, rows)
+    found = array_in(tmp_path, later).tile_costs(table, rows)
     assert [part.tolist() for part in found] == [part.tolist() for part in first]
     assert later.asked == []
 
@@ -234,7 +234,7 @@ def test_costs_of_other_settings_are_not_taken(
     network = grouped_network(False)
     for given_changes in ({}, changes, changes):
         array = array_in(tmp_path, engine, **given_changes)
-        array.tile_costs(network, network_table(network), np.array([[1, 1, 12, 4, 2]]))
+        array.tile_costs(network_table(network), np.array([[1, 1, 12, 4, 2]]))
     assert len(engine.asked) == 2
 
 
@@ -387,7 +387,7 @@ def test_zigzag_on_a_described_platform() -> None:
         "one", (ExternalInput("x", (64, 14, 14)),), (Conv(name="layer", C=64, K=64, H=14, W=14, inputs=("x",)),)
     )
     row = np.array([[0, 1, 64, 14, 14]])
-    published = PublishedCoreArray(EDGE).tile_costs(network, network_table(network), row)
+    published = PublishedCoreArray(EDGE).tile_costs(network_table(network), row)
     found = quick(POINTWISE)
     # 64 · 64 · 14 · 14 multiply-accumulates of 8192 a cycle.
     assert 98 <= found.cycles <= 4 * int(published[0][0])
@@ -423,7 +423,7 @@ def test_zigzag_in_processes_of_its_own_leaves_no_trace(
     array = make_core_array(EDGE, "zigzag", options)
     layer = Conv(name="layer", C=64, K=64, H=4, W=4, inputs=("x",))
     network = Network("one", (ExternalInput("x", (64, 4, 4)),), (layer,))
-    cycles, _ = array.tile_costs(network, network_table(network), np.array([[0, 1, 64, 4, 4]]))
+    cycles, _ = array.tile_costs(network_table(network), np.array([[0, 1, 64, 4, 4]]))
     assert cycles[0] >= 8
     captured = capfd.readouterr()
     assert captured.out == ""

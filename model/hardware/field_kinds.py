@@ -1,0 +1,310 @@
+"""The kinds of fields that a platform has: what one may hold, and how hardware files of both versions write it.
+
+A value has three forms: as `Platform` holds it, as version 1 (JSON) holds it, and as version 2 (YAML) *says* it, which
+is the platform's value but for bandwidths, which keep their unit until the clock is known, and for objects, which files
+that extend one another say name by name. Reading raises ValueError for what is not allowed; what is allowed stands in
+words beside it, since messages name both.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NamedTuple
+
+from soma_cp.model.hardware.quantities import (
+    BANDWIDTH_EXAMPLE,
+    BYTE_ENERGY_EXAMPLE,
+    ENERGY_EXAMPLE,
+    FREQUENCY_EXAMPLE,
+    MOST_DENOMINATOR,
+    SIZE_EXAMPLE,
+    Bandwidth,
+    bandwidth_of,
+    bytes_of,
+    hertz_of,
+    picojoules_of,
+    picojoules_per_byte_of,
+)
+
+LARGEST_PJ = 1e9
+"""Energy of a byte or an operation."""
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class Written(NamedTuple):
+    """How a file writes a field: `read` returns a value or raises ValueError, `allowed` says in words what it takes."""
+
+    allowed: str
+    read: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a field holds.
+
+    Parameters
+    ----------
+    json
+        Version 1: reads a platform's value.
+    yaml
+        Version 2: reads what a file says.
+    fault
+        Of the field's name and a platform's value: what is wrong with it, None if nothing is.
+    normal
+        Of a platform's value: such that equal platforms have equal fields, of the types that kernels are compiled for.
+    to_json, to_yaml
+        Of a platform's value: what version 1 holds, and what version 2 says.
+    of_said
+        Of what version 2 says, but for bandwidths: the platform's value.
+    most
+        The largest number; 0 if it is no number.
+    items
+        Kinds by name, of an object of quantities.
+    range, unit
+        Of a number, in words.
+    """
+
+    json: Written
+    yaml: Written
+    fault: Callable[[str, Any], str | None] = lambda name, value: None
+    normal: Callable[[Any], Any] = _same
+    to_json: Callable[[Any], Any] = _same
+    to_yaml: Callable[[Any], Any] = _same
+    of_said: Callable[[Any], Any] = _same
+    most: int = 0
+    items: Mapping[str, "Kind"] | None = None
+    range: str = ""
+    unit: str = ""
+
+
+def _only(is_allowed: Callable[[Any], bool], or_none: bool = False) -> Callable[[Any], Any]:
+    """Return the function that returns what is allowed and raises ValueError for all else."""
+
+    def read(value: Any) -> Any:
+        if not is_allowed(value) and not (value is None and or_none):
+            raise ValueError
+        return value
+
+    return read
+
+
+# Numbers
+
+
+class Unit(NamedTuple):
+    """How a quantity is written: `parse` reads a text, `name` is what a number counts."""
+
+    parse: Callable[[str], float | None]
+    example: str
+    name: str
+    may_be_left_out: bool = True
+
+
+BYTES = Unit(bytes_of, SIZE_EXAMPLE, "bytes")
+HERTZ = Unit(hertz_of, FREQUENCY_EXAMPLE, "Hz", may_be_left_out=False)  # a clock of 940 would be one of 940 Hz
+PJ_PER_BYTE = Unit(picojoules_per_byte_of, BYTE_ENERGY_EXAMPLE, "pJ")
+PJ = Unit(picojoules_of, ENERGY_EXAMPLE, "pJ")
+
+
+def _read_with_unit(unit: Unit, is_allowed: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    check = _only(is_allowed)
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str):
+            return check(unit.parse(value))
+        return check(value if unit.may_be_left_out else None)
+
+    return read
+
+
+def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
+    """Return the kind of a whole number from 1 to `most`, which version 2 writes with its unit if it has one.
+
+    If it is optional, a platform may hold None: the number follows from other fields.
+    """
+    limits = f"from 1 to {most}"
+    digits = f"a whole number {limits}, in digits alone"
+
+    def is_whole(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+    def fault(name: str, value: object) -> str | None:
+        fine = is_whole(value) or (optional and value is None)
+        return None if fine else f"{name}={value!r} (must be a whole number {limits})"
+
+    if unit is None:
+        yaml = Written(digits, _only(is_whole, or_none=True))
+    else:
+        yaml = Written(f"{unit.example}, a whole number of {unit.name} {limits}", _read_with_unit(unit, is_whole))
+    return Kind(
+        json=Written(digits, _only(is_whole, or_none=optional)),
+        yaml=yaml,
+        fault=fault,
+        most=most,
+        range=limits,
+        unit=unit.name if unit else "",
+    )
+
+
+def bandwidth(most: int, may_be_fraction: bool = False) -> Kind:
+    """Return the kind of a bandwidth, from 1 to `most` bytes per cycle.
+
+    A fraction's denominator is at most `MOST_DENOMINATOR`.
+    """
+    integer = whole(most)
+
+    def fault(name: str, value: Any) -> str | None:
+        if not (may_be_fraction and isinstance(value, Fraction)):
+            return integer.fault(name, value)
+        if 1 <= value <= most and value.denominator <= MOST_DENOMINATOR:
+            return None
+        return f"{name}={value} (must be from 1 to {most}, with a denominator of at most {MOST_DENOMINATOR})"
+
+    def read_fraction(value: object) -> int | Fraction:
+        if not isinstance(value, str):
+            number: int = integer.json.read(value)
+            return number
+        parts = value.split("/")
+        if len(parts) != 2 or not all(part.isascii() and part.isdigit() and len(part) <= 13 for part in parts):
+            raise ValueError
+        over, under = map(int, parts)
+        if not (1 <= under <= MOST_DENOMINATOR and under <= over <= most * under):
+            raise ValueError
+        return Fraction(over, under)
+
+    def read_bandwidth(value: object) -> Bandwidth:
+        can_be_one = isinstance(value, str | int | float) and not isinstance(value, bool)
+        found = bandwidth_of(str(value)) if can_be_one else None
+        if found is None:
+            raise ValueError
+        return found
+
+    fraction = f'or a fraction such as "128/5" with a denominator of at most {MOST_DENOMINATOR}'
+    return Kind(
+        json=Written(f"{integer.json.allowed}, {fraction}", read_fraction) if may_be_fraction else integer.json,
+        yaml=Written(f"{BANDWIDTH_EXAMPLE}, from 1 to {most} bytes per cycle", read_bandwidth),
+        fault=fault,
+        normal=lambda value: int(value) if Fraction(value).denominator == 1 else value,
+        to_json=lambda value: str(value) if isinstance(value, Fraction) else value,
+        most=most,
+        range=f"from 1 to {most}" if may_be_fraction else f"a whole number from 1 to {most}",
+    )
+
+
+def energy(unit: Unit) -> Kind:
+    """Return the kind of an energy in pJ, from 0 to `LARGEST_PJ`."""
+    limits = f"from 0 to {LARGEST_PJ:g}"
+
+    def is_energy(value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LARGEST_PJ
+
+    def fault(name: str, value: object) -> str | None:
+        return None if is_energy(value) else f"{name}={value!r} pJ (must be a number {limits})"
+
+    read = _read_with_unit(unit, is_energy)
+    return Kind(
+        json=Written(f"a number of pJ {limits}", _only(is_energy)),
+        yaml=Written(f"{unit.example}, {limits} pJ", lambda value: float(read(value))),
+        fault=fault,
+        normal=float,
+        range=limits,
+        unit=unit.name,
+    )
+
+
+# Choices and objects
+
+
+def one_of(*choices: int | str) -> Kind:
+    """Return the kind of a number or word, one of `choices`; version 2 may leave a word empty."""
+    listed = ", ".join(map(str, choices))
+    allowed = " or ".join(map(str, choices)) if len(choices) == 2 else f"one of {listed}"
+    most = max((choice for choice in choices if isinstance(choice, int)), default=0)
+
+    def fault(name: str, value: Any) -> str | None:
+        if most and (not_whole := whole(most).fault(name, value)):
+            return not_whole
+        return None if value in choices else f"{name}={value!r} (must be one of {listed})"
+
+    def is_choice(value: object) -> bool:
+        return fault("", value) is None
+
+    return Kind(
+        json=Written(allowed, _only(is_choice)),
+        yaml=Written(allowed, _only(is_choice, or_none=not most)),
+        fault=fault,
+        most=most,
+    )
+
+
+def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
+    """Return the kind of an object of quantities by name; a platform holds pairs of name and value, sorted.
+
+    The kinds of `items` have one unit and one range. Faults of one of them name the field as well if `with_field`.
+    """
+    names, first = ", ".join(items), next(iter(items.values()))
+
+    def fault(name: str, value: tuple[tuple[str, Any], ...]) -> str | None:
+        given = [item for item, _ in value]
+        for item in given:
+            if item not in items or given.count(item) > 1:
+                return f"{name} names {item!r} (must be different ones of {names})"
+        faults = (items[item].fault(f"{name} {item}" if with_field else item, one) for item, one in value)
+        return next(filter(None, faults), None)
+
+    def is_sound(value: Any) -> bool:
+        return _is_object(value) and fault("", tuple(value.items())) is None
+
+    return Kind(
+        json=Written(f"an object with {first.unit} of some of {names}, {first.range}", _pairs_if(is_sound)),
+        yaml=Written(f"an object with some of {names}", _only(_is_object, or_none=True)),
+        fault=fault,
+        normal=lambda pairs: tuple(sorted((name, items[name].normal(value)) for name, value in pairs)),
+        to_json=dict,
+        to_yaml=dict,
+        of_said=lambda said: tuple(said.items()),
+        items=items,
+    )
+
+
+def _is_object(value: object) -> bool:
+    return isinstance(value, dict) and all(isinstance(name, str) for name in value)
+
+
+def _pairs_if(is_allowed: Callable[[Any], bool]) -> Callable[[Any], Any]:
+    check = _only(is_allowed)
+    return lambda value: tuple(check(value).items())
+
+
+LABEL = Kind(json=Written("", _same), yaml=Written("", _same))
+"""The name of a platform, for people; the forms of files of all kinds say what a name may be."""
+
+_MODEL_NAME = "the name of a core-array model"
+_MODEL_SAID = Written(
+    f"{_MODEL_NAME}, or an object with model and its options",
+    _only(lambda value: isinstance(value, str) or _is_object(value), or_none=True),
+)
+
+MODEL = Kind(
+    json=Written(_MODEL_NAME, _only(lambda value: isinstance(value, str) and value != "")),
+    yaml=_MODEL_SAID,
+    to_yaml=lambda name: {"model": name},
+    of_said=lambda said: said if isinstance(said, str) else said["model"],
+)
+"""The name of a core array; version 2 says it and the options in one field."""
+
+MODEL_OPTIONS = Kind(
+    json=Written(
+        "an object with texts",
+        _pairs_if(lambda value: _is_object(value) and all(isinstance(text, str) for text in value.values())),
+    ),
+    yaml=_MODEL_SAID,
+    normal=lambda pairs: tuple(sorted(pairs)),
+    to_json=dict,
+    to_yaml=dict,
+    of_said=lambda said: [] if isinstance(said, str) else [(k, str(v)) for k, v in said.items() if k != "model"],
+)
+"""The options of a core array, texts; a platform holds pairs of name and text, sorted."""

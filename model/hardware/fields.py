@@ -1,0 +1,132 @@
+"""The fields of a platform, a row each: what files call a field, and what it may hold.
+
+From these rows come the checks of `Platform`, the forms of hardware files of both versions, and their reading and
+writing. `Platform` itself says which field is needed, and what the others hold unless they are given.
+"""
+
+from typing import NamedTuple
+
+from soma_cp.model.hardware.field_kinds import (
+    BYTES,
+    HERTZ,
+    LABEL,
+    MODEL,
+    MODEL_OPTIONS,
+    PJ,
+    PJ_PER_BYTE,
+    Kind,
+    bandwidth,
+    energy,
+    named,
+    one_of,
+    whole,
+)
+from soma_cp.model.hardware.quantities import GIB
+from soma_cp.model.semantics import SEMANTICS
+
+VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
+"""MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
+
+
+class PEMemories(NamedTuple):
+    """Bytes of the memories of one PE.
+
+    Parameters
+    ----------
+    AL1, WL1, OL1
+        Activations, weights (shared by the lanes), outputs.
+    """
+
+    AL1: int
+    WL1: int
+    OL1: int
+
+
+class UnitEnergies(NamedTuple):
+    """Energy of reading and of writing one byte, and of one operation, in pJ.
+
+    Parameters
+    ----------
+    AL1_read, AL1_write, WL1_read, WL1_write, OL1_read, OL1_write
+        Memories of a PE.
+    OL2_read, OL2_write
+        The part of the GBUF that outputs pass through.
+    GBUF_read, GBUF_write
+        Global buffer.
+    hop
+        One byte from a PE to its neighbour.
+    MAC
+        One INT8 multiply-accumulate.
+    vector_operation
+        One element operation of the vector unit.
+    """
+
+    AL1_read: float
+    AL1_write: float
+    WL1_read: float
+    WL1_write: float
+    OL1_read: float
+    OL1_write: float
+    OL2_read: float
+    OL2_write: float
+    GBUF_read: float
+    GBUF_write: float
+    hop: float
+    MAC: float
+    vector_operation: float
+
+
+MEMORIES = PEMemories._fields
+"""Memories of a PE whose sizes may be given."""
+OPERATION_ENERGIES = ("MAC", "vector_operation")
+"""Energies of an operation, which may be given."""
+BYTE_ENERGIES = tuple(name for name in UnitEnergies._fields if name not in OPERATION_ENERGIES)
+"""Energies of a byte, which may be given."""
+
+
+class Field(NamedTuple):
+    """A field.
+
+    Parameters
+    ----------
+    name
+        On `Platform`, and in version 1.
+    yaml
+        In version 2; two fields may be parts of one object there.
+    kind
+        What it holds; its largest number is beyond any accelerator, and small enough for 64-bit arithmetic.
+    """
+
+    name: str
+    yaml: str
+    kind: Kind
+
+
+FIELDS = (
+    Field("name", "name", LABEL),
+    Field("clock_hz", "clock", whole(10**12, HERTZ)),
+    Field("gbuf_bytes", "gbuf", whole(4 * GIB, BYTES)),  # 10 % of energy for every 2 MiB: more overflows a float64
+    Field("gbuf_bytes_per_cycle", "gbuf_bandwidth", bandwidth(1 << 30)),
+    Field("dram_bytes_per_cycle", "dram_bandwidth", bandwidth(1 << 30, may_be_fraction=True)),
+    Field("dram_pj_per_byte", "dram_energy", energy(PJ_PER_BYTE)),
+    Field("pe_grid", "pe_grid", whole(1024)),
+    Field("macs_per_pe", "macs_per_pe", one_of(*VEC_BY_LANE)),
+    Field("vector_ops", "vector_ops", whole(1 << 30, optional=True)),
+    Field("pe_bus_bytes_per_cycle", "pe_bus", bandwidth(1 << 30)),
+    Field("memory_bytes", "memories", named(dict.fromkeys(MEMORIES, whole(GIB, BYTES)), with_field=True)),
+    Field(
+        "energy_pj",
+        "energies",
+        named(
+            dict.fromkeys(BYTE_ENERGIES, energy(PJ_PER_BYTE)) | dict.fromkeys(OPERATION_ENERGIES, energy(PJ)),
+            with_field=False,
+        ),
+    ),
+    Field("core_array", "core_array", MODEL),
+    Field("core_array_options", "core_array", MODEL_OPTIONS),
+    Field("semantics", "semantics", one_of(*SEMANTICS)),
+)
+"""In the order of version 2; version 1 has that of `Platform`."""
+
+KIND = {field.name: field.kind for field in FIELDS}
+"""By name on `Platform`."""
