@@ -1,4 +1,4 @@
-"""Cooling and acceptance of both annealing stages (specification: search.md; SoMa paper, Sec. V)."""
+"""Cooling and acceptance of both annealing stages (docs/first-stage.md#the-papers-search; SoMa paper, Sec. V)."""
 
 import math
 from dataclasses import dataclass

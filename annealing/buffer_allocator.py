@@ -1,7 +1,7 @@
 """Buffer Allocator: both stages again and again under a first-stage buffer limit that shrinks.
 
-Specification: search.md; SoMa paper, Sec. V. What double buffering may not use in the first stage is left for
-the second stage to load ahead.
+What double buffering may not use in the first stage is left for the second stage to load ahead
+(docs/first-stage.md#the-papers-search; SoMa paper, Sec. V).
 """
 
 from collections.abc import Callable

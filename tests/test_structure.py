@@ -229,6 +229,28 @@ def test_modules_that_texts_name_exist(path: Path) -> None:
             assert not rest, name
 
 
+NAMED_SECTION = re.compile(r"(?<![\w/])(?:docs/)?([a-z-]+\.md)#([\w-]+)")
+
+
+@cache
+def anchors(page: str) -> frozenset[str]:
+    """The anchors of a page's headings."""
+    headings = re.findall(r"^#+ (.+)$", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings)
+
+
+@pytest.mark.parametrize("path", [*PAGES, *MODULES, *FRAME], ids=label)
+def test_sections_that_texts_name_exist(path: Path) -> None:
+    for page, anchor in NAMED_SECTION.findall(path.read_text(encoding="utf-8")):
+        assert anchor in anchors(page), f"{page}#{anchor}"
+
+
+def test_the_model_is_documented_in_the_house() -> None:
+    """The code cites docs/model.md, and no document that a reader does not have."""
+    assert [label(path) for path in MODULES if "specification" in path.read_text(encoding="utf-8").lower()] == []
+    assert any("docs/model.md#" in path.read_text(encoding="utf-8") for path in MODULES)
+
+
 # What a start loads.
 
 

@@ -1,4 +1,4 @@
-"""Where the first stage begins: every layer its own FLG and LG (specification: search.md, "First stage").
+"""Where the first stage begins: every layer its own FLG and LG (docs/first-stage.md#the-papers-search).
 
 The Tiling Number comes from the smallest tile that the array can fill (the KC-parallelism heuristic of Cocco,
 ASPLOS 2024). This is also where a network is refused that has a layer no schedule can run in the buffer.

@@ -1,4 +1,4 @@
-"""Annealing rounds on LFAs (kernels; specification: search.md, "First stage").
+"""Annealing rounds on LFAs (kernels; docs/first-stage.md#the-search).
 
 A round draws a move and prices the candidate. How much it may cost is drawn before that, so that most candidates are
 refused without a schedule. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the

@@ -1,4 +1,4 @@
-"""What an LFA candidate costs (kernels; specification: search.md, "First stage" and "What was measured").
+"""What an LFA candidate costs (kernels; docs/first-stage.md#the-search).
 
 A candidate is tiled, its tiles' costs are looked up, and it is priced: by double buffering, as in the paper, or by the
 greedy DLSA under the full buffer, which is close to what an exact second stage will make of it. A candidate that

@@ -1,4 +1,4 @@
-"""Moves of the first stage: each changes an LFA in place (kernels; specification: search.md, "First stage").
+"""Moves of the first stage: each changes an LFA in place (kernels; docs/first-stage.md#moves).
 
 Every move returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
 is for the evaluation of the candidate to find out. Draws are uniform unless stated otherwise.

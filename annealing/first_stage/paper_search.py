@@ -1,4 +1,7 @@
-"""First stage: annealing of the LFA, costed by double buffering (specification: search.md; SoMa paper, Sec. V)."""
+"""The paper's first stage: annealing of the LFA, priced by double buffering.
+
+docs/first-stage.md#the-papers-search; SoMa paper, Sec. V.
+"""
 
 import math
 import time
@@ -73,7 +76,7 @@ def layers_kept_apart(problem: Problem) -> IntArray:
     """Return int64[L]: the group of each layer; an LG never mixes groups.
 
     A fully connected layer and the pooling layers right before it stay in an LG of their own; all other
-    layers are group 0 (specification: search.md, "First stage").
+    layers are group 0 (docs/first-stage.md#the-papers-search).
     """
     network = problem.network
     groups = np.zeros(len(network.layers), np.int64)

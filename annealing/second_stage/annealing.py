@@ -1,4 +1,4 @@
-"""Second stage: annealing of the DLSA of one LFA (specification: search.md; SoMa paper, Sec. V)."""
+"""Second stage: annealing of the DLSA of one LFA (docs/second-stage.md#the-papers-annealing)."""
 
 import time
 from dataclasses import dataclass

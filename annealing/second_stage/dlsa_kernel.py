@@ -1,6 +1,6 @@
 """Annealing rounds of the second stage, on DRAM Tensor Order and Living Durations (kernels).
 
-Specification: search.md, "Second stage". A state is always a valid DLSA; a move draws a tensor with probability
+docs/second-stage.md#the-papers-annealing. A state is always a valid DLSA; a move draws a tensor with probability
 proportional to its size and a new rank, Start or End uniformly from what the order and data rules leave.
 """
 
@@ -63,7 +63,7 @@ class DLSAState(NamedTuple):
 
 @compiled
 def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: int) -> bool:
-    """Whether tensor i may stand before tensor j in the DRAM Tensor Order (section 4, rules 1 and 2)."""
+    """Whether tensor i may stand before tensor j (docs/model.md#validity: SPACE, DEADLOCK, DATA)."""
     if start[i] >= end[j]:
         return False
     if not tensors.is_store[j]:

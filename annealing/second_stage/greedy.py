@@ -1,4 +1,4 @@
-"""Greedy DLSA: one pass, within a few percent of the optimum and mostly on it (specification: search.md)."""
+"""Greedy DLSA: one pass, near the optimum and mostly on it (docs/second-stage.md#one-greedy-pass)."""
 
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch
 from soma_cp.model.soma.dlsa import DLSA, empty_dlsa

@@ -1,6 +1,6 @@
 """A DLSA in one pass: a schedule is run tile by tile, and whenever the DRAM channel is free, it decides (kernels).
 
-Specification: search.md, "One greedy pass". Room in the buffer is kept for the shortest life of every tensor,
+docs/second-stage.md#one-greedy-pass. Room in the buffer is kept for the shortest life of every tensor,
 so that whatever was decided before, each tensor can still live as briefly as it may: the pass never gets stuck.
 """
 

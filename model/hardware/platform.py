@@ -1,4 +1,4 @@
-"""Platforms: what the accelerator has (specification: core-array.md and file-formats.md).
+"""Platforms: what the accelerator has (docs/model.md#platform).
 
 Time is in cycles of the platform's clock; at 1 GHz, 1 GB/s of DRAM bandwidth is 1 byte per cycle. What follows from
 the other fields by the core-array model of the paper (memories of a PE, energies) may be given instead.

@@ -1,6 +1,6 @@
 """The hardware file, of which a platform is made.
 
-Version 1 is JSON with plain numbers (specification: file formats). Version 2 is YAML, written with units, and may
+Version 1 is JSON with plain numbers (docs/file-formats.md). Version 2 is YAML, written with units, and may
 extend a built-in platform or another file. Reading tells all faults at once, each in one sentence: file, line in YAML,
 field, what was found, what is allowed.
 """

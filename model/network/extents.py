@@ -1,4 +1,4 @@
-"""Extents: what part of its sources a tile of a layer needs: kernels (specification: sections 1 and 2)."""
+"""Extents: what part of its sources a tile of a layer needs: kernels (docs/model.md#backward-extents)."""
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled

@@ -1,4 +1,4 @@
-"""Layers: the kinds of layer that a network has, their shapes and operations (specification: section 1).
+"""Layers: the kinds of layer that a network has, their shapes and operations (docs/model.md#network).
 
 All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
 for each sample of the batch.

@@ -1,4 +1,4 @@
-"""Networks: a DAG of layers in a topological order, and the external inputs (specification: section 1).
+"""Networks: a DAG of layers in a topological order, and the external inputs (docs/model.md#network).
 
 All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
 for each sample of the batch. Names are unique; layers refer to one another by name.
@@ -83,7 +83,7 @@ class Network:
     def available_ifmap(self, layer: Layer) -> tuple[int, int]:
         """Rows and columns that the sources of `layer` really make, at most what its kernel wants.
 
-        The difference to `Layer.wanted_ifmap` is padding (specification: section 1).
+        The difference to `Layer.wanted_ifmap` is padding (docs/model.md#network).
         """
         _, wanted_rows, wanted_columns = layer.wanted_ifmap()
         sources = [self.source_shape(name) for name in (*layer.ifmaps, *layer.inputs)]

@@ -1,4 +1,4 @@
-"""The network file, version 1 (specification: file formats).
+"""The network file, version 1 (docs/file-formats.md).
 
 Reading tells all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
 allowed.

@@ -58,7 +58,7 @@ class NetworkTable(NamedTuple):
         int64[L, COLUMNS]: the fields of every layer, by the column constants of this module.
     source_begin
         int64[L + 1]: the edges of layer l are ``source_begin[l] … source_begin[l + 1] − 1``, its producers by
-        ascending id first, then its external inputs (creation order of tensors; specification: section 3).
+        ascending id first, then its external inputs (creation order of tensors; docs/model.md#tensors).
     source
         int64[E]: producing layer's id, or ``-1 - id`` of an external input.
     source_role

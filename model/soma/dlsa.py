@@ -1,4 +1,4 @@
-"""DLSA: the DRAM-Load-and-Store-related Attributes, and what waits for what (specification: section 4).
+"""DLSA: the DRAM-Load-and-Store-related Attributes, and what waits for what (docs/model.md#dlsa).
 
 SoMa paper, Sec. IV.
 """

@@ -1,4 +1,4 @@
-"""Evaluation: the one place where a schedule gets its times, energy and buffer (specification: section 5).
+"""Evaluation: the one place where a schedule gets its times, energy and buffer (docs/model.md#latency).
 
 Every search and solver reports what `evaluate` says; nothing else prices a schedule.
 """

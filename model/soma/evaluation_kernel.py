@@ -1,4 +1,4 @@
-"""Times of a DLSA: kernel (specification: section 5)."""
+"""Times of a DLSA: kernel (docs/model.md#latency)."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""LFA: the Layer-Fusion-related Attributes of a schedule (specification: section 2; SoMa paper, Sec. IV).
+"""LFA: the Layer-Fusion-related Attributes of a schedule (docs/model.md#lfa; SoMa paper, Sec. IV).
 
 Computing Order, FLC set, Tiling Numbers and DRAM Cut set, written as the sequence of FLGs that they make.
 """

@@ -1,4 +1,4 @@
-"""Occupancy: the bytes alive at each position, and the room that they leave: kernels (specification: section 4).
+"""Occupancy: the bytes alive at each position, and the room that they leave: kernels (docs/model.md#buffer).
 
 All is one rule, `fill_alive`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
 """

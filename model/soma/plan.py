@@ -1,4 +1,4 @@
-"""Plan: everything that an LFA fixes, as arrays (specification: sections 2 and 3).
+"""Plan: everything that an LFA fixes, as arrays (docs/model.md#tiles, docs/model.md#tensors).
 
 Built once for an LFA; evaluation, searches and solvers all take a `Plan`. Positions are tile ids: the place of
 a tile in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or a store (ofmap).
@@ -125,7 +125,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
 
     References
     ----------
-    Specification, sections 2 and 3; SoMa paper (HPCA 2025), Sec. IV.
+    docs/model.md#tiles; SoMa paper (HPCA 2025), Sec. IV.
     """
     check_lfa(lfa, problem.network)
     _check_tile_count(lfa)

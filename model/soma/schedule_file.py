@@ -1,4 +1,4 @@
-"""Reads the schedule file, version 1 (specification: file formats); `schedule_form` is its schema.
+"""Reads the schedule file, version 1 (docs/file-formats.md); `schedule_form` is its schema.
 
 Reading takes what the project writes and the published schedules, which keep their figures under `expect`.
 All faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the

@@ -1,4 +1,4 @@
-"""The schema of a schedule file, version 1 (specification: file formats); a field's description is what is allowed."""
+"""The schema of a schedule file, version 1 (docs/file-formats.md); a field's description is what is allowed."""
 
 from typing import Annotated, Any, NamedTuple
 

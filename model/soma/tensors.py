@@ -1,4 +1,4 @@
-"""Tensors of a tiled LFA: kernels (specification: sections 3 and 4).
+"""Tensors of a tiled LFA: kernels (docs/model.md#tensors).
 
 They fill a `Tensors`, whose arrays have room for at least as many items as `count_tensors` says.
 """
@@ -46,7 +46,7 @@ class Tensors(NamedTuple):
         int64[D]: of a load its fixed End; of a store the least End that local uses allow (at most T).
     after_begin, after_end
         int64[D]: this tensor must come after the DRAM tensors ``after_begin … after_end − 1`` in the DRAM
-        Tensor Order (an ifmap that another LG stored; specification: section 4, rule 2); empty range if none.
+        Tensor Order (an ifmap that another LG stored; docs/model.md#validity, DATA); empty range if none.
     last_of_lg
         bool[D]: whether it is the store of the last tile of its LG.
     chip_layer, chip_tile, chip_bytes, chip_start, chip_end

@@ -1,4 +1,4 @@
-"""Tile shapes of an LFA: kernels that cut FLGs and walk extents backwards (specification: sections 1 and 2).
+"""Tile shapes of an LFA: kernels that cut FLGs and walk extents backwards (docs/model.md#tiles).
 
 An LFA reaches the kernels as `LFAArrays`; they fill a `LayerTiles`.
 """

@@ -1,4 +1,4 @@
-"""The rules that a DLSA must keep, checked one by one (specification: section 4).
+"""The rules that a DLSA must keep, checked one by one (docs/model.md#validity).
 
 A checker for people and for the last word on any result: plain, complete, and apart from the kernels that
 searches use. It returns reasons with places and values, never a bare False.

@@ -143,7 +143,7 @@ class SecondStageModel:
     # Constraints
 
     def _chain_tiles(self) -> None:
-        """Tiles run one after another, each after its opening (section 5)."""
+        """Tiles run one after another, each after its opening (docs/model.md#latency)."""
         for p in range(1, self.piece.tile_count + 1):
             before: cp_model.LinearExprT = self._tile_end_before(p)
             if p in self._openings:
@@ -153,14 +153,14 @@ class SecondStageModel:
                 self.model.add(self.tile_begin[p] >= before)
 
     def _end_of_the_run(self) -> None:
-        """The run ends after the last transfer and the last tile, and after what is fixed behind them (section 5)."""
+        """The run ends after all transfers and tiles, and what is fixed after them (docs/model.md#latency)."""
         self.model.add(self.makespan >= self.channel_end + self.piece.channel_tail)
         for p, tail in enumerate(self.piece.suffix_tail.tolist()):
             if tail != NO_PATH:
                 self.model.add(self.makespan >= self._tile_end_before(p + 1) + tail)
 
     def _one_channel(self) -> None:
-        """The DRAM channel serves one tensor at a time (section 5)."""
+        """The DRAM channel serves one tensor at a time (docs/model.md#latency)."""
         self.model.add_no_overlap(
             [
                 self.model.new_fixed_size_interval_var(begin, cycles, f"I{i}")
@@ -196,7 +196,9 @@ class SecondStageModel:
         self._finish_encoding(encoding)
 
     def _store(self, i: int) -> None:
-        """A store begins after its tile and ends before the opening of its End; the run ends after it (section 5).
+        """A store begins after its tile, ends before the opening of its End, and the run ends after it.
+
+        docs/model.md#latency.
 
         An End so early that no transfer could be through by then is left out.
         """

@@ -1,6 +1,6 @@
 """The optimal DLSA of a small plan by brute force: all durations, all orders, each priced by the evaluator.
 
-Two shortcuts, both plain from the specification. Start −1 stands for Start 0 as well: neither times nor rules nor
+Two shortcuts, both plain from docs/model.md. Start −1 stands for Start 0 as well: neither times nor rules nor
 bytes differ, but before tile 0. And durations that could be made longer within the capacity are left out (unless
 `all_durations` asks for them): a longer life allows all orders that the shorter one does (rule 1) and delays nothing.
 """

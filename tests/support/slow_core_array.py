@@ -1,4 +1,4 @@
-"""Cycles and energy of one computing tile, in plain Python, straight from the core array's specification.
+"""Cycles and energy of one computing tile, in plain Python, straight from docs/model.md#core-array.
 
 Used only in tests, as the twin of the package's compiled core-array model; it shares no code with the
 package and works on the plain documents of network and schedule files.
@@ -197,7 +197,7 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
 
 
 def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str, hardware: dict) -> list[TileCost]:
-    """Return the costs of every L1 tile and rotation of one partition, in the order of the specification."""
+    """Return the costs of every L1 tile and rotation of one partition, in the order of docs/model.md."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     memory = memories(hardware)
     B, K, H, W, C = (loops[name] for name in "BKHWC")

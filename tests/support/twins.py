@@ -36,7 +36,7 @@ RULE_OF_TWIN = {
     Rule.DATA: "2",
     Rule.CAPACITY: "3",
 }
-"""The package's rules by the numbers of the specification (section 4), as the twin reports them."""
+"""The package's rules by the numbers under which the twin reports them."""
 
 
 class Pair(NamedTuple):

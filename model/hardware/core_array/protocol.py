@@ -1,4 +1,4 @@
-"""The core array: what one computing tile costs between GBUF and registers (specification: core-array.md).
+"""The core array: what one computing tile costs between GBUF and registers (docs/model.md#core-array).
 
 `CoreArray` is the interface through which everything else asks; an accelerator with other insides brings
 another class; the array of the SoMa paper is in `published`.

@@ -1,4 +1,4 @@
-"""The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (specification: core-array.md)."""
+"""The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (docs/model.md#core-array)."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -1,4 +1,4 @@
-"""Cycles and energy of one computing tile, compiled (specification: core-array.md, with its names).
+"""Cycles and energy of one computing tile, compiled (docs/model.md#core-array, with its names).
 
 A matrix tile is mapped onto P×P PEs: *split* over two loop dimensions, cut into *L1 tiles* that fit the
 memories of a PE, and, where PEs share an operand, possibly *rotated* among them. Every combination is a
@@ -461,7 +461,7 @@ def _can_rotate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotat
 
 @inlined
 def _windows(work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> Windows:
-    """Return hlen and wlen of the specification."""
+    """Return hlen and wlen of docs/model.md#matrix-tiles."""
     W3 = l1.WR if rotated.activations else l1.WT
     h_overlap, w_overlap = work.R - work.sH, work.S - work.sW
     return Windows(

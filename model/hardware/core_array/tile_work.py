@@ -38,7 +38,7 @@ class TileWork(NamedTuple):
 
 
 def tile_work(layers: IntArray, tiles: IntArray) -> TileWork:
-    """Return the loops of tiles (specification: core-array.md, "Matrix tiles" and "Vector tiles").
+    """Return the loops of tiles (docs/model.md#matrix-tiles, docs/model.md#vector-tiles).
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Memories of a PE, the energy of moving one byte, and of an operation (specification: core-array.md, "Parameters").
+"""Memories of a PE, the energy of moving one byte, and of an operation (docs/model.md#unit-energies).
 
 TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port width and size; one byte costs
 ``8 · 0.6`` times that. A platform may give its own sizes and energies in place of any of these.

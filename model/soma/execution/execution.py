@@ -1,4 +1,4 @@
-"""Execution: what happens when a schedule runs, event by event (specification: sections 3 to 5).
+"""Execution: what happens when a schedule runs, event by event (docs/model.md#latency).
 
 Reports and figures show these events. They are read off the evaluator's figures: begin cycles come from `Evaluation`,
 and nothing here computes a schedule a second time.

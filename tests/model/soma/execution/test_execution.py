@@ -1,4 +1,4 @@
-"""The events of an execution: they keep the rules of time of the specification (section 5); causes are what binds."""
+"""The events of an execution: they keep the rules of time of docs/model.md; causes are what binds."""
 
 from itertools import pairwise
 
