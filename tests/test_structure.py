@@ -218,6 +218,8 @@ def test_files_that_docs_name_exist(page: Path) -> None:
 @pytest.mark.parametrize("path", [*PAGES, *MODULES, *FRAME], ids=label)
 def test_modules_that_texts_name_exist(path: Path) -> None:
     """A dotted name is a module or folder, or something within one."""
+    if path.name == "former_addresses.py":  # names what is no more
+        return
     known = {*PATH_OF, "soma_cp", "soma_cp.__main__", "soma_cp.__version__", "soma_cp.core_arrays"}
     for name in NAMED_MODULE.findall(path.read_text(encoding="utf-8")):
         parts = name.split(".")

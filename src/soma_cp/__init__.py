@@ -5,4 +5,8 @@ The package is layered: ``soma_cp.model`` says what things are and cost, ``soma_
 cli → solver → annealing → model.
 """
 
+from soma_cp import former_addresses
+
 __version__ = "0.1.0"
+
+former_addresses.install()
