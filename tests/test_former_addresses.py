@@ -50,7 +50,6 @@ def test_code_written_for_former_addresses_runs(code: str) -> None:
 def test_a_former_address_warns_and_says_the_present_one(former: str) -> None:
     outcome = run(f"import {former}", "-W", "error::DeprecationWarning")
     assert outcome.returncode == 1
-    first = min(
-        (name for name in FORMER if f"{former}.".startswith(f"{name}.")), key=len
-    )  # a package comes before its modules
+    above = (name for name in FORMER if f"{former}.".startswith(f"{name}."))
+    first = min(above, key=len)  # a package comes before its modules
     assert f"{first} is now {FORMER[first]}" in outcome.stderr

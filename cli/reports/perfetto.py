@@ -184,7 +184,7 @@ class _ProcessEvents:
             cause = int(tiles.cause[p])
             yield self._flow("s", "stall", number, DRAM, transfer_begins[cause])
             yield self._flow("f", "stall", number, COMPUTE, tile_begins[p])
-        for place, tile, cause in zip(gaps.place.tolist(), gaps.tile.tolist(), gaps.cause.tolist(), strict=True):
+        for place, tile, cause in zip(gaps.rank.tolist(), gaps.tile.tolist(), gaps.cause.tolist(), strict=True):
             number += 1
             yield self._flow("s", GAP_CAUSE_NAMES[cause], number, COMPUTE, tile_begins[tile])
             yield self._flow("f", GAP_CAUSE_NAMES[cause], number, DRAM, transfer_begins[place])

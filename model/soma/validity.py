@@ -156,17 +156,17 @@ def _order_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
 
 def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
     tensors = plan.tensors
-    place = np.empty(plan.dram_tensor_count, np.int64)
-    place[dlsa.order] = np.arange(plan.dram_tensor_count)
+    rank = np.empty(plan.dram_tensor_count, np.int64)
+    rank[dlsa.order] = np.arange(plan.dram_tensor_count)
     for i in range(plan.dram_tensor_count):
         begin, end = int(tensors.after_begin[i]), int(tensors.after_end[i])
         if end <= begin:
             continue
-        last = begin + int(np.argmax(place[begin:end]))
-        if place[last] > place[i]:
+        last = begin + int(np.argmax(rank[begin:end]))
+        if rank[last] > rank[i]:
             text = f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
             position = int(tensors.position[i])
-            yield Violation(Rule.DATA, position, (i, last), int(place[i]), int(place[last]), text)
+            yield Violation(Rule.DATA, position, (i, last), int(rank[i]), int(rank[last]), text)
 
 
 def _capacity_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:

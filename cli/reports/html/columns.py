@@ -100,7 +100,7 @@ def stall_columns(execution: Execution) -> Columns:
 def idle_columns(execution: Execution) -> Columns:
     """Return the gaps of the DRAM channel, in the order of time."""
     gaps, tiles, plan = execution.gaps, execution.tiles, execution.schedule.plan
-    labels = [execution.transfer_label(place) for place in gaps.place.tolist()]
+    labels = [execution.transfer_label(place) for place in gaps.rank.tolist()]
     ends = [plan.tile_label(tile) for tile in gaps.tile.tolist()]
     return {
         "left": gaps.begin,

@@ -1,6 +1,6 @@
 """Events of an execution as columns: tiles, transfers, ofmaps held on chip, gaps of the channel, groups.
 
-A *place* is where a DRAM tensor stands in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. An index
+A *rank* is where a DRAM tensor stands in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. An index
 that stands for nothing is NONE. `soma_cp.model.soma.execution.execution` fills the columns.
 """
 
@@ -38,7 +38,7 @@ class Tiles:
     stall
         int64[T]: cycles that the core array stands still before the tile.
     cause
-        int64[T]: place of the DRAM tensor whose finish ended that stall: a load that the tile needs, or a store that
+        int64[T]: rank of the DRAM tensor whose finish ended that stall: a load that the tile needs, or a store that
         had to be finished by then to free its space; NONE without a stall.
     """
 
@@ -54,7 +54,7 @@ class Tiles:
 
 @dataclass(frozen=True, eq=False)
 class Transfers:
-    """The D DRAM tensors by place, that is in DRAM Tensor Order.
+    """The D DRAM tensors by rank, that is in DRAM Tensor Order.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class ChannelGaps:
     cause
         int64[G]: LOAD_START (a load may begin only when the tile before its Start has ended) or STORE_TILE (a store
         waits for the tile that makes it).
-    place
+    rank
         int64[G]: of the transfer that ends the gap.
     tile
         int64[G]: position of the tile that the transfer waits for.
@@ -149,7 +149,7 @@ class ChannelGaps:
     begin: IntArray
     end: IntArray
     cause: IntArray
-    place: IntArray
+    rank: IntArray
     tile: IntArray
 
 

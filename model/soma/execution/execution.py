@@ -90,16 +90,16 @@ class Execution:
         """Cycles from the end of the last tile to the end of the last transfer."""
         return self.latency - int(self.tiles.end[-1])
 
-    def transfer_label(self, place: int) -> str:
+    def transfer_label(self, rank: int) -> str:
         """Name a DRAM tensor for people."""
-        return self.schedule.plan.tensor_label(int(self.transfers.tensor[place]))
+        return self.schedule.plan.tensor_label(int(self.transfers.tensor[rank]))
 
-    def transfer_uses(self, place: int) -> tuple[Use, ...]:
-        """Say which tiles read the DRAM tensor at `place`: of a load its own, of a store the ofmap's consumers."""
-        layer = int(self.transfers.layer[place])
-        if self.transfers.kind[place] == OFM:
-            return self._ofmap_uses(layer, int(self.transfers.tile[place]))
-        first, end = int(self.transfers.gates[place]), int(self.transfers.end[place])
+    def transfer_uses(self, rank: int) -> tuple[Use, ...]:
+        """Say which tiles read the DRAM tensor at `rank`: of a load its own, of a store the ofmap's consumers."""
+        layer = int(self.transfers.layer[rank])
+        if self.transfers.kind[rank] == OFM:
+            return self._ofmap_uses(layer, int(self.transfers.tile[rank]))
+        first, end = int(self.transfers.gates[rank]), int(self.transfers.end[rank])
         return (Use(layer, range(first, end, int(self.schedule.plan.layers.step[layer])), False),)
 
     def on_chip_uses(self, index: int) -> tuple[Use, ...]:
@@ -142,7 +142,7 @@ def make_execution(schedule: Schedule) -> Execution:
 
     tile_end = evaluation.tile_begin + plan.tile_cycles
     stall = evaluation.tile_begin - np.append(0, tile_end[:-1])
-    gating = _last_place(gates, np.arange(len(order)), plan.tile_count + 1)[:-1]
+    gating = _last_rank(gates, np.arange(len(order)), plan.tile_count + 1)[:-1]
     cause = np.where(stall > 0, gating, NONE)
     caused = np.zeros(len(order), np.int64)
     caused[cause[stall > 0]] = stall[stall > 0]
@@ -200,23 +200,23 @@ def make_execution(schedule: Schedule) -> Execution:
     )
 
 
-def _last_place(keys: IntArray, places: IntArray, size: int) -> IntArray:
-    """Return for each key below `size` the last of the ascending `places` that has it, or NONE."""
+def _last_rank(keys: IntArray, ranks: IntArray, size: int) -> IntArray:
+    """Return for each key below `size` the last of the ascending `ranks` that has it, or NONE."""
     last = np.full(size, NONE, np.int64)
-    np.maximum.at(last, keys, places)
+    np.maximum.at(last, keys, ranks)
     return last
 
 
 def _channel_gaps(transfers: Transfers) -> ChannelGaps:
     # None at the end: the last tile's ofmap has no consumer, so that its store comes after all tiles.
-    places = np.flatnonzero(transfers.gap > 0)
-    end = transfers.begin[places]
+    ranks = np.flatnonzero(transfers.gap > 0)
+    end = transfers.begin[ranks]
     return ChannelGaps(
-        begin=end - transfers.gap[places],
+        begin=end - transfers.gap[ranks],
         end=end,
-        cause=np.where(transfers.kind[places] == OFM, STORE_TILE, LOAD_START),
-        place=places,
-        tile=transfers.after_tile[places],
+        cause=np.where(transfers.kind[ranks] == OFM, STORE_TILE, LOAD_START),
+        rank=ranks,
+        tile=transfers.after_tile[ranks],
     )
 
 

@@ -85,7 +85,7 @@ def test_busy_cycles_and_gaps_make_up_the_latency(execution: Execution) -> None:
     assert covered[0][0] == 0
     assert covered[-1][1] == execution.latency
     assert all(one[1] == two[0] for one, two in pairwise(covered))
-    for place, tile, cause, end in zip(gaps.place, gaps.tile, gaps.cause, gaps.end, strict=True):
+    for place, tile, cause, end in zip(gaps.rank, gaps.tile, gaps.cause, gaps.end, strict=True):
         assert transfers.begin[place] == end == execution.tiles.end[tile]
         assert cause == (STORE_TILE if transfers.kind[place] == OFM else LOAD_START)
 
