@@ -12,7 +12,7 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import reject, settings
 
-from soma_cp.model.hardware.platform import LARGEST
+from soma_cp.model.hardware.fields import FIELDS
 from soma_cp.model.hardware.platform_file import platform_from_document
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.problem import Problem
@@ -72,9 +72,12 @@ def lfa_document(lfa: LFA) -> dict:
     return {"flgs": flgs}
 
 
+LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf_bytes")
+
+
 def with_buffer(plan: Plan, gbuf_bytes: int) -> Plan:
     """Return the plan on a platform with that buffer, or the largest there can be; tiles cost what they did."""
-    platform = replace(plan.problem.platform, gbuf_bytes=min(gbuf_bytes, LARGEST["gbuf_bytes"]))
+    platform = replace(plan.problem.platform, gbuf_bytes=min(gbuf_bytes, LARGEST_BUFFER))
     return replace(plan, problem=replace(plan.problem, platform=platform))
 
 
