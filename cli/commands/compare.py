@@ -93,7 +93,7 @@ def run_compare(options: CompareOptions) -> None:
     elif options.format is Format.CSV:
         print(csv_text([row for case in cases for row in _rows(case)]), end="")
     elif options.format is Format.MARKDOWN:
-        print(markdown_text(_SUMMARY, [_summary(case) for case in cases]), end="")
+        print(markdown_text(_summary_columns(), [_summary(case) for case in cases]), end="")
     elif len(sources) == 1:
         _print(cases[0], done)
     else:
@@ -187,13 +187,15 @@ def _print(case: _Case, done: str) -> None:
     _print_ends([case], done)
 
 
-_SUMMARY = (
-    "\nnetwork, batch",
-    "DRAM\ntensors",
-    *(entry.column for entry in SECOND_STAGES.values()),
-    "bound\n(cycles)",
-    *(f"{entry.column.strip()}\n(s)" for entry in SECOND_STAGES.values() if entry.shows_seconds),
-)
+def _summary_columns() -> tuple[str, ...]:
+    """Return the headers of the table of several cases."""
+    return (
+        "\nnetwork, batch",
+        "DRAM\ntensors",
+        *(entry.column for entry in SECOND_STAGES.values()),
+        "bound\n(cycles)",
+        *(f"{entry.column.strip()}\n(s)" for entry in SECOND_STAGES.values() if entry.shows_seconds),
+    )
 
 
 def _summary(case: _Case) -> tuple[str, ...]:
@@ -213,7 +215,7 @@ def _summary(case: _Case) -> tuple[str, ...]:
 
 def _print_summary(cases: list[_Case], done: str) -> None:
     out = console()
-    table = plain_table(*_SUMMARY, gap=1)
+    table = plain_table(*_summary_columns(), gap=1)
     for case in cases:
         table.add_row(*_summary(case))
     out.print(table)
