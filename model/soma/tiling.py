@@ -218,6 +218,7 @@ def tile_flg(
     extents: IntArray,
 ) -> bool:
     """Fill the extents of the FLG `group` (begin, end, samples, parts); False if it can't be cut so."""
+    # Takes arrays rather than the table: to hand over a tuple of many arrays for every FLG costs as much as this does.
     begin, end, samples, parts = group
     for place in range(end - 1, begin - 1, -1):
         layer = order[place]
