@@ -1,6 +1,6 @@
 """Occupancy: the bytes alive at each position, and the room that they leave: kernels (docs/model.md#buffer).
 
-All is one rule, `fill_alive`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
+All is one rule, `_mark_lives`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
 """
 
 import numpy as np
@@ -10,6 +10,16 @@ from soma_cp.model.compiled import compiled
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import TileSequence
+
+
+@compiled
+def _mark_lives(sizes: IntArray, start: IntArray, end: IntArray, count: int, positions: int, change: IntArray) -> None:
+    """Fill ``change[0 … positions]`` with the bytes that come alive at each position less those that go."""
+    for p in range(positions + 1):
+        change[p] = 0
+    for i in range(count):
+        change[max(start[i], 0)] += sizes[i]
+        change[end[i]] -= sizes[i]
 
 
 @compiled
@@ -25,11 +35,7 @@ def fill_alive(sizes: IntArray, start: IntArray, end: IntArray, count: int, posi
     alive
         int64[positions + 1] at least; the item after the last position is scratch.
     """
-    for p in range(positions + 1):
-        alive[p] = 0
-    for i in range(count):
-        alive[max(start[i], 0)] += sizes[i]
-        alive[end[i]] -= sizes[i]
+    _mark_lives(sizes, start, end, count, positions, alive)
     for p in range(1, positions):
         alive[p] += alive[p - 1]
 
@@ -47,11 +53,13 @@ def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, 
 
     `sizes` are their bytes; `usage` has T + 1 items at least.
     """
-    fill_alive(sizes, dlsa.start, dlsa.end, count, sequence.count, usage)
+    _mark_lives(sizes, dlsa.start, dlsa.end, count, sequence.count, usage)
     chip_usage = sequence.chip_usage
+    alive = 0
     peak = 0
     for p in range(sequence.count):
-        usage[p] += chip_usage[p]
+        alive += usage[p]
+        usage[p] = alive + chip_usage[p]
         peak = max(peak, usage[p])
     return peak
 
@@ -62,10 +70,12 @@ def fill_least_room(tensors: Tensors, count: int, sequence: TileSequence, capaci
 
     `room` has T + 1 items at least. Returns the least room; negative means that no DLSA of this LFA fits.
     """
-    fill_alive(tensors.bytes, tensors.position, tensors.least_end, count, sequence.count, room)
+    _mark_lives(tensors.bytes, tensors.position, tensors.least_end, count, sequence.count, room)
     chip_usage = sequence.chip_usage
+    alive = 0
     least = capacity
     for p in range(sequence.count):
-        room[p] = capacity - room[p] - chip_usage[p]
+        alive += room[p]
+        room[p] = capacity - alive - chip_usage[p]
         least = min(least, room[p])
     return least
