@@ -2,9 +2,10 @@
 
     python benchmarks/ablation.py [--seeds 3]
 
-One line for each variant of the search: geometric mean, over the rows where searches differ and over the seeds, of
-energy × delay of the best LFA (greedy DLSA) relative to the published program's; the worst row's loss against the full
-search; and search seconds relative to the full search's. All variants do the same number of rounds, on one core.
+One line for each variant of the search. The first figure is the energy × delay of its best LFA (greedy DLSA) relative
+to the published program's: the geometric mean over the seeds and over the rows where searches differ. Then follow the
+largest loss of a row against the full search, and the search seconds relative to the full search's. All variants do the
+same number of rounds, on one core.
 """
 
 import argparse
@@ -56,7 +57,7 @@ def variants() -> dict[str, LFASearchParameters]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=3, help="how many, from 0 on")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
     seeds = parser.parse_args().seeds
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     warm_up()

@@ -3,8 +3,8 @@
     python benchmarks/exact_second_stage.py
 
 For each schedule file under ``tests/data/published/schedules``: latency of double buffering, of the published schedule,
-of the greedy pass and of CP-SAT, which is not told the published schedule; the proven lower bound, who proved it, and
-the seconds that took.
+of the greedy pass and of CP-SAT, which does not know the published schedule; the proven lower bound, what proved it,
+and the seconds.
 """
 
 import argparse
@@ -25,7 +25,7 @@ PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "publish
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60.0, help="limit for each")
+    parser.add_argument("--seconds", type=float, default=60.0, help="limit for each schedule")
     seconds = parser.parse_args().seconds
     print("| LFA of | transfers | double buffering | published | greedy | CP-SAT | proven bound | by | s |")
     print("|---|---|---|---|---|---|---|---|---|")

@@ -3,8 +3,8 @@
     python benchmarks/growth.py [--cores 1]
 
 For ResNet-50 and GPT-2-Small at batch 1, 4, 16 and 64, and for networks of more layers: layers, tiles and DRAM tensors
-of the schedule found, candidates, seconds of the LFA search, seconds with the exact second stage of the best few LFAs,
-and the peak of resident memory. Every line is a process of its own, with the default parameters.
+of the schedule found, candidates, seconds of the LFA search, seconds in all (with the exact second stage of the best
+few LFAs), and the peak of resident memory. Every line runs in its own process, with the default parameters.
 """
 
 import argparse

@@ -2,10 +2,10 @@
 
     python benchmarks/kernels.py
 
-For each problem: LFAs that the first stage tries, priced by the greedy DLSA (over a whole short search) and by double
-buffering (the paper's), DLSAs that the second stage tries (of an LFA found), greedy passes
-and full evaluations, each per second on one core. The kernels are compiled before the clock starts. The machine's load
-moves all figures together; compare within one run.
+For each problem, per second on one core: LFAs that the first stage tries, priced by the greedy DLSA (over a whole short
+search) and by double buffering (the paper's); DLSAs that the second stage tries for one LFA; greedy passes; and full
+evaluations. The kernels are compiled before the clock starts. The machine's load moves all figures together: compare
+figures of one run only.
 """
 
 import argparse

@@ -1,14 +1,14 @@
-"""This tool beside the published program: quality of schedules and search seconds.
+"""soma-cp and the published program compared: quality of schedules and search seconds.
 
     python benchmarks/published.py [--seeds 5] [--only gpt2] [--json results.json]
 
-For each (network, platform, batch) that the published artifact of the SoMa paper was measured on: energy × delay of the
-schedule found here, relative to the published program's (below 1 is better), median and worst over the seeds; its
-search seconds on one core, and ours: the whole of `solve`, the exact second stage of the best few LFAs included, with
-compiled kernels ready and modules loaded; only proofs are left out, the bound over every LFA (up to a second) and what
-CP-SAT may go on for in the end to prove the winner's DLSA optimal. The last column is how far the median lies above the
-bound over every LFA. This process binds itself to one core. All rows run with the default parameters, in the published
-semantics (docs/semantics.md).
+For each (network, platform, batch) on which the published artifact of the SoMa paper was measured: energy × delay of
+the schedule found here, relative to the published program's (below 1 is better), median and worst over the seeds; and
+the search seconds of both on one core. Ours are those of the whole `solve`, with the exact second stage of the best few
+LFAs, after kernels are compiled and modules loaded. Only proofs do not count: the bound over every LFA (up to a
+second), and the time that CP-SAT may spend at the end to prove the winner's DLSA optimal. The last column is the gap of
+the median to the bound over every LFA. This process binds itself to one core. All rows run with the default parameters,
+in the published semantics (docs/semantics.md).
 
 The published figures are in ``tests/data/published/artifact_results.csv``, whose README says where they come from.
 """
@@ -35,12 +35,12 @@ from soma_cp.solver.warm_up import warm_up
 
 PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"
 SLOW_SECONDS = 20.0
-"""From here on, the published program's search counts as slow: we want a tenth of its time, 3 s on other rows."""
+"""A longer search of the published program is slow: our target is then a tenth of its time, on other rows 3 s."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A problem, and what the published program made of it in how many seconds of one core."""
+    """A problem, the figures that the published program reaches, and its seconds on one core."""
 
     network: str
     platform: str
@@ -52,7 +52,7 @@ class Row:
 
     @property
     def limit_seconds(self) -> float:
-        """The search time that we aim at."""
+        """Our target for the search time."""
         return self.seconds / 10 if self.seconds > SLOW_SECONDS else 3.0
 
 
@@ -113,8 +113,8 @@ def geometric_mean(values: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", type=int, default=1, help="how many, from 0 on")
-    parser.add_argument("--rounds", type=int, help="of the first stage; by default what `solve` does")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 on")
+    parser.add_argument("--rounds", type=int, help="rounds of the first stage; by default those of `solve`")
     parser.add_argument("--only", default="", help="part of network/platform/batch")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()

@@ -1,13 +1,12 @@
-"""The exact second stage on the LFAs of both first stages: what is proven, how far the rest is open, in what time.
+"""The exact second stage on the LFAs of both first stages: what is proven, the gaps of the rest, and seconds.
 
     python benchmarks/second_stage_at_scale.py [--seconds 60] [--only resnet50] [--all-rows]
     python benchmarks/second_stage_at_scale.py --search
 
 The LFAs are those that the paper's first stage (double buffering under the full buffer) and the LFA search (greedy
 DLSA) find, seed 0, for the networks of the paper on both platforms at batch 1, 4 and 16; GPT-2-XL does not fit
-``edge``. They are kept in ``benchmarks/data/second_stage_lfas.json``; ``--search`` finds them anew, with a limit of
-60 s for each.
-Rows that the window bound settles without a solver are counted, and listed with ``--all-rows``.
+``edge``. They are stored in ``benchmarks/data/second_stage_lfas.json``; ``--search`` finds them anew, with a limit of
+60 s for each. Rows that the window bound settles without a solver are counted; ``--all-rows`` lists them, too.
 """
 
 import argparse
@@ -49,9 +48,9 @@ SEARCH_SECONDS = 60
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60.0, help="limit for each LFA")
-    parser.add_argument("--only", default="", help="only rows whose name has this in it")
-    parser.add_argument("--all-rows", action="store_true", help="list also what needs no solver")
-    parser.add_argument("--search", action="store_true", help="find the LFAs anew and keep them")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
+    parser.add_argument("--all-rows", action="store_true", help="also list rows that need no solver")
+    parser.add_argument("--search", action="store_true", help="find the LFAs anew and store them")
     options = parser.parse_args()
     warm_up()
     if options.search:
@@ -96,7 +95,7 @@ def name_of(row: dict[str, Any]) -> str:
 
 
 def plan_of(row: dict[str, Any]) -> Plan:
-    """Plan the LFA of a row."""
+    """Return the plan of the LFA of a row."""
     problem = Problem(builtin_network(row["network"]), platform_named(row["platform"]), row["batch"])
     layers = problem.network.layers
     flgs = tuple(FLG(tuple(layers[i].name for i in ids), number, cut) for number, cut, ids in row["flgs"])
@@ -126,7 +125,7 @@ def search_all() -> None:
 
 
 def write_rows(rows: list[dict[str, Any]]) -> None:
-    """Write one row a line."""
+    """Write the rows, one a line."""
     LFAS.parent.mkdir(exist_ok=True)
     write_text_atomically(LFAS, "[\n" + ",\n".join(json.dumps(row, separators=(",", ":")) for row in rows) + "\n]\n")
 

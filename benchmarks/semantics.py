@@ -3,9 +3,9 @@
     python benchmarks/semantics.py [--only gpt2] [--buffer 1MiB] [--seed 0]
 
 First table: the LFAs of the published artifact's schedules, with the best DLSA in either semantics. Second table: for
-each (network, platform, batch) that the artifact was measured on, the LFA that `solve` finds in the published
-semantics, the same LFA in the corrected ones, and the best one known in those. All figures are relative to the best
-schedule of this project in the published semantics; those of the published program are never compared with the
+each (network, platform, batch) on which the artifact was measured, the LFA that `solve` finds in the published
+semantics, the same LFA in the corrected semantics, and the best LFA known there. All figures are relative to the best
+schedule of this project in the published semantics. Figures of the published program are never compared with the
 corrected semantics.
 """
 

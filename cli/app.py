@@ -50,7 +50,9 @@ def solve(
     seq: SeqOption = None,
     blocks: Annotated[
         int | None,
-        typer.Option("--blocks", help="So many transformer blocks as one network, of a network that is one block."),
+        typer.Option(
+            "--blocks", help="Number of transformer blocks to schedule as one network, if the network is one block."
+        ),
     ] = None,
     dim: DimOption = None,
     end: EndOption = None,
@@ -66,23 +68,21 @@ def solve(
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds for everything, 60 by default; 0 for no limit.")
+        float | None, typer.Option("--time-limit", help="Seconds in all, 60 by default; 0 for no limit.")
     ] = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
     exact: Annotated[
         bool,
-        typer.Option(
-            "--exact", help="Go through all layer fusions: proves the optimum of networks of up to 12 layers."
-        ),
+        typer.Option("--exact", help="Search all layer fusions: proves the optimum of networks of up to 12 layers."),
     ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the whole schedule to this JSON file.")
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Find a schedule of a network and say how good it is."""
+    """Find a schedule of a network and report how good it is."""
     from soma_cp.cli.commands.solve import SolveOptions, run_solve
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
@@ -121,10 +121,13 @@ def compare(
     ] = None,
     schedule: Annotated[
         list[Path] | None,
-        typer.Option("--schedule", help="Take the LFA of this schedule file instead of searching; several times."),
+        typer.Option(
+            "--schedule", help="Take the LFA of this schedule file instead of searching; may be given several times."
+        ),
     ] = None,
     batch: Annotated[
-        list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
+        list[int] | None,
+        typer.Option("--batch", help="Samples that run together, 1 by default; may be given several times."),
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
@@ -144,9 +147,7 @@ def compare(
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
     json: JsonOption = False,
-    format: Annotated[
-        Format | None, typer.Option("--format", help="How the result is written; a table by default.")
-    ] = None,
+    format: Annotated[Format | None, typer.Option("--format", help="Form of the result; a table by default.")] = None,
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.commands.compare import CompareOptions, run_compare
@@ -184,7 +185,8 @@ def gap(
         typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
     ],
     batch: Annotated[
-        list[int] | None, typer.Option("--batch", help="Samples that run together, 1 by default; several times.")
+        list[int] | None,
+        typer.Option("--batch", help="Samples that run together, 1 by default; may be given several times."),
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
@@ -202,9 +204,9 @@ def gap(
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
-    format: Annotated[Format, typer.Option("--format", help="How the ladders are written.")] = Format.TABLE,
+    format: Annotated[Format, typer.Option("--format", help="Form of the ladders.")] = Format.TABLE,
 ) -> None:
-    """Say how far from the best possible: the ladder from double buffering to the bound over every LFA."""
+    """Report how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.commands.gap import GapOptions, run_gap
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
@@ -254,10 +256,11 @@ def report(
         list[Path], typer.Argument(help="Schedule files, shown one below the other.", show_default=False)
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="File to write; its ending says the format.", show_default=False)
+        Path, typer.Option("--output", "-o", help="File to write; its ending selects the format.", show_default=False)
     ],
     format: Annotated[
-        ReportFormat | None, typer.Option("--format", help="Where the ending does not say it.", show_default=False)
+        ReportFormat | None,
+        typer.Option("--format", help="Format of the report, if the ending does not select it.", show_default=False),
     ] = None,
     double_buffering: Annotated[
         bool, typer.Option("--double-buffering", help="Show double buffering of the same LFA before each schedule.")
@@ -269,7 +272,7 @@ def report(
     end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
 ) -> None:
-    """Show schedules: a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
+    """Show schedules as a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
     from soma_cp.cli.commands.report import ReportOptions, run_report
     from soma_cp.cli.onnx_models import onnx_models
 
@@ -281,14 +284,14 @@ def report(
 def nets(
     export: Annotated[
         str | None,
-        typer.Option("--export", help="Write this network as a network file, to start an own one from.", metavar="NET"),
+        typer.Option("--export", help="Write this network as a network file, to start your own from.", metavar="NET"),
     ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
     end: EndOption = None,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Where to; NAME.json in this folder by default.")
+        Path | None, typer.Option("--output", "-o", help="File to write; NAME.json in this folder by default.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -38,7 +38,7 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
 
 @dataclass(frozen=True)
 class HardwareOptions:
-    """The options that say on what to run, as typed."""
+    """The options that select the hardware, as typed."""
 
     hardware: str | None
     buffer: str | None
@@ -46,7 +46,7 @@ class HardwareOptions:
 
     @property
     def given(self) -> tuple[str, str] | None:
-        """The first of them that is given: the option and its value."""
+        """The first of these options that is given, and its value."""
         options = (("--hw", self.hardware), ("--buffer", self.buffer), ("--dram", self.dram))
         return next(((option, value) for option, value in options if value is not None), None)
 
@@ -69,7 +69,7 @@ def problem_from(
 
 
 def objective_from(energy_exponent: float, delay_exponent: float) -> Objective:
-    """Return the objective; exponents are checked."""
+    """Check the exponents and return the objective."""
     for option, value in (("--energy-exponent", energy_exponent), ("--delay-exponent", delay_exponent)):
         if not 0 <= value <= MAX_EXPONENT:
             raise UserError(f"{option}={value} (must be from 0 to {MAX_EXPONENT:g})")
@@ -110,5 +110,5 @@ def cpsat_from(workers: int | None, deterministic: bool, seed: int) -> CpSatPara
 
 
 def load_solver() -> None:
-    """Load CP-SAT before the clock runs: the second or two that it takes would delay the answer to a Ctrl-C."""
+    """Load CP-SAT before the clock runs: loading takes a second or two, in which Ctrl-C would get no answer."""
     import_module("soma_cp.solver.second_stage.exact")

@@ -29,13 +29,13 @@ def main() -> None:
         _fail(f"internal error, please report it: {error}", EXIT_INTERNAL_ERROR)
     except KeyboardInterrupt:
         _end_at_once()
-    except BrokenPipeError:  # the reader of a pipe went away: nobody is left to tell
+    except BrokenPipeError:  # the reader of a pipe is gone: nobody is left to report to
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_INTERNAL_ERROR)
     except MemoryError:
         _fail("out of memory; lower the batch, or take a smaller network", EXIT_USER_ERROR)
     except Exception as error:
-        if hasattr(error, "format_message"):  # of the parser of the command line
+        if hasattr(error, "format_message"):  # an error of the command line's parser
             _fail(_usage_text(error), EXIT_USER_ERROR)
         _fail(_unforeseen_text(error), EXIT_INTERNAL_ERROR)
     if code == EXIT_INTERRUPTED:  # the parser's way of passing on a KeyboardInterrupt
@@ -52,7 +52,7 @@ def _usage_text(error: Any) -> str:
 
 
 def _unforeseen_text(error: Exception) -> str:
-    """Say in one sentence what went wrong where; the traceback is for those who ask for it."""
+    """Say in one sentence what went wrong where; print the traceback if the variable asks for it."""
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
     frames = traceback.extract_tb(error.__traceback__)
@@ -65,7 +65,7 @@ def _unforeseen_text(error: Exception) -> str:
 
 
 def _end_at_once() -> None:
-    """End without waiting for threads of a solver that may still run."""
+    """End without waiting for solver threads that may still run."""
     print("soma-cp: interrupted", file=sys.stderr, flush=True)
     os._exit(EXIT_INTERRUPTED)
 

@@ -1,4 +1,4 @@
-"""ONNX models that the command line names: the options for them, and what is told about each."""
+"""ONNX models that the command line names: their options, and the notes on each."""
 
 import sys
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from soma_cp.model.network.sources import OnnxOptions, is_onnx, load_network
 
 @dataclass(frozen=True)
 class OnnxModels:
-    """The options for ONNX models, as typed; a model is read, and notes on it are printed, once.
+    """The options for ONNX models, as typed; each model is read once, and its notes are printed once.
 
     Parameters
     ----------
     dims
         Dimensions as ``name=value``.
     ignore_unsupported
-        Whether unknown operators that could be element-wise are taken for that.
+        Whether unknown operators that could be element-wise are taken as element-wise.
     ends
         Nodes or tensors at which models end.
     """
@@ -50,11 +50,11 @@ class OnnxModels:
 
 
 NO_ONNX = OnnxModels()
-"""No options for ONNX models are given."""
+"""Where no options for ONNX models are given."""
 
 
 def print_notes(spec: str, notes: Sequence[str]) -> None:
-    """Say on stderr what a user should know of a network that was read."""
+    """Print the notes on a network to stderr."""
     for note in notes:
         print(f"soma-cp: note: {spec}: {note}", file=sys.stderr)
 
@@ -67,7 +67,7 @@ def onnx_models(
     Parameters
     ----------
     nets
-        What the command line names as networks; None is nothing.
+        The networks that the command line names; None stands for no network.
     dims, ends, ignore_unsupported
         The options as typed.
 

@@ -1,4 +1,4 @@
-"""The options that several commands have, as typer takes them."""
+"""The options that several commands share, as typer takes them."""
 
 from typing import Annotated
 
@@ -25,15 +25,17 @@ BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buff
 DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
 DimOption = Annotated[
     list[str] | None,
-    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; several times."),
+    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; may be given several times."),
 ]
 EndOption = Annotated[
     list[str] | None,
-    typer.Option("--end", help="Node or tensor at which an ONNX model ends, in place of its outputs; several times."),
+    typer.Option(
+        "--end", help="Node or tensor at which an ONNX model ends, not its outputs; may be given several times."
+    ),
 ]
 IgnoreUnsupportedOption = Annotated[
     bool,
-    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators for element-wise where shapes allow it."),
+    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators as element-wise if shapes allow it."),
 ]
 LfaOption = Annotated[
     FirstStage,

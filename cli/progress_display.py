@@ -1,4 +1,4 @@
-"""One line on a terminal that says where a search stands; nothing where stderr is no terminal."""
+"""One line that shows the progress of a search, if stderr is a terminal."""
 
 import math
 import time
@@ -58,7 +58,7 @@ class _Line:
 
 
 def prepare_kernels(exact: bool = False) -> None:
-    """Compile or load the kernels, before any clock starts; say so on a terminal, since the first time takes long."""
+    """Compile or load the kernels, before any clock starts; a terminal shows it, since the first time takes long."""
     from soma_cp.solver.warm_up import warm_up
 
     console = Console(stderr=True)

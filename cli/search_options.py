@@ -1,4 +1,4 @@
-"""The options that all commands that search have in common."""
+"""The options that all searching commands share."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from soma_cp.solver.parameters import SolveParameters
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """The options of all commands that search, as typed."""
+    """The options of all searching commands, as typed."""
 
     energy_exponent: float
     delay_exponent: float
@@ -19,7 +19,7 @@ class SearchOptions:
 
 
 def parameters_from(options: SearchOptions) -> SolveParameters:
-    """Return the parameters of a search; all but the time limit is checked."""
+    """Check all options but the time limit, and return the parameters of a search."""
     seed = checked_seed(options.seed)
     return SolveParameters(
         objective=objective_from(options.energy_exponent, options.delay_exponent),

@@ -1,4 +1,4 @@
-"""Stored schedules for commands that only look at them."""
+"""Stored schedules for commands that only read them."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.validity import violations
 
 MOST_SHOWN = 5
-"""So many of several findings are told one by one."""
+"""At most this many findings are listed one by one."""
 
 
 def read_valid_schedule(path: Path, network: Network | None) -> StoredSchedule:
@@ -20,7 +20,7 @@ def read_valid_schedule(path: Path, network: Network | None) -> StoredSchedule:
     path
         The file.
     network
-        Of the schedule, if it is not built in.
+        The schedule's network, if it is not built in.
     """
     stored = read_schedule(path, network)
     broken = violations(stored.plan, stored.dlsa)

@@ -1,4 +1,4 @@
-"""How figures look: the tables that commands print, and the JSON objects behind ``--json``."""
+"""How figures look: the tables that commands print, and the JSON objects of ``--json``."""
 
 import json
 import sys
@@ -23,12 +23,12 @@ from soma_cp.model.soma.schedule import Schedule
 WIDTH_WITHOUT_TERMINAL = 110
 HEADER_WIDTH = 20
 LABEL_WIDTH = 22
-"""Of the labels of the lines below a table."""
+"""Characters of a label in the lines below a table."""
 PJ_PER_MJ = 1e9
 
 
 def console() -> Console:
-    """Return a console on stdout, wide enough for the tables where it is no terminal."""
+    """Return a console on stdout, wide enough for the tables if it is no terminal."""
     return Console(width=None if sys.stdout.isatty() else WIDTH_WITHOUT_TERMINAL, highlight=False)
 
 
@@ -77,7 +77,7 @@ CELLS: dict[Unit, Callable[[Any], str]] = {
 
 
 def milliseconds(cycles: int, platform: Platform) -> float:
-    """Return how long so many cycles take."""
+    """Return how long `cycles` take."""
     return platform.seconds(cycles) * 1e3
 
 
@@ -133,7 +133,7 @@ def _marked_cell(row: Figure, schedule: Schedule) -> str:
 
 
 def _header(text: str) -> str:
-    """Break a header's lines where they are too long."""
+    """Break the lines of a header that are too long."""
     return "\n".join(textwrap.fill(line, HEADER_WIDTH, break_on_hyphens=False) for line in text.splitlines())
 
 
@@ -145,7 +145,7 @@ def cost_name(objective: Objective) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, in the plural where that is right."""
+    """Return a number with its noun, in the plural unless it is 1."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
@@ -156,7 +156,7 @@ def lfa_text(plan: Plan) -> str:
 
 
 def bound_lines(result: SecondStageResult) -> list[str]:
-    """Say what is known of how much better the second stage could be."""
+    """Say by how much a better DLSA could improve the schedule at most."""
     figures = result.schedule.evaluation.figures
     lines = [
         f"{'theoretical maximum':<{LABEL_WIDTH}}{figures.bound:,} cycles ({figures.limit}-bound)",
@@ -171,7 +171,7 @@ def bound_lines(result: SecondStageResult) -> list[str]:
 
 
 def blocks_line(schedule: Schedule) -> str | None:
-    """Return the figures of the whole model where the network is one block of several."""
+    """Return the figures of the whole model if the network is one block of several."""
     blocks = schedule.problem.network.blocks
     if blocks == 1:
         return None

@@ -1,7 +1,7 @@
 """A schedule on one screen of a terminal: how busy DRAM and the core array are, and how full the buffer, over time.
 
-Each character is a column of time; its height is a share: of the cycles in which something is busy or waits, or of the
-buffer's capacity that the fullest tile of the column needs.
+Each character is a column of time. Its height is a share: of the column's cycles in which something is busy or stalled,
+or of the buffer's capacity that the column's fullest tile needs.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII = " .:-=+*%#"
-"""From nothing to everything; only nothing is blank."""
+"""From none to all; only none is blank."""
 LABEL_WIDTH = 10
 FIGURE_WIDTH = 17
 LEAST_COLUMNS = 10
@@ -30,7 +30,7 @@ def timeline_lines(execution: Execution, width: int, ascii_only: bool) -> list[T
     execution
         What to show.
     width
-        Characters of a line, of which labels and figures take some.
+        Characters of a line, with its label and figure.
     ascii_only
         Whether block characters can't be shown.
     """
@@ -59,7 +59,7 @@ def timeline_lines(execution: Execution, width: int, ascii_only: bool) -> list[T
 
 
 def busy_shares(begin: IntArray, end: IntArray, latency: int, columns: int) -> FloatArray:
-    """Return for each of so many columns of equal time the share that intervals cover.
+    """Return the share that intervals cover of each of `columns` columns of equal time.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def busy_shares(begin: IntArray, end: IntArray, latency: int, columns: int) -> F
 
 
 def fullest_usage(execution: Execution, columns: int) -> IntArray:
-    """Return for each of so many columns of equal time the most bytes alive at any position within it."""
+    """Return the most bytes alive at any position within each of `columns` columns of equal time."""
     edges = np.linspace(0, execution.latency, columns + 1)
     first = np.searchsorted(execution.handover, edges[:-1], "right") - 1
     behind = np.searchsorted(execution.handover, edges[1:], "left")
@@ -85,6 +85,6 @@ def fullest_usage(execution: Execution, columns: int) -> IntArray:
 
 def _line(label: str, style: str, shares: FloatArray, figure: str, ascii_only: bool) -> Text:
     glyphs = ASCII if ascii_only else BLOCKS
-    levels = np.ceil(np.clip(shares - 1e-9, 0, 1) * (len(glyphs) - 1)).astype(int)  # a rounding error is nothing
+    levels = np.ceil(np.clip(shares - 1e-9, 0, 1) * (len(glyphs) - 1)).astype(int)  # a rounding error stays blank
     bar = "".join(glyphs[level] for level in levels)
     return Text.assemble(f"{label:<{LABEL_WIDTH}}", (bar, style), f"  {figure}")

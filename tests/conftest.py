@@ -3,12 +3,12 @@
 ========  =========================  ==============================================================
 profile   examples of a plain test   for
 ========  =========================  ==============================================================
-quick     30                         a run while one works: always the same, so a red test stays red
-ci        100                        ``.ci/run``: always the same
+quick     30                         work on the code: the same at each run, so a red test stays red
+ci        100                        ``.ci/run``: the same at each run
 thorough  1000                       new ones at each run: ``pytest --hypothesis-profile=thorough``
 ========  =========================  ==============================================================
 
-Tests that say how many examples they want say it for the profile ci; the others scale it: see `examples` in
+A test that sets its number of examples sets it for the profile ci; the other profiles scale it: see `examples` in
 ``support/twins.py``.
 """
 

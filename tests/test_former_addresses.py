@@ -1,4 +1,4 @@
-"""Addresses that docs once named still work, with a warning that says the present one."""
+"""Addresses that docs once named still work, with a warning that names the present one."""
 
 import subprocess
 import sys

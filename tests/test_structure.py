@@ -1,4 +1,4 @@
-"""The structure of the package: who may import whom, what a start must not load, and that docs name what exists."""
+"""The structure of the package: who may import whom, what a start must not load, and that names in docs exist."""
 
 import ast
 import re
@@ -59,7 +59,7 @@ WINGS = {
 HEAVY = ("ortools", "numba", "pydantic", "matplotlib", "onnx", "networkx", "bokeh", "jinja2")
 
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
-FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # what is above the floors; they are links in this folder
+FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # above the floors, which are links in this folder
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 
 
@@ -110,7 +110,7 @@ def imports_of(path: Path, package: str) -> bool:
 
 
 def test_examples_follow_the_profile() -> None:
-    """Only `examples` says how many a property test wants."""
+    """Only `examples` sets how many examples a property test runs."""
     texts = {label(path): path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
     counting = {name for name, text in texts.items() if re.search(r"settings\(max_examples", text)}
     assert counting == {"tests/support/twins.py", "tests/support/test_slow_twins.py"}  # the other finds a first example
@@ -127,7 +127,7 @@ def test_imports_go_down_only(path: Path) -> None:
     for name in imported_names(path):
         parts = name.split(".")
         if parts[0] == "soma_cp":
-            # The version is all that floors may ask of the package itself.
+            # Floors may import the version alone from the package itself.
             assert parts[1] in allowed or name == "soma_cp.__version__", name
 
 
@@ -194,7 +194,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 
 NAMED_FILE = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.(?:py|md|svg|toml))(?![\w/])")
 USERS_FILES = {"my_arrays.py"}
-"""Files of their own that docs tell users to write."""
+"""Files that docs ask users to write."""
 NAMED_MODULE = re.compile(r"soma_cp(?:\.[a-z_]\w*)+")
 
 
@@ -218,7 +218,7 @@ def test_files_that_docs_name_exist(page: Path) -> None:
 @pytest.mark.parametrize("path", [*PAGES, *MODULES, *FRAME], ids=label)
 def test_modules_that_texts_name_exist(path: Path) -> None:
     """A dotted name is a module or folder, or something within one."""
-    if path.name == "former_addresses.py":  # names what is no more
+    if path.name == "former_addresses.py":  # names former modules
         return
     known = {*PATH_OF, "soma_cp", "soma_cp.__main__", "soma_cp.__version__", "soma_cp.core_arrays"}
     for name in NAMED_MODULE.findall(path.read_text(encoding="utf-8")):
@@ -248,7 +248,7 @@ def test_sections_that_texts_name_exist(path: Path) -> None:
 
 
 def test_the_model_is_documented_in_the_house() -> None:
-    """The code cites docs/model.md, and no document that a reader does not have."""
+    """The code cites docs/model.md, and no document that readers lack."""
     assert [label(path) for path in MODULES if "specification" in path.read_text(encoding="utf-8").lower()] == []
     assert any("docs/model.md#" in path.read_text(encoding="utf-8") for path in MODULES)
 

@@ -61,7 +61,7 @@ class _Case:
 
     @property
     def label(self) -> str:
-        """What a row of a table calls it: the schedule file, or network and batch."""
+        """The name of its row in a table: the schedule file, or network and batch."""
         problem = self.comparison.plan.problem
         return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
 
@@ -84,7 +84,7 @@ def run_compare(options: CompareOptions) -> None:
                 break
             with progress_display(budget) as monitor:
                 case = _case(source, parameters, seconds, monitor)
-            if not budget.stop_requested or not cases:  # one that was cut short says nothing beside whole ones
+            if not budget.stop_requested or not cases:  # a case that was cut short can't be compared with others
                 cases.append(case)
     done = "" if not budget.stop_requested else f"interrupted: {len(cases)} of {len(sources)} compared"
     if options.format is Format.JSON:
@@ -101,9 +101,9 @@ def run_compare(options: CompareOptions) -> None:
 
 
 def _check_source(options: CompareOptions) -> None:
-    """Refuse options that name no LFA, or two."""
+    """Refuse options that name no LFA, or that contradict the schedule files."""
     if not options.nets and not options.schedules:
-        raise UserError("compare needs --net NAME|FILE, or --schedule FILE whose LFA to take")
+        raise UserError("compare needs --net NAME|FILE to search an LFA for, or --schedule FILE to take one from")
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         for given in (batch, options.hardware.given):
@@ -118,7 +118,7 @@ def _check_source(options: CompareOptions) -> None:
 
 
 def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
-    """Yield what to compare on: problems to search LFAs for, or the LFAs of files; all are read before any search."""
+    """Yield problems to search LFAs for, or the LFAs of files; all are read before any search."""
     if options.schedules:
         # Imported late: pydantic takes a while.
         from soma_cp.model.soma.schedule_file import read_schedule
@@ -231,7 +231,7 @@ _COLUMNS = (
     *("proven_lower_bound", "proven_lower_bound_source", "latency_above_bound", "theoretical_maximum"),
     *("peak_buffer_bytes", "seconds", "lfa", "out_of_time"),
 )
-"""Of the CSV, first those named here, in this order."""
+"""The first columns of the CSV, in this order."""
 
 
 def _rows(case: _Case) -> list[dict[str, Any]]:

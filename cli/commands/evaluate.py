@@ -49,7 +49,7 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     claimed = stored.claims.get("proven_lower_bound")
     if claimed is not None and claimed > result.lower_bound:
         out.print(
-            f"{'bound in the file':<{LABEL_WIDTH}}{claimed:,} cycles (unchecked; 'compare --schedule' proves anew)"
+            f"{'bound in the file':<{LABEL_WIDTH}}{claimed:,} cycles (unchecked; 'compare --schedule' proves a bound)"
         )
     blocks = blocks_line(schedule)
     if blocks:

@@ -39,7 +39,7 @@ class GapOptions:
 
 
 def run_gap(options: GapOptions) -> None:
-    """Make the ladder of every network at every batch; tables appear one by one, the other formats in the end."""
+    """Make the ladder of every network at every batch; tables are printed one by one, other formats at the end."""
     problems = [
         problem_from(net, options.seq, options.hardware, batch, options.onnx)
         for net in options.nets
@@ -105,7 +105,7 @@ def _print(ladder: Ladder, first: bool) -> None:
 
 
 def _above_every_lfa(ladder: Ladder, step: Step) -> str:
-    """Return the gap of schedules and of the tightest bound of their LFA; other bounds may be above or below."""
+    """Return the gap to the bound over every LFA, of schedules and of the tightest bound of their LFA alone."""
     return "" if step.name in (BOUND_OF_ALL, MAXIMUM_OF_LFA) else percent(ladder.above_every_lfa(step))
 
 

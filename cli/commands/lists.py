@@ -18,7 +18,7 @@ NOTES_ON_NETS = (
     "GMAC and MiB of weights: one sample.",
     "GPT, Llama and BERT are one transformer block, lstm and gnmt one time step.",
     "llama2-70b needs --buffer 257MiB: its largest layer has 256 MiB of weights.",
-    "What each network is: --json. Own ones: --net FILE.json; --export NET makes one.",
+    "--json describes each. Your own: --net FILE.json; --export NET writes one.",
 )
 
 
@@ -34,10 +34,10 @@ def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxMod
 
 
 def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
-    """List the built-in networks with their sizes; options that only an export has are refused."""
+    """List the built-in networks with their sizes; refuse options that only an export takes."""
     for option, value in (("--seq", tokens), ("--output", output)):
         if value is not None:
-            raise UserError(f"{option}={value} without --export NET, whose file it is about; give both or neither")
+            raise UserError(f"{option}={value} without --export NET, to which it applies; give both or neither")
     rows: list[dict[str, Any]] = []
     for name in builtin_names():
         network = builtin_network(name)
@@ -89,7 +89,7 @@ def run_hardware_export(name: str, output: Path | None) -> None:
 def run_hw(as_json: bool, output: Path | None) -> None:
     """List the built-in platforms."""
     if output is not None:
-        raise UserError(f"--output={output} without --export PLATFORM, whose file it is about; give both or neither")
+        raise UserError(f"--output={output} without --export PLATFORM, to which it applies; give both or neither")
     if as_json:
         print_json({"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
         return
@@ -119,5 +119,5 @@ def run_hw(as_json: bool, output: Path | None) -> None:
         )
     out = console()
     out.print(table)
-    out.print("All data is INT8. Own platforms: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
-    out.print("--export edge writes a file to begin with.")
+    out.print("All data is INT8. Your own platform: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
+    out.print("--export edge writes a file to start from.")

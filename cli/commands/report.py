@@ -75,12 +75,12 @@ class ReportOptions:
 
 
 def run_report(options: ReportOptions) -> None:
-    """Read schedules, and write one report of all."""
+    """Read schedules, and write one report of all of them."""
     write = WRITERS[report_format(options.format, options.output)]
     if any(path.resolve() == options.output.resolve() for path in options.schedules):
         raise UserError(f"-o {options.output}: this is one of the schedules; give the report another name")
     for path in write(_reported(options), options.output):
-        if path.is_file():  # else it may be stdout itself
+        if path.is_file():  # not a device such as stdout
             console().print(f"report written to {path}", soft_wrap=True, markup=False)
 
 
@@ -103,7 +103,7 @@ def _executed(plan: Plan, dlsa: DLSA) -> Execution:
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Return the stems of the files, whole paths where stems are the same, and numbers where those are."""
+    """Return the stems of the files; whole paths where stems repeat, and numbered where paths repeat, too."""
     stems = Counter(path.stem for path in paths)
     names = [path.stem if stems[path.stem] == 1 else str(path) for path in paths]
     times = Counter(names)

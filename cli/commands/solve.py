@@ -40,7 +40,7 @@ from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
 
 ONE_BLOCK_SHARE = 0.2
-"""Share of the time for one block alone, where several are scheduled as one network."""
+"""Share of the time limit for one block alone, if several are scheduled as one network."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def run_solve(options: SolveOptions) -> None:
     )
     if options.output is not None:
         _check_writable(options.output)
-    budget_from(options.search.time_limit)  # refuses what can't be
+    budget_from(options.search.time_limit)  # refuses an invalid limit before kernels are loaded
     if options.second_stage is SecondStage.CPSAT:
         load_solver()
     prepare_kernels(options.exact)
@@ -96,7 +96,7 @@ def run_solve(options: SolveOptions) -> None:
         print_json(document)
     else:
         _print(result, repeated, options.output if failure is None else None)
-    if failure is not None:  # told last, so that the figures are not lost with the file
+    if failure is not None:  # raised last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
 
@@ -139,7 +139,7 @@ def _document(result: SolveResult) -> dict[str, Any]:
 
 
 def _proof_document(result: SolveResult) -> dict[str, Any] | None:
-    """Return what going through all LFAs came to."""
+    """Return the outcome of the search through all LFAs."""
     proof = result.proof
     if proof is None:
         return None
@@ -155,7 +155,7 @@ def _proof_document(result: SolveResult) -> dict[str, Any] | None:
 
 
 def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
-    """Write the schedule where that is wanted; return why it could not be."""
+    """Write the schedule if a file is given; return the error if that fails."""
     if options.output is None:
         return None
     # Imported late: pydantic takes a while.
@@ -170,7 +170,7 @@ def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
 
 
 def _network_bound_lines(result: SolveResult) -> list[str]:
-    """Say what is known of how much better any LFA could be."""
+    """Say by how much a better LFA could improve the schedule at most."""
     objective, bound = result.parameters.objective, result.network_bound
     verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:

@@ -1,1 +1,1 @@
-"""Reports of schedules that are read, drawn or opened elsewhere: tables, traces, pictures."""
+"""Reports of schedules as files for other programs: tables, traces, pages, pictures."""

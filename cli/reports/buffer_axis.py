@@ -1,4 +1,4 @@
-"""How high a chart of the buffer reaches: up to the capacity, unless all of it would lie at the bottom then."""
+"""The top of a buffer chart's axis: the capacity, or the peak if that is far below the capacity."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ LEAST_SHARE_OF_BUFFER = 0.25
 
 
 def highest_buffer(execution: Execution, executions: Sequence[Execution]) -> float:
-    """Return the top of the buffer's axis (MiB) of one of the executions, which those of the same capacity share."""
+    """Return the top of the buffer's axis (MiB) for one execution; executions of the same capacity share it."""
     capacity = _capacity(execution)
     peak = max(other.schedule.evaluation.peak_buffer_bytes for other in executions if _capacity(other) == capacity)
     return HEADROOM * (peak if peak < LEAST_SHARE_OF_BUFFER * capacity else max(peak, capacity)) / MIB

@@ -21,7 +21,7 @@ Columns = dict[str, list[Any]]
 
 
 def write_csv(reported: Sequence[Reported], output: Path) -> list[Path]:
-    """Write ``STEM.layers.csv`` and ``STEM.tensors.csv`` beside one another; return both paths."""
+    """Write ``STEM.layers.csv`` and ``STEM.tensors.csv`` into the folder of `output`; return both paths."""
     paths = [output.with_name(f"{output.stem}.{table}.csv") for table in ("layers", "tensors")]
     for path, columns_of in zip(paths, (layer_columns, tensor_columns), strict=True):
         write_text_atomically(path, _text([(one.name, columns_of(one.execution)) for one in reported]))
@@ -91,9 +91,9 @@ def _or_empty(indices: IntArray) -> list[Any]:
 
 
 def _text(tables: Sequence[tuple[str, Columns]]) -> str:
-    """Return tables with the same columns below one another; a first column says which schedule."""
+    """Return tables with the same columns as one; its first column names the schedule."""
     out = io.StringIO()
-    writer = csv.writer(out)  # its lines end as RFC 4180 wants it
+    writer = csv.writer(out)  # ends lines with CRLF, as RFC 4180 asks
     writer.writerow(["schedule", *tables[0][1]])
     for name, columns in tables:
         writer.writerows((name, *row) for row in zip(*columns.values(), strict=True))

@@ -1,7 +1,7 @@
 """Reports as a picture for papers (SVG, PNG, PDF): one panel for each schedule, all on one time axis.
 
-After the SoMa paper's Fig. 8: rows of LGs, of FLGs with their tiling numbers, of the DRAM channel, of the core array
-with its stalls; below them the buffer. docs/reports.md describes them. The same schedules give the same bytes.
+After the SoMa paper's Fig. 8, from the top: LGs, FLGs with their tiling numbers, the DRAM channel, the core array with
+its stalls, the buffer. docs/reports.md describes the rows. The same schedules give the same bytes.
 """
 
 import io
@@ -26,7 +26,7 @@ from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.soma.execution.execution import Execution
 
-# Hatching tells kinds apart where there is no colour.
+# Hatching distinguishes kinds in print without colour.
 HATCHES = {WEIGHTS: "", IFMAPS: "////", OFMAPS_TO_STORE: "\\\\\\\\", OFMAPS_ON_CHIP: ""}
 LEGEND = {WEIGHTS: "weights", IFMAPS: "ifmaps", OFMAPS_TO_STORE: "ofmaps to DRAM", OFMAPS_ON_CHIP: "ofmaps on chip"}
 TILE_GREYS = ("#7f7f7f", "#b3b3b3")  # FLGs alternate
@@ -36,7 +36,7 @@ STALL_TINT = 0.25
 
 # Sizes in inches; the width is that of a paper's two columns.
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 7.16, 0.68, 0.12, 0.24, 0.26
-LABEL_AT = -0.34  # of the buffer's axis, from that axis
+LABEL_AT = -0.34  # where the label of the buffer's axis stands, from that axis
 TITLE, EVENTS, SPACE, BUFFER, BELOW = 0.22, 1.1, 0.05, 0.62, 0.14
 POINTS_PER_INCH = 72
 FONT_SIZE = 7
@@ -47,7 +47,7 @@ ROWS = {"compute": (0.0, 0.8), "DRAM": (1.0, 0.8), "FLG tiling": (2.0, 0.45), "L
 TOP_OF_ROWS = 2.95
 PARTING_WIDTH = 0.4
 LEAST_PARTED_WIDTH = 3.0
-"""Bars that are narrower (points) are not parted from one another: nothing else would be left of them."""
+"""No line separates narrower bars (points): nothing would be left of them."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
@@ -71,7 +71,7 @@ def write_figure(reported: Sequence[Reported], output: pathlib.Path, format: str
     """Write the picture in a format of METADATA."""
     stream = io.BytesIO()
     with mpl.rc_context():
-        mpl.rcdefaults()  # whatever the user's own settings are
+        mpl.rcdefaults()  # the user's settings do not count
         mpl.rcParams.update(STYLE)
         draw_figure(reported).savefig(stream, format=format, metadata=METADATA[format], dpi=DPI)
     write_bytes_atomically(output, stream.getvalue())
@@ -139,7 +139,7 @@ def _title(one: Reported) -> str:
 
 
 def _draw_events(axes: Axes, execution: Execution, unit: float, points: float) -> None:
-    """Draw all rows but the buffer; `points` is the width of one unit of time on paper."""
+    """Draw all rows but the buffer; `points` is the width of one unit of time on paper, in points."""
     tiles, transfers, flgs, lgs = execution.tiles, execution.transfers, execution.flgs, execution.lgs
     for kind, held_as in OCCUPANCY_OF_KIND.items():
         own = transfers.kind == kind
@@ -166,7 +166,7 @@ def _draw_events(axes: Axes, execution: Execution, unit: float, points: float) -
 
 
 def _draw_groups(axes: Axes, groups: Groups, row: str, labels: list[str], unit: float, points: float) -> None:
-    """Draw groups as boxes, with labels where they fit."""
+    """Draw groups as boxes, with the labels that fit."""
     begin, end = groups.begin / unit, groups.end / unit
     bottom, height = ROWS[row]
     for parity, grey in enumerate(GROUP_GREYS):
@@ -181,7 +181,7 @@ def _draw_groups(axes: Axes, groups: Groups, row: str, labels: list[str], unit: 
 def _draw_bars(
     axes: Axes, begin: FloatArray, end: FloatArray, row: str, colour: str, points: float, hatch: str = ""
 ) -> None:
-    """Draw bars of one kind; those that touch are parted by a white line where one of them is wide."""
+    """Draw bars of one kind; a white line separates bars that touch, if one of them is wide."""
     if not len(begin):
         return
     touch = begin[1:] <= end[:-1]
@@ -200,7 +200,7 @@ def _draw_stalls(axes: Axes, begin: FloatArray, end: FloatArray, colour: str) ->
 
 
 def _bars(begin: FloatArray, end: FloatArray, row: str, **style: Any) -> PathPatch:
-    """Return all bars as one path: drawn one by one, hatching thousands takes minutes."""
+    """Return all bars as one path: hatching thousands of bars one by one takes minutes."""
     bottom, height = ROWS[row]
     low, high = np.full(len(begin), bottom), np.full(len(begin), bottom + height)
     corners = ((begin, low), (begin, high), (end, high), (end, low), (begin, low))

@@ -7,7 +7,7 @@ from soma_cp.model.errors import UserError
 
 
 class ReportFormat(Enum):
-    """The formats by the names that ``--format`` takes."""
+    """The formats, by their names for ``--format``."""
 
     HTML = "html"
     CSV = "csv"
@@ -28,12 +28,12 @@ FORMAT_OF_ENDING = {
 
 
 def report_format(given: ReportFormat | None, output: Path) -> ReportFormat:
-    """Return the format that is given, or else the one that the ending of `output` says.
+    """Return the given format, or else the one of the ending of `output`.
 
     Raises
     ------
     UserError
-        If neither does.
+        If neither gives a format.
     """
     format = given or FORMAT_OF_ENDING.get(output.suffix.lower())
     if format is None:

@@ -1,4 +1,4 @@
-"""Lanes: intervals that overlap drawn beside one another."""
+"""Lanes: intervals that overlap are drawn on different ones."""
 
 from heapq import heappop, heappush
 
@@ -10,7 +10,7 @@ from soma_cp.model.arrays import IntArray
 def first_fit_lanes(begin: IntArray, end: IntArray) -> IntArray:
     """Return for each interval the lowest lane that is free when it begins, so that no two on a lane overlap.
 
-    First fit in the order of begins needs as few lanes as intervals overlap at most.
+    First fit in the order of begins needs the fewest lanes: as many as the most intervals that overlap at one time.
 
     Parameters
     ----------

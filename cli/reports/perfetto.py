@@ -1,8 +1,8 @@
 """Reports as a trace that ui.perfetto.dev opens (the JSON trace-event format); docs/reports.md has the tracks.
 
-Each schedule is a process. Slices are complete events (``X``) of one track each; what holds buffer at the same time
-lies on different lanes. Counters (``C``) give the buffer and the channel; flows (``s``, ``f``) lead from causes to what
-waited for them. Timestamps are whole nanoseconds, written in microseconds as the format wants them.
+Each schedule is a process. Slices are complete events (``X``), each on one track; tensors that hold buffer at the same
+time lie on different lanes. Counters (``C``) give the buffer and the channel. Flows (``s``, ``f``) lead from a cause to
+what waited for it. Timestamps are whole nanoseconds, written in microseconds as the format asks.
 """
 
 import json
@@ -32,7 +32,7 @@ from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 Event = dict[str, Any]
 
-# Tracks of a process; lanes of living durations come behind.
+# Tracks of a process; lanes of living durations come after them.
 DRAM, COMPUTE, STALLS, GROUPS, FIRST_LANE = 1, 2, 3, 4, 5
 TRACK_NAMES = {DRAM: "DRAM channel", COMPUTE: "compute", STALLS: "compute stalls", GROUPS: "LGs and FLGs"}
 
@@ -115,7 +115,7 @@ class _ProcessEvents:
             yield self._slice(STALLS, f"waits for {cause}", begin, end, args)
 
     def _groups(self) -> Iterator[Event]:
-        """An LG encloses its FLGs, which come behind it."""
+        """Yield each LG, then the FLGs that it encloses."""
         lgs, flgs = self.execution.lgs, self.execution.flgs
         lg_times, flg_times = (
             list(zip(self._times(groups.begin), self._times(groups.end), strict=True)) for groups in (lgs, flgs)
@@ -160,7 +160,7 @@ class _ProcessEvents:
                 yield self._counter(f"buffer: {name}", "bytes", time, held)
 
     def _bandwidth_counters(self) -> Iterator[Event]:
-        """Average of each transfer, in GB/s (bytes per nanosecond); 0 where the channel does something else."""
+        """Yield the average of each transfer, in GB/s (bytes per nanosecond); 0 between transfers of one direction."""
         transfers = self.execution.transfers
         begins, ends = self._times(transfers.begin), self._times(transfers.finish)
         cycles, seconds = transfers.finish - transfers.begin, self.execution.schedule.plan.problem.platform.seconds(1)
@@ -173,7 +173,7 @@ class _ProcessEvents:
                     yield self._counter(f"DRAM bandwidth: {name}", "GB/s", ends[i], 0)
 
     def _flows(self) -> Iterator[Event]:
-        """From transfers to the tiles that stood still for them, from tiles to the transfers that wait for them."""
+        """Yield arrows from transfers to the tiles that stalled for them, and from tiles to transfers that waited."""
         execution = self.execution
         tiles, transfers, gaps = execution.tiles, execution.transfers, execution.gaps
         stalled = np.flatnonzero(tiles.cause != NONE)
@@ -217,7 +217,7 @@ class _ProcessEvents:
         }
 
     def _counter(self, name: str, unit: str, time: int, value: float) -> Event:
-        # One value and no thread: versions of Perfetto refuse counters of several values, or lose those of threads.
+        # One value and no thread: some versions of Perfetto refuse several values, or lose the counters of threads.
         return {"ph": "C", "name": name, "pid": self.process, "ts": time / 1000, "args": {unit: value}}
 
     def _flow(self, phase: str, name: str, number: int, track: int, time: int) -> Event:

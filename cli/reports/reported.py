@@ -1,4 +1,4 @@
-"""What reports are of: executions under the names that tell them apart."""
+"""What a report shows: executions, each with a name of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,18 +11,18 @@ from soma_cp.model.soma.execution.execution import Execution
 
 @dataclass(frozen=True, eq=False)
 class Reported:
-    """An execution, its name, and what its file tells.
+    """An execution, its name, and what its file says of it.
 
     Parameters
     ----------
     name
-        No other in the report has it.
+        Unique in the report.
     execution
         The events.
     provenance
-        How the schedule came about; empty where that is not known.
+        How the schedule was made; empty if unknown.
     claimed_bound
-        The lower bound on the LFA's latency that the file gives (cycles), which nothing has checked.
+        The lower bound on the LFA's latency that the file claims (cycles); it is not checked.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Reported:
 
 
 def common_clock(reported: Sequence[Reported]) -> str:
-    """Return the clock of all schedules, for people; what shows them on one axis of cycles needs one.
+    """Return the clock of all schedules as text; one axis of cycles needs one clock.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def common_clock(reported: Sequence[Reported]) -> str:
     clocks = list(dict.fromkeys(clock_text(one.execution.schedule.plan.problem.platform) for one in reported))
     if len(clocks) > 1:
         raise UserError(
-            f"the schedules are for clocks of {' and '.join(clocks)}, but have one time axis, in cycles; "
+            f"the schedules have clocks of {' and '.join(clocks)}, but share one time axis in cycles; "
             "write a report for each clock"
         )
     return clocks[0]

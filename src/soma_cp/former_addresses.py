@@ -1,6 +1,6 @@
-"""Former addresses of modules that docs once named: importing one warns, and gives the present module's names.
+"""Former addresses of modules that docs once named: importing one warns, and gives the names of the present module.
 
-They go with version 0.3.
+Version 0.3 removes them.
 """
 
 import sys
@@ -37,12 +37,12 @@ class _Finder(MetaPathFinder):
 
 class _Loader(Loader):
     def create_module(self, spec: ModuleSpec) -> None:
-        """Leave that to the import system."""
+        """Leave the creation to the import system."""
 
     def exec_module(self, module: ModuleType) -> None:
         present = FORMER[module.__name__]
         warnings.warn(
-            f"{module.__name__} is now {present}; its former address goes with version 0.3",
+            f"{module.__name__} is now {present}; version 0.3 removes the former address",
             DeprecationWarning,
             stacklevel=2,
         )
@@ -53,7 +53,7 @@ class _Loader(Loader):
 
 
 def _make_execution(plan: Any, dlsa: Any, evaluation: Any) -> Any:
-    """Return the events of a schedule, which was given in three parts."""
+    """Return the events of a schedule given in three parts, as the former function took it."""
     from soma_cp.model.soma.execution.execution import make_execution
     from soma_cp.model.soma.schedule import Schedule
 

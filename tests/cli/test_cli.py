@@ -1,4 +1,4 @@
-"""The command line: exit codes, what stands on stdout and stderr, files, options, signals."""
+"""The command line: exit codes, what goes to stdout and stderr, files, options, signals."""
 
 import csv
 import json
@@ -202,7 +202,7 @@ def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_time_limit_holds(run: Run) -> None:
-    run("solve", "--net", "tiny-chain", *QUICK)  # compiles what is not compiled
+    run("solve", "--net", "tiny-chain", *QUICK)  # compiles the kernels
     begin = time.monotonic()
     document = run("solve", "--net", "inception-resnet-v1", "--batch", 8, "--time-limit", 3, "--json").document
     assert time.monotonic() - begin < 3 + 20  # a busy machine; without a limit it takes minutes
@@ -676,7 +676,7 @@ def test_every_fault_of_a_file_is_told(run: Run) -> None:
 def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
     outcome = run(command, "--net", "resnet50", "--hw", "small.json")
-    # The first of the layers that need most: 3·3·512² of weights, 2·2·512 of ifmap beside the padding, 512 of ofmap.
+    # The first layer that needs the most bytes: 3·3·512² of weights, 2·2·512 of ifmap without padding, 512 of ofmap.
     assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
 
 
@@ -722,7 +722,7 @@ def in_terminal(arguments: list[str], folder: Path) -> tuple[int, str, str]:
             if select.select([master], [], [], 0.1)[0]:
                 try:
                     seen += os.read(master, 65536)
-                except OSError:  # Linux's way of saying that the other end is closed
+                except OSError:  # so Linux reports that the other end is closed
                     break
         assert process.stdout is not None
         out = process.stdout.read().decode()
@@ -740,7 +740,7 @@ def test_progress_is_shown_on_a_terminal_and_leaves_stdout_alone(tmp_path: Path)
 
 
 def wait_until_it_catches_signals(process: "subprocess.Popen[bytes]") -> None:
-    """Return once the command has installed its handlers: before that there is no schedule to end with."""
+    """Return once the command has installed its handlers: before that it has no schedule to end with."""
     while process.poll() is None:
         status = Path(f"/proc/{process.pid}/status").read_text()
         caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
@@ -786,7 +786,7 @@ main()
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
-    """Even a search that does not heed the first."""
+    """Even a search that ignores the first signal ends."""
     with subprocess.Popen(
         [sys.executable, "-c", DEAF_SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     ) as process:

@@ -29,7 +29,7 @@ def json_of(run: Run) -> dict[str, object]:
 
 
 def csv_of(run: Run) -> dict[str, str]:
-    """The row of double buffering."""
+    """Return the row of double buffering."""
     text = run("compare", "--schedule", GPT2, "--time-limit", 1, "--format", "csv").out
     return next(csv.DictReader(io.StringIO(text)))
 

@@ -1,4 +1,4 @@
-"""ONNX models on the command line: every command that takes --net, and what is refused in which words."""
+"""ONNX models on the command line: every command that takes --net, and which sentence refuses what."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ from soma_cp.model.soma.schedule_file import read_schedule
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A small convolutional network with a batch of no size."""
+    """A small convolutional network whose batch has no size."""
     built = Model()
     x = built.input("x", ["batch", 4, 16, 16])
     conv = built.node("Conv", x, built.weight(8, 4, 3, 3), pads=[1, 1, 1, 1], dilations=[1, 1], name="/stem")

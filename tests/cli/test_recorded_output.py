@@ -8,7 +8,7 @@ import pytest
 from support import recorded
 
 ORTOOLS = "9.15"
-"""With which the outputs were recorded; another release may find another of several optimal schedules."""
+"""The release that recorded the outputs; another one may find another of several optimal schedules."""
 
 
 @pytest.mark.skipif(not version("ortools").startswith(ORTOOLS), reason=f"recorded with ortools {ORTOOLS}")

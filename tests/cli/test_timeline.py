@@ -1,4 +1,4 @@
-"""The timeline on the terminal: its columns are shares of the events, and it fits where it is shown."""
+"""The timeline on the terminal: its columns are shares of the events, and its lines fit the terminal."""
 
 from itertools import pairwise
 

@@ -1,1 +1,1 @@
-"""The report as one HTML page: the events as columns, Bokeh charts of them, tables, and a page around all."""
+"""The report as one HTML page: the events as columns, Bokeh charts of them, tables, and the page that holds all."""

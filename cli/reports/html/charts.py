@@ -1,7 +1,7 @@
-"""Bokeh charts of executions, one pair for each: lanes of events, and the buffer below them; all share one time axis.
+"""Bokeh charts: for each execution, lanes of events and, below them, the buffer; all share one time axis.
 
-All items lie in sources that nothing draws; ``view.mjs`` picks from them what is drawn, ``select.mjs`` what a click
-highlights.
+The sources of all items are not drawn: ``view.mjs`` picks from them the items to draw, and ``select.mjs`` those that a
+click highlights.
 """
 
 from collections.abc import Sequence
@@ -55,9 +55,9 @@ FOLDER = Path(__file__).parent
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 PAPER = "#ffffff"
 PALE = 0.5
-"""Opacity of what is hatched."""
+"""Opacity of hatched fills."""
 HATCH = 0.3
-"""Opacity of its lines."""
+"""Opacity of the hatching's lines."""
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
 BOX_STYLE = (
@@ -70,7 +70,7 @@ BUFFER_HEIGHT = 168
 LEAST_CYCLES_IN_VIEW = 20
 GAP = 0.12
 DRAWN = ("drawn_left", "drawn_right")
-"""Columns of what is drawn: where from and where to, which is wider than it is if that is too narrow to be seen."""
+"""Left and right edges as drawn: wider than the item if that is too narrow to be seen."""
 
 HOLDING_ROWS = (
     ("size", "@bytes{0,0} bytes"),
@@ -94,7 +94,7 @@ GROUP_ROWS = (("cycles", "@left{0,0} … @right{0,0}"), ("tiles", "@tiles"), ("l
 class LaneStyle:
     """A row of events: its name on the axis, height, colours of items (even and odd ones) and rows of the hover box.
 
-    What is hatched has a pale fill, so that its text is read as on paper.
+    A hatched row has a pale fill, so that its text stays readable.
     """
 
     title: str
@@ -121,7 +121,7 @@ CLICKABLE = ("weights", "ifmaps", "stores", "tiles")
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """A drawn lane: all its items, those drawn alone, blocks of those that are too narrow, its place and opacity."""
+    """A drawn lane: all items, those drawn alone, blocks of those too narrow for that, bottom, top and opacity."""
 
     all: ColumnDataSource
     items: ColumnDataSource
@@ -132,7 +132,7 @@ class Lane:
 
 
 def make_charts(executions: Sequence[Execution]) -> Document:
-    """Return a document with the charts of all schedules, from the same cycle 0 on the same scale.
+    """Return a document with the charts of all schedules, all from cycle 0 on one scale.
 
     Its roots are the events and the buffer of each schedule in turn.
     """
@@ -191,7 +191,7 @@ def _charts(
         range=time,
         figure=events,
     )
-    for event in (Tap, DoubleTap):  # two clicks in quick succession are one tap and one double tap, wherever they are
+    for event in (Tap, DoubleTap):  # two quick clicks, wherever they are, are a tap and a double tap
         events.js_on_event(event, select)
     events.segment(
         "cut", lanes["tiles"].bottom, "cut", lanes["flg"].bottom, source=lanes["flg"].items, line_color=INK,
@@ -204,7 +204,7 @@ def _charts(
         )  # fmt: skip
         chart.add_layout(Span(location=execution.latency, dimension="height", line_color=INK))
         for renderer in chart.renderers:
-            if isinstance(renderer, GlyphRenderer):  # nothing is selected or muted: no looks for that need be kept
+            if isinstance(renderer, GlyphRenderer):  # nothing is ever selected or muted: drop the glyphs for that
                 renderer.selection_glyph = renderer.nonselection_glyph = renderer.muted_glyph = None
     return events, buffer
 
@@ -213,7 +213,7 @@ def _figure(time: Range1d, height: int, name: str) -> figure:
     zoom = WheelZoomTool(dimensions="width", modifiers={"ctrl": True})
     pan = PanTool(dimensions="width")
     tools: list[Tool] = [pan, zoom]
-    if height == EVENTS_HEIGHT:  # these zoom the buffer, too, beside which there is no room for them
+    if height == EVENTS_HEIGHT:  # these zoom the buffer, too, which has no room for its own
         tools += [ZoomInTool(dimensions="width"), ZoomOutTool(dimensions="width"), ResetTool()]
     tools.append(SaveTool(filename=name.replace(" ", "-")))
     chart = figure(
@@ -343,7 +343,7 @@ def _draw_buffer(
     columns = buffer_columns(execution)
     tops = [f"top{row}" for row in range(len(KIND_COLUMNS))]
     everything = ColumnDataSource(columns, name=f"all buffer {index}")
-    # One row: without any, Bokeh would not end with drawing steps.
+    # One row: Bokeh never finishes drawing steps of no rows.
     shown = ColumnDataSource(
         {name: [0] for name in (*columns, *tops, "bottom", "drawn_right")}, name=f"shown buffer {index}"
     )
@@ -377,7 +377,7 @@ def _draw_buffer(
 
 
 def _add_hover(chart: figure, renderer: "GlyphRenderer[Any]", title: str, rows: Sequence[tuple[str, str]]) -> None:
-    """Show a box with a title and rows; Bokeh escapes what it puts in for the fields."""
+    """Show a hover box with a title and rows; Bokeh escapes the values of the fields."""
     lines = "".join(f'<tr><td style="{TERM_STYLE}">{name}</td><td>{value}</td></tr>' for name, value in rows)
     box = f'<div style="{BOX_STYLE}"><b>{title}</b><table>{lines}</table></div>'
     chart.add_tools(HoverTool(renderers=[renderer], tooltips=box, visible=False, attachment="vertical"))

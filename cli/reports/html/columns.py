@@ -1,7 +1,7 @@
-"""What the charts of a page show, as columns: one row for each item, read off the events of an execution.
+"""What the charts of a page show, as columns: one row for each item, taken from the events of an execution.
 
-Times are in cycles. Every item of a lane has ``left`` and ``right`` (cycles), a ``name`` for people and a ``label``
-that is written into it where there is room. What holds buffer has further the columns of `holding`.
+Times are in cycles. Every item of a lane has ``left`` and ``right`` (cycles), a full ``name``, and a ``label`` that is
+written into it if there is room. Items that hold buffer also have the columns of `holding`.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,7 +31,7 @@ Columns = dict[str, Any]
 KIND_COLUMNS = tuple(f"kind{row}" for row in range(len(OCCUPANCY_NAMES)))
 """Columns of `buffer_columns` by kind."""
 MOST_READERS = 4
-"""So many layers that read a tensor are named."""
+"""At most this many layers that read a tensor are named."""
 
 
 def transfer_columns(execution: Execution, kind: int) -> Columns:
@@ -58,7 +58,7 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
 
 
 def tile_columns(execution: Execution) -> Columns:
-    """Return the computing tiles by position; what they hold is the ofmap that they make."""
+    """Return the tiles by position; the columns of `holding` describe the ofmap that each makes."""
     tiles = execution.tiles
     names = [
         _tile_name(execution, layer, index)
@@ -81,7 +81,7 @@ def tile_columns(execution: Execution) -> Columns:
 
 
 def stall_columns(execution: Execution) -> Columns:
-    """Return the stalls of the core array, in the order of time."""
+    """Return the stalls of the core array, in order of time."""
     tiles, plan = execution.tiles, execution.schedule.plan
     stalled = np.flatnonzero(tiles.stall > 0)
     causes = [execution.transfer_label(place) for place in tiles.cause[stalled].tolist()]
@@ -98,7 +98,7 @@ def stall_columns(execution: Execution) -> Columns:
 
 
 def idle_columns(execution: Execution) -> Columns:
-    """Return the gaps of the DRAM channel, in the order of time."""
+    """Return the gaps of the DRAM channel, in order of time."""
     gaps, tiles, plan = execution.gaps, execution.tiles, execution.schedule.plan
     labels = [execution.transfer_label(place) for place in gaps.rank.tolist()]
     ends = [plan.tile_label(tile) for tile in gaps.tile.tolist()]
@@ -165,9 +165,9 @@ def holding(
     Parameters
     ----------
     held, rows
-        The tensors, and which of them.
+        The tensors, and the rows of those that are wanted.
     uses
-        Gives the tiles that read one of them.
+        Returns the tiles that read the tensor of a row.
     """
     all_uses = [uses(row) for row in rows.tolist()]
     return {
@@ -257,7 +257,7 @@ def _readers(execution: Execution, uses: tuple[Use, ...]) -> str:
 
 
 def tile_numbers(tiles: range) -> str:
-    """Name tiles by their numbers; those between, which other layers own, are not among them."""
+    """Name tiles by their numbers; tiles of other layers between them do not count."""
     if len(tiles) == 1:
         return f"tile {tiles[0]}"
     if len(tiles) <= MOST_READERS:

@@ -9,14 +9,14 @@ _OWN_ID = re.compile(r"p\d+")
 
 
 def document_json(document: Document) -> tuple[dict[str, Any], list[str]]:
-    """Return the document as JSON, and the ids of its roots in that."""
+    """Return the document as JSON, and the ids of its roots."""
     ids: dict[str, str] = {}
     json = _renumbered(document.to_json(deferred=False), ids)
     return json, [ids[root.id] for root in document.roots]
 
 
 def _renumbered(value: Any, ids: dict[str, str]) -> Any:
-    """Number models in the order in which they end: Bokeh goes on counting from document to document."""
+    """Number models in the order in which they end: Bokeh's own count goes on from document to document."""
     if isinstance(value, dict):
         value = {name: _renumbered(item, ids) for name, item in value.items()}
         own = value.get("id")

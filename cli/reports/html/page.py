@@ -77,7 +77,7 @@ def page_text(reported: Sequence[Reported]) -> str:
 
 
 def made_text(provenance: Mapping[str, Any]) -> str:
-    """Say how a schedule was made, as far as its file tells."""
+    """Say how a schedule was made, as far as its file says."""
     method = provenance.get("second_stage") or STAGES.get(str(provenance.get("stage2")))
     parts = [str(method) if method else "unknown how"]
     for field, text in (("lfa_search", "--lfa {}"), ("seed", "seed {}"), ("seconds", "{} s")):
@@ -87,6 +87,6 @@ def made_text(provenance: Mapping[str, Any]) -> str:
 
 
 def _script_json(value: Any) -> Markup:
-    """Return JSON that nothing in it can end the script element of."""
+    """Return JSON that cannot end the script element that holds it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return Markup(text.replace("<", "\\u003c"))

@@ -1,9 +1,9 @@
 // A click on a transfer or on a tile (which stands for the ofmap that it makes) highlights how long the tensor lives in
-// the buffer and which tiles read it; a click on nothing ends that.
+// the buffer and which tiles read it; a click on an empty spot ends this.
 
 const REACH = 2 // of a click, in pixels: as much as narrow items are widened
 
-// The item at a place, or else the nearest of its lane within reach (cycles).
+// The item at a point, or else the nearest one on its lane within reach (cycles).
 function itemAt(lanes, x, y, reach) {
   for (const lane of lanes) {
     if (y < lane.bottom || y > lane.top) continue

@@ -1,13 +1,13 @@
-// What of the charts is drawn: only what is in view, and no more of it than there are pixels.
+// Chooses what the charts draw: only items in view, and no more of them than there are pixels.
 //
-// An item that is wide enough to be seen is drawn as it is; neighbours on a lane that are not become one block, which
-// says how many it stands for, has the colour of most of its cycles and is paler the less of its time they take. What is alone and narrow is drawn wider than
-// it is, where there is room. Of the buffer's positions that share a pixel, the fullest is drawn. Runs whenever the
-// shared range of time changes.
+// An item that is wide enough is drawn alone. Narrow neighbours on a lane become one block, which says how many items
+// it stands for, has the colour of most of their cycles, and is paler the less of its time they fill. A narrow item
+// without such neighbours is drawn wider, if there is room. Of the buffer's positions that share a pixel, the fullest
+// is drawn. Runs whenever the shared range of time changes.
 
 const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
 const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
-const LEAST_SPACE = 16 // between lines at borders of groups, in pixels: closer together, they would veil the chart
+const LEAST_SPACE = 16 // between lines at borders of groups, in pixels: closer lines would hide the chart
 const LEAST_STEP = 1 // of the buffer, in pixels
 const LETTER_WIDTH = 6.8 // in pixels, on average
 const LEAST_LETTERS = 6 // of a label that is shortened
@@ -29,7 +29,7 @@ function inView(all, range) {
   return [countUpTo(all.right, range.start), countUpTo(all.left, range.end)]
 }
 
-// Split the items in view into those that are drawn alone and blocks of neighbours that are too narrow for that.
+// Split the items in view into those drawn alone and blocks of neighbours that are too narrow for that.
 function splitLane({all: {data: all}, opacity}, range, pixel) {
   const items = []
   const blocks = {left: [], right: [], count: [], cycles: [], alpha: []}
@@ -67,7 +67,7 @@ function splitLane({all: {data: all}, opacity}, range, pixel) {
   return [items, blocks]
 }
 
-// Widen what is narrower than LEAST_DRAWN: to the right up to what comes next, then to the left. Cycles stay as they are.
+// Widen what is narrower than LEAST_DRAWN: to the right up to the next item, then to the left. Only drawn edges change.
 function widen(items, blocks, range, pixel) {
   const least = LEAST_DRAWN * pixel
   const spans = []
@@ -92,7 +92,7 @@ function rowsOf(all, rows) {
   return some
 }
 
-// Nothing is redone where nothing was and nothing comes.
+// An empty source that stays empty is not set again.
 function setRows(source, columns) {
   if (source.data.left.length > 0 || columns.left.length > 0) source.data = columns
 }
@@ -107,7 +107,7 @@ function thinned(cuts, space) {
   })
 }
 
-// What of a label is written where there is room for so many letters: one that has a short form is not cut off.
+// The part of a label that fits into `letters` letters. A label with a short form is never cut off.
 function fitted(label, short, letters) {
   if (label.length <= letters) return label
   if (short !== undefined) return short.length <= letters ? short : ""
@@ -118,7 +118,7 @@ function showLane(lane, range, pixel) {
   const all = lane.all.data
   const [rows, blocks] = splitLane(lane, range, pixel)
   const items = rowsOf(all, rows)
-  // Written into the middle of what is in view, where there is room.
+  // Labels stand in the middle of the part in view, if there is room.
   items.middle = rows.map((_, i) => (Math.max(items.left[i], range.start) + Math.min(items.right[i], range.end)) / 2)
   items.edge = rows.map((_, i) => (items.right[i] - items.left[i] >= LEAST_WIDTH * pixel ? 0.5 : 0))
   items.label = items.label.map((label, i) => {
@@ -160,8 +160,8 @@ function showBuffer(buffer, range, pixel) {
   const last = rows.length - 1
   if (last >= 0) shown.drawn_right[last] = Math.max(rights[last], lefts[last] + LEAST_DRAWN * pixel)
   shown.name = shown.name.map((name, i) => (counts[i] > 1 ? `${name}, the fullest of ${counts[i]}` : name))
-  // A stack of steps: each kind between the tops of those below it and its own. A row of zeros ends the last step; it
-  // also stands where nothing else is in view, for Bokeh does not end with drawing steps that have no rows.
+  // A stack of steps: each kind lies between the top of the kind below it and its own top. A row of zeros ends the last
+  // step. It is there even if nothing is in view, since Bokeh never finishes drawing steps of no rows.
   for (const name of Object.keys(shown)) shown[name].push(name === "name" ? "" : 0)
   shown.left[rows.length] = last >= 0 ? shown.drawn_right[last] : range.start
   shown.right[rows.length] = shown.drawn_right[rows.length] = shown.left[rows.length]
@@ -175,8 +175,8 @@ function showBuffer(buffer, range, pixel) {
   buffer.outline.data = outlineOf(buffer.living.data, shown, rows.length)
 }
 
-// The outline of a tensor while it lives: as high as its bytes, from the bottom of its own kind's band, so that it moves
-// with what is held below. Empty if nothing is selected.
+// The outline of a tensor while it lives: as high as its bytes, from the bottom of its own kind's band, so that it
+// follows the kinds below. Empty if nothing is selected.
 function outlineOf({left, right, top, kind}, shown, count) {
   const outline = {x: [], y: []}
   if (left.length === 0) return outline
@@ -218,7 +218,7 @@ export default (args) => {
   schedule(args)
 }
 
-// Once for both ends of the range, which a zoom step changes one after the other, and before the next frame is drawn.
+// A zoom step changes both ends of the range, one after the other: show once for both, before the next frame is drawn.
 function schedule(args) {
   if (scheduled) return
   scheduled = true

@@ -197,7 +197,7 @@ def test_a_buffer_that_is_hardly_used_is_drawn_up_to_its_peak(chromium: Browser,
 def test_what_is_narrower_than_a_pixel_is_seen_and_told(chromium: Browser, tmp_path: Path) -> None:
     tiny = nasty_execution()
     chromium.open(write_page([tiny], tmp_path / "narrow.html"))
-    pixel = 2 * tiny.latency  # as beside a schedule that is thousands of times longer
+    pixel = 2 * tiny.latency  # as if beside a schedule that is thousands of times longer
     chromium.run(f"{SOURCE}('time').setv({{bounds: null, end: {pixel} * {SOURCE}('events 0').inner_width}})")
     chromium.until(f"return {SOURCE}('items tiles 0').data.left.length === 0")
     for lane in counts(tiny):
@@ -228,7 +228,7 @@ def test_hovering_tells_what_it_is_and_what_waits_for_it(opened: Browser) -> Non
 
 
 def bottoms_of_outline(chromium: Browser) -> list[float]:
-    """Return where the outline of the selected tensor stands at each step."""
+    """Return the bottom of the selected tensor's outline at each step."""
     outline, (height,) = chromium.data("outline 0"), chromium.data("living 0")["top"]
     tops, bottoms = outline["y"][: len(outline["y"]) // 2], outline["y"][len(outline["y"]) // 2 :][::-1]
     assert tops == pytest.approx([bottom + height for bottom in bottoms])
@@ -236,7 +236,7 @@ def bottoms_of_outline(chromium: Browser) -> list[float]:
 
 
 def bottoms_of_band(chromium: Browser, kind: int) -> list[float]:
-    """Return where the band of a kind begins at each step while the selected tensor lives."""
+    """Return the bottom of a kind's band at each step while the selected tensor lives."""
     living, shown = chromium.data("living 0"), chromium.data("shown buffer 0")
     steps = zip(shown["left"], shown["right"], strict=True)
     alive = [since < living["right"][0] and until > living["left"][0] for since, until in steps]
@@ -257,7 +257,7 @@ def test_a_click_marks_living_duration_and_consumers(opened: Browser, both: list
     assert opened.data("all readers 0")["left"] == both[0].tiles.begin[positions].tolist()
     assert f"{loads['bytes'][row]:,} bytes" in opened.run("return document.getElementById('note-0').textContent")
     assert bottoms_of_outline(opened) == bottoms_of_band(opened, 0)
-    # On a tile: the ofmap that it makes; on nothing: the end of it.
+    # A click on a tile selects the ofmap that it makes; a click on an empty spot ends this.
     middle = (both[0].tiles.begin[-1] + both[0].tiles.end[-1]) / 2
     opened.click(*opened.place("events 0", middle, lane_middle("tiles")))
     opened.until("return document.getElementById('note-0').textContent.startsWith('ofmap of tile')")
@@ -282,7 +282,7 @@ def test_names_do_not_break_the_page(chromium: Browser, tmp_path: Path) -> None:
 TABLES_BEYOND = """
 return [...document.querySelectorAll(".grid > div")].filter(own =>
   [...own.children].some(one => one.getBoundingClientRect().right > own.getBoundingClientRect().right + 1)).length"""
-"""How many places of a schedule something sticks out of."""
+"""The number of grid cells that something sticks out of."""
 HOVER_BOXES = """
 function boxes(node, found) {
   const is_box = node.matches?.(".bk-Tooltip, .bk-tooltip-content") && node.innerText

@@ -84,7 +84,7 @@ def test_columns_hold_every_event_once(execution: Execution) -> None:
     for lane in columns.values():
         assert len({len(values) for values in lane.values()}) == 1
         assert (np.asarray(lane["left"]) <= np.asarray(lane["right"])).all()
-        assert (np.diff(lane["left"]) >= 0).all()  # as the search for what is in view takes for granted
+        assert (np.diff(lane["left"]) >= 0).all()  # the search for items in view relies on this
         assert (np.diff(lane["right"]) >= 0).all()
     transfers = [columns[name] for name in ("weights", "ifmaps", "stores")]
     assert sorted(place for lane in transfers for place in lane["place"]) == list(range(plan.dram_tensor_count))
@@ -105,7 +105,7 @@ def test_every_tile_has_the_ofmap_that_it_makes(execution: Execution) -> None:
     assert list(tiles["start"]) == list(range(execution.schedule.plan.tile_count))
     on_chip = sum(size for size, kept in zip(tiles["bytes"], tiles["kept"], strict=True) if kept == "stays on chip")
     assert on_chip == execution.on_chip.bytes.sum()
-    # Held at each position: what lives there.
+    # Each ofmap on chip is held at every position of its Living Duration.
     held = np.zeros(execution.schedule.plan.tile_count, np.int64)
     for start, end, size, kept in zip(tiles["start"], tiles["end"], tiles["bytes"], tiles["kept"], strict=True):
         held[start:end] += size * (kept == "stays on chip")
