@@ -1,6 +1,6 @@
 """Former addresses of modules that docs once named: importing one warns, and gives the names of the present module.
 
-Version 0.3 removes them.
+Version 0.2 removes them.
 """
 
 import sys
@@ -42,7 +42,7 @@ class _Loader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         present = FORMER[module.__name__]
         warnings.warn(
-            f"{module.__name__} is now {present}; version 0.3 removes the former address",
+            f"{module.__name__} is now {present}; version 0.2 removes the former address",
             DeprecationWarning,
             stacklevel=2,
         )
