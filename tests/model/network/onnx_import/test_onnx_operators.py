@@ -1,4 +1,4 @@
-"""What every operator becomes, in all the forms that versions of ONNX give it, and what is refused with which words."""
+"""What every operator becomes, in each form that a version of ONNX gives it, and the messages of refusals."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Models that were once imported as something else, or ended in a traceback: each is held as it should be."""
+"""Models that were once imported wrongly, or ended in a traceback."""
 
 from pathlib import Path
 
