@@ -1,1 +1,1 @@
-"""Networks: layers, what must hold between them, the same as arrays, and where they come from."""
+"""Networks: their layers, the rules between layers, networks as arrays, and the sources of networks."""

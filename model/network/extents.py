@@ -1,4 +1,4 @@
-"""Extents: what part of its sources a tile of a layer needs: kernels (docs/model.md#backward-extents)."""
+"""Extents: the part of its sources that a tile of a layer needs, as kernels (docs/model.md#backward-extents)."""
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
@@ -53,7 +53,7 @@ def operand_extent(layers: IntArray, layer: int, b: int, k: int) -> tuple[int, i
 
 @compiled
 def loaded_bytes(layers: IntArray, extents: IntArray, layer: int, role: int) -> int:
-    """Return the bytes of one tile of a source *for each channel of it*: samples × rows × columns."""
+    """Return the bytes of one tile of a source *for each of its channels*: samples × rows × columns."""
     b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]
     if role == nt.IFMAP:
         need = ifmap_extent(layers, layer, b, k, h, w)

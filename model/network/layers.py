@@ -13,7 +13,7 @@ Shape = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """What all kinds of layers have; the kinds below add their own fields.
+    """The fields that all kinds of layers share; the kinds below add their own.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Layer:
     weight_operands
         Layers whose ofmaps are the second operand of a matrix multiplication (attention).
     inputs
-        External inputs that are read, as ifmaps are.
+        External inputs, read in the same way as ifmaps.
     """
 
     kind: ClassVar[str] = ""
@@ -61,7 +61,7 @@ class Layer:
 
     @property
     def is_matrix(self) -> bool:
-        """Whether the PE array runs it (conv, group_conv, fc) rather than the vector unit."""
+        """Whether the PE array runs the layer (conv, group_conv, fc); the vector unit runs the others."""
         return False
 
     def wanted_ifmap(self) -> Shape:
@@ -161,7 +161,7 @@ class Eltwise(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class PointToPoint(Layer):
-    """Activation, normalisation, softmax or concatenation: every element from its own place."""
+    """Activation, normalisation, softmax or concatenation: a tile of the ofmap needs the same tile of the ifmap."""
 
     kind: ClassVar[str] = "ptp"
 
@@ -170,8 +170,8 @@ class PointToPoint(Layer):
 class Transpose(Layer):
     """Permutation of dimensions.
 
-    `order` names, for the ofmap's C, H, W in this sequence, the ifmap dimension that each came from:
-    ``"HCW"`` swaps channels and rows.
+    `order` names the ifmap dimension that each of the ofmap's C, H, W comes from, in this order: ``"HCW"`` swaps
+    channels and rows.
     """
 
     kind: ClassVar[str] = "transpose"
@@ -200,7 +200,7 @@ class Upsample(Layer):
 LAYER_KINDS: dict[str, type[Layer]] = {
     cls.kind: cls for cls in (Conv, GroupConv, FullyConnected, Pool, Eltwise, PointToPoint, Transpose, Upsample)
 }
-"""The layer classes by the name of their kind in files."""
+"""The layer classes, by the name of their kind in files."""
 
 
 @dataclass(frozen=True)

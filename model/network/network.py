@@ -28,19 +28,19 @@ class NetworkError(UserError):
 
 @dataclass(frozen=True)
 class Network:
-    """A network; its parts are checked against one another on creation.
+    """A network; its creation checks the parts against one another.
 
     Parameters
     ----------
     name
-        What the network is called in files and reports.
+        Name of the network in files and reports.
     inputs
         External inputs.
     layers
-        In topological order: a layer reads only earlier layers. The place in this tuple is the layer's id.
+        In topological order: a layer reads only earlier layers. The index in this tuple is the layer's id.
     blocks
-        How many times the network stands one after another in the whole model (GPT-2 networks are one
-        transformer block); reports multiply by it, schedules don't.
+        How many times the whole model repeats the network (GPT-2 networks are one transformer block); reports
+        multiply by it, schedules don't.
 
     Raises
     ------
@@ -60,7 +60,7 @@ class Network:
 
     @cached_property
     def layer_id(self) -> dict[str, int]:
-        """Place of every layer in `layers`, by name."""
+        """Index of every layer in `layers`, by name."""
         return {layer.name: i for i, layer in enumerate(self.layers)}
 
     @cached_property
@@ -71,17 +71,17 @@ class Network:
 
     @cached_property
     def input_id(self) -> dict[str, int]:
-        """Place of every external input in `inputs`, by name."""
+        """Index of every external input in `inputs`, by name."""
         return {source.name: i for i, source in enumerate(self.inputs)}
 
     def source_shape(self, name: str) -> Shape:
-        """Shape of what the layer or external input called `name` provides."""
+        """Shape of the ofmap or external input called `name`."""
         if name in self.layer_id:
             return self.layers[self.layer_id[name]].ofmap
         return self.inputs[self.input_id[name]].shape
 
     def available_ifmap(self, layer: Layer) -> tuple[int, int]:
-        """Rows and columns that the sources of `layer` really make, at most what its kernel wants.
+        """Rows and columns that the sources of `layer` make, at most as many as its kernel wants.
 
         The difference to `Layer.wanted_ifmap` is padding (docs/model.md#network).
         """

@@ -1,4 +1,4 @@
-"""What must hold between the layers of a network; every fault is one sentence."""
+"""The rules between the layers of a network; each broken rule is one sentence."""
 
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -9,13 +9,13 @@ from soma_cp.model.network.layers import ExternalInput, Layer
 _POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
 
 LARGEST_EXTENT = 2**31 - 1
-"""Largest value of a layer's field: products of two stay within the kernels' int64."""
+"""Largest value of a layer's field: the product of two fits into the kernels' int64."""
 LARGEST_COUNT = 2**53
-"""Most operations of a layer and bytes of an input: exact in a float64, with room for a batch in an int64."""
+"""Most operations of a layer, and most bytes of an input: exact in a float64; times a batch, within an int64."""
 
 
 def network_problems(inputs: Sequence[ExternalInput], layers: Sequence[Layer], blocks: int) -> list[str]:
-    """Return every fault of a network, in the order of its inputs and layers; an empty list is a sound network."""
+    """Return every fault of a network, in the order of its inputs and layers; the list is empty if there is none."""
     problems = list(_naming_problems([source.name for source in inputs] + [layer.name for layer in layers]))
     if not layers:
         problems.append("has no layers; give at least one")
@@ -125,7 +125,7 @@ def _shape_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Ite
 
 
 def _padding_problems(layer: Layer, rows: int, columns: int) -> Iterator[str]:
-    """Refuse a window that would lie in the padding alone: its backward extent would be empty or negative."""
+    """Refuse a window that lies entirely in the padding: its backward extent would be empty or negative."""
     _, wanted_rows, wanted_columns = layer.wanted_ifmap()
     dimensions = (("R", "rows", wanted_rows, rows), ("S", "columns", wanted_columns, columns))
     for window, what, wanted, real in dimensions:

@@ -1,6 +1,6 @@
 """The network file, version 1 (docs/file-formats.md).
 
-Reading tells all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
+Reading reports all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
 allowed.
 """
 
@@ -24,7 +24,7 @@ _SHOWN_FAULTS = 50
 
 
 class NetworkFileError(UserError):
-    """A network file with faults; `problems` has one sentence for each, the message at most the first 50."""
+    """A network file with faults; `problems` has one sentence for each, the message has the first 50."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -34,7 +34,7 @@ class NetworkFileError(UserError):
         super().__init__("\n".join(shown))
 
 
-# The schema; a field's description is what an error message says is allowed.
+# The schema. Error messages quote a field's description as what is allowed.
 
 
 _NOT_GIVEN: Any = None
@@ -139,7 +139,7 @@ def read_network_file(path: Path) -> Network:
     UserError
         If the file can't be read, or is not JSON or YAML.
     NetworkFileError
-        If it is not a sound network; all faults are told at once.
+        If it is not a sound network; all faults are reported at once.
     """
     if path.suffix.lower() in YAML_ENDINGS:
         found = read_yaml(path)
@@ -148,7 +148,7 @@ def read_network_file(path: Path) -> Network:
 
 
 def network_from_document(document: object, where: str, lines: Lines = _NO_LINES) -> Network:
-    """Make a network of a parsed network file.
+    """Make a network from a parsed network file.
 
     Parameters
     ----------
@@ -157,13 +157,13 @@ def network_from_document(document: object, where: str, lines: Lines = _NO_LINES
     where
         Name of the file or place, for error messages.
     lines
-        Where the parts of the document stand in the file, for error messages.
+        Lines of the document's parts in the file, for error messages.
 
     Raises
     ------
     NetworkFileError
-        If it is not a sound network. Faults of form are told for every part; faults between layers only for
-        layers that no part with a fault of form can have led to.
+        If it is not a sound network. Every part's faults of form are reported. Faults between layers are reported
+        only for layers that depend on no part with a fault of form.
     """
     if isinstance(document, dict) and {"lfa", "dlsa"} <= document.keys():
         raise NetworkFileError([f"{where}: is a schedule and no network; evaluate or report it, or name its network"])
@@ -211,7 +211,7 @@ def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
 
 
 def _derived_fields(layer: Layer, network: Network | None) -> dict[str, Any]:
-    """Return the derived fields; without a network, those that follow from the layer alone."""
+    """Return the derived fields; without a network, only those that follow from the layer alone."""
     fields: dict[str, Any] = {"ofmap": list(layer.ofmap)}
     if network is not None:
         fields["ifmap_real"] = [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
@@ -220,18 +220,18 @@ def _derived_fields(layer: Layer, network: Network | None) -> dict[str, Any]:
 
 
 class _Reading:
-    """One pass over a document, which finds the network or all problems.
+    """One pass over a document: it finds the network, or all problems.
 
-    Names of inputs and layers that don't fit the schema go to `_broken`. What would be said of the layers
-    that depend on them might be untrue, so those are left out when layers are checked against one another.
+    `_broken` holds the names of inputs and layers that don't fit the schema. Problems of layers that depend on them
+    could be false alarms, so these layers are left out when layers are checked against one another.
     """
 
     def __init__(self, document: object, lines: Lines) -> None:
         self.problems: list[str] = []
-        self._lines: dict[str, Lines] = {}  # of inputs and layers, by how problems that Network finds begin
+        self._lines: dict[str, Lines] = {}  # of inputs and layers, by the prefix of the problems that Network finds
         self.network: Network | None = None
         self._broken: set[str] = set()
-        self._nameless = False  # something is broken of which not even the name is known
+        self._nameless = False  # a broken part has no readable name
         if not isinstance(document, dict):
             self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
             return
@@ -241,7 +241,7 @@ class _Reading:
         self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
 
     def _parts(self, document: dict[str, Any], field: str, lines: Lines) -> list[tuple[Any, int, Lines]]:
-        """Return inputs or layers, each with its number and its lines."""
+        """Return the inputs or layers, each with its number and its lines."""
         items = document.get(field)
         if not isinstance(items, list):
             self._nameless = True
@@ -270,12 +270,12 @@ class _Reading:
         return LAYER_KINDS[form.kind](**fields), given
 
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
-        """Check an input or layer by its form; there is none for an unknown kind of layer."""
+        """Check an input or layer by its form; `form` is None for an unknown kind of layer."""
         name = item.get("name") if isinstance(item, dict) else None
         label = f"{what} '{clipped(str(name))}': " if is_name(name) else f"{what} number {number}: "
         whole_label = f"{what} '{name}': "
         self._lines |= {
-            whole_label: _NO_LINES if whole_label in self._lines else lines,  # which of two of one name is not known
+            whole_label: _NO_LINES if whole_label in self._lines else lines,  # two parts share the name
             f"the name '{name}' ": lines,
         }
         checked = None
@@ -295,7 +295,7 @@ class _Reading:
         self.problems.append(lines.place(problem) + label + problem)
 
     def _tell_of_network(self, problem: str) -> None:
-        """Take over a problem that says itself which input or layer it is about."""
+        """Add a problem that already names its input or layer."""
         label = next(filter(problem.startswith, self._lines), "")
         self._tell(problem.removeprefix(label), label, self._lines.get(label, _NO_LINES))
 

@@ -1,6 +1,6 @@
-"""A network as arrays, for compiled kernels; the one place where names become ids.
+"""A network as arrays, for compiled kernels; only here do names become ids.
 
-Kernels see layers by id (place in `Network.layers`) and external inputs as ``-1 - id``.
+Kernels see a layer as its id (index in `Network.layers`), and an external input as ``-1 - id``.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ KIND_CODE = dict(zip(LAYER_KINDS, range(8), strict=True))
 
 # Columns of `NetworkTable.layers`.
 KIND = 0
-IN_CHANNELS = 1  # C: channels of the ifmap in full
+IN_CHANNELS = 1  # C: all channels of the ifmap
 K = 2
 H = 3
 W = 4
@@ -30,7 +30,7 @@ GROUPS = 9
 OPERANDS = 10  # N of an eltwise
 PAD_H = 11
 PAD_W = 12
-REAL_H = 13  # rows that the sources really make, at most what the kernel wants
+REAL_H = 13  # rows that the sources make, at most as many as the kernel wants
 REAL_W = 14
 WEIGHT_BYTES = 15  # loaded from DRAM: 0 where another layer makes the second operand
 HAS_OPERAND = 16  # 1 if another layer makes the second operand: each sample has its own weights
@@ -41,7 +41,7 @@ SCALE_W = 19
 IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
-TILE_CHANNELS = 23  # that a tile has whatever its consumers ask for; 0: as many as they do (corrected semantics: K)
+TILE_CHANNELS = 23  # fixed channels of a tile (corrected semantics: K); 0: as many as its consumers need
 COLUMNS = 24
 
 # Roles of an edge.
@@ -64,7 +64,7 @@ class NetworkTable(NamedTuple):
     source_role
         int64[E]: IFMAP or WEIGHT_OPERAND.
     source_channels
-        int64[E]: all channels of the source.
+        int64[E]: number of channels of the source.
     use_begin
         int64[L + 1]: the uses of layer l's ofmap are ``use_begin[l] … use_begin[l + 1] − 1``.
     use_layer, use_role
@@ -84,8 +84,8 @@ class NetworkTable(NamedTuple):
 def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     """Turn `network` into arrays.
 
-    In the corrected semantics tiles read their full halo, as if there were no padding to stand in for some of it,
-    and make their own layer's channels: channels are never cut.
+    In the corrected semantics padding replaces no part of a tile's halo, so tiles read all of it; and a tile has all
+    channels of its own layer.
     """
     rows = np.array([_layer_row(network, layer) for layer in network.layers], dtype=np.int64)
     if semantics == CORRECTED:

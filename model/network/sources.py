@@ -1,4 +1,4 @@
-"""Sources: from what a user names, a built-in network, a network file or an ONNX model, to the network."""
+"""Sources: a user names a built-in network, a network file or an ONNX model; here it becomes a network."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -24,14 +24,14 @@ class OnnxOptions:
 
 @dataclass(frozen=True)
 class LoadedNetwork:
-    """A network, and what a user should know of how it was read.
+    """A network, and notes for the user on how it was read.
 
     Parameters
     ----------
     network
         The network.
     notes
-        One sentence each: what was approximated, what may be a mistake.
+        One sentence for each approximation and each likely mistake.
     """
 
     network: Network
@@ -46,9 +46,9 @@ def load_network(spec: str, tokens: int | None = None, onnx: OnnxOptions = OnnxO
     spec
         The name of a built-in network, or the path of a network file or an ONNX model.
     tokens
-        Sequence length of a built-in network; its own by default.
+        Sequence length of a built-in network; by default the network's own.
     onnx
-        For ONNX models.
+        Options for ONNX models.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def load_network(spec: str, tokens: int | None = None, onnx: OnnxOptions = OnnxO
 
 
 def is_onnx(spec: str) -> bool:
-    """Whether what a user names is an ONNX model."""
+    """Whether `spec` names an ONNX model."""
     return spec.lower().endswith(ENDING)
 
 
 def _onnx_model(spec: str, tokens: int | None, options: OnnxOptions) -> LoadedNetwork:
     if tokens is not None:
         raise UserError(f"--seq is for built-in networks; the length in '{spec}' is set with --dim name={tokens}")
-    # Imported late: it is seldom needed.
+    # Imported late: few runs need it.
     from soma_cp.model.network.onnx_import.importing import import_onnx
 
     imported = import_onnx(Path(spec), dict(options.dims), options.ignore_unsupported, options.ends)
@@ -88,7 +88,7 @@ def _onnx_model(spec: str, tokens: int | None, options: OnnxOptions) -> LoadedNe
 def _network_file(spec: str, tokens: int | None) -> LoadedNetwork:
     if tokens is not None:
         raise UserError(f"--seq is for built-in networks; '{spec}' is a file and has its own length")
-    # Imported late: pydantic takes a while.
+    # Imported late: pydantic is slow to import.
     from soma_cp.model.network.network_file import read_network_file
 
     network = read_network_file(Path(spec))
@@ -106,7 +106,7 @@ def rows_left_out(
 ) -> Iterator[tuple[str, str, tuple[int, int], tuple[int, int]]]:
     """Name each layer that reads only some rows and columns of an external input: often a wrong shape or stride.
 
-    A stride may skip the last few. Gives the layer, the input, rows and columns that are read, and that exist.
+    A stride may skip the last few. Yields the layer, the input, the rows and columns read, and those that exist.
     """
     for layer in network.layers:
         _, rows, columns = layer.wanted_ifmap()

@@ -1,1 +1,1 @@
-"""The networks that are built in: one module for each family, and the catalogue of their names."""
+"""The built-in networks: one module for each family, and the catalogue of their names."""

@@ -1,8 +1,8 @@
 """Parts of transformers, as the SoMa paper's experiments model them.
 
 Matrix multiplications are 1×1 convolutions with the tokens on H; heads are the groups of a group convolution.
-K is made head by head because each head's K is transposed on its own; softmax and scaling are one `ptp` layer.
-Cached tokens are on channels, where concatenation works.
+K is made head by head because each head's K has its own transpose; softmax and scaling are one `ptp` layer.
+Cached tokens are on channels, because layers concatenate along channels.
 """
 
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ class TransformerSize:
     Parameters
     ----------
     name
-        Of the model; part of the networks' names.
+        Name of the model; part of the networks' names.
     width
         Channels of a token.
     heads
-        Heads that have a Q; each has ``width / heads`` channels.
+        Number of heads that have a Q; each has ``width / heads`` channels.
     key_heads
-        Heads that have a K and a V: fewer than `heads` where several share them (grouped-query attention).
+        Number of heads that have a K and a V: below `heads` where several share them (grouped-query attention).
     hidden_width
         Channels inside the feed-forward part.
     blocks
-        Blocks of the whole model.
+        Number of blocks of the whole model.
     """
 
     name: str
@@ -44,7 +44,7 @@ class TransformerSize:
 
     @property
     def sharing(self) -> int:
-        """Heads that share a K and a V."""
+        """Number of heads that share one K and one V."""
         return self.heads // self.key_heads
 
 
@@ -54,30 +54,30 @@ def projection(name: str, in_width: int, out_width: int, tokens: int, source: st
 
 
 def swap_channels_and_rows(name: str, source: Layer) -> Transpose:
-    """Transpose what `source` makes."""
+    """Transpose the ofmap of `source`."""
     return Transpose(name=name, K=source.H, H=source.K, W=1, order="HCW", ifmaps=(source.name,))
 
 
 def residual(name: str, size: TransformerSize, tokens: int, *sources: str) -> Eltwise:
-    """Sum of two layers."""
+    """Sum of the ofmaps of two layers."""
     return Eltwise(name=name, K=size.width, H=tokens, W=1, ifmaps=sources)
 
 
 def keys_by_head(
     size: TransformerSize, tokens: int, key_name: str, transposed_name: str, joined_name: str, source: str
 ) -> list[Layer]:
-    """K of each head, its transpose, and all of these joined.
+    """K of each head, its transpose, and the layer that joins the transposes.
 
     Parameters
     ----------
     size, tokens
-        Of the block.
+        Size of the block, and its number of tokens.
     key_name, transposed_name
         Names with ``{}`` in place of the head's number.
     joined_name
-        Of the layer that joins the heads.
+        Name of the layer that joins the heads.
     source
-        The layer that the tokens come from.
+        Name of the layer that makes the tokens.
     """
     layers: list[Layer] = []
     for head in range(size.key_heads):
@@ -121,16 +121,16 @@ def scores_and_sum(
 def tokens_with_cache(
     new: Layer, cached_tokens: int, cache: str, transposed_name: str, joined_name: str, name: str
 ) -> list[Layer]:
-    """What `new` makes of one token, behind what an external input holds of the cached ones, with tokens on rows.
+    """The cached tokens, from an external input, and after them the one token that `new` makes; tokens are on rows.
 
     Parameters
     ----------
     new
-        Layer of one row.
+        Layer whose ofmap has one row.
     cached_tokens, cache
-        Channels of the external input, and its name; its rows are the channels of `new`.
+        Channels and name of the external input; its rows are the channels of `new`.
     transposed_name, joined_name, name
-        Of the new token with channels and rows swapped, of all tokens so, and of all tokens.
+        Names of three layers: the new token with channels and rows swapped, all tokens in that form, all tokens.
     """
     transposed = swap_channels_and_rows(transposed_name, new)
     joined = PointToPoint(
@@ -140,7 +140,7 @@ def tokens_with_cache(
 
 
 def residual_and_feed_forward(size: TransformerSize, tokens: int, attention: str, block_input: str) -> list[Layer]:
-    """What follows the attention of a decoder's block: sums, normalisation and two matrices with a GeLU between."""
+    """The layers after the attention of a decoder block: sums, normalisation, and two matrices with a GeLU between."""
     hidden = size.hidden_width
     return [
         Eltwise(name="res1", K=size.width, H=tokens, W=1, ifmaps=(attention,), inputs=(block_input,)),

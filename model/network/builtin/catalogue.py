@@ -1,4 +1,4 @@
-"""The names of the built-in networks, and what each is built from."""
+"""The names of the built-in networks, and the builder of each."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,18 +32,18 @@ MOST_TOKENS = 1 << 20
 
 @dataclass(frozen=True)
 class BuiltIn:
-    """A network that is built in.
+    """A built-in network.
 
     Parameters
     ----------
     name
-        What users call it; also the name of the network.
+        Name for users; also the name of the network.
     description
         One line for the list of networks.
     platform
-        Name of the platform that it is usually run on.
+        Name of the platform on which it usually runs.
     builder
-        Builds the network; takes the number of tokens if `tokens` is not None.
+        Function that builds the network; takes the number of tokens if `tokens` is not None.
     tokens
         Default sequence length, or None for a network without a sequence.
     """
@@ -65,7 +65,7 @@ def _decoder_only(
     cached: int,
     note: str = "",
 ) -> tuple[BuiltIn, BuiltIn]:
-    """A block in prefill and in decode."""
+    """One block, in prefill and in decode."""
     return (
         BuiltIn(f"{name}-prefill", f"{block}, reading a prompt of {prompt} tokens{note}", platform, prefill, prompt),
         BuiltIn(
@@ -138,7 +138,7 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("resnet101", "ResNet-101 on 224×224 images", "edge", resnet101),
         BuiltIn("resnet152", "ResNet-152 on 224×224 images", "edge", resnet152),
         BuiltIn("resnext50", "ResNeXt-50 on 224×224 images", "edge", resnext50),
-        BuiltIn("vgg19", "VGG-19 on 224×224 images, without full-connected layers", "edge", vgg19),
+        BuiltIn("vgg19", "VGG-19 on 224×224 images, without fully connected layers", "edge", vgg19),
         BuiltIn("zfnet", "ZFNet on 224×224 images", "edge", zfnet),
         BuiltIn("darknet19", "Darknet-19 on 224×224 images", "edge", darknet19),
         BuiltIn("googlenet", "GoogLeNet on 224×224 images", "edge", googlenet),
@@ -158,7 +158,7 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("tiny-attention", "8 layers: one attention head", "edge", tiny.tiny_attention),
         BuiltIn("tiny-ffn", "5 layers: feed-forward part of a transformer", "edge", tiny.tiny_ffn),
         BuiltIn("tiny-concat", "6 layers: branches, concatenated", "edge", tiny.tiny_concat),
-        BuiltIn("tiny-pool-fc", "5 layers: pooling and a full-connected layer", "edge", tiny.tiny_pool_fc),
+        BuiltIn("tiny-pool-fc", "5 layers: pooling and a fully connected layer", "edge", tiny.tiny_pool_fc),
         BuiltIn("tiny-wide", "6 layers: four readers of one layer", "edge", tiny.tiny_wide),
         BuiltIn("tiny-unet", "6 layers: down, a group convolution, up again", "edge", tiny.tiny_unet),
     )
@@ -166,7 +166,7 @@ BUILT_INS: dict[str, BuiltIn] = {
 """The built-in networks by name, in the order in which they are listed."""
 
 ALIASES = {"gpt2-small": "gpt2-small-prefill", "gpt2-xl": "gpt2-xl-prefill"}
-"""Short names, and what they stand for."""
+"""Short names, and the networks that they stand for."""
 
 
 def builtin_names() -> tuple[str, ...]:
@@ -190,7 +190,7 @@ def built_in(name: str) -> BuiltIn:
 
 
 def default_platform(name: str) -> str:
-    """Return the name of the platform that the built-in network `name` is usually run on.
+    """Return the name of the platform on which the built-in network `name` usually runs.
 
     Raises
     ------
@@ -208,7 +208,7 @@ def builtin_network(name: str, tokens: int | None = None) -> Network:
     name
         One of `builtin_names`, or an alias.
     tokens
-        Sequence length, 1 … `MOST_TOKENS`; for decode, the number of cached tokens. None takes the published
+        Sequence length, 1 … `MOST_TOKENS`; for decode, the number of cached tokens. None means the published
         length.
 
     Raises

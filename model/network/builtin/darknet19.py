@@ -1,4 +1,4 @@
-"""Darknet-19 (Redmon and Farhadi, "YOLO9000", CVPR 2017, table 6): 19 convolutions and no full-connected layer.
+"""Darknet-19 (Redmon and Farhadi, "YOLO9000", CVPR 2017, table 6): 19 convolutions and no fully connected layer.
 
 Normalisation and activation are part of the convolution before them; the softmax is left out, as in the other
 classifiers.
@@ -17,7 +17,7 @@ _KERNELS_OF_STAGE = (
     (512, 256, 512, 256, 512),
     (1024, 512, 1024, 512, 1024),
 )
-"""Kernels of the convolutions of each stage, windows 3×3 and 1×1 in turn; between stages rows and columns halve."""
+"""Kernels of each stage's convolutions, with windows 3×3 and 1×1 in turn; rows and columns halve between stages."""
 
 
 def darknet19() -> Network:
@@ -41,7 +41,7 @@ def darknet19() -> Network:
 
 
 def _conv(name: str, C: int, K: int, window: int, side: int, before: list[Layer]) -> Conv:
-    """A convolution of the last layer's ofmap; of the image, if there is none."""
+    """A convolution of the last layer's ofmap, or of the image if there is no layer yet."""
     return Conv(
         name=name,
         C=C,

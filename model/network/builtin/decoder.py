@@ -1,7 +1,7 @@
 """One block of a decoder-only transformer whose heads all have their own K and V, in prefill and in decode.
 
 A whole model runs the block `Network.blocks` times. In prefill all tokens of the prompt run together; in decode one
-new token reads the K and V of the cached ones. What comes behind the attention is the model's own.
+new token reads the K and V of the cached ones. Each model gives its own layers after the attention.
 """
 
 from collections.abc import Callable
@@ -17,11 +17,11 @@ from soma_cp.model.network.layers import ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Network
 
 Rest = Callable[[TransformerSize, int, str, str], list[Layer]]
-"""Makes the layers behind the attention, of size, tokens, and the names of the attention and of the block's input."""
+"""Makes the layers after the attention from size, tokens, and the names of the attention and of the block's input."""
 
 
 def prefill_block(size: TransformerSize, tokens: int, rest: Rest) -> Network:
-    """Build one block that reads a prompt of that many tokens."""
+    """Build one block that reads a prompt of `tokens` tokens."""
     layers: list[Layer] = [
         PointToPoint(name="norm1", K=size.width, H=tokens, W=1, inputs=("input_qkv",)),
         projection("attention_Q", size.width, size.width, tokens, "norm1"),
@@ -36,7 +36,7 @@ def prefill_block(size: TransformerSize, tokens: int, rest: Rest) -> Network:
 
 
 def decode_block(size: TransformerSize, tokens: int, rest: Rest) -> Network:
-    """Build one block that makes one new token, which attends to that many cached ones and to itself."""
+    """Build one block that makes one new token, which attends to `tokens` cached ones and to itself."""
     cached_keys = size.heads * tokens
     new_value = projection("attention_newV", size.width, size.width, 1, "norm1")
     layers: list[Layer] = [

@@ -1,17 +1,17 @@
 """DenseNet-121 (Huang et al., CVPR 2017), as the SoMa paper's experiments model it.
 
-Normalisation and activation are part of a convolution. Nothing is concatenated by a layer of its own: what
-reads a dense block names all layers that the block has made so far, and what it started from.
+Normalisation and activation are part of a convolution. No layer only concatenates: a reader within or after a dense
+block names the block's source and all its layers so far.
 """
 
 from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, Pool
 from soma_cp.model.network.network import Network
 
 _GROWTH = 32
-"""Channels that every dense layer adds."""
+"""Channels that each dense layer adds."""
 
 _BOTTLENECK = 4 * _GROWTH
-"""Channels that a dense layer's 1×1 convolution leaves for its 3×3 one."""
+"""Channels that a dense layer's 1×1 convolution makes for its 3×3 one."""
 
 _CLASSES = 1000
 
@@ -48,7 +48,7 @@ def _densenet(name: str, layers_of_block: tuple[int, ...]) -> Network:
 
 
 def _transition(prefix: str, channels: int, side: int, sources: tuple[str, ...]) -> list[Layer]:
-    """Half the channels, rows and columns."""
+    """The layers that halve channels, rows and columns."""
     halved = _conv(f"{prefix}_1x1", channels, channels // 2, 1, side, sources)
     half = side // 2
     return [

@@ -1,9 +1,9 @@
-"""Encoder and decoder blocks of the first transformers, and BERT (Devlin et al., NAACL 2019) made of them, as the SoMa
-paper's experiments model it.
+"""Encoder and decoder blocks of the first transformers, and BERT (Devlin et al., NAACL 2019), as the SoMa paper's
+experiments model it.
 
-A `ptp` layer stands before the encoder: the word embedding in the first block, in place of the normalisation
-between blocks in the others. All other normalisation and activation is part of the layer before it. A whole BERT
-runs its block `Network.blocks` times.
+A `ptp` layer comes before the encoder. In the first block it is the word embedding; in the others it stands for the
+normalisation between blocks. All other normalisation and activation is part of the layer before it. A whole BERT runs
+its block `Network.blocks` times.
 """
 
 from soma_cp.model.network.builtin.attention import TransformerSize, keys_by_head, projection, residual, scores_and_sum
@@ -22,7 +22,7 @@ def bert(size: TransformerSize, tokens: int) -> Network:
     size
         `BERT_BASE` or `BERT_LARGE`.
     tokens
-        Tokens of the sequence.
+        Number of tokens of the sequence.
     """
     layers = [
         embedding("word_embed_enc", size, tokens, "input_enc"),
@@ -38,7 +38,7 @@ def embedding(name: str, size: TransformerSize, tokens: int, source: str) -> Lay
 
 
 def encoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str, dropout: bool = False) -> list[Layer]:
-    """An encoder block of what `source` makes; its last layer is its result."""
+    """An encoder block that reads the ofmap of `source`; its last layer makes its result."""
     layers = _attention(prefix, size, tokens, source, source)
     if dropout:
         attention = layers[-1].name
@@ -51,7 +51,7 @@ def encoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str,
 
 
 def decoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str, memory: str) -> list[Layer]:
-    """A decoder block of what `source` makes, which also attends to `memory`; its last layer is its result."""
+    """A decoder block that reads `source` and attends to `memory` too; its last layer makes its result."""
     return [
         *_attention(f"{prefix}_1", size, tokens, source, source),
         residual(f"{prefix}_elt1", size, tokens, source, f"{prefix}_1_FC"),
@@ -62,7 +62,7 @@ def decoder_layers(prefix: str, size: TransformerSize, tokens: int, source: str,
 
 
 def _attention(prefix: str, size: TransformerSize, tokens: int, queries_of: str, keys_of: str) -> list[Layer]:
-    """Attention of the tokens of one layer to those of another, or of the same one."""
+    """Attention of one layer's tokens to those of another layer, or of the same one."""
     return [
         projection(f"{prefix}_Q", size.width, size.width, tokens, queries_of),
         *keys_by_head(size, tokens, f"{prefix}_K{{}}", f"{prefix}_Kt{{}}", f"{prefix}_K", keys_of),

@@ -1,15 +1,18 @@
 """GNMT, Google's neural machine translation (Wu et al., 2016): one time step of the encoder and one of the decoder.
 
-Eight layers of LSTM cells each, 1024 wide. The encoder's first layer has a cell for each direction; from the third
-layer on, encoder and decoder have residual connections. The encoder's step is that of the last word; the decoder's is
-that of one word, which attends to it and to the words encoded before it. Attention has one hidden layer: what the
-decoder's first layer makes and each encoded word go through a matrix each, a vector makes a score of the activation of
-their sum, and the scores weigh the encoded words. All decoder layers but the first read this context; the first reads
-that of the step before.
+Each has eight layers of LSTM cells, 1024 wide. The encoder's first layer has a cell for each direction; from the third
+layer on, encoder and decoder have residual connections. The encoder's step is that of the last word. The decoder's step
+is that of one word, which attends to the last encoded word and to those before it. Attention has one hidden layer:
 
-A translation takes about as many such steps of either as there are words; `lstm` says why a network is one step. An
-encoder could also run the whole sentence through one layer before the next, and then load its weights once for the
-sentence: that can't be told here. Word embeddings are left out; a beam is a batch.
+- the decoder's first layer and each encoded word are multiplied by one matrix each and added;
+- a vector turns the activation of each sum into a score;
+- the scores weigh the encoded words, and their weighted sum is the context.
+
+All decoder layers but the first read this context; the first reads the context of the step before.
+
+A translation takes about one encoder step and one decoder step for each word; `lstm` says why a network is one step. An
+encoder could also run the whole sentence through one layer before the next, and load each layer's weights once for the
+sentence: this network can't express that. Word embeddings are left out; a beam is a batch.
 """
 
 from soma_cp.model.network.builtin.attention import projection, swap_channels_and_rows, tokens_with_cache
@@ -25,7 +28,7 @@ _CONTEXT = "attention_context"
 
 
 def gnmt(words: int) -> Network:
-    """Build one step of the encoder, and one of the decoder that attends to its word and to `words` before it."""
+    """Build one step of the encoder, and one of the decoder, which attends to that word and `words` before it."""
     encoder = _encoder()
     decoder = [
         *lstm_cell("decoder1", 2 * _WIDTH, _WIDTH, (), ("target_word", "last_context")),
@@ -41,7 +44,7 @@ def gnmt(words: int) -> Network:
 
 
 def _encoder() -> list[Layer]:
-    """The encoder; its last layer makes the encoded word."""
+    """The encoder's layers; the last one makes the encoded word."""
     directions = ("encoder1_forward", "encoder1_backward")
     first = [layer for cell in directions for layer in lstm_cell(cell, _WIDTH, _WIDTH, (), ("source_word",))]
     both = tuple(f"{cell}_hidden" for cell in directions)
@@ -50,7 +53,7 @@ def _encoder() -> list[Layer]:
 
 
 def _upper_layers(part: str, first: int, source: str, context: tuple[str, ...]) -> list[Layer]:
-    """The layers of encoder or decoder from `first` on, each of the one below, or `source`, and of the context."""
+    """The layers of encoder or decoder from `first` on; each reads the layer below, or `source`, and the context."""
     layers: list[Layer] = []
     for number in range(first, _LAYERS + 1):
         below = layers[-1].name if layers else source
@@ -62,7 +65,7 @@ def _upper_layers(part: str, first: int, source: str, context: tuple[str, ...]) 
 
 
 def _attention(encoded: Layer, decoded: str, words: int) -> list[Layer]:
-    """The context: the encoded words, this one and those before it, weighed for what the decoder's first layer made."""
+    """The context: the encoded words, weighed for the ofmap of the decoder's first layer."""
     count = words + 1
     key = projection("attention_new_key", _WIDTH, _WIDTH, 1, encoded.name)
     softmax = PointToPoint(name="attention_softmax", K=1, H=count, W=1, ifmaps=("attention_scores",))

@@ -1,7 +1,7 @@
 """GoogLeNet (Szegedy et al., CVPR 2015), as the SoMa paper's experiments model it.
 
-Activation is part of the convolution before it; normalisation and the auxiliary classifiers are left out. The
-branches of an inception module are never concatenated by a layer of its own: every reader names them all.
+Activation is part of the convolution before it; normalisation and the auxiliary classifiers are left out. No
+layer only concatenates the branches of an inception module: every reader names them all.
 """
 
 from typing import NamedTuple
@@ -13,7 +13,7 @@ _CLASSES = 1000
 
 
 class _Inception(NamedTuple):
-    """Output channels of the convolutions of a module."""
+    """Output channels of a module's convolutions."""
 
     conv1: int
     reduce3: int
@@ -40,7 +40,7 @@ _STAGES: dict[int, tuple[_Inception, ...]] = {
         _Inception(384, 192, 384, 48, 128, 128),
     ),
 }
-"""Inception modules of each stage; a stage ends with a pooling of its number (table 1 of the GoogLeNet paper)."""
+"""Inception modules by stage; the pooling after a stage has the stage's number (table 1 of the GoogLeNet paper)."""
 
 
 def googlenet() -> Network:
@@ -57,7 +57,7 @@ def googlenet() -> Network:
 
 
 class _Builder:
-    """The layers so far, and the names of those that make the current fmap, concatenated along channels."""
+    """The layers so far, and the names of those whose ofmaps, concatenated along channels, are the current fmap."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -75,7 +75,7 @@ class _Builder:
         self.halve("pool2")
 
     def inception(self, prefix: str, widths: _Inception) -> None:
-        """Four branches: 1×1, 3×3 and 5×5 behind a 1×1 each, pooling before a 1×1."""
+        """Four branches: 1×1; 1×1 then 3×3; 1×1 then 5×5; pooling then 1×1."""
         start = self._current
         first = self._conv(f"{prefix}_1x1", widths.conv1, 1, start)
         second = self._conv(f"{prefix}_3x3_reduce", widths.reduce3, 1, start)
@@ -92,7 +92,7 @@ class _Builder:
         self._current = self._pool(name, 3, 2, self._side)
 
     def classifier(self) -> None:
-        """Average over 7×7 and the full-connected layer."""
+        """Average over 7×7 and the fully connected layer."""
         self._current = self._pool("pool5", self._side, self._side, 1)
         self._add(FullyConnected(name="fc", C=self._width(self._current), K=_CLASSES, ifmaps=self._current))
 

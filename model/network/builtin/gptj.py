@@ -1,13 +1,13 @@
 """GPT-J 6B (Wang and Komatsuzaki, 2021): one transformer block.
 
-Attention and feed-forward part run beside each other: both read the one normalisation of the block's input, and their
-results are added to it together. Rotary position embedding, which turns a quarter of the channels of Q and K, is part
-of the projections, as it is for Llama 2.
+Attention and feed-forward part run in parallel: both read the one normalisation of the block's input, and one sum adds
+their results to that input. Rotary position embedding, which turns a quarter of the channels of Q and K, is part of the
+projections, as for Llama 2.
 
-The two matrices of the feed-forward part, 64 MiB each, are cut by hidden channels, in the way of tensor parallelism
-(Megatron-LM): each part makes some of the hidden channels and multiplies them by its share of the second matrix, and
-the block's sum adds the products. Multiply-accumulates and weights are those of the whole matrices. With parts of
-8 MiB, the next part's weights fit into 32 MiB beside those in use.
+The two matrices of the feed-forward part, 64 MiB each, are cut by hidden channels, as in tensor parallelism
+(Megatron-LM). Each part makes some of the hidden channels and multiplies them by its share of the second matrix; the
+block's sum adds the products. Multiply-accumulates and weights are those of the whole matrices. With parts of 8 MiB,
+the next part's weights fit into 32 MiB beside those in use.
 """
 
 from soma_cp.model.network.builtin.attention import TransformerSize, projection
@@ -42,7 +42,7 @@ def gptj_decode(tokens: int) -> Network:
 
 
 def _feed_forward_and_sum(size: TransformerSize, tokens: int, attention: str, block_input: str) -> list[Layer]:
-    """The feed-forward part beside the attention, and the sum of both and what the block read."""
+    """The feed-forward part, and the sum of it, the attention and the block's input."""
     hidden = size.hidden_width // _PARTS
     layers: list[Layer] = []
     for part in range(1, _PARTS + 1):

@@ -1,9 +1,9 @@
 """Inception-ResNet-v1 (Szegedy et al., AAAI 2017), as the SoMa paper's experiments model it.
 
-Normalisation, activation and the scaling of residuals are part of the convolution before them. Three kinds
-of residual blocks (A, B, C) with reductions between them (RA, RB). What a reduction makes is never
-concatenated by a layer of its own: every reader names all its parts. The published experiments model the
-dropout as a full-connected layer with 1792×1792 weights; it stays so here, for their figures to compare.
+Normalisation, activation and the scaling of residuals are part of the convolution before them. There are three kinds
+of residual blocks (A, B, C), with reductions between them (RA, RB). No layer only concatenates the branches of a
+reduction: every reader names them all. The published experiments model the dropout as a fully connected layer with
+1792×1792 weights; so does this network, to keep its figures comparable.
 """
 
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, FullyConnected, Layer, Pool
@@ -29,7 +29,7 @@ def inception_resnet_v1() -> Network:
 
 
 class _Builder:
-    """The layers so far, and the names of those that make the current fmap, concatenated along channels."""
+    """The layers so far, and the names of those whose ofmaps, concatenated along channels, are the current fmap."""
 
     def __init__(self) -> None:
         self.layers: list[Layer] = []
@@ -37,7 +37,7 @@ class _Builder:
         self._current: tuple[str, ...] = ()
 
     def stem(self) -> None:
-        """299×299 image to 35×35, without padding but for one layer."""
+        """299×299 image to 35×35; only one layer is padded."""
         self._add(Conv(name="Conv_1a_3x3", C=3, K=32, R=3, S=3, H=149, W=149, sH=2, sW=2, inputs=("input",)))
         source = self._conv("Conv_2a_3x3", 32, ("Conv_1a_3x3",), (3, 3), valid=True)
         source = self._conv("Conv_2b_3x3", 64, source, (3, 3))
@@ -90,7 +90,7 @@ class _Builder:
         self._current = first + second + third + fourth
 
     def classifier(self) -> None:
-        """Average over 8×8 and two full-connected layers."""
+        """Average over 8×8 and two fully connected layers."""
         channels = self._channels(self._current)
         self._add(Pool(name="AvgPool", K=channels, R=8, S=8, H=1, W=1, sH=8, sW=8, ifmaps=self._current))
         self._add(FullyConnected(name="Dropout", C=channels, K=channels, ifmaps=("AvgPool",)))
@@ -113,7 +113,7 @@ class _Builder:
         stride: int = 1,
         valid: bool = False,
     ) -> tuple[str, ...]:
-        """Convolution; unpadded where `valid` or strided, else of its source's rows and columns."""
+        """Convolution; unpadded if `valid` or strided, else with the rows and columns of its source."""
         rows = self._layer[sources[0]].H
         if valid or stride > 1:
             rows = (rows - window[0]) // stride + 1
@@ -138,7 +138,7 @@ class _Builder:
         return self._add(Pool(name=name, K=channels, R=3, S=3, H=rows, W=rows, sH=2, sW=2, ifmaps=sources))
 
     def _residual(self, prefix: str, projection: str, branches: tuple[str, ...]) -> None:
-        """Project the concatenated branches and add them to what the block started from."""
+        """Project the concatenated branches and add them to the block's source."""
         start = self._current
         channels, rows = self._channels(start), self._layer[start[0]].H
         end = self._conv(projection, channels, branches)

@@ -1,13 +1,13 @@
 """Llama 2 70B (Touvron et al., 2023): one transformer block, as the SoMa paper's experiments model it.
 
-A whole model runs the block `Network.blocks` times. Eight heads share a K and a V (grouped-query attention),
-which upsampling layers repeat for them. The feed-forward part is that of GPT-2, four times as wide as a token:
-the published experiments don't model the gate of Llama's own. In prefill all tokens of the prompt run together;
-in decode one new token reads the K and V of the cached ones. The published experiments have decode only;
-prefill differs from it as it does in GPT-2.
+A whole model runs the block `Network.blocks` times. Eight heads share a K and a V (grouped-query attention), which
+upsampling layers repeat for them. The feed-forward part is that of GPT-2, four times as wide as a token: the published
+experiments don't model the gate of Llama's own feed-forward part. In prefill all tokens of the prompt run together; in
+decode one new token reads the K and V of the cached ones. The published experiments have decode only; prefill differs
+from it as in GPT-2.
 
-Weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: they need ``--buffer 257MiB``. At
-such a buffer energies mean nothing, because they grow by a tenth for every 2 MiB; latencies do.
+The weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: use ``--buffer 257MiB``.
+Latencies are valid with such a buffer. Energies are not, because they grow by a tenth for every 2 MiB.
 """
 
 from soma_cp.model.network.builtin.attention import (
@@ -84,18 +84,18 @@ def llama2_decode(tokens: int) -> Network:
 
 
 def _share_keys(name: str, tokens: int, ifmaps: tuple[str, ...] = (), inputs: tuple[str, ...] = ()) -> Upsample:
-    """K of the heads that have one, for all heads: channels are heads and tokens."""
+    """Repeat K, which several heads share, for all heads: channels are heads and tokens."""
     keys = _SIZE.heads * tokens
     return Upsample(name=name, K=keys, H=_SIZE.head_width, W=1, sK=_SIZE.sharing, ifmaps=ifmaps, inputs=inputs)
 
 
 def _share_values(name: str, tokens: int, source: str) -> Upsample:
-    """V of the heads that have one, for all heads."""
+    """Repeat V, which several heads share, for all heads."""
     return Upsample(name=name, K=_SIZE.width, H=tokens, W=1, sK=_SIZE.sharing, ifmaps=(source,))
 
 
 def _values_with_cache(cached_tokens: int) -> list[Layer]:
-    """V of all tokens; the new one joins the cache with tokens on channels, where concatenation works."""
+    """V of all tokens; the new token joins the cache with tokens on channels, where layers concatenate."""
     new = _share_values("attention_newV_expand", 1, "attention_newV")
     transposed = swap_channels_and_rows("attention_newV_expand_t", new)
     cached = Upsample(

@@ -1,15 +1,15 @@
-"""The LSTM cell, and the medium language model of Zaremba et al. (2014) made of it, in one time step.
+"""The LSTM cell, and one time step of the medium language model of Zaremba et al. (2014), which is made of such cells.
 
-There is no kind of layer for LSTMs. Each of the four gates is a matrix over the concatenation of what the cell reads
-and its hidden state, and its activation is part of it. Two element-wise layers follow: the new cell state is made of
-the forget gate, the old state, the input gate and the candidate, the new hidden state of the output gate and the new
-cell state. States come from outside; that the new ones are kept for the next step, one element for each unit, is left
-out.
+There is no kind of layer for LSTMs. Each of the four gates is a matrix layer, activation included, that reads the
+cell's input concatenated with its hidden state. Two element-wise layers follow. One makes the new cell state from the
+forget gate, the old cell state, the input gate and the candidate; the other makes the new hidden state from the output
+gate and the new cell state. States come from outside. Storing the new ones for the next step, one element for each
+unit, is left out.
 
-Why one step and not several, unrolled: layers can't share weights, so every unrolled step would load all of them again.
-Where a model runs step by step through all its layers, as in making text, and its weights exceed the buffer, that is
-what happens, and a sequence costs as many times one step. Where weights stay in the buffer, or a sequence runs through
-one layer before the next, it costs less; that can't be told here.
+Why one step and not several, unrolled: layers can't share weights, so every unrolled step would load all weights again.
+That is right where a model runs step by step through all its layers, as in text generation, and its weights exceed the
+buffer: a sequence of n steps then costs n times one step. It costs less where weights stay in the buffer, or where a
+sequence runs through one layer before the next; this network can't express that.
 """
 
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, Shape
@@ -41,13 +41,13 @@ def lstm_cell(
     Parameters
     ----------
     prefix
-        Of the names; the states that the cell starts from are external inputs, see `cell_states`.
+        Prefix of the names; the states before the step are external inputs, see `cell_states`.
     read_width
-        Channels of what the cell reads, all together.
+        Channels of the cell's input in all.
     width
-        Channels of its states.
+        Channels of the cell's states.
     ifmaps, inputs
-        What it reads: layers and external inputs.
+        The cell's input: layers and external inputs.
     """
     hidden, state = (source.name for source in cell_states(prefix, width))
     gates: list[Layer] = [
@@ -70,6 +70,6 @@ def lstm_cell(
 
 
 def cell_states(prefix: str, width: int) -> tuple[ExternalInput, ExternalInput]:
-    """Return the hidden state and the cell state that a cell starts from."""
+    """Return a cell's hidden state and cell state before the step."""
     shape: Shape = (width, 1, 1)
     return ExternalInput(f"{prefix}_last_hidden", shape), ExternalInput(f"{prefix}_last_state", shape)

@@ -1,14 +1,13 @@
 """PNASNet-5 (Liu et al., ECCV 2018), the large one: N = 4, F = 216, on images of 331×331.
 
-The cell that the search of the paper found, as the authors' program for it in TensorFlow-Slim lays it out: each
-cell reads the two before it, brings both to its width by 1×1 convolutions, and sums five pairs of branches. The
-same cell with stride 2 reduces. A separable convolution is a depthwise one (a group for each channel) and a 1×1, and
-comes twice in a row. Where the earlier of the two sources has twice the rows of the later one, a factorized reduction
-halves it: two 1×1 convolutions of stride 2, one of them a pixel further, each for half of the channels.
+The cell is the one that the paper's search found, as in the authors' TensorFlow-Slim program. Each cell reads the two
+before it, brings both to its width by 1×1 convolutions, and sums five pairs of branches. With stride 2 the same cell
+reduces. A separable convolution is a depthwise one (a group for each channel) and a 1×1, and comes twice in a row.
+Where the earlier of the two sources has twice the rows of the later one, a factorized reduction halves it: two 1×1
+convolutions of stride 2, one of them offset by a pixel, make half of the channels each.
 
-Normalisation and activation are part of the convolution beside them. What a cell or a factorized reduction makes is
-never concatenated by a layer of its own: every reader names all its parts. The auxiliary classifier, which is there in
-training only, is left out.
+Normalisation and activation are part of the convolution next to them. No layer only concatenates the parts of a cell or
+of a factorized reduction: every reader names them all. The auxiliary classifier, used in training only, is left out.
 """
 
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ def pnasnet5_large() -> Network:
 
 @dataclass(frozen=True)
 class _Fmap:
-    """An fmap: the layers that make it, concatenated along channels, its channels, and its rows and columns."""
+    """An fmap: the layers that make it (concatenated along channels), its channels, and its rows and columns."""
 
     sources: tuple[str, ...]
     channels: int
@@ -62,20 +61,20 @@ class _Builder:
         )
 
     def first_stem_cell(self, prefix: str, source: _Fmap, width: int) -> _Fmap:
-        """The first cell, which has one source: its left side is the stem itself, still of another width."""
+        """The first cell, which has one source: its left side is the stem itself, which still has another width."""
         right = self._conv(f"{prefix}_right", source, width)
         pooled = self._conv(f"{prefix}_0_pool_conv", self._pool(f"{prefix}_0_pool", source, 2), width)
         return self._pairs(prefix, source, right, pooled, width, stride=2)
 
     def cell(self, prefix: str, before: _Fmap, latest: _Fmap, width: int, stride: int) -> _Fmap:
-        """A cell of `width` channels for each pair, of the outputs of the two cells before it."""
+        """A cell that reads the two cells before it; each of its pairs has `width` channels."""
         reduced = before.side > latest.side
         left = (self._factorized_reduction if reduced else self._conv)(f"{prefix}_left", before, width)
         right = self._conv(f"{prefix}_right", latest, width)
         return self._pairs(prefix, left, right, self._pool(f"{prefix}_0_pool", left, stride), width, stride)
 
     def classifier(self, source: _Fmap) -> None:
-        """Average over all rows and columns, and the full-connected layer."""
+        """Average over all rows and columns, and the fully connected layer."""
         channels, side = source.channels, source.side
         pool = Pool(name="pool_avg", K=channels, R=side, S=side, H=1, W=1, sH=side, sW=side, ifmaps=source.sources)
         self._add(pool)

@@ -1,9 +1,9 @@
 """Randomly wired networks (Xie et al., ICCV 2019).
 
-Each stage is a connected Watts–Strogatz graph, made a DAG by the order of its nodes: an edge goes from the
-lower to the higher number. A node is an aggregation (an `eltwise`, if it has several sources) and a 3×3
-convolution. Nodes without a source inside the stage read what the stage before made, with stride 2; the
-outputs of nodes without a reader inside the stage are summed.
+Each stage is a connected Watts–Strogatz graph. The order of its nodes makes it a DAG: an edge goes from the lower to
+the higher number. A node is an aggregation (an `eltwise`, if it has several sources) and a 3×3 convolution. Nodes
+without a source inside the stage read the result of the stage before, with stride 2; the stage's result is the sum of
+its nodes without a reader inside the stage.
 """
 
 from random import Random
@@ -31,7 +31,7 @@ def randwire_network(
     Parameters
     ----------
     seed
-        Of the random generator that draws the graphs; at least 0.
+        Seed of the random generator that draws the graphs; at least 0.
     nodes
         N, nodes of each stage.
     neighbours
@@ -84,7 +84,7 @@ def _check_arguments(seed: int, nodes: int, neighbours: int, rewiring: float, ch
 
 
 def _random_dag(nodes: int, neighbours: int, rewiring: float, random: Random) -> list[list[int]]:
-    """Draw a connected graph; for each node, return the lower-numbered nodes that it is joined to."""
+    """Draw a connected graph; return the lower-numbered neighbours of each node."""
     # Imported here: only this builder needs it, and it slows down every start of the command.
     import networkx as nx
 
@@ -116,7 +116,7 @@ def _stage(prefix: str, sources_of_node: list[list[int]], channels: int, before:
 
 
 def _aggregate(layers: list[Layer], name: str, prefix: str, nodes: list[int], channels: int, side: int) -> str:
-    """Name the sum of `nodes`, adding a layer for it if they are several."""
+    """Return the name of the sum of `nodes`; add a layer for it if there are several."""
     sources = tuple(_node_name(prefix, node) for node in nodes)
     if len(sources) == 1:
         return sources[0]

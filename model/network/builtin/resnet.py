@@ -22,7 +22,7 @@ def resnet101() -> Network:
 
 
 def resnet_of_stages(name: str, blocks_of_stage: tuple[int, ...]) -> Network:
-    """Build a ResNet of bottleneck blocks on images of 3×224×224: so many blocks in each of its four stages."""
+    """Build a ResNet on images of 3×224×224, with the given number of bottleneck blocks in each of its four stages."""
     layers = feature_layers(blocks_of_stage, 224)
     last = layers[-1]
     layers += [
@@ -46,7 +46,7 @@ def feature_layers(blocks_of_stage: tuple[int, ...], image_side: int) -> list[La
 
 
 def _bottleneck(stage: int, block: int, source: Layer) -> list[Layer]:
-    """1×1, 3×3, 1×1 and the sum with the source, which a stage's first block brings to shape by a 1×1."""
+    """1×1, 3×3, 1×1 and the sum with the source; in a stage's first block a 1×1 gives the source the right shape."""
     width = 64 * 2 ** (stage - _FIRST_STAGE)
     stride = 2 if block == 0 and stage > _FIRST_STAGE else 1
     side = source.H // stride

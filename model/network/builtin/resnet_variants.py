@@ -1,4 +1,4 @@
-"""ResNet-152 (He et al., CVPR 2016) and ResNeXt-50 (Xie et al., CVPR 2017), made of what makes ResNet-50.
+"""ResNet-152 (He et al., CVPR 2016) and ResNeXt-50 (Xie et al., CVPR 2017), built like ResNet-50.
 
 The SoMa paper's experiments model ResNeXt-50 as ResNet-50 whose 3×3 convolutions are in 32 groups, without the
 double width that the ResNeXt paper gives them. ResNet-152 isn't among these experiments; it is ResNet-50 with
@@ -26,7 +26,7 @@ def resnext50() -> Network:
 
 
 def _grouped(layer: Layer) -> Layer:
-    """The layer; in groups if it is the 3×3 convolution of a block."""
+    """Return the layer, in groups if it is the 3×3 convolution of a block."""
     if not isinstance(layer, Conv) or layer.R != 3:
         return layer
     return GroupConv(G=_CARDINALITY, **{field.name: getattr(layer, field.name) for field in fields(layer)})

@@ -1,14 +1,14 @@
 """RetinaNet (Lin et al., ICCV 2017) with ResNet-50 and a feature pyramid (Lin et al., CVPR 2017), on 640×640 images.
 
-The levels P3 to P5 of the pyramid are made of what the last three stages of ResNet-50 make: a 1×1 convolution each, the
-level above enlarged and added, a 3×3 convolution. P6 and P7 are convolutions of stride 2, of the last stage and of P6.
-Each level has a head of convolutions for the classes and one for the boxes, at 9 anchors; they are the outputs of the
-network. Normalisation and activation are part of the convolution before them; what comes behind the heads (choosing
-boxes) is left out.
+The levels P3 to P5 of the pyramid come from the last three stages of ResNet-50: for each, a 1×1 convolution, the sum
+with the enlarged level above, and a 3×3 convolution. P6 and P7 are convolutions of stride 2, of the last stage and of
+P6. Each level has a head of convolutions for the classes and one for the boxes, at 9 anchors; the heads are the outputs
+of the network. Normalisation and activation are part of the convolution before them; the layers after the heads, which
+choose boxes, are left out.
 
-The heads of all levels have the same weights, but a network's layers can't share theirs: each level loads its own
-copy. The network's weights are those of the model and four more copies of the heads, and a schedule that would load the
-heads once for several levels can't be told.
+In the model the heads of all levels share their weights. Layers of a network can't: each level loads its own copy. So
+the network has the weights of the model and four more copies of the heads, and no schedule of it can load the heads
+once for several levels.
 """
 
 from soma_cp.model.network.builtin.resnet import feature_layers
@@ -41,7 +41,7 @@ def retinanet_resnet50() -> Network:
 
 
 def _pyramid(stages: dict[int, Layer]) -> list[Layer]:
-    """The levels ``p5``, ``p4``, ``p3``, ``p6`` and ``p7``, of the stages by their level."""
+    """The levels ``p5``, ``p4``, ``p3``, ``p6`` and ``p7``; `stages` has the stages by their level."""
     layers: list[Layer] = []
     above: Layer | None = None
     for level, stage in sorted(stages.items(), reverse=True):

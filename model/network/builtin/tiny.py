@@ -1,8 +1,8 @@
 """Tiny networks of 4 to 8 layers, small enough for exact search and enumeration.
 
-Sizes are chosen so that, on the edge platform, a layer takes some hundred to a few thousand cycles and moves
-as many cycles' worth of bytes: neither computing nor DRAM alone decides. Each has one feature of the real
-networks; together they have every kind of layer.
+On the edge platform a layer takes some hundred to a few thousand cycles to compute, and about as many to move its
+bytes: neither computing nor DRAM alone decides. Each network has one feature of the real networks; together they have
+every kind of layer.
 """
 
 from soma_cp.model.network.layers import (
@@ -34,7 +34,7 @@ def tiny_chain() -> Network:
 
 
 def tiny_branch() -> Network:
-    """A residual block between two convolutions: the shortcut must wait for three layers."""
+    """A residual block between two convolutions: the shortcut waits for three layers."""
     return _network(
         "tiny-branch",
         (32, 28, 28),
@@ -93,7 +93,7 @@ def tiny_concat() -> Network:
 
 
 def tiny_pool_fc() -> Network:
-    """Convolutions with pooling, then a full-connected layer: few fmaps and many weights at the end."""
+    """Convolutions with pooling, then a fully connected layer: few fmaps and many weights at the end."""
     return _network(
         "tiny-pool-fc",
         (16, 32, 32),
@@ -106,7 +106,7 @@ def tiny_pool_fc() -> Network:
 
 
 def tiny_wide() -> Network:
-    """One layer that four others read, and their sum: many orders, and one fmap held for all."""
+    """One layer that four others read, and their sum: many orders, and one fmap that stays for all four."""
     branches = tuple(f"branch{number}" for number in range(1, 5))
     return _network(
         "tiny-wide",
@@ -118,7 +118,7 @@ def tiny_wide() -> Network:
 
 
 def tiny_unet() -> Network:
-    """Down, a group convolution, up again and a concatenation with what was there before."""
+    """Down, a group convolution, up again, and a concatenation with the fmap from before the way down."""
     return _network(
         "tiny-unet",
         (16, 32, 32),

@@ -1,9 +1,9 @@
 """The first transformer (Vaswani et al., NeurIPS 2017), and its cell as the SoMa paper's experiments model it.
 
-A cell is one encoder block and one decoder block that attends to it, and a projection onto few words; the whole model
-has six of each, and projects onto its 37,000 words. A `ptp` layer stands for the word embedding before the encoder and
-the decoder. Normalisation and activation are part of the layer before them; the final softmax is left out. Both
-sequences have the same length.
+A cell is one encoder block, one decoder block that attends to it, and a projection onto few words; the whole model has
+six blocks of each kind, and projects onto its 37,000 words. Before the encoder and before the decoder, a `ptp` layer
+stands for the word embedding. Normalisation and activation are part of the layer before them; the final softmax is left
+out. Both sequences have the same length.
 """
 
 from soma_cp.model.network.builtin.attention import TransformerSize, projection
@@ -49,7 +49,7 @@ def transformer(tokens: int) -> Network:
 def _transformer(
     size: TransformerSize, encoder: tuple[str, ...], decoder: tuple[str, ...], vocabulary: int, tokens: int
 ) -> Network:
-    """Build a network of encoder and decoder blocks, whose names' beginnings are given."""
+    """Build a network of encoder and decoder blocks, whose name prefixes are given."""
     layers: list[Layer] = [embedding("word_embed_enc", size, tokens, "input_enc")]
     for prefix in encoder:
         layers += encoder_layers(prefix, size, tokens, layers[-1].name)

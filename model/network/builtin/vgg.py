@@ -1,7 +1,7 @@
 """VGG-19 (Simonyan and Zisserman, ICLR 2015), as the SoMa paper's experiments model it.
 
-Only the part that extracts features: the published experiments leave out the three full-connected layers
-behind it. Activation is part of the convolution before it.
+The network is the feature extractor alone: the published experiments leave out the three fully connected layers after
+it. Activation is part of the convolution before it.
 """
 
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Pool

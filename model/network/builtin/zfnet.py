@@ -1,9 +1,9 @@
 """ZFNet (Zeiler and Fergus, ECCV 2014, figure 3).
 
-Activation and the normalisation between layers are part of the convolution before them. The two large
-full-connected layers are cut into parts that fit into the buffer of an edge accelerator, in the way of tensor
-parallelism: each part makes some of the 4096 hidden channels, multiplies these by its share of the second matrix, and
-the products are summed. Multiply-accumulates and weights are those of the whole layers.
+Activation and the normalisation between layers are part of the convolution before them. The two large fully connected
+layers are cut into parts that fit into the buffer of an edge accelerator, as in tensor parallelism: each part makes
+some of the 4096 hidden channels and multiplies them by its share of the second matrix; a sum adds the products.
+Multiply-accumulates and weights are those of the whole layers.
 """
 
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, FullyConnected, Layer, Pool

@@ -1,1 +1,1 @@
-"""Networks from ONNX models: reading and folding graphs, tensors as fmaps, one function for each operator."""
+"""Networks from ONNX models: graphs are read and folded, tensors become fmaps, each operator has a function."""

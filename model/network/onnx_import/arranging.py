@@ -1,4 +1,4 @@
-"""Bringing a tensor's elements to the channels, rows and columns that a layer reads; layers are added where need be."""
+"""Bring a tensor's elements to the channels, rows and columns that a layer reads; add layers where needed."""
 
 from collections.abc import Sequence
 from math import prod
@@ -27,14 +27,14 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
     Parameters
     ----------
     layers
-        Where layers are added: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats. External
-        inputs need none: they may lie in DRAM as they are needed.
+        Takes the added layers: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats. External
+        inputs need none: DRAM may hold them in any arrangement.
     tensor
-        What is read.
+        The tensor to read.
     channels, rows, columns
         Atoms of the tensor's view, without those of the batch.
     name
-        What added layers are called after.
+        Prefix of the added layers' names.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _said(wanted: Sequence[Axis]) -> str:
 
 
 def _permutation(wanted: Sequence[Axis], dims: Sequence[Axis]) -> str:
-    """Return the order of a `transpose`, or nothing if dimensions are torn."""
+    """Return the order of a `transpose`; empty if a dimension would be split."""
     order: list[str] = []
     free = [dim for dim, atoms in zip("CHW", dims, strict=True) if not atoms]
     for atoms in wanted:
@@ -92,15 +92,16 @@ def _permutation(wanted: Sequence[Axis], dims: Sequence[Axis]) -> str:
 
 
 def _is_permuted(atoms: Axis, extent: int) -> bool:
-    """Whether `atoms` are all channels in another sequence."""
+    """Whether `atoms` are all channels, in any order."""
     ordered = simplified(sorted(atoms, key=lambda atom: -atom.stride))
     return all(atom.dim == "C" for atom in atoms) and ordered == whole("C", extent)
 
 
 def _groups(wanted: Sequence[Axis], tensor: Tensor, dim: str) -> int:
-    """Return the number of groups of channels that are transposed each on its own, or 0.
+    """Return the number of groups of channels that need a transpose each, or 0.
 
-    Wanted are channels of (group, row) and rows of the channels within a group, where `dim` has the rows.
+    This is so where the wanted channels are (group, row) and the wanted rows are the channels within a group; `dim` is
+    the dimension that has the rows now.
     """
     channels, rows, columns = wanted
     total, *extents = tensor.shape
@@ -113,7 +114,7 @@ def _groups(wanted: Sequence[Axis], tensor: Tensor, dim: str) -> int:
 
 
 def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, dim: str, name: str) -> Sources:
-    """Transpose every group of channels, and join them; of tokens that were joined, each lot on its own."""
+    """Transpose every group of channels, and join them; tokens that were joined are transposed lot by lot."""
     together = layers.rows_joined(tensor.sources)
     if together:
         inner = tensor.shape[0] // groups
@@ -152,7 +153,7 @@ def _repeated(layers: Layers, tensor: Tensor, wanted: Sequence[Axis], name: str)
 
 
 def aligned(layers: Layers, tensor: Tensor, like: Tensor, name: str) -> Sources:
-    """Return sources of an fmap in which `tensor` has its elements where `like`, of the same axes, has its own.
+    """Return sources of an fmap in which `tensor` is arranged like `like`, which has the same axes.
 
     Axes of one element in `tensor` are repeated.
 

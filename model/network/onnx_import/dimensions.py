@@ -1,4 +1,4 @@
-"""Inputs of an ONNX model with every dimension known: the batch taken out, the others from the command line."""
+"""Inputs of an ONNX model with all dimensions known: the batch taken out, the others from the command line."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -17,7 +17,7 @@ _BATCH_NAME = re.compile(r"n|b|bs|.*batch.*", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Inputs:
-    """The inputs of a model, what is wrong with their dimensions, and what was decided about the batch."""
+    """The inputs of a model, problems of their dimensions, and notes on the batch."""
 
     inputs: tuple[GraphInput, ...]
     problems: tuple[str, ...]
@@ -27,8 +27,8 @@ class Inputs:
 def known_inputs(model: "onnx.ModelProto", dims: Mapping[str, int]) -> Inputs:
     """Put the given dimensions into the shapes of the inputs.
 
-    The first axis of an input is the batch if it has no number in the model and none is given, or the same number as
-    the first axis of the first input. A batch of no fixed size becomes one sample.
+    The first axis of an input is the batch if it has no number, neither in the model nor in `dims`, or if it has the
+    same number as the first axis of the first input. A batch without a number becomes one sample.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def known_inputs(model: "onnx.ModelProto", dims: Mapping[str, int]) -> Inputs:
 
 
 def _axes(source: "onnx.ValueInfoProto") -> list[int | str] | None:
-    """Return the number or the name of every axis; None if not even their count is known."""
+    """Return the number or name of every axis; None if the number of axes is unknown."""
     tensor = source.type.tensor_type
     if not source.type.HasField("tensor_type") or not tensor.HasField("shape"):
         return None
@@ -96,7 +96,7 @@ def _shown(axes: list[int | str]) -> str:
 def _given_problems(
     axes: Mapping[str, list[int | str] | None], dims: Mapping[str, int], batches: Collection[int | str]
 ) -> Iterator[str]:
-    """Refuse values of dimensions that there are not, that are the batch, or that can't be."""
+    """Refuse a value of an unknown dimension, a value of the batch, and a value out of range."""
     named = list(dict.fromkeys(dim for known in axes.values() for dim in known or [] if isinstance(dim, str)))
     for name, value in dims.items():
         if name not in named:

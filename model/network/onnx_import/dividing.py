@@ -1,4 +1,4 @@
-"""Dividing layers along channels: what becomes of each kind, and of what it reads."""
+"""Divide layers along channels, and where needed what they read."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -11,31 +11,31 @@ from soma_cp.model.network.onnx_import.layers import Layers, Sources
 
 
 def divided(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> list[Sources]:
-    """Return sources for consecutive ranges of channels of `sizes`; layers are divided where need be.
+    """Return sources for consecutive ranges of channels, as many in each as `sizes` says; divide layers where needed.
 
-    A matrix layer becomes several with fewer kernels, which together do the same; what is element-wise is divided
-    with what it reads.
+    A matrix layer becomes several with fewer kernels, which together do the same. An element-wise layer is divided
+    together with what it reads.
 
     Parameters
     ----------
     layers
-        Where layers are divided.
+        The layers to divide.
     sources
         Layers and external inputs that are concatenated.
     sizes
-        Channels of every range, together those of `sources`.
+        Channels of each range; their sum is the channels of `sources`.
 
     Raises
     ------
     UnsupportedError
-        If a layer can't be divided there.
+        If a layer can't be divided at these channels.
     """
     ends = list(accumulate(sizes))
     ranges: list[list[str]] = [[] for _ in sizes]
     start = 0
     waiting = list(sources)
     while waiting:
-        source, *rest = layers.resolved(waiting)  # dividing one may have divided others that it reads
+        source, *rest = layers.resolved(waiting)  # dividing the layer before may have divided these
         end = start + layers.shape(source)[0]
         cuts = [start, *(cut for cut in ends if start < cut < end), end]
         extents = [after - before for before, after in pairwise(cuts)]
@@ -63,7 +63,7 @@ def _part(layer: Layer, size: int) -> Layer:
 
 
 def _reads_of_parts(layers: Layers, layer: Layer, sizes: Sequence[int]) -> list[Sources]:
-    """Return what each part reads, dividing that if need be."""
+    """Return the sources of each part; divide the sources too where needed."""
     sources = layers.reads(layer.name)
     if layer.weight_operands:
         raise UnsupportedError(f"takes a part of the channels of '{layer.name}', which multiplies two computed tensors")

@@ -1,4 +1,4 @@
-"""What can go wrong with an ONNX model: one node that can't be said, and a whole model that can't be read."""
+"""Errors of ONNX models: a node that no layer can express, and a model that gives no network."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,11 @@ from soma_cp.model.errors import UserError
 
 
 class UnsupportedError(Exception):
-    """A node that no layer can stand for; the message says why, as the end of a sentence about the node."""
+    """A node that no layer can express; the message gives the reason, as the end of a sentence about the node."""
 
 
 class OnnxFileError(UserError):
-    """An ONNX file that gives no network; `problems` has one sentence for each fault, `advice` says what may help."""
+    """An ONNX file that gives no network; `problems` has one sentence for each fault, `advice` a way out."""
 
     def __init__(self, path: str, problems: Sequence[str], advice: str = "") -> None:
         self.problems = tuple(problems)

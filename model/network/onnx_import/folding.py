@@ -1,7 +1,7 @@
-"""Shapes of all tensors, and constants as far as shapes need them: one pass over a model's nodes.
+"""Infer the shapes of all tensors, and the constants that shapes need, in one pass over a model's nodes.
 
-Shape inference is the ``onnx`` package's, node by node, so that a constant that was computed one node before is
-known to the next. Only constants of a few elements are computed; of weights, the shape is all that is looked at.
+Shapes come from the ``onnx`` package's inference, node by node: so each node knows the constants that nodes before it
+made. Only constants of a few elements are computed; of weights, only the shape is read.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,14 +44,14 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
     Parameters
     ----------
     model
-        A model without functions of its own.
+        A model that defines no functions.
     dims
         Values of dimensions by name.
     keep_shapes
-        Whether an unknown operator with one computed input is taken to keep that input's shape where the model
-        doesn't say its output's.
+        Whether an unknown operator with one computed input is assumed to keep that input's shape, where the model
+        doesn't state its output's shape.
     ends
-        Nodes or tensors by name at which the graph ends; none for the outputs of the model.
+        Names of nodes or tensors at which the graph ends; if empty, it ends at the outputs of the model.
     """
     inputs = known_inputs(model, dims)
     folding = _Folding(model, keep_shapes)
@@ -73,7 +73,7 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
 
 
 class _Folding:
-    """What is known so far of every tensor."""
+    """What is known so far about every tensor."""
 
     def __init__(self, model: onnx.ModelProto, keep_shapes: bool) -> None:
         self.problems: list[str] = []
@@ -103,7 +103,7 @@ class _Folding:
     def _read_value(self, tensor: TensorProto) -> None:
         try:
             self._values[tensor.name] = numpy_helper.to_array(tensor)
-        except Exception as error:  # the package raises whatever its reading of damaged data ends in
+        except Exception as error:  # damaged data makes the package raise errors of many kinds
             self.problems.append(
                 f"the data of constant '{printable(tensor.name)}' don't fit its shape {list(tensor.dims)} and type "
                 f"({error}); export the model again"
@@ -117,7 +117,7 @@ class _Folding:
         self._types[name] = helper.make_tensor_type_proto(element, shape)
 
     def infos(self) -> dict[str, Info]:
-        """Return what is known of every tensor."""
+        """Return what is known about every tensor."""
         infos = {name: Info(None, fault=fault) for name, fault in self._faults.items()}
         for name, kind in self._types.items():
             element = kind.tensor_type.elem_type
@@ -131,7 +131,7 @@ class _Folding:
         return infos
 
     def node(self, proto: onnx.NodeProto) -> Node | None:
-        """Infer the shapes of a node's outputs; return None if all that it makes is constant."""
+        """Infer the shapes of a node's outputs; return None if all outputs are constant."""
         read = [name for name in proto.input if name]
         schema = self._schema(proto)
         if schema is not None and len(proto.input) < schema.min_input:
@@ -155,7 +155,7 @@ class _Folding:
         return None if kind is None else _shape(kind)
 
     def _infer(self, proto: onnx.NodeProto) -> None:
-        """Set the types of the outputs: from shape inference, else from what the model itself says."""
+        """Set the types of the outputs: from shape inference, else as the model states them."""
         inferred = self._inferred(proto)
         for name in proto.output:
             if not name:
@@ -179,7 +179,7 @@ class _Folding:
             self._types[proto.output[0]] = self._types[proto.input[0]]
 
     def _schema(self, proto: onnx.NodeProto) -> defs.OpSchema | None:
-        """Return what the package knows of an operator, if it does."""
+        """Return the package's schema of an operator; None if it has none."""
         domain = "" if proto.domain in _ONNX_DOMAINS else proto.domain
         version = self._opsets.get(domain, self._opsets.get("ai.onnx", 1))
         known = defs.has(proto.op_type, version, domain)
@@ -225,7 +225,7 @@ class _Folding:
         try:
             evaluator = ReferenceEvaluator(graph, opsets=self._opsets)
             results = evaluator.run(None, {name: self._values[name] for name in proto.input if name})
-        except Exception:  # whatever an operator of the reference implementation raises: the value stays unknown
+        except Exception:  # the reference implementation may raise anything; the value stays unknown
             return
         for output, result in zip(outputs, results, strict=True):
             if isinstance(result, np.ndarray | np.generic):

@@ -1,4 +1,4 @@
-"""An ONNX graph as the import needs it: nodes, shapes, which tensors are constant, and small constants' values."""
+"""An ONNX graph as the import needs it: nodes, shapes, constant tensors, and the values of small constants."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,21 +12,21 @@ Value = NDArray[Any]
 
 @dataclass(frozen=True)
 class Info:
-    """What is known of a tensor.
+    """What is known about a tensor.
 
     Parameters
     ----------
     shape
-        Extents of its axes, or None where an extent or the rank is unknown.
+        Extents of its axes; None if an extent or the number of axes is unknown.
     constant
         Whether it is the same in every run.
     value
-        Its elements, if it is a small constant whose value is in the model; weights are never read.
+        Its elements, if it is a small constant whose value is in the model; else None. Weights are never read.
     whole_numbers
-        Whether it holds indices or truth values rather than data.
+        Whether it holds indices or truth values, not data.
     fault
-        Why the shape can't be inferred, in the words of the ``onnx`` package, where that is known. A shape is then
-        what the model says, unproved.
+        Why the shape can't be inferred, in the words of the ``onnx`` package, if known. `shape` is then as the model
+        states it, unchecked.
     """
 
     shape: tuple[int, ...] | None
@@ -46,11 +46,11 @@ class Node:
     Parameters
     ----------
     label
-        What messages and layers call it.
+        Its name in messages and layers.
     operator, domain
-        Its type.
+        Its type: the operator's name and domain.
     inputs, outputs
-        Names of tensors; an optional input that is left out is empty.
+        Names of tensors; empty for an optional input that is left out.
     attributes
         As Python values.
     """
@@ -64,24 +64,24 @@ class Node:
 
     @property
     def kind(self) -> str:
-        """The operator, with its domain where that is not ONNX's own."""
+        """The operator, with its domain if that is not ONNX's own."""
         return f"{self.domain}.{self.operator}" if self.domain else self.operator
 
     def permutation(self, rank: int) -> list[int]:
-        """Return ``perm``: the axes of an input in the sequence of the output; backwards if it is not given."""
+        """Return ``perm``: the input's axes in the order of the output; reversed if it is not given."""
         return list(self.attributes.get("perm", reversed(range(rank))))
 
 
 @dataclass(frozen=True)
 class GraphInput:
-    """A tensor that comes from outside.
+    """An input of the graph.
 
     Parameters
     ----------
     name, shape
-        As in the model, with dimensions given on the command line put in.
+        As in the model; the command line gives dimensions without a number.
     batch
-        Extent of its first axis if that is the batch, which may be 1; None if it has none.
+        Extent of its first axis if that is the batch, which may be 1; None if the input has no batch axis.
     """
 
     name: str
@@ -91,7 +91,7 @@ class GraphInput:
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph whose nodes stand in an order in which they can run; nodes that only make constants are left out."""
+    """A graph: its nodes are in an order in which they can run, without those that only make constants."""
 
     nodes: tuple[Node, ...]
     inputs: tuple[GraphInput, ...]
@@ -101,17 +101,17 @@ class Graph:
     notes: tuple[str, ...] = ()
 
     def info(self, name: str) -> Info:
-        """What is known of a tensor."""
+        """Return what is known about a tensor."""
         return self.tensors.get(name, UNKNOWN)
 
     @property
     def batch(self) -> int:
-        """Samples that the model's own shapes are for."""
+        """Number of samples in the model's own shapes."""
         return max((source.batch or 1 for source in self.inputs), default=1)
 
 
 def printable(name: str) -> str:
-    """Return `name` without what no terminal shows, such as line breaks."""
+    """Return `name` without unprintable characters, such as line breaks."""
     return "".join(letter for letter in name if letter.isprintable())
 
 

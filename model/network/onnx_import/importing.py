@@ -17,7 +17,7 @@ from soma_cp.model.network.onnx_import.reading import read_model
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
 _SHOWN_NODES = 3
-"""How many nodes a note names."""
+"""Most nodes that a note names."""
 _ADVICE = (
     "for operators without a layer, --ignore-unsupported takes element-wise ones for ptp layers, and --end NODE ends "
     "the model before others"
@@ -27,14 +27,14 @@ _NOT_KNOWN = OnnxOperator(None, "")
 
 @dataclass(frozen=True)
 class ImportedNetwork:
-    """What an ONNX model became.
+    """A network made from an ONNX model.
 
     Parameters
     ----------
     network
-        The network, for one sample; it is called what the file is, without its ending.
+        The network, for one sample; its name is that of the file, without the ending.
     notes
-        Sentences on what was approximated, left out or assumed.
+        One sentence for each approximation, omission and assumption.
     """
 
     network: Network
@@ -49,23 +49,23 @@ def import_onnx(
     Parameters
     ----------
     path
-        The file; data of weights in other files need not exist.
+        The file. External files with the data of weights need not exist.
     dims
         Values of dimensions that have a name but no number in the model.
     ignore_unsupported
         Whether an unknown operator with one computed input, whose output has the same shape, becomes a `ptp` layer.
     ends
-        Nodes or tensors by name at which the model ends: what comes after them is left out.
+        Names of nodes or tensors at which the model ends; what comes after them is left out.
 
     Raises
     ------
     UserError
         If the package ``onnx`` is missing or the file can't be read.
     OnnxFileError
-        If the model can't be said as a network; all nodes that can't are told at once.
+        If no network can express the model; reports all such nodes at once.
     """
     model = read_model(path)
-    # Imported late: it needs the package, which read_model has asked for.
+    # Imported late: it needs the package ``onnx``; `read_model` raises an error if that is missing.
     from soma_cp.model.network.onnx_import.folding import folded_graph
 
     graph = folded_graph(model, dims or {}, ignore_unsupported, ends)
@@ -73,7 +73,7 @@ def import_onnx(
 
 
 class _Import:
-    """One pass over the nodes of a graph; all that can't be said is collected."""
+    """One pass over the nodes of a graph; it collects all nodes that no layer can express."""
 
     def __init__(self, graph: Graph, path: str, name: str, ignore_unsupported: bool) -> None:
         self._graph = graph
@@ -135,7 +135,7 @@ class _Import:
         reads = [name for name in node.inputs if name and not self._graph.info(name).constant]
         importer = _record(node).importer
         if any(name not in self._state.values for name in reads) and importer is not None:
-            return  # it depends on a node or input that was told
+            return  # depends on a node or input that was reported
         node_import = NodeImport(self._state, node)
         try:
             sides = bool(reads) and all(isinstance(self._state.values.get(name), Side) for name in reads)
@@ -151,7 +151,7 @@ class _Import:
             self._problems.append(self._told(node, str(error)))
 
     def _check_outputs(self, node: Node) -> None:
-        """Refuse a node of which something is read that it does not give, such as the places of a maximum."""
+        """Refuse a node if something reads an output that it does not give, such as the indices of a maximum."""
         missing = [name for name in node.outputs if name in self._read and name not in self._state.values]
         if missing:
             raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
@@ -163,7 +163,7 @@ class _Import:
             node_import.give(side, place)
 
     def _read_unknown(self, node_import: NodeImport, reads: list[str]) -> None:
-        """Take an unknown operator for element-wise, if that is wanted and its shapes allow it."""
+        """Take an unknown operator for element-wise, if the option is set and its shapes allow it."""
         node = node_import.node
         reason = _unknown(node)
         if not self._ignore_unsupported or _record(node).facts.refusal:
@@ -200,7 +200,7 @@ class _Import:
         return names
 
     def _stored(self, tensor: Tensor, output: str) -> tuple[str, ...]:
-        """Return the layers of an output; one that is an input is copied by a layer."""
+        """Return the layers of an output; a layer copies an output that is an input."""
         layers = self._state.layers
         if any(layers.is_input(name) for name in tensor.sources):
             channels, rows, columns = tensor.shape
@@ -212,7 +212,7 @@ class _Import:
 
 
 def _makes_data(node_import: NodeImport) -> bool:
-    """Whether a node makes more of indices than indices: it looks up a table, multiplies by weights, or is a graph."""
+    """Whether a node makes data from indices: it looks up a table, multiplies by weights, or contains a graph."""
     node = node_import.node
     own = _record(node).facts
     if own.looks_up_table:
@@ -231,18 +231,18 @@ def _constant_shape(node_import: NodeImport, place: int) -> tuple[int, ...]:
 
 
 def _listed(names: list[str]) -> str:
-    """Name some nodes, and count the others."""
+    """Return the names of some nodes and the number of the others."""
     more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
     return ", ".join(names[:_SHOWN_NODES]) + more
 
 
 def _record(node: Node) -> OnnxOperator:
-    """Return what is known of the node's operator in its own domain."""
+    """Return the record of the node's operator in its own domain."""
     return ALL_OPERATORS.get(node.kind, _NOT_KNOWN)
 
 
 def _unknown(node: Node) -> str:
-    """Say why a node's operator is not known; empty if it is."""
+    """Return why a node's operator is unknown; empty if it is known."""
     known = _record(node)
     if known.importer is not None:
         return ""

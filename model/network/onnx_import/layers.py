@@ -1,4 +1,4 @@
-"""The layers of an imported network while it grows: adding, joining, and putting several in the place of one."""
+"""The layers of an imported network while it grows: add layers, join them, replace one by several."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +15,9 @@ class Layers:
 
     def __init__(self) -> None:
         self._layers: dict[str, Layer] = {}
-        self._reads: dict[str, Sources] = {}  # of layers: ifmaps and inputs, in the sequence of their concatenation
+        self._reads: dict[str, Sources] = {}  # by layer: ifmaps and inputs, in the order of their concatenation
         self._inputs: dict[str, ExternalInput] = {}
-        self._parts: dict[str, Sources] = {}  # of what was divided
+        self._parts: dict[str, Sources] = {}  # by layer or input that was divided
         self._joined: dict[Sources, str] = {}
         self._row_lots: dict[str, list[Sources]] = {}
         self._rearranged: dict[tuple[Sources, Shape], Sources] = {}
@@ -35,29 +35,29 @@ class Layers:
 
     @property
     def rearranged(self) -> tuple[str, ...]:
-        """Inputs of the graph that are read in another arrangement than the graph has them."""
+        """Inputs that layers read in another arrangement than the graph's."""
         read = {source.name for source in self.inputs_read}
         made = ((sources, self.resolved(names)) for (sources, _), names in self._rearranged.items())
         return tuple(dict.fromkeys(source for sources, names in made if read & set(names) for source in sources))
 
     def is_input(self, name: str) -> bool:
-        """Whether `name` is an external input, or one that was divided."""
+        """Whether `name` is an external input, divided or not."""
         return all(part in self._inputs for part in self.resolved((name,)))
 
     def shape(self, name: str) -> Shape:
-        """Return the shape of what a layer or external input makes."""
+        """Return the shape of a layer's ofmap or of an external input."""
         source = self._inputs.get(name)
         return source.shape if source is not None else self._layers[name].ofmap
 
     def resolved(self, sources: Sequence[str]) -> Sources:
-        """Return `sources` with the parts in place of what was divided."""
+        """Return `sources`, with each divided one replaced by its parts."""
         names: list[str] = []
         for name in sources:
             names += self.resolved(self._parts[name]) if name in self._parts else (name,)
         return tuple(names)
 
     def unique(self, name: str) -> str:
-        """Return `name` in printable letters, with a number behind it if it is taken."""
+        """Return `name` in printable letters, with a number appended if it is taken."""
         name = printable(name) or "unnamed"
         taken = (self._layers, self._inputs, self._parts)
         candidate, number = name, 1
@@ -67,7 +67,7 @@ class Layers:
         return candidate
 
     def add_input(self, name: str, shape: Shape) -> str:
-        """Add an external input; return what it is called."""
+        """Add an external input; return its name."""
         name = self.unique(name)
         self._inputs[name] = ExternalInput(name, shape)
         return name
@@ -78,18 +78,18 @@ class Layers:
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def rearranged_input(self, sources: Sources, shape: Shape) -> Sources:
-        """Return external inputs with their elements in another arrangement: they may lie in DRAM as is needed."""
+        """Return external inputs in another arrangement: DRAM may hold them in any."""
         key = (sources, shape)
         if key not in self._rearranged:
             self._rearranged[key] = (self.add_input(f"{sources[0]}_rearranged", shape),)
         return self._rearranged[key]
 
     def remember_rows(self, source: str, lots: list[Sources]) -> None:
-        """Remember that the rows of `source` are those of several lots, one after another."""
+        """Remember that the rows of `source` are the rows of several lots, one lot after another."""
         self._row_lots[source] = lots
 
     def rows_joined(self, sources: Sources) -> list[Sources]:
-        """Return the lots whose rows make up `sources`, or nothing."""
+        """Return the lots whose rows make up `sources`; empty if there are none."""
         return self._row_lots.get(sources[0], []) if len(sources) == 1 else []
 
     def add(self, kind: type[Layer], name: str, sources: Sequence[str], **fields: Any) -> Sources:
@@ -116,28 +116,28 @@ class Layers:
         return (name,)
 
     def _read_once(self, sources: Sources) -> Sources:
-        """Put a layer between for what is concatenated with itself: a layer names a source once."""
+        """Add a copying layer for each repeated source: a layer names a source once."""
         read: list[str] = []
         for source in sources:
             read.append(self._copy((source,)) if source in read else source)
         return tuple(read)
 
     def _as_layers(self, sources: Sources) -> Sources:
-        """Put a layer behind external inputs: a second operand is a layer's."""
+        """Add a copying layer for each external input: only layers make second operands."""
         return tuple(self._copy((name,)) if name in self._inputs else name for name in sources)
 
     def _copy(self, sources: Sources) -> str:
         return self._point_to_point(f"{sources[0]}_copy", sources)
 
     def joined(self, sources: Sequence[str], name: str = "") -> str:
-        """Return the one source that holds all of `sources`: a ptp layer if these are several.
+        """Return the one source that holds all of `sources`; a `ptp` layer joins several.
 
         Parameters
         ----------
         sources
             Sources that are concatenated.
         name
-            What the layer is called; by default after the first source.
+            Name of the layer; by default derived from the first source.
         """
         read = self.resolved(sources)
         if len(read) == 1:
@@ -154,7 +154,7 @@ class Layers:
         return self.add(PointToPoint, name, sources, K=channels, H=rows, W=columns)[0]
 
     def prune(self, outputs: Sequence[str]) -> Sources:
-        """Leave out layers that lead to none of the `outputs`; return those that are parts of matrix layers."""
+        """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers."""
         needed = set(self.resolved(outputs))
         for layer in reversed(list(self._layers.values())):
             if layer.name in needed:
@@ -169,11 +169,11 @@ class Layers:
         return self._layers[name]
 
     def reads(self, name: str) -> Sources:
-        """Return what a layer reads, in the sequence in which it is concatenated."""
+        """Return the sources of a layer, in the order of their concatenation."""
         return self._reads[name]
 
     def divide_input(self, name: str, sizes: Sequence[int]) -> Sources:
-        """Put several external inputs with these numbers of channels in the place of one."""
+        """Replace one external input by several with these numbers of channels."""
         _, rows, columns = self._inputs[name].shape
         parts = tuple(self.add_input(f"{name}_{i}", (size, rows, columns)) for i, size in enumerate(sizes))
         del self._inputs[name]
@@ -181,16 +181,16 @@ class Layers:
         return parts
 
     def divide_layer(self, name: str, parts: Sequence[Layer], reads: Sequence[Sources]) -> Sources:
-        """Put several layers, which together make the same, in the place of one.
+        """Replace one layer by several that together make the same.
 
         Parameters
         ----------
         name
-            The layer.
+            The layer to replace.
         parts
-            What is put in its place, by consecutive channels.
+            The layers that replace it, by consecutive channels.
         reads
-            What each of them reads; it replaces `ifmaps` and `inputs`.
+            Sources of each part; they replace its `ifmaps` and `inputs`.
         """
         named = {self.unique(f"{name}_{i}"): part for i, part in enumerate(parts)}
         entries = list(self._layers.items())
@@ -211,7 +211,7 @@ class Layers:
         )
 
     def _rewire(self, name: str, parts: Sources) -> None:
-        """Let the layers that read `name` read its parts; an element-wise one, which can't, reads them joined."""
+        """Make the readers of `name` read its parts; an `eltwise` can't read parts, so it reads them joined."""
         self._parts[name] = parts
         for reader in list(self._layers.values()):
             if name in self._reads[reader.name]:
@@ -222,7 +222,7 @@ class Layers:
                 self._layers[reader.name] = replace(self._layers[reader.name], weight_operands=operands)
 
     def _joined_before(self, parts: Sources, reader: str) -> str:
-        """Join `parts` by a layer that stands before `reader`."""
+        """Join `parts` by a layer that comes before `reader`."""
         name = self.joined(parts)
         order = list(self._layers)
         if order.index(name) > order.index(reader):
@@ -233,6 +233,6 @@ class Layers:
 
 
 def _replaced(names: Sources, name: str, parts: Sources) -> Sources:
-    """Put `parts` in the place of `name`."""
+    """Replace `name` by `parts`."""
     place = names.index(name)
     return (*names[:place], *parts, *names[place + 1 :])

@@ -1,4 +1,4 @@
-"""Which axes of an external input are channels, rows and columns: decided by the first node that must know."""
+"""Which axes of an external input are channels, rows and columns: the first node that needs to know decides."""
 
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
@@ -8,19 +8,19 @@ from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, whole
 
 _STEPS = 64
-"""How many nodes are looked through before the usual layout is taken."""
+"""Most tensors that are followed before the default layout is taken."""
 
 
 def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
     """Return the external input called `name` as a view.
 
-    Images (N, C, H, W) and sequences that a convolution reads (N, C, L) have their channels first; tokens
-    (N, T, D) last; heads (N, heads, T, d) have channels heads × d.
+    Images (N, C, H, W), and sequences that a convolution reads (N, C, L), have channels first; tokens (N, T, D) have
+    channels last; heads (N, heads, T, d) have heads × d channels.
 
     Raises
     ------
     UnsupportedError
-        If it has more axes than a batch, channels, rows and columns.
+        If it has more axes than batch, channels, rows and columns.
     """
     shape = source.shape
     batch = [] if source.batch is None else [whole(BATCH, source.batch)]
@@ -50,7 +50,7 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
 
 
 def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[int]] | None:
-    """Return where the first node that must know wants the channels, and the axes in its order, or None."""
+    """Return where the first node that decides has the channels, and the axes in its order; None if no node decides."""
     axes = list(range(rank))
     waiting = [(name, axes)]
     for _ in range(_STEPS):
@@ -69,7 +69,7 @@ def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[
             if facts.axes is Axes.PERMUTED:
                 order = node.permutation(rank)
                 if sorted(order) != list(range(rank)):
-                    continue  # told where the node is imported
+                    continue  # reported when the node is imported
                 permuted = [axes[place] for place in order]
             same_rank = len(graph.info(node.outputs[0]).shape or ()) == rank
             if same_rank and facts.axes is not Axes.OTHER:

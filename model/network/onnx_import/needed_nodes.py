@@ -1,4 +1,4 @@
-"""Which nodes of a model lead to its outputs, and in what order they can run."""
+"""The nodes that lead to a model's outputs, and an order in which they can run."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,7 +9,7 @@ from soma_cp.model.network.onnx_import.graph import printable
 
 
 def graph_outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
-    """Return the tensors at which the graph ends, and a sentence for each name that there is not."""
+    """Return the tensors at which the graph ends, and one sentence for each unusable name."""
     if not ends:
         return tuple(output.name for output in model.graph.output), []
     made: dict[str, tuple[str, ...]] = {}
@@ -44,12 +44,12 @@ def needed_nodes(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.No
 
 
 def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
-    """Return a sentence for each tensor that nodes read and nothing makes."""
+    """Return one sentence for each tensor that nodes read and nothing makes."""
     made = {name for node in model.graph.node for name in node.output}
     made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
     made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
     return [
-        f"'{label(node)}' ({node.op_type}) reads '{printable(name)}', which no node, input or constant of the model is"
+        f"'{label(node)}' ({node.op_type}) reads '{printable(name)}', but the model has nothing of this name"
         for node in nodes
         for name in dict.fromkeys(node.input)
         if name and name not in made
@@ -57,7 +57,7 @@ def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> 
 
 
 def _captured(node: onnx.NodeProto) -> list[str]:
-    """Return the names that the bodies of control flow read, their own among them."""
+    """Return the names that the bodies of control flow read, names of their own tensors included."""
     bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]
     inner = [node for body in bodies for node in body.node]
     outputs = [output.name for body in bodies for output in body.output]
@@ -65,7 +65,7 @@ def _captured(node: onnx.NodeProto) -> list[str]:
 
 
 def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
-    """Sort nodes such that producers come first, as the format demands but not every tool keeps."""
+    """Sort nodes so that producers come first; the format demands this, but not every tool obeys."""
     waiting = list(nodes)
     made_later = {name for node in waiting for name in node.output if name}
     ordered: list[onnx.NodeProto] = []
@@ -78,7 +78,7 @@ def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
                 made_later.difference_update(node.output)
             else:
                 blocked.append(node)
-        if not ready:  # a cycle; the names it needs stay unknown
+        if not ready:  # a cycle: the names that it reads stay unknown
             return ordered + blocked
         ordered += ready
         waiting = blocked
@@ -86,7 +86,7 @@ def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
 
 
 def label(proto: onnx.NodeProto) -> str:
-    """Return the node's name, or what it makes where it has none."""
+    """Return the node's name, or its output's name if it has none."""
     name = proto.name or next((name for name in proto.output if name), "")
     name = printable(name).strip("/ ")
     return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"

@@ -1,4 +1,4 @@
-"""One node while it is imported: what it reads and what it gives, in the words of operators."""
+"""One node during import: its operands and results, in the terms that operators use."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,17 @@ from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, 
 
 
 class State:
-    """What all nodes share: the layers so far, what tensors are, and what is to be told."""
+    """What all nodes share: the layers so far, the value of each tensor, and the notes for the user."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.layers = Layers()
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
-        self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by what they read and make
+        self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by sources and output
 
     def settled(self, value: Value) -> Tensor:
-        """Return `value` as what a layer or external input makes; a function becomes a `ptp` layer.
+        """Return `value` as a tensor of layers or external inputs; a function becomes a `ptp` layer.
 
         Raises
         ------
@@ -40,7 +40,7 @@ class State:
             raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
         if value.reduced:
             raise UnsupportedError(
-                f"reads '{value.name}', a reduction over channels or a part of them in between others, which no layer "
+                f"reads '{value.name}', a reduction over channels or a part of channels between others, which no layer "
                 "makes (as a step of a normalisation or a rotation it could be part of a ptp layer)"
             )
         tensor = value.of
@@ -52,12 +52,12 @@ class State:
 
 
 class NodeImport:
-    """A node, its operands and its results.
+    """A node during import, with its operands and results.
 
     Parameters
     ----------
     state
-        What all nodes share.
+        State that all nodes share.
     node
         The node.
     """
@@ -70,17 +70,17 @@ class NodeImport:
 
     @property
     def name(self) -> str:
-        """What layers of this node are called."""
+        """Name of this node's layers."""
         return self.node.label
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """What it reads; an optional input that is left out is empty."""
+        """Names of its inputs; empty for an optional input that is left out."""
         return self.node.inputs
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What it makes."""
+        """Names of its outputs."""
         return self.node.outputs
 
     def attribute(self, name: str, default: Any = None) -> Any:
@@ -88,11 +88,11 @@ class NodeImport:
         return self.node.attributes.get(name, default)
 
     def has(self, place: int) -> bool:
-        """Whether the input at that place is given."""
+        """Whether input `place` is given."""
         return place < len(self.inputs) and self.inputs[place] != ""
 
     def is_constant(self, place: int) -> bool:
-        """Whether the input at that place is constant."""
+        """Whether input `place` is constant."""
         return self.has(place) and self.graph.info(self.inputs[place]).constant
 
     def shape(self, place: int = 0) -> tuple[int, ...]:
@@ -109,12 +109,12 @@ class NodeImport:
         return self._shape(self.outputs[place])
 
     def check_shapes(self) -> None:
-        """Refuse a node whose inputs and attributes don't fit, whatever shapes the model states for its outputs.
+        """Refuse a node whose inputs and attributes don't fit, even if the model states shapes for its outputs.
 
         Raises
         ------
         UnsupportedError
-            If there is such an output.
+            If the shape of an output can't be inferred.
         """
         for output in self.outputs:
             fault = self.graph.info(output).fault
@@ -132,7 +132,7 @@ class NodeImport:
         return shape
 
     def numbers(self, attribute: str, place: int) -> list[int] | None:
-        """Return whole numbers that are an attribute in some versions of an operator and an input in others."""
+        """Return whole numbers that some versions of an operator have as an attribute, and others as an input."""
         given = self.attribute(attribute)
         if given is not None:
             return [int(number) for number in given]
@@ -144,17 +144,17 @@ class NodeImport:
         return whole_numbers(value)
 
     def value(self, place: int = 0) -> Value:
-        """Return what is read."""
+        """Return the value of an input."""
         if self.is_constant(place):
             raise UnsupportedError(f"has a constant as input {place} (must be computed)")
         return self.state.values[self._read(place)]
 
     def tensor(self, place: int = 0) -> Tensor:
-        """Return what is read, as what a layer or external input makes."""
+        """Return the value of an input as a tensor of layers or external inputs."""
         return self.state.settled(self.value(place))
 
     def base(self, value: Value) -> Tensor:
-        """Return the tensor that a function is one of, or what a layer or external input makes."""
+        """Return the tensor that a function reads; any other value as a tensor of layers or external inputs."""
         return value.of if isinstance(value, Function) else self.state.settled(value)
 
     def arranged(self, tensor: Tensor, channels: Axis, rows: Axis = (), columns: Axis = ()) -> Sources:
@@ -169,7 +169,7 @@ class NodeImport:
         Raises
         ------
         InternalError
-            If the axes of `value` are not those that the output has: whatever reads it would take others for them.
+            If the axes of `value` differ from those of the output: readers would mix up the axes.
         """
         if place < len(self.outputs) and self.outputs[place]:
             self._check_axes(value, self.outputs[place])
@@ -190,7 +190,7 @@ class NodeImport:
         self.give(Function(of, self.name, self.outputs[place], reduced), place)
 
     def note(self, text: str) -> None:
-        """Tell the user something about this node."""
+        """Add a note for the user about this node."""
         self.state.notes.setdefault(text, []).append(f"'{self.name}' ({self.node.kind})")
 
     def check_bias(self, place: int) -> None:
@@ -199,17 +199,17 @@ class NodeImport:
         Raises
         ------
         UnsupportedError
-            If the input at `place` is given and not constant.
+            If input `place` is given and not constant.
         """
         if self.has(place) and not self.is_constant(place):
             raise UnsupportedError("has a computed bias (must be constant)")
 
     def axis(self, place: int = 0, default: int = 0) -> int:
-        """Return the attribute ``axis``, counted from the front of the input at `place`."""
+        """Return the attribute ``axis``, counted from the first axis of input `place`."""
         axis = int(self.attribute("axis", default))
         return axis + len(self.shape(place)) if axis < 0 else axis
 
 
 def only_batch(axis: Sequence[Any]) -> bool:
-    """Whether an axis has nothing of a sample."""
+    """Whether an axis has only atoms of the batch."""
     return not without_batch(simplified(axis))

@@ -1,4 +1,4 @@
-"""From an ONNX file to its model; data kept in files of their own need not exist."""
+"""Read the model from an ONNX file; external data files need not exist."""
 
 from math import prod
 from pathlib import Path
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     import onnx
 
 MOST_ELEMENTS = 1 << 14
-"""Of the largest constant whose value is read or computed; shapes, indices and scales are smaller."""
+"""Elements of the largest constant whose value is read or computed; shapes, indices and scales are smaller."""
 ENDING = ".onnx"
-"""What the name of an ONNX model ends in."""
+"""Ending of an ONNX model's file name."""
 
 
 def read_model(path: Path) -> "onnx.ModelProto":
-    """Read a model; functions of its own are put in place of their calls.
+    """Read a model, and inline the functions that it defines.
 
     Raises
     ------
@@ -56,13 +56,13 @@ def read_model(path: Path) -> "onnx.ModelProto":
 
 
 def _read_small_constants(model: "onnx.ModelProto", folder: Path) -> None:
-    """Put into the model what other files hold of constants small enough to be shapes, as far as they can be read."""
+    """Load the external data of constants small enough to be shapes, where it can be read."""
     from onnx import TensorProto, external_data_helper
 
     for tensor in model.graph.initializer:
         if tensor.data_location == TensorProto.EXTERNAL and prod(tensor.dims) <= MOST_ELEMENTS:
             try:
                 external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-            except Exception:  # no such file, damaged or outside of the folder: told if a shape needs it
+            except Exception:  # missing, damaged or outside of the folder: reported if a shape needs it
                 continue
             tensor.data_location = TensorProto.DEFAULT

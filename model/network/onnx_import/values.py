@@ -1,4 +1,4 @@
-"""What an ONNX tensor is while layers are made for it."""
+"""The values that ONNX tensors have during import."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,9 @@ class Tensor:
     Parameters
     ----------
     sources
-        Layers and external inputs by name, concatenated along channels.
+        Names of layers and external inputs, concatenated along channels.
     shape
-        Channels, rows, columns of all of them together.
+        Channels, rows, columns of the concatenation.
     view
         The axes of the ONNX tensor.
     """
@@ -27,21 +27,21 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Function:
-    """What the vector unit makes of one tensor, element by element or within a row: no layer before it is read.
+    """What the vector unit makes of one tensor, element by element or within a row; it gets a layer when it is read.
 
-    Arithmetic that begins and ends in one tensor (a GELU or a normalisation in many ONNX nodes) is one function.
+    All arithmetic from one tensor to one tensor (a GELU or a normalisation in many ONNX nodes) is one function.
 
     Parameters
     ----------
     of
-        The tensor, in the axes that the result has.
+        The tensor that it reads, with the axes of the result.
     name
-        What its layer is called.
+        Name of its layer.
     origin
-        The ONNX tensor that it makes: the same function of the same tensor is one layer.
+        The ONNX tensor that it makes. The same function of the same tensor is one layer.
     reduced
-        Whether this is less than the tensor: a mean over channels, or some of the channels of every head. Only
-        further use can put it back in shape.
+        Whether the result is smaller than the tensor: a mean over channels, or some channels of every head. Only a
+        later node can restore its shape.
     """
 
     of: Tensor
@@ -52,12 +52,12 @@ class Function:
 
 @dataclass(frozen=True)
 class Side:
-    """Indices, truth values and masks: made of inputs of the graph alone, and never scheduled.
+    """Indices, truth values and masks: computed from inputs of the graph alone, and never scheduled.
 
     Parameters
     ----------
     inputs
-        Inputs of the graph that it is made of.
+        Inputs of the graph from which it is computed.
     """
 
     inputs: tuple[str, ...]
@@ -65,7 +65,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Padded:
-    """A tensor with zeros around it, which the window of a convolution or pooling reads."""
+    """A tensor with zeros around it, for the window of a convolution or pooling."""
 
     tensor: Tensor
 
@@ -74,5 +74,5 @@ Value = Tensor | Function | Side | Padded
 
 
 def is_reduced(value: Value) -> bool:
-    """Whether a value is less than the tensor that it is made of, whose axes it then may lack."""
+    """Whether a value is smaller than the tensor that it is made from; it may then lack axes of that tensor."""
     return isinstance(value, Function) and value.reduced

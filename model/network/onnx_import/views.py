@@ -1,8 +1,8 @@
-"""Where the elements of an ONNX tensor lie in an fmap: what makes reshaping and transposing cost nothing.
+"""Where the elements of an ONNX tensor lie in an fmap; this is why reshaping and transposing cost nothing.
 
-An fmap has channels, rows and columns. A tensor is a *view* of it: every axis is a product of *atoms*, parts of a
-dimension of the fmap. GPT-2's queries of shape (batch, heads, tokens, 64), for instance, view an fmap of 768
-channels and some rows as ``(), (C 12×64,), (H,), (C 64×1,)``: channels are heads and the 64 of each.
+An fmap has channels, rows and columns. A tensor is a *view* of it: each axis is a product of *atoms*, and an atom is
+part of one dimension of the fmap. For instance, GPT-2's queries of shape (batch, heads, tokens, 64) view an fmap of 768
+channels and some rows as ``(), (C 12×64,), (H,), (C 64×1,)``: the channels are the heads times the 64 channels of each.
 """
 
 from collections.abc import Iterable, Sequence
@@ -23,9 +23,9 @@ class Atom:
     dim
         ``"C"``, ``"H"`` or ``"W"`` of the fmap, `BATCH`, or `REPEAT`.
     extent
-        How many values it runs through.
+        Number of values that it takes.
     stride
-        How far apart these are within the dimension.
+        Distance between neighbouring values within the dimension.
     """
 
     dim: str
@@ -41,12 +41,12 @@ View = tuple[Axis, ...]
 
 
 def whole(dim: str, extent: int) -> Axis:
-    """Return the axis that is all of a dimension."""
+    """Return the axis that is a whole dimension."""
     return simplified([Atom(dim, extent, 1)])
 
 
 def raised(view: View, rank: int) -> View:
-    """Return the axes with others of one element in front, `rank` in all, as broadcasting adds them."""
+    """Return `rank` axes: these, and before them the axes of one element that broadcasting adds."""
     return ((),) * (rank - len(view)) + view
 
 
@@ -61,7 +61,7 @@ def shape_of(view: View) -> tuple[int, ...]:
 
 
 def simplified(atoms: Iterable[Atom]) -> Axis:
-    """Leave out atoms of one element, and join those that are neighbours in their dimension."""
+    """Leave out atoms of one element, and join atoms that are neighbours in their dimension."""
     joined: list[Atom] = []
     for atom in atoms:
         if atom.extent == 1:
@@ -75,7 +75,7 @@ def simplified(atoms: Iterable[Atom]) -> Axis:
 
 
 def reshaped(view: View, shape: Sequence[int]) -> View | None:
-    """Return the same elements in the same sequence with axes of other extents; None if an atom would break."""
+    """Return the same elements in the same order with axes of other extents; None if an atom can't be split so."""
     rest = [atom for axis in view for atom in axis]
     if size(rest) != prod(shape):
         return None
@@ -99,7 +99,7 @@ def reshaped(view: View, shape: Sequence[int]) -> View | None:
 
 
 def numbered(dim: str, axes: Sequence[Axis]) -> list[Axis]:
-    """Return axes of the same extents that make up one dimension, the first axis slowest."""
+    """Return axes of the same extents that together are one dimension, the first axis slowest."""
     result: list[Axis] = []
     stride = size(atom for axis in axes for atom in axis)
     for axis in axes:

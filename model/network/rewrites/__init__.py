@@ -1,1 +1,1 @@
-"""Rewrites: networks made of networks."""
+"""Rewrites: networks made from other networks."""

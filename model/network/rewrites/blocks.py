@@ -1,4 +1,4 @@
-"""Several blocks of a network in a row, as one network: each reads what the one before makes."""
+"""Several blocks of a network in a row, as one network: each block reads the ofmap of the block before it."""
 
 from dataclasses import replace
 
@@ -8,20 +8,20 @@ from soma_cp.model.network.network import Network
 
 
 def blocks_in_a_row(network: Network, count: int) -> Network:
-    """Return `count` copies of a network that is one block of several; weights and other inputs are each copy's own.
+    """Return `count` copies of a one-block network in a row; each copy has its own weights and its own other inputs.
 
     Parameters
     ----------
     network
-        With `Network.blocks` at least `count`, one layer without consumers, and one external input of its shape, which
-        in all copies but the first is what the copy before makes.
+        Has `Network.blocks` of at least `count`, one layer without consumers, and one external input of that layer's
+        shape. In all copies but the first, the last layer of the copy before replaces this input.
     count
-        At least 1. Layers, and inputs but for the first, are called ``b1.…``, ``b2.…`` and so on.
+        At least 1. Names of layers and inputs become ``b1.…``, ``b2.…`` and so on; the first input keeps its name.
 
     Raises
     ------
     UserError
-        If the network is no such block, or has fewer blocks.
+        If the network is not such a block, or has fewer blocks.
     """
     if network.blocks == 1:
         raise UserError(f"'{network.name}' is a whole network, not one block of several; leave --blocks out")
@@ -38,7 +38,7 @@ def blocks_in_a_row(network: Network, count: int) -> Network:
 
 
 def _ends(network: Network) -> tuple[str, str]:
-    """Return the names of the layer that a block hands on, and of the external input that takes it."""
+    """Return the names of the layer that a block passes on, and of the external input that it replaces."""
     read = {name for layer in network.layers for name in (*layer.ifmaps, *layer.weight_operands)}
     finals = [layer for layer in network.layers if layer.name not in read]
     entries = [source.name for source in network.inputs if source.shape == finals[0].ofmap]

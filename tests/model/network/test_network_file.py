@@ -1,4 +1,4 @@
-"""The network file: round trips, and every kind of fault told in words."""
+"""The network file: round trips, and a sentence for every kind of fault."""
 
 import copy
 import dataclasses
@@ -137,7 +137,7 @@ def test_fields_of_fc_and_edges_may_be_left_out(document: Document) -> None:
 
 
 def test_schema_has_the_fields_of_every_kind() -> None:
-    # Nothing but derived fields and the kind may differ: a field that is missing here could not be read.
+    # Only derived fields and the kind may differ: files could not hold a field that a form lacks.
     assert list(network_file._LAYER_FORMS) == list(LAYER_KINDS)
     for kind, form in network_file._LAYER_FORMS.items():
         fields = {field.name for field in dataclasses.fields(LAYER_KINDS[kind])}
@@ -236,7 +236,7 @@ def test_a_layer_without_kind(document: Document) -> None:
     ("name", "shown"), [("", '""'), (5, "5"), ("a\nb", '"a\\nb"'), ("\ud800", '"\\ud800"'), ([], "[]")]
 )
 def test_a_bad_name(document: Document, name: object, shown: str) -> None:
-    # Whoever reads "second" is not blamed: its name may just be spelled wrong here.
+    # Readers of "second" are not blamed: its name may be misspelled only here.
     assert problems(changed(document, 1, name=name)) == [
         f"layer number 2: name={shown} (must be printable text, not empty)"
     ]
@@ -345,7 +345,7 @@ def test_all_faults_at_once(document: Document) -> None:
     document |= {"blocks": 0, "nmae": "x"}
     document["layers"] += [
         conv("fourth", "first", K="8", R=0),
-        conv("fifth", "fourth", C=999),  # hangs on a broken layer: not blamed for C
+        conv("fifth", "fourth", C=999),  # depends on a broken layer: not blamed for C
         conv("sixth", "fifth", K=0),
         conv("seventh", "thrid", operations=1),
         conv("eighth", "first", C=4),
@@ -370,7 +370,7 @@ def test_all_faults_at_once(document: Document) -> None:
 
 def test_layers_that_hang_on_a_broken_one_in_any_order_are_not_blamed(document: Document) -> None:
     document["layers"] = [
-        conv("reader", "second"),  # comes too early; but whether it does is not sure
+        conv("reader", "second"),  # may come too early, but that is not certain
         conv("first", None, H="16"),
         conv("second", "first"),
     ]

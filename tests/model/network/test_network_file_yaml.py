@@ -78,7 +78,7 @@ layers:
 
 
 def test_faults_of_form_are_told_with_their_lines(tmp_path: Path) -> None:
-    # What is missing is told with the line where its layer begins.
+    # A missing field is reported with the first line of its layer.
     assert [problem.split(" (must")[0] for problem in yaml_problems(tmp_path, FAULTY)] == [
         "line 2: blocks=0",
         'line 3: "colour" is not a field',
@@ -97,7 +97,7 @@ def test_faults_of_form_are_told_with_their_lines(tmp_path: Path) -> None:
 
 
 def test_faults_between_layers_are_told_with_their_lines(tmp_path: Path) -> None:
-    # Which of the two layers called c reads too few channels, the problem doesn't say.
+    # The problem doesn't say which of the two layers called c reads too few channels.
     text = """\
 name: n
 inputs:

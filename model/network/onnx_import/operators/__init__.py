@@ -1,1 +1,1 @@
-"""What every ONNX operator becomes: one small function for each, found in a table by the operator's name."""
+"""The import of each ONNX operator: one small function, found in a table by the operator's name."""

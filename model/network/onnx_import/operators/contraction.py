@@ -1,4 +1,4 @@
-"""Einsum, where it is a matrix multiplication: with weights, or of two computed tensors."""
+"""Einsum as a matrix multiplication: with weights, or of two computed tensors."""
 
 from dataclasses import replace
 from math import prod
@@ -13,7 +13,7 @@ from soma_cp.model.network.onnx_import.views import reshaped, shape_of, simplifi
 
 @operator("Einsum", "like MatMul, if it is one", Facts(has_weights=True))
 def einsum(node: NodeImport) -> None:
-    """A sum over the letters that both operands have and the result has not."""
+    """A sum over the letters that both operands have and the result lacks."""
     equation = str(node.attribute("equation", "")).replace(" ", "")
     terms, arrow, result = equation.partition("->")
     operands = terms.split(",")
@@ -60,7 +60,7 @@ def _together(
     columns = [letter for letter in second if letter not in first]
     if len(rows) != 1 or len(columns) != 1 or len(summed) != 1:
         raise UnsupportedError(
-            "multiplies tensors that are no matrices (must have one letter of its own each, and one sum)"
+            "multiplies tensors that are not matrices (each must have one letter of its own; the sum, one)"
         )
     left, right = node.tensor(places[0]), node.tensor(places[1])
     left_view = tuple(left.view[first.index(letter)] for letter in (*shared, *rows, *summed))

@@ -1,8 +1,8 @@
 """Operators that work element by element or within a row.
 
-What is linear up to a comparison (bias, scale, batch normalisation, ReLU, clipping, masks) is part of the layer
-that makes or reads the fmap, as in the built-in networks. What needs more than that is a function of one tensor, and
-becomes one `ptp` layer however many nodes it is written in. What joins several computed tensors is an `eltwise` layer.
+Operations that are linear up to a comparison (bias, scale, batch normalisation, ReLU, clipping, masks) are part of the
+layer that makes or reads the fmap, as in the built-in networks. Any other function of one tensor becomes one `ptp`
+layer, even if many nodes express it. An operation on several computed tensors becomes an `eltwise` layer.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
     _PART,
 )
 def free(node: NodeImport) -> None:
-    """Linear but for comparisons, of one tensor; all else that it reads is constant."""
+    """A function of one tensor, linear up to a comparison; all other inputs are constant."""
     _check_parameters(node)
     node.give(node.value(0))
 
@@ -48,21 +48,21 @@ def free(node: NodeImport) -> None:
     _PTP,
 )
 def vector(node: NodeImport) -> None:
-    """A function of one tensor; all else that it reads is constant."""
+    """A function of one tensor; all other inputs are constant."""
     _check_parameters(node)
     _function(node, [node.value(0)])
 
 
 @operator("DynamicQuantizeLinear", _PART)
 def dynamic_quantisation(node: NodeImport) -> None:
-    """Quantisation with a scale and a zero point of its own, which are too few to count."""
+    """Quantisation that computes its own scale and zero point, which are too small to count."""
     node.give(node.value(0))
     for place in (1, 2):
         node.give(Side(()), place)
 
 
 def _check_parameters(node: NodeImport) -> None:
-    """Refuse parameters that layers make."""
+    """Refuse computed parameters."""
     computed = [place for place in range(1, len(node.inputs)) if node.has(place) and not node.is_constant(place)]
     if not all(isinstance(node.value(place), Side) for place in computed):
         raise UnsupportedError("has computed parameters (must be constant)")
@@ -76,12 +76,12 @@ def combination(node: NodeImport) -> None:
 
 @operator("Where", _COMBINATION)
 def selection(node: NodeImport) -> None:
-    """A choice between two operands by a mask; constants are part of a layer, however large."""
+    """A choice between two operands by a mask; constants of any size are part of a layer."""
     _combine(node, _operands(node, with_constants=False))
 
 
 def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
-    """Give the one computed operand if that is all of the result; else a function of one or several."""
+    """Give the computed operand if it is the only one and has the result's size; else a function of one or several."""
     real = [value for value in operands if not isinstance(value, Side)]
     only = real[0] if len(real) == 1 else None
     if isinstance(only, Tensor) and size_of(only) == prod(node.out_shape()):
@@ -95,12 +95,12 @@ def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
     "with a constant, `ptp` like the others of one tensor; of several tensors, `eltwise`",
 )
 def general_combination(node: NodeImport) -> None:
-    """An operation that takes more than a multiplication by a constant."""
+    """An operation beyond a multiplication by a constant."""
     _function(node, _operands(node))
 
 
 def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
-    """Return the computed operands; `with_constants`, one as large as the result is an external input."""
+    """Return the computed operands; `with_constants`, a constant as large as the result is an external input."""
     values: list[Value] = []
     places = [place for place in range(len(node.inputs)) if node.has(place)]
     constants = [place for place in places if node.is_constant(place)]
@@ -119,7 +119,7 @@ def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
 
 
 def _raised(value: Value, rank: int) -> Value:
-    """Return an operand with as many axes as the result has; what is reduced takes them from what it is put back to."""
+    """Return an operand with as many axes as the result; a reduced one gets them when its shape is restored."""
     if isinstance(value, Tensor):
         return replace(value, view=raised(value.view, rank))
     if isinstance(value, Function) and not value.reduced:
@@ -128,13 +128,13 @@ def _raised(value: Value, rank: int) -> Value:
 
 
 def _has_value_for_every_element(node: NodeImport, place: int, like: Tensor) -> bool:
-    """Whether a constant must be loaded like an fmap: it differs by channel, row and column."""
+    """Whether a constant is loaded like an fmap: it differs by channel, row and column."""
     channels, rows, columns = like.shape
     return rows * columns > 1 and prod(node.shape(place)) >= channels * rows * columns
 
 
 def _function(node: NodeImport, operands: Sequence[Value]) -> None:
-    """Give a function of one tensor, or the element-wise combination of several."""
+    """Give a function of one tensor, or an element-wise combination of several."""
     sides = [value for value in operands if isinstance(value, Side)]
     real = [value for value in operands if not isinstance(value, Side)]
     if not real:
@@ -170,7 +170,7 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
 
 
 def _is_mask(node: NodeImport, tensor: Tensor) -> bool:
-    """Whether a smaller operand comes straight from inputs of the graph."""
+    """Whether a smaller operand comes directly from inputs of the graph."""
     return all(node.layers.is_input(name) for name in tensor.sources)
 
 
@@ -184,7 +184,7 @@ def size_of(tensor: Tensor) -> int:
     "over rows and columns `pool`; over channels only as a step of a `ptp`",
 )
 def reduction(node: NodeImport) -> None:
-    """A mean, sum or extreme over some axes."""
+    """A mean, sum, maximum or the like over some axes."""
     value = node.value(0)
     if isinstance(value, Side):
         node.give(value)

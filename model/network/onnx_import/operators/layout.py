@@ -1,4 +1,4 @@
-"""Operators that move nothing: other axes for the same elements, the sequence of the axes, repetition, the shape."""
+"""Operators that move no data: other axes for the same elements, another order of axes, repetition, the shape."""
 
 from dataclasses import replace
 from math import prod
@@ -25,7 +25,7 @@ def _with_view(value: Value, view: View) -> Value:
 
 
 def view_of(node: NodeImport) -> tuple[Value, View | None]:
-    """Return what is read and its axes; a mask has none, and passes."""
+    """Return the value of the input, and its axes; None for a mask, which has no axes."""
     value = node.value(0)
     if isinstance(value, Side):
         return value, None
@@ -66,13 +66,13 @@ def reshape(node: NodeImport) -> None:
     Facts(axes=Axes.PERMUTED),
 )
 def transpose(node: NodeImport) -> None:
-    """Axes in another sequence; what reads them adds a layer if it needs one."""
+    """Axes in another order; a reader adds a layer if it needs one."""
     value, view = view_of(node)
     if view is None:
         node.give(value)
         return
     order = node.node.permutation(len(node.shape()))
-    if is_reduced(value) and len(order) != len(view):  # it has lost axes; what it is put back to has them
+    if is_reduced(value) and len(order) != len(view):  # it has lost axes; the tensor that restores its shape has them
         node.give(value)
         return
     if sorted(order) != list(range(len(view))):
@@ -110,7 +110,7 @@ def _count(shape: tuple[int, ...], start: int, end: int | None) -> int:
 @operator("Size", "a constant", Facts(of_shape=_count))
 @operator("Shape", "a constant", Facts(of_shape=_extents))
 def shape_alone(node: NodeImport) -> None:
-    """Shapes that are known are constant, and their nodes are never seen here."""
+    """Known shapes are constant, and their nodes never get here."""
     if not isinstance(node.value(0), Side):
         node.shape(0)
     raise UnsupportedError("asks for a shape that isn't known (must follow from the inputs' shapes)")

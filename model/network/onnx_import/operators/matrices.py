@@ -16,7 +16,7 @@ from soma_cp.model.network.onnx_import.views import BATCH, Axis, View, numbered,
     Facts(channels=Channels.LAST, has_weights=True),
 )
 def matmul(node: NodeImport) -> None:
-    """Multiplication over the last axis of the first and the last but one of the second operand."""
+    """Multiplication over the last axis of the first operand and the second-last axis of the second."""
     _multiply(node, 0, 1)
 
 
@@ -46,7 +46,7 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
 
 
 def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
-    """Return a product with the axes of one element that weights of more axes add."""
+    """Return a product with the axes of one element that come from weights with more axes."""
     return replace(made, view=raised(made.view, len(node.out_shape())))
 
 
@@ -80,11 +80,11 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
     node
         The node.
     tensor
-        What is multiplied.
+        The tensor to multiply.
     axis
-        The axis that is summed over, where the channels of the result are.
+        The axis that is summed over; the result has its channels there.
     made
-        How many these are; 0 for one channel and no axis.
+        Number of the result's channels; 0 for one channel without an axis.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
     C, rows, columns = tensor.shape
     K = made or 1
     made_axis = whole("C", K)
-    if not rest and size(channels) == C * rows * columns:  # in any sequence: that of the weights is free
+    if not rest and size(channels) == C * rows * columns:  # in any order: the weights' order is free
         kind = FullyConnected if len(tensor.view) <= 2 else Conv
         fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
         sources = node.layers.add(kind, node.name, tensor.sources, K=K, **fields)
@@ -126,7 +126,7 @@ def _check_sum(axis: Axis) -> None:
 
 
 def _rows(view: View, without: int) -> View:
-    """Return the axes as parts of the rows, but for batches and the axis `without`."""
+    """Return the axes as parts of the rows, except batch atoms and the axis `without`."""
     inner = [axis if place != without else () for place, axis in enumerate(view)]
     parts = numbered("H", [without_batch(axis) for axis in inner])
     batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in view]
@@ -134,15 +134,15 @@ def _rows(view: View, without: int) -> View:
 
 
 def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor:
-    """Multiply two computed tensors, the second of which is a second operand.
+    """Multiply two computed tensors; the right one becomes the layer's second operand.
 
     Axes before the last two are groups, the heads of attention.
 
     Raises
     ------
     UnsupportedError
-        If these are no matrices of one sample, not as many, or no kind of layer brings the elements where they are
-        needed.
+        If the operands are not matrices within a sample, if their numbers of matrices differ, or if no kind of layer
+        brings the elements where they are needed.
     """
     if len(left.view) < 2 or len(right.view) < 2:
         raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
@@ -175,7 +175,7 @@ def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor
 
 
 def _leading(left: Tensor, right: Tensor) -> View:
-    """Return the axes before the matrices: where one operand has one element, those of the other."""
+    """Return the axes before the matrices; where one operand's axis has one element, take the other's."""
     rank = max(len(left.view), len(right.view))
     pairs = zip(raised(left.view, rank)[:-2], raised(right.view, rank)[:-2], strict=True)
     return tuple(axis if size(axis) > 1 else other for axis, other in pairs)

@@ -1,4 +1,4 @@
-"""Operators that join tensors, or take parts of them."""
+"""Operators that join tensors or take parts of them."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ _DIMENSIONS = {"C": "channels", "H": "rows", "W": "columns", "B": "samples", REP
 
 @operator("Concat", "several ifmaps of what reads it; of tokens, `transpose`, `ptp` and `transpose`")
 def concat(node: NodeImport) -> None:
-    """Tensors one after another along an axis."""
+    """Concatenation along an axis."""
     places = [place for place in range(len(node.inputs)) if node.has(place)]
     computed = [place for place in places if not node.is_constant(place)]
     values = [node.value(place) for place in computed]
@@ -53,7 +53,7 @@ def concat(node: NodeImport) -> None:
 
 
 def _put_together(node: NodeImport, values: list[Value]) -> None:
-    """Give parts of a tensor, next to one another again, as one function of it: a rotation of channels."""
+    """Give the rejoined parts of a tensor as one function of it: a rotation of channels."""
     bases = [node.base(value) for value in values]
     view = reshaped(bases[0].view, node.out_shape())
     if view is None or len(bases) < len(node.inputs) or any(base.sources != bases[0].sources for base in bases):
@@ -62,7 +62,7 @@ def _put_together(node: NodeImport, values: list[Value]) -> None:
 
 
 def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
-    """Return a constant that is concatenated: an external input with the axes of `like`."""
+    """Return a constant operand of the concatenation as an external input with the axes of `like`."""
     extent = node.shape(place)[axis]
     dims = {"C": like.shape[0], "H": like.shape[1], "W": like.shape[2]}
     atoms = like.view[axis]
@@ -74,17 +74,17 @@ def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
 
 
 def _only_dim(node: NodeImport, axis: int, tensor: Tensor) -> str:
-    """Return the dimension that an axis of one element stands for: the first that no other axis has."""
+    """Return the dimension of an axis of one element: the first dimension that no other axis has."""
     taken = {atom.dim for place, atoms in enumerate(tensor.view) if place != axis for atom in atoms}
     order = "CHW" if axis <= 1 else "HCW"
     free = [dim for dim in order if dim not in taken and dict(zip("CHW", tensor.shape, strict=True))[dim] == 1]
     if not free:
-        raise UnsupportedError(f"joins tensors along axis {axis}, which is no channels, rows or columns")
+        raise UnsupportedError(f"joins tensors along axis {axis}, which is neither channels, rows nor columns")
     return free[0]
 
 
 def _joined_along(node: NodeImport, tensors: list[Tensor], axis: int) -> tuple[str, Sources]:
-    """Join along the dimension of the fmaps that the axis is."""
+    """Join along the fmap dimension of the axis."""
     first = max(tensors, key=lambda tensor: shape_of(tensor.view)[axis])
     atoms = first.view[axis]
     dim = atoms[0].dim if len(atoms) == 1 else _only_dim(node, axis, first)
@@ -96,7 +96,7 @@ def _joined_along(node: NodeImport, tensors: list[Tensor], axis: int) -> tuple[s
         fits = tensor.view[axis] == whole(dim, tensor.shape[place]) and all(a == b for a, b in others)
         if not fits:
             raise UnsupportedError(
-                f"joins tensors along axis {axis}, which is not all {_DIMENSIONS[dim]} of each, in the same arrangement"
+                f"joins tensors along axis {axis}, which must be all {_DIMENSIONS[dim]} of each, arranged alike"
             )
     if dim == "C":
         return dim, tuple(name for tensor in tensors for name in tensor.sources)
@@ -133,7 +133,7 @@ def split(node: NodeImport) -> None:
 
 
 def _is_within_rows(node: NodeImport, value: Value, axis: int) -> bool:
-    """Whether an axis has channels next to which others lie: those of every head, or of what is reduced already."""
+    """Whether an axis has only part of the channels: those of every head, or of a tensor that is reduced already."""
     if is_reduced(value):
         return True
     base = node.base(value)
@@ -183,7 +183,7 @@ def take_slice(node: NodeImport) -> None:
     Facts(axes=Axes.OTHER, looks_up_table=True),
 )
 def gather(node: NodeImport) -> None:
-    """A table of embeddings, or one constant place of a computed tensor."""
+    """Rows of an embedding table, or a constant range of indices of a computed tensor."""
     if node.is_constant(0):
         _look_up(node)
         return
@@ -197,30 +197,30 @@ def gather(node: NodeImport) -> None:
     extent = size(tensor.view[axis])
     places = [index % extent for index in indices]
     if places != list(range(places[0], places[0] + len(places))):
-        raise UnsupportedError(f"takes {len(places)} places that are not neighbours along axis {axis}")
+        raise UnsupportedError(f"takes {len(places)} indices that are not neighbours along axis {axis}")
     taken = _range_of(node, tensor, axis, range(places[0], places[0] + len(places)))
     found = reshaped(taken.view, node.out_shape())
-    assert found is not None, "places along one axis keep the others"
+    assert found is not None, "indices along one axis keep the others"
     node.give(replace(taken, view=found))
 
 
 def _side_of(node: NodeImport) -> Side:
-    """Return the mask or indices that a node makes of others."""
+    """Return the mask or indices that a node makes from others."""
     names: list[str] = []
     for place in range(len(node.inputs)):
         if node.has(place) and not node.is_constant(place):
             value = node.value(place)
             if not isinstance(value, Side):
-                raise UnsupportedError("looks up places that are computed in a tensor that is, too")
+                raise UnsupportedError("looks up computed indices in a computed tensor (one must be constant)")
             names += value.inputs
     return Side(tuple(dict.fromkeys(names)))
 
 
 def _look_up(node: NodeImport) -> None:
-    """Rows of a table: they come from DRAM, as an external input; the indices are too few to count."""
+    """Look up rows of a table: they come from DRAM as an external input; the indices are too small to count."""
     indices = node.value(1)
     if not isinstance(indices, Side):
-        raise UnsupportedError("looks up places that are computed from data (must be an input of the graph)")
+        raise UnsupportedError("looks up indices that are computed from data (must be an input of the graph)")
     table = node.shape(0)
     if node.axis() != 0 or len(table) != 2:
         raise UnsupportedError(f"looks up along axis {node.axis()} of a table {list(table)} (must be rows of a matrix)")
@@ -262,14 +262,14 @@ def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list
 
 
 def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tensor:
-    """Return places of an axis: of channels by dividing layers, of rows and columns by a pooling of no window."""
+    """Return a range of an axis: divide layers for channels; add a `pool` of a 1×1 window for rows and columns."""
     atoms = tensor.view[axis]
     extent = size(atoms)
     if len(taken) == extent:
         return tensor
     if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
         if taken.step > 1:
-            raise UnsupportedError("takes every so-many-th channel (only ranges can be)")
+            raise UnsupportedError("takes channels in steps above 1 (must be neighbours)")
         sizes = [taken.start, len(taken), extent - taken.stop]
         kept = [place for place, count in enumerate(sizes) if count]
         found = parts(node, tensor, axis, [sizes[place] for place in kept])
@@ -283,4 +283,4 @@ def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tens
             view = (*tensor.view[:axis], whole(dim, len(taken)), *tensor.view[axis + 1 :])
             return Tensor(sources, (shape[0], shape[1], shape[2]), view)
     said = " and ".join(f"{_DIMENSIONS[atom.dim]} ({atom.extent})" for atom in atoms)
-    raise UnsupportedError(f"takes places {taken.start} to {taken.stop - 1} of axis {axis}, which is a part of {said}")
+    raise UnsupportedError(f"takes indices {taken.start} to {taken.stop - 1} of axis {axis}, which is a part of {said}")

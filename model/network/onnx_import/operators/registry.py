@@ -1,6 +1,6 @@
-"""The table of operators: how each is imported, and what modules elsewhere must know of it.
+"""The table of operators: how each is imported, and what other modules must know about it.
 
-What is said of an operator stands in its record and nowhere else: modules ask `facts_of`.
+All facts about an operator are in its record and nowhere else; other modules call `facts_of`.
 """
 
 from collections.abc import Callable
@@ -13,18 +13,18 @@ Importer = Callable[[NodeImport], None]
 """Adds the layers of a node and sets its outputs."""
 
 OfShape = Callable[[tuple[int, ...], int, int | None], int | tuple[int, ...]]
-"""Makes whole numbers of a shape and the attributes ``start`` and ``end``."""
+"""Makes whole numbers from a shape and the attributes ``start`` and ``end``."""
 
 
 class Channels(Enum):
-    """Where an operator has channels: after the batch in its first input, or last in every input."""
+    """Where an operator has channels: right after the batch in its first input, or last in every input."""
 
     FIRST = "first"
     LAST = "last"
 
 
 class Axes(Enum):
-    """Which axes an output has, of as many as the input: the same, those of ``perm``, or others."""
+    """The axes of an output with as many axes as the input: the same, permuted by ``perm``, or others."""
 
     KEPT = "kept"
     PERMUTED = "permuted"
@@ -33,30 +33,30 @@ class Axes(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What modules elsewhere must know of an operator.
+    """What other modules must know about an operator.
 
     Parameters
     ----------
     channels
-        Where it has channels, which decides the layout of an external input; None if it has them anywhere.
+        Where it has channels, which decides the layout of an external input; None if they may be anywhere.
     axes
-        Which axes its output has: through those that are known, an external input is followed to the node that
-        decides its layout.
+        The axes of its output. If they are not `OTHER`, an external input is followed through it to the node that
+        decides the input's layout.
     regroups_axes
-        Whether it makes one axis of several: rows and columns of an image become tokens.
+        Whether it can merge several axes into one: rows and columns of an image become tokens.
     has_weights
-        Whether a constant matrix is weights, such that the result is data even of indices.
+        Whether its constant matrix is weights; the result is then data, even if the input is indices.
     looks_up_table
-        Whether a constant first input is a table, such that the result is data even of indices.
+        Whether its constant first input is a table; the result is then data, even if the input is indices.
     keeps_shape
-        Whether the output takes type and shape from the first input, whatever the model states; for operators whose
-        shapes not every version of the ``onnx`` package infers.
+        Whether the output has the type and shape of the first input, whatever the model states. This is for operators
+        whose shapes some versions of the ``onnx`` package don't infer.
     of_shape
-        What it makes of the shape of its input alone, which is constant where that is known.
+        Function that makes its output from the input's shape alone; the output is constant if that shape is known.
     random
-        Whether its result differs from run to run, such that it is never constant.
+        Whether its result differs between runs, so that it is never constant.
     refusal
-        Why it is refused always, as the end of a sentence about the node; empty if it is not.
+        Why it is always refused, as the end of a sentence about the node; empty if it is not.
     """
 
     channels: Channels | None = None
@@ -75,16 +75,16 @@ NO_FACTS = Facts()
 
 @dataclass(frozen=True)
 class OnnxOperator:
-    """How an operator is imported, and what else is known of it.
+    """How an operator is imported, and the facts about it.
 
     Parameters
     ----------
     importer
-        Adds its layers and sets its outputs; None if no layer stands for it.
+        Adds its layers and sets its outputs; None if no layer can express it.
     becomes
-        What the documentation says it becomes.
+        What it becomes, for the documentation.
     facts
-        What modules elsewhere must know of it.
+        What other modules must know about it.
     """
 
     importer: Importer | None
@@ -93,14 +93,14 @@ class OnnxOperator:
 
 
 OPERATORS: dict[str, OnnxOperator] = {}
-"""Operators by name; those of other domains than ONNX's own begin with the domain and a full stop."""
+"""Operators by name; outside of ONNX's own domain, the name starts with the domain and a full stop."""
 
 _FACTS: dict[str, Facts] = {}
-"""By the name of the operator without its domain."""
+"""Facts by the name of the operator without its domain."""
 
 
 def operator(names: str, becomes: str, facts: Facts = NO_FACTS) -> Callable[[Importer], Importer]:
-    """Enter a function for all operators in `names`, which are separated by blanks."""
+    """Enter the decorated function for all operators in `names`, which blanks separate."""
 
     def enter_importer(importer: Importer) -> Importer:
         enter(names, becomes, facts, importer)
@@ -110,12 +110,12 @@ def operator(names: str, becomes: str, facts: Facts = NO_FACTS) -> Callable[[Imp
 
 
 def enter(names: str, becomes: str, facts: Facts, importer: Importer | None = None) -> None:
-    """Enter all operators in `names`; without `importer`, no layer stands for them, and their facts are all there is.
+    """Enter all operators in `names`; without `importer`, no layer can express them, and only their facts are kept.
 
     Raises
     ------
     ValueError
-        If one is there already, or one of the same name in another domain has other facts.
+        If an operator is in the table already, or one of the same name in another domain has other facts.
     """
     for name in names.split():
         if name in OPERATORS:
@@ -127,5 +127,5 @@ def enter(names: str, becomes: str, facts: Facts, importer: Importer | None = No
 
 
 def facts_of(operator: str) -> Facts:
-    """Return what is known of operators of this name, in whatever domain they are."""
+    """Return the facts about operators of this name, in any domain."""
     return _FACTS.get(operator, NO_FACTS)

@@ -1,4 +1,4 @@
-"""All operators; importing this module fills the table, so modules outside of this folder ask here."""
+"""All operators. Importing this module fills the table, so modules outside of this folder use it."""
 
 from soma_cp.model.network.onnx_import.operators import (
     contraction,
@@ -24,4 +24,4 @@ __all__ = [
 ]
 
 ALL_OPERATORS = OPERATORS
-"""Every operator that is known, by name."""
+"""All known operators, by name."""

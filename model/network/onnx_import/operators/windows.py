@@ -12,9 +12,9 @@ from soma_cp.model.network.onnx_import.views import Axis, numbered, whole
 
 
 def _source(node: NodeImport, with_padding: bool = True) -> tuple[Sources, Axis, tuple[int, int]]:
-    """Return what a window slides over as sources, its batch axis, and its real rows and columns.
+    """Return the sources that a window slides over, their batch axis, and their real rows and columns.
 
-    Without `with_padding`, a tensor with zeros around it is refused.
+    Without `with_padding`, refuse a tensor with zeros around it.
     """
     rank = len(node.shape(0))
     if rank not in (3, 4):
@@ -30,7 +30,7 @@ def _source(node: NodeImport, with_padding: bool = True) -> tuple[Sources, Axis,
 
 
 def _two(numbers: list[int] | None, default: int) -> tuple[int, int]:
-    """Return a value for rows and one for columns, which a sequence has not."""
+    """Return a value for rows and one for columns; a sequence has no columns and gets `default`."""
     numbers = list(numbers or [])
     return numbers[0] if numbers else default, numbers[1] if len(numbers) > 1 else default
 
@@ -87,7 +87,7 @@ def _tell_dilation(node: NodeImport, R: int, S: int) -> None:
 
 
 def _cuts_patches(node: NodeImport, sources: Sources) -> bool:
-    """Whether this makes tokens of an image: it reads an external input, and only rows of tokens leave it."""
+    """Whether this turns an image into tokens: it reads an external input, and all readers merge rows and columns."""
     if len(sources) != 1 or not node.layers.is_input(sources[0]) or len(node.out_shape()) != 4:
         return False
     readers = [reader for reader in node.graph.nodes if node.outputs[0] in reader.inputs]
@@ -99,9 +99,9 @@ def _cuts_patches(node: NodeImport, sources: Sources) -> bool:
 
 
 def _multiply_patches(node: NodeImport, image: str, batch: Axis, weights: tuple[int, ...]) -> None:
-    """Add a matrix multiplication of an image's patches, which don't overlap: an external input of as many bytes.
+    """Add a matrix multiplication of an image's patches, which don't overlap; they are an external input of equal size.
 
-    Rows of an image can't become tokens by a layer, but an external input may lie in DRAM as it is needed.
+    No layer turns rows of an image into tokens, but DRAM may hold an external input in any arrangement.
     """
     K, rows, columns = _output_extents(node)
     width = prod(weights[1:])
@@ -147,7 +147,7 @@ def quantised_convolution(node: NodeImport) -> None:
     Facts(channels=Channels.FIRST, has_weights=True),
 )
 def transposed_convolution(node: NodeImport) -> None:
-    """Transposed convolution, as an enlargement with zeros and a convolution over them."""
+    """Transposed convolution, as an enlargement with zeros and a convolution over the result."""
     node.check_bias(2)
     weights = _weights(node, 1)
     sources, batch, real = _source(node)
@@ -196,9 +196,9 @@ def _pool(node: NodeImport, window: tuple[int, int], strides: tuple[int, int]) -
     _image(node, node.layers.add(Pool, node.name, sources, K=K, **fields), batch)
 
 
-@operator("Pad", "part of the convolution or pooling behind it")
+@operator("Pad", "part of the convolution or pooling after it")
 def padding(node: NodeImport) -> None:
-    """Padding: layers derive it from their sizes."""
+    """Padding, which layers derive from their sizes."""
     shape, padded = node.shape(0), node.out_shape()
     value = node.value(0)
     if shape == padded:
@@ -215,7 +215,7 @@ def padding(node: NodeImport) -> None:
     Facts(channels=Channels.FIRST),
 )
 def resize(node: NodeImport) -> None:
-    """Enlargement or reduction by whole factors; interpolation counts nothing."""
+    """Enlargement or reduction by whole factors; interpolation is not counted."""
     if node.shape(0) == node.out_shape():
         node.give(node.value(0))
         return

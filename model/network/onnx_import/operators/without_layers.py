@@ -1,4 +1,4 @@
-"""Operators that no layer stands for, but of which something must be known."""
+"""Operators that no layer can express, but about which the import must know something."""
 
 from soma_cp.model.network.onnx_import.operators.registry import Facts, enter
 

@@ -220,8 +220,8 @@ def test_randwire_is_a_sound_network_from_input_to_classifier(
     graph = layer_graph(network)
     assert nx.is_directed_acyclic_graph(graph)
     assert set(graph) == {"input", *network.layer_id}
-    assert nx.descendants(graph, "input") == set(network.layer_id)  # everything is reached
-    assert nx.ancestors(graph, "fc") == set(graph) - {"fc"}  # and nothing is made in vain
+    assert nx.descendants(graph, "input") == set(network.layer_id)  # the input reaches every layer
+    assert nx.ancestors(graph, "fc") == set(graph) - {"fc"}  # and every layer leads to the output
     nodes_of_stages = [layer for layer in network.layers if re.fullmatch(r"stage\d_node\d+", layer.name)]
     assert len(nodes_of_stages) == nodes * stages
     assert all(isinstance(layer, Conv) and (layer.R, layer.S) == (3, 3) for layer in nodes_of_stages)

@@ -1,4 +1,4 @@
-"""Built-in networks of which no published file exists: layers, multiply-accumulates and weights as in the papers."""
+"""Built-in networks without a published file: layers, multiply-accumulates and weights as in the papers."""
 
 import re
 
@@ -25,7 +25,7 @@ def kinds(network: Network) -> dict[str, int]:
 
 
 def test_darknet19_has_the_size_of_its_paper() -> None:
-    # 5.58 G operations in the YOLO9000 paper, two for each multiply-accumulate; 20.8 M parameters are known of it.
+    # 5.58 G operations in the YOLO9000 paper, two for each multiply-accumulate; it is known to have 20.8 M parameters.
     network = builtin_network("darknet19")
     assert kinds(network) == {"conv": 19, "pool": 6}
     assert macs(network) == pytest.approx(5.58e9 / 2, rel=0.001)
@@ -34,7 +34,7 @@ def test_darknet19_has_the_size_of_its_paper() -> None:
 
 
 def test_zfnet_has_the_weights_of_its_whole_layers() -> None:
-    # Figure 3 of the paper; the cut full-connected layers have 6·6·256·4096 and 4096² weights as before.
+    # Figure 3 of the paper; the cut fully connected layers have 6·6·256·4096 and 4096² weights as before.
     network = builtin_network("zfnet")
     convolutions = 7**2 * 3 * 96 + 5**2 * 96 * 256 + 3**2 * (256 * 384 + 384 * 384 + 384 * 256)
     full_connected = 6 * 6 * 256 * 4096 + 4096**2 + 4096 * 1000
@@ -55,7 +55,7 @@ def test_pnasnet_has_the_parameters_of_the_published_model() -> None:
     network = builtin_network("pnasnet")
     normalised = [layer for layer in network.layers if layer.kind == "conv"]
     assert weight_bytes(network) + sum(2 * layer.K for layer in normalised) + 1000 == 86_057_668
-    assert macs(network) == pytest.approx(25.0e9, rel=0.003)  # a multiply-add for each normalised element is missing
+    assert macs(network) == pytest.approx(25.0e9, rel=0.003)  # without a multiply-add for each normalised element
 
 
 def test_cells_of_pnasnet_halve_and_double() -> None:
@@ -68,8 +68,8 @@ def test_cells_of_pnasnet_halve_and_double() -> None:
 @pytest.mark.parametrize(
     ("cell", "convolutions", "pools", "sources"),
     [
-        ("stem0", 6 * 4 + 3, 3, {"conv0"}),  # its left side is the stem; a 1×1 behind the first pooling instead
-        ("stem1", 6 * 4 + 4, 3, {"conv0", "stem0"}),  # both the reduction of the left and the stride of the cell
+        ("stem0", 6 * 4 + 3, 3, {"conv0"}),  # its left side is the stem; a 1×1 after the first pooling instead
+        ("stem1", 6 * 4 + 4, 3, {"conv0", "stem0"}),  # the left side's reduction and the cell's stride
         ("cell0", 6 * 4 + 3, 3, {"stem0", "stem1"}),
         ("cell1", 6 * 4 + 2, 3, {"stem1", "cell0"}),
         ("cell4", 6 * 4 + 3, 3, {"cell2", "cell3"}),
@@ -93,7 +93,7 @@ def test_parts_of_a_pnasnet_cell(cell: str, convolutions: int, pools: int, sourc
 
 
 def test_gptj_has_the_parameters_of_the_published_model() -> None:
-    # 12·width² weights in each of 28 blocks; the embeddings of 50,400 words before them and the matrix behind them are
+    # 12·width² weights in each of 28 blocks; the embeddings of 50,400 words before them and the matrix after them are
     # no part of a block. Of the published 6,053,381,344 parameters, 0.06 % are biases and normalisations.
     for name in ("gpt-j-6b-prefill", "gpt-j-6b-decode"):
         network = builtin_network(name)
@@ -202,7 +202,7 @@ def test_pyramid_of_retinanet() -> None:
 
 
 def test_lstm_has_the_size_of_the_language_model() -> None:
-    # 20 M parameters are known of the medium model; the embedding of 10,000 words is not in the network.
+    # The medium model is known to have 20 M parameters; the embedding of 10,000 words is not in the network.
     network = builtin_network("lstm")
     assert weight_bytes(network) == 2 * 4 * (650 + 650) * 650 + 650 * 10_000
     assert weight_bytes(network) + 10_000 * 650 == pytest.approx(20e6, rel=0.015)

@@ -1,4 +1,4 @@
-"""Random chains of tokens whose axes move, come and go: every multiplication keeps the size that its shapes give it."""
+"""Random chains of tokens whose axes move, come and go: every multiplication keeps the size that its shapes imply."""
 
 from dataclasses import dataclass, field
 from math import prod

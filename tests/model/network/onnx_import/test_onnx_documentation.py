@@ -1,4 +1,4 @@
-"""docs/onnx.md says what the operators become and what else is known of them, and can't go stale."""
+"""docs/onnx.md says what the operators become and lists their facts; the page must match the table of operators."""
 
 from dataclasses import fields
 
@@ -17,18 +17,18 @@ WORDS = {
     "keeps_shape": {True: "keeps the shape"},
     "random": {True: "never constant"},
 }
-"""What the page calls each fact; a refusal is given as it is."""
+"""What the page calls each fact; a refusal stands there word for word."""
 OF_SHAPE = "of the shape alone"
 
 
 def said(facts: Facts) -> str:
-    """What the page says of facts."""
+    """What the page says about facts."""
     words = [facts.refusal, *(names.get(getattr(facts, fact), "") for fact, names in WORDS.items())]
     return ", ".join(word for word in (*words, OF_SHAPE if facts.of_shape else "") if word)
 
 
 def operator_table() -> str:
-    """A row for each sort of operators, in the sequence in which they are entered."""
+    """A row for each group of operators with the same record, in the order in which they are entered."""
     rows: dict[tuple[str, str], list[str]] = {}
     for name, operator in ALL_OPERATORS.items():
         rows.setdefault((operator.becomes, said(operator.facts)), []).append(name)

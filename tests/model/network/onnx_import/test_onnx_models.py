@@ -47,7 +47,7 @@ def kinds(network: Network) -> Counter[str]:
 
 
 def packaged(package: str, variable: str, inside: str, folder: Path) -> Path:
-    """A file of a package that is installed, or of its wheel, which an environment variable names."""
+    """A file of an installed package, or of its wheel, which an environment variable names."""
     wheel = os.environ.get(variable)
     if wheel:
         with zipfile.ZipFile(wheel) as archive:
@@ -124,7 +124,7 @@ def test_a_model_with_control_flow_is_refused(tmp_path: Path) -> None:
 
 
 def test_resnet50_differs_from_the_built_in_network_by_strides_and_softmax() -> None:
-    """Nothing of batch normalisation is left, and the classifiers are equal.
+    """Batch normalisation leaves no layers, and the classifiers are equal.
 
     This model strides in the 3×3 convolution of a stage's first block, the original paper and the built-in network
     in the 1×1 before it, which here has four times the rows × columns: three convolutions of 77,070,336 more.
@@ -153,7 +153,7 @@ def test_densenet_is_the_built_in_network_but_for_its_last_layer() -> None:
 
 
 def with_structure(network: Network) -> list[tuple[object, ...]]:
-    """Layers with numbers in place of names: equal for networks that differ in names alone."""
+    """Layers with numbers in place of names: equal for networks that differ only in names."""
     number = {source.name: -1 - i for i, source in enumerate(network.inputs)} | network.layer_id
     fields = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
     return [
@@ -169,7 +169,7 @@ def with_structure(network: Network) -> list[tuple[object, ...]]:
 
 
 def fingerprints(network: Network) -> Counter[object]:
-    """Each layer with all that it depends on, whatever the names and the sequence of the layers."""
+    """Each layer with everything it depends on, regardless of the layers' names and order."""
     known: dict[str, object] = {source.name: source.shape for source in network.inputs}
     fields = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
     for layer in network.layers:
@@ -203,7 +203,7 @@ def test_a_gpt2_block_with_a_cache_is_the_built_in_network(tmp_path: Path) -> No
 
 
 def test_a_bert_layer_differs_from_the_built_in_network_by_vector_layers_alone(tmp_path: Path) -> None:
-    """The built-in network has no activation and normalisation of their own, but a dropout, as published."""
+    """The built-in network, as published, has no layers for activation and normalisation, but one for a dropout."""
     imported = import_onnx(bert_layer(512).save(tmp_path / "bert.onnx"))
     network, built_in = imported.network, builtin_network("bert-base")
     assert operations(network) == operations(built_in)
@@ -227,7 +227,7 @@ def test_a_transformer_is_solved(model: Model, tmp_path: Path) -> None:
     assert_solved(import_onnx(model.save(tmp_path / "block.onnx")).network)
 
 
-# Random models against networks that are built directly
+# Random models against directly built networks
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ class Pair:
         self._add(Eltwise(name=name, **extents, **self._reads(operands)), tensor)
 
     def _one(self, fmap: Fmap) -> str:
-        """The one layer of a fmap: a ptp layer of its own joins what is concatenated, the first time it is needed."""
+        """The one layer of an fmap: a `ptp` layer joins a concatenation, when it is first needed."""
         if len(fmap.sources) == 1:
             return fmap.sources[0]
         if fmap.sources not in self._joined:

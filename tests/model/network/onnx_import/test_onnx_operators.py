@@ -1,4 +1,4 @@
-"""What every operator becomes, in all the forms that versions of ONNX give it, and what is refused with which words."""
+"""What every operator becomes, in each form that a version of ONNX gives it, and the messages of refusals."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -504,7 +504,7 @@ def test_every_other_channel_is_refused(imported: Import) -> None:
     model, x = image()
     taken = (model.constant([number]) for number in (0, 8, 1, 2))
     assert faults(lambda: imported(model, model.node("Slice", x, *taken, name="s"))) == [
-        "'s' (Slice) takes every so-many-th channel (only ranges can be)"
+        "'s' (Slice) takes channels in steps above 1 (must be neighbours)"
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is said of an operator stands in its record, and modules elsewhere ask the record."""
+"""All facts about an operator are in its record, and other modules use the record."""
 
 import ast
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ NAMES = {*ALL_OPERATORS, *(name.rpartition(".")[2] for name in ALL_OPERATORS)}
 
 
 def strings(tree: ast.AST) -> Iterator[ast.Constant]:
-    """Yield the strings of a module that stand in no record."""
+    """Yield the strings of a module that are in no record."""
     if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and tree.func.id in ENTRIES:
         return
     if isinstance(tree, ast.Constant) and isinstance(tree.value, str):
@@ -33,7 +33,7 @@ def strings(tree: ast.AST) -> Iterator[ast.Constant]:
 
 
 def operators_named(text: str) -> list[str]:
-    """The lines of a module where a string is the name of an operator, or nothing but names."""
+    """The lines of a module where a string is an operator's name, or a list of such names."""
     return [
         f"line {found.lineno}: {found.value!r}"
         for found in strings(ast.parse(text))
@@ -74,7 +74,7 @@ def test_of_an_operator_that_is_not_entered_no_fact_is_known() -> None:
 
 @pytest.mark.parametrize("operator", sorted(NAMES))
 def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
-    """Of (batch, 5, 7), channels are 5 where the first node to read it has them first, 7 last or by default."""
+    """Of (batch, 5, 7), the channels are 5 if the first node that reads it has them first; 7 if last, or by default."""
     node = Node("node", operator, "", ("x",), ("y",))
     graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 1),), ("y",), {"y": Info((1, 5, 7))})
     channels = 5 if facts_of(operator).channels is Channels.FIRST else 7
@@ -85,7 +85,7 @@ def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
     ("between", "attributes", "extents", "shape"),
     [
         ("Relu", {}, (5, 7), (5, 7, 1)),  # channels first, as the convolution has them
-        ("Reshape", {}, (5, 7), (7, 5, 1)),  # not looked through: channels last, as by default
+        ("Reshape", {}, (5, 7), (7, 5, 1)),  # not followed: channels last, by default
         ("Gather", {}, (5, 7), (7, 5, 1)),
         ("Relu", {}, (4, 5, 6), (4, 5, 6)),
         ("Transpose", {"perm": [0, 3, 1, 2]}, (4, 5, 6), (6, 4, 5)),  # channels are 6, the last axis
@@ -94,7 +94,7 @@ def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
 def test_an_input_is_followed_to_the_node_that_decides_its_layout(
     between: str, attributes: dict[str, list[int]], extents: tuple[int, ...], shape: tuple[int, int, int]
 ) -> None:
-    """Between the input and a convolution stands a node of as many axes."""
+    """A node that keeps the number of axes stands between the input and a convolution."""
     nodes = (Node("a", between, "", ("x",), ("y",), attributes), Node("b", "Conv", "", ("y",), ("z",)))
     infos = {name: Info((1, *extents)) for name in "xyz"}
     source = GraphInput("x", (1, *extents), 1)
@@ -102,7 +102,7 @@ def test_an_input_is_followed_to_the_node_that_decides_its_layout(
 
 
 def test_random_numbers_are_never_folded(imported: Import) -> None:
-    """They read constants or nothing, as what is folded does, and no layer makes them."""
+    """They read constants or nothing, like folded nodes, but no layer makes them."""
     model = Model()
     x = model.input("x", ["batch", 4, 8])
     noise = model.node("RandomNormal", shape=[1, 4, 8], name="noise")

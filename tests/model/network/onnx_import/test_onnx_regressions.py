@@ -1,4 +1,4 @@
-"""Models that were once imported as something else, or ended in a traceback: each is held as it should be."""
+"""Models that were once imported wrongly, or ended in a traceback."""
 
 from pathlib import Path
 
@@ -449,7 +449,7 @@ def test_a_tensor_that_nothing_makes_is_told(imported: Import) -> None:
     model = Model()
     end = model.node("MatMul", "nowhere", model.weight(8, 4), name="/mm")
     assert faults(lambda: imported(model, end))[0] == (
-        "'mm' (MatMul) reads 'nowhere', which no node, input or constant of the model is"
+        "'mm' (MatMul) reads 'nowhere', but the model has nothing of this name"
     )
 
 

@@ -11,7 +11,7 @@ from soma_cp.model.network.onnx_import.views import Atom, View, numbered, reshap
 
 
 def elements(view: View, shape: tuple[int, int, int]) -> NDArray[np.int64]:
-    """The flat index within the fmap of every element of a tensor, in the tensor's own sequence."""
+    """The flat index within the fmap of every element of a tensor, in the tensor's order."""
     place = np.zeros((), np.int64)
     strides = {"C": shape[1] * shape[2], "H": shape[2], "W": 1}
     for axis in view:
