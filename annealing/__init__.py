@@ -1,1 +1,1 @@
-"""Simulated annealing of the LFA and of the DLSA, the Buffer Allocator, greedy construction."""
+"""Searches that prove nothing: simulated annealing of the LFA and the DLSA, the Buffer Allocator, the greedy DLSA."""

@@ -14,13 +14,13 @@ class Cooling:
     Parameters
     ----------
     initial_temperature
-        T0: at first a schedule that costs a share T0 more is accepted with probability 1/e.
+        T0: in the first round, a candidate whose cost is higher by the share T0 is accepted with probability 1/e.
     alpha
-        How much faster than linearly it cools at first: T(n) = T0·(1 − n/N)^power/(1 + α·n/N).
+        How much faster than linear the cooling starts: T(n) = T0·(1 − n/N)^power/(1 + α·n/N).
     power
-        How much faster at the end; the published program's is 1.
+        How much faster than linear it ends; 1 in the published program.
     return_to_best_at
-        Share of the rounds after which the search goes back to the best found, once.
+        Share of the rounds after which the search returns to the best found, once.
     """
 
     initial_temperature: float = 0.1
@@ -47,9 +47,9 @@ def temperature(initial: float, alpha: float, power: float, done: int, rounds: i
 
 @compiled
 def accepts(current: float, candidate: float, heat: float, chance: float) -> bool:
-    """Whether a candidate of that cost is accepted; `chance` is uniform in [0, 1).
+    """Whether a candidate with the cost `candidate` is accepted; `chance` is uniform in [0, 1).
 
-    Costs are compared by their ratio, so that one temperature serves every network.
+    Costs are compared by their ratio, so one temperature suits every network.
     """
     if candidate <= current:
         return True

@@ -1,22 +1,22 @@
-"""When a search has to end: a deadline, and a request from outside."""
+"""When a search must end: a deadline, or a request to stop."""
 
 import math
 import time
 
 
 class OutOfTimeError(Exception):
-    """The budget was over before what was asked for was there."""
+    """The budget ended before the result was ready."""
 
 
 class Budget:
-    """Time that is left, and whether somebody asked to stop; searches look at it between chunks of work.
+    """The time left, and whether a stop was requested; searches check it between chunks of work.
 
     Parameters
     ----------
     seconds
-        From now on; no limit by default.
+        Time from now; no limit by default.
     parent
-        A budget whose deadline and stop request hold for this one too.
+        A budget whose deadline and stop request also apply to this one.
     """
 
     def __init__(self, seconds: float | None = None, parent: "Budget | None" = None) -> None:
@@ -27,12 +27,12 @@ class Budget:
             self.deadline = min(self.deadline, parent.deadline)
 
     def request_stop(self) -> None:
-        """Ask everything under this budget to end with the best it has."""
+        """Ask every search under this budget to end with the best it has found."""
         self._stop_requested = True
 
     @property
     def stop_requested(self) -> bool:
-        """Whether this budget, or one above it, was asked to stop."""
+        """Whether a stop of this budget, or of a parent, was requested."""
         return self._stop_requested or (self.parent is not None and self.parent.stop_requested)
 
     @property
@@ -42,10 +42,10 @@ class Budget:
 
     @property
     def over(self) -> bool:
-        """Whether to end now."""
+        """Whether the search must end now."""
         return self.stop_requested or self.seconds_left <= 0.0
 
     def part(self, share: float) -> "Budget":
-        """Return a budget of that share of the time left, which stops when this one does."""
+        """Return a budget with a share of the time left; it stops when this one does."""
         left = self.seconds_left
         return Budget(None if math.isinf(left) else left * share, parent=self)

@@ -1,6 +1,6 @@
-"""Buffer Allocator: both stages again and again under a first-stage buffer limit that shrinks.
+"""Buffer Allocator: repeats both stages while the buffer limit of the first stage shrinks.
 
-What double buffering may not use in the first stage is left for the second stage to load ahead
+The second stage prefetches into the part of the buffer that the first stage may not use
 (docs/first-stage.md#the-papers-search; SoMa paper, Sec. V).
 """
 
@@ -23,13 +23,13 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 
 SHRINK_BY = 0.1
-"""Share of the first iteration's peak by which every later limit is lower."""
+"""Every iteration lowers the limit by this share of the first iteration's peak."""
 STOP_AFTER = 2
-"""Iterations in a row without a new best after which the allocator stops."""
+"""The allocator stops after this many iterations in a row without a new best."""
 
 
 Finish = Callable[[Plan, float | None, Monitor], SecondStageResult]
-"""Makes a schedule of a plan; called with the latency (cycles) below which it would be a new best (None: any would)."""
+"""Makes a schedule of a plan. A schedule below the given latency (cycles) is a new best; None: any schedule is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +41,9 @@ class AllocatorResult:
     first_stage
         The annealing run that found the LFA.
     second_stage
-        Its schedule.
+        The schedule of that LFA.
     iterations
-        Iterations done; how many evaluated a schedule.
+        Iterations done.
     rounds
         First-stage rounds of all iterations.
     """
@@ -62,23 +62,23 @@ def allocate_buffer(
     parameters: PaperSearchParameters = PaperSearchParameters(),  # noqa: B008
     monitor: Monitor | None = None,
 ) -> AllocatorResult:
-    """Search LFAs under shrinking buffer limits, give each to the second stage, return the best schedule.
+    """Search LFAs under shrinking buffer limits, run the second stage on each, return the best schedule.
 
-    Iteration 1 may use the whole GBUF; iteration i the first iteration's peak, lowered by (i − 1) · 10 % of it.
-    The second stage may always use the whole GBUF.
+    In iteration 1, the first stage may use the whole GBUF. In iteration i, it may use the peak of iteration 1, lowered
+    by (i − 1) · 10 %. The second stage may always use the whole GBUF.
 
     Parameters
     ----------
     problem
         Network, platform, batch.
     finish
-        What turns a plan into a schedule.
+        Makes a schedule of a plan.
     seed
-        Of the first stage's draws.
+        Seed of the first stage's draws.
     objective, parameters
         What is minimised, and how.
     monitor
-        How it is stopped and watched.
+        How the search is stopped and watched.
 
     Raises
     ------
@@ -132,18 +132,18 @@ def allocate_buffer(
 
 
 FIRST_STAGE_SHARE = 0.5
-"""Share of the time left that one annealing run of the first stage may take."""
+"""One annealing run of the first stage may take this share of the time left."""
 
 
 def latency_for(cost: float, energy_pj: float, objective: Objective) -> float | None:
-    """Return the latency at which a schedule of that energy costs `cost`; None if every latency does."""
+    """Return the latency (cycles) at which a schedule with this energy costs `cost`; None if there is no limit."""
     if objective.delay_exponent == 0 or cost == float("inf"):
         return None
     return float((cost / energy_pj**objective.energy_exponent) ** (1.0 / objective.delay_exponent))
 
 
 def _plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
-    """Return the plan of the stage's LFA, or of the start, if some DLSA of it fits into the whole buffer."""
+    """Return the plan of the stage's LFA, or of the start, if one of its DLSAs fits into the whole buffer."""
     for lfa in (stage.lfa, start):
         plan = make_plan(problem, lfa)
         if least_peak_bytes(plan) <= problem.platform.gbuf_bytes:

@@ -1,4 +1,4 @@
-"""Compiled rounds in pieces short enough that a deadline or Ctrl-C is heeded soon."""
+"""Run compiled rounds in chunks, short enough that a search reacts to a deadline or Ctrl-C soon."""
 
 import time
 from collections.abc import Callable
@@ -17,8 +17,8 @@ def run_in_chunks(
 ) -> int:
     """Call ``run(first, last)`` for consecutive ranges from `first` until `rounds` are done or `budget` is over.
 
-    The pieces are sized by time, which must not change what `run` computes. `report` is called with the rounds
-    done after each piece. Returns the rounds done.
+    The size of a chunk depends on time, so it must not change what `run` computes. After each chunk, `report` gets the
+    rounds done. Returns the rounds done.
     """
     done = first
     size = 16

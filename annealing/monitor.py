@@ -8,16 +8,16 @@ from soma_cp.annealing.progress import Progress, silent
 
 @dataclass(frozen=True)
 class Monitor:
-    """A budget to heed, and a callback to tell where the search stands.
+    """A budget that limits the search, and a callback that reports its progress.
 
     Parameters
     ----------
     budget
         Deadline and stop request; no limit by default.
     progress
-        Called from time to time, from the thread of the search.
+        Called from time to time, in the thread of the search.
     iteration
-        Of the Buffer Allocator, or number of the LFA that a second stage works on, from 1; 0 outside both.
+        Iteration of the Buffer Allocator, or number of the LFA in the second stage, from 1; 0 outside both.
     """
 
     budget: Budget = field(default_factory=Budget)
@@ -25,13 +25,13 @@ class Monitor:
     iteration: int = 0
 
     def part(self, share: float) -> "Monitor":
-        """Return the monitor of a search that may take that share of the time left."""
+        """Return the monitor of a search that may take a share of the time left."""
         return replace(self, budget=self.budget.part(share))
 
     def within(self, seconds: float | None) -> "Monitor":
-        """Return the monitor of a search that may take so many seconds from now, but no longer than this one."""
+        """Return the monitor of a search that ends after `seconds`, or when this one ends."""
         return replace(self, budget=Budget(seconds, parent=self.budget))
 
     def at(self, iteration: int) -> "Monitor":
-        """Return the same for another iteration."""
+        """Return the same monitor for another iteration."""
         return replace(self, iteration=iteration)

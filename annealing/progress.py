@@ -1,4 +1,4 @@
-"""The one narrow callback through which searches can be watched."""
+"""The callback through which searches are watched."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ class ProgressEvent:
     Parameters
     ----------
     stage
-        Name of what is running, as the user knows it.
+        The user's name of what is running.
     iteration
-        Of the Buffer Allocator, from 1; 0 outside it.
+        Iteration of the Buffer Allocator, from 1; 0 outside it.
     rounds_done, rounds
-        Rounds of this stage; `rounds` is 0 where there is no fixed number.
+        Rounds of this stage; `rounds` is 0 if their number is not fixed.
     best_cost
-        Objective of the best schedule so far, None before there is one.
+        Objective of the best schedule so far; None before the first.
     latency
-        Of the best schedule of the LFA in hand (cycles), None if the stage does not say.
+        Latency (cycles) of the best schedule of the current LFA; None if the stage does not report it.
     lower_bound
-        Latency in cycles that this stage has proven to be unavoidable, None if it proves nothing.
+        Lower bound on the latency (cycles) that this stage has proven; None if it proves nothing.
     """
 
     stage: str
@@ -37,4 +37,4 @@ Progress = Callable[[ProgressEvent], None]
 
 
 def silent(event: ProgressEvent) -> None:
-    """Watch nothing."""
+    """Ignore the event."""

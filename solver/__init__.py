@@ -1,1 +1,1 @@
-"""CP-SAT models, proofs, exact enumeration, and the pipeline that joins both stages."""
+"""The pipeline of both stages, the exact second stage (CP-SAT), and the bounds and proofs over every LFA."""

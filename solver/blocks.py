@@ -1,4 +1,4 @@
-"""Blocks of a network scheduled as one network, beside one block that is run as many times."""
+"""Compares blocks scheduled as one network with one block that runs as many times."""
 
 from dataclasses import dataclass
 
@@ -8,16 +8,16 @@ from soma_cp.model.soma.schedule import Schedule
 
 @dataclass(frozen=True)
 class OneBlockRepeated:
-    """The schedule of one block, run several times, and what the blocks take as one network.
+    """The schedule of one block, run several times, compared with the blocks as one network.
 
     Parameters
     ----------
     blocks
-        How many times it runs.
+        How many times the block runs.
     latency, energy_pj
         Cycles and pJ of all runs.
     latency_as_one, energy_as_one, cost_as_one
-        Shares of the latency, energy and cost of all runs that the blocks take as one network.
+        Latency, energy and cost of the blocks as one network, as shares of those of all runs.
     """
 
     blocks: int
@@ -29,7 +29,7 @@ class OneBlockRepeated:
 
 
 def one_block_repeated(together: Schedule, alone: Schedule, blocks: int, objective: Objective) -> OneBlockRepeated:
-    """Set `together`, which is `blocks` blocks as one network, beside one of them `alone`, run that many times."""
+    """Compare `together`, a schedule of `blocks` blocks as one network, with one block `alone`, run `blocks` times."""
     latency, energy = blocks * alone.latency, blocks * alone.energy_pj
     return OneBlockRepeated(
         blocks=blocks,

@@ -1,10 +1,10 @@
-"""What a user can choose between, by the names of the command line; light, so that ``--help`` stays quick."""
+"""The choices of a user, by their names on the command line; few imports keep ``--help`` fast."""
 
 from enum import Enum
 
 
 class SecondStage(Enum):
-    """What makes a schedule of an LFA; `soma_cp.solver.second_stages` has a row for each."""
+    """Methods that make a schedule of an LFA; `soma_cp.solver.second_stages` has a row for each."""
 
     CPSAT = "cpsat"
     SA = "sa"
@@ -13,7 +13,7 @@ class SecondStage(Enum):
 
 
 class FirstStage(Enum):
-    """What finds LFAs, and prices them; `soma_cp.solver.first_stages` has a row for each."""
+    """Methods that find and price LFAs; `soma_cp.solver.first_stages` has a row for each."""
 
     GREEDY = "greedy"
     PAPER = "paper"

@@ -17,11 +17,11 @@ class Comparison:
     Parameters
     ----------
     plan
-        Of the LFA.
+        The plan of the LFA.
     results
         In the order of `SECOND_STAGES`: double buffering, greedy, SA, CP-SAT. Double buffering may exceed the buffer.
     lower_bound, lower_bound_source
-        Highest proven lower bound on the latency over all results (cycles).
+        The highest lower bound on the latency that any of them proved (cycles), and how.
     """
 
     plan: Plan
@@ -31,31 +31,31 @@ class Comparison:
 
     @property
     def all_fit(self) -> bool:
-        """Whether all stay within the buffer."""
+        """Whether all schedules fit into the buffer."""
         return all(result.schedule.fits for result in self.results)
 
     @property
     def is_met(self) -> bool:
-        """Whether a schedule that fits meets the bound, which then is the optimum of the LFA."""
+        """Whether a schedule that fits meets the bound; it is then an optimum of the LFA."""
         schedules = [result.schedule for result in self.results]
         return any(one.fits and one.latency <= self.lower_bound for one in schedules)
 
     def gap(self, result: SecondStageResult) -> float:
-        """Return by what share a result's latency lies above the bound."""
+        """Return the share by which a result's latency lies above the bound."""
         return relative_gap(result.schedule.latency, self.lower_bound)
 
 
 def compare_second_stages(
     plan: Plan, parameters: SolveParameters, seconds_each: float | None, monitor: Monitor | None = None
 ) -> Comparison:
-    """Run every second stage on `plan`; each starts by itself, not from what the others found.
+    """Run every second stage on `plan`; none starts from the result of another.
 
     Parameters
     ----------
     plan
         Of an LFA that fits into the buffer.
     parameters
-        Objective, seed, parameters of the second stages; which one it names is not used.
+        Objective, seed and parameters of the second stages; `second_stage` is not used.
     seconds_each
         Time limit of each; None for no limit.
     monitor

@@ -1,6 +1,6 @@
-"""The first stages by name: each finds LFAs, and has a second stage make schedules of them.
+"""The first stages by name: each finds LFAs and runs a second stage on them.
 
-A new one is a row of `FIRST_STAGES`.
+A new first stage is a row of `FIRST_STAGES`.
 """
 
 import math
@@ -23,7 +23,7 @@ from soma_cp.solver.second_stages import SECOND_STAGES
 SEARCH_SHARE = 0.6
 """Share of the time that the search for LFAs may take."""
 LEAST_FINISH_SECONDS = 1.0
-"""CP-SAT may take as long for the best few LFAs as their search took, but at least this."""
+"""CP-SAT may take as long for the best few LFAs as the search took, but at least this."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,9 +33,9 @@ class Found:
     Parameters
     ----------
     second_stage
-        Its schedule.
+        That schedule.
     iterations, rounds
-        LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
+        LFAs that went through the second stage, or iterations of the Buffer Allocator; first-stage rounds in all.
     out_of_time
         Whether a deadline ended the search for LFAs.
     """
@@ -47,7 +47,7 @@ class Found:
 
 
 Run = Callable[[Problem, LFA, float, SolveParameters, Finish, Monitor], Found | None]
-"""Searches from a valid LFA until one costs no more than what is enough; None if no LFA that fits was found."""
+"""Searches from a valid LFA; may end once a cost is as low as the float given. None if no LFA that fits was found."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class FirstStageEntry:
     Parameters
     ----------
     run
-        Finds LFAs, and gives the best to the second stage.
+        Finds LFAs, and runs the second stage on the best.
     description
-        What comparisons call it.
+        Its name in comparisons.
     counts_iterations
-        Whether it repeats the search, as the Buffer Allocator does, rather than finishing several LFAs of one search.
+        Whether it repeats the search, as the Buffer Allocator does; otherwise several LFAs of one search are finished.
     """
 
     run: Run
@@ -72,7 +72,7 @@ class FirstStageEntry:
 def _search_and_finish(
     problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
 ) -> Found | None:
-    """Search LFAs by their greedy DLSA, give the best few to the second stage."""
+    """Search LFAs by their greedy DLSA, then run the second stage on the best few."""
     searched = search_lfas(
         problem,
         start,
@@ -108,7 +108,7 @@ def _search_and_finish(
 def _allocate(
     problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
 ) -> Found:
-    """Search as the paper does; it has a start of its own, and does not know when a cost is enough."""
+    """Search as the paper does; `start` and `enough` are not used."""
     found = allocate_buffer(problem, finish, parameters.seed, parameters.objective, parameters.paper_search, monitor)
     return Found(found.second_stage, found.iterations, found.rounds, monitor.budget.over)
 

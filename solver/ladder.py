@@ -1,4 +1,4 @@
-"""The ladder of a problem: from double buffering up to what is found, down to it from what is proven impossible."""
+"""The ladder of a problem: schedules from double buffering to the best one found, then the proven lower bounds."""
 
 from dataclasses import dataclass, replace
 
@@ -26,15 +26,16 @@ class Step:
     Parameters
     ----------
     name
-        What it is.
+        Name of the schedule or bound.
     is_bound
         False for schedules.
     latency, energy_pj, cost
-        Cycles, pJ and the objective: of a schedule, or what no schedule (of the LFA, or at all) can beat.
+        Cycles, pJ and the objective: of a schedule, or a lower bound on those of every schedule (of the LFA, or of the
+        problem).
     how
-        How it was obtained, and what it is worth.
+        How it was obtained, and what it proves.
     seconds
-        That it took.
+        Wall-clock time.
     """
 
     name: str
@@ -53,11 +54,11 @@ class Ladder:
     Parameters
     ----------
     schedule
-        The best one found, of the best LFA found.
+        The best schedule found, of the best LFA found.
     objective
-        What `Step.cost` is.
+        The objective of `Step.cost`.
     steps
-        Schedules of that LFA first, then bounds.
+        Schedules of that LFA, then bounds.
     interrupted, out_of_time
         Whether the user, or the time limit, ended the search for the LFA before its own stop rule did.
     """
@@ -75,26 +76,26 @@ class Ladder:
 
     @property
     def plan(self) -> Plan:
-        """Of that LFA."""
+        """The plan of that LFA."""
         return self.schedule.plan
 
     def above_lfa_bound(self, step: Step) -> float:
-        """Return by what share a schedule's latency lies above what is proven for the LFA."""
+        """Return the share by which a schedule's latency lies above the bound of the LFA."""
         return relative_gap(step.latency, self.bound(BOUND_OF_LFA).latency)
 
     def above_every_lfa(self, step: Step) -> float:
-        """Return by what share a step's cost lies above what no LFA can beat."""
+        """Return the share by which a step's cost lies above the bound over every LFA."""
         return relative_gap(step.cost, self.bound(BOUND_OF_ALL).cost)
 
     def bound(self, name: str) -> Step:
-        """Return the bound of that name."""
+        """Return the bound with that name."""
         return next(step for step in self.steps if step.name == name)
 
 
 def gap_ladder(
     problem: Problem, parameters: SolveParameters, seconds: float | None, monitor: Monitor | None = None
 ) -> Ladder:
-    """Search an LFA, run every second stage on it, and bound both.
+    """Search an LFA, run every second stage on it, and list the bounds of the LFA and of the problem.
 
     Parameters
     ----------
@@ -103,9 +104,9 @@ def gap_ladder(
     parameters
         As for `solve`; the second stage is CP-SAT.
     seconds
-        Time limit of the search with the exact second stage, and of SA; None for none.
+        Time limit of the search with the exact second stage, and of each other second stage; None for no limit.
     monitor
-        How it is stopped and watched.
+        How the run is stopped and watched.
 
     Raises
     ------

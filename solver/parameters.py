@@ -18,23 +18,23 @@ class CpSatParameters:
     workers
         Threads; None for all cores. More than one is not deterministic.
     seed
-        Of the solver.
+        Seed of the solver.
     deterministic
         One thread, interleaved strategies, a limit in deterministic time: the same DLSA on every run, unless a
         wall-clock limit ends it first.
     deterministic_time
-        That limit (about as many seconds of one core).
+        That limit (about as many seconds on one core).
     piece_lengths
-        Transfers in the pieces of the large-neighbourhood search, one pass after another.
+        Transfers in a piece of the large-neighbourhood search, from the first length to the last.
     piece_deterministic_time
         Limit for each piece.
     piece_share
-        Share of `deterministic_time` that all pieces may take together, whether or not the run is deterministic.
+        Share of `deterministic_time` that all pieces together may take, whether or not the run is deterministic.
     most_piece_literals
-        A piece whose model has more is left as it is.
+        A piece whose model has more literals is skipped.
     most_literals
-        A model of the whole problem with more is not built: only pieces of it are solved, and the bound stays the
-        combinatorial one.
+        If the model of the whole problem has more literals, it is not built: only pieces are solved, and the bound is
+        the combinatorial one.
     log
         Whether the solver writes its log to stdout.
     """
@@ -59,23 +59,23 @@ class SolveParameters:
     ----------
     first_stage
         GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
-        PAPER: they are priced by double buffering, under the Buffer Allocator.
+        PAPER: LFAs are priced by double buffering, inside the Buffer Allocator.
     second_stage
-        What makes schedules of LFAs.
+        The method that makes a schedule of an LFA.
     objective
         What to minimise.
     seed
-        Of all draws.
+        Seed of all draws.
     search, paper_search, annealing, cpsat
-        Parameters of the parts: of the search with GREEDY, of the paper's two stages, of CP-SAT.
+        Parameters of the search with GREEDY, of the paper's two stages, of CP-SAT.
     threads
-        For the search with GREEDY; all cores by default. The result does not depend on it.
+        Threads of the search with GREEDY; all cores by default. The result does not depend on it.
     prove_seconds
-        Where the budget has no deadline and CP-SAT is not deterministic: how long it may go on with the best LFA in
-        the end.
+        How long CP-SAT may work on the best LFA at the end, if the budget has no deadline and CP-SAT is not
+        deterministic.
     exact
-        Whether to go through all LFAs in the end, so that the schedule is proven optimal over all of them; networks of
-        at most `MOST_LAYERS` layers, with CP-SAT as the second stage.
+        Whether to go through all LFAs at the end and prove the schedule optimal over them; for networks of at most
+        `MOST_LAYERS` layers, with CP-SAT as the second stage.
     """
 
     first_stage: FirstStage = FirstStage.GREEDY

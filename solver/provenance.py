@@ -1,4 +1,4 @@
-"""What must be known to make a schedule again: versions, seeds, limits."""
+"""What is needed to make a schedule again: versions, seeds, limits."""
 
 import platform
 from importlib.metadata import version
@@ -11,7 +11,7 @@ LIBRARIES = ("ortools", "numba", "numpy")
 
 
 def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[str, Any]:
-    """Return the record that is stored with a schedule; a time limit of None is none."""
+    """Return the record that is stored with a schedule; `time_limit_seconds` is None without a limit."""
     parameters = result.parameters
     return {
         "tool": "soma-cp",

@@ -1,6 +1,6 @@
-"""The ladder of one schedule: schedules of the same LFA, and below them the latencies below which none can go.
+"""The ladder of one schedule: schedules of the same LFA, then lower bounds on their latency.
 
-No search runs and no solver is asked: `soma_cp.solver.ladder` is the one that searches.
+It runs no search and no solver; `soma_cp.solver.ladder` does.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ class Rung:
     Parameters
     ----------
     name
-        What it is.
+        Name of the schedule or bound.
     latency
         Cycles.
     kind
         ``"schedule"``, ``"this"`` (the schedule itself) or ``"bound"``.
     note
-        What it is worth.
+        A remark, for example that the schedule is optimal.
     above
-        By what share it lies above the bound of the LFA.
+        Share by which it lies above the bound of the LFA.
     """
 
     name: str
@@ -44,16 +44,16 @@ class Rung:
 
 
 def schedule_ladder(this: Schedule, claimed_bound: int | None, bound_of_all: int) -> list[Rung]:
-    """Return the ladder of a schedule: the slowest schedule of its LFA first, then the bounds, the highest first.
+    """Return the ladder of a schedule: the schedules of its LFA, slowest first, then the bounds, highest first.
 
     Parameters
     ----------
     this
         The schedule; it may exceed the buffer.
     claimed_bound
-        The lower bound on the LFA's latency that its file gives (cycles), which nothing has checked.
+        The lower bound on the LFA's latency in its file (cycles); it is unchecked.
     bound_of_all
-        Over every LFA of its problem (cycles).
+        The bound over every LFA of its problem (cycles).
     """
     schedules = {
         "double buffering": this.double_buffered,
@@ -82,9 +82,9 @@ def schedule_ladder(this: Schedule, claimed_bound: int | None, bound_of_all: int
 
 
 def _bound_of_lfa(plan: Plan, claim: int | None, fastest: int | None) -> tuple[int, str, str]:
-    """Return the bound of the LFA, where it comes from, and under which condition it is one.
+    """Return the bound of the LFA, its source, and the condition under which it holds.
 
-    A file may claim a better one than is known without a solver; one above a schedule that can run is wrong.
+    A file may claim a higher bound than the one known without a solver. A claim above a schedule that fits is wrong.
     """
     bound, source = best_combinatorial_bound(plan)
     if claim is None or claim <= bound:

@@ -1,4 +1,4 @@
-"""The second stages by name: each makes a schedule of an LFA; a new one is a row of `SECOND_STAGES`."""
+"""The second stages by name: each makes a schedule of an LFA. A new one is a row of `SECOND_STAGES`."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -20,15 +20,15 @@ from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 @dataclass(frozen=True, eq=False)
 class Aim:
-    """What a second stage is for, besides the best schedule it can find.
+    """What a second stage should reach, and where it starts.
 
     Parameters
     ----------
     cutoff_latency
-        A schedule that is no faster is of no use (cycles): a stage may stop once it knows that there is none. None:
-        any is.
+        Only a faster schedule is useful (cycles): a stage may stop once it knows that there is none. None: every
+        schedule is useful.
     incumbent
-        A schedule to improve on; None for a stage's own start.
+        A schedule to improve; None for the stage's own start.
     """
 
     cutoff_latency: float | None = None
@@ -48,13 +48,13 @@ class SecondStageEntry:
     run
         Makes a valid schedule.
     column
-        Header of comparisons, in two lines.
+        Column header in comparisons, on two lines.
     proves
-        Whether it goes on until the optimum is proven, so that it has to share the time with others.
+        Whether it runs until the optimum is proven; its time must then be limited.
     shows_seconds
         Whether comparisons show how long it takes.
     compared
-        What comparisons run, where that is not `run`; its schedule may exceed the buffer.
+        What comparisons run instead of `run`; its schedule may exceed the buffer.
     """
 
     run: Run
@@ -76,7 +76,7 @@ def run_second_stage(
     parameters
         As for `soma_cp.solver.solve.solve`.
     aim
-        What it is for; by default the best schedule.
+        What it should reach; by default the best schedule.
     monitor
         How it is stopped and watched.
 
@@ -113,7 +113,7 @@ def _double_buffered(plan: Plan, parameters: SolveParameters, aim: Aim, monitor:
 def _double_buffered_or_greedy(
     plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor
 ) -> SecondStageResult:
-    """Keep double buffering; where that exceeds the buffer, take the greedy DLSA."""
+    """Return double buffering, or the greedy DLSA if double buffering exceeds the buffer."""
     buffered = _double_buffered(plan, parameters, aim, monitor)
     if buffered.schedule.fits:
         return buffered
@@ -126,11 +126,11 @@ SECOND_STAGES: Mapping[SecondStage, SecondStageEntry] = {
     SecondStage.SA: SecondStageEntry(_annealed, "\nSA", shows_seconds=True),
     SecondStage.CPSAT: SecondStageEntry(_exact, "\nCP-SAT", proves=True, shows_seconds=True),
 }
-"""In the order of comparisons, from the simplest up."""
+"""In the order of comparisons, the simplest first."""
 
 
 def timed(method: str, plan: Plan, make: Callable[[], DLSA]) -> SecondStageResult:
-    """Time `make`, price what it makes, and set it beside the bound that needs no solver."""
+    """Time `make`, price its DLSA, and add the bound that needs no solver."""
     begin = time.monotonic()
     dlsa = make()
     seconds = time.monotonic() - begin

@@ -1,6 +1,6 @@
-"""From a problem to a schedule: the first stage finds LFAs, a second stage of choice makes schedules of them.
+"""From a problem to a schedule: the first stage finds LFAs, the chosen second stage makes schedules of them.
 
-The second stages are interchangeable; whichever is taken, the shared evaluator prices its schedule.
+The second stages are interchangeable; the same evaluator prices the schedules of all of them.
 """
 
 import math
@@ -25,20 +25,20 @@ from soma_cp.solver.second_stages import SECOND_STAGES, Aim, run_second_stage
 
 @dataclass(frozen=True, eq=False)
 class SolveResult:
-    """A schedule and how it came about.
+    """The best schedule, the bounds, and how the search went.
 
     Parameters
     ----------
     parameters
-        As given.
+        The parameters of the search.
     best
-        The best schedule, and what is proven of it for its LFA.
+        The best schedule, with the bound of its LFA.
     network_bound
-        What no LFA can beat.
+        The bound over every LFA.
     proof
-        What going through all LFAs came to; None if that was not asked for.
+        The result of going through all LFAs; None without `SolveParameters.exact`.
     iterations, rounds
-        LFAs that went through the second stage or, in the Buffer Allocator, iterations; first-stage rounds in all.
+        LFAs that went through the second stage, or iterations of the Buffer Allocator; first-stage rounds in all.
     interrupted, out_of_time
         Whether the user, or the time limit, ended the search before its own stop rule did.
     seconds
@@ -62,29 +62,29 @@ class SolveResult:
 
     @property
     def double_buffered(self) -> Schedule:
-        """What the paper's first stage sees of that LFA: its double buffering, which may exceed the buffer."""
+        """Double buffering of the same LFA, as the paper's first stage prices it; it may exceed the buffer."""
         return self.schedule.double_buffered
 
     @property
     def cost_bound(self) -> float:
-        """What no schedule costs less than, over every LFA and DLSA."""
+        """The lower bound on the cost of every schedule, over every LFA and DLSA."""
         return self.network_bound.cost if self.proof is None else max(self.network_bound.cost, self.proof.lower_bound)
 
     @property
     def cost_gap(self) -> float:
-        """Share by which the cost lies above that bound; it lies above the optimum by at most as much."""
+        """Share by which the cost lies above that bound; the gap to the optimum is at most this."""
         return relative_gap(self.schedule.cost(self.parameters.objective), self.cost_bound)
 
     @property
     def is_global_optimum(self) -> bool:
-        """Whether the schedule is proven optimal over every LFA and DLSA, but for rounding."""
+        """Whether the schedule is proven optimal over every LFA and DLSA, up to rounding."""
         return self.schedule.cost(self.parameters.objective) <= self.cost_bound * (1 + MET)
 
 
 PROOF_SHARE = 0.4
-"""Share of the time left that a second stage that proves may take for one LFA of several."""
+"""A second stage that proves optima may take this share of the time left for one LFA of several."""
 FIRST_LOOK_SHARE = 0.1
-"""Share of the limit in deterministic time that CP-SAT may take for one LFA of several."""
+"""CP-SAT may take this share of its limit in deterministic time for one LFA of several."""
 
 
 def solve(
@@ -101,18 +101,18 @@ def solve(
     parameters
         How to search.
     monitor
-        How it is stopped and watched; by default it runs to its end, and silently.
+        How the run is stopped and watched; by default it runs to its end without reports.
 
     Returns
     -------
     SolveResult
-        Always with a valid schedule, however early the budget ends.
+        Always has a valid schedule, however early the budget ends.
 
     Raises
     ------
     UserError
-        If no schedule can exist: a layer that can't fit into the buffer or run on the core array; if an exact search
-        is asked for that can't be had.
+        If no schedule can exist, since a layer can't fit into the buffer or run on the core array; or if `exact` is set
+        and the network is too large or the second stage is not CP-SAT.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
@@ -132,10 +132,10 @@ def solve(
     def finish(plan: Plan, wanted: float | None, left: Monitor) -> SecondStageResult:
         return run_second_stage(plan, first_look, Aim(wanted), left.part(PROOF_SHARE) if proves else left)
 
-    start = coarse_lfa(problem)  # refuses what can't be scheduled
+    start = coarse_lfa(problem)  # raises if no schedule can exist
     bound = bound_every_lfa(problem, parameters.objective)
     found = None
-    for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's finds an LFA wherever there is one
+    for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's search finds an LFA whenever one exists
         found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, parameters, finish, monitor)
     assert found is not None
     best = _prove(found, parameters, monitor)
@@ -158,7 +158,7 @@ def solve(
 
 
 def _prove(found: Found, parameters: SolveParameters, monitor: Monitor) -> SecondStageResult:
-    """Spend what time is left on the best LFA, if a second stage that proves could not finish with it."""
+    """Spend the time left on the best LFA, if its optimum is not proven yet and the second stage can prove it."""
     best = found.second_stage
     if math.isinf(monitor.budget.deadline) and not parameters.cpsat.deterministic:
         monitor = monitor.within(parameters.prove_seconds)

@@ -1,7 +1,7 @@
-"""Make the compiled kernels ready before a clock starts.
+"""Compiles or loads all kernels before a time limit starts.
 
-The first run on a machine compiles them, which takes up to a minute; later runs load the machine code from disk. None
-of that should come out of a user's time limit, so a command runs this before it starts its budget.
+The first run on a machine compiles them, which takes up to a minute; later runs load the machine code from disk. This
+time must not count against a user's time limit, so a command warms up before it starts its budget.
 """
 
 import math
@@ -26,7 +26,7 @@ from soma_cp.solver.solve import solve
 
 
 def warm_up(exact: bool = False) -> None:
-    """Run every kernel once, on a network of four layers; with `exact` those of the proof over every LFA too."""
+    """Run every kernel once, on a network of four layers; with `exact`, also those of the proof over every LFA."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
     paper = SolveParameters(
         first_stage=FirstStage.PAPER,

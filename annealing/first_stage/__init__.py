@@ -1,1 +1,1 @@
-"""Searches over LFAs: ours, and the paper's."""
+"""Searches over LFAs: soma-cp's own and the paper's."""

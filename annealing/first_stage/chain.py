@@ -1,4 +1,4 @@
-"""One annealing run over LFAs: the arrays behind the kernel, and the errands that the kernel can't do itself."""
+"""One annealing run over LFAs: owns the kernel's arrays, and does what the kernel can't do itself."""
 
 import numpy as np
 
@@ -19,13 +19,13 @@ from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
 
 PUBLISHED_MOVES = {Move.PUBLISHED: 1.0}
-"""The paper's moves with the published program's weights among them."""
+"""The paper's moves, drawn with the shares of the published program."""
 
 
 def lfa_settings(
     problem: Problem, limit_bytes: int, objective: Objective, cooling: Cooling, rounds: int, costing: int
 ) -> LFASettings:
-    """Return what the kernel needs to know of a search."""
+    """Return the settings of a search as the kernel takes them."""
     return LFASettings(
         problem.batch,
         limit_bytes,
@@ -43,7 +43,7 @@ def lfa_settings(
 
 
 def move_weights(weights: dict[Move, float]) -> FloatArray:
-    """Return the running sums of the weights of all moves; one that is left out is never drawn."""
+    """Return the running sums of the weights of all moves; a move without a weight is never drawn."""
     return np.cumsum([weights.get(move, 0.0) for move in Move])
 
 
@@ -55,19 +55,19 @@ class Chain:
     problem
         Network, platform, batch.
     start
-        An LFA; `start_is_valid` tells whether a search can begin there.
+        The first LFA; `start_is_valid` says whether a search can start there.
     settings
         See `lfa_settings`.
     weights
         See `move_weights`.
     apart
-        int64[L]: groups of layers that no LG may mix.
+        int64[L]: the group of each layer; no LG may mix groups.
     random
         Source of all draws.
     costs
-        Tile costs; not to be shared with a run in another thread.
+        Tile costs; chains in different threads must not share them.
     archive_size
-        How many of the best LFAs with different costs to remember.
+        How many of the cheapest LFAs with different costs to keep.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Chain:
         return int(self.state.counters[lfa_pricing.ROUND])
 
     def archived(self) -> list[tuple[float, LFA]]:
-        """Return the remembered LFAs with their costs, cheapest first."""
+        """Return the archived LFAs with their costs, cheapest first."""
         found = []
         for cost, rows in zip(self.state.archive_costs.tolist(), self.state.archive, strict=True):
             if np.isfinite(cost):
@@ -131,9 +131,9 @@ class Chain:
         return found
 
     def run_to(self, last: int, heated: bool = True, budget: Budget | None = None) -> None:
-        """Go on until round `last`; without `heated`, accept only what is no worse.
+        """Run until round `last`; without `heated`, accept a candidate only if it is no worse.
 
-        Once `budget` is over, no tile is priced any more: the run ends at the first that would have to be.
+        Once `budget` is over, the run ends at the first tile whose cost is unknown.
         """
         while True:
             status = lfa_kernel.anneal_lfa(
@@ -155,12 +155,12 @@ class Chain:
             self._provide(status)
 
     def return_to_best(self) -> None:
-        """Go on from the best LFA."""
+        """Make the best LFA the current one."""
         lfa_kernel.copy_lfa(self.state.best, self.state.current)
         self.state.figures[lfa_pricing.CURRENT] = self.state.figures[lfa_pricing.BEST]
 
     def adopt(self, other: "Chain") -> None:
-        """Go on from where another run of the same problem stands, with this run's own draws."""
+        """Take over the state of another chain of the same problem; the draws stay this chain's own."""
         lfa_kernel.copy_lfa(other.state.current, self.state.current)
         lfa_kernel.copy_lfa(other.state.best, self.state.best)
         self.state.figures[:] = other.state.figures
@@ -183,7 +183,7 @@ class Chain:
             lfa_kernel.file_away(self.state)
 
     def _provide(self, status: int) -> None:
-        """Learn the costs, or make the room, that the kernel asks for."""
+        """Learn the costs that the kernel lacks, or enlarge its arrays."""
         counters = self.state.counters
         if status == lfa_pricing.UNKNOWN_COSTS:
             self.costs.learn(self.scratch.tiles, self.state.missing[: counters[lfa_pricing.UNKNOWN]])

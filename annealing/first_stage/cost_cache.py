@@ -1,7 +1,7 @@
-"""What tiles cost, remembered by layer and extent, so that a search asks the core array once for each tile.
+"""A cache of tile costs by layer and extent: a search asks the core array once for each tile.
 
-Kernels look a tile up; what is not there yet they report, and the search asks the core array between two
-kernel calls. Hence any core array can stand behind a compiled search.
+Kernels look tiles up and report the missing ones. The search then asks the core array, between two kernel calls. So a
+compiled search works with any core array.
 """
 
 from typing import NamedTuple
@@ -18,14 +18,14 @@ INFEASIBLE = -1
 
 
 class CostTable(NamedTuple):
-    """An open-addressing hash table; its size is a power of two, and half of it at least is free.
+    """An open-addressing hash table; its size is a power of two, and at least half of it is free.
 
     Parameters
     ----------
     keys
-        int64[size, 5]: layer id, samples, channels, rows, columns; layer −1 where free.
+        int64[size, 5]: layer id, samples, channels, rows, columns; the layer id is −1 in a free slot.
     cycles
-        int64[size]; INFEASIBLE where the core array can't run the tile.
+        int64[size]; INFEASIBLE if the core array can't run the tile.
     energy_pj
         float64[size].
     """
@@ -41,7 +41,7 @@ def _empty_table(size: int) -> CostTable:
 
 @compiled
 def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
-    """Return where the tile is, or the free place where it would go."""
+    """Return the slot of the tile, or the free slot for it."""
     mixed = layer
     for part in (b, k, h, w):
         mixed = (mixed * 0x9E3779B1 + part) & 0x7FFFFFFF
@@ -57,9 +57,9 @@ def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
 
 @compiled
 def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tuple[int, bool]:
-    """Fill cycles and energy of `tiles`; return how many layers are unknown, and whether all can run.
+    """Fill cycles and energy of `tiles`; return how many layers have unknown costs, and whether all others can run.
 
-    The ids of unknown layers go into `missing`, int64[L].
+    The ids of these layers go into `missing`, int64[L].
     """
     unknown = 0
     feasible = True
@@ -86,12 +86,12 @@ def _insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: Float
 
 
 class CostCache:
-    """The costs of tiles of one problem; `table` is what kernels look into, replaced when it grows.
+    """The tile costs of one problem; kernels read `table`, which is replaced when it grows.
 
     Parameters
     ----------
     problem
-        Its core array is asked, its network's layers are the keys.
+        Its core array prices the tiles; the layers of its network are the keys.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -100,7 +100,7 @@ class CostCache:
         self.table = _empty_table(1 << 12)
 
     def learn(self, tiles: LayerTiles, layers: IntArray) -> None:
-        """Ask the core array for the tiles of `layers` (ids), and remember."""
+        """Ask the core array for the costs of the tiles of `layers` (ids), and store them."""
         rows = np.column_stack([layers, tiles.extent[layers]])
         cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.table, rows)
         needed = (self._used + len(rows)) * 2

@@ -1,4 +1,4 @@
-"""Groups of an LFA under change: where FLGs and LGs begin and end, drawn, cut and merged (kernels)."""
+"""The groups of an LFA in a search: finds, draws, cuts and merges FLGs and LGs (kernels)."""
 
 import numpy as np
 
@@ -15,7 +15,7 @@ def pick(count: int, random: np.random.Generator) -> int:
 
 @compiled
 def pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.random.Generator) -> int:
-    """Draw one of the `count` places behind the first that are in `marks` and not in `excluded`."""
+    """Draw one of the `count` places after the first that are in `marks` and not in `excluded`."""
     left = pick(count, random)
     for place in range(1, len(marks)):
         if marks[place] and not excluded[place]:
@@ -27,7 +27,7 @@ def pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.ra
 
 @compiled
 def group_begin(begins: BoolArray, place: int) -> int:
-    """Return where the group (FLG or LG) begins that `place` lies in."""
+    """Return the first place of the group (FLG or LG) that holds `place`."""
     while not begins[place]:
         place -= 1
     return place
@@ -35,7 +35,7 @@ def group_begin(begins: BoolArray, place: int) -> int:
 
 @compiled
 def group_end(begins: BoolArray, place: int) -> int:
-    """Return where the group that `place` lies in ends (half-open)."""
+    """Return the place after the last of the group that holds `place`."""
     place += 1
     while place < len(begins) and not begins[place]:
         place += 1
@@ -44,7 +44,7 @@ def group_end(begins: BoolArray, place: int) -> int:
 
 @compiled
 def merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None:
-    """Merge the FLGs at `border`; either's tiling number with probability proportional to its layers."""
+    """Merge the FLGs at `border`; the tiling number of either stays, with probability proportional to its layers."""
     begin = group_begin(lfa.begins_flg, border - 1)
     end = group_end(lfa.begins_flg, border)
     if random.random() * (end - begin) >= border - begin:
@@ -55,7 +55,7 @@ def merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None
 
 @compiled
 def cut_flg(begins_flg: BoolArray, tiling: IntArray, place: int) -> None:
-    """Put an FLC before `place`; both parts keep the tiling number."""
+    """Insert an FLC before `place`; both parts keep the tiling number."""
     if not begins_flg[place]:
         tiling[place] = tiling[group_begin(begins_flg, place)]
         begins_flg[place] = True
@@ -72,7 +72,7 @@ def reads(source_begin: IntArray, sources: IntArray, consumer: int, producer: in
 
 @compiled
 def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, place: int) -> tuple[int, int]:
-    """Return the first and last place that the layer at `place` can take behind its producers, before its consumers."""
+    """Return the first and last place that the layer at `place` can take, after its producers, before its consumers."""
     layer = order[place]
     first = place
     while first > 0 and not reads(source_begin, sources, layer, order[first - 1]):
@@ -99,7 +99,7 @@ def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
 
 @compiled
 def pick_inner_flc(begins_flg: BoolArray, begins_lg: BoolArray, random: np.random.Generator) -> int:
-    """Draw an FLC that is no DRAM Cut; −1 if there is none."""
+    """Draw an FLC that is not a DRAM Cut; −1 if there is none."""
     count = 0
     for place in range(1, len(begins_flg)):
         count += 1 if begins_flg[place] and not begins_lg[place] else 0
@@ -108,7 +108,7 @@ def pick_inner_flc(begins_flg: BoolArray, begins_lg: BoolArray, random: np.rando
 
 @compiled
 def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
-    """Draw a border between two LGs; −1 if there is one LG."""
+    """Draw a border between two LGs; −1 if there is only one LG."""
     count = 0
     for place in range(1, len(lfa.order)):
         count += 1 if lfa.begins_lg[place] else 0
@@ -119,7 +119,7 @@ def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
 
 @compiled
 def keeps_groups_apart(order: IntArray, begins_lg: BoolArray, apart: IntArray) -> bool:
-    """Whether no LG mixes layers of different groups; ``apart[l]`` is the group of layer l."""
+    """Whether no LG mixes layers of different groups in `apart`; ``apart[l]`` is the group of layer l."""
     for place in range(1, len(order)):
         if not begins_lg[place] and apart[order[place]] != apart[order[place - 1]]:
             return False

@@ -1,7 +1,7 @@
-"""Where the first stage begins: every layer its own FLG and LG (docs/first-stage.md#the-papers-search).
+"""The start of the first stage: every layer is its own FLG and LG (docs/first-stage.md#the-papers-search).
 
-The Tiling Number comes from the smallest tile that the array can fill (the KC-parallelism heuristic of Cocco,
-ASPLOS 2024). This is also where a network is refused that has a layer no schedule can run in the buffer.
+The Tiling Number comes from the smallest tile that fills the PE array (the KC-parallelism heuristic of Cocco,
+ASPLOS 2024). This module also refuses networks with a layer that can't fit into the buffer.
 """
 
 import math
@@ -19,7 +19,7 @@ from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.tiling import split_rows_columns
 
 LARGEST_TILES_PER_SAMPLE = 16
-"""Beyond this the heuristic falls back to one tile for each sample."""
+"""Above this, the heuristic uses one tile for each sample."""
 
 
 def check_layers_fit(problem: Problem) -> None:
@@ -28,7 +28,7 @@ def check_layers_fit(problem: Problem) -> None:
     Raises
     ------
     LayerTooLargeError
-        For the layer that needs most, so that a buffer that holds it holds every other.
+        Names the layer that needs most; a buffer that holds it holds every other layer.
     NoMappingError
         If the core array can't run even the smallest tile of a layer.
     """
@@ -43,7 +43,7 @@ def check_layers_fit(problem: Problem) -> None:
 
 
 def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) -> IntArray:
-    """Return those rows (layer id and extent) that the core array can't run; `tiles` has one for each layer."""
+    """Return the rows (layer id and extent) of the tiles that the core array can't run; `tiles` has one per layer."""
     rows = np.column_stack([np.arange(len(tiles)), np.array(tiles, np.int64)])
     cycles, _ = problem.core_array.tile_costs(problem.table, rows)
     return rows[cycles < 0]
@@ -55,19 +55,19 @@ def initial_lfa(problem: Problem) -> LFA:
     Raises
     ------
     LayerTooLargeError
-        If a layer can't fit into the buffer whatever its tiling.
+        If a layer can't fit into the buffer with any tiling.
     UserError
         If even this LFA has more tiles than a search can handle.
     NoMappingError
-        If the core array can't run a layer whatever its tiling.
+        If the core array can't run a layer with any tiling.
     """
     return _unfused(problem, lambda problem, layer: _fitting_number(problem, layer, _filling_number(problem, layer)))
 
 
 def coarse_lfa(problem: Problem) -> LFA:
-    """Return the unfused LFA with as few tiles as leave room for as much again in the buffer.
+    """Return the unfused LFA with the fewest tiles that take at most half of the buffer.
 
-    A search that prices LFAs begins here: it tries many more candidates in the time that finer tiles would take.
+    The search that prices LFAs by the greedy DLSA starts here: with fewer tiles it tries many more candidates.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def _unfused(problem: Problem, number_of: Callable[[Problem, int], int]) -> LFA:
 
 
 def _filling_number(problem: Problem, layer: int) -> int:
-    """Return the tiling number at which tiles are the smallest that fill the array."""
+    """Return the tiling number that gives the smallest tiles that fill the PE array."""
     row = problem.table.layers[layer]
     samples, rows, columns = smallest_filling_tile(problem, layer)
     number = -(-int(row[nt.H]) // rows) * -(-int(row[nt.W]) // columns) * -(-problem.batch // samples)
@@ -104,8 +104,8 @@ def _filling_number(problem: Problem, layer: int) -> int:
 def _coarse_number(problem: Problem, layer: int) -> int:
     """Double the number until tiles fit into half of the buffer.
 
-    Where what no tiling makes smaller, weights for instance, needs more, half of what it leaves will do: finer tiles
-    would load their second operands more often, and there would be many to try.
+    Some bytes stay whatever the tiling, for example weights. If they take more than half of the buffer, tiles may take
+    half of what is left: finer tiles would load their second operands more often, and there would be many to try.
     """
     number, gbuf_bytes = 1, problem.platform.gbuf_bytes
     least = _bytes_at(problem, layer, _finest_number(problem, layer))
@@ -118,7 +118,7 @@ def _coarse_number(problem: Problem, layer: int) -> int:
 
 
 def _fitting_number(problem: Problem, layer: int, number: int) -> int:
-    """Halve the number until the layer can be cut so, then double it until its tiles fit into half of the buffer."""
+    """Halve the number until the layer allows it, then double it until tiles fit into half of the buffer."""
     while not _can_cut(problem, layer, number):
         number //= 2
     while _bytes_at(problem, layer, number) * 2 > problem.platform.gbuf_bytes:
@@ -129,7 +129,7 @@ def _fitting_number(problem: Problem, layer: int, number: int) -> int:
 
 
 def _least_bytes_number(problem: Problem, layer: int, number: int) -> int:
-    """Return `number`, or, where that exceeds the buffer, one tile for each sample, or the finest tiling."""
+    """Return the first that fits into the buffer: `number`, one tile for each sample, else the finest tiling."""
     for coarse in (number, problem.batch):
         if _bytes_at(problem, layer, coarse) <= problem.platform.gbuf_bytes:
             return coarse
@@ -142,7 +142,7 @@ def _finest_number(problem: Problem, layer: int) -> int:
 
 
 def _cut(problem: Problem, layer: int, number: int) -> tuple[int, int, int, bool]:
-    """Return samples, rows, columns of a tile of the layer on its own, and whether it can be cut so."""
+    """Return samples, rows, columns of a tile of the unfused layer, and whether the layer allows this number."""
     row = problem.table.layers[layer]
     height, width = int(row[nt.H]), int(row[nt.W])
     batch_parts = math.gcd(problem.batch, number)
@@ -162,7 +162,7 @@ def _bytes_at(problem: Problem, layer: int, number: int) -> int:
 def smallest_filling_tile(problem: Problem, layer: int) -> tuple[int, int, int]:
     """Return samples, rows, columns of the smallest tile, with all channels, that fills the PE array.
 
-    Takes the first pair of loop dimensions whose fill reaches 1, else the one with the highest fill.
+    Uses the first pair of loop dimensions whose fill reaches 1, else the pair with the highest fill.
     """
     row = problem.table.layers[layer]
     side, batch = problem.platform.pe_grid, problem.batch

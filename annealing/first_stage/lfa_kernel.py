@@ -1,8 +1,8 @@
 """Annealing rounds on LFAs (kernels; docs/first-stage.md#the-search).
 
-A round draws a move and prices the candidate. How much it may cost is drawn before that, so that most candidates are
-refused without a schedule. When a tile's cost is not known yet, or the room for tiles and tensors is too small, the
-kernel returns in the middle of the round; it goes on with the same candidate when called again.
+A round draws a move and prices the candidate. It draws the highest cost to accept first, so most candidates are refused
+without a schedule. If the cost of a tile is unknown, or the arrays for tiles and tensors are too short, the kernel
+returns in the middle of the round. The next call continues with the same candidate.
 """
 
 import numpy as np
@@ -42,7 +42,7 @@ def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
 
 @compiled
 def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
-    """Whether the candidate overflows less than the LFA in row `reference` or, if both fit, costs less."""
+    """Whether the candidate overflows less than the LFA in row `reference`, or costs less if both fit."""
     column = COST
     if figures[reference, OVERFLOW_BYTES] > 0 or figures[CANDIDATE, OVERFLOW_BYTES] > 0:
         column = OVERFLOW_BYTES
@@ -52,7 +52,7 @@ def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
 
 @compiled
 def file_away(state: LFAState) -> None:
-    """Put the candidate into the archive if it is among the best with a cost of its own."""
+    """Put the candidate into the archive if it is among the cheapest and no archived LFA has the same cost."""
     costs, archive, lfa = state.archive_costs, state.archive, state.candidate
     cost = state.figures[CANDIDATE, COST]
     size = len(costs)
@@ -87,9 +87,10 @@ def anneal_lfa(
     heated: bool,
     random: np.random.Generator,
 ) -> int:
-    """Go on until round `last_round`; return DONE, UNKNOWN_COSTS or NEEDS_ROOM.
+    """Run until round `last_round`; return DONE, UNKNOWN_COSTS or NEEDS_ROOM.
 
-    `weights` are the running sums of the moves' weights. Without `heated`, only what is no worse is accepted.
+    `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
+    worse.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
     while counters[ROUND] < last_round:

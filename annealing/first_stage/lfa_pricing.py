@@ -1,9 +1,8 @@
-"""What an LFA candidate costs (kernels; docs/first-stage.md#the-search).
+"""Prices LFA candidates (kernels; docs/first-stage.md#the-search).
 
-A candidate is tiled, its tiles' costs are looked up, and it is priced: by double buffering, as in the paper, or by the
-greedy DLSA under the full buffer, which is close to what an exact second stage will make of it. A candidate that
-surely costs more than a ceiling is refused on its energy and a rough latency bound alone, or in the middle of the
-greedy pass.
+A candidate is tiled, the costs of its tiles are looked up, and it is priced: by double buffering, as in the paper, or
+by the greedy DLSA under the full buffer, which is close to the result of an exact second stage. A candidate that must
+cost more than a ceiling is refused early: by its energy and a rough latency bound, or during the greedy pass.
 """
 
 from typing import NamedTuple
@@ -35,16 +34,16 @@ from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2
 
-# What a candidate is priced with.
+# The DLSA that prices a candidate.
 DOUBLE_BUFFERING, GREEDY = 0, 1
 
-# What is known of a candidate.
+# Verdicts on a candidate.
 INVALID, TOO_COSTLY, PRICED = 0, 1, 2
 
 # Items of `LFAState.counters`.
 ROUND = 0  # next round
 PENDING = 1  # 1 while a candidate waits to be evaluated
-UNKNOWN = 2  # layers in `missing`
+UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 COUNTERS = 6
 
@@ -56,10 +55,10 @@ FIGURES = 5
 CURRENT, BEST, CANDIDATE = 0, 1, 2
 
 LARGEST_CUTOFF = 1e15
-"""Cycles; where more would be accepted, latency doesn't decide."""
+"""Cycles; a higher cutoff counts as none."""
 
 MAX_CANDIDATE_TILES = 500_000
-"""Candidates with more tiles are refused: they would cost a search minutes each, and never win."""
+"""Candidates with more tiles are refused: each would take minutes, and none would win."""
 
 
 class LFAState(NamedTuple):
@@ -70,17 +69,17 @@ class LFAState(NamedTuple):
     current, candidate, best
         The LFAs.
     figures
-        float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has a cost of infinity
-        and its overflow in bytes; until a first one fits, the search goes towards less overflow.
+        float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has an infinite cost, and
+        its overflow in bytes. Until one fits, the search minimises the overflow.
     ceiling
         float64[1]: the highest cost at which the candidate is accepted.
     counters
         int64[COUNTERS].
     missing
-        int64[L]: layers whose tiles have unknown costs.
+        int64[L]: layers whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are used.
     archive, archive_costs
-        The LFAs with the lowest different costs so far: int64[A, 4, L] (order, begins_flg, begins_lg, tiling), and
-        float64[A], ascending, infinity where free. A may be 0.
+        The cheapest LFAs so far, all with different costs: int64[A, 4, L] (order, begins_flg, begins_lg, tiling) and
+        float64[A], ascending, infinite in a free row. A may be 0.
     """
 
     current: LFAArrays
@@ -95,7 +94,7 @@ class LFAState(NamedTuple):
 
 
 class LFAScratch(NamedTuple):
-    """Room for one candidate: by layer, by DRAM tensor and by tile position (one more than there are tiles)."""
+    """Scratch arrays for one candidate: by layer, by DRAM tensor, and by position (one item more than tiles)."""
 
     tiles: LayerTiles
     places: TensorPlaces
@@ -109,7 +108,7 @@ class LFAScratch(NamedTuple):
 
 
 class LFASettings(NamedTuple):
-    """What stays the same over a search.
+    """The settings of a search.
 
     Parameters
     ----------
@@ -122,9 +121,9 @@ class LFASettings(NamedTuple):
     energy_exponent, delay_exponent
         Of the objective.
     initial_temperature, alpha, power, return_to_best_at
-        Of the cooling.
+        As in `Cooling`.
     rounds
-        N.
+        N, the number of rounds.
     costing
         DOUBLE_BUFFERING or GREEDY.
     """
@@ -147,7 +146,10 @@ class LFASettings(NamedTuple):
 def lay_out(
     tiles: LayerTiles, tensors: Tensors, chip: int, count: int, tile_cycles: IntArray, chip_usage: IntArray
 ) -> TileSequence:
-    """Return the first `count` positions, with their cycles and what `chip` on-chip ofmaps hold, in these arrays."""
+    """Fill the cycles and on-chip ofmap bytes of the first `count` positions; return them as a sequence.
+
+    `chip` is the number of ofmaps that stay on chip.
+    """
     for layer in range(len(tiles.count)):
         position = tiles.first[layer]
         for _ in range(tiles.count[layer]):
@@ -177,10 +179,10 @@ def rough_figures(
     dram_rate: DramRate,
     dram_pj_per_byte: float,
 ) -> tuple[float, int]:
-    """Return the energy (pJ), and a latency (cycles) that no DLSA is below, without listing tensors.
+    """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without listing tensors.
 
-    Beyond the theoretical maximum: the first tile waits for its loads; and nothing can be loaded once the last tile
-    has begun, whose ofmap, that of a layer without consumers, is stored after it.
+    The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
+    last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers.
     """
     lg, counts, extents, cycles, energies = tiles.lg, tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
     source_begin, sources, roles, channels = table.source_begin, table.source, table.source_role, table.source_channels
@@ -188,7 +190,7 @@ def rough_figures(
     first_layer, last_layer = lfa.order[0], lfa.order[-1]
     energy = 0.0
     moved = 0  # bytes
-    loads, stores, head, tail = 0, 0, 0, 0  # cycles: of all loads and stores, of the first tile's, of the last tile's
+    loads, stores, head, tail = 0, 0, 0, 0  # cycles: all loads, all stores, loads of the first tile, store of the last
     computes = 0
     for layer in range(len(counts)):
         count = counts[layer]
@@ -220,7 +222,7 @@ def rough_figures(
 
 @compiled
 def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
-    """Return a latency (cycles) beyond which a candidate surely costs more than `ceiling`."""
+    """Return a latency (cycles) above which a candidate must cost more than `ceiling`."""
     if delay_exponent <= 0.0 or energy_factor <= 0.0 or not ceiling < np.inf:
         return NO_CUTOFF
     latency = (ceiling / energy_factor) ** (1.0 / delay_exponent) * (1.0 + 1e-9) + 1.0
@@ -236,10 +238,9 @@ def evaluate_candidate(
     state: LFAState,
     scratch: LFAScratch,
 ) -> tuple[int, int]:
-    """Price the candidate; return DONE or what is missing, and INVALID, TOO_COSTLY or PRICED.
+    """Price the candidate; return DONE, UNKNOWN_COSTS or NEEDS_ROOM, and INVALID, TOO_COSTLY or PRICED.
 
-    A candidate that is PRICED has its figures in row CANDIDATE; one that is TOO_COSTLY surely costs more than
-    ``state.ceiling``.
+    The figures of a PRICED candidate are in row CANDIDATE; a TOO_COSTLY one costs more than ``state.ceiling``.
     """
     lfa, tiles, places, tensors = state.candidate, scratch.tiles, scratch.places, scratch.tensors
     if (
@@ -268,7 +269,7 @@ def evaluate_candidate(
         return NEEDS_ROOM, INVALID
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
     sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
-    # Not in functions of their own: to hand over so many arrays takes a twentieth of the time of a candidate.
+    # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
     dlsa, limit = scratch.dlsa, settings.limit_bytes
     if settings.costing == GREEDY:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)

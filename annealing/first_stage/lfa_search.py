@@ -1,8 +1,8 @@
-"""A first stage that knows the second: LFAs priced by the greedy DLSA under the full buffer.
+"""A first stage that knows the second: prices LFAs by the greedy DLSA under the full buffer.
 
-Several annealing chains run side by side, in threads (the kernels hold no lock). At fixed rounds they meet, and the
-worse half goes on from where the better half stands. What each chain draws depends on the seed and its number alone,
-and where they meet on rounds alone: the result is the same whatever the number of cores.
+Several annealing chains run in threads (the kernels release the interpreter's lock). At fixed rounds they meet, and the
+worse half adopts the states of the better half. The draws of a chain depend only on the seed and its number, and
+meetings only on rounds. So the result does not depend on the number of cores.
 """
 
 import math
@@ -30,32 +30,32 @@ from soma_cp.model.soma.lfa import FLG, LFA
 
 POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
-"""Large batches get at most that many times the rounds of batch 1: their candidates also take longer each."""
+"""Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
 CLOSING_SECONDS = 0.5
-"""How long a search that a time limit has ended may still accept what is no worse, if pricing tiles is quick."""
+"""How long a search goes on after a time limit, accepting only what is no worse, if the core array is fast."""
 
 
 @dataclass(frozen=True)
 class LFASearchParameters:
-    """Parameters of the stage-two-aware first stage.
+    """Parameters of the search by the greedy DLSA.
 
     Parameters
     ----------
     rounds
-        In all, over all chains, at batch 1; they grow with √batch up to `MOST_GROWTH`.
+        Rounds of all chains together at batch 1; they grow by √batch, at most by `MOST_GROWTH`.
     chains
-        Annealing chains; at least 1.
+        Number of annealing chains; at least 1.
     meetings
         Shares of a chain's rounds after which the worse half of the chains adopts the better half.
     mixed_starts
-        Whether of four chains one begins with the layers one after another in one LG, untiled, if that fits the buffer,
-        and two with all layers in one FLG, tiled by samples, even if that does not fit yet.
+        Whether the chains start differently. Of four chains, one starts at `start`; one with every layer an untiled FLG
+        in one LG, if that fits the buffer; two with all layers in one FLG, tiled by samples, even if that does not fit.
     cooling
-        Temperature.
+        How the temperature falls.
     weights
         How often each move is drawn.
     archive_size
-        How many LFAs each chain remembers for the second stage.
+        How many LFAs each chain keeps for the second stage.
     """
 
     rounds: int = 40_000
@@ -78,11 +78,11 @@ class LFASearchResult:
     Parameters
     ----------
     lfas
-        Costs under the greedy DLSA, and LFAs, cheapest first, all costs different; empty if none fits the buffer.
+        LFAs with their costs under the greedy DLSA, cheapest first, all costs different; empty if none fits the buffer.
     rounds
-        Candidates drawn, over all chains.
+        Candidates drawn by all chains.
     out_of_time
-        Whether the budget's deadline ended the search before its own stop rules did.
+        Whether the deadline ended the search before its own stop rules did.
     seconds
         Wall-clock time.
     """
@@ -110,17 +110,17 @@ def search_lfas(
     problem
         Network, platform, batch.
     start
-        A valid LFA, normally `coarse_lfa`, where chains begin.
+        A valid LFA from which chains start, normally `coarse_lfa`.
     seed
-        Of all draws: the same seed and rounds give the same LFAs, whatever `threads`.
+        Seed of all draws: the same seed and rounds give the same LFAs for any `threads`.
     objective, parameters
         What is minimised, and how.
     threads
         How many chains run at a time; all cores by default.
     enough
-        A cost that can't be improved on: the search ends when chains meet and one has found it.
+        A cost that is known to be optimal: the search ends at a meeting if a chain has reached it.
     monitor
-        How it is stopped and watched.
+        How the search is stopped and watched.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
@@ -186,12 +186,12 @@ def _chains(
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:
-    """Run the jobs to their end, and report from this thread meanwhile."""
+    """Run the jobs to their end, and report from this thread while they run."""
     running = {pool.submit(job) for job in jobs}
     while running:
         ended, running = wait(running, timeout=POLL_SECONDS)
         for future in ended:
-            future.result()  # raises what the job raised
+            future.result()  # raises the error of a job
         report()
 
 
@@ -211,7 +211,7 @@ def _close_chain(chain: Chain, rounds: int, budget: Budget) -> None:
 
 
 def _rank(chain: Chain) -> tuple[float, float]:
-    """Order chains by the overflow and the cost of their best."""
+    """Return the sort key of a chain: overflow and cost of its best LFA."""
     best = chain.best_figures
     return float(best[lfa_pricing.OVERFLOW_BYTES]), float(best[lfa_pricing.COST])
 
@@ -222,7 +222,7 @@ def _lowest_cost(chains: list[Chain]) -> float | None:
 
 
 def _share_the_better_half(chains: list[Chain]) -> None:
-    """Let the worse half of the chains go on from where the better half stands; ties go by the chain's number."""
+    """Let the worse half of the chains adopt the better half; the chain's number breaks ties."""
     ranked = sorted(chains, key=_rank)
     half = len(ranked) // 2
     for worse, better in zip(ranked[len(ranked) - half :], ranked, strict=False):

@@ -1,11 +1,11 @@
 """Moves of the first stage: each changes an LFA in place (kernels; docs/first-stage.md#moves).
 
-Every move returns whether it changed anything; whether the result is a valid LFA that fits into the buffer
-is for the evaluation of the candidate to find out. Draws are uniform unless stated otherwise.
+Every move returns whether it changed anything. The evaluation of the candidate checks whether the result is valid and
+fits into the buffer. Draws are uniform unless stated otherwise.
 
-The published moves make FLCs only as a by-product of DRAM Cuts and know powers of two alone. The others insert,
-shift and turn FLCs directly, draw any tiling number, and move a layer into another FLG. What each is worth is
-measured in ``benchmarks/ablation.py``.
+The published moves create FLCs only as a by-product of DRAM Cuts, and only double or halve tiling numbers. The others
+insert, shift and turn FLCs directly, draw any tiling number, and move a layer into another FLG.
+``benchmarks/ablation.py`` measures what each is worth.
 """
 
 from enum import IntEnum
@@ -30,7 +30,7 @@ from soma_cp.model.soma.lfa import LFAArrays
 
 
 class Move(IntEnum):
-    """All moves; a search draws them by weights, in this order."""
+    """All moves; arrays of weights have this order."""
 
     PUBLISHED = 0
     CHANGE_ORDER = 1
@@ -60,17 +60,17 @@ DEFAULT_WEIGHTS = {
     Move.MOVE_BORDER: 0.03,
 }
 
-# Shares of the moves, as in the published program.
-CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the rest is DRAM Cuts
-# Shares among the moves on DRAM Cuts.
-FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the rest moves a border
+# Shares of the published moves, as in the published program.
+CHANGE_ORDER, CHANGE_TILING, REMOVE_FLC = 0.2, 0.35, 0.15  # the remaining moves change DRAM Cuts
+# Shares among the moves that change DRAM Cuts.
+FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the remaining moves shift a border
 
 MAX_TILING_NUMBER = 1 << 20
 
 
 @compiled
 def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Move a layer to another place between its producers and consumers; cuts stay at their places."""
+    """Move a layer to another place between its producers and consumers; the cuts stay where they are."""
     order = lfa.order
     old = pick(len(order), random)
     layer = order[old]
@@ -126,7 +126,7 @@ def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
 
 @compiled
 def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Split the LG of a random layer before it."""
+    """Split an LG before a random layer."""
     place = pick(len(lfa.order), random)
     if lfa.begins_lg[place]:
         return False
@@ -137,7 +137,7 @@ def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
 
 @compiled
 def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Move the border between two LGs to another place within them; the old one stays as an FLC."""
+    """Move the border between two LGs to another place within them; the old border stays as an FLC."""
     border = pick_border(lfa, random)
     if border < 0:
         return False
@@ -174,7 +174,7 @@ def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
 
 @compiled
 def draw_tiling_number(present: int, batch: int, random: np.random.Generator) -> int:
-    """Draw a tiling number near `present` (twice, half, ±1, thrice, a third), or one of 1, batch, a power of two."""
+    """Draw a tiling number: `present` doubled, halved, ±1, tripled or a third of it; or 1, batch, or a power of two."""
     drawn = random.random()
     if drawn < 0.35:
         number = present * 2
@@ -306,7 +306,7 @@ def _take_out(
     tiling: IntArray,
     place: int,
 ) -> None:
-    """Close the gap that the layer at `place` leaves; what began with it begins with the next layer of its group."""
+    """Take the layer at `place` out; a group that began with it begins with the next layer."""
     size = len(order)
     if place + 1 < size:
         if begins_flg[place] and not begins_flg[place + 1]:
@@ -331,7 +331,7 @@ def _put_in(
     layer: int,
     with_next: bool,
 ) -> None:
-    """Open a gap at `place` for a layer; at a border between FLGs it joins the next one or the one before."""
+    """Insert a layer at `place`; at a border between FLGs it joins the next FLG or the previous one."""
     size = len(order)
     for p in range(size - 1, place, -1):
         order[p] = order[p - 1]
@@ -354,7 +354,7 @@ def _put_in(
 def apply_move(
     table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
 ) -> bool:
-    """Draw a move by `weights` (running sums in the order of `Move`) and apply it."""
+    """Draw a move by `weights` (running sums, in the order of `Move`) and apply it."""
     drawn = random.random() * weights[-1]
     move = 0
     while drawn >= weights[move]:

@@ -1,4 +1,4 @@
-"""The paper's first stage: annealing of the LFA, priced by double buffering.
+"""The paper's first stage: simulated annealing of the LFA, priced by double buffering.
 
 docs/first-stage.md#the-papers-search; SoMa paper, Sec. V.
 """
@@ -31,9 +31,9 @@ class PaperSearchParameters:
     rounds_per_layer
         β; the number of rounds is β · layers · √batch.
     cooling
-        Temperature.
+        How the temperature falls.
     closing_rounds_per_layer
-        Rounds, when a time limit ends the search, that accept improvements only.
+        Rounds after a time limit that accept a candidate only if it is no worse.
     """
 
     rounds_per_layer: int = 100
@@ -41,7 +41,7 @@ class PaperSearchParameters:
     closing_rounds_per_layer: int = 5
 
     def rounds(self, problem: Problem) -> int:
-        """Return N for this problem."""
+        """Return N, the number of rounds for this problem."""
         return max(math.ceil(self.rounds_per_layer * len(problem.network.layers) * math.sqrt(problem.batch)), 1)
 
 
@@ -54,7 +54,7 @@ class PaperSearchResult:
     lfa
         The LFA.
     fits
-        Whether its double buffering stays within the limit; where no LFA did, it is the one with least overflow.
+        Whether its double buffering stays within the limit; if no LFA did, `lfa` is the one with the least overflow.
     latency, energy_pj, peak_bytes
         Under double buffering: cycles, pJ, bytes.
     rounds
@@ -112,13 +112,13 @@ def anneal_lfas(
     limit_bytes
         Buffer that double buffering may use (bytes).
     random
-        Source of all draws: the same generator and limits in rounds give the same LFA.
+        Source of all draws: the same generator and number of rounds give the same LFA.
     objective, parameters
         What is minimised, and how.
     costs
-        Tile costs that earlier runs of this problem learned.
+        Tile costs that earlier runs of this problem have learned.
     monitor
-        How it is stopped and watched.
+        How the search is stopped and watched.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()

@@ -28,11 +28,11 @@ class AnnealingParameters:
     rounds_per_tensor
         β; the number of rounds is β · DRAM tensors.
     cooling
-        Temperature.
+        How the temperature falls.
     closing_rounds_per_tensor
-        Rounds, when a time limit ends the search, that accept improvements only.
+        Rounds after a time limit that accept a candidate only if it is no worse.
     smooth_buffer
-        Whether to spend as many rounds again on the average buffer usage at no higher latency.
+        Whether as many rounds again lower the average buffer usage at no higher latency.
     """
 
     rounds_per_tensor: int = 1000
@@ -43,14 +43,14 @@ class AnnealingParameters:
 
 @dataclass(frozen=True, eq=False)
 class AnnealedDLSA:
-    """What an annealing run of the second stage found.
+    """The result of an annealing run of the second stage.
 
     Parameters
     ----------
     dlsa
-        The best DLSA, valid within the capacity.
+        The best DLSA; it is valid and fits into the capacity.
     latency
-        Its latency (cycles), as the kernel saw it.
+        Its latency (cycles), as the kernel computed it.
     rounds
         Rounds done.
     seconds
@@ -70,25 +70,25 @@ def anneal_dlsas(
     parameters: AnnealingParameters = AnnealingParameters(),
     monitor: Monitor | None = None,
 ) -> AnnealedDLSA:
-    """Search for the DLSA with the lowest latency, then for less average buffer usage at that latency.
+    """Search for the DLSA with the lowest latency, then lower its average buffer usage.
 
-    Starts from double buffering; where that overflows the buffer, from the greedy DLSA.
+    The search starts from double buffering, or from the greedy DLSA if double buffering overflows the buffer.
 
     Parameters
     ----------
     plan
         The plan of the LFA.
     random
-        Source of all draws: the same generator and limits in rounds give the same DLSA.
+        Source of all draws: the same generator and number of rounds give the same DLSA.
     objective, parameters
         What is minimised (energy is fixed here), and how.
     monitor
-        How it is stopped and watched.
+        How the search is stopped and watched.
 
     Raises
     ------
     BufferTooSmallError
-        If no DLSA of this LFA fits.
+        If no DLSA of this LFA fits into the buffer.
     """
     begin = time.monotonic()
     capacity = plan.problem.platform.gbuf_bytes
@@ -110,7 +110,7 @@ def anneal_dlsas(
 
 
 class _Annealing:
-    """Runs the rounds for one goal after another on the same state."""
+    """Runs the rounds of one goal after another on the same state."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Annealing rounds of the second stage, on DRAM Tensor Order and Living Durations (kernels).
 
-docs/second-stage.md#the-papers-annealing. A state is always a valid DLSA; a move draws a tensor with probability
-proportional to its size and a new rank, Start or End uniformly from what the order and data rules leave.
+docs/second-stage.md#the-papers-annealing. A state is always a valid DLSA. A move draws a tensor with probability
+proportional to its bytes. It then draws a new rank, Start or End uniformly from those that the rules allow.
 """
 
 from typing import NamedTuple
@@ -17,36 +17,36 @@ from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import TileSequence
 
-# What a run minimises: the latency to the power of the objective's delay exponent, or the average buffer
-# usage among schedules that are no slower than the best.
+# What a run minimises: the latency to the power of the objective's delay exponent, or the average buffer usage of
+# schedules that are no slower than the best.
 LATENCY, AVERAGE_BUFFER = 0, 1
 
-# Shares of the moves: order alone 0.1, living duration alone 0.4, else both.
+# Shares of the moves: order only 0.1, living duration only 0.4, both 0.5.
 ORDER_SHARE = 0.1
 DURATION_SHARE = 0.4
 
 
 class DLSAState(NamedTuple):
-    """A DLSA under change, and the best so far.
+    """The current DLSA, and the best so far.
 
     Parameters
     ----------
     dlsa, best
-        The current one, the best.
+        The current DLSA and the best.
     rank
-        int64[D]: of each tensor; the inverse of ``dlsa.order``.
+        int64[D]: rank of each tensor; the inverse of ``dlsa.order``.
     room
         int64[T + 1]: bytes left at each position.
     elapsed
         int64[T + 1]: cycles of the tiles before each position.
     heaviness
-        float64[D]: running sum of tensor sizes, by which tensors are drawn.
+        float64[D]: running sum of the tensors' bytes, by which tensors are drawn.
     weighted_usage
         float64[1]: Σ bytes alive × tile cycles.
     costs, latencies
         float64[2], int64[2]: of the current DLSA, of the best.
     times
-        Of the DLSA that was looked at last.
+        Of the DLSA that was evaluated last.
     """
 
     dlsa: DLSA
@@ -63,7 +63,7 @@ class DLSAState(NamedTuple):
 
 @compiled
 def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: int) -> bool:
-    """Whether tensor i may stand before tensor j (docs/model.md#validity: SPACE, DEADLOCK, DATA)."""
+    """Whether tensor i may come before tensor j (docs/model.md#validity: SPACE, DEADLOCK, DATA)."""
     if start[i] >= end[j]:
         return False
     if not tensors.is_store[j]:
@@ -75,7 +75,7 @@ def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: in
 
 @compiled
 def rank_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, int]:
-    """Return the first and last rank that the tensor can take with all else unchanged."""
+    """Return the first and last rank that the tensor can take while everything else stays."""
     order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
     first = last = state.rank[tensor]
     while first > 0 and _may_precede(tensors, start, end, tensor, order[first - 1]):
@@ -88,7 +88,7 @@ def rank_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, in
 
 @compiled
 def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) -> tuple[int, int]:
-    """Return the least and greatest Start (load) or End (store) that the order leaves."""
+    """Return the least and greatest Start (load) or End (store) that the order allows."""
     order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
     if tensors.is_store[tensor]:
         least = tensors.least_end[tensor]
@@ -106,7 +106,7 @@ def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) 
 
 @compiled
 def _move_to(state: DLSAState, tensor: int, new_rank: int) -> None:
-    """Move `tensor` to a rank; those in between close up."""
+    """Move `tensor` to `new_rank`; the tensors in between shift by one."""
     order, rank = state.dlsa.order, state.rank
     step = 1 if new_rank > rank[tensor] else -1
     for n in range(rank[tensor], new_rank, step):
@@ -118,7 +118,7 @@ def _move_to(state: DLSAState, tensor: int, new_rank: int) -> None:
 
 @compiled
 def _shift(state: DLSAState, size: int, is_store: bool, old: int, new: int) -> bool:
-    """Move a Start or End from `old` to `new`; return whether the buffer still holds all."""
+    """Move a Start or End from `old` to `new`; return whether everything still fits into the buffer."""
     old, new = max(old, 0), max(new, 0)
     # A load grows towards lower positions, a store towards higher ones.
     grows = new > old if is_store else new < old
@@ -134,14 +134,14 @@ def _shift(state: DLSAState, size: int, is_store: bool, old: int, new: int) -> b
 
 @compiled
 def _other_than(low: int, high: int, present: int, chance: float) -> int:
-    """Draw uniformly from low … high without `present`, which lies among them."""
+    """Draw uniformly from low … high, but never `present`, which is one of them."""
     drawn = low + int(chance * (high - low))
     return drawn if drawn < present else drawn + 1
 
 
 @compiled
 def begin_state(tensors: Tensors, sequence: TileSequence, capacity: int, state: DLSAState) -> int:
-    """Derive all else of `state` from its DLSA; return the least room (negative: overflow)."""
+    """Compute all other fields of `state` from its DLSA; return the least room (negative: overflow)."""
     size = len(state.rank)
     total = 0.0
     for n in range(size):
@@ -172,7 +172,7 @@ def anneal_dlsa(
     rounds: int,
     random: np.random.Generator,
 ) -> None:
-    """Do rounds `first_round` … `last_round` − 1 of `rounds`; `cooling` is (T0, α, power, return to best at)."""
+    """Run rounds `first_round` … `last_round` − 1 of `rounds`; `cooling` is (T0, α, power, return to best at)."""
     dlsa, best = state.dlsa, state.best
     initial, alpha, power, return_at = cooling
     for n in range(first_round, last_round):

@@ -1,4 +1,4 @@
-"""Greedy DLSA: one pass, near the optimum and mostly on it (docs/second-stage.md#one-greedy-pass)."""
+"""The greedy DLSA: one pass, near the optimum and often optimal (docs/second-stage.md#one-greedy-pass)."""
 
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch
 from soma_cp.model.soma.dlsa import DLSA, empty_dlsa
@@ -7,7 +7,7 @@ from soma_cp.model.soma.plan import Plan
 
 
 def greedy_dlsa(plan: Plan) -> DLSA:
-    """Return the greedy DLSA of `plan`, always valid.
+    """Return the greedy DLSA of `plan`; it is always valid.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def greedy_dlsa(plan: Plan) -> DLSA:
     Raises
     ------
     BufferTooSmallError
-        If no DLSA of this LFA fits: exactly then.
+        If, and only if, no DLSA of this LFA fits into the buffer.
     """
     size, capacity = plan.dram_tensor_count, plan.problem.platform.gbuf_bytes
     dlsa = empty_dlsa(size)

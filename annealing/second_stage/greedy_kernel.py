@@ -1,7 +1,7 @@
-"""A DLSA in one pass: a schedule is run tile by tile, and whenever the DRAM channel is free, it decides (kernels).
+"""A DLSA in one pass: run the schedule tile by tile, and choose a transfer whenever the channel is free (kernels).
 
-docs/second-stage.md#one-greedy-pass. Room in the buffer is kept for the shortest life of every tensor,
-so that whatever was decided before, each tensor can still live as briefly as it may: the pass never gets stuck.
+docs/second-stage.md#one-greedy-pass. The pass reserves buffer for the shortest living duration of every tensor.
+So each tensor can take that duration whatever was chosen before, and the pass never gets stuck.
 """
 
 from typing import NamedTuple
@@ -16,24 +16,24 @@ from soma_cp.model.soma.tensors import WGT, Tensors
 from soma_cp.model.soma.tiling import TileSequence
 
 OVERFLOW = -1
-"""`greedy` returns ``OVERFLOW - p`` where even the least that must be alive at tile p exceeds the buffer."""
+"""`greedy` returns ``OVERFLOW - p`` if even the shortest living durations exceed the buffer at position p."""
 NO_CUTOFF = int(np.iinfo(np.int64).max)
-"""A cutoff that no latency reaches; what `greedy` returns where every schedule is slower than the cutoff."""
+"""A cutoff that no latency reaches; `greedy` returns it if every schedule is slower than the cutoff."""
 
-# What the channel does first when it can both load and store.
+# What the channel does first when it can load and store.
 LOADS_FIRST, STORES_FIRST = 0, 1
 POLICIES = 2
 
 
 class Queues(NamedTuple):
-    """The DRAM tensors in the order in which the channel takes them, each queue sorted by position.
+    """The DRAM tensors that wait for the channel; each queue is sorted by position and served in this order.
 
     Parameters
     ----------
     plain
         int64[D]: loads of weights and of external inputs.
     readers
-        int64[D]: loads of what another LG stored.
+        int64[D]: loads of ofmaps that another LG stored.
     stores
         int64[D]: stores.
     """
@@ -44,22 +44,22 @@ class Queues(NamedTuple):
 
 
 class GreedyScratch(NamedTuple):
-    """Room for a pass.
+    """Scratch arrays of a pass.
 
     Parameters
     ----------
     free
-        int64[T + 1]: bytes left at each position when every tensor lives as briefly as it can.
+        int64[T + 1]: bytes left at each position if every living duration is the shortest.
     room
         int64[T + 1]: bytes left now.
     gate, waits
-        int64[T + 1]: the cycle before which a tile can't begin; the loads that it still waits for.
+        int64[T + 1]: the cycle before which a tile can't begin; the number of loads that it still waits for.
     keys
-        int64[D]: to sort by.
+        int64[D]: sort keys.
     queues
-        What the channel has to do.
+        The transfers to do.
     dlsa
-        Of the policy that runs.
+        The DLSA of the current policy.
     """
 
     free: IntArray
@@ -90,8 +90,8 @@ def greedy(
 ) -> int:
     """Fill the first `count` items of `dlsa`; return the latency, or ``OVERFLOW - p``.
 
-    Every policy is run, and the first of the best kept. Where all take longer than `cutoff` cycles, nothing is
-    filled, and ``NO_CUTOFF`` is returned.
+    Each policy runs, and the best result is kept, the first of equals. If all take longer than `cutoff` cycles, nothing
+    is filled and ``NO_CUTOFF`` is returned.
     """
     if fill_least_room(tensors, count, sequence, capacity, scratch.free) < 0:
         tightest = 0
@@ -114,9 +114,9 @@ def greedy(
 
 @compiled
 def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[int, int, int]:
-    """Sort the DRAM tensors into the queues; return how many are plain loads, readers and stores.
+    """Sort the DRAM tensors into the queues; return the numbers of plain loads, readers and stores.
 
-    Fixed Starts and Ends are filled in, too.
+    Also fills the Starts and Ends that are fixed.
     """
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
     start, end = scratch.dlsa.start, scratch.dlsa.end
@@ -144,7 +144,7 @@ def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[
 
 @compiled
 def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Queues) -> bool:
-    """Whether loads and stores ever compete: once a tile has ended, its loads are through."""
+    """Whether loads and stores ever compete: the loads of a tile are done before the tile ends."""
     plain_count, reader_count, store_count = counts
     last_load = -1
     if plain_count > 0:
@@ -156,7 +156,7 @@ def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Q
 
 @compiled
 def _sort_by_position(position: IntArray, kind: IntArray, items: IntArray, count: int, keys: IntArray) -> None:
-    """Sort tensors by (position; weights first; creation order)."""
+    """Sort tensors by position, then weights first, then creation order."""
     last = 1
     for n in range(count):
         last = max(last, items[n] + 1)
@@ -187,7 +187,7 @@ def _outlive(
     room: IntArray,
     end: IntArray,
 ) -> bool:
-    """Let all waiting stores that must be finished by `tile` live until after it; False if there is no room."""
+    """Extend the living durations of all waiting stores that end at `tile` by one; False if there is no room."""
     n = store_at
     while n < store_count and positions[stores[n]] < tile:
         i = stores[n]
@@ -211,18 +211,18 @@ def _run(
 ) -> int:
     """Run the schedule under a policy; fill ``scratch.dlsa``; return the latency.
 
-    As soon as it is sure to take longer than `cutoff` cycles, the run ends and returns ``NO_CUTOFF``.
+    The run returns ``NO_CUTOFF`` as soon as it must take longer than `cutoff` cycles.
 
-    `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of what another LG
-    stored) and of stores; all three queues are sorted by position. At the time `channel`, when the channel is
-    free, all tiles have begun that could by then; the channel then
+    `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of ofmaps that another LG
+    stored) and of stores. The channel is free at the cycle `channel`; all tiles that can begin by then have begun. The
+    channel then does one of these:
 
-    - stores what the next tile waits for, if the buffer has no room to let it wait, or
-    - loads the tensor that is needed first, if it fits from the present tile on, or stores the oldest ofmap, by
-      policy, or
+    - stores the ofmap that the next tile waits for, if there is no room to let the store wait;
+    - loads the tensor that is needed first, if it fits from the present tile on, or stores the oldest ofmap; the policy
+      says which comes first;
     - waits for the end of the running tile.
     """
-    # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
+    # Arrays as locals: numba counts a reference each time an item of a tuple is read in a loop.
     positions, sizes, cycles = tensors.position, tensors.bytes, tensors.cycles
     least_end, after_end, free = tensors.least_end, tensors.after_end, scratch.free
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
@@ -238,7 +238,7 @@ def _run(
         waits[positions[plain[n]]] += 1
     for n in range(reader_count):
         waits[positions[readers[n]]] += 1
-    channel_left, tiles_left = 0, 0  # cycles of what has not begun
+    channel_left, tiles_left = 0, 0  # cycles of the transfers and tiles that have not begun
     for n in range(store_count):
         end[stores[n]] = least_end[stores[n]]
         channel_left += cycles[stores[n]]
@@ -252,15 +252,15 @@ def _run(
     channel = 0
     begun = 0  # tiles that have begun
     tile_end = 0  # end of the last of them
-    in_flight = -1  # store that the channel was last busy with
+    in_flight = -1  # the last transfer, if it is a store
     # The steps stay in the loop: as functions, even inlined ones, they make a pass three times as slow (references to
     # the arrays are counted at every transfer).
     while True:
-        # Let tiles begin up to now.
+        # Begin all tiles that can begin by now.
         forced = False
         while begun < tiles and waits[begun] == 0 and max(tile_end, gate[begun]) <= channel:
             begin = max(tile_end, gate[begun])
-            # Stores that are not through must live on while this tile runs, or the tile has to wait.
+            # Stores that are not done must stay alive while this tile runs, or the tile has to wait.
             if in_flight >= 0 and end[in_flight] == begun and begin < channel:
                 if room[begun] >= sizes[in_flight]:
                     room[begun] -= sizes[in_flight]
@@ -278,11 +278,11 @@ def _run(
         if place == plain_count + reader_count + store_count:
             if begun == tiles:
                 break
-            channel = max(channel, tile_end, gate[begun])  # the rest of the tiles begin
+            channel = max(channel, tile_end, gate[begun])  # the remaining tiles begin
             continue
         running = tile_end > channel
         present = begun - 1 if running else begun
-        # The oldest ofmap is there once its tile has ended.
+        # The oldest ofmap can be stored once its tile has ended.
         has_store = store_at < store_count and (
             positions[stores[store_at]] < begun - 1 or (positions[stores[store_at]] == begun - 1 and not running)
         )
@@ -301,13 +301,13 @@ def _run(
             need = positions[load] if load >= 0 else tiles
             fits = load >= 0 and _has_room(room, sizes[load], present, need)
             if fits and not running:
-                # What is written while the next tile waits takes its room: the stores before it must live on too.
+                # A load that begins while the next tile waits takes room there: the waiting stores must stay alive too.
                 forced = not _outlive(positions, sizes, stores, store_at, store_count, begun, room, end)
                 fits = not forced and _has_room(room, sizes[load], present, need)
             if forced or (has_store and (not fits or (policy == STORES_FIRST and need > begun))):
                 take_store = True
             elif not fits:
-                channel = tile_end  # nothing to do before the next tile
+                channel = tile_end  # no transfer is possible before the next tile
                 in_flight = -1
                 continue
         if take_store:

@@ -1,8 +1,8 @@
-"""The global optimum of a small network: branch and bound over LFAs, CP-SAT over the DLSAs of what is left.
+"""The global optimum of a small network: branch and bound over LFAs, then CP-SAT over the DLSAs of the remaining LFAs.
 
-For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.every_lfa.prefixes`). A prefix whose
-bound reaches the cost of the best schedule known is left; so is a complete LFA by its window bound. For the others the
-exact second stage decides.
+For every Computing Order, LFAs grow FLG by FLG from the front (`soma_cp.solver.every_lfa.prefixes`). A prefix is
+dropped if its bound reaches the cost of the best schedule known; a complete LFA is dropped if its window bound does.
+The exact second stage decides on the others.
 """
 
 import time
@@ -29,32 +29,32 @@ from soma_cp.solver.every_lfa.prefixes import OrderBounds, Prefix
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 MOST_LAYERS = 12
-"""Networks with more layers are refused: their LFAs could not be gone through in hours."""
+"""Networks with more layers are refused: going through their LFAs would take many hours."""
 REPORT_EVERY = 100
-"""Prefixes between two events of progress."""
+"""Prefixes between two progress events."""
 LATEST = 2**60
-"""Cycles; no schedule takes so long."""
+"""Cycles; no schedule takes this long."""
 
 Decide = Callable[[Plan, int], SecondStageResult]
-"""Finds the best DLSA of a plan that is faster than so many cycles, or proves that there is none."""
+"""Finds the best DLSA of a plan that is faster than the given cycles, or proves that there is none."""
 
 
 @dataclass(frozen=True, eq=False)
 class LFAProof:
-    """What branch and bound came to.
+    """The result of branch and bound.
 
     Parameters
     ----------
     lower_bound
         No schedule costs less.
     complete
-        Whether all LFAs were gone through.
+        Whether the search covered all LFAs.
     improved
         A schedule that is cheaper than the one to beat; None if none was found.
     orders, prefixes
-        Computing Orders gone through; prefixes, complete LFAs among them, that step 1 of their bound left.
+        Computing Orders completed; prefixes, including complete LFAs, that step 1 of their bound did not drop.
     lfas, solved
-        Complete LFAs that all bounds of prefixes left; those of them that went through the second stage.
+        Complete LFAs that no bound of a prefix dropped; those of them that went through the second stage.
     seconds
         Wall-clock time.
     """
@@ -75,7 +75,7 @@ def check_provable(problem: Problem) -> None:
     Raises
     ------
     UserError
-        With the number of layers and the most that are taken.
+        States the number of layers and the limit.
     """
     layers = len(problem.network.layers)
     if layers > MOST_LAYERS:
@@ -98,17 +98,17 @@ def prove_over_every_lfa(
     Parameters
     ----------
     problem
-        Of at most `MOST_LAYERS` layers.
+        A problem with at most `MOST_LAYERS` layers.
     best_cost
-        Of the best schedule known.
+        Cost of the best schedule known.
     known_bound
-        A bound on the cost that holds already.
+        A lower bound on the cost that is already proven.
     decide
-        What decides on a complete LFA.
+        Decides on a complete LFA.
     objective
-        What `best_cost` is.
+        The objective of `best_cost`.
     monitor
-        How it is stopped and watched: rounds are prefixes that were bounded.
+        How the search is stopped and watched; its rounds are prefixes.
 
     Raises
     ------
@@ -124,7 +124,7 @@ def prove_over_every_lfa(
     for order in computing_orders(problem):
         if not search.go_through(order):
             complete = False
-            search.left_open = known_bound  # other orders have not been looked at
+            search.left_open = known_bound  # the remaining orders are open
             break
     return LFAProof(
         lower_bound=max(min(search.best_cost, search.left_open), known_bound),
@@ -139,7 +139,7 @@ def prove_over_every_lfa(
 
 
 def computing_orders(problem: Problem) -> Iterator[tuple[int, ...]]:
-    """Yield all Computing Orders, as layer ids, always in the same sequence."""
+    """Yield all Computing Orders as layer ids; the sequence is the same on every run."""
     table = problem.table
     graph: nx.DiGraph[int] = nx.DiGraph()
     graph.add_nodes_from(range(len(table.layers)))
@@ -151,7 +151,7 @@ def computing_orders(problem: Problem) -> Iterator[tuple[int, ...]]:
 
 
 class _Search:
-    """The state of one branch and bound."""
+    """The state of one branch-and-bound search."""
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class _Search:
         return self.best_cost / (1 + MET)
 
     def go_through(self, order: tuple[int, ...]) -> bool:
-        """Go through all LFAs with this Computing Order; False if the time was over before."""
+        """Go through all LFAs with this Computing Order; return False if the time ended first."""
         if self.budget.over:
             return False
         try:
@@ -193,7 +193,7 @@ class _Search:
         return True
 
     def _extend(self, bounds: OrderBounds, prefix: Prefix) -> bool:
-        """Go through all LFAs that begin so; False if the time was over before."""
+        """Go through all LFAs with this prefix; return False if the time ended first."""
         families = [
             bounds.children(prefix, end, dram_cut)
             for end in range(prefix.place + 1, len(bounds.order) + 1)
@@ -223,7 +223,7 @@ class _Search:
         return True
 
     def _decide(self, lfa: LFA) -> None:
-        """Find the best schedule of a complete LFA, as far as it is of use."""
+        """Find the best schedule of a complete LFA, if it can be cheaper than the best known."""
         self.lfas += 1
         plan = make_plan(self.problem, lfa)
         energy = plan_figures(plan).energy_pj
@@ -243,7 +243,7 @@ class _Search:
             self.left_open = min(self.left_open, bound)
 
     def _latency_to_beat(self, energy_pj: float) -> int:
-        """Return the lowest latency (cycles) at which a schedule of that energy is of no use."""
+        """Return the lowest latency (cycles) at which a schedule with this energy is no cheaper than the best known."""
         exponent = self.objective.delay_exponent
         factor = self.best_cost / energy_pj**self.objective.energy_exponent
         latency = factor ** (1 / exponent) if exponent > 0 else float("inf")

@@ -1,10 +1,10 @@
-"""Everything that an FLG can be: its Tiling Numbers, with what each costs and moves.
+"""All options of an FLG: its possible Tiling Numbers, with the costs and transfers of each.
 
-Tile extents depend on the FLG's layers and Tiling Number alone, hence so do its compute cycles and core energy; loads
-depend on which producers are in its LG as well, and are listed by source.
+Tile extents depend only on the FLG's layers and Tiling Number, hence so do its compute cycles and core energy. Loads
+also depend on which producers are in its LG, so they are listed by source.
 
-Where transposes keep both rows and columns whole, tiles beyond one for each sample would be copies of one another:
-more cycles and energy, and no byte less; only Tiling Numbers up to the batch are listed then.
+If transposes keep both rows and columns whole, more than one tile for each sample would only make copies: more cycles
+and energy, and no byte less. Then only Tiling Numbers up to the batch are listed.
 """
 
 from dataclasses import dataclass, field
@@ -25,16 +25,16 @@ from soma_cp.solver.every_lfa.layer_bounds import divisors
 
 @dataclass(frozen=True, eq=False)
 class Load:
-    """What one layer of an FLG reads of one source, if that is not in its LG.
+    """What one layer of an FLG loads from one source, if the source is not in its LG.
 
     Parameters
     ----------
     place
-        Of the layer in the FLG.
+        Index of the layer in the FLG.
     source
-        The producing layer's id, or ``-1 - id`` of an external input.
+        Id of the producer, or ``-1 - id`` of an external input.
     bytes, cycles
-        int64[O]: of one tile, by Tiling Number.
+        int64[O]: of the load of one tile, by Tiling Number.
     """
 
     place: int
@@ -45,28 +45,28 @@ class Load:
 
 @dataclass(frozen=True, eq=False)
 class FLGOptions:
-    """An FLG of m layers, and O Tiling Numbers that it can have on the core array; O may be 0.
+    """An FLG of m layers, and the O Tiling Numbers that are possible on the core array; O may be 0.
 
     Parameters
     ----------
     layers
         Ids in computing order.
     number
-        int64[O]: ascending.
+        int64[O]: the Tiling Numbers, ascending.
     extent
-        int64[O, m, 4].
+        int64[O, m, 4]: tile extents.
     tile_cycles
         int64[O, m]: of one tile of each layer.
     core_pj
         float64[O]: of all tiles.
     loads
-        From sources outside of the FLG.
+        Loads from sources outside the FLG.
     weight_bytes, weight_cycles
-        int64[m].
+        int64[m]: of the layers' weights.
     store_bytes, store_cycles
         int64[O, m]: of one ofmap tile, if it is stored.
     is_final
-        bool[m]: whether a layer has no consumers at all.
+        bool[m]: whether a layer has no consumers.
     dram_pj_per_byte
         Of the platform.
     """
@@ -112,14 +112,14 @@ class FLGOptions:
 
     @cached_property
     def to_the_end_of_the_run(self) -> IntArray:
-        """int64[O, m]: that to the end of the run, if the FLG is the last, as far as stores of its last layer say."""
+        """int64[O, m]: the same to the end of the run if the FLG is the last; counts the stores of its last layer."""
         store = self.store_cycles[:, -1:]
         first_out = self.tile_cycles.sum(axis=1)[:, None] - self.before
         ends: IntArray = np.maximum(self.to_the_end + store, first_out + self.number[:, None] * store)
         return ends
 
     def moved(self, outside: frozenset[int]) -> "Moved":
-        """Return what is moved for certain if these layers are outside of the LG, and the others inside."""
+        """Return the transfers that are certain if these layers are outside the LG and all others inside."""
         key = tuple(load.source < 0 or load.source in outside for load in self.loads)
         if key not in self._moved:
             self._moved[key] = self._count_moved([load for load, out in zip(self.loads, key, strict=True) if out])
@@ -146,13 +146,13 @@ class Moved:
     Parameters
     ----------
     energy_pj
-        float64[O]: of the core array, of all loads and of storing ofmaps that have no consumers.
+        float64[O]: of the core array, of all loads, and of the stores of ofmaps without consumers.
     loads
         int64[O]: cycles of all loads.
     needed
-        int64[O, m]: cycles of what is loaded before tile 0 of each layer.
+        int64[O, m]: cycles of all loads before tile 0 of each layer.
     waits
-        int64[O]: the most by which that exceeds the compute before such a tile.
+        int64[O]: the largest difference between these cycles and the compute cycles before the same tile.
     """
 
     energy_pj: FloatArray
@@ -162,7 +162,7 @@ class Moved:
 
 
 class OptionTable:
-    """The options of all FLGs of a problem, each made when it is first asked for."""
+    """The options of all FLGs of a problem; the options of an FLG are computed at its first use."""
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
@@ -221,7 +221,7 @@ class OptionTable:
 
 
 def _possible_numbers(batch: int, rows: int, columns: int) -> IntArray:
-    """Return the Tiling Numbers that may cut a batch, and so many rows and columns; not all need to."""
+    """Return a superset of the Tiling Numbers that can cut `batch` samples, `rows` rows and `columns` columns."""
     parts = np.unique(np.outer(np.arange(1, rows + 1), np.arange(1, columns + 1)))
     numbers = [(d * parts)[np.gcd(batch, d * parts) == d] for d in divisors(batch)]
     return np.unique(np.concatenate(numbers)).astype(np.int64)
@@ -229,7 +229,7 @@ def _possible_numbers(batch: int, rows: int, columns: int) -> IntArray:
 
 @compiled
 def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray) -> int:
-    """Move the Tiling Numbers that the FLG can have to the front, list its extents, return how many they are."""
+    """Move the Tiling Numbers that are possible for the FLG to the front, fill `extent`, return their count."""
     size = len(order)
     flg = np.zeros(len(table.layers), np.int64)
     for place in range(size):
@@ -263,7 +263,7 @@ def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray,
 
 @compiled
 def _tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size: IntArray) -> None:
-    """Fill the bytes of one tile of a source for each of its channels, by option."""
+    """Fill the bytes that one tile loads for each channel of a source, by option."""
     extents = np.zeros((layer + 1, 4), np.int64)
     for option in range(len(size)):
         extents[layer] = extent[option]

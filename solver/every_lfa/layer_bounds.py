@@ -1,19 +1,20 @@
-"""What the tiles of each layer cost at least, whatever the LFA.
+"""Lower bounds on the cost of each layer's tiles, for every LFA.
 
 *Tile extents.* All tiles of an FLG come from fb · fh · fw parts. A layer without consumers in the FLG has tiles of
-⌈H / fh⌉ rows; any other has as many rows as the tile reads of that consumer in the FLG that reads most. With a
-consumer c, all consumers that c depends on lie in the FLG too, since they stand between in every order. So with f row
-parts a layer's tile has at least ``rows[l][f] = min(⌈H / f⌉, min over consumers c of read(c))`` rows, where read(c)
-is the most that c, or a consumer that c depends on, reads with its own ``rows[·][f]``; likewise for columns. (What is
-read may be less than all: a 1×1 kernel of stride 2 skips every other row, which is then never made.) A transpose hands
-its rows' parts on to the dimension that they came from; its channels, too, and they may be fewer than all, where an
+⌈H / fh⌉ rows. The tiles of any other layer have as many rows as the tiles of its consumers in the FLG read; the
+consumer that reads the most decides. If a consumer c lies in the FLG, so do all consumers that c depends on, since they
+come between the layer and c in every order. So with f row parts a layer's tile has at least
+``rows[l][f] = min(⌈H / f⌉, min over consumers c of read(c))`` rows, where read(c) is the most that c, or a consumer
+that c depends on, reads with its own ``rows[·][f]``; likewise for columns. (Consumers may read less than the ofmap: a
+1×1 kernel of stride 2 skips every other row, which is then never computed.) A transpose passes the parts of its rows on
+to the dimension that the rows come from, and its channels in the same way. These may be fewer than all channels if an
 element-wise layer reads its operands as parts of one ofmap.
 
-*Compute.* Whatever the tiling of its FLG, a layer is computed in n = fb · fh · fw tiles of B / fb samples, of
-at least rows[l][fh] rows and columns[l][fw] columns, and of all its channels, or in the published semantics of as many
-as a consumer asks for (a concatenation asks for all of its own). Costs need not grow with the extents, so n times the
-least cost over all extents from there on counts, of those that tiles can have: parts of the ofmap, and what tiles of
-consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
+*Compute.* With any tiling of its FLG, a layer is computed in n = fb · fh · fw tiles of B / fb samples. They have at
+least rows[l][fh] rows and columns[l][fw] columns, and all channels; in the published semantics they have as many
+channels as a consumer asks for (a concatenation asks for all of its own). Costs need not grow with the extents. So the
+bound is n times the least cost over all extents, from these up, that tiles can have: parts of the ofmap, and what tiles
+of consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 """
 
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from soma_cp.model.problem import Problem
 
 @dataclass(frozen=True, eq=False)
 class LayerChoices:
-    """Undominated (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending.
+    """Undominated pairs (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending.
 
     `shortest_tile` is the least number of cycles of one tile.
     """
@@ -40,7 +41,7 @@ class LayerChoices:
 
 
 def ancestors(problem: Problem) -> list[set[int]]:
-    """Return for each layer all layers that it depends on."""
+    """Return, for each layer, all layers that it depends on."""
     table = problem.table
     found: list[set[int]] = []
     for layer in range(len(table.layers)):  # in a topological order
@@ -59,9 +60,9 @@ class TileExtents(NamedTuple):
     Parameters
     ----------
     values
-        Of each layer, the numbers of channels, of rows and of columns that its tiles may have, each ascending.
+        For each layer, the numbers of channels, rows and columns that its tiles may have, each ascending.
     rows, columns
-        int64[L, F]: the least number, by the number of parts less one.
+        int64[L, F]: the least number of rows, of columns; item f is for f + 1 parts.
     """
 
     values: list[tuple[IntArray, IntArray, IntArray]]
@@ -107,7 +108,7 @@ def _ascending(values: set[int]) -> IntArray:
 def extents_read(
     layers: IntArray, consumer: int, role: int, k: int, rows: IntArray, columns: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Return the rows and columns, by the number of parts, that tiles of k channels and such rows and columns read."""
+    """Return the rows and columns that tiles with k channels and these rows and columns read, by number of parts."""
     if role == nt.WEIGHT_OPERAND:
         _, _, h, w = operand_extent(layers, consumer, 1, k)
         return np.full(len(rows), h), np.full(len(columns), w)
@@ -130,7 +131,7 @@ def _values_read(
 ) -> tuple[set[int], set[int], set[int]]:
     """Return all channels, rows and columns that tiles with one of these channels, rows and columns may read.
 
-    A transpose and a producer of it keep rows and columns whole that become channels: at least `uncut` of them.
+    In an FLG with a transpose and a producer of it, rows or columns that become channels stay whole: at least `uncut`.
     """
     k, h, w = (max(extents) for extents in values)
     if role == nt.WEIGHT_OPERAND:
@@ -150,7 +151,7 @@ def _values_read(
 
 
 def layer_choices(problem: Problem, extents: TileExtents) -> list[LayerChoices]:
-    """Return the choices of all layers; layers alike are priced once."""
+    """Return the choices of all layers; identical layers are priced once."""
     priced: dict[tuple[bytes, ...], FloatArray] = {}
     found = []
     for layer, row in enumerate(problem.table.layers):
@@ -168,10 +169,10 @@ def divisors(number: int) -> IntArray:
 
 
 def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
-    """Return the least cost of a tile of at least some rows and columns, of all that occur.
+    """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
 
-    float64[2, divisors of the batch, rows, columns]: cycles and pJ; by samples, and by places in `values`; infinite
-    where the core array can run no such tile.
+    float64[2, divisors of the batch, rows, columns]: cycles and pJ, by samples and by index in `values`; infinite if
+    the core array can run no such tile.
     """
     grid = np.stack(np.meshgrid(divisors(problem.batch), *values, indexing="ij"), axis=-1)
     tiles = np.column_stack([np.full(grid.size // 4, layer), grid.reshape(-1, 4)])
@@ -186,7 +187,7 @@ def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray,
 def _choices_of(
     batch: int, least: FloatArray, values: tuple[IntArray, IntArray, IntArray], rows: IntArray, columns: IntArray
 ) -> LayerChoices:
-    """Return the undominated choices of parts, from what `_least_costs` returns and `TileExtents` says of a layer."""
+    """Return the undominated choices of a layer, from its `_least_costs` and its rows and columns in `TileExtents`."""
     fewest_rows, row_parts = _fewest_parts(rows)
     fewest_columns, column_parts = _fewest_parts(columns)
     count = (batch // divisors(batch))[:, None, None] * row_parts[:, None] * column_parts
@@ -200,6 +201,6 @@ def _choices_of(
 
 
 def _fewest_parts(extents: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the different extents of tiles, and of each the lowest number of parts that gives it."""
+    """Return the different extents of tiles, and the lowest number of parts that gives each."""
     different, first = np.unique(extents, return_index=True)
     return different, first + 1

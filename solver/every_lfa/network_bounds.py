@@ -1,29 +1,30 @@
 """Lower bounds on energy, latency and cost over *every* LFA and DLSA of a network on a platform.
 
-Each is the sum of what no schedule can avoid:
+Each bound counts what no schedule can avoid:
 
 *Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.layer_bounds`.
 
-*DRAM.* All weights are loaded once at least, external inputs as far as tiles read them, ofmaps without consumers are
-stored.
+*DRAM.* All weights are loaded at least once, external inputs are loaded as far as tiles read them, and ofmaps without
+consumers are stored.
 
-*Latency.* At least Σ cycles, and at least all transfers. Before the first tile of a layer v, the weights of v and of
-all its ancestors have been loaded, and the external inputs of their first tiles. An ancestor in v's FLG has as many
-parts as v: at most one for each sample, row and column of a layer that depends on v, and fewer if a transpose on the
-way keeps rows or columns whole; any other ancestor has been computed in full. From then on v and all its descendants
-compute, and the last tile's ofmap, that of a layer without consumers, is stored.
+*Latency.* At least Σ tile cycles, and at least all transfers. Before the first tile of a layer v, the weights of v and
+of all its ancestors are loaded, and the external inputs of their first tiles. An ancestor in v's FLG has as many parts
+as v: at most one for each sample, row and column of a layer that depends on v, and fewer if a transpose on the way
+keeps rows or columns whole. Any other ancestor is computed in full before. From then on v and all its descendants
+compute, and the ofmap of the last tile is stored, since its layer has no consumers.
 
-Before the last tile of v, all that v and its ancestors load has been loaded; it and the last tiles of all descendants
-are to come. Before its end, all ancestors have computed. While it runs, the weights of v and a tile of its ofmap are in
-the buffer, and so is every weight of a descendant whose load has begun, since that layer's last tile is to come. Let w
-be a descendant: of the weights of w and of all layers between v and w, what exceeds the rest of the buffer is loaded
-after the end of v, and before the first tile of w. Then w and all its descendants compute. These steps chain: v ends
-no earlier than its own first tile, so bounded, and all its tiles allow.
+Before the last tile of v, everything that v and its ancestors load is loaded; this tile and the last tiles of all
+descendants are still to come. Before the end of v, all its ancestors are computed. While the last tile of v runs, the
+buffer holds the weights of v and a tile of its ofmap. It also holds every weight of a descendant whose load has begun,
+since the last tile of that layer is still to come. Let w be a descendant. Of the weights of w and of all layers between
+v and w, what exceeds the rest of the buffer is loaded after the end of v and before the first tile of w. Then w and all
+its descendants compute. These steps add up from layer to layer: v ends no earlier than the bound on the begin of its
+first tile, plus all its tiles.
 
-*Cost.* Fast tiles and frugal tiles may differ. For any μ ≥ 0, a schedule whose tiles take C cycles has a core energy of
-at least Σ min(e + μ c) − μ C, hence one of latency D at least L(μ) − μ D. On an interval of D, the cost
-(L − μ D)^n · D^m is log-concave in D, so its least value stands at an end; the best μ of a list is taken for each
-interval.
+*Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
+cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
+interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
+the best μ of a list is taken.
 """
 
 import time
@@ -53,35 +54,35 @@ LAST_TILES = "all that must be loaded before a layer's last tile, and the last t
 BUFFER = "weights that the buffer can't hold when a layer ends"
 
 INTERVALS = 64
-"""Intervals of the latency in which the cost is bounded."""
+"""Number of latency intervals in which the cost is bounded."""
 MULTIPLIERS = 200
-"""Values of μ that are tried."""
+"""Number of values of μ that are tried."""
 MET = 1e-9
-"""A cost that lies above the bound by at most this share meets it."""
+"""A cost meets a bound if it lies above it by at most this share."""
 ROUNDING = 1e-12
-"""Sums of energies in another order differ by less than this share."""
+"""The order of summation changes a sum of energies by less than this share."""
 
 
 @dataclass(frozen=True)
 class NetworkBound:
-    """What no schedule of a problem can beat.
+    """Lower bounds on every schedule of a problem.
 
     Parameters
     ----------
     latency
         Cycles.
     latency_source
-        Which argument gives it, for people.
+        The argument that gives the bound, as printed.
     energy_pj
         pJ.
     cost
-        Energy^n · Delay^m; at least that of the two bounds together.
+        Energy^n · Delay^m; at least as high as the cost of both bounds together.
     compute_cycles, dram_cycles
-        Σ over the layers of the cheapest cycles; cycles of the compulsory traffic.
+        Σ of the least cycles over all layers; cycles of the compulsory traffic.
     core_energy_pj, dram_bytes
-        Σ over the layers of the cheapest energy; compulsory traffic in bytes.
+        Σ of the least energy over all layers; bytes of the compulsory traffic.
     seconds
-        That it took.
+        Wall-clock time.
     """
 
     latency: int
@@ -96,7 +97,7 @@ class NetworkBound:
 
     @property
     def met_at(self) -> float:
-        """The highest cost at which a schedule is optimal over every LFA, but for rounding."""
+        """The highest cost at which a schedule counts as optimal over every LFA, up to rounding."""
         return self.cost * (1 + MET)
 
 
@@ -106,9 +107,9 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     Parameters
     ----------
     problem
-        Network, platform and batch; every layer must fit (`check_layers_fit`).
+        Network, platform and batch; every layer must fit into the buffer (`check_layers_fit`).
     objective
-        What `NetworkBound.cost` bounds.
+        The objective of `NetworkBound.cost`.
     """
     begin = time.monotonic()
     needs = ancestors(problem)
@@ -145,7 +146,7 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
 
 
 def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
-    """Return int64[L]: bytes of external inputs that the tiles of each layer load in all."""
+    """Return int64[L]: bytes of external inputs that all tiles of each layer load together."""
     table = problem.table
     parts = np.arange(1, extents.rows.shape[1] + 1)
     total = np.zeros(len(table.layers), np.int64)
@@ -165,18 +166,18 @@ def _final_layers(problem: Problem) -> IntArray:
 
 
 def _compulsory_bytes(problem: Problem, inputs: IntArray) -> int:
-    """Return bytes of weights, of external inputs as far as they are needed, and of final ofmaps."""
+    """Return the bytes of weights, of external inputs as far as tiles read them, and of final ofmaps."""
     layers = problem.table.layers
     ofmaps = layers[_final_layers(problem)][:, [nt.K, nt.H, nt.W]].prod(axis=1)
     return int(layers[:, nt.WEIGHT_BYTES].sum() + inputs.sum() + problem.batch * ofmaps.sum())
 
 
 def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
-    """Return for each transpose whether it keeps rows, columns of the FLG whole that holds it and a producer of it."""
+    """Return, for each transpose, whether an FLG with it and a producer of it keeps rows whole, and columns."""
     found = {}
     for layer in np.flatnonzero(layers[:, nt.KIND] == nt.TRANSPOSE).tolist():
         from_channels, from_rows, from_columns = layers[layer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
-        if (from_channels, from_rows, from_columns) != (0, 2, 1):  # else rows and columns change places
+        if (from_channels, from_rows, from_columns) != (0, 2, 1):  # not if it only exchanges rows and columns
             found[layer] = (bool(from_rows != 1), bool(from_columns != 2))
     return found
 
@@ -189,10 +190,10 @@ def _chain_bounds(
     smallest: IntArray,
     inputs: IntArray,
 ) -> list[tuple[int, str]]:
-    """Return the bounds from what must be loaded before a layer and from what the buffer can't hold.
+    """Return the bounds from the loads before a layer, and from the weights that the buffer can't hold.
 
-    By layer: its ancestors, cycles of all its tiles, of the shortest tile, bytes of the smallest ofmap tile and of
-    external inputs.
+    Arguments by layer: its ancestors, cycles of all its tiles, cycles of its shortest tile, bytes of its smallest ofmap
+    tile, bytes of its external inputs.
     """
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     rate = platform.dram_rate
@@ -233,16 +234,16 @@ def _begins(
     first_loads: IntArray,
     all_loads: IntArray,
 ) -> IntArray:
-    """Return int64[L]: when the first tile of each layer begins at the earliest, as far as the buffer bounds it.
+    """Return int64[L]: a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
 
-    By layer: what it needs, what needs it, cycles of all tiles, of the shortest, bytes of the smallest ofmap tile, when
-    its first tile has its loads, when its last.
+    Arguments by layer: its ancestors, its descendants, cycles of all its tiles, cycles of its shortest tile, bytes of
+    its smallest ofmap tile, cycles of the loads before its first tile, cycles of the loads before its last tile.
     """
     weights = problem.table.layers[:, nt.WEIGHT_BYTES]
     follows = np.zeros((len(needs), len(needs)), np.int64)
     for v, behind in enumerate(after):
         follows[v, behind] = 1
-    # Weights between the last tile of v, exclusive, and the first tile of w, inclusive.
+    # By v and w: weights of w and of all layers between v and w.
     between = (follows * weights) @ (follows + np.eye(len(needs), dtype=np.int64))
     room = problem.platform.gbuf_bytes - weights - smallest
     begin, end = first_loads.copy(), np.zeros(len(needs), np.int64)
@@ -261,14 +262,14 @@ def _begins(
 
 
 def _least_cost(choices: list[LayerChoices], dram_energy: float, latency: int, objective: Objective) -> float:
-    """Return a lower bound on the cost over all latencies from `latency` on."""
+    """Return a lower bound on the cost over all latencies of at least `latency`."""
     frugal = float(sum(choice.cycles[-1] for choice in choices))  # cycles of the tiles with the least energy
     least_energy = float(sum(choice.energy_pj[-1] for choice in choices)) + dram_energy
     beyond = objective.cost(least_energy, max(frugal, latency))
     if frugal <= latency or all(len(choice.cycles) == 1 for choice in choices):
         return beyond
     ends = np.linspace(latency, frugal, INTERVALS + 1)
-    # Slopes of the choices: energy that is bought with cycles.
+    # Slopes of the choices: energy saved per extra cycle.
     slopes = [-np.diff(choice.energy_pj) / np.diff(choice.cycles) for choice in choices if len(choice.cycles) > 1]
     steepest = max(float(slope.max()) for slope in slopes)
     multipliers = np.concatenate([[0.0], np.geomspace(steepest * 1e-6, steepest * 1.01, MULTIPLIERS)])

@@ -1,4 +1,4 @@
-"""The window bound of an LFA that is not complete yet: kernel."""
+"""The window bound of a prefix of an LFA (kernel)."""
 
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ NOTHING_FITS = -1
 
 
 class PrefixScratch(NamedTuple):
-    """Room for a prefix: the DRAM tensors, and where they stand."""
+    """Scratch arrays for a prefix: its DRAM tensors."""
 
     places: TensorPlaces
     tensors: Tensors
@@ -34,19 +34,19 @@ def prefix_latency(
     tile_count: int,
     scratch: PrefixScratch,
 ) -> tuple[int, int]:
-    """Return when the placed tiles, and the transfers of the placed layers, end at the earliest.
+    """Return lower bounds on the end of the prefix's tiles and on the end of its transfers.
 
     Parameters
     ----------
     lfa
-        The placed layers alone.
+        The layers of the prefix.
     tiles
-        Of all layers, with `cycles`; those not placed have a count of 0, the last LG, no FLG, and a first tile of −1:
-        ofmaps that they read neither are stored nor stay.
+        Tiles of all layers, with `cycles`. Layers after the prefix have a count of 0, the last LG, no FLG, and −1 as
+        their first tile: so ofmaps that they read are neither stored nor kept for them.
     tile_count
-        Tiles of the placed layers.
+        Tiles of the prefix.
     scratch
-        Large enough.
+        Arrays that are long enough.
 
     Returns
     -------

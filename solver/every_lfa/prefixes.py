@@ -1,15 +1,14 @@
-"""Bounds on all LFAs that begin in the same way (branch and bound: `soma_cp.solver.every_lfa.branch_and_bound`).
+"""Lower bounds on all LFAs with the same prefix (for `soma_cp.solver.every_lfa.branch_and_bound`).
 
-Of one Computing Order, a prefix is the first FLGs, with their Tiling Numbers and DRAM Cuts. It is bounded in two
-steps:
+A prefix is the first FLGs of one Computing Order, with their Tiling Numbers and DRAM Cuts. It is bounded in two steps:
 
-1. For all Tiling Numbers of the next FLG at once. Its energy, compute, loads and the stores that its LG is known to
-   make are exact. Energy and latency of the layers behind come from `soma_cp.solver.every_lfa.suffixes`: for each of
-   their undominated triples the latency is at least the *compute path* after the end of the prefix's tiles; the
-   *channel path* after the prefix's loads; and all transfers.
-2. For what that leaves, the window bound (`soma_cp.solver.second_stage.windows`) of the prefix as if nothing came
-   behind it: it knows the buffer, stores and what reads them. It bounds the end of the tiles more sharply, and the
-   channel.
+1. For all Tiling Numbers of its last FLG at once. Energy, compute, loads and the stores that are already certain are
+   exact. Energy and latency of the suffix come from `soma_cp.solver.every_lfa.suffixes`. For each of its undominated
+   triples, the latency is at least the end of the prefix's tiles plus the *compute path*, the end of the prefix's loads
+   plus the *channel path*, and all transfers.
+2. For the prefixes that remain, the window bound (`soma_cp.solver.second_stage.windows`) of the prefix as if no layer
+   came after it. It knows the buffer, the stores and their readers. It bounds the end of the tiles more sharply, and
+   also the end of the transfers.
 """
 
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ from soma_cp.solver.every_lfa.prefix_kernel import NOTHING_FITS, PrefixScratch, 
 from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
 
 MOST_PREFIX_TILES = 2_000
-"""A longer prefix gets no window bound, which takes a time of T²."""
+"""A longer prefix gets no window bound, which takes O(T²) time."""
 
 
 @dataclass(frozen=True)
@@ -37,23 +36,23 @@ class Prefix:
     Parameters
     ----------
     flgs
-        Place of the first layer, place behind the last, Tiling Number, DRAM Cut.
+        Place of the first layer, place after the last, Tiling Number, DRAM Cut.
     lg
-        Place where the last LG begins.
+        First place of the last LG.
     energy_pj
-        Without the stores of which it is not known yet whether they are made.
+        Without the stores that are not certain yet.
     compute, transfers
-        Cycles: of all tiles, of all loads and the known stores.
+        Cycles: of all tiles; of all loads and the certain stores.
     channel
-        Cycles of what the channel has moved before the next tile begins: all loads, and the stores that they read.
+        Cycles of the transfers before the next tile: all loads, and the stores that they read.
     lead
-        The last tile ends at least so many cycles later than if all tiles ran without a stop.
+        The last tile ends at least this many cycles later than if all tiles ran without a stall.
     ofmaps
         By place: bytes and cycles of storing the layer's ofmap.
     read_back
-        Places whose stores are read.
+        Places of the layers whose stores are read.
     tiles
-        Number of them.
+        Number of tiles.
     """
 
     flgs: tuple[tuple[int, int, int, bool], ...] = ()
@@ -69,7 +68,7 @@ class Prefix:
 
     @property
     def place(self) -> int:
-        """Place behind the last layer."""
+        """Place after the last layer."""
         return len(self.ofmaps)
 
 
@@ -99,14 +98,14 @@ class OrderBounds:
     order
         Layer ids.
     objective, cutoff
-        What costs at least `cutoff` need not be told apart.
+        Bounds need to hold only for LFAs that cost less than `cutoff`.
     budget
         No limit by default.
 
     Raises
     ------
     OutOfTimeError
-        If the budget is over before the bounds of all suffixes are there.
+        If the budget ends before the bounds of all suffixes are computed.
     """
 
     def __init__(
@@ -133,12 +132,12 @@ class OrderBounds:
         self._scratch = PrefixScratch(empty_tensor_places(len(order)), empty_tensors(0, 0))
 
     def children(self, prefix: Prefix, end: int, dram_cut: bool) -> Children:
-        """Bound a prefix with the layers up to place `end` as its next FLG, for all Tiling Numbers."""
+        """Bound `prefix` with one more FLG, the layers before place `end`, for all Tiling Numbers."""
         begin, complete = prefix.place, end == len(self.order)
         options = self.table.options(self.order[begin:end])
         lg = begin if dram_cut else prefix.lg
         stored_bytes, stored_cycles = 0, 0
-        if dram_cut:  # it is known now what the LG before has to store
+        if dram_cut:  # now the stores of the LG before are certain
             for place in range(prefix.lg, begin):
                 if self._last_use[place] >= begin:
                     stored_bytes += prefix.ofmaps[place][0]
@@ -162,9 +161,9 @@ class OrderBounds:
         return Children(options, dram_cut, energy, compute, transfers, channel, lead, read_back, latency, cost)
 
     def _reads(self, prefix: Prefix, options: FLGOptions, lg: int) -> tuple[IntArray, frozenset[int]]:
-        """Return int64[m]: cycles of the stores that each layer of the FLG is the first to read back, and all read.
+        """Return int64[m], cycles of the stores that each layer of the FLG is the first to read, and all places read.
 
-        Before anything of an ofmap is loaded, all of it is stored.
+        All tiles of an ofmap are stored before any of it is loaded.
         """
         reads = np.zeros(len(options.layers), np.int64)
         read_back = set(prefix.read_back)
@@ -178,7 +177,7 @@ class OrderBounds:
     def _cost(
         self, energy: FloatArray, latency: IntArray, tiles_end: IntArray, channel: IntArray, behind: Front
     ) -> FloatArray:
-        """Return the least cost over the triples of the suffix behind; infinite if there are none."""
+        """Return the least cost over the triples of the suffix; infinite if there are none."""
         if len(behind.energy_pj) == 0:
             return np.full(len(energy), np.inf)
         paths = np.maximum(tiles_end[:, None] + behind.compute_path, channel[:, None] + behind.channel_path)
@@ -187,7 +186,7 @@ class OrderBounds:
         return least
 
     def child(self, prefix: Prefix, children: Children, choice: int) -> Prefix:
-        """Return the prefix with the next FLG's `choice`-th Tiling Number."""
+        """Return `prefix` with the next FLG, at its Tiling Number with the index `choice`."""
         options = children.options
         begin, number = prefix.place, int(options.number[choice])
         ofmaps = zip(
@@ -226,7 +225,7 @@ class OrderBounds:
         return float(cost[0])
 
     def _windows(self, prefix: Prefix, options: FLGOptions, choice: int) -> tuple[int, int]:
-        """Lay out the last FLG of `prefix`, those before being laid out already, and bound it by windows."""
+        """Lay out the last FLG of `prefix` after the earlier ones, which are laid out already; bound it by windows."""
         tiles, order = self._tiles, np.array(self.order, np.int64)
         begin, end, number, _ = prefix.flgs[-1]
         lg = sum(cut for *_, cut in prefix.flgs) - 1
@@ -236,7 +235,7 @@ class OrderBounds:
         tiles.first[placed] = prefix.tiles - number * size + np.arange(size)
         tiles.flg[placed], tiles.lg[placed] = len(prefix.flgs), lg
         tiles.cycles[placed], tiles.extent[placed] = options.tile_cycles[choice], options.extent[choice]
-        # Not known yet: whether an ofmap of the last LG is read on chip later or stored; no more life than by then.
+        # Whether later layers read an ofmap of the last LG on chip or from DRAM is open: it lives for the prefix only.
         tiles.count[rest], tiles.step[rest], tiles.first[rest] = 0, 0, -1
         tiles.flg[rest], tiles.lg[rest] = -1, lg
         begins_flg, begins_lg = np.zeros(end, np.bool_), np.zeros(end, np.bool_)
@@ -262,7 +261,7 @@ class OrderBounds:
             self._scratch = PrefixScratch(self._scratch.places, empty_tensors(2 * needed, 2 * needed))
 
     def lfa(self, prefix: Prefix) -> LFA:
-        """Return the LFA that a complete prefix is."""
+        """Return the LFA of a complete prefix."""
         layers = self.problem.network.layers
         return LFA(
             tuple(

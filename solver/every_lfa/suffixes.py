@@ -1,20 +1,20 @@
-"""What the layers behind a place of a Computing Order cost at least, however they are fused and tiled.
+"""Lower bounds on a suffix of a Computing Order, for every way to fuse and tile it.
 
-Let the last layers of an order, from some place on, be cut into FLGs in any way. Three figures of what is to come:
+A suffix is the layers from some place on, cut into FLGs in any way. Three figures bound it:
 
 *Energy*: of the core array, and of moving weights, external inputs and final ofmaps.
 
-*Compute path*: the time from the begin of its first tile to the end of the run. All its tiles run one after another;
-the ofmap tiles of the last layer, which has no consumers, are stored, each after its tile: the last one after all
-tiles, and all n of them after the first of them.
+*Compute path*: the time from the begin of its first tile to the end of the run. All its tiles run one after another.
+The ofmap tiles of the last layer, which has no consumers, are stored, each after its tile: the last one after all
+tiles, and all n of them after the first of these tiles.
 
 *Channel path*: the time from the end of all loads of the layers before, if the channel did nothing else until then, to
-the end of the run. A tile begins after all loads of the tiles up to it, those of the layers before among them; then
-comes the compute path from there.
+the end of the run. A tile begins after the loads of all tiles up to it, including those of the layers before; the
+compute path from that tile follows.
 
-An FLG with Tiling Number n put before a suffix adds its energy and compute; the channel path is the longer of the one
-to a tile of the FLG, and its loads followed by the channel path behind. So the undominated triples of every suffix
-follow from those of the shorter ones. What moves between LGs is left out: it only adds to all three.
+An FLG with Tiling Number n before a suffix adds its energy and compute. The new channel path is the longer of two: the
+one to a tile of the FLG, and the FLG's loads followed by the channel path of the suffix. So the undominated triples of
+every suffix follow from those of the shorter suffixes. Transfers between LGs are left out: they only add to all three.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from soma_cp.solver.every_lfa.flg_options import FLGOptions, OptionTable
 
 @dataclass(frozen=True, eq=False)
 class Front:
-    """Undominated triples of a suffix, F items each; F = 0 if nothing cheaper than the cutoff is left.
+    """Undominated triples of a suffix, F items each; F = 0 if no triple is cheaper than the cutoff.
 
     Parameters
     ----------
@@ -48,23 +48,23 @@ class Front:
 def suffix_fronts(
     table: OptionTable, order: tuple[int, ...], objective: Objective, cutoff: float, budget: Budget | None = None
 ) -> list[Front]:
-    """Return the fronts of the suffixes from every place of `order` on; the last is that of the empty suffix.
+    """Return the front of the suffix from each place of `order`; the last is that of the empty suffix.
 
     Parameters
     ----------
     table
-        Of the problem.
+        Options of the problem's FLGs.
     order
         Layer ids.
     objective, cutoff
-        Triples that alone cost at least `cutoff` are left out.
+        Triples that cost at least `cutoff` by themselves are left out.
     budget
-        Options of large fmaps and batches take their time; no limit by default.
+        No limit by default; listing the options of large fmaps and batches takes time.
 
     Raises
     ------
     OutOfTimeError
-        If the budget is over before.
+        If the budget ends first.
     """
     size = len(order)
     nothing = np.zeros(1, np.int64)
@@ -86,7 +86,7 @@ def suffix_fronts(
 
 
 def _joined(options: FLGOptions, behind: Front, last: bool) -> Front:
-    """Put an FLG, with each of its Tiling Numbers, before each triple of the suffix behind it."""
+    """Put an FLG, with each of its Tiling Numbers, before each triple of the suffix after it."""
     size = len(options.number)
     if size == 0 or len(behind.energy_pj) == 0:
         return Front(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
@@ -107,7 +107,7 @@ def _joined(options: FLGOptions, behind: Front, last: bool) -> Front:
 
 @compiled
 def _undominated(compute: IntArray, channel: IntArray) -> IntArray:
-    """Return the places of what nothing before it matches in both."""
+    """Return the indices of the items that no earlier item dominates in both."""
     kept = np.empty(len(compute), np.int64)
     count = 0
     for i in range(len(compute)):

@@ -1,1 +1,1 @@
-"""The second stage of one LFA, bounded and solved exactly."""
+"""Bounds and exact solutions of the second stage of one LFA."""

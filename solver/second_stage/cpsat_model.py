@@ -1,9 +1,9 @@
 """The CP-SAT model of DRAM Tensor Order and Living Durations (docs/second-stage.md has the mathematics).
 
-Time is in cycles; positions are tile ids. Variables: the begin ``S_i`` of every DRAM transfer, the begin ``C_p`` of
-every tile, and for each position that a store may have to be finished by, its *opening* ``R_p`` between the end of
-tile p − 1 and ``C_p``. Living durations are order encodings, ordered chains of literals: "Start ≥ p" of a load,
-"End > p" of a store.
+Time is in cycles; positions are tile ids. Variables: the begin ``S_i`` of every DRAM transfer; the begin ``C_p`` of
+every tile; and, for each position p that can be the End of a store, its *opening* ``R_p`` between the end of tile
+p − 1 and ``C_p``. Living durations are order encodings, that is, ordered literals: "Start ≥ p" of a load, "End > p" of
+a store.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from soma_cp.solver.second_stage.windows import Windows
 
 @dataclass
 class _OrderEncoding:
-    """Literals for the adjustable edge of one living duration.
+    """Literals for the adjustable edge of one living duration: a load's Start, a store's End.
 
-    ``literals[k]`` says that the edge is above ``lowest + k``; each implies the one before.
+    ``literals[k]`` means that the edge is above ``lowest + k``; each literal implies the one before.
     """
 
     lowest: int
@@ -32,25 +32,25 @@ class _OrderEncoding:
 
 
 class SecondStageModel:
-    """The model of one piece; `model` is what the solver gets.
+    """The model of one piece; the solver gets the attribute `model`.
 
     Parameters
     ----------
     piece
-        What is free.
+        The free transfers.
     windows
-        Its window bound.
+        The window bound of the piece.
     arcs
-        Redundant: what `window_arcs` returns for it.
+        Redundant: what `window_arcs` returns for the piece.
     most_cycles
-        No schedule that is slower is looked for (cycles).
+        The highest latency allowed (cycles).
     budget
-        Large models take many seconds to build; no limit by default.
+        No limit by default; a large model takes many seconds to build.
 
     Raises
     ------
     OutOfTimeError
-        If the budget is over before the model is built.
+        If the budget ends before the model is built.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SecondStageModel:
         self._budget = budget or Budget()
         self._openings: dict[int, cp_model.IntVar] = {}
         self._encodings: list[_OrderEncoding] = []
-        # At each position: adjustable tensors alive there, as (bytes, literal or True).
+        # At each position: adjustable tensors that can be alive there, as (bytes, literal or True).
         self._alive: list[list[tuple[int, cp_model.LiteralT]]] = [[] for _ in range(piece.tile_count)]
         self._tile_cycles: list[int] = piece.tile_cycles.tolist()
         self._cycles: list[int] = piece.cycles.tolist()
@@ -90,7 +90,7 @@ class SecondStageModel:
 
     @staticmethod
     def count_literals(piece: Piece, windows: Windows) -> int:
-        """Return how many literals the encodings would have at most, without building the model."""
+        """Return an upper bound on the number of literals, without building the model."""
         loads = (piece.latest_start - windows.earliest_start)[~piece.is_store].sum()
         stores = (windows.latest_end - piece.least_end)[piece.is_store].sum()
         return int(loads + stores)
@@ -102,13 +102,13 @@ class SecondStageModel:
     # Variables
 
     def _make_tiles(self) -> None:
-        """C_p, between the longest path to it and the longest path from it to the end."""
+        """C_p, between the longest path to the tile and the longest path from it to the end of the run."""
         low = self.windows.earliest_begin.tolist()
         high = (self.most_cycles - self.windows.tail_from_begin).tolist()
         self.tile_begin = [self.model.new_int_var(low[p], high[p], f"C{p}") for p in range(self.piece.tile_count)]
 
     def _make_transfers(self) -> None:
-        """S_i: a load no earlier than its earliest Start and in time for its tile; a store after its tile."""
+        """S_i: a load after its earliest Start and in time for its tile, a store after its tile."""
         piece, windows = self.piece, self.windows
         opens = np.where(piece.is_store, piece.position + 1, windows.earliest_start)
         low = windows.earliest_opening[opens].tolist()
@@ -117,13 +117,13 @@ class SecondStageModel:
         self.transfer_begin = [self.model.new_int_var(low[i], high[i], f"S{i}") for i in range(len(low))]
 
     def _make_openings(self) -> None:
-        """R_p where a store may end; elsewhere the end of tile p − 1 serves."""
+        """R_p where a store may end; at other positions the opening is the end of tile p − 1."""
         piece, windows, tiles = self.piece, self.windows, self.piece.tile_count
         ends: set[int] = set()
         for i in np.flatnonzero(piece.is_store):
             ends.update(range(int(piece.least_end[i]), min(int(windows.latest_end[i]), tiles - 1) + 1))
         if np.any(~piece.is_store & (piece.latest_start == tiles)):
-            ends.add(tiles)  # what may begin behind the tiles begins after all stores that may end there
+            ends.add(tiles)  # a load that begins after the tiles begins after all stores that may end there
         for p in sorted(ends):
             low, high = piece.channel_ready, self.most_cycles
             if p > 0:
@@ -133,11 +133,11 @@ class SecondStageModel:
             self._openings[p] = self.model.new_int_var(low, max(low, high), f"R{p}")
 
     def _tile_end_before(self, p: int) -> cp_model.LinearExprT:
-        """The end of tile p − 1; before the first tile the time at which the channel is ready."""
+        """The end of tile p − 1; for p = 0 the time at which the channel is ready."""
         return self.piece.channel_ready if p == 0 else self.tile_begin[p - 1] + self._tile_cycles[p - 1]
 
     def _opening(self, p: int) -> cp_model.LinearExprT:
-        """When a load with Start p may begin: all stores with End ≤ p are finished."""
+        """The earliest begin of a load with Start p: all stores with End ≤ p are finished."""
         return self._openings.get(p, self._tile_end_before(p))
 
     # Constraints
@@ -153,7 +153,7 @@ class SecondStageModel:
                 self.model.add(self.tile_begin[p] >= before)
 
     def _end_of_the_run(self) -> None:
-        """The run ends after all transfers and tiles, and what is fixed after them (docs/model.md#latency)."""
+        """The run ends after all transfers and tiles, and after what is fixed after them (docs/model.md#latency)."""
         self.model.add(self.makespan >= self.channel_end + self.piece.channel_tail)
         for p, tail in enumerate(self.piece.suffix_tail.tolist()):
             if tail != NO_PATH:
@@ -169,9 +169,10 @@ class SecondStageModel:
         )
 
     def _load(self, i: int) -> None:
-        """A load ends before its tile begins, begins after its opening, and after the stores that it reads.
+        """A load ends before its tile begins; it begins after its opening and after the stores that it reads.
 
-        Sections 4 (rule 2) and 5. A Start so late that the tile could not end in time is left out.
+        docs/model.md#latency; docs/model.md#validity: SPACE, DATA. A Start is left out if it is so late that the tile
+        could not end in time.
         """
         piece, windows, model = self.piece, self.windows, self.model
         begin, cycles, position = self.transfer_begin[i], self._cycles[i], int(piece.position[i])
@@ -196,11 +197,9 @@ class SecondStageModel:
         self._finish_encoding(encoding)
 
     def _store(self, i: int) -> None:
-        """A store begins after its tile, ends before the opening of its End, and the run ends after it.
+        """A store begins after its tile and ends before the opening of its End; the run ends after it.
 
-        docs/model.md#latency.
-
-        An End so early that no transfer could be through by then is left out.
+        docs/model.md#latency. An End is left out if it is so early that the transfer could not be finished by then.
         """
         piece, windows, model = self.piece, self.windows, self.model
         begin, cycles, position = self.transfer_begin[i], self._cycles[i], int(piece.position[i])
@@ -223,7 +222,7 @@ class SecondStageModel:
         self._finish_encoding(encoding)
 
     def _ends_later(self, store: int) -> bool:
-        """Whether the End behind the piece is above that of a load that begins right behind its tiles."""
+        """Whether the store's End after the piece is above the Start of a load that begins right after its tiles."""
         return int(self.piece.end_behind[store]) > self.piece.first_tile + self.piece.tile_count
 
     def _finish_encoding(self, encoding: _OrderEncoding) -> None:
@@ -232,7 +231,7 @@ class SecondStageModel:
         self._encodings.append(encoding)
 
     def _capacity(self) -> None:
-        """At every position what lives beyond its shortest duration fits into the room that is left (rule 3)."""
+        """At every position, bytes beyond the shortest living durations fit into the room (docs/model.md#validity)."""
         for p, alive in enumerate(self._alive):
             self._check_time()
             fixed = sum(size for size, literal in alive if literal is True)
@@ -240,20 +239,20 @@ class SecondStageModel:
             room = int(self.piece.room[p]) - fixed
             if sum(size for size, _ in adjustable) <= room:
                 continue
-            if not adjustable:  # what `most_cycles` forces to be alive overflows the buffer
+            if not adjustable:  # the tensors that `most_cycles` forces to be alive overflow the buffer
                 self.model.add_bool_or([])
                 continue
             unit = int(np.gcd.reduce([size for size, _ in adjustable]))
             self.model.add(sum(size // unit * literal for size, literal in adjustable) <= room // unit)
 
     def _windows(self, arcs: IntArray) -> None:
-        """Redundant: the arcs of the window bound (see `windows`) that no chain of others implies."""
+        """Redundant: the arcs of the window bound (see `windows`) that no path of others implies."""
         for p, f, work in arcs.tolist():
             target = self.channel_end if f == self.piece.tile_count else self.tile_begin[f]
             self.model.add(target >= self._tile_end_before(p) + work)
 
     def _symmetry(self) -> None:
-        """Of transfers that can change places without any effect, the first in the list is the first in time."""
+        """Transfers that can be exchanged without any effect happen in the order of their list."""
         for group in self.piece.alike:
             for first, second in pairwise(group):
                 self.model.add(self.transfer_begin[second] >= self.transfer_begin[first] + self._cycles[first])
@@ -261,11 +260,11 @@ class SecondStageModel:
     # To and from schedules
 
     def hint(self, schedule: Schedule) -> None:
-        """Give a schedule that is no slower than `most_cycles` as a complete hint; it agrees with what is fixed.
+        """Give a complete hint: a schedule that takes at most `most_cycles` and agrees with everything fixed.
 
-        Of a piece, no schedule in which a load begins behind the tiles before a store that ends behind them is a
-        solution of the model. Nor is one in which a load comes after the stores that it reads but before another
-        store that the next tile waits for: the two can change places, which delays nothing.
+        Two kinds of schedules of a piece are not solutions of the model. In the first, a load that begins after the
+        tiles of the piece comes before a store that ends after them. In the second, a load comes after the stores that
+        it reads, but before another store that the next tile waits for: exchanging the two delays nothing.
         """
         piece, tiles, model = self.piece, self.piece.tile_count, self.model
         dlsa, evaluation = schedule.dlsa, schedule.evaluation
@@ -299,9 +298,9 @@ class SecondStageModel:
     def edges_of(
         self, value: "cp_model.CpSolver | cp_model.CpSolverSolutionCallback"
     ) -> tuple[IntArray, IntArray, IntArray]:
-        """Return the order of the free tensors, the Starts of loads and the Ends of stores, all by place in the piece.
+        """Return the order of the free tensors, the Starts of loads and the Ends of stores, by index in the piece.
 
-        Positions are those of the piece; a store's Start and a load's End are as they are.
+        Starts and Ends are positions of the piece; a store's Start and a load's End do not change.
         """
         piece = self.piece
         begins = np.array([value.value(variable) for variable in self.transfer_begin], np.int64)

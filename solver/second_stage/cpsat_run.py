@@ -1,4 +1,4 @@
-"""One run of CP-SAT in a thread of its own, so that the caller's clock and Ctrl-C hold."""
+"""One run of CP-SAT in its own thread, so that the caller can stop it at a deadline or at Ctrl-C."""
 
 import math
 import os
@@ -15,25 +15,25 @@ from soma_cp.solver.parameters import CpSatParameters
 ROUNDING = 1e-6
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 1.0
-"""How long a solver that was asked to stop is waited for."""
+"""How long to wait for a solver after the request to stop."""
 
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What a run came to.
+    """The result of a run.
 
     Parameters
     ----------
     status
-        The solver's, by its name.
+        Name of the solver's status.
     solver
-        With the best solution, if there is one.
+        The solver; it holds the best solution, if there is one.
     objective
-        Of that solution, else None.
+        Objective of that solution, else None.
     lower_bound
-        Proven; more than any value of the objective if the model has no solution.
+        The proven bound; above every value of the objective if the model has no solution.
     ended
-        Whether the solver stopped in time; if not, it is still running, and its last answer is left.
+        Whether the solver stopped in time; if not, it is still running, and its last answer is dropped.
     """
 
     status: str
@@ -44,7 +44,7 @@ class Run:
 
     @property
     def optimal(self) -> bool:
-        """Whether the solution is proven to be the best."""
+        """Whether the solution is proven optimal."""
         return self.status == "OPTIMAL"
 
 
@@ -61,15 +61,15 @@ def run_cpsat(
     Parameters
     ----------
     model
-        With an objective of at most `most`.
+        A model whose objective is at most `most`.
     parameters
-        Workers, seed, log, and whether the run has to be deterministic.
+        Workers, seed, log, and whether the run must be deterministic.
     deterministic_time
-        Limit in the solver's own measure; None for none.
+        Limit in the solver's deterministic time; None for no limit.
     budget
         Deadline and stop request.
     progress
-        Called from this thread with the objective so far and the bound.
+        Called from this thread with the best objective so far and the bound.
     most
         Highest value of the objective that the model allows.
 
@@ -86,7 +86,7 @@ def run_cpsat(
     def work() -> None:
         try:
             watch.status = solver.solve(model, watch)
-        except Exception as error:  # told to the caller's thread below
+        except Exception as error:  # raised in the caller's thread below
             watch.error = error
         finally:
             ended.set()
@@ -101,7 +101,7 @@ def run_cpsat(
     if watch.error is not None:
         raise watch.error
     if not ended.is_set():
-        status = "did not stop in time; its last answer was left"
+        status = "did not stop in time; its last answer was dropped"
         return Run(status, solver, None, min(watch.lower_bound, most + 1), ended=False)
     return _outcome(solver, watch, most)
 
@@ -111,8 +111,8 @@ def _configured(parameters: CpSatParameters, deterministic_time: float | None, b
     settings = solver.parameters
     settings.random_seed = parameters.seed
     settings.log_search_progress = parameters.log
-    settings.catch_sigint_signal = False  # Ctrl-C is the caller's, who stops the solver through the budget
-    # Both only cost time on these models (docs/second-stage.md).
+    settings.catch_sigint_signal = False  # the caller handles Ctrl-C and stops the solver through the budget
+    # Both only cost time on these models (docs/second-stage.md#what-was-tried).
     settings.cp_model_probing_level = 0
     settings.linearization_level = 0
     if parameters.deterministic:
@@ -140,12 +140,12 @@ def _outcome(solver: cp_model.CpSolver, watch: "_Watch", most: int) -> Run:
 
 
 def _rounded_up(bound: float) -> int:
-    """Return the whole number that a bound on one stands for; floating point may be a trifle above it."""
+    """Return a bound on an integer as an integer; a floating-point bound may be slightly above it."""
     return math.ceil(bound - ROUNDING)
 
 
 class _Watch(cp_model.CpSolverSolutionCallback):
-    """What the solver says while it runs, written by its threads and read by the caller's."""
+    """What the solver reports while it runs; its threads write, the caller's thread reads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,9 +155,9 @@ class _Watch(cp_model.CpSolverSolutionCallback):
         self.error: Exception | None = None
 
     def on_solution_callback(self) -> None:
-        """Note a new solution's latency."""
+        """Record the latency of a new solution."""
         self.objective = round(self.objective_value)
 
     def bound(self, value: float) -> None:
-        """Note a new bound on the latency."""
+        """Record a new bound on the latency."""
         self.lower_bound = max(self.lower_bound, _rounded_up(value))

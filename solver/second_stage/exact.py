@@ -1,4 +1,4 @@
-"""Second stage solved exactly with CP-SAT, around an incumbent that is kept outside the solver."""
+"""The exact second stage: CP-SAT improves an incumbent that is kept outside the solver."""
 
 import os
 import time
@@ -31,10 +31,10 @@ def solve_dlsa_exactly(
     cutoff_latency: int | None = None,
     monitor: Monitor | None = None,
 ) -> SecondStageResult:
-    """Find the DLSA of `plan` with the lowest latency, and prove that it is.
+    """Find the DLSA of `plan` with the lowest latency, and prove that it is optimal.
 
-    Where the greedy schedule does not meet the window bound, its pieces are solved one after another
-    (`soma_cp.solver.second_stage.piecewise`), and then the whole problem.
+    If the greedy schedule does not meet the window bound, its pieces are solved one after another
+    (`soma_cp.solver.second_stage.piecewise`), then the whole problem.
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def solve_dlsa_exactly(
     incumbent
         A valid DLSA to start from; the greedy one by default.
     cutoff_latency
-        Only a faster schedule is of use (cycles): the solver stops when it has proven that there is none.
+        Only a faster schedule is useful (cycles): the solver stops when it has proven that there is none.
     monitor
-        How it is stopped and watched; events have the bound proven so far.
+        How the search is stopped and watched; its events report the bound proven so far.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def solve_dlsa_exactly(
 
 
 class _Search:
-    """One exact search: the incumbent, the best bound, and how they came about."""
+    """One exact search: the best schedule, the best bound, and details for the result."""
 
     def __init__(self, plan: Plan, parameters: CpSatParameters, incumbent: DLSA) -> None:
         self.plan = plan
@@ -113,11 +113,11 @@ class _Search:
             self.source = source
 
     def _wanted(self, cutoff_latency: int | None) -> int:
-        """The latency of the incumbent, or the cutoff if that is lower."""
+        """The latency to beat: that of the incumbent, or the cutoff if it is lower."""
         return self.best.latency if cutoff_latency is None else min(self.best.latency, cutoff_latency)
 
     def improve_piece_by_piece(self, monitor: Monitor, cutoff_latency: int | None) -> None:
-        """Improve the incumbent by solving pieces of it, where anything is left to find."""
+        """Improve the incumbent by solving pieces of it, unless the bound is met."""
         if self._wanted(cutoff_latency) <= self.lower_bound or monitor.budget.over:
             return
         found = improve_by_pieces(
@@ -132,7 +132,7 @@ class _Search:
         self.details |= {"pieces": found.pieces, "pieces_improved": found.improved}
 
     def solve_whole(self, monitor: Monitor, cutoff_latency: int | None) -> None:
-        """Let CP-SAT improve the incumbent and the bound, where anything is left to find."""
+        """Let CP-SAT improve the incumbent and the bound, unless the bound is met."""
         wanted = self._wanted(cutoff_latency)
         if self.best.latency <= self.lower_bound or wanted <= self.lower_bound or monitor.budget.over:
             return
@@ -143,7 +143,7 @@ class _Search:
         if self.parameters.deterministic and self.deterministic_time <= 0:
             self.details["solver_status"] = "not run: the deterministic time was over"
             return
-        # Without a cutoff the incumbent itself is a solution; with one, only what beats it.
+        # Without a cutoff the incumbent itself is a solution; with one, only schedules below the cutoff are.
         hinted = wanted == self.best.latency
         most_cycles = wanted if hinted else wanted - 1
         try:

@@ -1,8 +1,8 @@
-"""A piece of the second stage: the DRAM transfers that are free, and what the fixed ones around them leave.
+"""A piece of the second stage: some free DRAM transfers, and the constraints of the fixed ones before and after them.
 
-Fixed are a prefix and a suffix of the DRAM Tensor Order of a schedule, with their living durations. What the transfers
-between them can change is the latency through three things only: when the channel is free again, when the tiles end
-that the suffix waits for, and which buffer they hold. The whole problem is the piece with nothing fixed.
+The transfers before and after the piece in the DRAM Tensor Order are fixed, with their living durations. The free ones
+interact with them through three things only: the time at which the channel is free again, the ends of the tiles that
+later transfers wait for, and the buffer. The whole problem is the piece with nothing fixed.
 """
 
 from dataclasses import dataclass
@@ -25,37 +25,37 @@ class Piece:
     Parameters
     ----------
     plan
-        What it is a piece of.
+        The plan of the schedule.
     tensors
-        int64[D]: the free DRAM tensors by index, ascending.
+        int64[D]: indices of the free DRAM tensors in the plan, ascending.
     first_tile
         Position of tile 0 of the piece in the plan.
     is_store, bytes, cycles
         By tensor, as in the plan.
     position
-        int64[D]: of a load the tile that needs it, N if that lies behind; of a store the tile that makes it, −1
-        if that lies before.
+        int64[D]: of a load, the tile that needs it, N if that tile is after the piece; of a store, the tile that makes
+        it, −1 if that tile is before the piece.
     latest_start
-        int64[D]: the highest Start of a load; of a store its position.
+        int64[D]: of a load, the highest Start; of a store, its position.
     least_end
-        int64[D]: of a store the least End; N if it must stay until behind the piece.
+        int64[D]: of a store, the least End; N if it must live until after the piece.
     end_behind
-        int64[D]: of a store the End, as a position of the plan, that N stands for: as far behind as it was.
+        int64[D]: of a store, the End in the plan that N stands for: its present End, at least the end of the piece.
     after_begin, after_end
         int64[D]: a load comes after the free stores ``after_begin … after_end − 1``.
     alike
-        Groups of tensors whose transfers can change places without any effect, each by position.
+        Groups of tensors whose transfers can be exchanged without any effect, each sorted by position.
     tile_cycles
         int64[N].
     room
-        int64[N]: bytes left when every free tensor lives as briefly as it can.
+        int64[N]: bytes left if every free tensor has its shortest living duration.
     tile_ready
-        int64[N]: when what is fixed lets a tile begin (cycles).
+        int64[N]: the earliest begin of a tile that the fixed transfers and tiles allow (cycles).
     tile_tail, suffix_tail
-        int64[N]: longest path from the end of a tile to the end of the run, and the part of these paths whose first
-        step leaves the tiles of the piece (negative if there is none).
+        int64[N]: longest path from the end of a tile to the end of the run; the longest of these whose first step
+        leaves the tiles of the piece (negative if there is none).
     channel_ready, channel_tail
-        When the first free transfer may begin, and the time from the end of the last to the end of the run.
+        When the first free transfer may begin; the time from the end of the last to the end of the run.
     """
 
     plan: Plan
@@ -129,14 +129,14 @@ def whole_problem(plan: Plan) -> Piece:
 
 
 def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
-    """Return the piece in which the transfers at the places ``first … last − 1`` of the DRAM Tensor Order are free.
+    """Return the piece in which the transfers at ranks ``first … last − 1`` are free.
 
     Parameters
     ----------
     schedule
-        A valid one.
+        A valid schedule.
     first, last
-        Places; at least one transfer.
+        Ranks; at least one transfer.
     """
     plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
     capacity = plan.problem.platform.gbuf_bytes
@@ -146,7 +146,7 @@ def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
     gates = waiting_tiles(tensors, dlsa)
     finish = evaluation.tensor_begin + tensors.cycles
     channel_ready = int(finish[prefix[-1]]) if first else 0
-    # Tiles that have ended when the piece begins are past but for the last: in its room a transfer can begin at once.
+    # Tiles that ended before the piece are left out, but for the last: a transfer can begin at once in its position.
     ended = int(np.searchsorted(evaluation.tile_begin + plan.tile_cycles, channel_ready, side="right")) if first else 0
     begin = max(ended - 1, 0)
     end = int(min(gates[suffix].min(initial=tiles), tiles))
@@ -198,14 +198,14 @@ def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
 
 
 def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: IntArray) -> DLSA:
-    """Return `dlsa` with the free tensors of `piece` as given; what is fixed stays.
+    """Return `dlsa` with a new order and new living durations of the free tensors of `piece`; everything else stays.
 
     Parameters
     ----------
     piece, dlsa
-        The piece, and the schedule that it was cut from.
+        The piece, and the DLSA of the schedule that it was cut from.
     order
-        int64[D]: the free tensors by place in the piece, as they are to be moved.
+        int64[D]: the free tensors, by index in the piece, in their new order.
     start, end
         int64[D]: Starts of loads and Ends of stores, in positions of the piece.
     """
@@ -221,7 +221,7 @@ def put_back(piece: Piece, dlsa: DLSA, order: IntArray, start: IntArray, end: In
 
 
 def shortened(schedule: Schedule) -> DLSA:
-    """Return living durations as short as a valid schedule's times allow, so that no room is held in vain."""
+    """Return a valid schedule's DLSA with living durations as short as its times allow, which frees unused room."""
     plan, evaluation, new = schedule.plan, schedule.evaluation, schedule.dlsa.copy()
     shorten(plan.sequence, plan.tensors, evaluation.tile_begin, evaluation.tensor_begin, new)
     return new
@@ -238,7 +238,7 @@ def _room(
     end: int,
     capacity: int,
 ) -> IntArray:
-    """Return what all but the free tensors, and these at their shortest, leave at the positions of a piece."""
+    """Return the bytes left at the positions of a piece if the free tensors have their shortest living durations."""
     start, stop = np.maximum(dlsa.start, 0), dlsa.end.copy()
     start[free] = np.where(is_store, start[free], latest_start + begin)
     stop[free] = np.where(is_store, np.maximum(least_end + begin, start[free]), stop[free])
@@ -247,10 +247,10 @@ def _room(
 
 
 def _alike(plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray) -> tuple[tuple[int, ...], ...]:
-    """Return groups of free tensors (by place in `free`): loads of equal size that wait for the same stores; a
+    """Return groups of free tensors, by index in `free`: loads of equal size that wait for the same stores; a
     layer's stores.
 
-    Exchanging the transfers of two of a group changes neither times nor, at any position, the number of bytes alive.
+    Exchanging two transfers of a group changes neither the times nor the bytes alive at any position.
     """
     tensors = plan.tensors
     groups: dict[tuple[int, ...], list[int]] = {}

@@ -1,4 +1,4 @@
-"""The longest paths behind a piece of the second stage: kernel."""
+"""The longest paths after a piece of the second stage, and the shortest living durations (kernels)."""
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import compiled
@@ -13,11 +13,11 @@ NO_PATH = -(2**62)
 def tails_of_suffix(
     sequence: TileSequence, tensors: Tensors, dlsa: DLSA, last: int, tile_tail: IntArray, leaving: IntArray
 ) -> int:
-    """Return the time from the end of the transfer at rank ``last − 1`` to the end of the run, by what follows it.
+    """Return the longest path from the end of the transfer at rank ``last − 1`` to the end of the run.
 
-    Fills for every tile the longest path from its end to the end of the run through tiles and the transfers from rank
-    `last` on (`tile_tail`, int64[T]), and of these the longest that begins with a transfer (`leaving`, int64[T];
-    NO_PATH if none).
+    Paths lead through tiles and the transfers from rank `last` on. Also fills the longest path from the end of each
+    tile to the end of the run (`tile_tail`, int64[T]), and the longest of these that begins with a transfer (`leaving`,
+    int64[T]; NO_PATH if there is none).
     """
     tiles, tile_cycles = sequence.count, sequence.cycles
     is_store, cycles, position = tensors.is_store, tensors.cycles, tensors.position
@@ -25,7 +25,7 @@ def tails_of_suffix(
     for p in range(tiles):
         leaving[p] = NO_PATH
     known = tiles  # tile_tail is final from here on
-    tail = 0  # from the end of the transfer before
+    tail = 0  # from the end of the previous transfer
     for rank in range(len(order) - 1, last - 1, -1):
         i = order[rank]
         gate = waiting_tile(is_store[i], position[i], end[i])
@@ -48,14 +48,14 @@ def tails_of_suffix(
 
 @compiled
 def shorten(sequence: TileSequence, tensors: Tensors, tile_begin: IntArray, tensor_begin: IntArray, dlsa: DLSA) -> None:
-    """Shorten the living durations of a valid schedule as far as that changes no time: Starts rise, Ends fall.
+    """Shorten the living durations of a valid schedule as far as no time changes: Starts rise, Ends fall.
 
-    `tile_begin` (int64[T]) and `tensor_begin` (int64[D]) are its begin cycles.
+    `tile_begin` (int64[T]) and `tensor_begin` (int64[D]) are the begin cycles of its tiles and transfers.
     """
     tiles, tile_cycles = sequence.count, sequence.cycles
     is_store, cycles, position, least_end = tensors.is_store, tensors.cycles, tensors.position, tensors.least_end
     order, start, end = dlsa.order, dlsa.start, dlsa.end
-    earliest_end = tiles + 1  # of the stores behind
+    earliest_end = tiles + 1  # of the stores after
     ended = tiles
     for rank in range(len(order) - 1, -1, -1):
         i = order[rank]

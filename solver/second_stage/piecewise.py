@@ -1,10 +1,9 @@
-"""Large-neighbourhood search: pieces of the DRAM Tensor Order are solved by CP-SAT, one after another.
+"""Large-neighbourhood search: CP-SAT solves pieces of the DRAM Tensor Order one after another.
 
 A piece is a stretch of the order (`soma_cp.solver.second_stage.piece`); all other transfers keep their order and
-living durations. Only schedules that are faster as a whole are looked for, and the window bound of the piece tells for
-most that there are none, without a solver. Pieces overlap by half; when a pass over all of them has found nothing, they
-get longer. Each run has one worker and a limit in deterministic time: the same result every time, unless the clock ends
-the search.
+living durations. Only schedules with a lower latency are searched for. For most pieces, the window bound shows without
+a solver that there are none. Pieces overlap by half; when a pass over all of them finds nothing, they get longer. Each
+run has one worker and a limit in deterministic time, so the result is always the same unless the clock ends the search.
 """
 
 from collections.abc import Callable
@@ -25,16 +24,16 @@ from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
 
 @dataclass(frozen=True, eq=False)
 class Improved:
-    """What the search came to.
+    """The result of the search.
 
     Parameters
     ----------
     schedule
-        The best one; never slower than the one to start from.
+        The best schedule; never slower than the first.
     pieces, improved
-        Pieces that the solver was asked about, and that it found something in.
+        Pieces that the solver ran on; those in which it found a faster schedule.
     deterministic_time
-        That all its runs took.
+        Deterministic time of all runs.
     """
 
     schedule: Schedule
@@ -50,20 +49,20 @@ def improve_by_pieces(
     budget: Budget,
     progress: Callable[[int], None],
 ) -> Improved:
-    """Look for a faster schedule around a given one.
+    """Search for a faster schedule by solving pieces of a given one.
 
     Parameters
     ----------
     schedule
-        A valid one.
+        A valid schedule.
     lower_bound
-        The search ends when it is met (cycles).
+        The search ends when the latency meets it (cycles).
     parameters
         Lengths of pieces, limits, seed.
     budget
         Deadline and stop request.
     progress
-        Called from this thread with the latency so far.
+        Called from this thread with the best latency so far.
 
     Raises
     ------
@@ -101,11 +100,11 @@ class _Pieces:
 
     @property
     def over(self) -> bool:
-        """Whether to end now."""
+        """Whether the search must end now."""
         return self.budget.over or self.deterministic_time >= self.most_deterministic_time
 
     def one_pass(self, length: int) -> bool:
-        """Go once over all pieces of that length; return whether any was improved."""
+        """Solve all pieces of `length` transfers once; return whether any of them improved the schedule."""
         improved = False
         count = self.schedule.plan.dram_tensor_count
         for first in range(0, count - length // 2, length - length // 2):
@@ -117,7 +116,7 @@ class _Pieces:
         return improved
 
     def _solve(self, piece: Piece) -> bool:
-        """Replace the schedule by a faster one if the piece allows any."""
+        """Replace the schedule by a faster one if the piece allows it; return whether it did."""
         most_cycles = self.schedule.latency - 1
         windows = dram_windows(piece)
         if windows.latency > most_cycles:
@@ -147,15 +146,15 @@ class _Pieces:
 
 
 def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> Schedule:
-    """Hold a solver's schedule against the rules and the evaluator; return it priced.
+    """Check a solver's schedule against the rules and the evaluator; return it priced.
 
-    The evaluator moves everything as early as it can, so a solution that is not `optimal` may turn out faster than the
-    solver thought (`objective`, cycles); an optimal one may not, and none may turn out slower.
+    The evaluator lets everything begin as early as possible. So a solution that is not `optimal` may be faster than the
+    solver's `objective` (cycles). An optimal one may not be faster, and none may be slower.
 
     Raises
     ------
     InternalError
-        If the schedule breaks a rule or takes another time.
+        If the schedule breaks a rule or its latency disagrees with the objective.
     """
     broken = violations(plan, dlsa)
     if broken:

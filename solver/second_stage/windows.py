@@ -6,13 +6,13 @@ run for f = T). Between the two the DRAM channel must do at least ``work[p, f]``
 
 ``work[p, f]`` counts
 
-- every load that a tile p … f needs, but for those that can be under way before ``E_p``: these are alive at position
-  p − 1, so their bytes fit into the room that is left there when every other tensor lives as briefly as it can;
-- every store made by a tile p − 1 … f − 1, but for those that can be finished after ``C_f``: these are alive at
-  position f, so their bytes fit into the room there. Stores that a tile up to f reads back can't wait, nor can any
-  at the end of the run.
+- every load that a tile p … f needs, except those that can begin before ``E_p``: they are alive at position p − 1, so
+  their bytes fit into the room that is left there when every other tensor has its shortest living duration;
+- every store of a tile p − 1 … f − 1, except those that can finish after ``C_f``: they are alive at position f, so
+  their bytes fit into the room there. Stores that a tile up to f reads back can't wait, and no store can wait at the
+  end of the run.
 
-In both cases the fractional knapsack (cycles to be gained per byte of room) bounds what can be left out.
+In both cases a fractional knapsack (cycles gained per byte of room) bounds what can be left out.
 """
 
 from typing import NamedTuple
@@ -28,27 +28,27 @@ from soma_cp.solver.second_stage.windows_kernel import Frame, Paths, longest_pat
 THEORETICAL_MAXIMUM = "theoretical maximum"
 WINDOW_BOUND = "windows of DRAM transfers"
 MOST_TILES_FOR_ARCS = 1_500
-"""Beyond this, the arcs of a plan (T² memory, T³ time: half a second here) are not listed."""
+"""The arcs of a plan with more tiles are not listed (T² memory, T³ time: half a second at this number of tiles)."""
 
 
 class Windows(NamedTuple):
-    """What the window bound knows of a piece with N tiles and D DRAM tensors.
+    """The window bound of a piece with N tiles and D DRAM tensors.
 
     Parameters
     ----------
     latency
-        The bound on the latency.
+        The bound on the latency (cycles).
     earliest_start
-        int64[D]: of a load, the lowest Start for which it fits at all.
+        int64[D]: of a load, the lowest Start for which it fits into the buffer at all.
     latest_end
-        int64[D]: of a store, the highest End for which it fits at all.
+        int64[D]: of a store, the highest End for which it fits into the buffer at all.
     earliest_begin
-        int64[N + 1]: bound on the begin of every tile; of the end of all transfers at N.
+        int64[N + 1]: lower bound on the begin of every tile; item N: on the end of all transfers.
     earliest_opening
-        int64[N + 1]: bound on the end of tile p − 1, not before the channel is ready.
+        int64[N + 1]: lower bound on the end of tile p − 1, never before the channel is ready.
     tail_from_begin, tail_from_opening
-        int64[N + 1]: least time from the begin of tile p (from the end of all transfers), from the end of tile p − 1,
-        to the end of the run.
+        int64[N + 1]: least time to the end of the run from the begin of tile p (item N: from the end of all transfers);
+        from the end of tile p − 1.
     """
 
     latency: int
@@ -68,14 +68,14 @@ def best_combinatorial_bound(plan: Plan) -> tuple[int, str]:
 
 
 def dram_windows(piece: Piece) -> Windows:
-    """Compute the window bound of a piece; see the module's text for the proof. O(N² + N·D) time, O(N + D) memory."""
+    """Compute the window bound of a piece; the module docstring has the proof. O(N² + N·D) time, O(N + D) memory."""
     return _windows(piece, np.empty((0, 0), np.int64))
 
 
 def window_arcs(piece: Piece) -> IntArray:
-    """Return int64[A, 3]: p, f and ``work[p, f]`` of the windows that no chain of others and of tiles implies.
+    """Return int64[A, 3]: p, f and ``work[p, f]`` of the windows that no path of other windows and tiles implies.
 
-    None are returned for a piece of more than `MOST_TILES_FOR_ARCS` tiles.
+    For a piece with more than `MOST_TILES_FOR_ARCS` tiles, A is 0.
     """
     if piece.tile_count > MOST_TILES_FOR_ARCS:
         return np.empty((0, 3), np.int64)
@@ -84,7 +84,7 @@ def window_arcs(piece: Piece) -> IntArray:
 
 
 def window_work(piece: Piece) -> IntArray:
-    """Return int64[N + 1, N + 1]: ``work[p, f]`` of the module's text; 0 below the diagonal."""
+    """Return int64[N + 1, N + 1]: ``work[p, f]`` of the module docstring; 0 below the diagonal."""
     work = np.zeros((piece.tile_count + 1, piece.tile_count + 1), np.int64)
     _windows(piece, work)
     return work

@@ -1,4 +1,4 @@
-"""The window bound: kernels (`windows` has the argument). O(T² + T·D) time, O(T + D) memory."""
+"""The window bound (kernels; `windows` has the proof). O(T² + T·D) time, O(T + D) memory."""
 
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ class FreeTransfers(NamedTuple):
 
 
 class SortedTransfers(NamedTuple):
-    """What the window bound needs of the transfers of a piece; D items each, sorted by cycles per byte, dearest first.
+    """The free transfers of a piece as the window bound needs them; D items each, most cycles per byte first.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ class SortedTransfers(NamedTuple):
     bytes, cycles, position, latest_start, least_end
         int64[D]: as in `Piece`.
     earliest_start, latest_end
-        int64[D]: of a load the lowest Start, of a store the highest End for which it fits at all.
+        int64[D]: the lowest Start of a load and the highest End of a store for which it fits into the buffer at all.
     read_at
-        int64[D]: of a store the first position that loads it back; N if none.
+        int64[D]: of a store, the first position whose tile needs its ofmap back; N if there is none.
     """
 
     is_store: BoolArray
@@ -50,7 +50,7 @@ class SortedTransfers(NamedTuple):
 
 
 class Paths(NamedTuple):
-    """The longest paths to and from every tile, N + 1 items each: as in `Windows`."""
+    """The longest paths to and from every tile, N + 1 items each, as in `Windows`."""
 
     begin: IntArray
     opening: IntArray
@@ -59,7 +59,7 @@ class Paths(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """What is fixed around a piece, and what it computes: as in `Piece`."""
+    """The tiles of a piece, and the constraints of what is fixed around it, as in `Piece`."""
 
     tile_cycles: IntArray
     room: IntArray
@@ -71,7 +71,7 @@ class Frame(NamedTuple):
 
 @compiled
 def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, ends: IntArray, read_at: IntArray) -> None:
-    """Fill the three last fields of `SortedTransfers`, by tensor."""
+    """Fill the last three fields of `SortedTransfers`, by tensor."""
     is_store, sizes, position = free.is_store, free.bytes, free.position
     latest_start, least_end, after_begin, after_end = (
         free.latest_start,
@@ -92,7 +92,7 @@ def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, end
             continue
         lowest = 0
         for store in range(after_begin[i], after_end[i]):
-            # The load comes after the store, which begins after its tile.
+            # The load comes after the store, and the store begins after its tile.
             lowest = max(lowest, position[store] + 1)
             read_at[store] = min(read_at[store], position[i])
         while starts[i] > lowest and room[starts[i] - 1] >= size:
@@ -101,7 +101,7 @@ def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, end
 
 @compiled
 def sorted_transfers(free: FreeTransfers, room: IntArray) -> tuple[SortedTransfers, IntArray, IntArray]:
-    """Return the transfers of a piece sorted, and by tensor the earliest Starts and latest Ends.
+    """Return the sorted transfers of a piece, and the lowest Starts and highest Ends by tensor.
 
     `room` (int64[N]) is that of the piece.
     """
@@ -125,7 +125,7 @@ def sorted_transfers(free: FreeTransfers, room: IntArray) -> tuple[SortedTransfe
 
 @compiled
 def _filled(size: int, cycles: int, room: int) -> int:
-    """Return at least how many of an item's cycles fit into `room` bytes."""
+    """Return an upper bound on the cycles of an item that fit into `room` bytes."""
     if size <= room:
         return cycles
     return -(-room * cycles // size)
@@ -133,7 +133,7 @@ def _filled(size: int, cycles: int, room: int) -> int:
 
 @compiled
 def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
-    """``held[p]``: the most cycles of loads for tiles from p on that can be under way before the end of tile p − 1."""
+    """Fill ``held[p]``: the most cycles of loads for tiles from p on that can begin before the end of tile p − 1."""
     left = np.empty(tiles + 1, np.int64)
     left[0] = 0
     held[0] = 0
@@ -151,7 +151,7 @@ def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, he
 
 @compiled
 def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
-    """``held[f]``: the most cycles of stores made before tile f that can be finished after it has begun."""
+    """Fill ``held[f]``: the most cycles of stores of tiles before f that can finish after tile f has begun."""
     left = np.empty(tiles + 1, np.int64)
     for f in range(tiles):
         left[f] = room[f]
@@ -177,7 +177,7 @@ def _waits_until(transfers: SortedTransfers, store: int, tiles: int) -> int:
 def _by_key(keys: IntArray, limit: int, begin: IntArray, items: IntArray) -> None:
     """Sort indices by key: those of key k are ``items[begin[k]: begin[k + 1]]``; keys outside 0 … limit are left out.
 
-    `begin` has limit + 2 items, all 0.
+    `begin` has limit + 2 items, all 0 at the call.
     """
     for key in keys:
         if 0 <= key <= limit:
@@ -195,9 +195,9 @@ def _by_key(keys: IntArray, limit: int, begin: IntArray, items: IntArray) -> Non
 
 @compiled
 def longest_paths(transfers: SortedTransfers, frame: Frame, paths: Paths, work: IntArray) -> int:
-    """Fill `paths`; return the longest of all.
+    """Fill `paths`; return the longest path of all.
 
-    `work` is filled too if it has (N + 1)² items, else left alone.
+    Also fills `work` if it has (N + 1)² items.
     """
     tiles = len(frame.tile_cycles)
     loads_held, stores_held = longest_paths_to(transfers, frame, paths, work)
@@ -213,7 +213,7 @@ def longest_paths(transfers: SortedTransfers, frame: Frame, paths: Paths, work: 
 def longest_paths_to(
     transfers: SortedTransfers, frame: Frame, paths: Paths, work: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Fill ``paths.begin``, ``opening`` and `work` alone; return what the buffer holds of loads, of stores."""
+    """Fill only ``paths.begin``, ``paths.opening`` and `work`; return the cycles held of loads and of stores."""
     tiles = len(frame.tile_cycles)
     loads_held, stores_held = np.empty(tiles + 1, np.int64), np.empty(tiles + 1, np.int64)
     _held_at_openings(transfers, tiles, frame.room, loads_held)
@@ -236,7 +236,8 @@ def _paths_to(
     tiles, count = len(tile_cycles), len(transfers.bytes)
     is_store, cycles, position = transfers.is_store, transfers.cycles, transfers.position
     latest_start, earliest_start = transfers.latest_start, transfers.earliest_start
-    # Loads by the tile that needs them; stores by the first position at which they can wait, and at which they are due.
+    # Loads by the tile that needs them; stores by the first position at which they can wait, and by that at which they
+    # are due.
     needing, waiting, due = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
     for i in range(count):
         needing[i], waiting[i], due[i] = -1, -1, -1
@@ -253,8 +254,8 @@ def _paths_to(
     _by_key(waiting, tiles, waiting_begin, waiting_items)
     _by_key(due, tiles, due_begin, due_items)
     needed = np.zeros(tiles + 1, np.int64)  # by p: loads for the tiles p … f
-    could = np.zeros(tiles + 1, np.int64)  # those of them that can be under way before the end of tile p − 1
-    must = np.zeros(tiles + 2, np.int64)  # by position + 1: cycles of stores that are due at f, that can wait
+    could = np.zeros(tiles + 1, np.int64)  # those of them that can begin before the end of tile p − 1
+    must = np.zeros(tiles + 2, np.int64)  # by position + 1: cycles of stores that are due at f; of those that can wait
     may = np.zeros(tiles + 2, np.int64)
     tile_end = 0
     for f in range(tiles + 1):
@@ -278,7 +279,7 @@ def _paths_to(
             must[position[i] + 1] += cycles[i]
         opening[f] = max(tile_end, frame.channel_ready)
         must_from, may_from = 0, 0
-        # The channel's part may be over before the last tile is: behind the tiles, begin is the channel's alone.
+        # The last transfer may end before the last tile: so item N of `begin` is the end of the transfers only.
         best = max(tile_end, ready[f]) if f < tiles else frame.channel_ready
         for p in range(f, -1, -1):
             must_from += must[p]
@@ -305,8 +306,8 @@ def _paths_from(
     tile_cycles = frame.tile_cycles
     tiles, count = len(tile_cycles), len(transfers.bytes)
     is_store, cycles, position = transfers.is_store, transfers.cycles, transfers.position
-    # Loads by the highest p of a window that counts them, and by the highest that knows they can't be early; stores by
-    # the highest p too.
+    # Loads by the highest p of a window that counts them, and by the highest p at which they can't begin early; stores
+    # by the highest p of a window that counts them.
     counted, bound = np.empty(count, np.int64), np.empty(count, np.int64)
     for i in range(count):
         counted[i] = position[i] + 1 if is_store[i] else transfers.latest_start[i]
@@ -315,9 +316,9 @@ def _paths_from(
     bound_begin, bound_items = np.zeros(tiles + 2, np.int64), np.empty(count, np.int64)
     _by_key(counted, tiles, counted_begin, counted_items)
     _by_key(bound, tiles, bound_begin, bound_items)
-    needed = np.zeros(tiles + 1, np.int64)  # by position: loads; those that can be under way before tile p − 1 ends
+    needed = np.zeros(tiles + 1, np.int64)  # by position: loads; below, those that can begin before tile p − 1 ends
     could = np.zeros(tiles + 1, np.int64)
-    must = np.zeros(tiles + 1, np.int64)  # by f: cycles of stores made from p − 1 on that are due at f, that can wait
+    must = np.zeros(tiles + 1, np.int64)  # by f: cycles of stores from tile p − 1 on that are due at f; that can wait
     may = np.zeros(tiles + 1, np.int64)
     for p in range(tiles, -1, -1):
         for n in range(counted_begin[p], counted_begin[p + 1]):
@@ -354,14 +355,14 @@ def _paths_from(
 
 @compiled
 def needed_arcs(work: IntArray, tile_cycles: IntArray, begins_with_a_tile: bool) -> IntArray:
-    """Return int64[A, 3]: p, f and ``work[p, f]`` of the arcs that no chain of other arcs and tiles implies.
+    """Return int64[A, 3]: p, f and ``work[p, f]`` of the arcs that no path of other arcs and tiles implies.
 
-    Tile p begins after the end of tile p − 1, without any arc; tile 0 after the time at which the channel is ready only
-    if `begins_with_a_tile`; and the end of all transfers need not come after the last tile.
+    Tile p begins after the end of tile p − 1 without any arc. Tile 0 begins after the time at which the channel is
+    ready only if `begins_with_a_tile`. The end of all transfers need not come after the last tile.
     """
     tiles = len(tile_cycles)
     implied = np.full((tiles + 1, tiles + 1), NO_CHAIN)
-    rest = np.full((tiles + 1, tiles + 1), NO_CHAIN)  # by f and p: what `implied` is, and the tile before p
+    rest = np.full((tiles + 1, tiles + 1), NO_CHAIN)  # by f and p: `implied`, plus the cycles of the tile before p
     arcs = []
     for span in range(tiles + 1):
         for p in range(tiles + 1 - span):
