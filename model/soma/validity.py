@@ -109,7 +109,7 @@ def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
                 text = f"{label}: end={end} releases it before its last local use at {user}; end must be ≥ {least_end}"
                 yield Violation(Rule.END_RANGE, end, (i,), end, least_end, text)
             elif end > tiles:
-                text = f"{label}: end={end} is behind the last tile; end must be ≤ {tiles}"
+                text = f"{label}: end={end} is after the last tile; end must be ≤ {tiles}"
                 yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
         else:
             if not -1 <= start <= position:

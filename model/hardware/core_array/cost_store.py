@@ -129,7 +129,7 @@ class CostStore:
             return
         except OSError as failure:
             raise self._unusable(failure) from None
-        _log.warning("cache '%s' is damaged (%s): put aside as '%s', and begun anew", self.path, error, aside)
+        _log.warning("cache '%s' is damaged (%s): renamed to '%s', and replaced by a new one", self.path, error, aside)
 
     def _unusable(self, error: Exception) -> UserError:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -121,7 +121,7 @@ def _begin_worker(settings: ZigZagSettings) -> None:
 
 def _price_in_worker(sizes: LoopSizes) -> StoredCost:
     if _price is None:
-        raise InternalError("a ZigZag worker was not begun")
+        raise InternalError("a ZigZag worker was not started")
     return _price(sizes)
 
 
