@@ -1,4 +1,4 @@
-"""The one decorator of all compiled kernels: numba without Python objects, its machine code kept on disk."""
+"""The decorators of all compiled kernels: numba without Python objects, machine code kept on disk."""
 
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
@@ -13,8 +13,8 @@ Result = TypeVar("Result")
 def compiled(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Compile `function` with numba at its first call; its type stays that of the Python function.
 
-    A kernel takes and returns numbers, arrays and (named) tuples of them. Keep the argument types of a kernel
-    the same at all calls, int64 and float64: every new combination is compiled anew.
+    A kernel takes and returns numbers, arrays and (named) tuples of them. Call a kernel with the same argument
+    types (int64 and float64) every time: each new combination of types is compiled again.
     """
     return cast("Callable[Parameters, Result]", njit(cache=True, nogil=True)(function))
 

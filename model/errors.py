@@ -12,11 +12,11 @@ class SomaError(Exception):
 
 
 class UserError(SomaError, ValueError):
-    """The input can't be worked with as it is: the command line ends with exit code 2."""
+    """The input is at fault: the command line ends with exit code 2."""
 
 
 class InternalError(SomaError, RuntimeError):
-    """Two parts of the project disagree; never the user's fault, never to be reported as a result."""
+    """Two parts of the project disagree: never the user's fault, and never a result."""
 
 
 def nearest_name_hint(name: str, known: Iterable[str]) -> str:

@@ -22,7 +22,7 @@ class Objective:
     delay_exponent: float = 1.0
 
     def cost(self, energy_pj: float, latency: float) -> float:
-        """Return the cost of a schedule of that energy (pJ) and latency (cycles); infinite beyond any float."""
+        """Return the cost of a schedule of that energy (pJ) and latency (cycles); infinite if too large for a float."""
         try:
             return float(energy_pj**self.energy_exponent * latency**self.delay_exponent)
         except OverflowError:

@@ -1,4 +1,4 @@
-"""Problem: a network on a platform at a batch size, what every schedule is a schedule of."""
+"""Problem: a network on a platform at a batch size; every schedule is a schedule of a problem."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,17 +12,17 @@ from soma_cp.model.network.network_table import NetworkTable, network_table
 
 MAX_BATCH = 1 << 20
 MAX_OPERATIONS = 1 << 53
-"""Of one layer over the whole batch; keeps every product in the kernels within 64 bits."""
+"""Limit for one layer over the whole batch; it keeps every product in the kernels within 64 bits."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is to be scheduled, and on what.
+    """What is scheduled, and on what hardware.
 
     Parameters
     ----------
     network, platform
-        Checked on their own creation.
+        Each is checked when it is made.
     batch
         Samples that run together, 1 … 2²⁰.
 
@@ -59,7 +59,7 @@ class Problem:
         Raises
         ------
         UserError
-            If the platform names a core array, or an option of one, that there is not.
+            If the core array or the option that the platform names does not exist.
         """
         platform = self.platform
         return make_core_array(platform, platform.core_array, dict(platform.core_array_options), self.network)

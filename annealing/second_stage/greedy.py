@@ -1,7 +1,7 @@
 """The greedy DLSA: one pass, near the optimum and often optimal (docs/second-stage.md#one-greedy-pass)."""
 
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, OVERFLOW, greedy, greedy_scratch
-from soma_cp.model.soma.dlsa import DLSA, empty_dlsa
+from soma_cp.annealing.second_stage.greedy_kernel import OVERFLOW, greedy_pass
+from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.footprint import BufferTooSmallError
 from soma_cp.model.soma.plan import Plan
 
@@ -19,11 +19,9 @@ def greedy_dlsa(plan: Plan) -> DLSA:
     BufferTooSmallError
         If, and only if, no DLSA of this LFA fits into the buffer.
     """
-    size, capacity = plan.dram_tensor_count, plan.problem.platform.gbuf_bytes
-    dlsa = empty_dlsa(size)
-    scratch = greedy_scratch(plan.tile_count, size)
-    latency = greedy(plan.tensors, size, plan.sequence, capacity, NO_CUTOFF, scratch, dlsa)
+    capacity = plan.problem.platform.gbuf_bytes
+    latency, dlsa, free = greedy_pass(plan.tensors, plan.sequence, capacity)
     if latency < 0:
         tile = OVERFLOW - latency
-        raise BufferTooSmallError(plan, tile, int(capacity - scratch.free[tile]), capacity)
+        raise BufferTooSmallError(plan, tile, int(capacity - free[tile]), capacity)
     return dlsa

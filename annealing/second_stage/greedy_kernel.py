@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.soma.dlsa import DLSA, empty_dlsa
 from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.tensors import WGT, Tensors
@@ -71,11 +71,30 @@ class GreedyScratch(NamedTuple):
     dlsa: DLSA
 
 
+@inlined
 def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
     """Allocate a `GreedyScratch`."""
-    free, room, gate, waits = (np.zeros(tiles + 1, np.int64) for _ in range(4))
-    keys, plain, readers, stores = (np.zeros(tensors, np.int64) for _ in range(4))
-    return GreedyScratch(free, room, gate, waits, keys, Queues(plain, readers, stores), empty_dlsa(tensors))
+    return GreedyScratch(
+        free=np.zeros(tiles + 1, np.int64),
+        room=np.zeros(tiles + 1, np.int64),
+        gate=np.zeros(tiles + 1, np.int64),
+        waits=np.zeros(tiles + 1, np.int64),
+        keys=np.zeros(tensors, np.int64),
+        queues=Queues(
+            plain=np.zeros(tensors, np.int64),
+            readers=np.zeros(tensors, np.int64),
+            stores=np.zeros(tensors, np.int64),
+        ),
+        dlsa=empty_dlsa(tensors),
+    )
+
+
+@compiled
+def greedy_pass(tensors: Tensors, sequence: TileSequence, capacity: int) -> tuple[int, DLSA, IntArray]:
+    """Return what `greedy` does without a cutoff, the DLSA, and `GreedyScratch.free`: one call from Python."""
+    count = len(tensors.bytes)
+    scratch, dlsa = greedy_scratch(sequence.count, count), empty_dlsa(count)
+    return greedy(tensors, count, sequence, capacity, NO_CUTOFF, scratch, dlsa), dlsa, scratch.free
 
 
 @compiled

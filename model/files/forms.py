@@ -1,6 +1,6 @@
-"""What the schemas of all files share: strict forms, names and numbers, and their faults in words.
+"""What the schemas of all files share: strict forms, names, numbers, and the sentences about their faults.
 
-A field's description is what an error message says is allowed.
+An error message quotes a field's description as what is allowed.
 """
 
 import json
@@ -15,7 +15,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class Form(BaseModel):
-    """An object of a file: no field beyond those of the form, and no number in place of a text."""
+    """An object of a file: it has no field but those of the form, and no number in place of text."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -26,7 +26,7 @@ def whole_number(least: int, most: int) -> Any:
 
 
 def is_name(value: object) -> bool:
-    """Whether `value` can name something in a message or a table: no line breaks, no lone surrogates."""
+    """Return whether `value` can name something in a message or a table: no line breaks, no lone surrogates."""
     return isinstance(value, str) and value != "" and value.isprintable()
 
 
@@ -41,7 +41,7 @@ Name = Annotated[str, AfterValidator(_checked_name), Field(description="printabl
 
 
 def form_problems(error: ValidationError, form: type[Form], item: Mapping[str, Any]) -> Iterator[str]:
-    """Return one sentence for each field with a fault; a list with several faulty elements has one fault."""
+    """Yield one sentence for each faulty field; a list with several faulty elements counts as one fault."""
     fields = form.model_fields
     for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
         if field not in fields:
@@ -58,7 +58,7 @@ def _allowed(form: type[Form], field: str) -> str:
 
 
 def shown(value: object) -> str:
-    """Return `value` as JSON writes it, shortened, and such that any terminal can print it."""
+    """Return `value` as JSON writes it, shortened, in characters that any terminal can print."""
     return clipped(json_text(value).encode("utf-8", "backslashreplace").decode("utf-8"))
 
 

@@ -1,4 +1,4 @@
-"""Reading and writing files, so that a fault is one clear sentence and a half-written file never stands."""
+"""Reads and writes files: a fault is one clear sentence, and no file is ever left half-written."""
 
 import json
 import os
@@ -20,7 +20,7 @@ def read_json(path: Path) -> Any:
     Raises
     ------
     UserError
-        If there is no such file, it can't be read, or it is not JSON; the message names file and place.
+        If the file does not exist, can't be read, or is not JSON; the message names file and place.
     """
     text = read_text(path)
     if not text.strip():
@@ -35,7 +35,7 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: {error}") from None
     except RecursionError:
         raise UserError(f"{path}: not usable JSON: lists or objects are nested too deeply") from None
-    except ValueError:  # Python reads whole numbers of at most some thousand digits
+    except ValueError:  # Python limits whole numbers to a few thousand digits
         raise UserError(f"{path}: not usable JSON: a number has thousands of digits") from None
 
 
@@ -47,8 +47,8 @@ def write_text_atomically(path: Path, text: str) -> None:
 def write_bytes_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`: readers see the old file or the whole new one, never a part.
 
-    The data go to a temporary name in the same folder, which is then renamed. What is no file, such as
-    ``/dev/stdout``, is written to directly.
+    The data go to a temporary file in the same folder, which is then renamed. A path that is not a regular file,
+    such as ``/dev/stdout``, is written to directly.
 
     Raises
     ------
@@ -61,7 +61,7 @@ def write_bytes_atomically(path: Path, data: bytes) -> None:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
-            _replace_file(path.resolve(), data)  # resolved: a link stays a link to the new data
+            _replace_file(path.resolve(), data)  # resolved: a link stays a link, now to the new data
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise UserError(f"can't write '{path}': {reason}; choose a folder that can be written") from None
@@ -75,7 +75,7 @@ def _replace_file(path: Path, data: bytes) -> None:
         if path.exists():
             temporary.chmod(path.stat().st_mode & 0o7777)
         os.replace(temporary, path)
-    except BaseException:  # an interrupt, too, must leave nothing behind
+    except BaseException:  # an interrupt must not leave the temporary file either
         temporary.unlink(missing_ok=True)
         raise
 
@@ -86,7 +86,7 @@ def read_text(path: Path) -> str:
     Raises
     ------
     UserError
-        If there is no such file, it can't be read, or it is not UTF-8.
+        If the file does not exist, can't be read, or is not UTF-8.
     """
     try:
         data = path.read_bytes()

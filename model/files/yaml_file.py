@@ -1,4 +1,4 @@
-"""Reading YAML files of one object whose faults can be told with their lines."""
+"""Reads YAML files of one object, with the line of each value for error messages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Lines:
     Parameters
     ----------
     line
-        Its first line, from 1. 0 for the whole file, and for what is in no file with lines.
+        Its first line, from 1; 0 for the whole file, and for values that come from no YAML file.
     fields
         Of an object: where its fields stand, by name.
     items
@@ -32,9 +32,9 @@ class Lines:
     items: Sequence["Lines"] = ()
 
     def place(self, problem: str) -> str:
-        """Return the line of the field that a problem of the object begins with, else of the object, as ``line 5: ``.
+        """Return the line that `problem` is about, as ``line 5: ``; empty if there is none.
 
-        Empty where there is no line.
+        It is the line of the field that the sentence begins with; else the line of the object.
         """
         begun = (
             lines.line
@@ -54,7 +54,7 @@ class YamlObject:
     fields
         By name, in the order of the file.
     lines
-        Where they and all that they hold stand.
+        Where the fields and their values stand.
     """
 
     fields: dict[str, Any]
@@ -62,12 +62,12 @@ class YamlObject:
 
 
 def read_yaml(path: Path) -> YamlObject:
-    """Read a YAML file that holds one object with fields, at any depth without a field given twice.
+    """Read a YAML file that holds one object with fields; at no depth may a field be given twice.
 
     Raises
     ------
     UserError
-        If there is no such file, it can't be read, is not YAML, holds something else, or gives a field twice.
+        If the file does not exist, can't be read, is not YAML, holds no object, or gives a field twice.
     """
     text = read_text(path)
     loader = yaml.SafeLoader(text)
@@ -100,7 +100,7 @@ def _lines(node: yaml.Node, line: int, path: Path) -> Lines:
 
 
 def _field_lines(node: yaml.MappingNode, path: Path) -> dict[str, Lines]:
-    """The lines of an object's fields; a field given twice is refused: YAML would silently keep the last value."""
+    """Return the lines of an object's fields; refuse a field given twice: YAML would silently keep the last value."""
     fields: dict[str, Lines] = {}
     for key, value in node.value:
         line = key.start_mark.line + 1

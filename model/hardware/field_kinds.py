@@ -1,9 +1,9 @@
-"""The kinds of fields that a platform has: what one may hold, and how hardware files of both versions write it.
+"""The kinds of fields that a platform has: what a field may hold, and how hardware files of both versions write it.
 
-A value has three forms: as `Platform` holds it, as version 1 (JSON) holds it, and as version 2 (YAML) *says* it, which
-is the platform's value but for bandwidths, which keep their unit until the clock is known, and for objects, which files
-that extend one another say name by name. Reading raises ValueError for what is not allowed; what is allowed stands in
-words beside it, since messages name both.
+A value has three forms: that of `Platform`, that of version 1 (JSON), and what version 2 (YAML) *says*. The last is the
+platform's value, with two exceptions: a bandwidth keeps its unit until the clock is known, and an object is a dict,
+since files that extend one another give it name by name. Reading raises ValueError for a value that is not allowed. A
+text beside each reader says what is allowed, since messages name both.
 """
 
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ def _same(value: Any) -> Any:
 
 
 class Written(NamedTuple):
-    """How a file writes a field: `read` returns a value or raises ValueError, `allowed` says in words what it takes."""
+    """How a file writes a field: `read` returns a value or raises ValueError, `allowed` is in words what it takes."""
 
     allowed: str
     read: Callable[[Any], Any]
@@ -52,19 +52,20 @@ class Kind:
     yaml
         Version 2: reads what a file says.
     fault
-        Of the field's name and a platform's value: what is wrong with it, None if nothing is.
+        From the field's name and a platform's value: what is wrong with the value, or None.
     normal
-        Of a platform's value: such that equal platforms have equal fields, of the types that kernels are compiled for.
+        From a platform's value: its normal form. Equal platforms then have equal fields, of the types that kernels are
+        compiled for.
     to_json, to_yaml
-        Of a platform's value: what version 1 holds, and what version 2 says.
+        From a platform's value: what version 1 holds, and what version 2 says.
     of_said
-        Of what version 2 says, but for bandwidths: the platform's value.
+        From what version 2 says, except bandwidths: the platform's value.
     most
-        The largest number; 0 if it is no number.
+        The largest number allowed; 0 if the field is no number.
     items
-        Kinds by name, of an object of quantities.
+        For an object of quantities: kinds by name.
     range, unit
-        Of a number, in words.
+        For a number: both in words.
     """
 
     json: Written
@@ -81,7 +82,7 @@ class Kind:
 
 
 def _only(is_allowed: Callable[[Any], bool], or_none: bool = False) -> Callable[[Any], Any]:
-    """Return the function that returns what is allowed and raises ValueError for all else."""
+    """Return a function that returns an allowed value and raises ValueError for any other."""
 
     def read(value: Any) -> Any:
         if not is_allowed(value) and not (value is None and or_none):
@@ -95,7 +96,7 @@ def _only(is_allowed: Callable[[Any], bool], or_none: bool = False) -> Callable[
 
 
 class Unit(NamedTuple):
-    """How a quantity is written: `parse` reads a text, `name` is what a number counts."""
+    """The unit of a quantity: `parse` reads a text, `name` is what a plain number counts."""
 
     parse: Callable[[str], float | None]
     example: str
@@ -104,7 +105,7 @@ class Unit(NamedTuple):
 
 
 BYTES = Unit(bytes_of, SIZE_EXAMPLE, "bytes")
-HERTZ = Unit(hertz_of, FREQUENCY_EXAMPLE, "Hz", may_be_left_out=False)  # a clock of 940 would be one of 940 Hz
+HERTZ = Unit(hertz_of, FREQUENCY_EXAMPLE, "Hz", may_be_left_out=False)  # `clock: 940` would mean 940 Hz
 PJ_PER_BYTE = Unit(picojoules_per_byte_of, BYTE_ENERGY_EXAMPLE, "pJ")
 PJ = Unit(picojoules_of, ENERGY_EXAMPLE, "pJ")
 
@@ -121,9 +122,9 @@ def _read_with_unit(unit: Unit, is_allowed: Callable[[Any], bool]) -> Callable[[
 
 
 def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
-    """Return the kind of a whole number from 1 to `most`, which version 2 writes with its unit if it has one.
+    """Return the kind of a whole number from 1 to `most`; version 2 writes it with its unit, if it has one.
 
-    If it is optional, a platform may hold None: the number follows from other fields.
+    If it is optional, a platform may hold None: then the number follows from other fields.
     """
     limits = f"from 1 to {most}"
     digits = f"a whole number {limits}, in digits alone"
@@ -243,7 +244,7 @@ def one_of(*choices: int | str) -> Kind:
 def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
     """Return the kind of an object of quantities by name; a platform holds pairs of name and value, sorted.
 
-    The kinds of `items` have one unit and one range. Faults of one of them name the field as well if `with_field`.
+    All kinds of `items` have the same unit and range. If `with_field`, a fault of an item also names the field.
     """
     names, first = ", ".join(items), next(iter(items.values()))
 
@@ -294,7 +295,7 @@ MODEL = Kind(
     to_yaml=lambda name: {"model": name},
     of_said=lambda said: said if isinstance(said, str) else said["model"],
 )
-"""The name of a core array; version 2 says it and the options in one field."""
+"""The name of a core array; version 2 writes the name and the options in one field."""
 
 MODEL_OPTIONS = Kind(
     json=Written(

@@ -1,7 +1,7 @@
-"""The fields of a platform, a row each: what files call a field, and what it may hold.
+"""The fields of a platform, a row for each: its names in files, and what it may hold.
 
-From these rows come the checks of `Platform`, the forms of hardware files of both versions, and their reading and
-writing. `Platform` itself says which field is needed, and what the others hold unless they are given.
+These rows define the checks of `Platform`, and the forms, the reading and the writing of hardware files of both
+versions. `Platform` itself says which fields are needed, and gives the defaults of the others.
 """
 
 from typing import NamedTuple
@@ -25,7 +25,7 @@ from soma_cp.model.hardware.quantities import GIB
 from soma_cp.model.semantics import SEMANTICS
 
 VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
-"""MACs per PE → (vec, lane): input channels multiplied into kernels per cycle."""
+"""MACs per PE → (vec, lane): input channels and kernels (output channels) per cycle."""
 
 
 class PEMemories(NamedTuple):
@@ -77,11 +77,11 @@ class UnitEnergies(NamedTuple):
 
 
 MEMORIES = PEMemories._fields
-"""Memories of a PE whose sizes may be given."""
+"""Memories of a PE; a platform may give their sizes."""
 OPERATION_ENERGIES = ("MAC", "vector_operation")
-"""Energies of an operation, which may be given."""
+"""Energies of an operation; a platform may give them."""
 BYTE_ENERGIES = tuple(name for name in UnitEnergies._fields if name not in OPERATION_ENERGIES)
-"""Energies of a byte, which may be given."""
+"""Energies of a byte; a platform may give them."""
 
 
 class Field(NamedTuple):
@@ -90,11 +90,11 @@ class Field(NamedTuple):
     Parameters
     ----------
     name
-        On `Platform`, and in version 1.
+        Name on `Platform` and in version 1.
     yaml
-        In version 2; two fields may be parts of one object there.
+        Name in version 2; two fields may be parts of one object there.
     kind
-        What it holds; its largest number is beyond any accelerator, and small enough for 64-bit arithmetic.
+        What it holds. The largest number allowed is beyond any accelerator, and small enough for 64-bit arithmetic.
     """
 
     name: str
@@ -126,7 +126,7 @@ FIELDS = (
     Field("core_array_options", "core_array", MODEL_OPTIONS),
     Field("semantics", "semantics", one_of(*SEMANTICS)),
 )
-"""In the order of version 2; version 1 has that of `Platform`."""
+"""The rows, in the order of version 2; version 1 has the order of `Platform`."""
 
 KIND = {field.name: field.kind for field in FIELDS}
-"""By name on `Platform`."""
+"""The rows by name on `Platform`."""

@@ -1,7 +1,7 @@
-"""Platforms: what the accelerator has (docs/model.md#platform).
+"""Platforms: the hardware of an accelerator (docs/model.md#platform).
 
-Time is in cycles of the platform's clock; at 1 GHz, 1 GB/s of DRAM bandwidth is 1 byte per cycle. What follows from
-the other fields by the core-array model of the paper (memories of a PE, energies) may be given instead.
+Time is in cycles of the platform's clock; at 1 GHz, 1 GB/s of DRAM bandwidth is 1 byte per cycle. The memories of a PE
+and the energies follow from the other fields by the core-array model of the paper, unless they are given.
 """
 
 from dataclasses import dataclass, field
@@ -13,21 +13,21 @@ from soma_cp.model.hardware.fields import KIND, VEC_BY_LANE
 from soma_cp.model.semantics import PUBLISHED
 
 DRAM_PJ_PER_BYTE = 84.0
-"""10.5 pJ per bit, reads and writes alike; a platform may have another."""
+"""The default: 10.5 pJ per bit, for reads and writes alike."""
 CLOCK_HZ = 1_000_000_000
-"""Of a platform that does not say otherwise."""
+"""The default clock."""
 PE_BUS_BYTES_PER_CYCLE = 64
-"""What a PE can pass to its neighbour, unless the platform says otherwise."""
+"""The default of what a PE can pass to its neighbour."""
 
 PUBLISHED_CORE_ARRAY = "published"
 
 
 class PlatformError(UserError):
-    """A platform that can't be: the message names the field, what was found and what is allowed."""
+    """A platform that can't exist: the message names the field, what was found and what is allowed."""
 
 
 class DramRate(NamedTuple):
-    """The DRAM channel transfers so many bytes in so many cycles."""
+    """The bandwidth of the DRAM channel: `bytes` in `cycles`, both whole numbers."""
 
     bytes: int
     cycles: int
@@ -58,9 +58,9 @@ class Platform:
     pe_bus_bytes_per_cycle
         What a PE can pass to its neighbour.
     memory_bytes
-        Sizes of memories of a PE, by names of `MEMORIES`; what is missing follows from `macs_per_pe`.
+        Sizes of memories of a PE, by names of `MEMORIES`; missing sizes follow from `macs_per_pe`.
     energy_pj
-        Energies by names of `BYTE_ENERGIES` (pJ per byte) and `OPERATION_ENERGIES` (pJ); what is missing is that of
+        Energies by names of `BYTE_ENERGIES` (pJ per byte) and `OPERATION_ENERGIES` (pJ); missing energies are those of
         the paper's model.
     core_array
         Name of the core-array model that prices tiles.
@@ -69,7 +69,7 @@ class Platform:
     semantics
         One of `SEMANTICS`.
     name
-        For people; platforms that differ in nothing else are equal.
+        A name for people; platforms that differ in the name alone are equal.
 
     Raises
     ------
@@ -132,5 +132,5 @@ class Platform:
         return float(self.dram_bytes_per_cycle * self.clock_hz)
 
     def seconds(self, cycles: float) -> float:
-        """Return how long `cycles` take."""
+        """Return the seconds that `cycles` take."""
         return cycles / self.clock_hz

@@ -1,8 +1,8 @@
-"""The hardware file, of which a platform is made.
+"""Reads and writes hardware files, which describe a platform (docs/file-formats.md#hardware).
 
-Version 1 is JSON with plain numbers (docs/file-formats.md). Version 2 is YAML, written with units, and may
-extend a built-in platform or another file. Reading tells all faults at once, each in one sentence: file, line in YAML,
-field, what was found, what is allowed.
+Version 1 is JSON with plain numbers. Version 2 is YAML with units, and may extend a built-in platform or another file.
+The reader reports all faults at once, each in one sentence: file, line (in YAML), field, what was found, what is
+allowed.
 """
 
 import os
@@ -25,11 +25,11 @@ from soma_cp.model.hardware.presets import PRESETS, preset_path
 from soma_cp.model.hardware.quantities import Bandwidth
 
 MOST_EXTENSIONS = 16
-"""Files that extend one another, at most."""
+"""The most files that may extend one another."""
 _USUAL = {field.name: field.default for field in fields(Platform)}
-"""What a platform's fields hold unless they are given."""
+"""The defaults of a platform's fields."""
 _REQUIRED = tuple(name for name, default in _USUAL.items() if default is MISSING)
-"""Fields without which there is no platform."""
+"""The fields that every platform needs."""
 _YAML_NAME = {field.name: field.yaml for field in FIELDS}
 _SIZE, _RATE = KIND["gbuf_bytes"], KIND["dram_bytes_per_cycle"]
 
@@ -43,11 +43,11 @@ class PlatformFileError(PlatformError):
 
 
 _Given = dict[str, Any]
-"""What a file says, by field of version 2; bandwidths as they were written, the fields of `NESTED_FORMS` as dicts."""
+"""What a file says, by field of version 2: bandwidths as written, the fields of `NESTED_FORMS` as dicts."""
 
 
 def _extend(base: _Given, more: _Given) -> _Given:
-    """Return what is said when a file that says `base` is extended by one that says `more`."""
+    """Return what a file says that says `more` and extends one that says `base`."""
     return base | more | {name: base.get(name, {}) | more.get(name, {}) for name in NESTED_FORMS}
 
 
@@ -59,7 +59,7 @@ def read_platform_file(path: Path) -> Platform:
     UserError
         If the file can't be read, or is not JSON or YAML.
     PlatformFileError
-        If it is not a sound platform; all faults are told at once.
+        If it describes no valid platform; the error lists all faults.
     """
     if path.suffix.lower() not in YAML_ENDINGS:
         return platform_from_document(read_json(path), str(path))
@@ -71,7 +71,7 @@ def read_platform_file(path: Path) -> Platform:
 
 
 def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) -> _Given:
-    """Return what the parsed file `path` says, which the files before it extend, the last of them directly."""
+    """Return what the parsed file `path` says; `extended_by` lists the files that extend it, the direct one last."""
     try:
         form = YamlForm.model_validate(found.fields)
     except ValidationError as error:
@@ -109,14 +109,14 @@ def _is_core_array(document: dict[str, Any]) -> bool:
 
 
 def _from_folder(value: Any, folder: Path) -> Any:
-    """Return an option of a core array; a path that begins with ./ or ../ is relative to the file's folder."""
+    """Return an option of a core array; make a path that begins with ./ or ../ relative to the file's folder."""
     if isinstance(value, str) and value.startswith(("./", "../")):
         return str((folder / value).resolve())
     return value
 
 
 def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Given:
-    """Return what the file says that a file extends; paths are relative to its folder."""
+    """Return what the base `spec` of the file `path` says; a path in `spec` is relative to the folder of `path`."""
     base = preset_path(spec) if spec in PRESETS else path.parent / spec
     if not os.path.exists(base):
         hint = nearest_name_hint(spec.lower(), PRESETS)
@@ -131,7 +131,7 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Giv
 
 
 def _given_by(platform: Platform) -> _Given:
-    """Return what a file of version 2 would say of `platform`."""
+    """Return what a file of version 2 would say about `platform`."""
     given: _Given = {}
     for field in FIELDS:
         said = field.kind.to_yaml(getattr(platform, field.name))
@@ -174,7 +174,7 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
     Raises
     ------
     UserError
-        If one is no quantity of its kind, or out of range.
+        If a text is not such a quantity, or out of range.
     """
     if buffer is not None:
         try:
@@ -202,14 +202,14 @@ def platform_from_document(document: object, where: str) -> Platform:
     Parameters
     ----------
     document
-        What JSON gives: a dict of numbers, or anything else.
+        The value that the JSON holds: a dict of numbers, or anything else.
     where
         Name of the file or place, for error messages.
 
     Raises
     ------
     PlatformFileError
-        If it is not a sound platform.
+        If it describes no valid platform.
     """
     if not isinstance(document, dict):
         needed = ", ".join(_REQUIRED)
@@ -223,7 +223,7 @@ def platform_from_document(document: object, where: str) -> Platform:
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:
-    """Return `platform` as files of version 1 and schedule files hold it; what is as usual is left out."""
+    """Return `platform` as files of version 1 and schedule files hold it; fields with default values are left out."""
     document: dict[str, Any] = {}
     for name, default in _USUAL.items():
         value = getattr(platform, name)

@@ -1,6 +1,6 @@
-"""The forms of hardware files, of both versions, made of the rows of `FIELDS`.
+"""The forms of hardware files of both versions, made of the rows of `FIELDS`.
 
-A field's description is what an error message says is allowed.
+An error message quotes a field's description as what is allowed.
 """
 
 from dataclasses import MISSING, fields
@@ -31,8 +31,8 @@ class _YamlForm(Form):
 
 
 def _form(name: str, base: type[_Base], types: dict[str, tuple[Written, Any]]) -> type[_Base]:
-    """Return a form with the fields of `base` and more: how one is written, and what it holds where it is left out."""
-    more: Any = {  # create_model's overloads can't say it
+    """Return a form with the fields of `base` and those of `types`: how each is written, and its default."""
+    more: Any = {  # create_model's overloads have no type for it
         field: (Annotated[Any, BeforeValidator(written.read), Field(description=written.allowed)], default)
         for field, (written, default) in types.items()
         if field not in base.model_fields
@@ -44,10 +44,10 @@ def _form(name: str, base: type[_Base], types: dict[str, tuple[Written, Any]]) -
 _USUAL = {field.name: ... if field.default is MISSING else field.default for field in fields(Platform)}
 
 PlatformForm = _form("PlatformForm", _JsonForm, {name: (KIND[name].json, usual) for name, usual in _USUAL.items()})
-"""Version 1, what schedule files hold as well."""
+"""Version 1, which schedule files hold as well."""
 
 YamlForm = _form("YamlForm", _YamlForm, {field.yaml: (field.kind.yaml, None) for field in FIELDS})
-"""Version 2; what is left out comes from what is extended."""
+"""Version 2; fields that are left out come from the platform that the file extends."""
 
 NESTED_FORMS = {
     field.yaml: _form(field.yaml, Form, {name: (kind.yaml, None) for name, kind in field.kind.items.items()})

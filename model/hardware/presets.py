@@ -1,4 +1,4 @@
-"""The hardware files of the platforms that are built in."""
+"""The hardware files of the built-in platforms."""
 
 from pathlib import Path
 

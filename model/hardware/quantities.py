@@ -7,7 +7,7 @@ from typing import NamedTuple
 KIB, MIB, GIB = 1 << 10, 1 << 20, 1 << 30
 """Bytes of a KiB, MiB, GiB."""
 MOST_DENOMINATOR = 1000
-"""DRAM bytes per cycle are a fraction with at most this denominator: a tensor's bytes times it fit into 64 bits."""
+"""Largest denominator of DRAM bytes per cycle: a tensor's bytes times it fit into 64 bits."""
 _NUMBER = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z/]*)\s*", re.ASCII)
 _SIZES = {
     "B": 1,
@@ -31,30 +31,30 @@ BYTE_ENERGY_EXAMPLE = "an energy such as 84 pJ/B or 10.5 pJ/bit"
 class Bandwidth(NamedTuple):
     """Bytes in a second or in a cycle.
 
-    Written per second it stays the same when the clock is another one.
+    A bandwidth written per second does not change with the clock.
     """
 
     bytes: Fraction
     per_second: bool
 
     def per_cycle(self, clock_hz: int) -> Fraction:
-        """Return bytes per cycle at that clock; a denominator above `MOST_DENOMINATOR` is rounded away."""
+        """Return bytes per cycle at that clock, rounded to a denominator of at most `MOST_DENOMINATOR`."""
         rate = self.bytes / clock_hz if self.per_second else self.bytes
         return rate.limit_denominator(MOST_DENOMINATOR)
 
 
 def bytes_of(text: str) -> int | None:
-    """Return the bytes of a size: "4 MiB", "4MB" (10⁶), "4194304"; None if it is none, or no whole number of bytes."""
+    """Return the bytes of a size: "4 MiB", "4MB" (10⁶), "4194304"; None if it is no size, or not whole bytes."""
     return _whole(_value(text, {"": 1} | _SIZES))
 
 
 def hertz_of(text: str) -> int | None:
-    """Return the cycles per second of a frequency: "1.2 GHz"; None if it is none, or no whole number of Hz."""
+    """Return the cycles per second of a frequency: "1.2 GHz"; None if it is no frequency, or not whole Hz."""
     return _whole(_value(text, _FREQUENCIES))
 
 
 def bandwidth_of(text: str) -> Bandwidth | None:
-    """Return a bandwidth: "25.6 GB/s", "32 B/cycle", "32" (bytes per cycle); None if it is none."""
+    """Return a bandwidth: "25.6 GB/s", "32 B/cycle", "32" (bytes per cycle); None if it is no bandwidth."""
     per_second = _value(text, {f"{unit}/s": size for unit, size in _SIZES.items()})
     if per_second is not None:
         return Bandwidth(per_second, True)
@@ -63,13 +63,13 @@ def bandwidth_of(text: str) -> Bandwidth | None:
 
 
 def picojoules_of(text: str) -> float | None:
-    """Return the pJ of an energy: "0.018 pJ", "18 fJ"; None if it is none."""
+    """Return the pJ of an energy: "0.018 pJ", "18 fJ"; None if it is no energy."""
     value = _value(text, _ENERGIES)
     return None if value is None else float(value)
 
 
 def picojoules_per_byte_of(text: str) -> float | None:
-    """Return the pJ per byte of an energy of a byte or bit moved: "84 pJ/B", "10.5 pJ/bit"; None if it is none."""
+    """Return the pJ per byte of an energy per byte or bit: "84 pJ/B", "10.5 pJ/bit"; None if it is no such energy."""
     units = {f"{unit}/B": size for unit, size in _ENERGIES.items() if unit}
     units |= {f"{unit}/bit": 8 * size for unit, size in _ENERGIES.items() if unit}
     value = _value(text, {"": Fraction(1)} | units)

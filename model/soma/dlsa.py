@@ -15,18 +15,18 @@ _LARGEST = int(np.iinfo(np.int64).max)
 
 
 class DLSA(NamedTuple):
-    """DRAM Tensor Order and Living Durations of D DRAM tensors; what kernels take, too.
+    """DRAM Tensor Order and Living Durations of D DRAM tensors; kernels take it too.
 
-    Arrays that a search uses again may be longer than the number of tensors: any items past it are unused.
+    A search reuses arrays, so they may be longer than the number of tensors: any items past it are unused.
 
     Parameters
     ----------
     order
         int64[D]: the DRAM Tensor Order, a permutation of tensor indices; rank → tensor.
     start, end
-        int64[D]: Living Duration of each tensor by tensor index, half-open in tile positions: buffer is held
-        while tiles ``start … end − 1`` run; start −1 is from before tile 0. Fixed ends of loads and fixed
-        starts of stores are included.
+        int64[D]: Living Duration by tensor index, half-open, in positions: the tensor holds buffer while the tiles
+        ``start … end − 1`` run; start −1 means before tile 0. The fixed ends of loads and the fixed starts of
+        stores are included.
     """
 
     order: IntArray
@@ -38,19 +38,20 @@ class DLSA(NamedTuple):
         return DLSA(self.order.copy(), self.start.copy(), self.end.copy())
 
 
+@inlined
 def empty_dlsa(size: int) -> DLSA:
-    """Allocate a DLSA for that many DRAM tensors."""
+    """Allocate a DLSA for `size` DRAM tensors."""
     return DLSA(np.zeros(size, np.int64), np.zeros(size, np.int64), np.zeros(size, np.int64))
 
 
-# What waits for what, of one transfer and of all.
+# Which tile waits for a transfer, and for which tile a transfer waits.
 
 
 @inlined
 def waiting_tile(is_store: bool, position: int, end: int) -> int:
     """Return the position of the tile that can't begin before a transfer has finished; T if there is none.
 
-    It is the first that needs a load, and the one at the End of a store.
+    For a load it is the first tile that needs it, for a store the tile at its End.
     """
     return end if is_store else position
 
@@ -59,7 +60,7 @@ def waiting_tile(is_store: bool, position: int, end: int) -> int:
 def awaited_tile(is_store: bool, position: int, start: int) -> int:
     """Return the position of the tile that must have ended before a transfer begins; below 0 if there is none.
 
-    It is the one before the Start of a load, and the one that makes a store.
+    For a load it is the tile before its Start, for a store the tile that makes it.
     """
     return position if is_store else start - 1
 
@@ -91,7 +92,7 @@ def double_buffering(tensors: Tensors) -> DLSA:
 def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
     """Fill the first `count` items of `dlsa` with double buffering.
 
-    A load begins one tile ahead of its first need, a store ends one tile after it was made.
+    A load starts one tile before its first need; a store ends one tile after the tile that makes it.
     """
     order, start, end = dlsa.order, dlsa.start, dlsa.end
     keys = np.empty(count, np.int64)
@@ -110,7 +111,7 @@ def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
         key = (start[i] + 1) * 2 + (0 if tensors.kind[i] == WGT else 1)
         keys[i] = (key * span + end[i]) * 2 + (1 if tensors.kind[i] == OFM else 0)
     if 4 * (span + 1) * (span + 1) < _LARGEST // max(count, 1):
-        for i in range(count):  # with the creation order packed into one integer each
+        for i in range(count):  # all four, with the creation order, are packed into one integer
             keys[i] = keys[i] * count + i
         keys.sort()
         for i in range(count):

@@ -1,6 +1,6 @@
 """Evaluation: the one place where a schedule gets its times, energy and buffer (docs/model.md#latency).
 
-Every search and solver reports what `evaluate` says; nothing else prices a schedule.
+Every search and solver reports the figures of `evaluate`; nothing else prices a schedule.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from soma_cp.model.soma.plan import Plan
 
 @dataclass(frozen=True, eq=False)
 class PlanFigures:
-    """What an LFA fixes whatever the DLSA.
+    """Figures that the LFA alone fixes, whatever the DLSA.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class PlanFigures:
     core_energy_pj, dram_energy_pj
         Energy of the core array and of DRAM.
     operation_cycles
-        Cycles that the operations alone would take on full arrays: ``utilization · latency``.
+        Cycles that the operations alone would take on fully used arrays: ``utilization · latency``.
     """
 
     compute_cycles: int
@@ -47,7 +47,7 @@ class PlanFigures:
 
     @property
     def limit(self) -> str:
-        """Which of the two that bound is: "compute" or "DRAM"."""
+        """Which of the two sums is the bound: "compute" or "DRAM"."""
         return "compute" if self.compute_cycles >= self.dram_cycles else "DRAM"
 
 
@@ -60,7 +60,7 @@ class Evaluation:
     figures
         What the LFA alone fixes.
     latency
-        Cycles from start to the end of the last tile and DRAM transfer.
+        Cycles until the last tile and the last DRAM transfer have ended.
     tile_begin
         int64[T]: begin cycle of every tile.
     tensor_begin
@@ -68,7 +68,7 @@ class Evaluation:
     usage_bytes
         int64[T]: bytes alive at each position.
     average_buffer_bytes
-        Buffer usage, weighted with the cycles of the tiles.
+        Mean of `usage_bytes`, weighted with the cycles of the tiles.
     """
 
     figures: PlanFigures
@@ -95,12 +95,12 @@ class Evaluation:
 
     @cached_property
     def utilization(self) -> float:
-        """Share of the latency in which full arrays could have done all operations."""
+        """Share of the latency that fully used arrays would need for all operations."""
         return self.figures.operation_cycles / self.latency
 
 
 def plan_figures(plan: Plan) -> PlanFigures:
-    """Return what the LFA of `plan` fixes whatever the DLSA."""
+    """Return the figures that the LFA of `plan` fixes, whatever the DLSA."""
     platform = plan.problem.platform
     matrix, vector = plan.problem.network.operations
     per_sample = matrix / platform.macs_per_cycle + vector / platform.vector_ops_per_cycle
@@ -116,12 +116,12 @@ def plan_figures(plan: Plan) -> PlanFigures:
 def evaluate(plan: Plan, dlsa: DLSA) -> Evaluation:
     """Return times, buffer and energy of the schedule (`plan`, `dlsa`).
 
-    The DLSA need not respect the capacity (see `soma_cp.model.soma.validity`), but it must be able to run.
+    The DLSA may exceed the capacity (see `soma_cp.model.soma.validity`), but it must be able to run.
 
     Raises
     ------
     InternalError
-        If it can't: some tile waits for a tensor that waits for the tile.
+        If it can't run: a tile waits for a tensor that waits for the tile.
     """
     tiles, count = plan.tile_count, plan.dram_tensor_count
     times = empty_times(tiles, count)

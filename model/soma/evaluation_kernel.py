@@ -13,14 +13,14 @@ from soma_cp.model.soma.tiling import TileSequence
 
 
 class Times(NamedTuple):
-    """When tiles and transfers begin, with the scratch of the walk that finds it.
+    """When tiles and transfers begin, and the scratch of the walk that computes it.
 
     Parameters
     ----------
     tile_begin, tensor_begin
         int64[T], int64[D]: begin cycles, by position and by tensor index.
     gate, waits
-        int64[T + 1]: scratch: the cycle before which a tile can't begin; how many DRAM tensors it still waits for.
+        int64[T + 1], scratch: the cycle before which a tile can't begin; how many DRAM tensors it still waits for.
     """
 
     tile_begin: IntArray
@@ -41,7 +41,7 @@ def empty_times(tiles: int, tensors: int) -> Times:
 
 @compiled
 def run(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times, usage: IntArray) -> int:
-    """Fill `times` and `usage` (int64[T + 1]: bytes alive); return what `begin_times` does. One call from Python."""
+    """Fill `times` and `usage` (int64[T + 1]: bytes alive) in one call from Python; return as `begin_times` does."""
     latency = begin_times(sequence, tensors, count, dlsa, times)
     fill_usage(tensors.bytes, count, dlsa, sequence, usage)
     return latency
@@ -51,16 +51,16 @@ def run(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times:
 def begin_times(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times) -> int:
     """Fill `times`; return the latency, or ``-1 - p`` if tile p can never begin.
 
-    One walk along the DRAM Tensor Order; before a tensor, all tiles run that it waits for.
+    It walks along the DRAM Tensor Order once; before each tensor it runs all tiles that the tensor waits for.
 
     Parameters
     ----------
     sequence
         The tiles.
     tensors, dlsa
-        Of which the first `count` DRAM tensors count.
+        Any DRAM tensors past `count` are unused.
     times
-        With room for all.
+        Large enough for all.
     """
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
     tiles, tile_cycles = sequence.count, sequence.cycles
@@ -73,7 +73,7 @@ def begin_times(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA
     for i in range(count):
         waits[waiting_tile(is_store[i], position[i], end[i])] += 1
     next_tile = 0
-    tiles_end = 0  # end of the last tile that has run
+    tiles_end = 0  # cycle at which the last tile that has run ends
     channel_free = 0
     for rank in range(count):
         i = order[rank]
@@ -88,7 +88,7 @@ def begin_times(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA
         tensor_begin[i] = max(channel_free, ready)
         channel_free = tensor_begin[i] + dram_cycles[i]
         gated = waiting_tile(is_store[i], position[i], end[i])
-        gate[gated] = channel_free  # never earlier than another's: the channel is in order
+        gate[gated] = channel_free  # never earlier than before: the channel keeps its order
         waits[gated] -= 1
     while next_tile < tiles:
         tile_begin[next_tile] = max(tiles_end, gate[next_tile])

@@ -1,8 +1,8 @@
-"""The figures of a schedule, a row each: what it is called, its unit, how it is computed, where it is shown.
+"""The figures of a schedule, a row for each: its names, its unit, how it is computed, where it is shown.
 
 Schedule files and their schema, ``--json``, the CSV of ``compare``, the table in the terminal and the page take their
-figures from `FIGURES`, in its order; a new figure is a new row, and a name in docs/reading-the-output.md. How a unit is
-written for people is up to each output.
+figures from `FIGURES`, in its order. A new figure is a new row here, and a name in docs/reading-the-output.md. Each
+output decides how it writes a unit for people.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from soma_cp.model.soma.schedule import Schedule
 
 
 class Unit(Enum):
-    """What a figure is in; schedule files sort figures by it, in this order."""
+    """The unit of a figure; schedule files sort figures by it, in this order."""
 
     NAME = auto()
     CYCLES = auto()
@@ -33,7 +33,7 @@ class Unit(Enum):
 
 
 class Measured(NamedTuple):
-    """What figures are computed from: a schedule, and below which latency no DLSA of its LFA is (None: not known)."""
+    """What figures are computed from: a schedule, and a lower bound on the latency of any DLSA of its LFA, or None."""
 
     schedule: Schedule
     lower_bound: int | None = None
@@ -46,18 +46,18 @@ class Figure:
     Parameters
     ----------
     name
-        In JSON objects and schedule files.
+        Name in JSON objects and schedule files.
     unit
-        Of `compute`.
+        Unit of the result of `compute`.
     compute
-        A number; text for `Unit.NAME`, true or false for `Unit.VERDICT`, None if it is not known.
+        Returns a number; text for `Unit.NAME`, true or false for `Unit.VERDICT`, None if the figure is not known.
     in_file, in_json
-        Whether schedule files, and the objects of ``--json``, have it.
+        Whether schedule files, and the objects of ``--json``, hold it.
     csv
-        Column in the CSV of ``compare``; empty if it is not there, as below.
+        Column in the CSV of ``compare``. Here and below, the empty text means that the output does not show the figure.
     table
-        Label in the terminal's table, where ``{clock}`` stands for the clock. One that begins with a space is a part of
-        the figure above it, as below.
+        Label in the terminal's table, where ``{clock}`` stands for the clock. Here and below, a label that begins with
+        a space is a part of the figure above it.
     page
         Label in the table of the page; figures of the same label share a row.
     """
@@ -311,7 +311,7 @@ def json_figures(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
     Parameters
     ----------
     schedule
-        Priced.
+        The schedule.
     lower_bound
         No DLSA of its LFA has a lower latency (cycles).
     """

@@ -1,4 +1,4 @@
-"""Footprint: the least bytes that a tile, a layer or an LFA needs in the buffer, and the errors."""
+"""Footprint: the least buffer that a tile, a layer or an LFA needs, and the errors if it is not available."""
 
 from dataclasses import dataclass
 
@@ -19,9 +19,9 @@ class BufferTooSmallError(UserError):
     Parameters
     ----------
     tile
-        The position that needs most.
+        The position that needs the most bytes.
     needed_bytes, available_bytes
-        Least that must be alive there, and the capacity.
+        The least bytes alive there, and the capacity.
     """
 
     def __init__(self, plan: Plan, tile: int, needed_bytes: int, available_bytes: int) -> None:
@@ -48,7 +48,7 @@ class LayerTooLargeError(UserError):
     layer
         Its name.
     needed_bytes, available_bytes
-        What its smallest tile needs at once, and the buffer's capacity.
+        What its smallest tile needs at once, and the capacity of the buffer.
     """
 
     def __init__(self, layer: str, footprint: "Footprint", available_bytes: int) -> None:
@@ -79,7 +79,7 @@ class Footprint:
 
 
 def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, columns: int) -> Footprint:
-    """Return what a tile of that extent, with all channels, needs in the buffer (bytes)."""
+    """Return the bytes that a tile of that extent, with all channels, needs in the buffer."""
     table = problem.table
     row = table.layers[layer]
     channels = int(row[nt.K])

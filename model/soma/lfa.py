@@ -1,6 +1,6 @@
 """LFA: the Layer-Fusion-related Attributes of a schedule (docs/model.md#lfa; SoMa paper, Sec. IV).
 
-Computing Order, FLC set, Tiling Numbers and DRAM Cut set, written as the sequence of FLGs that they make.
+An LFA (Computing Order, FLC set, Tiling Numbers, DRAM Cut set) is written as its sequence of FLGs.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class FLG:
     tiling_number
         How many tiles every layer of the group is cut into.
     dram_cut
-        Whether this FLG begins a new LG (layer-fusion group): fmaps cross a DRAM Cut through DRAM.
+        Whether there is a DRAM Cut before this FLG, so that it begins a new LG (layer-fusion group).
     """
 
     layers: tuple[str, ...]
@@ -55,13 +55,13 @@ class LFA:
 
 
 def check_lfa(lfa: LFA, network: Network) -> None:
-    """Refuse an LFA that does not fit `network`; tiling numbers are checked when tiles are made.
+    """Refuse an LFA that does not fit `network`; whether a tiling number is too large shows when tiles are made.
 
     Raises
     ------
     LFAError
-        If a layer is missing, unknown, repeated, or runs before a producer of it; if a tiling number is
-        below 1; if the first FLG does not begin an LG.
+        If a layer is missing, unknown, repeated, or runs before one of its producers; if an FLG is empty or its
+        tiling number is below 1; if the first FLG does not begin an LG.
     """
     if not lfa.flgs or not lfa.flgs[0].dram_cut:
         raise LFAError("the first FLG must begin an LG: set its dram_cut to true")
@@ -93,16 +93,16 @@ def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
 
 
 class LFAArrays(NamedTuple):
-    """An LFA over L layers; index = place in the Computing Order.
+    """An LFA over L layers; the index is the place in the Computing Order.
 
     Parameters
     ----------
     order
         int64[L]: layer ids.
     begins_flg, begins_lg
-        bool[L]: whether an FLG (an LG) begins at the place; true at place 0; a DRAM Cut is an FLC too.
+        bool[L]: whether an FLG (an LG) begins at the place; true at place 0. Where an LG begins, an FLG begins too.
     tiling
-        int64[L]: the FLG's Tiling Number, at the place where the FLG begins; elsewhere without meaning.
+        int64[L]: the FLG's Tiling Number, at the place where the FLG begins; other items are unused.
     """
 
     order: IntArray

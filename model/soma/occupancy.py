@@ -1,6 +1,6 @@
-"""Occupancy: the bytes alive at each position, and the room that they leave: kernels (docs/model.md#buffer).
+"""Occupancy, kernels: the bytes alive at each position, and the room that they leave (docs/model.md#buffer).
 
-All is one rule, `_mark_lives`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
+All follow from one rule, `_mark_lives`: a tensor is alive at the positions ``start … end − 1`` of its Living Duration.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def fill_alive(sizes: IntArray, start: IntArray, end: IntArray, count: int, posi
 
 
 def alive_bytes(sizes: IntArray, start: IntArray, end: IntArray, positions: int) -> IntArray:
-    """Return int64[positions]: the bytes of tensors that are alive at each position; see `fill_alive`."""
+    """Return int64[positions]: the bytes alive at each position; see `fill_alive`."""
     alive = np.empty(positions + 1, np.int64)
     fill_alive(sizes, start, end, len(sizes), positions, alive)
     return alive[:-1]
@@ -49,9 +49,9 @@ def alive_bytes(sizes: IntArray, start: IntArray, end: IntArray, positions: int)
 
 @compiled
 def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, usage: IntArray) -> int:
-    """Fill ``usage[0 … T − 1]`` with all bytes alive under a DLSA of `count` DRAM tensors; return their peak.
+    """Fill ``usage[0 … T − 1]`` with all bytes alive under a DLSA of `count` DRAM tensors; return the peak.
 
-    `sizes` are their bytes; `usage` has T + 1 items at least.
+    `sizes` are the bytes of the DRAM tensors; `usage` has at least T + 1 items.
     """
     _mark_lives(sizes, dlsa.start, dlsa.end, count, sequence.count, usage)
     chip_usage = sequence.chip_usage
@@ -66,9 +66,9 @@ def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, 
 
 @compiled
 def fill_least_room(tensors: Tensors, count: int, sequence: TileSequence, capacity: int, room: IntArray) -> int:
-    """Fill ``room[0 … T − 1]`` with what is left when each of `count` DRAM tensors lives as briefly as it can.
+    """Fill ``room[0 … T − 1]`` with the room that is left if each of `count` DRAM tensors lives as briefly as it can.
 
-    `room` has T + 1 items at least. Returns the least room; negative means that no DLSA of this LFA fits.
+    `room` has at least T + 1 items. Returns the least room; if it is negative, no DLSA of this LFA fits.
     """
     _mark_lives(tensors.bytes, tensors.position, tensors.least_end, count, sequence.count, room)
     chip_usage = sequence.chip_usage

@@ -1,7 +1,7 @@
 """Plan: everything that an LFA fixes, as arrays (docs/model.md#tiles, docs/model.md#tensors).
 
-Built once for an LFA; evaluation, searches and solvers all take a `Plan`. Positions are tile ids: the place of
-a tile in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or a store (ofmap).
+It is built once for an LFA; evaluation, searches and solvers all take a `Plan`. A position is the tile id, the index
+in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or a store (ofmap).
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from soma_cp.model.soma.tensors import (
 from soma_cp.model.soma.tiling import LayerTiles, TileSequence, empty_layer_tiles, tile_layers
 
 MAX_TILES = 2_000_000
-"""More tiles than this are refused: a schedule of that size can't be searched or stored sensibly."""
+"""More tiles than this are refused: a larger schedule can't be searched or stored in practice."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +34,7 @@ class Plan:
     Parameters
     ----------
     problem, lfa
-        What the plan was made of.
+        What the plan is made of.
     layers
         Extents, positions and costs of the tiles, by layer id.
     tensors
@@ -58,7 +58,7 @@ class Plan:
 
     @property
     def sequence(self) -> TileSequence:
-        """The tiles as kernels take them."""
+        """The tiles in the form that kernels take."""
         return TileSequence(self.tile_count, self.tile_cycles, self.chip_usage)
 
     @property
@@ -72,13 +72,13 @@ class Plan:
         return len(self.tensors.bytes)
 
     def tile_label(self, position: int) -> str:
-        """Name the tile at `position` for people."""
+        """Return the name of the tile at `position`, for people."""
         layer = int(self.tile_layer[position])
         name = self.problem.network.layers[layer].name
         return f"tile {position} ({name}[{int(self.tile_index[position])}])"
 
     def source_name(self, tensor: int) -> str:
-        """Producer or external input that an ifmap load reads; empty for weights and stores."""
+        """Return the producer or external input that an ifmap load reads; empty for weights and stores."""
         source = int(self.tensors.source[tensor])
         if source == NO_SOURCE:
             return ""
@@ -86,13 +86,13 @@ class Plan:
         return network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
 
     def tensor_key(self, tensor: int) -> tuple[str, str, int, str]:
-        """Kind, layer, tile index and source: what names a DRAM tensor in files."""
+        """Return kind, layer, tile index and source, which identify a DRAM tensor in files."""
         layer = self.problem.network.layers[int(self.tensors.layer[tensor])].name
         kind = KIND_NAMES[int(self.tensors.kind[tensor])]
         return kind, layer, int(self.tensors.tile[tensor]), self.source_name(tensor)
 
     def tensor_label(self, tensor: int) -> str:
-        """Name a DRAM tensor for people."""
+        """Return the name of a DRAM tensor, for people."""
         kind, layer, tile, source = self.tensor_key(tensor)
         if kind == "wgt":
             return f"weights of {layer}"
@@ -101,20 +101,20 @@ class Plan:
         return f"ifmap of {layer}[{tile}] from {source}"
 
     def chip_label(self, index: int) -> str:
-        """Name an on-chip ofmap tensor for people."""
+        """Return the name of an ofmap tensor on chip, for people."""
         layer = self.problem.network.layers[int(self.tensors.chip_layer[index])]
         return f"ofmap {layer.name}[{int(self.tensors.chip_tile[index])}]"
 
 
 def make_plan(problem: Problem, lfa: LFA) -> Plan:
-    """Cut the layers into tiles as `lfa` says, cost the tiles, and list the tensors.
+    """Cut the layers into tiles according to `lfa`, price the tiles, and list the tensors.
 
     Parameters
     ----------
     problem
         Network, platform and batch.
     lfa
-        Any LFA; it is checked.
+        Any LFA; this function checks it.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a second stage returns, whichever made it."""
+"""The result of a second stage, the same for all of them."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ from soma_cp.model.soma.schedule import Schedule
 
 
 class Status(Enum):
-    """How much is known of a second stage's result."""
+    """What is known of a second stage's result."""
 
     OPTIMAL = "proven optimal"
     FEASIBLE = "not proven optimal"
 
 
 def relative_gap(value: float, lower_bound: float) -> float:
-    """Return by what share `value` lies above `lower_bound`; the one definition of a gap in the project.
+    """Return by what share `value` exceeds `lower_bound`; the one definition of a gap in the project.
 
-    Above a bound of 0, which energies of 0 make, it is infinite; at it, 0.
+    A bound of 0 comes from energies of 0: then the gap is 0 if `value` is 0, else infinite.
     """
     if lower_bound == 0:
         return 0.0 if value == 0 else math.inf
@@ -26,24 +26,24 @@ def relative_gap(value: float, lower_bound: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class SecondStageResult:
-    """A schedule of a given LFA, and what is proven of it.
+    """A schedule of a given LFA, and what is proven about it.
 
     Parameters
     ----------
     method
-        Name of what made it, as the user knows it.
+        Name of the second stage, as users type it.
     schedule
-        Priced by the shared evaluator.
+        The schedule, with its evaluation.
     lower_bound
         No DLSA of this LFA has a lower latency (cycles).
     lower_bound_source
         Where the bound comes from, for people.
     status
-        OPTIMAL exactly when the latency equals the lower bound.
+        OPTIMAL if and only if the latency equals the lower bound.
     seconds
         Wall-clock time taken.
     details
-        Versions, seeds, limits: whatever is needed to know how it was made.
+        Versions, seeds, limits: how it was made.
     """
 
     method: str
@@ -60,10 +60,10 @@ class SecondStageResult:
 
     @property
     def proven_optimal(self) -> bool:
-        """Whether no DLSA of this LFA is faster, and that is proven."""
+        """Whether it is proven that no DLSA of this LFA is faster."""
         return self.status is Status.OPTIMAL
 
     @property
     def gap(self) -> float:
-        """Share by which the latency lies above the proven lower bound."""
+        """Share by which the latency exceeds the proven lower bound."""
         return relative_gap(self.schedule.latency, self.lower_bound)

@@ -1,6 +1,6 @@
 """Schedule: an LFA and a DLSA of a problem, evaluated.
 
-A `StoredSchedule` is one that a file claims to be; `claim_differences` holds it against the evaluator.
+A `StoredSchedule` is what a file claims to be a schedule; `claim_differences` compares it with the evaluator.
 """
 
 from dataclasses import dataclass
@@ -17,14 +17,14 @@ from soma_cp.model.soma.validity import require_valid
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """A plan, a DLSA of it and what the shared evaluator says of both: what stages return, reports show, files hold.
+    """A plan, a DLSA of it and their evaluation: what stages return, reports show and files hold.
 
-    It can run; whether it fits the buffer is `fits` (double buffering may not).
+    It can run, but it may not fit the buffer (double buffering): see `fits`.
 
     Parameters
     ----------
     plan
-        Of the problem and the LFA.
+        Made of the problem and the LFA.
     dlsa
         DRAM Tensor Order and Living Durations.
     evaluation
@@ -57,21 +57,21 @@ class Schedule:
 
     @property
     def fits(self) -> bool:
-        """Whether it stays within the buffer of its platform."""
+        """Whether it fits the buffer of its platform."""
         return self.evaluation.peak_buffer_bytes <= self.problem.platform.gbuf_bytes
 
     @cached_property
     def double_buffered(self) -> "Schedule":
-        """Double buffering of the same LFA, which may exceed the buffer."""
+        """Double buffering of the same LFA; it may not fit the buffer."""
         return priced(self.plan, double_buffering(self.plan.tensors))
 
     def cost(self, objective: Objective) -> float:
-        """Return what it costs under `objective`."""
+        """Return its cost under `objective`."""
         return objective.cost(self.energy_pj, self.latency)
 
 
 def priced(plan: Plan, dlsa: DLSA) -> Schedule:
-    """Evaluate a DLSA that keeps the rules, but for the capacity.
+    """Evaluate a DLSA that keeps the rules; it may break that of the capacity.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Schedules as schedule files hold them; one line for each FLG, DRAM tensor and layer."""
+"""Writes schedule files (docs/file-formats.md), with one line for each FLG, DRAM tensor and layer."""
 
 import json
 import math
@@ -29,13 +29,13 @@ def write_schedule(
     Parameters
     ----------
     schedule
-        A valid one.
+        A valid schedule.
     path
         The file; it is replaced as a whole.
     proven_lower_bound
         No DLSA of this LFA has a lower latency (cycles); None if nothing is proven.
     provenance
-        Tool version, seed, limits, solver status: what is needed to make the schedule again.
+        Tool version, seed, limits, solver status: what it takes to make the schedule again.
 
     Raises
     ------
@@ -50,7 +50,7 @@ def schedule_document(
 ) -> dict[str, Any]:
     """Return `schedule` as a schedule file holds it.
 
-    The network is named if it is built in, exactly as it is; else the document holds it whole.
+    A network that equals the built-in one of its name is written as the name alone; any other is written whole.
     """
     plan, evaluation = schedule.plan, schedule.evaluation
     problem, network = schedule.problem, schedule.problem.network
@@ -88,7 +88,7 @@ def _dram_tensors(schedule: Schedule) -> Iterator[list[Any]]:
 
 
 def _plain(value: object) -> Any:
-    """Turn anything into what JSON can hold: a schedule is not lost for an odd entry of its provenance."""
+    """Turn any value into one that JSON can hold, so that an odd entry of the provenance loses no schedule."""
     if isinstance(value, Mapping):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -101,7 +101,7 @@ def _plain(value: object) -> Any:
 
 
 def _text(value: Any, indent: int = 0) -> str:
-    """Write JSON with one item per line where items are lists or objects, else on a single line."""
+    """Return `value` as JSON: one item a line where the items are lists or objects, else all on one line."""
     if not _is_spread(value):
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     margin = "\n" + " " * indent

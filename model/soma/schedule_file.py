@@ -1,8 +1,8 @@
 """Reads the schedule file, version 1 (docs/file-formats.md); `schedule_form` is its schema.
 
-Reading takes what the project writes and the published schedules, which keep their figures under `expect`.
-All faults that don't follow from one another are told at once, in sentences. Whether the schedule keeps the
-rules is not asked here: `soma_cp.model.soma.validity` answers that.
+It reads the files that the project writes and the published schedules, which keep their figures under `expect`.
+It reports all faults at once, in sentences, except faults that follow from others. It does not check the rules of
+a DLSA: `soma_cp.model.soma.validity` does.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ _AnyForm = TypeVar("_AnyForm", bound=Form)
 
 
 class ScheduleFileError(UserError):
-    """A schedule file with faults; `problems` has one sentence for each, the message at most the first 50."""
+    """A schedule file with faults; `problems` has one sentence for each, the message shows at most the first 50."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
@@ -64,15 +64,15 @@ def read_schedule(path: Path, network: Network | None = None) -> StoredSchedule:
     path
         Written by `soma_cp.model.soma.schedule_document.write_schedule`, or a published schedule.
     network
-        The network that the file names, if it is not built in or differs from the one that is.
+        The network that the file names, if it is not built in or differs from the built-in one.
 
     Raises
     ------
     UserError
         If the file can't be read or is not JSON.
     ScheduleFileError
-        If it does not hold a schedule of its network; all faults are told at once, as far as one does not
-        follow from another. Broken rules of a DLSA are no faults here.
+        If it does not hold a schedule of its network; the error lists all faults, except faults that follow from
+        others. Broken rules of a DLSA are no faults here.
     """
     return schedule_from_document(read_json(path), str(path), network)
 
@@ -94,7 +94,7 @@ def schedule_from_document(document: object, where: str, network: Network | None
 
 
 class _Reading:
-    """One pass over a document, which finds a schedule or some problems."""
+    """One pass over a document: it finds a schedule, or lists the problems."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -124,7 +124,7 @@ class _Reading:
         start = _by_tensor(order, [row.start for row in rows])
         end = _by_tensor(order, [row.end for row in rows])
         begins = [row.begin_cycle for row in rows if row.begin_cycle is not None]
-        if begins:  # the column is there for all or for none
+        if begins:  # all rows have the column, or none has it
             claims["begin_cycle"] = _by_tensor(order, begins)
         dlsa = DLSA(order, start, end)
         return StoredSchedule(plan, dlsa, claims, head.provenance or {})
@@ -188,7 +188,7 @@ class _Reading:
         return LFA(tuple(flgs)) if len(flgs) == len(forms) else None
 
     def _rows(self, item: object) -> list[Row] | None:
-        """Read the table of DRAM tensors, each cell by its own column alone."""
+        """Read the table of DRAM tensors; check each cell against its column alone."""
         form = self._checked(DLSAForm, item, "dlsa: ")
         if form is None:
             return None
@@ -245,7 +245,7 @@ class _Reading:
 
 
 class _TensorFinder:
-    """The DRAM tensors of a plan by what names them in files."""
+    """Finds the DRAM tensors of a plan by what identifies them in files."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -258,7 +258,7 @@ class _TensorFinder:
                 of_layer.append(source)
 
     def why_missing(self, row: Row) -> str:
-        """Say why there is no such tensor."""
+        """Return the reason why there is no such tensor, in words."""
         network = self.plan.problem.network
         if row.layer not in network.layer_id:
             hint = nearest_name_hint(row.layer, network.layer_id)

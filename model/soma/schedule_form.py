@@ -1,4 +1,4 @@
-"""The schema of a schedule file, version 1 (docs/file-formats.md); a field's description is what is allowed."""
+"""The schema of a schedule file, version 1 (docs/file-formats.md); a field's description says what is allowed."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -38,7 +38,7 @@ FiguresForm: type[Form] = create_model("FiguresForm", __base__=Form, **_CLAIMS)
 
 
 class ScheduleFields(Form):
-    """What the file has besides figures; its larger parts are checked one by one."""
+    """All fields but the figures; the larger parts are checked one by one."""
 
     version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
     network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
@@ -61,17 +61,17 @@ class ScheduleFields(Form):
 
 _BASES: tuple[Any, ...] = (ScheduleFields, FiguresForm)
 ScheduleForm: type[ScheduleFields] = create_model("ScheduleForm", __base__=_BASES)
-"""The whole file; messages name the figures first."""
+"""The whole file; error messages list the figures first."""
 
 
 class LFAForm(Form):
-    """What the file calls `lfa`."""
+    """The field `lfa` of the file."""
 
     flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
 
 
 class FLGForm(Form):
-    """One of `lfa.flgs`."""
+    """An item of `lfa.flgs`."""
 
     tiling_number: Annotated[int, whole_number(1, MAX_TILES)]
     dram_cut: Annotated[bool, Field(description="true or false")]
@@ -79,14 +79,14 @@ class FLGForm(Form):
 
 
 class DLSAForm(Form):
-    """What the file calls `dlsa`."""
+    """The field `dlsa` of the file."""
 
     columns: Annotated[list[Any], Field(description="a list of names")]
     dram_tensor_order: Annotated[list[Any], Field(description="a list with a list for each DRAM tensor")]
 
 
 class Row(NamedTuple):
-    """A DRAM tensor of a file; the fields are the columns, in the order of written files."""
+    """A DRAM tensor of a file; the fields are the columns, in the order in which files are written."""
 
     kind: str
     layer: str
@@ -105,5 +105,5 @@ CELLS = {
     "layer": "the name of a layer",
     "source": "a name, or empty text",
 }
-"""What a cell may hold, by its column; the others hold a `NUMBER_CELL`."""
+"""What a cell may hold, by column; cells of other columns hold a `NUMBER_CELL`."""
 NUMBER_CELL = f"a whole number from {-LARGEST_COUNT} to {LARGEST_COUNT}"

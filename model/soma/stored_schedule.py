@@ -1,4 +1,4 @@
-"""A stored schedule: what a file claims to be one, and the claims that do not hold."""
+"""A stored schedule: what a schedule file holds, and which of its claims do not hold."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.schedule import Schedule
 
 _RELATIVE_ERROR = 1e-9
-"""Allowed to energies and averages: sums of floats depend on their order."""
+"""Relative tolerance of energies and averages: sums of floats depend on their order."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,15 +26,15 @@ class StoredSchedule:
     Parameters
     ----------
     plan
-        Made anew from the file's network, hardware, batch and LFA.
+        Made from the file's network, hardware, batch and LFA.
     dlsa
-        The file's, by the tensor indices of `plan`. A Living Duration may be anything: ask
+        That of the file, by the tensor indices of `plan`. Living Durations are not checked: call
         `soma_cp.model.soma.validity.violations` before evaluating.
     claims
         The figures that the file gives, by their names in the file; `claim_differences` checks them.
-        ``begin_cycle`` has those of the DRAM tensors, by tensor index.
+        ``begin_cycle`` holds those of the DRAM tensors, by tensor index.
     provenance
-        How the schedule came about, as the file tells it.
+        How the schedule was made, according to the file.
     """
 
     plan: Plan
@@ -61,7 +61,7 @@ def claim_differences(stored: StoredSchedule, schedule: Schedule) -> list[str]:
     stored
         Read from a file.
     schedule
-        Its plan and DLSA, priced.
+        The schedule of the same plan and DLSA.
     """
     plan, claims, evaluation = schedule.plan, stored.claims, schedule.evaluation
     found = []

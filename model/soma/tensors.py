@@ -1,6 +1,6 @@
 """Tensors of a tiled LFA: kernels (docs/model.md#tensors).
 
-They fill a `Tensors`, whose arrays have room for at least as many items as `count_tensors` says.
+They fill a `Tensors`, whose arrays have at least as many items as `count_tensors` returns.
 """
 
 from typing import NamedTuple, TypeVar
@@ -23,9 +23,9 @@ NO_SOURCE = int(np.iinfo(np.int64).min)
 
 
 class Tensors(NamedTuple):
-    """The D tensors that touch DRAM, in creation order, and the ofmap tensors that never leave the chip.
+    """The D DRAM tensors, in creation order, and the ofmap tensors that stay on chip.
 
-    Arrays that a search uses again may be longer than the number of tensors: any items past it are unused.
+    A search reuses arrays, so they may be longer than the number of tensors: any items past it are unused.
 
     Parameters
     ----------
@@ -34,23 +34,23 @@ class Tensors(NamedTuple):
     layer, tile
         int64[D]: the layer that needs (loads) or makes (stores) the tensor, and the tile's index within it.
     source
-        int64[D]: of an ifmap load, producing layer's id or ``-1 - id`` of an external input; else NO_SOURCE.
+        int64[D]: of an ifmap load the id of the producing layer, or ``-1 - id`` of an external input; else NO_SOURCE.
     bytes, cycles
-        int64[D]: size, and cycles that the DRAM channel is busy with it.
+        int64[D]: size, and cycles of the transfer.
     is_store
         bool[D].
     position
-        int64[D]: of a load the position f of its first need (its Start may be −1 … f); of a store the
-        position p that makes it (its Start is p).
+        int64[D]: of a load the position f of its first need (Start may be −1 … f); of a store the position p of
+        the tile that makes it (Start is p).
     least_end
-        int64[D]: of a load its fixed End; of a store the least End that local uses allow (at most T).
+        int64[D]: of a load its fixed End; of a store the least End that uses in its LG allow (at most T).
     after_begin, after_end
-        int64[D]: this tensor must come after the DRAM tensors ``after_begin … after_end − 1`` in the DRAM
-        Tensor Order (an ifmap that another LG stored; docs/model.md#validity, DATA); empty range if none.
+        int64[D]: this tensor comes after the DRAM tensors ``after_begin … after_end − 1`` in the DRAM Tensor
+        Order, because it loads what they store (docs/model.md#validity, DATA); an empty range if there are none.
     last_of_lg
         bool[D]: whether it is the store of the last tile of its LG.
     chip_layer, chip_tile, chip_bytes, chip_start, chip_end
-        int64: ofmap tensors that never touch DRAM, with their fixed living durations.
+        int64: ofmap tensors that stay on chip, with their fixed living durations.
     """
 
     kind: IntArray
@@ -80,14 +80,14 @@ def empty_tensors(dram: int, chip: int) -> Tensors:
 
 
 class TensorPlaces(NamedTuple):
-    """Where the tensors of each layer stand; L items, by layer id.
+    """Where the tensors of each layer begin; by layer id.
 
     Parameters
     ----------
     stored
         bool[L]: whether the ofmap goes to DRAM.
     loads, stores, chips
-        int64[L]: the layer's first load and first store among DRAM tensors, its first on-chip ofmap tensor.
+        int64[L]: indices of the layer's first load, its first store, and its first ofmap tensor on chip.
     """
 
     stored: BoolArray
@@ -145,7 +145,7 @@ def make_tensors(
     dram_rate: DramRate,
     tensors: Tensors,
 ) -> None:
-    """Fill `tensors`, which has room for all, after `count_tensors` has filled `places`."""
+    """Fill `tensors`, which is large enough, from the `places` that `count_tensors` filled."""
     _make_loads(table, tiles, places, dram_rate, tensors)
     _make_ofmaps(table, lfa, tiles, places, dram_rate, tensors)
 
@@ -164,7 +164,7 @@ def _make_loads(
     for layer in range(len(counts)):
         at = loads[layer]
         count, first, step = counts[layer], firsts[layer], steps[layer]
-        if count == 0:  # of an LFA that is not complete yet
+        if count == 0:  # the LFA is not complete yet
             continue
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             source = sources[edge]
@@ -228,7 +228,7 @@ def _make_ofmaps(
         size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
         duration = transfer_cycles(size, dram_rate)
         same_index = -1  # first position of the last consumer in this FLG
-        all_tiles = -1  # last position of consumers elsewhere in this LG: they aggregate the tiles
+        all_tiles = -1  # last position of the consumers elsewhere in this LG, each of which needs all tiles
         for use in range(use_begin[layer], use_begin[layer + 1]):
             consumer = use_layer[use]
             if flg[consumer] == flg[layer]:
@@ -270,5 +270,5 @@ Bytes = TypeVar("Bytes", int, IntArray)
 
 @inlined
 def transfer_cycles(size: Bytes, rate: DramRate) -> Bytes:
-    """Return the cycles that the DRAM transfer of `size` bytes takes, or of each of several sizes."""
+    """Return the cycles of a DRAM transfer of `size` bytes; `size` may be an array."""
     return -((-size * rate.cycles) // rate.bytes)

@@ -15,12 +15,12 @@ from soma_cp.model.network.extents import ceil_div, ifmap_extent, operand_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 
-# What `tile_layers` returns: the tile count (at least 1), or one of these minus the faulty place's index.
+# `tile_layers` returns the tile count (at least 1), or one of these minus the faulty place.
 TILING_TOO_LARGE = -1
 
 
 class LayerTiles(NamedTuple):
-    """Tiles by layer id; filled by `tile_layers`, the costs by whoever knows the core array.
+    """Tiles by layer id; `tile_layers` fills all but the costs, which the core array knows.
 
     Parameters
     ----------
@@ -31,9 +31,9 @@ class LayerTiles(NamedTuple):
     flg, lg
         int64[L]: indices of the FLG and LG, in computing order.
     cycles
-        int64[L]: of one tile.
+        int64[L]: cycles of one tile.
     energy_pj
-        float64[L]: of one tile.
+        float64[L]: energy of one tile.
     """
 
     extent: IntArray
@@ -47,14 +47,14 @@ class LayerTiles(NamedTuple):
 
 
 class TileSequence(NamedTuple):
-    """The tiles by position, of which the first `count` are meant.
+    """The tiles by position; any items past `count` are unused.
 
     Parameters
     ----------
     count
         T.
     cycles
-        int64[T]: that the core array takes.
+        int64[T]: cycles that the core array takes.
     chip_usage
         int64[T]: bytes that on-chip ofmap tensors hold.
     """
@@ -65,7 +65,7 @@ class TileSequence(NamedTuple):
 
 
 def empty_layer_tiles(layers: int) -> LayerTiles:
-    """Allocate a `LayerTiles` for a network of that many layers."""
+    """Allocate a `LayerTiles` for a network of `layers` layers."""
 
     def column() -> IntArray:
         return np.zeros(layers, np.int64)
@@ -129,9 +129,9 @@ def uncut_dimensions(
     begin: int,
     end: int,
 ) -> tuple[bool, bool]:
-    """Return whether rows, whether columns can't be cut in the FLG at places begin … end − 1.
+    """Return two flags: rows, and columns, can't be cut in the FLG at places begin … end − 1.
 
-    A transpose that sits there together with a producer of it keeps the dimensions that it moves.
+    If a transpose and its producer are both in the FLG, the dimensions that the transpose moves stay uncut.
     """
     keep_rows = False
     keep_columns = False
@@ -147,7 +147,7 @@ def uncut_dimensions(
             rows_moved = layers[layer, nt.IFMAP_H_FROM] != 1
             columns_moved = layers[layer, nt.IFMAP_W_FROM] != 2
             if rows_moved and columns_moved and layers[layer, nt.IFMAP_C_FROM] == 0:
-                continue  # rows and columns change places: tiles stay tiles
+                continue  # it exchanges rows and columns: a tile stays one tile
             keep_rows = keep_rows or rows_moved
             keep_columns = keep_columns or columns_moved
     return keep_rows, keep_columns
@@ -155,7 +155,7 @@ def uncut_dimensions(
 
 @compiled
 def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
-    """Fill `tiles` (all but the costs); return the number T of tiles, or ``TILING_TOO_LARGE - place``."""
+    """Fill `tiles` (all but the costs); return T, the number of tiles, or ``TILING_TOO_LARGE - place``."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
     order, begins_flg, begins_lg, tiling = lfa.order, lfa.begins_flg, lfa.begins_lg, lfa.tiling
     counts, firsts, steps = tiles.count, tiles.first, tiles.step
@@ -217,8 +217,8 @@ def tile_flg(
     keep_columns: bool,
     extents: IntArray,
 ) -> bool:
-    """Fill the extents of the FLG `group` (begin, end, samples, parts); False if it can't be cut so."""
-    # Takes arrays rather than the table: to hand over a tuple of many arrays for every FLG costs as much as this does.
+    """Fill the extents of the FLG `group` (begin, end, samples, parts); return False if it can't be cut that way."""
+    # Takes arrays rather than the table: a tuple of many arrays is copied at every call, here for every FLG.
     begin, end, samples, parts = group
     for place in range(end - 1, begin - 1, -1):
         layer = order[place]

@@ -1,7 +1,7 @@
 """The rules that a DLSA must keep, checked one by one (docs/model.md#validity).
 
-A checker for people and for the last word on any result: plain, complete, and apart from the kernels that
-searches use. It returns reasons with places and values, never a bare False.
+The checker has the last word on any result. It is plain and complete, and apart from the kernels that searches use.
+It returns reasons with positions and values, never a bare False.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from soma_cp.model.soma.plan import Plan
 
 
 class Rule(Enum):
-    """The rules by the names that reports use."""
+    """The rules, under the names that reports use."""
 
     PERMUTATION = "the DRAM Tensor Order names every DRAM tensor once"
     START_RANGE = "a load's Start is from -1 to the position of its first need"
@@ -37,15 +37,15 @@ class Violation:
     Parameters
     ----------
     rule
-        Which.
+        The rule.
     tile
-        Position where it is broken, if it is bound to one.
+        Position where it is broken, if there is one.
     tensors
-        DRAM tensors involved, by index; for CAPACITY the living ones, largest first.
+        The DRAM tensors that break it, by index; for CAPACITY those alive, largest first.
     needed, available
-        The figure found and the one allowed (bytes for CAPACITY, tile positions else).
+        The figure found and the figure allowed: bytes for CAPACITY, else positions.
     message
-        All that in one sentence.
+        All of this in one sentence.
     """
 
     rule: Rule
@@ -57,7 +57,7 @@ class Violation:
 
 
 class InvalidScheduleError(UserError):
-    """A schedule that breaks a rule; `violations` has all that were found."""
+    """A schedule that breaks a rule; `violations` lists all broken rules that were found."""
 
     def __init__(self, violations: list[Violation]) -> None:
         self.violations = violations
@@ -73,7 +73,7 @@ def require_valid(plan: Plan, dlsa: DLSA) -> None:
 
 
 def violations(plan: Plan, dlsa: DLSA) -> list[Violation]:
-    """Return the broken rules of (`plan`, `dlsa`), for each rule and tensor the first.
+    """Return the broken rules of (`plan`, `dlsa`); of each rule and tensor only the first violation.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def violations(plan: Plan, dlsa: DLSA) -> list[Violation]:
         return [Violation(Rule.PERMUTATION, None, (), len(dlsa.order), size, message)]
     found = list(_range_violations(plan, dlsa))
     if found:
-        return found  # the other rules have no meaning outside the ranges
+        return found  # the other rules mean nothing outside the ranges
     found += _order_violations(plan, dlsa)
     found += _data_violations(plan, dlsa)
     found += _capacity_violations(plan, dlsa)
@@ -109,7 +109,7 @@ def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
                 text = f"{label}: end={end} releases it before its last local use at {user}; end must be ≥ {least_end}"
                 yield Violation(Rule.END_RANGE, end, (i,), end, least_end, text)
             elif end > tiles:
-                text = f"{label}: end={end} is behind the last tile; end must be ≤ {tiles}"
+                text = f"{label}: end={end} is after the last tile; end must be ≤ {tiles}"
                 yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
         else:
             if not -1 <= start <= position:

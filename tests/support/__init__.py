@@ -1,1 +1,1 @@
-"""What tests share: slow twins of the kernels, brute force, strategies that draw instances, cases and paths."""
+"""Shared by tests: slow twins of the kernels, brute force, strategies that draw instances, cases and paths."""

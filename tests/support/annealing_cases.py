@@ -1,4 +1,4 @@
-"""What tests of the searches share: distributions of draws, runs of the first stage, small problems."""
+"""Shared by tests of the searches: distributions of draws, runs of the first stage, small problems."""
 
 import itertools
 import math
@@ -51,11 +51,11 @@ def builtin_problem(name: str, platform: Platform = EDGE, batch: int = 1) -> Pro
 
 
 def assert_drawn_from(expected: Distribution[Outcome], draw: Callable[[], Outcome], count: int) -> None:
-    """Draw `count` outcomes: none is unexpected, and their numbers are near enough (χ² test, fixed seeds)."""
+    """Draw `count` outcomes; all must be expected, in about the expected numbers (χ² test, fixed seeds)."""
     assert sum(expected.values()) == close(1)
     found = Counter(draw() for _ in range(count))
     assert set(found) <= set(expected)
-    # Where few are expected, the approximation behind the test needs them pooled.
+    # The χ² approximation needs enough expected draws in each bin, so rare outcomes share one.
     rare = {outcome for outcome, share in expected.items() if share * count < 10}
     groups = [{outcome} for outcome in expected if outcome not in rare] + ([rare] if rare else [])
     statistic = 0.0
@@ -85,7 +85,7 @@ def settings_of(
 
 
 def run_of(problem: Problem, settings: LFASettings, random: np.random.Generator) -> Chain:
-    """Begin what the first stage of the paper does."""
+    """Return a chain at the start of the paper's first stage."""
     weights = move_weights(PUBLISHED_MOVES)
     return Chain(
         problem, initial_lfa(problem), settings, weights, layers_kept_apart(problem), random, CostCache(problem)
@@ -118,7 +118,7 @@ def one_layer_problem(layer: Layer, batch: int, side: int) -> Problem:
 
 
 def jumpy_problem() -> Problem:
-    """Strides beyond the kernel: on tiles of many rows, counts of the core-array model are negative."""
+    """Strides exceed the kernel: on tiles of many rows, counts of the core-array model are negative."""
     return one_layer_problem(Conv(name="jumpy", C=256, K=8, H=64, W=64, S=256, sH=3), batch=1, side=4)
 
 

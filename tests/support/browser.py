@@ -23,7 +23,7 @@ FLAGS = (
 )
 SECONDS = 20.0
 CTRL = 2
-"""Bit of the modifier keys in the browser's protocol."""
+"""The bit of the modifier key in the browser's protocol."""
 
 DEEP_TEXT = """
 function texts(node, found) {
@@ -36,7 +36,7 @@ return texts(document.body, []).join(" ")"""
 
 
 def why_no_browser() -> str | None:
-    """Say what is missing, if anything."""
+    """Return what is missing, in words; None if nothing is."""
     if CHROMIUM is None or CHROMEDRIVER is None:
         return "no chromium and chromedriver on the path (Debian: chromium, chromium-driver)"
     return next(
@@ -90,7 +90,7 @@ class Browser:
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: self.run(condition), condition)
 
     def errors(self) -> list[str]:
-        """Return what the page has written to the console since the last call, but for plain information."""
+        """Return what the page has written to the console since the last call, without plain information."""
         return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] not in ("INFO", "DEBUG")]
 
     def data(self, source: str) -> dict[str, list[Any]]:
@@ -126,7 +126,7 @@ class Browser:
             self.mouse("mouseWheel", x, y, deltaX=0, deltaY=-300 if steps > 0 else 300, modifiers=CTRL)
 
     def text_with(self, part: str) -> str:
-        """Wait until `part` stands on the page, hover boxes included, and return all its text."""
+        """Wait until `part` is on the page, hover boxes included, and return all text of the page."""
         self.until(f"{DEEP_TEXT}.includes({part!r})")
         return str(self.run(DEEP_TEXT))
 

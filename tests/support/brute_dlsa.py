@@ -1,8 +1,9 @@
 """The optimal DLSA of a small plan by brute force: all durations, all orders, each priced by the evaluator.
 
-Two shortcuts, both plain from docs/model.md. Start −1 stands for Start 0 as well: neither times nor rules nor
-bytes differ, but before tile 0. And durations that could be made longer within the capacity are left out (unless
-`all_durations` asks for them): a longer life allows all orders that the shorter one does (rule 1) and delays nothing.
+It takes two shortcuts, which follow from docs/model.md. Start −1 also stands for Start 0: times, rules and bytes are
+the same from tile 0 on. And durations that could be longer within the capacity are left out, unless `all_durations` is
+set: a longer duration allows all orders that the shorter one allows (rule 1), and delays nothing. Rules 1a, 1b and 2
+are SPACE, DEADLOCK and DATA of docs/model.md#validity, under the numbers of `slow_model`.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from support.twins import with_buffer
 
 
 class TooManyError(Exception):
-    """More schedules than the caller is ready to wait for."""
+    """There are more schedules than the caller allows."""
 
 
 class Life(NamedTuple):
@@ -41,9 +42,9 @@ def brute_force_latency(plan: Plan, capacity: int, most: int = 4_000, all_durati
 
 
 def brute_force_piece(plan: Plan, dlsa: DLSA, first: int, last: int, capacity: int, most: int = 4_000) -> int:
-    """Return the lowest latency of any valid DLSA that differs from `dlsa` in a stretch of the order alone.
+    """Return the lowest latency of any valid DLSA that differs from `dlsa` only in a stretch of the order.
 
-    The transfers at the places ``first … last − 1`` may change places with each other, and their durations.
+    The transfers of the ranks ``first … last − 1`` may exchange their ranks, and change their durations.
 
     Raises
     ------
@@ -66,7 +67,7 @@ def _best_latency(
     most: int,
     all_durations: bool = False,
 ) -> int:
-    """Return the lowest latency of the durations in `lives` and the orders between a prefix and a suffix."""
+    """Return the lowest latency over the durations in `lives` and all orders from `prefix` to `suffix`."""
     choices = list(_choices(plan, capacity, lives, most))
     if not all_durations:
         choices = _longest(choices)
@@ -98,9 +99,9 @@ def _possible_lives(plan: Plan, tensor: int) -> list[Life]:
 
 
 def _choices(plan: Plan, capacity: int, lives: list[list[Life]], most: int) -> Iterator[tuple[Life, ...]]:
-    """Yield the durations of all tensors out of `lives`, all combinations within the capacity."""
+    """Yield all combinations of durations in `lives` that stay within the capacity."""
     sizes = plan.tensors.bytes.tolist()
-    # What the tensors not yet chosen hold at the very least.
+    # The least bytes that the tensors not yet chosen hold.
     least = plan.chip_usage.copy()
     for size, options in zip(sizes, lives, strict=True):
         _hold(least, size, options[0])
@@ -131,13 +132,13 @@ def _hold(usage: np.ndarray, size: int, life: Life) -> None:
 
 
 def _longest(choices: list[tuple[Life, ...]]) -> list[tuple[Life, ...]]:
-    """Leave out what is nowhere longer and somewhere shorter than another choice."""
+    """Leave out each choice that is nowhere longer and somewhere shorter than another."""
     known = set(choices)
     return [lives for lives in choices if not any(longer in known for longer in _longer_by_one(lives))]
 
 
 def _longer_by_one(lives: tuple[Life, ...]) -> Iterator[tuple[Life, ...]]:
-    """Yield the neighbours with one life one position longer; some of them may not be possible."""
+    """Yield the choices in which one duration is one position longer; some of them may not be possible."""
     for tensor, life in enumerate(lives):
         before = -1 if life.start == 1 else life.start - 1
         for longer in (Life(before, life.end), Life(life.start, life.end + 1)):

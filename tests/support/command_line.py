@@ -1,4 +1,4 @@
-"""Running the command in tests: exit code, stdout and stderr."""
+"""Runs the command in tests: exit code, stdout and stderr."""
 
 import json
 import sys
@@ -43,7 +43,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
 
 
 def assert_refused(outcome: Outcome, *fragments: str) -> None:
-    """One sentence on stderr, nothing on stdout, exit code 2."""
+    """Check for one sentence on stderr with the `fragments`, nothing on stdout, and exit code 2."""
     assert outcome.code == 2
     assert outcome.out == ""
     assert outcome.err.startswith("soma-cp: ")

@@ -1,4 +1,4 @@
-"""Puts costs into a store; a module of its own, since processes that are spawned import it by its name."""
+"""Puts costs into a store; a separate module, since spawned processes import it by name."""
 
 from pathlib import Path
 

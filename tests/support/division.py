@@ -1,8 +1,8 @@
-"""How a run of tests is divided among processes, and who compiles the kernels for them.
+"""Divides a run of tests among processes, and compiles the kernels for them.
 
-A run of folders has as many workers of pytest-xdist as there are cores. A run of named files or of a keyword has none,
-for to start them would take longer than such a run; ``-n 0`` or ``-n 4`` say it otherwise. Before the workers of a run
-begin, one process compiles all kernels, so that no two workers compile the same one; it does so while they collect.
+A run of folders has one worker of pytest-xdist for each core. A run of named files or of a keyword has none, since
+starting workers takes longer than such a run; ``-n 0`` or ``-n 4`` override this. Before the workers of a run begin,
+one process compiles all kernels while they collect, so that no two workers compile the same kernel.
 """
 
 import subprocess
@@ -16,7 +16,7 @@ COMPILATION = pytest.StashKey["subprocess.Popen[bytes]"]()
 
 
 def divides_by_itself(config: pytest.Config) -> bool:
-    """Say whether whole folders run, and the command line does not say in how many processes."""
+    """Return whether whole folders run, and the command line does not give the number of processes."""
     if hasattr(config, "workerinput") or not config.pluginmanager.has_plugin("xdist"):
         return False
     option = config.option
@@ -26,19 +26,19 @@ def divides_by_itself(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Divide; xdist reads these options next."""
+    """Set the options that xdist reads next."""
     if divides_by_itself(config):
         config.option.numprocesses = "auto"
         config.option.dist = "worksteal"
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Start to compile, in the process that starts the workers."""
+    """Start to compile; the process that starts the workers does this."""
     if session.config.pluginmanager.has_plugin("dsession"):
         session.config.stash[COMPILATION] = subprocess.Popen([sys.executable, "-c", COMPILE])
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_node_collection_finished(node: Any) -> None:
-    """Let no worker begin before the kernels are there."""
+    """Wait for the kernels before any worker begins."""
     node.config.stash[COMPILATION].wait()

@@ -22,13 +22,13 @@ def execution_of(plan: Plan, dlsa: DLSA) -> Execution:
 
 
 def execution_in(path: Path) -> Execution:
-    """The events of a stored schedule."""
+    """Return the events of a stored schedule."""
     stored = read_schedule(path)
     return execution_of(stored.plan, stored.dlsa)
 
 
 @st.composite
 def executions(draw: st.DrawFn) -> Execution:
-    """Draw the events of a random schedule that is valid but, perhaps, for the capacity."""
+    """Draw the events of a random schedule that is valid, except that it may exceed the capacity."""
     pair = draw(pairs())
     return execution_of(pair.plan, dlsa_of(pair.plan, draw(valid_dlsas(pair.slow))))

@@ -1,4 +1,4 @@
-"""What the solver says of a schedule that it is given as a hint."""
+"""Checks that CP-SAT accepts a schedule as a hint."""
 
 from ortools.sat.python import cp_model
 
@@ -10,7 +10,7 @@ from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
 
 
 def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:
-    """Give the model of a piece, of up to `slack` cycles more, the schedule that it was cut from."""
+    """Check that the schedule from which a piece was cut solves its model with up to `slack` cycles more."""
     schedule = priced(piece.plan, dlsa)
     model = SecondStageModel(piece, dram_windows(piece), window_arcs(piece), schedule.latency + slack)
     model.hint(schedule)
@@ -22,7 +22,7 @@ def assert_hint_is_a_solution(piece: Piece, dlsa: DLSA, slack: int) -> None:
     solver.parameters.num_workers = 1
     solver.parameters.max_time_in_seconds = 2
     solver.parameters.stop_after_first_solution = True
-    # Presolve must not mend what the hint leaves out.
+    # Presolve must not fill in what the hint leaves out.
     solver.parameters.cp_model_presolve = False
     solver.solve(model.model)
     log = "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Importing ONNX models in tests, and what came of it."""
+"""Imports ONNX models in tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +19,7 @@ Import = Callable[..., ImportedNetwork]
 
 @pytest.fixture
 def imported(tmp_path: Path) -> Import:
-    """Save a model with a last tensor as its output, and import it."""
+    """Return a function that saves a model with the given outputs and imports it."""
 
     def call(
         model: Model,
@@ -36,7 +36,7 @@ def imported(tmp_path: Path) -> Import:
 
 
 def faults(call: Callable[[], Any]) -> list[str]:
-    """The problems of a model that is refused; the file is named in front of each."""
+    """Return the problems of a model that is refused; each begins with the file's name."""
     with pytest.raises(OnnxFileError) as error:
         call()
     assert all(line.split(": ")[0].endswith("net.onnx") for line in str(error.value).splitlines())

@@ -1,4 +1,4 @@
-"""ONNX models for tests, built with the package's helpers; weights have no data, as if it lay in a file of its own."""
+"""ONNX models for tests, built with onnx's helpers; weights have no data, as if it were in a separate file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,7 +36,7 @@ class Model:
         self.outputs.append(helper.make_value_info(name, onnx.TypeProto()))
 
     def weight(self, *dims: int, name: str = "") -> str:
-        """A tensor whose data lies in a file that doesn't exist."""
+        """Add a weight whose data is in a file that doesn't exist."""
         tensor = TensorProto(name=name or self._name("weight"), data_type=TensorProto.FLOAT, dims=dims)
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="missing.bin")
@@ -44,7 +44,7 @@ class Model:
         return tensor.name
 
     def constant(self, value: Any, kind: Any = np.int64) -> str:
-        """A small constant with its value."""
+        """Add a small constant with its value."""
         self.initializers.append(numpy_helper.from_array(np.array(value, kind), self._name("constant")))
         return self.initializers[-1].name
 
@@ -72,13 +72,13 @@ class Model:
 
 
 def linear(model: Model, x: str, rows: int, columns: int, name: str = "") -> str:
-    """MatMul with a weight and a bias behind it."""
+    """MatMul with a weight, then a bias."""
     product = model.node("MatMul", x, model.weight(rows, columns), name=name)
     return str(model.node("Add", product, model.weight(columns)))
 
 
 def conv1d(model: Model, x: str, width: int, rows: int, columns: int, name: str = "") -> str:
-    """GPT-2's projection: tokens flattened into rows, a Gemm, and the shape of before."""
+    """GPT-2's projection: tokens flattened into rows, a Gemm, then the former shape."""
     shape = model.node("Shape", x)
     leading = model.node("Slice", shape, model.constant([0]), model.constant([2]), model.constant([0]))
     flat = model.node("Reshape", x, model.constant([-1, width]))
@@ -88,7 +88,7 @@ def conv1d(model: Model, x: str, width: int, rows: int, columns: int, name: str 
 
 
 def layer_norm(model: Model, x: str, width: int) -> str:
-    """Layer normalisation without the operator of that name."""
+    """Layer normalisation, built without the operator of that name."""
     mean = model.node("ReduceMean", x, axes=[-1])
     centred = model.node("Sub", x, mean)
     variance = model.node("ReduceMean", model.node("Pow", centred, model.scalar(2.0)), axes=[-1])
@@ -113,7 +113,7 @@ def gelu_erf(model: Model, x: str) -> str:
 
 
 def heads_of(model: Model, x: str, heads: int, width: int, order: Sequence[int]) -> str:
-    """(batch, tokens, channels) as (batch, heads, tokens, channels of a head), or as `order` says."""
+    """(batch, tokens, channels) to (batch, heads, tokens, channels of a head), permuted by `order`."""
     shape = model.node("Shape", x)
     leading = model.node("Slice", shape, model.constant([0]), model.constant([2]), model.constant([0]))
     target = model.node("Concat", leading, model.constant([heads, width // heads]), axis=0)
@@ -127,7 +127,7 @@ def gpt2_block(
     decomposed: bool = True,
     batch: str | int = "batch",
 ) -> Model:
-    """One block of GPT-2 on a prompt, as PyTorch exports the transformers library's."""
+    """One block of GPT-2 on a prompt, as PyTorch exports that of the transformers library."""
     model = Model(17)
     x = model.input("hidden_states", [batch, tokens, width])
 
@@ -142,7 +142,7 @@ def gpt2_block(
     key = heads_of(model, k, heads, width, (0, 2, 3, 1))
     value = heads_of(model, v, heads, width, (0, 2, 1, 3))
     scores = model.node("Div", model.node("MatMul", query, key, name="/attn/QK"), model.scalar(8.0))
-    # The causal mask: a slice of a stored triangle, of as many tokens as there are.
+    # The causal mask: a slice of a stored triangle, one row for each token.
     count = model.node("Gather", model.node("Shape", x), model.constant(1), axis=0)
     length = model.node("Unsqueeze", count, model.constant([0]))
     triangle = model.weight(1, 1, 1024, 1024, name="attn.bias")
@@ -165,7 +165,7 @@ def gpt2_block(
 
 
 def gpt2_decode_block(cached: int, width: int = 768, heads: int = 12) -> Model:
-    """One block of GPT-2 that makes one token and reads the keys and values of cached ones."""
+    """One block of GPT-2 that makes one token and reads the keys and values of cached tokens."""
     model = Model(17)
     x = model.input("hidden_states", ["batch", 1, width])
     past_key = model.input("past_key", ["batch", heads, cached, width // heads])

@@ -1,4 +1,4 @@
-"""Where things are that tests read."""
+"""Paths of what tests read."""
 
 from pathlib import Path
 
@@ -7,4 +7,4 @@ ROOT = TESTS.parent
 DOCS = ROOT / "docs"
 DATA = TESTS / "data"
 PUBLISHED = DATA / "published"
-"""Figures measured on the published program; its README says how."""
+"""Figures measured on the published program; the folder's README says how."""

@@ -1,8 +1,8 @@
-"""What the commands print and write for a few problems, recorded: the net under changes that must not change results.
+"""Records what the commands print and write for a few problems, to guard changes that must not change results.
 
-Recorded are the JSON objects of ``solve``, ``compare``, ``gap`` and ``evaluate`` with ``--deterministic``, and the
-schedule file that ``solve`` writes. Left out is what differs from run to run or machine to machine: seconds, versions
-of libraries. To record anew, or to compare byte for byte::
+It records the JSON objects of ``solve``, ``compare``, ``gap`` and ``evaluate`` with ``--deterministic``, and the
+schedule file that ``solve`` writes. It leaves out what differs from run to run or from machine to machine: seconds, and
+versions of libraries. To record again, or to compare byte for byte::
 
     PYTHONPATH=tests python -m support.recorded record [FOLDER]
     PYTHONPATH=tests python -m support.recorded compare [FOLDER]
@@ -34,11 +34,11 @@ TINY = (
 NETWORKS = (*TINY, "gpt2-small", "resnet50")
 COMMANDS = ("solve", "compare", "gap", "evaluate", "schedule")
 UNSTEADY = frozenset({"seconds", "python", "libraries", "ortools", "tool_version"})
-"""Fields that differ from run to run, or with what is installed."""
+"""Fields that differ from run to run, or with the installed packages."""
 
 
 def observe(network: str, folder: Path) -> dict[str, str]:
-    """Run the commands on a network; return the text of each command's steady output."""
+    """Run the commands on a network; return the output of each command, without the fields that differ."""
     file = folder / f"{network}.json"
     texts = {
         "solve": _run("solve", "--net", network, "--time-limit", "0", "--deterministic", "--json", "-o", str(file)),
@@ -51,12 +51,12 @@ def observe(network: str, folder: Path) -> dict[str, str]:
 
 
 def recorded(network: str, command: str, folder: Path = FOLDER) -> str:
-    """Return what was recorded."""
+    """Return the recorded output of a command."""
     return (folder / f"{network}.{command}.json").read_text(encoding="utf-8")
 
 
 def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
-    """Say where two documents differ; floats may differ by rounding, for sums of them depend on the machine."""
+    """Yield where two documents differ; floats may differ by rounding, since their sums depend on the machine."""
     if isinstance(expected, dict) and isinstance(found, dict):
         if list(expected) != list(found):
             yield f"{where}: fields {list(found)}, recorded are {list(expected)}"
@@ -90,7 +90,7 @@ def _steady(document: Any) -> Any:
 
 
 def _text(document: Any, depth: int = 0) -> str:
-    """Write JSON with an item to a line down to the third level, so that a difference is easy to see."""
+    """Return JSON with one item a line down to the third level, so that a difference is easy to see."""
     margin = "\n" + " " * (depth + 1)
     end = "\n" + " " * depth
     if depth < 3 and isinstance(document, dict) and document:

@@ -1,6 +1,6 @@
 """The window bound as ``soma_cp.solver.second_stage.windows`` states it: the slow twin of the compiled kernels.
 
-Every window (p, f) is looked at for itself, T² of them with up to D transfers each. Only the plan is the package's.
+It prices each of the T² windows (p, f) by itself, with up to D transfers each. Only the plan is the package's.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from soma_cp.model.soma.plan import Plan
 
 
 class SlowWindows(NamedTuple):
-    """What the bound comes to; names and lengths as in `soma_cp.solver.second_stage.windows.Windows`."""
+    """The bound; names and lengths are those of `soma_cp.solver.second_stage.windows.Windows`."""
 
     latency: int
     earliest_start: list[int]
@@ -41,7 +41,7 @@ class _Items:
         return int(self.cycles[mask].sum())
 
     def most_cycles(self, mask: np.ndarray, room: int) -> int:
-        """Fill the room with the dearest transfers; of the first that doesn't fit, take a part (rounded up)."""
+        """Return the most cycles that fit the room: the dearest transfers first, a part of the last (rounded up)."""
         total = 0
         for n in np.flatnonzero(mask):
             size, cycles = int(self.bytes[n]), int(self.cycles[n])
@@ -83,7 +83,7 @@ def longest_paths_to(
 ) -> tuple[list[int], list[int]]:
     """Return the longest paths to begins and openings over arcs ``(p, f, cycles)`` and the tiles.
 
-    The last begin is the end of all transfers, to which arcs alone lead.
+    The last begin is the end of all transfers; only arcs lead to it.
     """
     tiles = len(tile_cycles)
     into: list[list[tuple[int, int]]] = [[] for _ in range(tiles + 1)]
@@ -102,7 +102,7 @@ def longest_paths_to(
 
 
 def _room(plan: Plan, capacity: int) -> list[int]:
-    """Return the bytes left where every tensor lives as briefly as it can."""
+    """Return the room at each position if every tensor lives as briefly as it can."""
     tensors = plan.tensors
     room = capacity - plan.chip_usage
     for i in range(plan.dram_tensor_count):

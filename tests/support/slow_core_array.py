@@ -1,7 +1,7 @@
 """Cycles and energy of one computing tile, in plain Python, straight from docs/model.md#core-array.
 
-Used only in tests, as the twin of the package's compiled core-array model; it shares no code with the
-package and works on the plain documents of network and schedule files.
+It is the twin of the package's compiled core-array model. It shares no code with the package, and works on the plain
+documents of network and schedule files.
 """
 
 from typing import NamedTuple
@@ -60,7 +60,7 @@ class NoMapping(Exception):
 
 
 class TileCost(NamedTuple):
-    """Cost of one tile; `energy_pj` is the sum of the four parts after it."""
+    """Cost of one tile; `energy_pj` is the sum of the four fields after it."""
 
     cycles: int
     energy_pj: float
@@ -71,7 +71,7 @@ class TileCost(NamedTuple):
 
 
 class Memory(NamedTuple):
-    """Bytes of a memory, and what a byte read or written costs; the GBUF and OL2 have no size here."""
+    """Bytes of a memory, and the energy of a byte read or written; the GBUF and OL2 have no size here."""
 
     bytes: int
     read_pj: float
@@ -197,7 +197,7 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
 
 
 def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str, hardware: dict) -> list[TileCost]:
-    """Return the costs of every L1 tile and rotation of one partition, in the order of docs/model.md."""
+    """Return the costs of all L1 tiles and rotations of one partition, in the order of docs/model.md."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     memory = memories(hardware)
     B, K, H, W, C = (loops[name] for name in "BKHWC")
@@ -251,7 +251,7 @@ def _candidate(
     hardware: dict,
     memory: dict[str, Memory],
 ) -> TileCost | None:
-    """Return the cost of one mapping, or None where it doesn't exist or breaks a limit."""
+    """Return the cost of one mapping, or None if it doesn't exist or breaks a limit."""
     _, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
     B, K, H, W, C, G, D = (loops[name] for name in "BKHWCGD")
     R, S, sH, sW = (loops[name] for name in ("R", "S", "sH", "sW"))

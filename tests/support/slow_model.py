@@ -1,16 +1,15 @@
-"""The specified schedule model in plain Python: tiles, tensors, double buffering, validity and evaluation.
+"""The model of docs/model.md in plain Python: tiles, tensors, double buffering, validity and evaluation.
 
-Used only in tests, as the twin of the package's compiled kernels. It shares no code with the package: it
-takes the plain documents of network and schedule files and names a tensor by
-``(kind, layer, tile, source)`` as schedule files do.
+It is the twin of the package's compiled kernels, and shares no code with the package. It takes the plain documents of
+network and schedule files, and names a tensor by ``(kind, layer, tile, source)`` as schedule files do.
 
 - `plan` turns an LFA into tiles and tensors.
 - `double_buffering` is the classical DLSA of a plan.
 - `violations` lists every rule that a DLSA breaks.
-- `evaluate` finds begin cycles by the longest path through the graph of who waits for whom.
+- `evaluate` finds begin cycles as longest paths in the graph of what waits for what.
 
-A DLSA is a list of records ``(kind, layer, tile, source, bytes, start, end)`` in DRAM Tensor Order; the rows
-of ``dlsa.dram_tensor_order`` in schedule files, with their begin cycle as an eighth item, are accepted too.
+A DLSA is a list of records ``(kind, layer, tile, source, bytes, start, end)`` in DRAM Tensor Order. The rows of
+``dlsa.dram_tensor_order`` in schedule files, which have the begin cycle as an eighth item, are accepted, too.
 """
 
 import graphlib
@@ -62,8 +61,8 @@ class SlowTile(NamedTuple):
 class SlowTensor(NamedTuple):
     """One tensor with the ranges that its Start and End may take, bounds included.
 
-    A range of one value is fixed. `needed_at` is the tile that first needs a load and `made_at` the tile that
-    makes an ofmap; the other one is None. `on_dram` is False for ofmaps that stay on chip.
+    A range of one value is fixed. `needed_at` is the tile that first needs a load, `made_at` the tile that makes an
+    ofmap; the other is None. `on_dram` is False for ofmaps that stay on chip.
     """
 
     key: Key
@@ -99,7 +98,7 @@ SlowDLSA = list[Record]
 
 
 class Violation(NamedTuple):
-    """A broken rule and the tensors or tile involved; rules: tensors, domain, 1a, 1b, 2, 3."""
+    """A broken rule, and the tensors or the tile that break it; the rules are tensors, domain, 1a, 1b, 2, 3."""
 
     rule: str
     tensors: tuple[Key, ...]
@@ -109,7 +108,7 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class SlowPlan:
-    """What an LFA alone decides: tiles in running order, tensors in creation order, and totals."""
+    """What the LFA alone fixes: tiles by position, tensors in creation order, and totals."""
 
     network: dict
     batch: int
@@ -198,12 +197,12 @@ def operand_bytes(layer: dict) -> int:
 
 
 def loaded_weight_bytes(layer: dict) -> int:
-    """Return the bytes of weights that come from DRAM: none where another layer makes the second operand."""
+    """Return the bytes of weights that come from DRAM: 0 if another layer makes the second operand."""
     return 0 if layer.get("weight_operands") else operand_bytes(layer)
 
 
 def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = False) -> Extent:
-    """Return the backward extent: what a tile of `layer` reads of its ifmap; corrected, with its full halo."""
+    """Return the backward extent: what a tile of `layer` reads of its ifmap; if `corrected`, with its full halo."""
     b, k, h, w = tile
     kind = layer["kind"]
     if kind in ("eltwise", "ptp"):
@@ -301,7 +300,7 @@ def spatial_factors(rows: int, columns: int, m: int) -> tuple[int, int]:
 
 
 def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
-    """Return the dimensions (of C, H, W) that transposes forbid to cut in an FLG."""
+    """Return the dimensions (of C, H, W) that can't be cut in an FLG because of its transposes."""
     forbidden: set[str] = set()
     for layer in network["layers"]:
         if layer["name"] not in flg_layers or layer["kind"] != "transpose":
@@ -317,7 +316,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
 def flg_tile_shapes(
     network: dict, batch: int, flg_layers: list[str], tiling_number: int, corrected: bool = False
 ) -> dict[str, Extent]:
-    """Return the tile of every layer of an FLG; corrected, of the layer's own channels.
+    """Return the tile of every layer of an FLG; if `corrected`, with the layer's own channels.
 
     Raises
     ------
@@ -495,9 +494,9 @@ def double_buffering(plan: SlowPlan) -> SlowDLSA:
 
 
 def violations(plan: SlowPlan, dlsa: Sequence[Sequence], gbuf_bytes: int) -> list[Violation]:
-    """Return every rule that a DLSA breaks; empty for a valid one.
+    """Return every rule that a DLSA breaks; the list is empty for a valid DLSA.
 
-    Where the rows are not exactly the plan's DRAM tensors, only that (rule ``tensors``) is reported.
+    If the rows are not exactly the plan's DRAM tensors, it reports only that (rule ``tensors``).
     """
     records = as_records(dlsa)
     found = _wrong_tensors(plan, records)
@@ -606,8 +605,8 @@ def evaluate(plan: SlowPlan, dlsa: Sequence[Sequence]) -> SlowEvaluation:
         raise ValueError("a Start outside the run")
     tensor_of = {tensor.key: tensor for tensor in plan.tensors}
 
-    # Who waits for the end of whom. Tile p ends after tile p - 1, so it is enough that the first tile which
-    # needs a weight, or which a store must precede, waits for it.
+    # What waits for the end of what. Tile p ends after tile p - 1, so it is enough that the first tile that needs a
+    # weight, or that a store must precede, waits for it.
     waits_for: dict[tuple[str, int], set[tuple[str, int]]] = {}
     duration: dict[tuple[str, int], int] = {}
     for tile in plan.tiles:

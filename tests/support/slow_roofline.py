@@ -1,4 +1,4 @@
-"""The roofline core array in plain Python, one tile at a time (independent twin; from its description)."""
+"""The roofline core array in plain Python, one tile at a time: an independent twin (docs/core-arrays.md#roofline)."""
 
 from support.slow_core_array import (
     MAC_PJ,

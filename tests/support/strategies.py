@@ -1,9 +1,9 @@
 """Hypothesis strategies: small random networks, platforms, LFAs and DLSAs, as documents of the file formats.
 
-`cases` draws a network with everything that a plan needs; `plans` draws the plain-Python plan of one.
-`valid_dlsas` and `any_dlsas` draw DLSAs for such a plan. Everything shrinks towards chains of few small
-layers, fused into one FLG of one tile, and towards loads and stores with the shortest living durations.
-`matrix_tile_cases` draws large matrix layers with tiles of any extent.
+`cases` draws a network with everything that a plan needs; `plans` draws the plain-Python plan of a case.
+`valid_dlsas` and `any_dlsas` draw DLSAs for such a plan. Everything shrinks towards chains of few small layers, fused
+into one FLG of one tile, and towards loads and stores with the shortest living durations. `matrix_tile_cases` draws
+large matrix layers with tiles of any extent.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Shape = tuple[int, int, int]
 
 
 class Case(NamedTuple):
-    """What `slow_model.plan` takes."""
+    """The arguments of `slow_model.plan`."""
 
     network: dict
     batch: int
@@ -49,7 +49,7 @@ _windows = st.sampled_from([1, 2, 3, 5])
 
 
 class _Builder:
-    """A network in the making; `draw` is hypothesis's."""
+    """A network under construction; `draw` is hypothesis's."""
 
     def __init__(self, draw: Callable) -> None:
         self.draw = draw
@@ -73,7 +73,7 @@ class _Builder:
         return name
 
     def pick(self, fits: Callable[[Shape], bool], taken: list[str]) -> str | None:
-        """Return one of the sources that fit and aren't taken, the youngest first; or None."""
+        """Return one of the sources that fit and aren't taken, or None; it shrinks towards the newest."""
         names = [name for name in reversed(self.shapes) if fits(self.shapes[name]) and name not in taken]
         place = self.draw(st.integers(0, len(names)))
         return names[place] if place < len(names) else None
@@ -96,7 +96,7 @@ class _Builder:
         return sources
 
     def source_of_channels(self, channels: int, extent: tuple[int, int] | None, taken: list[str]) -> str:
-        """Return a source of so many channels (and of this extent, if one is given), made if need be."""
+        """Return a source of `channels` channels, and of `extent` if it is given; make one if there is none."""
         found = self.pick(lambda shape: shape[0] == channels and extent in (None, shape[1:]), taken)
         if found is None and extent is None and self.draw(st.booleans()):
             self.add_conv(kernels=channels)
@@ -169,7 +169,7 @@ class _Builder:
 
     def add_eltwise(self) -> None:
         if self.draw(st.sampled_from([False, False, False, True])):
-            sources = self.sources_of_one_extent()  # operands that are parts of sources, or several of them
+            sources = self.sources_of_one_extent()  # an operand may be a part of a source, or several sources
             operands = self.divisor(self.total_channels(sources))
         else:
             sources = self.operands_of_one_shape()
@@ -230,9 +230,9 @@ class _Builder:
 
 @st.composite
 def networks(draw: Callable, max_layers: int = 6) -> dict:
-    """Draw the document of a network of all kinds of layers, sound by the package's checks.
+    """Draw the document of a network of all kinds of layers that passes the package's checks.
 
-    `max_layers` may be exceeded where a layer needs a new one to read from, once for each.
+    It may have more than `max_layers` layers: a layer may add one new layer to read from.
     """
     builder = _Builder(draw)
     for _ in range(draw(st.integers(1, max_layers))):
@@ -248,7 +248,7 @@ def networks(draw: Callable, max_layers: int = 6) -> dict:
 
 
 def hardware() -> st.SearchStrategy[dict]:
-    """Draw the `hardware` of a schedule file; many are no sensible machines."""
+    """Draw the `hardware` of a schedule file; many are not realistic."""
     return st.fixed_dictionaries(
         {
             "gbuf_bytes": st.sampled_from([8 << 20, 32 << 20, 1 << 20, 3000, (5 << 20) + 7]),
@@ -330,7 +330,7 @@ def wrong_lfas(draw: Callable, network: dict, batch: int) -> dict:
     elif fault == "twice":
         flgs[-1]["layers"].append(draw(st.sampled_from(order)))
     elif fault == "missing":
-        # A group without layers would be a fault of its own.
+        # A group without layers would be another fault.
         flg["layers"].pop()
         flgs = [group for group in flgs if group["layers"]]
         if flgs:
@@ -377,7 +377,7 @@ class TileCase(NamedTuple):
 
 
 def _up_to(most: int) -> st.SearchStrategy[int]:
-    """Draw a whole number whose order of magnitude is uniform, rather than itself."""
+    """Draw a whole number up to `most`; its order of magnitude is uniform, not the number itself."""
     powers = [1 << i for i in range(most.bit_length())]
     return st.sampled_from(powers).flatmap(lambda power: st.integers(power, min(2 * power - 1, most)))
 
@@ -386,8 +386,8 @@ def _up_to(most: int) -> st.SearchStrategy[int]:
 def matrix_tile_cases(draw: Callable) -> TileCase:
     """Draw a conv, group_conv or fc tile of any size.
 
-    In half of the cases a small array meets a large layer and a GBUF that is slow, or costly because it is
-    huge: weights and activations need several L1 tiles, and rotating operands between PEs can pay.
+    In half of the cases the array is small, the layer large, and the GBUF slow, or costly because it is huge: then
+    weights and activations need several L1 tiles, and rotation of operands between PEs can pay.
     """
     kind = draw(st.sampled_from(["conv", "group_conv", "fc"]))
     platform = draw(hardware())
@@ -421,7 +421,7 @@ def matrix_tile_cases(draw: Callable) -> TileCase:
         network["layers"].insert(0, {**maker, "ifmaps": [], "inputs": ["operand"]})
         layer["weight_operands"] = ["maker"]
     layer["inputs"] = ["in"]
-    # Channels may exceed the layer's own: a concatenating consumer asks every producer for all channels.
+    # Channels may exceed the layer's own: a reader of a concatenation asks each producer for all channels.
     channels = draw(st.sampled_from([K, K, K + 1, 2 * K, max(1, K // 2)]))
     rows, columns = (extent - draw(st.integers(0, extent - 1)) // 2 for extent in (H, W))
     return TileCase(network, layer, (draw(_up_to(8)), channels, rows, columns), platform)
@@ -448,14 +448,14 @@ def _drawn_durations(draw: Callable, plan: SlowPlan) -> SlowDLSA:
 
 @st.composite
 def valid_dlsas(draw: Callable, plan: SlowPlan) -> SlowDLSA:
-    """Draw a DLSA that is valid except, perhaps, for the capacity (rule 3).
+    """Draw a DLSA that is valid, except that it may exceed the capacity (rule 3).
 
-    Durations are any in range, the order any that the rules leave; every choice of durations leaves one.
+    Durations are any in range, the order is any that the rules allow; every choice of durations allows one.
     """
     rows = _drawn_durations(draw, plan)
     shuffle = draw(st.sampled_from([0, 2, 1000]))
     priority = draw(st.lists(st.integers(0, shuffle), min_size=len(rows), max_size=len(rows)))
-    # How many rows must still come before each, and which ones wait for it.
+    # For each row: how many rows must still come before it, and which rows wait for it.
     blockers = [0] * len(rows)
     waiting_for: list[list[int]] = [[] for _ in rows]
     for i, first in enumerate(rows):
@@ -478,8 +478,8 @@ def valid_dlsas(draw: Callable, plan: SlowPlan) -> SlowDLSA:
 def any_dlsas(draw: Callable, plan: SlowPlan, within_range: bool = True) -> SlowDLSA:
     """Draw a DLSA of the plan's DRAM tensors that may break the rules of order.
 
-    It may break the ranges of Start and End too where `within_range` is off.
-    Starts lie in -1..T and Ends in 0..T in any case. Some of the DLSAs are valid.
+    It may also break the ranges of Start and End if `within_range` is off. Starts are in -1..T and Ends in 0..T in any
+    case. Some of the DLSAs are valid.
     """
     base = draw(st.sampled_from(["valid", "durations", "permutation"]))
     if base == "valid":

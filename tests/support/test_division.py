@@ -9,7 +9,7 @@ from support.paths import TESTS
 
 
 def config(*arguments: str, xdist: bool = True, **said: Any) -> Any:
-    """What the rule reads of a run of `arguments` in the tests' folder."""
+    """Return what the rule reads of the config of a run with `arguments` in the tests' folder."""
     plugins = SimpleNamespace(has_plugin=lambda name: xdist and name == "xdist")
     plain = {"keyword": "", "numprocesses": None, "dist": "no", "tx": []}
     place = SimpleNamespace(dir=Path(TESTS))

@@ -1,4 +1,4 @@
-"""The plain-Python twins against every figure of the published data, and their rules against one another."""
+"""The plain-Python twins against all figures of the published data, and their rules against one another."""
 
 import csv
 import json

@@ -1,7 +1,7 @@
-"""A checker of traces in the JSON trace-event format, as far as the project writes it.
+"""A checker of traces in the JSON trace-event format, for the events that the project writes.
 
-The format: "Trace Event Format" of the Catapult project. Beyond it, times must be whole nanoseconds, and slices of a
-track must nest.
+The format is the "Trace Event Format" of the Catapult project. In addition, times must be whole nanoseconds, and slices
+of a track must nest.
 """
 
 from collections import defaultdict
@@ -29,7 +29,7 @@ def nanoseconds(microseconds: float) -> int:
 
 
 def check_trace(document: dict[str, Any]) -> dict[Track, list[Slice]]:
-    """Fail if `document` is no sound trace; return begin, end (ns) and name of the slices of every track."""
+    """Fail if `document` is no valid trace; return begin, end (ns) and name of the slices of every track."""
     assert document.keys() == {"displayTimeUnit", "traceEvents"}
     assert document["displayTimeUnit"] in ("ns", "ms")
     events = document["traceEvents"]
@@ -62,13 +62,13 @@ def _check_form(event: Event) -> None:
         assert event["name"] in METADATA, event
         assert [type(value) for value in event["args"].values()] == [METADATA[event["name"]]], event
     if event["ph"] == "C":
-        assert len(event["args"]) == 1, event  # versions of Perfetto refuse several
+        assert len(event["args"]) == 1, event  # some versions of Perfetto refuse several
         assert all(type(value) in (int, float) for value in event["args"].values()), event
         assert "tid" not in event, event
 
 
 def _check_nesting(track: list[Slice]) -> None:
-    """Slices come in the order of begins, the outer one first, and none ends within another."""
+    """Check that slices are sorted by begin, the outer one first, and that none ends within another."""
     open_ends: list[int] = []
     previous = 0
     for begin, end, name in track:
@@ -92,7 +92,7 @@ def _check_counters(events: list[Event]) -> None:
 
 
 def _check_flows(events: list[Event], slices: dict[Track, list[Slice]]) -> None:
-    """Every flow begins once and ends once, not before it begins, each time as a slice begins."""
+    """Check that every flow begins once and ends once, in this order, and both when a slice begins."""
     ends: dict[int, list[Event]] = defaultdict(list)
     for event in events:
         if event["ph"] in ("s", "f"):

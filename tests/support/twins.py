@@ -1,7 +1,7 @@
-"""From the documents and records of the plain-Python twins to the package's objects and back.
+"""Converts the documents and records of the plain-Python twins to the package's objects and back.
 
-A twin's plan and the package's plan of the same LFA come as a `Pair`; `pairs` draws one. DRAM tensors are
-matched by what names them in schedule files: kind, layer, tile, source.
+A `Pair` is a twin's plan and the package's plan of the same LFA; `pairs` draws one. DRAM tensors are matched by what
+identifies them in schedule files: kind, layer, tile, source.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ RULE_OF_TWIN = {
 
 
 class Pair(NamedTuple):
-    """Two plans of one LFA, and what both were made of."""
+    """Two plans of one LFA, and what both are made of."""
 
     case: Case
     slow: SlowPlan
@@ -76,13 +76,13 @@ LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf
 
 
 def with_buffer(plan: Plan, gbuf_bytes: int) -> Plan:
-    """Return the plan on a platform with that buffer, or the largest there can be; tiles cost what they did."""
+    """Return the plan with that buffer, but at most the largest that is allowed; the costs of tiles stay."""
     platform = replace(plan.problem.platform, gbuf_bytes=min(gbuf_bytes, LARGEST_BUFFER))
     return replace(plan, problem=replace(plan.problem, platform=platform))
 
 
 def pair_of(case: Case) -> Pair:
-    """Plan a case twice; raises what the twin raises."""
+    """Plan a case twice; raise what the twin raises."""
     return Pair(case, slow_model.plan(*case), make_plan(problem_of_case(case), lfa_of(case.lfa)))
 
 
@@ -109,7 +109,7 @@ def records_of(plan: Plan, dlsa: DLSA) -> SlowDLSA:
 
 
 def shortest_lives(slow: SlowPlan) -> SlowDLSA:
-    """Return every DRAM tensor with the shortest life that its ranges allow, in creation order."""
+    """Return every DRAM tensor with the shortest duration that its ranges allow, in creation order."""
     return [
         Record(*tensor.key, tensor.bytes, tensor.start_range[1], tensor.end_range[0]) for tensor in slow.dram_tensors
     ]

@@ -1,1 +1,1 @@
-"""The platforms that are built in, as hardware files, and their names."""
+"""The built-in platforms, as hardware files, and their names."""

@@ -1,4 +1,4 @@
-"""The platforms that are built in, by name."""
+"""The built-in platforms, by name."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from soma_cp.model.hardware.presets import PRESETS, preset_path
 
 
 class _Presets(Mapping[str, Platform]):
-    """Platforms whose hardware files are in the package; read when they are asked for."""
+    """Platforms whose hardware files are in the package; each file is read on first use."""
 
     def __getitem__(self, name: str) -> Platform:
         if name not in PRESETS:
@@ -32,7 +32,7 @@ def _preset(name: str) -> Platform:
 
 
 PLATFORMS: Mapping[str, Platform] = _Presets()
-"""The two platforms of the SoMa paper; their hardware files are beside this module."""
+"""The two platforms of the SoMa paper; their hardware files stand beside this module."""
 
 
 def platform_named(name: str) -> Platform:
@@ -41,7 +41,7 @@ def platform_named(name: str) -> Platform:
     Raises
     ------
     PlatformError
-        If there is none.
+        If no built-in platform has that name.
     """
     if name not in PLATFORMS:
         hint = nearest_name_hint(name, PLATFORMS)
@@ -55,15 +55,15 @@ def platform_from(spec: str) -> Platform:
     Parameters
     ----------
     spec
-        The name of a built-in platform, or the path of a hardware file. A name comes first: a file that is
-        called like a built-in platform is ``./edge``.
+        The name of a built-in platform, or the path of a hardware file. Names come first: a file called like a
+        built-in platform is given as ``./edge``.
 
     Raises
     ------
     PlatformError
         If it is neither, or the file has faults.
     UserError
-        If the file can't be read, or is neither JSON nor, with the ending of one, YAML.
+        If the file can't be read, or is not JSON, or not YAML if its name ends like one.
     """
     if spec in PLATFORMS:
         return PLATFORMS[spec]

@@ -1,1 +1,1 @@
-"""Core arrays: what a tile costs, behind one protocol; `registry` knows them by name."""
+"""Core arrays price tiles; they share one protocol, and `registry` knows them by name."""

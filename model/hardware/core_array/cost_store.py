@@ -1,7 +1,7 @@
-"""Costs of tiles that took long to find, kept in one SQLite file between runs.
+"""Keeps the costs of tiles that take long to price in one SQLite file between runs.
 
-Several processes and threads may use a file at a time: each call opens it anew, and SQLite locks it. A file that is
-damaged is put aside and begun anew.
+Several processes and threads may use a file at the same time: each call opens it, and SQLite locks it. A damaged file
+is renamed and replaced by an empty one.
 """
 
 import logging
@@ -25,16 +25,16 @@ _Answer = TypeVar("_Answer")
 
 
 class StoredCost(NamedTuple):
-    """What a tile costs.
+    """The cost of a tile.
 
     Parameters
     ----------
     cycles
-        −1 where it can't run.
+        Cycles; −1 if the tile can't run.
     energy_pj
-        In pJ.
+        Energy (pJ).
     reason
-        Why it can't run; empty where it can.
+        Why the tile can't run; empty if it can.
     """
 
     cycles: int
@@ -43,7 +43,7 @@ class StoredCost(NamedTuple):
 
 
 def cache_folder() -> Path:
-    """Return the folder for what may be deleted at any time: ``$XDG_CACHE_HOME/soma-cp``, else ``~/.cache/soma-cp``.
+    """Return the folder for disposable files: ``$XDG_CACHE_HOME/soma-cp``, else ``~/.cache/soma-cp``.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def cache_folder() -> Path:
         If the user has no home folder.
     """
     given = os.environ.get("XDG_CACHE_HOME", "")
-    if os.path.isabs(given):  # the convention is to ignore relative ones
+    if os.path.isabs(given):  # by convention, relative paths are ignored
         return Path(given) / "soma-cp"
     try:
         return Path.home() / ".cache" / "soma-cp"
@@ -67,7 +67,7 @@ class CostStore:
     Parameters
     ----------
     path
-        Of the file; it and its folders are made where there are none.
+        The path of the file; the file and its folders are made if they do not exist.
 
     Raises
     ------
@@ -81,10 +81,10 @@ class CostStore:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unusable(error) from None
-        self._use(lambda database: database.execute(f"{_SELECT} LIMIT 0"))  # refuses what can't be used
+        self._use(lambda database: database.execute(f"{_SELECT} LIMIT 0"))  # fails now if the file can't be used
 
     def get(self, keys: Sequence[str]) -> dict[str, StoredCost]:
-        """Return what is known of `keys`."""
+        """Return the costs that are stored for `keys`."""
 
         def read(database: sqlite3.Connection) -> dict[str, StoredCost]:
             found = {}
@@ -98,14 +98,14 @@ class CostStore:
         return self._use(read)
 
     def put(self, costs: Iterable[tuple[str, StoredCost]]) -> None:
-        """Remember costs."""
+        """Store costs."""
         rows = [(key, *cost) for key, cost in costs]
         self._use(lambda database: database.executemany("INSERT OR REPLACE INTO costs VALUES (?, ?, ?, ?)", rows))
 
     def _use(self, work: Callable[[sqlite3.Connection], _Answer]) -> _Answer:
         try:
             return self._once(work)
-        except sqlite3.OperationalError as error:  # no permission, no room, another table, locked for a minute
+        except sqlite3.OperationalError as error:  # no permission, disk full, another table, locked for a minute
             raise self._unusable(error) from None
         except sqlite3.DatabaseError as error:
             self._put_aside(error)
@@ -125,11 +125,11 @@ class CostStore:
         aside = self.path.with_name(f"{self.path.name}.damaged")
         try:
             os.replace(self.path, aside)
-        except FileNotFoundError:  # another process was quicker
+        except FileNotFoundError:  # another process has renamed it already
             return
         except OSError as failure:
             raise self._unusable(failure) from None
-        _log.warning("cache '%s' is damaged (%s): put aside as '%s', and begun anew", self.path, error, aside)
+        _log.warning("cache '%s' is damaged (%s): renamed to '%s', and replaced by a new one", self.path, error, aside)
 
     def _unusable(self, error: Exception) -> UserError:
         reason = (error.strerror if isinstance(error, OSError) else None) or str(error)

@@ -1,8 +1,9 @@
-"""Core arrays written for an earlier version, whose methods take the network beside its table; goes with the next one.
+"""Core arrays of an earlier version, whose methods take the network and its table; removed in the next version.
 
-Until 0.1.0 `tile_costs` and `least_costs` had three parameters: network, table, tiles. `of_this_version` gives a core
-array of that kind a class that is called with the table and adds the network. The methods of this version are marked
-`network_may_come_first`, for a plug-in that derives from one of their classes or asks another core array.
+Until 0.1.0 `tile_costs` and `least_costs` had three parameters: network, table, tiles. `of_this_version` gives such a
+core array a class whose methods take table and tiles and add the network. The methods of this version are marked
+`network_may_come_first`: a plug-in that derives from one of their classes, or calls another core array, may still pass
+the network.
 """
 
 import inspect
@@ -17,11 +18,11 @@ Result = TypeVar("Result")
 Array = TypeVar("Array")
 
 METHODS = ("tile_costs", "least_costs")
-"""Those that took the network."""
+"""The methods that took the network."""
 
 
 def network_may_come_first(method: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let a method of table and tiles be called with a network before them."""
+    """Return `method`, which takes table and tiles, such that callers may pass a network before them."""
 
     @wraps(method)
     def called(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -33,14 +34,14 @@ def network_may_come_first(method: Callable[Parameters, Result]) -> Callable[Par
 
 
 def of_this_version(array: Array, network: object) -> Array:
-    """Return `array`, or where its methods take the network a copy that is called without.
+    """Return `array`; if its methods take the network, return a copy whose methods do not.
 
     Parameters
     ----------
     array
         The core array that the factory of a package made.
     network
-        What the copy adds.
+        The network that the copy passes to the methods of `array`.
 
     Warns
     -----
@@ -51,15 +52,15 @@ def of_this_version(array: Array, network: object) -> Array:
     kind = _class_of_this_version(own)
     if kind is own:
         return array
-    adapted = copy(array)  # a package may give the same object for several networks
-    object.__setattr__(adapted, "__class__", kind)  # also of a frozen dataclass
+    adapted = copy(array)  # a package may return the same object for several networks
+    object.__setattr__(adapted, "__class__", kind)  # works for a frozen dataclass, too
     object.__setattr__(adapted, "_network_of_problem", network)
     return adapted
 
 
 @cache
 def _class_of_this_version(own: Any) -> Any:
-    """Return `own`, or the class in its place if methods of it take the network."""
+    """Return `own`, or if its methods take the network the class that replaces it."""
     earlier = [name for name in METHODS if _takes_network(getattr(own, name, None))]
     if not earlier:
         return own
@@ -74,7 +75,7 @@ def _class_of_this_version(own: Any) -> Any:
 
 
 def _adding_network(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the method that calls `method` with the network, whether or not it is called with it."""
+    """Return a method that passes the network to `method`, whether or not its caller does."""
 
     def called(self: Any, *arguments: Any) -> Any:
         return method(self, self._network_of_problem, *arguments[-2:])
@@ -83,7 +84,7 @@ def _adding_network(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _takes_network(method: Callable[..., Any] | None) -> bool:
-    """Whether a method of a class takes network, table and tiles, and not table and tiles alone."""
+    """Return whether a method of a class takes network, table and tiles, and can't take table and tiles alone."""
     if method is None:
         return False
     signature = inspect.signature(method)
@@ -91,7 +92,7 @@ def _takes_network(method: Callable[..., Any] | None) -> bool:
 
 
 def _takes(signature: inspect.Signature, count: int) -> bool:
-    """Whether a function can be called with so many arguments, self included."""
+    """Return whether a function can be called with `count` arguments, self included."""
     try:
         signature.bind(*range(count))
     except TypeError:

@@ -1,4 +1,4 @@
-"""The options of a core array, as a hardware file gives them: texts by name."""
+"""Reads the options of a core array, which a hardware file gives as texts by name."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,7 +13,7 @@ def require_known(model: str, options: Mapping[str, str], known: Sequence[str]) 
     Raises
     ------
     UserError
-        For the first such option.
+        For the first of them.
     """
     for name in options:
         if name not in known:
@@ -27,7 +27,7 @@ def whole_number(model: str, options: Mapping[str, str], name: str, default: int
     Raises
     ------
     UserError
-        If it is none.
+        If the option is no such number.
     """
     text = options.get(name)
     if text is None:
@@ -39,12 +39,12 @@ def whole_number(model: str, options: Mapping[str, str], name: str, default: int
 
 
 def one_of(model: str, options: Mapping[str, str], name: str, allowed: Sequence[str]) -> str:
-    """Return the word that an option gives, the first of `allowed` by default.
+    """Return the word that an option gives, by default the first of `allowed`.
 
     Raises
     ------
     UserError
-        If it is none of them.
+        If the word is not in `allowed`.
     """
     word = options.get(name, allowed[0])
     if word not in allowed:

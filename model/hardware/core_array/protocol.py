@@ -1,7 +1,7 @@
 """The core array: what one computing tile costs between GBUF and registers (docs/model.md#core-array).
 
-`CoreArray` is the interface through which everything else asks; an accelerator with other insides brings
-another class; the array of the SoMa paper is in `published`.
+Everything else uses a core array through the interface `CoreArray`. Another accelerator is another class; the array
+of the SoMa paper is in `published`.
 """
 
 from typing import ClassVar, Protocol, cast
@@ -25,7 +25,7 @@ class NoMappingError(UserError):
     layer
         Name of the layer.
     tile
-        Samples, channels, rows, columns.
+        Samples, channels, rows, columns of the tile.
     """
 
     def __init__(self, message: str, layer: str, tile: tuple[int, int, int, int]) -> None:
@@ -34,19 +34,19 @@ class NoMappingError(UserError):
         self.tile = tile
 
     def __reduce__(self) -> tuple[type, tuple[str, str, tuple[int, int, int, int]]]:
-        # Exceptions are pickled by `args`, here the message alone; worker processes send this one.
+        # Worker processes send this exception; pickle would keep its `args` alone, that is the message.
         return type(self), (str(self), self.layer, self.tile)
 
 
 class CoreArray(Protocol):
-    """What a tile costs. Inherit from it, and give the first three members.
+    """Prices tiles. Your own core array inherits from it and defines `name`, `tile_costs` and `explain_infeasible`.
 
-    An array that takes long to price a tile gives `least_costs`, too: bounds ask for many more tiles than searches do.
+    An array that takes long to price a tile also defines `least_costs`: bounds price many more tiles than searches do.
 
     Attributes
     ----------
     takes_long
-        Whether a tile takes more than milliseconds; searches then end on time even in the middle of a round.
+        Whether a tile takes more than milliseconds to price; searches then end on time even in the middle of a round.
 
     A tile row is int64[5]: layer id, samples, channels, rows, columns of the ofmap tile.
     """
@@ -55,12 +55,12 @@ class CoreArray(Protocol):
 
     @property
     def name(self) -> str:
-        """What reports call this model."""
+        """The name of this model in reports."""
         ...
 
     @network_may_come_first
     def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
-        """Price many tiles; never raises, so that searches can try what doesn't fit.
+        """Price many tiles; never raise, so that searches can try tiles that don't fit.
 
         Parameters
         ----------
@@ -77,12 +77,12 @@ class CoreArray(Protocol):
         ...
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
-        """Say in one sentence why the array can't run a tile for which `tile_costs` gave −1."""
+        """Return one sentence that says why the array can't run a tile for which `tile_costs` gave −1."""
         ...
 
     @network_may_come_first
     def least_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
-        """Return what the tiles cost at least, for bounds over all tilings; by default what they cost.
+        """Return lower bounds on the costs of the tiles, for bounds over all tilings; by default the costs themselves.
 
         Parameters and result are those of `tile_costs`. Cycles may be −1 only where the array can't run the tile.
         """
@@ -94,7 +94,7 @@ class CoreArray(Protocol):
         Parameters
         ----------
         network, table
-            The network, and the same as arrays.
+            The network, and its arrays.
         tile_row
             int64[5].
 

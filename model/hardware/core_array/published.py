@@ -1,4 +1,4 @@
-"""The core array of the SoMa paper: tiles mapped onto its PEs, and their costs (docs/model.md#core-array)."""
+"""The core array of the SoMa paper: it maps tiles onto its PEs and prices them (docs/model.md#core-array)."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,14 +22,14 @@ from soma_cp.model.semantics import CORRECTED
 
 @dataclass(frozen=True)
 class TileCost:
-    """Cycles of a tile, and its energy (pJ) in all and by where it goes.
+    """Cycles of a tile, its energy in all, and the parts of that energy (pJ).
 
     Parameters
     ----------
     cycles
-        Of the platform's clock.
+        Cycles of the platform's clock.
     energy_pj
-        The sum of the rest.
+        The sum of the other figures.
     buffer_pj
         AL1, WL1, OL1 and OL2.
     gbuf_pj
@@ -55,7 +55,7 @@ class PublishedCoreArray(CoreArray):
     Parameters
     ----------
     platform
-        Sizes, bandwidths and, through them, energies.
+        Its sizes and bandwidths, and the energies that follow from them.
     """
 
     name: ClassVar[str] = "published"
@@ -85,7 +85,7 @@ class PublishedCoreArray(CoreArray):
         return published_kernel.tile_costs(self._numbers, table.layers, rows)
 
     def breakdown(self, network: Network, table: NetworkTable, tile_row: IntArray) -> TileCost:
-        """Return the cost of one tile with its parts, for reports.
+        """Return the cost of one tile, with its parts.
 
         Raises
         ------
@@ -100,10 +100,10 @@ class PublishedCoreArray(CoreArray):
         return TileCost(cost.cycles, energy_pj, cost.buffer_pj, cost.gbuf_pj, cost.noc_pj, cost.mac_pj)
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
-        """Name the memory that is too small for the layer's kernel, and what would make it fit.
+        """Name the memory that is too small for the layer's kernel, and what would make the kernel fit.
 
-        C, R and S are never cut: for each of its vec channels a PE holds R·S·ceil(C / (vec·P)) bytes in AL1
-        and in WL1, in the split that asks least. So a smaller tile doesn't help. (OL1 always has room.)
+        C, R and S are never cut: in the split that needs least, a PE holds R·S·ceil(C / (vec·P)) bytes in AL1 and in
+        WL1 for each of its vec channels. So a smaller tile doesn't help. (OL1 is always large enough.)
         """
         layer_id, b, k, h, w = map(int, tile_row)
         layer = network.layers[layer_id]
@@ -145,7 +145,7 @@ def _room_per_channel(platform: Platform) -> dict[str, int]:
 
 
 def _levers(platform: Platform, layer: Conv) -> list[str]:
-    """Name the changes, each enough on its own, that make the layer's kernel fit."""
+    """Return changes in words, each of which alone makes the layer's kernel fit."""
     room = min(_room_per_channel(platform).values())
     window = layer.R * layer.S
     levers = []

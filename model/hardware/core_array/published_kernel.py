@@ -1,8 +1,8 @@
-"""Cycles and energy of one computing tile, compiled (docs/model.md#core-array, with its names).
+"""Cycles and energy of one computing tile, kernels (docs/model.md#matrix-tiles, whose letters they use).
 
-A matrix tile is mapped onto P×P PEs: *split* over two loop dimensions, cut into *L1 tiles* that fit the
-memories of a PE, and, where PEs share an operand, possibly *rotated* among them. Every combination is a
-candidate; the least energy × time wins. All counts are of one group of a grouped convolution.
+A matrix tile is mapped onto P×P PEs: *split* over two loop dimensions, and cut into *L1 tiles* that fit the memories
+of a PE. PEs that share an operand may also *rotate* it among them. Every combination is a candidate; the one of least
+energy × cycles is taken. All counts are those of one group of a group convolution.
 """
 
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
 from soma_cp.model.network import network_table as column
 
 INFEASIBLE = -1
-"""In place of cycles: the array can't run this tile."""
+"""Stands for the cycles of a tile that the array can't run."""
 
 # The two dimensions over which rows and columns of the array are split, as columns C, K, B, H, W.
 SPLITS = np.array(
@@ -32,14 +32,14 @@ SPLITS = np.array(
 
 
 class ArrayNumbers(NamedTuple):
-    """What the kernel knows of the hardware.
+    """The hardware, as the kernel takes it.
 
     Parameters
     ----------
     P
-        Side of the array of PEs.
+        Side of the PE array.
     vec, lane
-        Input channels that a PE multiplies at once, and kernels that it works on at once.
+        Input channels and kernels that a PE multiplies at once.
     vector_ops_per_cycle
         Element operations of the vector unit.
     gbuf_bytes_per_cycle, pe_bus_bytes_per_cycle
@@ -49,7 +49,7 @@ class ArrayNumbers(NamedTuple):
     energies
         pJ per byte, and of an operation.
     least_groups_at_once
-        1 in the corrected semantics; 0: large groups have their GBUF traffic for free.
+        1 in the corrected semantics; 0 in the published ones, where large groups get their GBUF traffic for free.
     """
 
     P: int
@@ -69,9 +69,9 @@ class Work(NamedTuple):
     Parameters
     ----------
     G
-        Equal groups; all that follows is of one of them.
+        Equal groups; the other numbers are those of one group.
     D, rounds
-        Groups at once, and how often.
+        Groups that run at once, and how often.
     B, C, K
         Samples, input channels, kernels (output channels).
     H, W
@@ -100,7 +100,7 @@ class Work(NamedTuple):
 
 
 class Split(NamedTuple):
-    """How the array splits a tile, and the share of a PE.
+    """How the array splits a tile, and the share of one PE.
 
     Parameters
     ----------
@@ -109,7 +109,7 @@ class Split(NamedTuple):
     a_dup, w_dup
         PEs that need the same activations, and the same weights.
     tC, tK, tH, tW, tB
-        Steps of a PE: of `vec` input channels, of `lane` kernels, of a row, a column, a sample.
+        Steps of a PE: over `vec` input channels each, `lane` kernels, one row, one column, one sample.
     oC, oK
         Input channels and kernels of a PE.
     compute
@@ -138,13 +138,13 @@ class L1Tile(NamedTuple):
     Parameters
     ----------
     K1, h1, w1
-        Of its steps in kernels, rows, columns.
+        Steps of the PE along kernels, rows, columns in one L1 tile.
     KT, WT, H3
         L1 tiles along kernels, columns, rows.
     KB, WB
-        Of the first two, those that PEs hold together and can pass on: weights, activations.
+        Of KT and WT, those that PEs hold together and can pass on: weights, activations.
     KR, WR
-        How often they are fetched if they are passed on.
+        How often the operand is fetched if it is passed on.
     """
 
     K1: int
@@ -167,7 +167,7 @@ class Rotated(NamedTuple):
 
 
 class Windows(NamedTuple):
-    """Rows (h) and columns (w) of the ifmap that all PEs together fill into AL1, and fetch from the GBUF."""
+    """Rows (h) and columns (w) of the ifmap that all PEs together write to AL1, and read from the GBUF."""
 
     h_fill: int
     h_gbuf: int
@@ -181,17 +181,17 @@ class Traffic(NamedTuple):
     Parameters
     ----------
     a_fill, w_fill
-        Activations into AL1, weights into WL1.
+        Activations written to AL1, weights written to WL1.
     a_gbuf, w_gbuf
-        Activations and weights from the GBUF.
+        Activations and weights read from the GBUF.
     a_read, w_read
-        Activations from AL1, weights from WL1.
+        Activations read from AL1, weights read from WL1.
     o_read, o_write
-        Outputs from and into OL1.
+        Outputs read from and written to OL1.
     ofmap
-        Outputs through OL2 into the GBUF.
+        Outputs that go through OL2 to the GBUF.
     hops
-        From a PE to its neighbour.
+        Bytes passed from a PE to its neighbour.
     """
 
     a_fill: int
@@ -232,7 +232,7 @@ def tile_costs(array: ArrayNumbers, layers: IntArray, tiles: IntArray) -> tuple[
     Returns
     -------
     tuple
-        int64[N], INFEASIBLE where there is no mapping, and float64[N].
+        Cycles, int64[N], INFEASIBLE where there is no mapping; and energy, float64[N].
     """
     cycles = np.empty(len(tiles), np.int64)
     energy_pj = np.empty(len(tiles), np.float64)
@@ -319,7 +319,7 @@ def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) 
 
 @compiled
 def _matrix_cost(array: ArrayNumbers, work: Work) -> Cost:
-    """Return the cost of the candidate of least energy × time; the first one among equals."""
+    """Return the cost of the candidate of least energy × cycles, the first among equals."""
     best = _no_mapping()
     least = np.inf
     for i in range(len(SPLITS)):
@@ -337,7 +337,7 @@ def _matrix_cost(array: ArrayNumbers, work: Work) -> Cost:
                 continue
             previous_h1 = h1
             tile = _l1_tile(split, min(split.tK, K1max), h1, w1)
-            for operands in range(3):  # none, weights, both
+            for operands in range(3):  # rotate none, weights, both
                 rotated = Rotated(weights=operands >= 1, activations=operands == 2)
                 cost = _candidate(array, work, split, tile, rotated)
                 if cost.cycles != INFEASIBLE and total_pj(cost) * cost.cycles < least:
@@ -384,7 +384,7 @@ def _l1_tile(split: Split, K1: int, h1: int, w1: int) -> L1Tile:
 @compiled
 def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> Cost:
     """Count the traffic of one mapping: activations (a), weights (w) and outputs (o) in bytes; return its cost."""
-    # The counting is no step of its own: tiles of resnet50, resnext50 and gpt2-small then take 10 to 12 % longer
+    # The counting is not a separate function: tiles of resnet50, resnext50 and gpt2-small would take 10 to 12 % longer
     # (medians of nine fresh processes, in which a copy of the same code differs by up to 1 %).
     if not _can_rotate(array, work, split, l1, rotated):
         return _no_mapping()
@@ -439,7 +439,7 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotate
 
 @compiled
 def _can_rotate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> bool:
-    """Return whether rotating pays at all and the bus between PEs keeps up with the computing."""
+    """Return whether rotation can pay, and the bus between PEs is wide enough."""
     rk, ra = rotated.weights, rotated.activations
     R, sH, D = work.R, work.sH, work.D
     tile = R * work.S * split.tC * l1.K1 * l1.h1 * l1.w1  # cycles

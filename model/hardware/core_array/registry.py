@@ -1,7 +1,7 @@
 """Core arrays by name: the built-in ones, and those that installed packages bring as entry points.
 
-A package brings one by an entry point of the group `GROUP`: its name is what a hardware file calls the core array, its
-object a `Factory`.
+A package brings a core array by an entry point of the group `GROUP`. The entry point's name is the core array's name
+in hardware files, its object is a `Factory`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ from soma_cp.model.network.network import Network
 GROUP = "soma_cp.core_arrays"
 
 Factory = Callable[[Platform, Mapping[str, str]], CoreArray]
-"""Makes the core array of a platform; raises UserError for options that it can't work with."""
+"""Makes the core array of a platform from its options; raises UserError for options that are wrong."""
 
 
 def _published(platform: Platform, options: Mapping[str, str]) -> CoreArray:
@@ -33,14 +33,14 @@ def _roofline(platform: Platform, options: Mapping[str, str]) -> CoreArray:
 
 
 def _zigzag(platform: Platform, options: Mapping[str, str]) -> CoreArray:
-    # Imported late: it brings a database and process pools, which most runs don't need.
+    # Imported here: the module loads a database and process pools, which most runs don't need.
     from soma_cp.model.hardware.core_array.zigzag import zigzag_core_array
 
     return zigzag_core_array(platform, options)
 
 
 BUILT_IN: dict[str, Factory] = {"published": _published, "roofline": _roofline, "zigzag": _zigzag}
-"""A package can't take one of these names."""
+"""The built-in core arrays; a package can't take one of these names."""
 
 
 def core_array_names() -> list[str]:
@@ -56,13 +56,13 @@ def make_core_array(
     Parameters
     ----------
     platform
-        Where it stands.
+        The platform that it is a part of.
     name
         One of `core_array_names`.
     options
-        What it alone understands.
+        Its own options.
     network
-        What plug-ins that were written for an earlier version take beside its table; goes with the next version.
+        For plug-ins written for an earlier version, whose methods take it; removed in the next version.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def _factory(name: str) -> Factory:
         )
     try:
         factory: Factory = found[0].load()
-    except Exception as error:  # whatever a foreign package does when it is imported
+    except Exception as error:  # importing another's package may raise anything
         raise UserError(
             f"core array '{name}' of package '{packages[0]}' can't be loaded: {type(error).__name__}: {error}; "
             f"repair or uninstall the package"

@@ -1,8 +1,8 @@
 """A roofline: a tile takes as long as its operations or its bytes, whichever is more; no mapping, so all tiles run.
 
-Counted are the multiply-accumulates (or element operations, on the vector unit) and, between GBUF and array, the ifmap
-tile with its halo, the weights, and the ofmap tile, every byte once. Hence it is an optimistic array: a real one has
-idle multipliers, fetches some data more than once, and pays for its own memories.
+It counts the multiply-accumulates (or element operations, on the vector unit). Between GBUF and array it counts the
+ifmap tile with its halo, the weights and the ofmap tile, every byte once. It is optimistic: a real array has idle
+multipliers, fetches some data more than once, and pays for its own memories.
 """
 
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ from soma_cp.model.network.network_table import NetworkTable
 
 @dataclass(frozen=True)
 class RooflineCoreArray(CoreArray):
-    """Peak compute and GBUF bandwidth of a platform, and nothing else of it.
+    """Prices tiles by the peak compute and the GBUF bandwidth of a platform.
 
     Parameters
     ----------
     platform
-        Of it: multiply-accumulates per cycle, vector operations per cycle, GBUF bandwidth, energies of the GBUF.
+        Used: multiply-accumulates per cycle, vector operations per cycle, GBUF bandwidth, energies of the GBUF.
     """
 
     name: ClassVar[str] = "roofline"
@@ -56,5 +56,5 @@ class RooflineCoreArray(CoreArray):
         return cycles, energy_pj
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
-        """Say that there is nothing to explain: every tile runs."""
+        """Return a sentence that says that every tile runs."""
         return f"layer '{network.layers[int(tile_row[0])].name}': a roofline takes any tile"

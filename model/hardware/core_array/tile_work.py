@@ -1,4 +1,4 @@
-"""What a tile is made of, whichever core array runs it: its loops, its operations, the bytes it reads and makes."""
+"""The work of a tile, whichever core array runs it: its loops, its operations, the bytes it reads and makes."""
 
 from typing import NamedTuple
 
@@ -20,7 +20,7 @@ class TileWork(NamedTuple):
     operations
         Multiply-accumulates of a matrix tile, element operations of a vector tile.
     groups
-        G: groups that have weights of their own; each sample has, where another layer makes the weights.
+        G: groups that have weights of their own; where another layer makes the weights, each sample has its own.
     samples, channels, in_channels
         B, K and C of one group.
     rows, columns

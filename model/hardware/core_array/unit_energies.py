@@ -1,7 +1,7 @@
-"""Memories of a PE, the energy of moving one byte, and of an operation (docs/model.md#unit-energies).
+"""Memories of a PE, and the energy of moving a byte and of an operation (docs/model.md#unit-energies).
 
-TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port width and size; one byte costs
-``8 · 0.6`` times that. A platform may give its own sizes and energies in place of any of these.
+TSMC 12 nm; all energies in pJ. The SRAM table gives a cost per bit by port width and size; a byte costs ``8 · 0.6``
+times as much. A platform may give its own sizes and energies in place of any of these.
 """
 
 from functools import lru_cache
@@ -15,7 +15,7 @@ _HOP_PJ_PER_BYTE = 0.018
 _VECTOR_OPERATION_PJ = 0.0873
 
 _LARGEST_SENSIBLE_GBUF = 32 * MIB
-"""That of the paper's larger platform."""
+"""The GBUF of the paper's larger platform."""
 _BYTE_PJ_PER_BIT_COST = 8 * 0.6
 
 # Port width in bits → size in KiB → (read, write) cost per bit.
@@ -51,13 +51,13 @@ _SRAM_BIT_COST = {
 }
 _BANK_BITS = 256  # the widest single port
 
-# The GBUF and the accumulators in it (OL2) have a (read, write) cost of their own, and grow with the GBUF.
+# The GBUF and the accumulators in it (OL2) have their own (read, write) cost per bit, which grows with the GBUF.
 _GBUF_BIT_COST = (0.217125, 0.234025)
 _OL2_BIT_COST = (0.07648125, 0.0989875)
 
 
 def pe_memories(platform: Platform) -> PEMemories:
-    """Return the memory sizes of a PE of `platform`; those that it does not give follow from vec and lane."""
+    """Return the memory sizes of a PE of `platform`; sizes that it does not give follow from vec and lane."""
     derived = PEMemories(
         AL1=platform.vec * KIB,
         WL1=platform.vec * platform.lane * KIB // 16,
@@ -67,12 +67,12 @@ def pe_memories(platform: Platform) -> PEMemories:
 
 
 def gbuf_growth(gbuf_bytes: int) -> float:
-    """Return how many times as much a byte of a GBUF of that size costs as one of a GBUF below 2 MiB."""
+    """Return the energy per byte of a GBUF of that size, relative to that of a GBUF below 2 MiB."""
     return float(1.1 ** (gbuf_bytes // (2 * MIB)))
 
 
 def doubtful_gbuf_energy(platform: Platform) -> str | None:
-    """Say what is doubtful about the energy of a GBUF much larger than those of the paper; None if nothing is."""
+    """Return a warning about the energy of a GBUF much larger than those of the paper; None if it needs none."""
     given = dict(platform.energy_pj)
     derived = [name for name in ("GBUF_read", "GBUF_write", "OL2_read", "OL2_write") if name not in given]
     if platform.gbuf_bytes <= _LARGEST_SENSIBLE_GBUF or not derived:
@@ -86,7 +86,7 @@ def doubtful_gbuf_energy(platform: Platform) -> str | None:
 
 @lru_cache(maxsize=64)
 def unit_energies(platform: Platform) -> UnitEnergies:
-    """Return the energies of `platform`; those that it does not give are the paper's."""
+    """Return the energies of `platform`; energies that it does not give are the paper's."""
     vec, lane = platform.vec, platform.lane
     memories = pe_memories(platform)
     AL1_read, AL1_write = _sram_bit_cost(8 * vec, memories.AL1)
@@ -113,9 +113,9 @@ def unit_energies(platform: Platform) -> UnitEnergies:
 
 
 def _sram_bit_cost(port_bits: int, size_bytes: int) -> tuple[float, float]:
-    """Return the (read, write) cost per bit of an SRAM; ports from 512 bits are made of 256-bit banks.
+    """Return the (read, write) cost per bit of an SRAM; ports of 512 bits or more are made of 256-bit banks.
 
-    A size that the table lacks costs what the next larger one does, or the largest.
+    A size that the table lacks costs as much as the next larger size, or else the largest.
     """
     if port_bits < 2 * _BANK_BITS:
         return _table_entry(port_bits, size_bytes)

@@ -1,8 +1,8 @@
-"""The core array as ZigZag prices it: the adapter between tiles and single layers.
+"""The core array that ZigZag prices: the adapter between tiles and ZigZag's single layers (docs/core-arrays.md#zigzag).
 
-A matrix tile is a convolution for ZigZag, whose highest memory is the GBUF; a vector tile costs what it costs on the
-paper's vector unit. Tiles alike in all loops are priced once, and what was priced is kept on disk, since one takes
-seconds (see docs/core-arrays.md for measurements).
+To ZigZag a matrix tile is a convolution, and the highest memory is the GBUF. A vector tile costs as much as on the
+paper's vector unit. Pricing a tile takes seconds, so tiles alike in all loops are priced once, and costs are kept on
+disk.
 """
 
 import hashlib
@@ -46,26 +46,26 @@ OPTIONS = (
     "processes",
 )
 KEY_VERSION = 1
-"""Raised when the same settings and loops come to cost something else."""
+"""Increase it when a change of the code changes the cost of the same settings and loops."""
 
 _log = logging.getLogger(__name__)
 
 
 def zigzag_core_array(platform: Platform, options: Mapping[str, str]) -> "ZigZagCoreArray":
-    """Make the core array that a hardware file asks for.
+    """Make the core array of a hardware file.
 
     Parameters
     ----------
     platform
-        Its array of PEs is described to ZigZag, unless the option ``accelerator`` names another; its vector unit runs
+        ZigZag gets a description of its PE array, unless the option ``accelerator`` names another; its vector unit runs
         the vector tiles.
     options
-        See docs/core-arrays.md.
+        See docs/core-arrays.md#zigzag.
 
     Raises
     ------
     UserError
-        If ZigZag is not installed, or an option or a file that it names is wrong.
+        If ZigZag is not installed, or an option, or a file that an option names, is wrong.
     """
     require_known("zigzag", options, OPTIONS)
     try:
@@ -97,20 +97,20 @@ def zigzag_core_array(platform: Platform, options: Mapping[str, str]) -> "ZigZag
 class ZigZagCoreArray(CoreArray):
     """Prices matrix tiles with an `Engine`, vector tiles by the paper's formula.
 
-    Several threads may ask at a time; a tile that two of them want is priced once.
+    Several threads may use it at the same time; a tile that two of them need is priced once.
 
     Parameters
     ----------
     platform
-        Of it: the vector unit.
+        Its vector unit is used.
     settings
-        Of the engine; with the version, what stored costs are valid for.
+        Settings of the engine; stored costs are valid for the same settings and version.
     zigzag_version
-        Of the engine.
+        Version of the engine.
     store
         Costs of earlier runs.
     engine
-        Prices what is not in the store.
+        Prices the tiles that are not in the store.
     """
 
     name: ClassVar[str] = "zigzag"
@@ -136,7 +136,7 @@ class ZigZagCoreArray(CoreArray):
         Raises
         ------
         UserError
-            If ZigZag fails for another reason than that a tile has no mapping.
+            If ZigZag fails, for any reason but that a tile has no mapping.
         """
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
         work = tile_work(table.layers, rows)
@@ -149,7 +149,7 @@ class ZigZagCoreArray(CoreArray):
 
     @network_may_come_first
     def least_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
-        """Return what no mapping is below: every multiplier busy in every cycle, and no energy but theirs."""
+        """Return a bound on all mappings: every multiplier is busy in every cycle, and only multipliers use energy."""
         work = tile_work(table.layers, np.ascontiguousarray(tiles, dtype=np.int64))
         cycles, energy_pj = self._vector_costs(work)
         accelerator = self._settings.accelerator
@@ -158,7 +158,7 @@ class ZigZagCoreArray(CoreArray):
         return np.where(work.is_matrix, least_cycles, cycles), least_pj
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
-        """Repeat what the engine said."""
+        """Return the reason that the engine gave."""
         layer, b, k, h, w = map(int, tile_row)
         rows = np.asarray(tile_row, dtype=np.int64).reshape(1, 5)
         layers = nt.network_table(network).layers
@@ -173,7 +173,7 @@ class ZigZagCoreArray(CoreArray):
         return cycles, energy_pj
 
     def _priced(self, wanted: set[LoopSizes]) -> dict[LoopSizes, StoredCost]:
-        """Return the costs of layers, from memory, from the store, or else from the engine."""
+        """Return the costs of layers: from memory, else from the store, else from the engine."""
         ordered = sorted(wanted)
         with self._lock:
             unknown = [sizes for sizes in ordered if sizes not in self._costs]
@@ -191,7 +191,7 @@ class ZigZagCoreArray(CoreArray):
                     self._store.path,
                 )
         of_future = {futures[sizes]: sizes for sizes in begun}
-        for future in as_completed(of_future):  # so an interrupt loses nothing that was priced
+        for future in as_completed(of_future):  # stored one by one, so that an interrupt loses no cost
             sizes = of_future[future]
             self._store.put([(self._key(sizes), _result(sizes, future))])
         return {sizes: _result(sizes, future) for sizes, future in futures.items()}
@@ -209,7 +209,7 @@ class ZigZagCoreArray(CoreArray):
 
 
 def _loop_sizes(layers: IntArray, rows: IntArray, work: TileWork) -> dict[int, LoopSizes]:
-    """Return the loops of the matrix tiles, by place in `rows`."""
+    """Return the loops of the matrix tiles, by index in `rows`."""
     layer = layers[rows[:, 0]]
     columns = np.column_stack(
         [
@@ -239,7 +239,7 @@ def _result(sizes: LoopSizes, future: Future[StoredCost]) -> StoredCost:
             "core array zigzag: a process of ZigZag's ended suddenly; it may have run out of memory, or a script "
             "lacks its if __name__ == '__main__': before the search"
         ) from error
-    except Exception as error:  # whatever ZigZag does with an accelerator or mapping that it can't handle
+    except Exception as error:  # for an accelerator or mapping that it can't handle, ZigZag may raise anything
         loops = ", ".join(f"{name} {size}" for name, size in sizes.loops().items())
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(

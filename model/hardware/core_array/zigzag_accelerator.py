@@ -1,9 +1,9 @@
-"""Accelerators as ZigZag describes them: made of a platform, or read from ZigZag's own YAML.
+"""Accelerators in ZigZag's terms: made of a platform, or read from ZigZag's own YAML.
 
 ZigZag counts sizes in bits, bandwidths in bits per cycle, and energies in pJ for one access of the widest port.
 Operands are I1 (activations), I2 (weights) and O (outputs); data moves ``fh`` from and ``th`` to the higher memory,
-``fl`` from and ``tl`` to the lower one. Array dimensions D1 … D4 are, made of a platform, the lanes of a PE (output
-channels), its vector (input channels), rows and columns of PEs.
+``fl`` from and ``tl`` to the lower one. For a platform, the array dimensions D1 … D4 are the lanes of a PE (output
+channels), its vector (input channels), the rows and the columns of PEs.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_en
 from soma_cp.model.hardware.platform import Platform
 
 BITS = 8
-"""Of a byte; the least that a port moves."""
+"""Bits of a byte, the least that a port moves."""
 ROOMY_BITS = 1 << 50
-"""Whether tiles fit the GBUF together is for the schedule to say, not for the core array."""
+"""The size that ZigZag gets for the GBUF: the schedule, not the core array, checks that tiles fit it together."""
 
 OPERANDS = ("I1", "I2", "O")
 Document = dict[str, Any]
@@ -30,14 +30,14 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Accelerator:
-    """An accelerator and how layers are laid on it, in ZigZag's terms.
+    """An accelerator and its mapping of layers, in ZigZag's terms.
 
     Parameters
     ----------
     accelerator
         The document of the accelerator.
     mapping
-        The document of the mapping: an item named ``default``.
+        The document of the mapping, with an item named ``default``.
     """
 
     accelerator: Document
@@ -50,16 +50,16 @@ class Accelerator:
 
     @property
     def mac_pj(self) -> float:
-        """Energy of a multiply-accumulate; 0 where it is not a given number (in-memory computing)."""
+        """Energy of a multiply-accumulate; 0 if the file does not give it as a number (in-memory computing)."""
         return float(self.accelerator["operational_array"].get("unit_energy", 0.0))
 
 
 def accelerator_of_platform(platform: Platform) -> Accelerator:
-    """Describe the array of PEs of a platform.
+    """Describe the PE array of a platform.
 
-    Between multipliers and GBUF lie the memories of a PE, with their sizes and energies; each multiplier holds the
-    weight that it works with, at no cost. A byte of ofmap that goes into the GBUF also passes OL2. Bandwidth is limited
-    between GBUF and PEs alone, for what is read; hops between PEs cost nothing.
+    The memories of a PE lie between multipliers and GBUF, with their sizes and energies. Each multiplier holds the
+    weight that it works with, at no cost. A byte of ofmap that goes to the GBUF also passes OL2. Bandwidth is limited
+    only for reads from the GBUF to the PEs; hops between PEs cost nothing.
     """
     sizes, energies = pe_memories(platform), unit_energies(platform)
     vec, lane = platform.vec, platform.lane
@@ -128,7 +128,7 @@ def _port(name: str, kind: str, bits: int, moves: list[str]) -> Document:
 def _memory(
     bits: int, read_pj: float, write_pj: float, operands: list[str], serves: list[str], ports: list[Document]
 ) -> Document:
-    """Describe a memory by pJ per byte; `serves` are the array dimensions that one instance of it feeds."""
+    """Describe a memory; energies are in pJ per byte, `serves` are the array dimensions that one instance feeds."""
 
     def widest(kind: str) -> int:
         return max(int(port["bandwidth_max"]) for port in ports if port["type"] == kind)
@@ -146,19 +146,19 @@ def _memory(
 
 
 def read_accelerator(path: Path, mapping: Path | None) -> Accelerator:
-    """Read an accelerator, and how layers are laid on it, from ZigZag's YAML.
+    """Read an accelerator and its mapping of layers from ZigZag's YAML.
 
     Parameters
     ----------
     path
-        Of the accelerator. Its highest memory stands for the GBUF: it holds all three operands.
+        File of the accelerator. Its highest memory stands for the GBUF and holds all three operands.
     mapping
-        Of the mapping, with an item named ``default``; None leaves everything to ZigZag.
+        File of the mapping, with an item named ``default``; None leaves the mapping to ZigZag.
 
     Raises
     ------
     UserError
-        If a file can't be read or isn't what it should be, or the accelerator has a DRAM.
+        If a file can't be read or holds something else, or if the accelerator has a DRAM.
     """
     document = _read(path)
     if not isinstance(document, dict) or not _has_memories(document) or not _has_array(document):

@@ -1,4 +1,4 @@
-"""Running ZigZag (package ``zigzag-dse``) on one layer at a time; the only module that imports it.
+"""Runs ZigZag (package ``zigzag-dse``) on one layer at a time; the only module that imports it.
 
 References
 ----------
@@ -27,7 +27,7 @@ EQUATION = "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]"
 
 
 class LoopSizes(NamedTuple):
-    """A convolution as ZigZag sees it: sizes of its loops, by ZigZag's names, and its strides."""
+    """A convolution in ZigZag's terms: the sizes of its loops, by ZigZag's names, and its strides."""
 
     B: int
     G: int
@@ -47,20 +47,20 @@ class LoopSizes(NamedTuple):
 
 @dataclass(frozen=True)
 class ZigZagSettings:
-    """What is searched, and for what.
+    """What ZigZag searches, and for which objective.
 
     Parameters
     ----------
     accelerator
-        The accelerator.
+        The accelerator, with its mapping.
     optimise
-        ``EDP``, ``latency`` or ``energy``.
+        The objective: ``EDP``, ``latency`` or ``energy``.
     loop_factors
-        Into how many loops the layer's loops are cut for LOMA, which tries every order of them (`lpf_limit`).
+        Number of loops into which LOMA cuts the layer's loops; it tries all their orders (`lpf_limit`).
     spatial_mappings
-        How many ways to lay the layer on the array are tried.
+        Number of spatial mappings that are tried.
     partial_sum_bits
-        Of an output that isn't complete yet.
+        Bits of an output that is not complete yet.
     """
 
     accelerator: Accelerator
@@ -71,45 +71,45 @@ class ZigZagSettings:
 
 
 class Engine(Protocol):
-    """What prices layers; a test has a quick one."""
+    """Prices layers; tests have a quick one."""
 
     def submit(self, sizes: LoopSizes) -> Future[StoredCost]:
-        """Begin to price a layer."""
+        """Start to price a layer."""
         ...
 
 
 class ZigZagPool:
-    """ZigZag in processes of its own, which begin with the first layer.
+    """ZigZag in separate processes, which start with the first layer.
 
-    What it prints and the files that it leaves in its folder are thus out of the way.
+    This keeps what ZigZag prints, and the files that it writes to its folder, out of the way.
 
     Parameters
     ----------
     settings
-        Of all layers.
+        The same for all layers.
     processes
-        How many at a time.
+        Number of processes.
     """
 
     def __init__(self, settings: ZigZagSettings, processes: int) -> None:
         self._pool = ProcessPoolExecutor(
             processes, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(settings,)
         )
-        # A pool that is merely collected ends on its own time, which may be in the middle of Python's own end.
+        # A pool that is only garbage-collected may end while Python itself shuts down.
         weakref.finalize(self, self._pool.shutdown)
 
     def submit(self, sizes: LoopSizes) -> Future[StoredCost]:
-        """Begin to price a layer; see `Engine`."""
+        """Start to price a layer; see `Engine`."""
         return self._pool.submit(_price_in_worker, sizes)
 
 
 _price: Callable[[LoopSizes], StoredCost] | None = None
-"""Set in worker processes."""
+"""The pricer of a worker process; None elsewhere."""
 
 
 def _begin_worker(settings: ZigZagSettings) -> None:
     global _price
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is for the process that searches
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that searches handles an interrupt
     os.chdir(tempfile.gettempdir())
     silent = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
@@ -121,14 +121,14 @@ def _begin_worker(settings: ZigZagSettings) -> None:
 
 def _price_in_worker(sizes: LoopSizes) -> StoredCost:
     if _price is None:
-        raise InternalError("a ZigZag worker was not begun")
+        raise InternalError("a ZigZag worker was not started")
     return _price(sizes)
 
 
 def layer_pricer(settings: ZigZagSettings) -> Callable[[LoopSizes], StoredCost]:
-    """Return what prices a layer with ZigZag, in this process.
+    """Return a function that prices a layer with ZigZag, in this process.
 
-    Latency is ZigZag's in full, with filling and emptying of the array, in whole cycles.
+    Latency is ZigZag's whole latency, with filling and emptying of the array, in whole cycles.
     """
     from zigzag.mapping.temporal_mapping import TemporalMappingType
     from zigzag.opt.loma.engine import NoValidLoopOrderingFoundException
@@ -185,7 +185,7 @@ def _made_layer(sizes: LoopSizes, settings: ZigZagSettings) -> Any:
 
 
 def layer_document(sizes: LoopSizes, partial_sum_bits: int = BITS) -> dict[str, Any]:
-    """Describe a layer as ZigZag's workload files do."""
+    """Return a layer in the form of ZigZag's workload files."""
     loops = sizes.loops()
     return {
         "id": 0,

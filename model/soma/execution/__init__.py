@@ -1,1 +1,1 @@
-"""What happens when a schedule runs: its events, and tables of them."""
+"""Execution of a schedule: its events, and tables of them."""

@@ -1,7 +1,7 @@
 """Events of an execution as columns: tiles, transfers, ofmaps held on chip, gaps of the channel, groups.
 
-A *rank* is where a DRAM tensor stands in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. An index
-that stands for nothing is NONE. `soma_cp.model.soma.execution.execution` fills the columns.
+A *rank* is an index in the DRAM Tensor Order, 0 … D−1; a *position* is a tile id, 0 … T−1. NONE stands for no index.
+`soma_cp.model.soma.execution.execution` fills the columns.
 """
 
 from dataclasses import dataclass
@@ -36,10 +36,10 @@ class Tiles:
     begin, end
         int64[T]: cycles.
     stall
-        int64[T]: cycles that the core array stands still before the tile.
+        int64[T]: cycles that the core array waits before the tile.
     cause
-        int64[T]: rank of the DRAM tensor whose finish ended that stall: a load that the tile needs, or a store that
-        had to be finished by then to free its space; NONE without a stall.
+        int64[T]: rank of the DRAM tensor whose finish ends that stall: a load that the tile needs, or a store that
+        must be finished by then to free its space; NONE without a stall.
     """
 
     layer: IntArray
@@ -54,7 +54,7 @@ class Tiles:
 
 @dataclass(frozen=True, eq=False)
 class Transfers:
-    """The D DRAM tensors by rank, that is in DRAM Tensor Order.
+    """The D DRAM tensors by rank, that is, in DRAM Tensor Order.
 
     Parameters
     ----------
@@ -69,22 +69,22 @@ class Transfers:
     begin, finish
         int64[D]: cycles between which the channel is busy with it.
     start, end
-        int64[D]: Living Duration in positions: buffer is held while tiles ``start … end − 1`` run.
+        int64[D]: Living Duration in positions: the tensor holds buffer while the tiles ``start … end − 1`` run.
     hold_begin, hold_end
         int64[D]: the same in cycles (`Execution.handover`); the transfer lies within.
     gates
-        int64[D]: position of the tile that can't begin before the transfer has finished: the first that needs a load,
-        ``end`` of a store (T: none).
+        int64[D]: position of the tile that can't begin before the transfer has finished: for a load the first tile
+        that needs it, for a store ``end`` (T: none).
     after_tile
-        int64[D]: position of the tile that must end before the transfer begins: ``start − 1`` of a load, the producer
-        of a store; NONE if it may begin at cycle 0.
+        int64[D]: position of the tile that must end before the transfer begins: for a load ``start − 1``, for a store
+        the tile that makes it; NONE if the transfer may begin at cycle 0.
     gap
-        int64[D]: cycles that the channel is idle before it.
+        int64[D]: cycles that the channel is idle before the transfer.
     waited_for
         int64[D]: NOTHING (it begins at cycle 0), CHANNEL (it begins as the previous transfer finishes) or TILE
         (there is a gap, which `after_tile` ends).
     stall
-        int64[D]: cycles of the stall of tile ``gates`` if this is its cause; else 0.
+        int64[D]: cycles of the stall of tile ``gates`` if this transfer is its cause; else 0.
     """
 
     tensor: IntArray
@@ -108,12 +108,12 @@ class Transfers:
 
 @dataclass(frozen=True, eq=False)
 class OnChip:
-    """The C ofmap tensors that never touch DRAM, in the order of `Plan.tensors`.
+    """The C ofmap tensors that stay on chip, in the order of `Plan.tensors`.
 
     Parameters
     ----------
     layer, tile, bytes
-        int64[C]: the layer and the tile of it that makes the tensor; size.
+        int64[C]: the layer that makes the tensor, and the tile's index within it; size.
     start, end
         int64[C]: Living Duration in positions.
     hold_begin, hold_end
@@ -131,7 +131,7 @@ class OnChip:
 
 @dataclass(frozen=True, eq=False)
 class ChannelGaps:
-    """The G gaps in which the DRAM channel is idle, in the order of time; each ends with a transfer.
+    """The G gaps in which the DRAM channel is idle, earliest first; each ends with a transfer.
 
     Parameters
     ----------
@@ -160,13 +160,13 @@ class Groups:
     Parameters
     ----------
     first, last
-        int64: positions of its first and last tile.
+        int64: positions of the group's first and last tile.
     begin, end
         int64: cycles: begin of the first tile, end of the last.
     tiling_number
-        int64: of an FLG; of an LG the largest of its FLGs.
+        int64: that of the FLG; for an LG the largest of its FLGs.
     lg
-        int64: index of the LG that it lies in; of an LG its own.
+        int64: index of the LG that the group lies in; for an LG its own index.
     """
 
     first: IntArray
@@ -188,7 +188,7 @@ class Use:
     tiles
         Their positions.
     through_dram
-        Whether they read what was stored, by loads of their own.
+        Whether they read what was stored to DRAM, by loads of their own.
     """
 
     layer: int

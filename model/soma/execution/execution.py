@@ -1,7 +1,7 @@
-"""Execution: what happens when a schedule runs, event by event (docs/model.md#latency).
+"""Execution of a schedule, event by event (docs/model.md#latency).
 
-Reports and figures show these events. They are read off the evaluator's figures: begin cycles come from `Evaluation`,
-and nothing here computes a schedule a second time.
+Reports and figures show these events. They come from the evaluator's figures: begin cycles are those of `Evaluation`,
+and nothing here evaluates a schedule again.
 """
 
 from dataclasses import dataclass
@@ -42,14 +42,14 @@ class Execution:
     Parameters
     ----------
     schedule
-        With the evaluator's figures.
+        The schedule, with its evaluation.
     tiles, transfers, on_chip, gaps, flgs, lgs
         The events.
     handover
-        int64[T + 1]: cycle at which the buffer passes from the tensors that live at position p − 1 to those of p: the
-        end of tile p − 1, or later the finish of the last store that must be finished by p. First 0, last the latency.
-        Position p holds the buffer from ``handover[p]`` to ``handover[p + 1]``, so that every transfer lies within
-        the time in which its tensor holds buffer.
+        int64[T + 1]: cycle at which the buffer passes from the tensors alive at position p − 1 to those alive at p:
+        the end of tile p − 1, or the finish of the last store that must be finished by p if that is later. The first
+        item is 0, the last the latency. The tensors of position p hold the buffer from ``handover[p]`` to
+        ``handover[p + 1]``; so every transfer lies within the time in which its tensor holds buffer.
     occupancy
         int64[4, T]: bytes alive at each position, by kind (WEIGHTS, IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE: ofmaps
         that go to DRAM, from their tile to their End). The sum is ``schedule.evaluation.usage_bytes``.
@@ -67,7 +67,7 @@ class Execution:
 
     @property
     def latency(self) -> int:
-        """Cycles from start to the end of the last tile and DRAM transfer."""
+        """Cycles until the last tile and the last DRAM transfer have ended."""
         return self.schedule.evaluation.latency
 
     @property
@@ -87,15 +87,15 @@ class Execution:
 
     @property
     def drain_cycles(self) -> int:
-        """Cycles from the end of the last tile to the end of the last transfer."""
+        """Cycles from the end of the last tile to the finish of the last transfer."""
         return self.latency - int(self.tiles.end[-1])
 
     def transfer_label(self, rank: int) -> str:
-        """Name a DRAM tensor for people."""
+        """Return the name of the DRAM tensor at `rank`, for people."""
         return self.schedule.plan.tensor_label(int(self.transfers.tensor[rank]))
 
     def transfer_uses(self, rank: int) -> tuple[Use, ...]:
-        """Say which tiles read the DRAM tensor at `rank`: of a load its own, of a store the ofmap's consumers."""
+        """Return the tiles that read the DRAM tensor at `rank`: those of a load's layer, of a store's consumers."""
         layer = int(self.transfers.layer[rank])
         if self.transfers.kind[rank] == OFM:
             return self._ofmap_uses(layer, int(self.transfers.tile[rank]))
@@ -103,14 +103,14 @@ class Execution:
         return (Use(layer, range(first, end, int(self.schedule.plan.layers.step[layer])), False),)
 
     def on_chip_uses(self, index: int) -> tuple[Use, ...]:
-        """Say which tiles read the on-chip ofmap tensor `index`."""
+        """Return the tiles that read the on-chip ofmap tensor `index`."""
         return self._ofmap_uses(int(self.on_chip.layer[index]), int(self.on_chip.tile[index]))
 
     def ofmap_consumers(self, layer: int) -> tuple[int, ...]:
         """Return the ids of the layers that read the ofmap of `layer`, ascending."""
         table = self.schedule.plan.problem.table
         consumers = table.use_layer[table.use_begin[layer] : table.use_begin[layer + 1]].tolist()
-        return tuple(dict.fromkeys(consumers))  # one that reads it in two roles stands there twice
+        return tuple(dict.fromkeys(consumers))  # the table lists a layer once for each role
 
     def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
         layers = self.schedule.plan.layers
@@ -130,7 +130,7 @@ def make_execution(schedule: Schedule) -> Execution:
     Parameters
     ----------
     schedule
-        One that can run.
+        A schedule that can run.
     """
     plan, dlsa, evaluation = schedule.plan, schedule.dlsa, schedule.evaluation
     tensors, order = plan.tensors, dlsa.order
@@ -201,14 +201,14 @@ def make_execution(schedule: Schedule) -> Execution:
 
 
 def _last_rank(keys: IntArray, ranks: IntArray, size: int) -> IntArray:
-    """Return for each key below `size` the last of the ascending `ranks` that has it, or NONE."""
+    """Return for each key below `size` the last rank that has it, or NONE; `ranks` ascend."""
     last = np.full(size, NONE, np.int64)
     np.maximum.at(last, keys, ranks)
     return last
 
 
 def _channel_gaps(transfers: Transfers) -> ChannelGaps:
-    # None at the end: the last tile's ofmap has no consumer, so that its store comes after all tiles.
+    # No gap follows the last transfer: the last tile's ofmap has no consumer, so its store comes after all tiles.
     ranks = np.flatnonzero(transfers.gap > 0)
     end = transfers.begin[ranks]
     return ChannelGaps(

@@ -1,4 +1,4 @@
-"""Tables of an execution: what each layer costs and waits for, and which DRAM tensors hold the core array up."""
+"""Tables of an execution: what each layer costs and waits for, and which DRAM tensors stall the core array."""
 
 from dataclasses import dataclass
 
@@ -24,17 +24,17 @@ class LayerTable:
     begin, end
         int64[L]: cycles: begin of the first tile, end of the last.
     compute_cycles
-        int64[L]: of all its tiles.
+        int64[L]: sum over its tiles.
     stall_cycles
-        int64[L]: for which the core array stands still before its tiles.
+        int64[L]: cycles that the core array waits before tiles of the layer.
     caused_stall_cycles
-        int64[L]: for which it stands still because of DRAM tensors of the layer (its loads and stores).
+        int64[L]: cycles that the core array waits for DRAM tensors of the layer (its loads and stores).
     dram_cycles
-        int64[L]: for which the channel is busy with DRAM tensors of the layer.
+        int64[L]: cycles that the channel is busy with DRAM tensors of the layer.
     weight_bytes, ifmap_bytes, ofmap_bytes
-        int64[L]: loaded for it as weights, as ifmaps, and stored.
+        int64[L]: bytes of its weight loads, its ifmap loads and its ofmap stores.
     core_energy_pj, dram_energy_pj
-        float64[L]: of its tiles, of its DRAM tensors.
+        float64[L]: energy of its tiles, of its DRAM tensors.
     """
 
     layer: IntArray
@@ -99,21 +99,21 @@ class StallCause:
 
 
 def stalls_by_kind(execution: Execution) -> tuple[StallCause, ...]:
-    """Return the stalls by the kind of DRAM tensor that causes them, by the codes of the kinds."""
+    """Return the stalls by the kind of DRAM tensor that causes them; the index is the code of the kind."""
     transfers = execution.transfers
     of_kind = (transfers.stall[transfers.kind == kind] for kind in range(len(KIND_NAMES)))
     return tuple(StallCause(kind, int(np.count_nonzero(stall)), int(stall.sum())) for kind, stall in enumerate(of_kind))
 
 
 def longest_stalls(execution: Execution, count: int) -> IntArray:
-    """Return the positions of the tiles with the longest stalls before them, longest first, at most `count`."""
+    """Return the positions of the at most `count` tiles with the longest stalls before them, longest first."""
     stall = execution.tiles.stall
     longest: IntArray = np.argsort(-stall, kind="stable")[: min(count, np.count_nonzero(stall))]
     return longest
 
 
 def _sums(index: IntArray, values: IntArray, size: int) -> IntArray:
-    """Return for each of `size` indices the sum of its values, in whole numbers."""
+    """Return int64[size]: for each index the sum of its values."""
     sums: IntArray = np.zeros(size, np.int64)
     np.add.at(sums, index, values)
     return sums

@@ -1,4 +1,4 @@
-"""Every field of a platform has a row, and by that alone both versions of hardware files read and write it."""
+"""Every field of a platform has a row, and the row suffices to read and write it in both versions of hardware files."""
 
 import json
 from dataclasses import MISSING, fields, replace
@@ -16,14 +16,14 @@ from soma_cp.model.hardware.platform_file import platform_document, platform_fro
 
 EDGE = PLATFORMS["edge"]
 TEXTS = ("700 MHz", "3 MiB", "48 B/cycle", "5 pJ/bit", "5 fJ", "3", "128", "corrected")
-"""One of them suits each kind of number or word, and is not what edge has."""
+"""Each kind of number or word takes one of them, and none is the value of edge."""
 TEXTS_OF = {
     "name": "own",
     "dram_bytes_per_cycle": "48.5 B/cycle",
     "core_array": "roofline",
     "core_array_options": "{model: published, detail: 3}",
 }
-"""Fields that take other texts, or more."""
+"""Texts of fields that take none of `TEXTS`, or need more."""
 
 
 def text_of(kind: Kind) -> str:
@@ -43,7 +43,7 @@ def text_of(kind: Kind) -> str:
 def platform_with(field: Field, folder: Path) -> Platform:
     """Return edge with another value of the field, read from a YAML file."""
     path = folder / "hw.yaml"
-    (folder / "edge.json").write_text(json.dumps(platform_document(EDGE)))  # whose bandwidths are per cycle
+    (folder / "edge.json").write_text(json.dumps(platform_document(EDGE)))  # its bandwidths are per cycle
     path.write_text(
         f"version: 2\nextends: edge.json\n{field.yaml}: {TEXTS_OF.get(field.name) or text_of(field.kind)}\n"
     )

@@ -1,4 +1,4 @@
-"""The hardware file: names, files, and every kind of fault told in words."""
+"""The hardware file: names, files, and the sentence for every kind of fault."""
 
 import json
 import math
@@ -52,7 +52,7 @@ def document() -> Document:
 
 
 def problems(document: object) -> list[str]:
-    """Every problem of a document, without the name of the file."""
+    """Return every problem of a document, without the name of the file."""
     with pytest.raises(PlatformFileError) as error:
         platform_from_document(document, "hw.json")
     assert all(problem.startswith("hw.json: ") for problem in error.value.problems)
@@ -441,7 +441,7 @@ def test_a_name_is_for_people_alone(document: Document, tmp_path: Path) -> None:
 
 
 def test_sram_sizes_between_those_of_the_table_cost_what_the_next_larger_does() -> None:
-    edge = PLATFORMS["edge"]  # 32 KiB of weights behind a port of 128 bit
+    edge = PLATFORMS["edge"]  # 32 KiB of weights with a port of 128 bits
     odd = unit_energies(replace(edge, memory_bytes=(("WL1", 20_000),)))
     assert (odd.WL1_read, odd.WL1_write) == (unit_energies(edge).WL1_read, unit_energies(edge).WL1_write)
     small = unit_energies(replace(edge, memory_bytes=(("WL1", 9000),)))

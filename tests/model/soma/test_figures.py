@@ -1,4 +1,4 @@
-"""The table of figures: what it computes itself, and the order of files."""
+"""The table of figures: the figures that it computes itself, and the order in files."""
 
 from hypothesis import given
 from support.execution_cases import executions

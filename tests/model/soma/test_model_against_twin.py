@@ -179,7 +179,7 @@ def test_an_lfa_that_breaks_a_rule_is_refused(case: Case, data: st.DataObject) -
 
 
 def assert_equal_violations(slow: SlowPlan, records: list[Record], plan: Plan, dlsa: DLSA) -> None:
-    """The same rules are broken, and the package's reasons point at tensors and tiles that break them."""
+    """Check that both break the same rules, and that the package names tensors and tiles that break them."""
     usage = slow_model.buffer_usage(slow, records)
     least = max(slow_model.buffer_usage(slow, shortest_lives(slow)))
     expected = [fault for fault in slow_model.violations(slow, records, max(usage)) if fault.rule != "3"]
@@ -198,10 +198,10 @@ def assert_equal_violations(slow: SlowPlan, records: list[Record], plan: Plan, d
 
 def assert_equal_order_violations(expected: list[slow_model.Violation], plan: Plan, found: list[Violation]) -> None:
     out_of_range = {(fault.tensors[0], fault.text.split()[0]) for fault in expected if fault.rule == "domain"}
-    if out_of_range:  # the package then looks no further
+    if out_of_range:  # then the package checks no other rule
         assert Counter((plan.tensor_key(fault.tensors[0]), edge_of(fault)) for fault in found) == Counter(out_of_range)
         return
-    # Of the pairs that break a rule, the package names one for each later tensor (each load, for the data).
+    # Of the pairs that break a rule, the package names one for each later tensor (for DATA, for each load).
     for rule, number, named_once in ((Rule.SPACE, "1a", 1), (Rule.DEADLOCK, "1b", 1), (Rule.DATA, "2", 0)):
         pairs_found = [tuple(map(plan.tensor_key, fault.tensors)) for fault in found if fault.rule is rule]
         pairs_expected = {fault.tensors for fault in expected if fault.rule == number}
@@ -268,7 +268,7 @@ def test_a_start_or_end_just_outside_its_range_is_all_that_is_refused(pair: Pair
     _, slow, plan = pair
     records = slow_model.double_buffering(slow)
     tensor_of = {tensor.key: tensor for tensor in slow.dram_tensors}
-    # Stores that local consumers hold longer than their own tile are few, so all of them.
+    # Few stores are held by local consumers after their own tile, so all of them are tested.
     held = [
         place
         for place, record in enumerate(records)

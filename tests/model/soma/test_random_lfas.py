@@ -47,5 +47,5 @@ def test_random_lfa(number: int) -> None:
     assert evaluation.figures.dram_cycles == expected["dram_cycles"]
     assert evaluation.energy_pj == pytest.approx(expected["energy_pj"], rel=1e-9)
     assert evaluation.peak_buffer_bytes == expected["double_buffer_peak_bytes"]
-    # The classical strategy keeps every rule, but pays no attention to the capacity.
+    # Double buffering keeps every rule but the capacity, to which it pays no attention.
     assert {violation.rule for violation in violations(plan, dlsa)} <= {Rule.CAPACITY}

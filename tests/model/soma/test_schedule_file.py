@@ -1,4 +1,4 @@
-"""The schedule file: the published schedules to the cycle, round trips, every kind of fault told in words."""
+"""The schedule file: the published schedules to the cycle, round trips, the sentence for every kind of fault."""
 
 import copy
 import json
@@ -46,7 +46,7 @@ def named(path: Path) -> str:
 
 
 def network_of(path: Path) -> Network | None:
-    """The network to give with a published schedule: None if it is built in."""
+    """Return the network to pass with a published schedule; None if it is built in."""
     name = path.name.split(".")[0]
     return None if name in builtin_names() else read_network_file(PUBLISHED / "networks" / f"{name}.json")
 
@@ -82,7 +82,7 @@ def test_the_invalid_one_breaks_one_rule() -> None:
     assert (violation.needed, violation.available) == (2, 45)
 
 
-@pytest.mark.parametrize("path", FILES, ids=named)  # the invalid one, too: with its rule ignored, all figures hold
+@pytest.mark.parametrize("path", FILES, ids=named)  # the invalid one, too: its figures hold
 def test_published_figures(path: Path) -> None:
     document, stored = load(path), read_published(path)
     plan, dlsa = stored.plan, stored.dlsa
@@ -118,7 +118,7 @@ def test_published_figures(path: Path) -> None:
 
 
 def fused_lfa(network: Network, tiling_number: int) -> LFA:
-    """One FLG of all layers."""
+    """Return the LFA of one FLG with all layers."""
     return LFA((FLG(tuple(layer.name for layer in network.layers), tiling_number, True),))
 
 
@@ -207,7 +207,7 @@ def schedule() -> Schedule:
 
 
 def tiny_schedule(network: Network) -> Schedule:
-    """Two LGs; the first has two FLGs."""
+    """Return a schedule of two LGs; the first has two FLGs."""
     names = [layer.name for layer in network.layers]
     lfa = LFA((FLG(tuple(names[:1]), 2, True), FLG(tuple(names[1:3]), 4, False), FLG(tuple(names[3:]), 2, True)))
     plan = make_plan(Problem(network, PLATFORMS["edge"], 2), lfa)
@@ -406,7 +406,7 @@ def test_the_examples_of_the_page_are_right() -> None:
 
 
 def problems(document: object, network: Network | None = None) -> list[str]:
-    """Every problem of a document, without the name of the file."""
+    """Return every problem of a document, without the name of the file."""
     with pytest.raises(ScheduleFileError) as error:
         schedule_from_document(document, "s.json", network)
     assert all(problem.startswith("s.json: ") for problem in error.value.problems)
@@ -745,7 +745,7 @@ ODD_VALUES: list[Any] = [
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:
-    """Every container in `value` with every key or index of it."""
+    """Return every container in `value` with each of its keys or indices."""
     if isinstance(value, dict):
         return [(value, key) for key in value] + [place for item in value.values() for place in places(item)]
     if isinstance(value, list):
@@ -775,7 +775,7 @@ def mutate(document: Any, draw: random.Random) -> None:
 
 
 def use(read: Callable[[], StoredSchedule]) -> bool:
-    """Read, check and evaluate; return whether a schedule came out. Only a `UserError` may come instead."""
+    """Read, check and evaluate; return whether this gives a schedule. If not, it must raise a `UserError`."""
     try:
         stored = read()
     except UserError as error:

@@ -1,4 +1,4 @@
-"""The corrected semantics: what each of the three corrections changes, by hand, and that nothing else does."""
+"""The corrected semantics: what each of the three corrections changes, by hand, and that nothing else changes."""
 
 from dataclasses import replace
 
@@ -18,12 +18,12 @@ CORRECTED_EDGE = replace(EDGE, semantics=CORRECTED)
 
 
 def plans(network: Network, lfa: LFA, batch: int = 1) -> tuple[Plan, Plan]:
-    """The plan as published, and corrected."""
+    """Return the plan in the published and in the corrected semantics."""
     return make_plan(Problem(network, EDGE, batch), lfa), make_plan(Problem(network, CORRECTED_EDGE, batch), lfa)
 
 
 def two_convolutions(R: int) -> Network:
-    """A 1×1 convolution, and one of R×R with padding, both over 12×12."""
+    """Return a 1×1 convolution, then one of R×R with padding, both on 12×12."""
     first = Conv(name="first", C=8, K=8, H=12, W=12, inputs=("image",))
     second = Conv(name="second", C=8, K=8, H=12, W=12, R=R, S=R, ifmaps=("first",))
     return Network("two", (ExternalInput("image", (8, 12, 12)),), (first, second))
@@ -32,12 +32,12 @@ def two_convolutions(R: int) -> Network:
 @pytest.mark.parametrize(
     ("tiling", "published", "corrected"),
     [
-        # Ofmap tiles of 12×4 rows × columns. The corner tile reads 4 + 3 − 1 − 1 columns, one of its halo being
-        # padding; an interior one 4 + 3 − 1. All 12 rows are there, in either case.
+        # Ofmap tiles have 12 rows × 4 columns. The corner tile reads 4 + 3 − 1 − 1 columns, since one column of its
+        # halo is padding; an interior tile reads 4 + 3 − 1. Both read all 12 rows.
         (3, (12, 5), (12, 6)),
         # 4×4: the same for rows.
         (9, (5, 5), (6, 6)),
-        # Uncut, a tile reads what there is.
+        # A tile that is not cut reads the whole ifmap.
         (1, (12, 12), (12, 12)),
     ],
 )
@@ -53,15 +53,15 @@ def test_interior_tiles_carry_their_full_halo(
 
 
 def test_a_large_group_has_gbuf_traffic() -> None:
-    # 64 channels in 2 groups of 32, more than the 16 that a PE of edge multiplies at once: as published, D = 0 and
-    # only computing counts. One row of 1×1 kernels over 2 columns, little to compute and much to read.
+    # 64 channels in 2 groups of 32, more than the 16 that a PE of edge multiplies at once: in the published semantics
+    # D = 0, and only computing counts. One row of 1×1 kernels over 2 columns: little to compute, much to read.
     layer = GroupConv(name="layer", C=64, K=64, G=2, H=1, W=2, inputs=("image",))
     network = Network("groups", (ExternalInput("image", (64, 1, 2)),), (layer,))
     narrow = replace(EDGE, gbuf_bytes_per_cycle=8)
     platforms = (narrow, replace(narrow, semantics=CORRECTED))
     made = [make_plan(Problem(network, platform), unfused_lfa(network)) for platform in platforms]
     published, corrected = (int(plan.tile_cycles[0]) for plan in made)
-    # Of each group, 32·32 bytes of weights and 32·2 of activations at least, 8 bytes a cycle, one group after another.
+    # Each group reads at least 32·32 bytes of weights and 32·2 of activations, at 8 bytes a cycle; groups run in turn.
     assert corrected >= 2 * -(-(32 * 32 + 32 * 2) // 8)
     assert published < 100 < corrected
 

@@ -1,4 +1,4 @@
-"""The store of costs on disk: several threads and processes, damage, places that can't be written."""
+"""The store of costs on disk: several threads and processes, damage, folders that can't be written."""
 
 import logging
 import multiprocessing
@@ -50,7 +50,7 @@ def test_a_damaged_file_is_told_and_begun_anew(
     store = CostStore(path)
     store.put((f"{n}", StoredCost(n, 1.0)) for n in range(2000))
     whole = path.read_bytes()
-    # Torn out of the middle of a sound file, or another file altogether.
+    # A sound file is overwritten after its first 4096 bytes, or the file is another one altogether.
     path.write_bytes(damage or whole[:4096] + b"\xff" * (len(whole) - 4096))
     with caplog.at_level(logging.WARNING):
         assert store.get([f"{n}" for n in range(2000)]) == {}

@@ -1,4 +1,4 @@
-"""Core arrays whose methods take the network, as they did in an earlier version, still work, and say what to change."""
+"""Core arrays of an earlier version, whose methods take the network, still work; a warning says what to change."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,12 +21,12 @@ from soma_cp.model.soma.plan import make_plan
 EDGE = PLATFORMS["edge"]
 ROWS = np.array([[0, 1, 64, 8, 32], [1, 1, 64, 4, 4]])
 
-# Plug-ins are written without types, as the one of the guide is.
+# Plug-ins are written without types, like the example in docs/core-arrays.md.
 # mypy: disable-error-code="no-untyped-def, override, misc, attr-defined, call-arg, arg-type"
 
 
 class New(RooflineCoreArray):
-    """Of this version, doubled."""
+    """An array of this version; it doubles the costs of its base."""
 
     def tile_costs(self, table, tiles):
         cycles, energy_pj = super().tile_costs(table, tiles)
@@ -34,7 +34,7 @@ class New(RooflineCoreArray):
 
 
 class Old(RooflineCoreArray):
-    """Of the earlier version, doubled, a part by what the base finds and a part by the network."""
+    """An array of the earlier version; it reads the network, and doubles the costs of its base."""
 
     def tile_costs(self, network, table, tiles):
         assert network.layers[0].name
@@ -43,7 +43,7 @@ class Old(RooflineCoreArray):
 
 
 class OldByName(RooflineCoreArray):
-    """The same; calls with names."""
+    """The same, but it calls by keyword."""
 
     def tile_costs(self, network, table, tiles):
         cycles, energy_pj = super().tile_costs(network=network, table=table, tiles=tiles)
@@ -51,7 +51,7 @@ class OldByName(RooflineCoreArray):
 
 
 class OldLeast(RooflineCoreArray):
-    """Overrides the bound alone, and begins with that of the base, which asks for `tile_costs`."""
+    """Overrides only the bound, and starts from the bound of the base, which calls `tile_costs`."""
 
     def least_costs(self, network, table, tiles):
         assert network.layers[0].name
@@ -60,7 +60,7 @@ class OldLeast(RooflineCoreArray):
 
 
 class OldBoth(Old):
-    """Derived from a class of the earlier version; the bound asks for the price."""
+    """Derived from a class of the earlier version; its bound calls `tile_costs`."""
 
     def least_costs(self, network, table, tiles):
         cycles, energy_pj = self.tile_costs(network, table, tiles)
@@ -68,7 +68,7 @@ class OldBoth(Old):
 
 
 class OldAround(CoreArray):
-    """Asks another core array."""
+    """Calls another core array."""
 
     name = "around"
 
@@ -84,7 +84,7 @@ class OldAround(CoreArray):
 
 
 class OldAndPicky(Old):
-    """Runs tiles of the second layer alone."""
+    """Runs only tiles of the second layer."""
 
     def tile_costs(self, network, table, tiles):
         cycles, energy_pj = super().tile_costs(network, table, tiles)
@@ -96,7 +96,7 @@ class OldAndPicky(Old):
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """Each test meets the classes for the first time."""
+    """Forget the classes, so that each test meets them for the first time."""
     earlier_plug_ins._class_of_this_version.cache_clear()
     yield
     earlier_plug_ins._class_of_this_version.cache_clear()
@@ -104,7 +104,7 @@ def fresh() -> Iterator[None]:
 
 @pytest.fixture
 def problem_with(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Problem]:
-    """Return a problem on edge whose core array is what a factory makes."""
+    """Return a function that makes a problem on edge with the core array of a factory."""
 
     def make(factory: Callable[[Platform], Any], network: str = "tiny-chain") -> Problem:
         monkeypatch.setitem(registry.BUILT_IN, "plug-in", lambda platform, options: factory(platform))

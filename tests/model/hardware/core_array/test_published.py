@@ -1,4 +1,4 @@
-"""The core array against every published figure, and against its plain-Python twin on random layers."""
+"""The core array against all published figures, and against its plain-Python twin on random layers."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def published_network(name: str) -> Network:
 
 
 def network_around(layer: Layer) -> Network:
-    """The network of `layer`, which comes last, and of what makes its second operand if it has one."""
+    """Return a network of `layer`, which comes last, and the layers that make its second operand, if any."""
     inputs = [ExternalInput("x", layer.wanted_ifmap())]
     layers = [replace(layer, inputs=("x",))]
     if layer.weight_operands:
@@ -182,7 +182,7 @@ def tiles(draw: st.DrawFn, layer: Layer) -> tuple[int, int, int, int]:
     return b, k, h, w
 
 
-# A large GBUF is dear to read (1.1^(bytes / 2 MiB)): that lets rotation win, as it never does on the paper's.
+# A large GBUF is costly to read (1.1^(bytes / 2 MiB)), so rotation wins, which it never does on the paper's platforms.
 platforms = st.sampled_from(list(PLATFORMS.values())) | st.builds(
     Platform,
     gbuf_bytes=st.sampled_from([MIB, 8 * MIB, 32 * MIB, 256 * MIB]),
@@ -272,7 +272,7 @@ def test_where_a_limit_forbids_rotation(platform: Platform, layer: Layer, tile: 
 
 
 def test_groups_wider_than_a_pe_wait_for_no_gbuf() -> None:
-    # 32 channels of a group on a PE of 16: min(vec // C, lane // K) = 0 groups at once, no GBUF time counted.
+    # A group has 32 channels, a PE takes 16: min(vec // C, lane // K) = 0 groups at once, so no GBUF time is counted.
     slow_gbuf = replace(EDGE, gbuf_bytes_per_cycle=1)
     layer = GroupConv(name="layer", C=64, K=64, H=8, W=8, G=2)
     tile = (1, 64, 8, 8)

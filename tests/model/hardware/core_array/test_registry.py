@@ -30,7 +30,7 @@ GUIDE = DOCS / "core-arrays.md"
 
 
 def install(folder: Path, package: str, modules: Mapping[str, str], entry_points: str) -> None:
-    """Lay a package into `folder` as an installer does."""
+    """Put a package into `folder` as an installer does."""
     for name, code in modules.items():
         (folder / f"{name}.py").write_text(code, encoding="utf-8")
     info = folder / f"{package}-1.0.dist-info"

@@ -83,7 +83,7 @@ def test_no_matrix_layer_of_the_published_model_has_less_energy(name: str) -> No
 
 
 def test_every_tile_runs() -> None:
-    # The published array can't run this kernel: see test_core_array.py.
+    # The published array can't run this kernel: see test_published.py.
     layer = Conv(name="huge", C=1 << 14, K=1, H=1, W=1, R=31, S=31, inputs=("x",))
     network = Network("one", (ExternalInput("x", (1 << 14, 31, 31)),), (layer,))
     row = np.array([0, 1, 1, 1, 1])

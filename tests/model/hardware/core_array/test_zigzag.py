@@ -1,4 +1,4 @@
-"""The adapter to ZigZag: with a quick engine in its place everywhere, with the real one where it is installed."""
+"""The adapter to ZigZag: all tests have a quick engine in place of ZigZag, some the real one if it is installed."""
 
 import importlib.metadata
 import logging
@@ -47,7 +47,7 @@ needs_zigzag = pytest.mark.skipif(
 
 
 def price(sizes: LoopSizes) -> StoredCost:
-    """A cost by which loops can be told apart; loops with a 13 have no mapping."""
+    """Return a cost that differs for different loops; loops with a 13 have no mapping."""
     if 13 in sizes:
         return StoredCost(-1, 0.0, "thirteen is too many")
     return StoredCost(int(np.prod(sizes[:8])), float(hash(sizes) % 1000))
@@ -55,7 +55,7 @@ def price(sizes: LoopSizes) -> StoredCost:
 
 @dataclass
 class QuickEngine:
-    """Prices at once, and remembers what it was asked."""
+    """Prices immediately, and remembers what it priced."""
 
     asked: list[LoopSizes] = field(default_factory=list)
 
@@ -80,7 +80,7 @@ def engine() -> QuickEngine:
 
 
 def grouped_network(samples_have_weights: bool) -> Network:
-    """A grouped convolution, or a product of two heads, of 4 and 6 channels a group; a vector layer before it."""
+    """Return a vector layer, then a group convolution or a product of two heads, of 4 and 6 channels a group."""
     inputs = (ExternalInput("x", (8, 9, 5)), ExternalInput("y", (12, 4, 6)))
     maker = PointToPoint(name="maker", K=12, H=4, W=6, inputs=("y",))
     operands = ("maker",) if samples_have_weights else ()
@@ -195,7 +195,7 @@ def test_threads_that_want_one_tile_have_it_priced_once(tmp_path: Path) -> None:
     assert len(engine.asked) == 1
 
 
-# What is asked once.
+# What is priced once.
 
 
 def test_tiles_alike_are_priced_once(engine: QuickEngine, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -241,7 +241,7 @@ def test_costs_of_other_settings_are_not_taken(
 def test_a_bound_asks_the_engine_for_nothing(engine: QuickEngine, tmp_path: Path) -> None:
     problem = Problem(builtin_network("resnet50"), EDGE)
     published = bound_every_lfa(problem)
-    problem.__dict__["core_array"] = array_in(tmp_path, engine)  # in place of what the platform names
+    problem.__dict__["core_array"] = array_in(tmp_path, engine)  # in place of the platform's core array
     bound = bound_every_lfa(problem)
     assert engine.asked == []
     assert 0 < bound.compute_cycles <= published.compute_cycles
@@ -427,5 +427,5 @@ def test_zigzag_in_processes_of_its_own_leaves_no_trace(
     assert cycles[0] >= 8
     captured = capfd.readouterr()
     assert captured.out == ""
-    assert captured.err.count("\n") <= 1  # that it takes long
+    assert captured.err.count("\n") <= 1  # the line that says that it takes long
     assert os.listdir(tmp_path) == ["costs.sqlite3"]

@@ -1,4 +1,4 @@
-"""The events of an execution: they keep the rules of time of docs/model.md; causes are what binds."""
+"""The events of an execution keep the rules of docs/model.md#latency; a cause is the rule that binds."""
 
 from itertools import pairwise
 
@@ -113,7 +113,7 @@ def test_a_tensor_holds_buffer_while_it_is_transferred_and_used(execution: Execu
     assert (tiles.end <= handover[1:]).all()
     assert (transfers.hold_begin <= transfers.begin).all()
     assert (transfers.finish <= transfers.hold_end).all()
-    # The buffer holds at any cycle what the living durations say for one position.
+    # At any cycle, the buffer holds the tensors that are alive at one position.
     for held in (transfers, execution.on_chip):
         assert held.hold_begin.tolist() == handover[np.maximum(held.start, 0)].tolist()
         assert held.hold_end.tolist() == handover[held.end].tolist()
@@ -175,7 +175,7 @@ def test_groups_and_tables(execution: Execution) -> None:
 
 
 def test_a_chain_by_hand() -> None:
-    """The first tile waits for its loads; the channel is idle until a tile has made what is stored."""
+    """The first tile waits for its loads; the channel is idle until a tile has made what it stores."""
     problem = Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
     plan = make_plan(problem, unfused_lfa(problem.network))
     execution = execution_of(plan, double_buffering(plan.tensors))
