@@ -92,7 +92,8 @@ def double_buffering(tensors: Tensors) -> DLSA:
 def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
     """Fill the first `count` items of `dlsa` with double buffering.
 
-    A load starts one tile before its first need; a store ends one tile after the tile that makes it.
+    A load starts one tile before its first need; a store ends one tile after the tile that makes it,
+    or with that tile if it is the last of its LG.
     """
     order, start, end = dlsa.order, dlsa.start, dlsa.end
     keys = np.empty(count, np.int64)

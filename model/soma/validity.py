@@ -1,7 +1,7 @@
 """The rules that a DLSA must keep, checked one by one (docs/model.md#validity).
 
-The checker has the last word on any result. It is plain and complete, and apart from the kernels that searches use.
-It returns reasons with positions and values, never a bare False.
+The checker has the last word on any result. It is plain and complete, and shares with the searches only the
+rule of what is alive (`occupancy`). It returns reasons with positions and values, never a bare False.
 """
 
 from collections.abc import Iterator

@@ -69,7 +69,7 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
 
 
 def _said(wanted: Sequence[Axis]) -> str:
-    """Name the atoms of three dimensions, such as ``C = H 14 W 14``."""
+    """Name the atoms of three dimensions, such as ``C from H (14) and W (14)``."""
     return ", ".join(
         f"{dim} from {' and '.join(f'{atom.dim} ({atom.extent})' for atom in atoms)}"
         for dim, atoms in zip("CHW", wanted, strict=True)
