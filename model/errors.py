@@ -3,8 +3,10 @@
 A message is one sentence that names the thing, what was found, what is allowed, and what to change.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+_SHOWN_FAULTS = 50
 
 
 class SomaError(Exception):
@@ -13,6 +15,17 @@ class SomaError(Exception):
 
 class UserError(SomaError, ValueError):
     """The input is at fault: the command line ends with exit code 2."""
+
+
+class FileFaultsError(UserError):
+    """A file with faults; `problems` has one sentence for each, the message shows at most the first 50."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        shown = list(problems[:_SHOWN_FAULTS])
+        if len(problems) > _SHOWN_FAULTS:
+            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
+        super().__init__("\n".join(shown))
 
 
 class InternalError(SomaError, RuntimeError):

@@ -4,6 +4,7 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 
 
@@ -11,6 +12,13 @@ from soma_cp.model.soma.lfa import LFAArrays
 def pick(count: int, random: np.random.Generator) -> int:
     """Draw one of 0 … count − 1."""
     return min(int(random.random() * count), count - 1)
+
+
+@compiled
+def pick_other(first: int, last: int, present: int, random: np.random.Generator) -> int:
+    """Draw one of `first` … `last` but `present`, which is one of them; there must be another."""
+    drawn = first + pick(last - first, random)
+    return drawn + 1 if drawn >= present else drawn
 
 
 @compiled
@@ -81,6 +89,14 @@ def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, plac
     while last < len(order) - 1 and not reads(source_begin, sources, order[last + 1], layer):
         last += 1
     return first, last
+
+
+@compiled
+def pick_new_place(table: NetworkTable, order: IntArray, random: np.random.Generator) -> tuple[int, int]:
+    """Draw a place, and another that its layer can take; twice the same place if the layer can take no other."""
+    old = pick(len(order), random)
+    first, last = place_range(table.source_begin, table.source, order, old)
+    return old, pick_other(first, last, old, random) if first < last else old
 
 
 @compiled

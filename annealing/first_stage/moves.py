@@ -21,7 +21,8 @@ from soma_cp.annealing.first_stage.groups import (
     pick_border,
     pick_flg,
     pick_inner_flc,
-    place_range,
+    pick_new_place,
+    pick_other,
 )
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
@@ -72,14 +73,10 @@ MAX_TILING_NUMBER = 1 << 20
 def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move a layer to another place between its producers and consumers; the cuts stay where they are."""
     order = lfa.order
-    old = pick(len(order), random)
-    layer = order[old]
-    first, last = place_range(table.source_begin, table.source, order, old)
-    if first == last:
+    old, new = pick_new_place(table, order, random)
+    if new == old:
         return False
-    new = first + pick(last - first, random)
-    if new >= old:
-        new += 1
+    layer = order[old]
     step = 1 if new > old else -1
     for place in range(old, new, step):
         order[place] = order[place + step]
@@ -145,9 +142,7 @@ def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     end = group_end(lfa.begins_lg, border)
     if end - begin <= 2:
         return False
-    new = begin + 1 + pick(end - begin - 2, random)
-    if new >= border:
-        new += 1
+    new = pick_other(begin + 1, end - 1, border, random)
     cut_flg(lfa.begins_flg, lfa.tiling, new)
     lfa.begins_lg[border] = False
     lfa.begins_lg[new] = True
@@ -238,9 +233,7 @@ def shift_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
         if new <= begin or new >= end:
             return False
     else:
-        new = begin + 1 + pick(end - begin - 2, random)
-        if new >= border:
-            new += 1
+        new = pick_other(begin + 1, end - 1, border, random)
     number = tiling[border]
     begins_flg[border] = False
     begins_flg[new] = True
@@ -285,14 +278,10 @@ def turn_cut(lfa: LFAArrays, random: np.random.Generator) -> bool:
 def move_layer(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move a layer to another place between its producers and consumers, out of its FLG and into the one there."""
     order = lfa.order
-    old = pick(len(order), random)
-    layer = order[old]
-    first, last = place_range(table.source_begin, table.source, order, old)
-    if first == last:
+    old, new = pick_new_place(table, order, random)
+    if new == old:
         return False
-    new = first + pick(last - first, random)
-    if new >= old:
-        new += 1
+    layer = order[old]
     _take_out(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, old)
     _put_in(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, new, layer, random.random() < 0.5)
     return True

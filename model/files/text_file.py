@@ -3,6 +3,8 @@
 import json
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +82,25 @@ def _replace_file(path: Path, data: bytes) -> None:
         raise
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the operating system says when the file can't be read into a sentence for the user.
+
+    Raises
+    ------
+    UserError
+        If the file does not exist or can't be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{path}: this is a folder; give the name of a file") from None
+    except OSError as error:
+        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
+
+
 def read_text(path: Path) -> str:
     """Read a UTF-8 text file, with or without a byte order mark.
 
@@ -88,14 +109,8 @@ def read_text(path: Path) -> str:
     UserError
         If the file does not exist, can't be read, or is not UTF-8.
     """
-    try:
+    with reading(path):
         data = path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give the name of a file") from None
-    except OSError as error:
-        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

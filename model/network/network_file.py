@@ -4,13 +4,13 @@ Reading reports all faults at once, each in one sentence: file, line in YAML, la
 allowed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import FileFaultsError, nearest_name_hint
 from soma_cp.model.files.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
 from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
@@ -20,18 +20,10 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT, LARGEST_EXTENT
 
 VERSION = 1
 _NO_LINES = Lines()
-_SHOWN_FAULTS = 50
 
 
-class NetworkFileError(UserError):
-    """A network file with faults; `problems` has one sentence for each, the message has the first 50."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        shown = list(problems[:_SHOWN_FAULTS])
-        if len(problems) > _SHOWN_FAULTS:
-            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
-        super().__init__("\n".join(shown))
+class NetworkFileError(FileFaultsError):
+    """A network file with faults."""
 
 
 # The schema. Error messages quote a field's description as what is allowed.

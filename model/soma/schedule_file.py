@@ -5,7 +5,7 @@ It reports all faults at once, in sentences, except faults that follow from othe
 a DLSA: `soma_cp.model.soma.validity` does.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import FileFaultsError, UserError, nearest_name_hint
 from soma_cp.model.files.forms import Form, form_problems, shown
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.hardware.platform import Platform
@@ -41,19 +41,11 @@ from soma_cp.model.soma.schedule_form import (
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.tensors import KIND_NAMES
 
-_SHOWN_FAULTS = 50
 _AnyForm = TypeVar("_AnyForm", bound=Form)
 
 
-class ScheduleFileError(UserError):
-    """A schedule file with faults; `problems` has one sentence for each, the message shows at most the first 50."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        self.problems = tuple(problems)
-        shown = list(problems[:_SHOWN_FAULTS])
-        if len(problems) > _SHOWN_FAULTS:
-            shown.append(f"and {len(problems) - _SHOWN_FAULTS} more faults")
-        super().__init__("\n".join(shown))
+class ScheduleFileError(FileFaultsError):
+    """A schedule file with faults."""
 
 
 def read_schedule(path: Path, network: Network | None = None) -> StoredSchedule:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.files.text_file import reading
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 
 if TYPE_CHECKING:
@@ -34,13 +35,8 @@ def read_model(path: Path) -> "onnx.ModelProto":
             "install it with: pip install 'soma-cp[onnx]'"
         ) from None
     try:
-        model = onnx.load(str(path), load_external_data=False)
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{path}: this is a folder; give the name of a file") from None
-    except OSError as error:
-        raise UserError(f"{path}: the file can't be read: {(error.strerror or str(error)).lower()}") from None
+        with reading(path):
+            model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
         raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
     _read_small_constants(model, path.parent)
