@@ -99,7 +99,7 @@ def _search_and_finish(
         wanted = latency_for(best_cost, figures.energy_pj, objective)
         result = finish(plan, wanted, monitor.at(number))
         finished += 1
-        cost = objective.cost(figures.energy_pj, result.schedule.latency)
+        cost = result.schedule.cost(objective)
         if cost < best_cost:
             best, best_cost = Found(result, finished, searched.rounds, searched.out_of_time), cost
     return None if best is None else replace(best, iterations=finished)

@@ -114,9 +114,9 @@ def _double_buffered_or_greedy(
     plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor
 ) -> SecondStageResult:
     """Return double buffering, or the greedy DLSA if double buffering exceeds the buffer."""
-    buffered = _double_buffered(plan, parameters, aim, monitor)
-    if buffered.schedule.fits:
-        return buffered
+    # The bound of `timed` costs far more than pricing, so it is computed for one of the two only.
+    if priced(plan, double_buffering(plan.tensors)).fits:
+        return _double_buffered(plan, parameters, aim, monitor)
     return timed("greedy (double buffering exceeds the buffer)", plan, lambda: greedy_dlsa(plan))
 
 

@@ -133,7 +133,7 @@ def _title(one: Reported) -> str:
         f"DRAM busy {execution.dram_busy / latency * 100:.1f} %",
         f"compute busy {execution.compute_busy / latency * 100:.1f} %",
     ]
-    if execution.schedule.evaluation.peak_buffer_bytes > _capacity(one):
+    if not execution.schedule.fits:
         parts.append("exceeds the buffer")
     return f"{one.name}: " + ", ".join(parts)
 

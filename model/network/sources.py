@@ -81,7 +81,7 @@ def _onnx_model(spec: str, tokens: int | None, options: OnnxOptions) -> LoadedNe
     # Imported late: few runs need it.
     from soma_cp.model.network.onnx_import.importing import import_onnx
 
-    imported = import_onnx(Path(spec), dict(options.dims), options.ignore_unsupported, options.ends)
+    imported = import_onnx(Path(spec), options.dims, options.ignore_unsupported, options.ends)
     return LoadedNetwork(imported.network, tuple(imported.notes))
 
 

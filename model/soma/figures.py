@@ -11,7 +11,7 @@ from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from soma_cp.model.soma.plan import Plan
-from soma_cp.model.soma.result import relative_gap
+from soma_cp.model.soma.result import reaches_bound, relative_gap
 from soma_cp.model.soma.schedule import Schedule
 
 
@@ -212,7 +212,7 @@ FIGURES = (
     Figure(
         name="proven_optimal",
         unit=Unit.VERDICT,
-        compute=lambda of: of.lower_bound is not None and of.schedule.latency <= of.lower_bound,
+        compute=lambda of: reaches_bound(of.schedule.latency, of.lower_bound),
         in_json=True,
     ),
     Figure(

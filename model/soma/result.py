@@ -24,6 +24,11 @@ def relative_gap(value: float, lower_bound: float) -> float:
     return value / lower_bound - 1.0
 
 
+def reaches_bound(latency: int, lower_bound: int | None) -> bool:
+    """Whether a latency is proven to be the lowest: no higher than its bound; never without a bound (None)."""
+    return lower_bound is not None and latency <= lower_bound
+
+
 @dataclass(frozen=True, eq=False)
 class SecondStageResult:
     """A schedule of a given LFA, and what is proven about it.
@@ -56,7 +61,7 @@ class SecondStageResult:
     @property
     def status(self) -> Status:
         """Whether the latency is proven to be the lowest."""
-        return Status.OPTIMAL if self.schedule.latency <= self.lower_bound else Status.FEASIBLE
+        return Status.OPTIMAL if reaches_bound(self.schedule.latency, self.lower_bound) else Status.FEASIBLE
 
     @property
     def proven_optimal(self) -> bool:

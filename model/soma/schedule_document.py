@@ -14,6 +14,7 @@ from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_netwo
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_document
 from soma_cp.model.soma.figures import schedule_figures, tile_shapes
+from soma_cp.model.soma.result import reaches_bound
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.schedule_form import VERSION, Row
 
@@ -62,7 +63,7 @@ def schedule_document(
         "violations": [],
         **schedule_figures(schedule),
         "proven_lower_bound": proven_lower_bound,
-        "proven_optimal": proven_lower_bound is not None and schedule.latency <= proven_lower_bound,
+        "proven_optimal": reaches_bound(schedule.latency, proven_lower_bound),
         "provenance": _plain(provenance or {}),
         "tile_begin_cycles": evaluation.tile_begin.tolist(),
         "tile_shapes": tile_shapes(plan),

@@ -110,9 +110,7 @@ class _Pieces:
         for first in range(0, count - length // 2, length - length // 2):
             if self.over:
                 break
-            improved |= self._solve(cut_piece(
-                self.schedule, first, min(first + length, count)
-            ))  # fmt: skip
+            improved |= self._solve(cut_piece(self.schedule, first, min(first + length, count)))
         return improved
 
     def _solve(self, piece: Piece) -> bool:

@@ -65,13 +65,6 @@ def lfa_of(document: dict) -> LFA:
     return LFA(tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in flgs))
 
 
-def lfa_document(lfa: LFA) -> dict:
-    flgs = [
-        {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)} for flg in lfa.flgs
-    ]
-    return {"flgs": flgs}
-
-
 LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf_bytes")
 
 

@@ -122,11 +122,11 @@ class NodeImport:
                 raise UnsupportedError(f"makes '{output}', whose shape can't be inferred: {fault}")
 
     def _shape(self, tensor: str) -> tuple[int, ...]:
-        shape, fault = self.graph.info(tensor).shape, self.graph.info(tensor).fault
-        if shape is None and fault:
-            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred: {fault}")
+        info = self.graph.info(tensor)
+        shape = info.shape
         if shape is None:
-            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred; export the model with shapes")
+            reason = f": {info.fault}" if info.fault else "; export the model with shapes"
+            raise UnsupportedError(f"makes '{tensor}', whose shape can't be inferred{reason}")
         if 0 in shape:
             raise UnsupportedError(f"has an empty tensor, '{tensor}' of shape {list(shape)} (must have elements)")
         return shape
