@@ -50,7 +50,7 @@ def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
                 "layers": len(network.layers),
                 "operations": sum(layer.operations for layer in network.layers),
                 "macs": sum(layer.operations for layer in network.layers if layer.is_matrix),
-                "weight_bytes": sum(layer.weight_bytes for layer in network.layers),
+                "weight_bytes": network.weight_bytes,
                 "blocks": network.blocks,
                 "tokens": entry.tokens,
                 "platform": entry.platform,

@@ -1,7 +1,7 @@
 """Extents: the part of its sources that a tile of a layer needs, as kernels (docs/model.md#backward-extents)."""
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.network import network_table as nt
 
 
@@ -26,9 +26,10 @@ def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -
             layers[layer, nt.IFMAP_H_FROM],
             layers[layer, nt.IFMAP_W_FROM],
         )
-        channels = k if c_from == 0 else (h if c_from == 1 else w)
-        rows = k if h_from == 0 else (h if h_from == 1 else w)
-        columns = k if w_from == 0 else (h if w_from == 1 else w)
+        whole = layers[layer, nt.IN_CHANNELS], layers[layer, nt.REAL_H], layers[layer, nt.REAL_W]
+        channels = _origin(c_from, k, h, w, whole[0])
+        rows = _origin(h_from, k, h, w, whole[1])
+        columns = _origin(w_from, k, h, w, whole[2])
         return b, channels, rows, columns
     if kind == nt.UPSAMPLE:
         channels = ceil_div(k, layers[layer, nt.SCALE_K])
@@ -42,6 +43,14 @@ def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -
     rows = (h - 1) * layers[layer, nt.STRIDE_H] + layers[layer, nt.R] - layers[layer, nt.PAD_H]
     columns = (w - 1) * layers[layer, nt.STRIDE_W] + layers[layer, nt.S] - layers[layer, nt.PAD_W]
     return b, channels, min(rows, layers[layer, nt.REAL_H]), min(columns, layers[layer, nt.REAL_W])
+
+
+@inlined
+def _origin(dimension: int, k: int, h: int, w: int, whole: int) -> int:
+    """Return the extent of an ofmap dimension, by its index; `whole` for WHOLE."""
+    if dimension == nt.WHOLE:
+        return whole
+    return k if dimension == 0 else (h if dimension == 1 else w)
 
 
 @compiled

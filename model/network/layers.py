@@ -84,10 +84,14 @@ class _Windowed(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Conv(_Windowed):
-    """Convolution, or a matrix multiplication with the token dimension on H (R = S = W = 1)."""
+    """Convolution, or a matrix multiplication with the token dimension on H (R = S = W = 1).
+
+    Layers whose `weights` have the same name share one stored tensor; without a name, a layer has weights of its own.
+    """
 
     kind: ClassVar[str] = "conv"
     C: int
+    weights: str = ""
 
     @property
     def operand_bytes(self) -> int:
@@ -168,16 +172,22 @@ class PointToPoint(Layer):
 
 @dataclass(frozen=True, kw_only=True)
 class Transpose(Layer):
-    """Permutation of dimensions.
+    """Another arrangement of the elements: a permutation of dimensions, or with `ifmap` a regrouping.
 
     `order` names the ifmap dimension that each of the ofmap's C, H, W comes from, in this order: ``"HCW"`` swaps
-    channels and rows.
+    channels and rows. A regrouping gives the shape of its ifmap. A ``*`` in `order` then stands for an ofmap dimension
+    that comes from no single ifmap dimension: ``"C**"`` keeps channels and regroups rows and columns, into tokens for
+    instance. Every tile reads the ifmap dimensions that `order` doesn't name whole. A regrouping may also take part of
+    the elements, or repeat them.
     """
 
     kind: ClassVar[str] = "transpose"
     order: str
+    ifmap: Shape | None = None
 
     def wanted_ifmap(self) -> Shape:
+        if self.ifmap is not None:
+            return self.ifmap
         ifmap = [0, 0, 0]
         for extent, origin in zip(self.ofmap, self.order, strict=True):
             ifmap["CHW".index(origin)] = extent

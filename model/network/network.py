@@ -9,7 +9,7 @@ from functools import cached_property
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape
-from soma_cp.model.network.network_checks import network_problems
+from soma_cp.model.network.network_checks import network_problems, unread_layers
 
 
 class NetworkError(UserError):
@@ -41,6 +41,9 @@ class Network:
     blocks
         How many times the whole model repeats the network (GPT-2 networks are one transformer block); reports
         multiply by it, schedules don't.
+    outputs
+        Layers whose ofmaps are stored, whatever reads them. Layers that nothing reads are added, in the order of
+        `layers`.
 
     Raises
     ------
@@ -52,11 +55,14 @@ class Network:
     inputs: tuple[ExternalInput, ...]
     layers: tuple[Layer, ...]
     blocks: int = field(default=1)
+    outputs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        problems = network_problems(self.inputs, self.layers, self.blocks)
+        problems = network_problems(self.inputs, self.layers, self.blocks, self.outputs)
         if problems:
             raise NetworkError(self.name, problems)
+        stored = {*self.outputs, *unread_layers(self.layers)}
+        object.__setattr__(self, "outputs", tuple(layer.name for layer in self.layers if layer.name in stored))
 
     @cached_property
     def layer_id(self) -> dict[str, int]:
@@ -68,6 +74,12 @@ class Network:
         """Operations of one sample: multiply-accumulates of matrix layers, element operations of vector layers."""
         matrix = sum(layer.operations for layer in self.layers if layer.is_matrix)
         return matrix, sum(layer.operations for layer in self.layers if not layer.is_matrix)
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Bytes of all stored weights; weights that several layers share count once."""
+        stored = {(getattr(layer, "weights", "") or layer): layer.weight_bytes for layer in self.layers}
+        return sum(stored.values())
 
     @cached_property
     def input_id(self) -> dict[str, int]:

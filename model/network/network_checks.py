@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from math import prod
 
 from soma_cp.model.errors import nearest_name_hint
-from soma_cp.model.network.layers import ExternalInput, Layer
+from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Transpose
 
 _POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
 
@@ -14,7 +14,9 @@ LARGEST_COUNT = 2**53
 """Most operations of a layer, and most bytes of an input: exact in a float64; times a batch, within an int64."""
 
 
-def network_problems(inputs: Sequence[ExternalInput], layers: Sequence[Layer], blocks: int) -> list[str]:
+def network_problems(
+    inputs: Sequence[ExternalInput], layers: Sequence[Layer], blocks: int, outputs: Sequence[str]
+) -> list[str]:
     """Return every fault of a network, in the order of its inputs and layers; the list is empty if there is none."""
     problems = list(_naming_problems([source.name for source in inputs] + [layer.name for layer in layers]))
     if not layers:
@@ -30,15 +32,48 @@ def network_problems(inputs: Sequence[ExternalInput], layers: Sequence[Layer], b
             problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
     later = {layer.name for layer in layers}
     made: set[str] = set()
+    first_with: dict[str, Conv] = {}  # by name of shared weights
     for layer in layers:
         faults = list(_field_problems(layer))
+        if isinstance(layer, Conv) and layer.weights:
+            faults += _shared_weights_problems(layer, first_with.setdefault(layer.weights, layer))
         faults += _reference_problems(layer, made, later, {source.name for source in inputs})
         if not faults:
             faults += _shape_problems(layer, known)
         problems += [f"layer '{layer.name}': {fault}" for fault in faults]
         made.add(layer.name)
         known[layer.name] = layer.ofmap
-    return problems
+    return problems + list(_output_problems(outputs, made))
+
+
+def unread_layers(layers: Sequence[Layer]) -> list[str]:
+    """Return the names of the layers that no layer reads."""
+    read = {name for layer in layers for name in (*layer.ifmaps, *layer.weight_operands)}
+    return [layer.name for layer in layers if layer.name not in read]
+
+
+def _output_problems(outputs: Sequence[str], made: set[str]) -> Iterator[str]:
+    for name in dict.fromkeys(outputs):
+        if name not in made:
+            yield f"outputs names '{name}', which is not a layer{nearest_name_hint(name, sorted(made))}"
+        elif outputs.count(name) > 1:
+            yield f"outputs names '{name}' twice; an output is listed once"
+
+
+def _shared_weights_problems(layer: Conv, first: Conv) -> Iterator[str]:
+    """Refuse a layer whose weights differ in shape from those of the first layer that shares them."""
+    if layer.weight_operands:
+        yield f"weights='{layer.weights}' given, but another layer makes its second operand; leave one out"
+
+    def shape(of: Conv) -> tuple[int, int, int, int]:
+        return of.K, of.C // max(getattr(of, "G", 1), 1), of.R, of.S
+
+    if shape(layer) != shape(first):
+        own, others = ("×".join(map(str, shape(of))) for of in (layer, first))
+        yield (
+            f"has weights '{layer.weights}' of {own}, but they are {others} in '{first.name}' "
+            "(K×C/G×R×S must be the same in all layers that share them)"
+        )
 
 
 def _naming_problems(names: Sequence[str]) -> Iterator[str]:
@@ -63,13 +98,29 @@ def _field_problems(layer: Layer) -> Iterator[str]:
         yield f"G={groups} must divide both C={getattr(layer, 'C', 0)} and K={layer.K}"
     if layer.kind == "fc" and (layer.H, layer.W) != (1, 1):
         yield f"H={layer.H}, W={layer.W} (an fc layer's ofmap is K×1×1)"
-    order = getattr(layer, "order", "CHW")
-    if sorted(order) != sorted("CHW"):
-        yield f"order='{order}' (must be a permutation of the letters C, H, W)"
+    if isinstance(layer, Transpose):
+        yield from _order_problems(layer)
     if layer.weight_operands and not layer.is_matrix:
         yield f"weight_operands given, but a layer of kind '{layer.kind}' has no second operand"
     if not layer.ifmaps and not layer.inputs:
         yield "reads nothing; name its producers in 'ifmaps' or external inputs in 'inputs'"
+
+
+def _order_problems(layer: Transpose) -> Iterator[str]:
+    order, ifmap = layer.order, layer.ifmap
+    if ifmap is None:
+        if "*" in order:
+            yield f"order='{order}' regroups dimensions; give the shape of the ifmap in 'ifmap'"
+        elif sorted(order) != sorted("CHW"):
+            yield f"order='{order}' (must be a permutation of the letters C, H, W)"
+        return
+    named = order.replace("*", "")
+    if len(order) != 3 or len(set(named)) != len(named) or not set(named) <= set("CHW"):
+        yield f"order='{order}' (must be three of the letters C, H, W, each at most once, and *)"
+        return
+    for dim, extent, origin in zip("CHW", layer.ofmap, order, strict=True):
+        if origin != "*" and ifmap["CHW".index(origin)] != extent:
+            yield f"{dim} is {extent}, but comes from {origin} of the ifmap, {ifmap['CHW'.index(origin)]}"
 
 
 def _reference_problems(layer: Layer, made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:

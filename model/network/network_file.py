@@ -1,4 +1,4 @@
-"""The network file, version 1 (docs/file-formats.md).
+"""The network file, version 2 (docs/file-formats.md); version 1 had no outputs, shared weights or regroupings.
 
 Reading reports all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
 allowed.
@@ -16,9 +16,9 @@ from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
 from soma_cp.model.network.layers import LAYER_KINDS, ExternalInput, Layer
 from soma_cp.model.network.network import Network, NetworkError
-from soma_cp.model.network.network_checks import LARGEST_COUNT, LARGEST_EXTENT
+from soma_cp.model.network.network_checks import LARGEST_COUNT, LARGEST_EXTENT, unread_layers
 
-VERSION = 1
+VERSION = 2
 _NO_LINES = Lines()
 
 
@@ -41,10 +41,11 @@ _Items = Annotated[list[Any], Field(description="a list of objects")]
 
 
 class _NetworkForm(Form):
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1 or 2")] = 1
     name: Name
     blocks: _Extent = 1
     inputs: _Items
+    outputs: Annotated[list[Name], Field(description="a list of names")] = _NOT_GIVEN
     layers: _Items
 
 
@@ -78,6 +79,7 @@ class _WindowedForm(_LayerForm):
 
 class _ConvForm(_WindowedForm):
     C: _Extent
+    weights: Name = ""
 
 
 class _GroupConvForm(_ConvForm):
@@ -98,7 +100,8 @@ class _EltwiseForm(_LayerForm):
 
 
 class _TransposeForm(_LayerForm):
-    order: Annotated[str, Field(pattern="^[CHW]{3}$", description="a permutation of the letters C, H, W")]
+    order: Annotated[str, Field(pattern="^[CHW*]{3}$", description="a permutation of the letters C, H, W")]
+    ifmap: _Shape = _NOT_GIVEN
 
 
 class _UpsampleForm(_LayerForm):
@@ -120,7 +123,10 @@ _LAYER_FORMS: dict[str, type[_LayerForm]] = {
 _AnyForm = TypeVar("_AnyForm", bound=Form)
 _DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
 # The order in which fields are written.
-_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order")
+_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order", "ifmap", "weights")
+
+_NEW_FIELDS = {"ifmap", "weights"}
+"""Fields of layers that version 1 lacks."""
 
 
 def read_network_file(path: Path) -> Network:
@@ -166,13 +172,17 @@ def network_from_document(document: object, where: str, lines: Lines = _NO_LINES
 
 
 def network_document(network: Network) -> dict[str, Any]:
-    """Return `network` as a network file holds it, derived fields included."""
+    """Return `network` as a network file holds it, derived fields included; in version 1 if that can express it."""
+    layers = [_layer_document(network, layer) for layer in network.layers]
+    extended = any(not _NEW_FIELDS.isdisjoint(layer) for layer in layers)
+    extended = extended or list(network.outputs) != unread_layers(network.layers)
     return {
-        "version": VERSION,
+        "version": VERSION if extended else 1,
         "name": network.name,
         "blocks": network.blocks,
         "inputs": [{"name": source.name, "shape": list(source.shape)} for source in network.inputs],
-        "layers": [_layer_document(network, layer) for layer in network.layers],
+        **({"outputs": list(network.outputs)} if extended else {}),
+        "layers": layers,
     }
 
 
@@ -192,7 +202,10 @@ def write_network_file(network: Network, path: Path) -> None:
 
 def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
     document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
-    document |= {field: getattr(layer, field) for field in _KIND_FIELDS if hasattr(layer, field)}
+    for field in _KIND_FIELDS:
+        value = getattr(layer, field, None)
+        if value:
+            document[field] = list(value) if isinstance(value, tuple) else value
     document |= _derived_fields(layer, network)
     document["ifmaps"] = list(layer.ifmaps)
     if layer.weight_operands:
@@ -228,6 +241,9 @@ class _Reading:
             self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
             return
         head = self._checked(_NetworkForm, document, "", lines)
+        if head is not None and (head.version == 1) is not (head.outputs is None):
+            said = "is missing (version 2 must have it" if head.outputs is None else "is given (version 1 has none"
+            self._tell(f"outputs {said}: a list of the layers whose ofmaps are stored)", "", lines)
         inputs = [self._input(*part) for part in self._parts(document, "inputs", lines)]
         layers = [self._layer(*part) for part in self._parts(document, "layers", lines)]
         self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
@@ -309,11 +325,14 @@ class _Reading:
         sound = self._independent_of_broken([layer for layer, _ in layers])
         if not self._nameless and (sound or not self._broken):
             name, blocks = (head.name, head.blocks) if head else ("", 1)
+            outputs = tuple(head.outputs or ()) if head and not self._broken else ()
             try:
-                self.network = Network(name, tuple(inputs), sound, blocks)
+                self.network = Network(name, tuple(inputs), sound, blocks, outputs)
             except NetworkError as error:
                 for problem in error.problems:
                     self._tell_of_network(problem)
+            left_out = [name for name in unread_layers(sound) if outputs and name not in outputs]
+            self.problems += [f"outputs leaves out '{name}', which no layer reads; name it there" for name in left_out]
         for layer, given in layers:
             in_network = self.network is not None and layer.name in self.network.layer_id
             expected = _derived_fields(layer, self.network if in_network else None)

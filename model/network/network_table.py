@@ -3,12 +3,13 @@
 Kernels see a layer as its id (index in `Network.layers`), and an external input as ``-1 - id``.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import IntArray
-from soma_cp.model.network.layers import LAYER_KINDS, Layer
+from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.network.layers import LAYER_KINDS, Conv, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.semantics import CORRECTED, PUBLISHED
 
@@ -37,12 +38,14 @@ HAS_OPERAND = 16  # 1 if another layer makes the second operand: each sample has
 SCALE_K = 17  # factors of an upsample
 SCALE_H = 18
 SCALE_W = 19
-# A transpose: the ofmap dimension (0 C, 1 H, 2 W) that became the ifmap's C, H, W.
+# A transpose: the ofmap dimension (0 C, 1 H, 2 W) that became the ifmap's C, H, W; WHOLE if no single one did.
 IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
 TILE_CHANNELS = 23  # fixed channels of a tile (corrected semantics: K); 0: as many as its consumers need
 COLUMNS = 24
+
+WHOLE = 3
 
 # Roles of an edge.
 IFMAP = 0
@@ -69,6 +72,10 @@ class NetworkTable(NamedTuple):
         int64[L + 1]: the uses of layer l's ofmap are ``use_begin[l] … use_begin[l + 1] − 1``.
     use_layer, use_role
         int64 each: the consuming layer, ascending, and the role in which it reads.
+    is_output
+        bool[L]: whether the ofmap is stored, whatever reads it.
+    stored_weights
+        int64[L]: the first layer that has the same stored weights; the layer itself if no other shares them.
     """
 
     layers: IntArray
@@ -79,6 +86,8 @@ class NetworkTable(NamedTuple):
     use_begin: IntArray
     use_layer: IntArray
     use_role: IntArray
+    is_output: BoolArray
+    stored_weights: IntArray
 
 
 def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
@@ -111,7 +120,15 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
         use_begin=np.searchsorted(use_columns[0], ids).astype(np.int64),
         use_layer=np.ascontiguousarray(use_columns[1]),
         use_role=np.ascontiguousarray(use_columns[2]),
+        is_output=np.array([layer.name in network.outputs for layer in network.layers], np.bool_),
+        stored_weights=_stored_weights(network.layers),
     )
+
+
+def _stored_weights(layers: Sequence[Layer]) -> IntArray:
+    first: dict[str, int] = {}
+    names = [layer.weights if isinstance(layer, Conv) else "" for layer in layers]
+    return np.array([first.setdefault(name, i) if name else i for i, name in enumerate(names)], np.int64)
 
 
 def _layer_row(network: Network, layer: Layer) -> list[int]:
@@ -134,5 +151,6 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     row[SCALE_K] = getattr(layer, "sK", 1)
     row[SCALE_H], row[SCALE_W] = (getattr(layer, "sH", 1), getattr(layer, "sW", 1)) if upsample else (1, 1)
     order = getattr(layer, "order", "CHW")
-    row[IFMAP_C_FROM], row[IFMAP_H_FROM], row[IFMAP_W_FROM] = (order.index(dim) for dim in "CHW")
+    for column, dim in zip((IFMAP_C_FROM, IFMAP_H_FROM, IFMAP_W_FROM), "CHW", strict=True):
+        row[column] = order.index(dim) if dim in order else WHOLE
     return row

@@ -123,8 +123,8 @@ def count_tensors(table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places
             dram += 1
         stores[layer] = dram
         chips[layer] = chip
-        # A consumer in another LG, or no consumer at all.
-        to_dram = use_begin[layer] == use_begin[layer + 1]
+        # A consumer in another LG, or an output of the network.
+        to_dram = table.is_output[layer]
         for use in range(use_begin[layer], use_begin[layer + 1]):
             if lg[use_layer[use]] != lg[layer]:
                 to_dram = True

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ceil_div, ifmap_extent, operand_extent
@@ -146,7 +146,7 @@ def uncut_dimensions(
         if inside:
             rows_moved = layers[layer, nt.IFMAP_H_FROM] != 1
             columns_moved = layers[layer, nt.IFMAP_W_FROM] != 2
-            if rows_moved and columns_moved and layers[layer, nt.IFMAP_C_FROM] == 0:
+            if layers[layer, nt.IFMAP_H_FROM] == 2 and layers[layer, nt.IFMAP_W_FROM] == 1:
                 continue  # it exchanges rows and columns: a tile stays one tile
             keep_rows = keep_rows or rows_moved
             keep_columns = keep_columns or columns_moved
@@ -186,6 +186,7 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
             use_begin,
             use_layer,
             use_role,
+            table.is_output,
             order,
             flg_of,
             (begin, end, samples, parts),
@@ -210,6 +211,7 @@ def tile_flg(
     use_begin: IntArray,
     use_layer: IntArray,
     use_role: IntArray,
+    is_output: BoolArray,
     order: IntArray,
     flg: IntArray,
     group: tuple[int, int, int, int],
@@ -242,7 +244,7 @@ def tile_flg(
             b, k, h, w = max(b, need[0]), max(k, need[1]), max(h, need[2]), max(w, need[3])
         if layers[layer, nt.TILE_CHANNELS] > 0:
             k = layers[layer, nt.TILE_CHANNELS]
-        if not inside:
+        if not inside or is_output[layer]:  # an output is stored whole, whatever its consumers need of it
             rows, columns = layers[layer, nt.H], layers[layer, nt.W]
             if keep_rows and keep_columns:
                 fh, fw = 1, 1
@@ -254,8 +256,8 @@ def tile_flg(
                 fh, fw = split_rows_columns(parts, rows, columns)
             if rows < fh or columns < fw:
                 return False
-            b, k = samples, layers[layer, nt.K]
-            h, w = ceil_div(rows, fh), ceil_div(columns, fw)
+            b, k = samples, max(k, layers[layer, nt.K])
+            h, w = max(h, ceil_div(rows, fh)), max(w, ceil_div(columns, fw))
         extents[layer, 0] = b
         extents[layer, 1] = k
         extents[layer, 2] = h

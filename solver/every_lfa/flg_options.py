@@ -65,8 +65,8 @@ class FLGOptions:
         int64[m]: of the layers' weights.
     store_bytes, store_cycles
         int64[O, m]: of one ofmap tile, if it is stored.
-    is_final
-        bool[m]: whether a layer has no consumers.
+    is_output
+        bool[m]: whether a layer's ofmap is stored, whatever reads it.
     dram_pj_per_byte
         Of the platform.
     """
@@ -81,7 +81,7 @@ class FLGOptions:
     weight_cycles: IntArray
     store_bytes: IntArray
     store_cycles: IntArray
-    is_final: tuple[bool, ...]
+    is_output: tuple[bool, ...]
     dram_pj_per_byte: float
     _moved: dict[tuple[bool, ...], "Moved"] = field(default_factory=dict)
 
@@ -98,10 +98,10 @@ class FLGOptions:
         return summed
 
     @cached_property
-    def finals(self) -> tuple[IntArray, IntArray]:
-        """int64[O] each: bytes and cycles of storing the ofmaps that have no consumers."""
-        per_tile = self.store_bytes @ np.array(self.is_final, np.int64)
-        cycles = self.store_cycles @ np.array(self.is_final, np.int64)
+    def outputs(self) -> tuple[IntArray, IntArray]:
+        """int64[O] each: bytes and cycles of storing the outputs of the network."""
+        per_tile = self.store_bytes @ np.array(self.is_output, np.int64)
+        cycles = self.store_cycles @ np.array(self.is_output, np.int64)
         return self.number * per_tile, self.number * cycles
 
     @cached_property
@@ -134,7 +134,7 @@ class FLGOptions:
             loaded_bytes += self.number * load.bytes
             loaded_cycles += self.number * load.cycles
             first[:, load.place] += load.cycles
-        energy = self.core_pj + (loaded_bytes + self.finals[0]) * self.dram_pj_per_byte
+        energy = self.core_pj + (loaded_bytes + self.outputs[0]) * self.dram_pj_per_byte
         needed = np.cumsum(first, axis=1)
         return Moved(energy, loaded_cycles, needed, (needed - self.before).max(axis=1))
 
@@ -146,7 +146,7 @@ class Moved:
     Parameters
     ----------
     energy_pj
-        float64[O]: of the core array, of all loads, and of the stores of ofmaps without consumers.
+        float64[O]: of the core array, of all loads, and of the stores of outputs.
     loads
         int64[O]: cycles of all loads.
     needed
@@ -201,7 +201,7 @@ class OptionTable:
             weight_cycles=transfer_cycles(weight_bytes, rate),
             store_bytes=store_bytes,
             store_cycles=transfer_cycles(store_bytes, rate),
-            is_final=tuple(bool(table.use_begin[i] == table.use_begin[i + 1]) for i in layers),
+            is_output=tuple(bool(table.is_output[i]) for i in layers),
             dram_pj_per_byte=problem.platform.dram_pj_per_byte,
         )
 
@@ -247,6 +247,7 @@ def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray,
             table.use_begin,
             table.use_layer,
             table.use_role,
+            table.is_output,
             order,
             flg,
             (0, size, samples, parts),

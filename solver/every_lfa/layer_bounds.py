@@ -93,7 +93,7 @@ def tile_extents(problem: Problem, needs: list[set[int]]) -> TileExtents:
                 asked = (set(), *asked[1:])
             for own, more in zip(values[layer], asked, strict=True):
                 own |= more
-        for consumer, _ in consumers:
+        for consumer, _ in [] if table.is_output[layer] else consumers:  # an output is made whole
             inside = [read for read, (c, _) in zip(reads, consumers, strict=True) if c in needs[consumer] | {consumer}]
             np.minimum(rows[layer], np.max([read[0] for read in inside], axis=0), out=rows[layer])
             np.minimum(columns[layer], np.max([read[1] for read in inside], axis=0), out=columns[layer])
@@ -113,8 +113,11 @@ def extents_read(
         _, _, h, w = operand_extent(layers, consumer, 1, k)
         return np.full(len(rows), h), np.full(len(columns), w)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
-        sources = (np.full(len(rows), k), rows, columns)
-        return sources[layers[consumer, nt.IFMAP_H_FROM]], sources[layers[consumer, nt.IFMAP_W_FROM]]
+        made = (np.full(len(rows), k), rows, columns)
+        whole_rows = np.full(len(rows), layers[consumer, nt.REAL_H])
+        whole_columns = np.full(len(columns), layers[consumer, nt.REAL_W])
+        from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
+        return (*made, whole_rows)[from_rows], (*made, whole_columns)[from_columns]
     read = [ifmap_extent(layers, consumer, 1, k, int(h), int(w)) for h, w in zip(rows, columns, strict=True)]
     return (
         np.maximum(np.array([extent[2] for extent in read], np.int64), 1),
@@ -139,7 +142,13 @@ def _values_read(
         return {int(e[1]) for e in read}, {int(e[2]) for e in read}, {int(e[3]) for e in read}
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        return {value for value in values[c_from] if value >= uncut[c_from]}, values[h_from], values[w_from]
+        if c_from == nt.WHOLE:
+            channels_read = {int(layers[consumer, nt.IN_CHANNELS])}
+        else:
+            channels_read = {value for value in values[c_from] if value >= uncut[c_from]}
+        rows_read = {int(layers[consumer, nt.REAL_H])} if h_from == nt.WHOLE else values[h_from]
+        columns_read = {int(layers[consumer, nt.REAL_W])} if w_from == nt.WHOLE else values[w_from]
+        return channels_read, rows_read, columns_read
     return (
         {int(ifmap_extent(layers, consumer, 1, channels, h, w)[1]) for channels in values[0]},
         {max(int(ifmap_extent(layers, consumer, 1, k, rows, w)[2]), 1) for rows in values[1]},

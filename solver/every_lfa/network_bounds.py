@@ -166,9 +166,9 @@ def _final_layers(problem: Problem) -> IntArray:
 
 
 def _compulsory_bytes(problem: Problem, inputs: IntArray) -> int:
-    """Return the bytes of weights, of external inputs as far as tiles read them, and of final ofmaps."""
+    """Return the bytes of weights, of external inputs as far as tiles read them, and of outputs."""
     layers = problem.table.layers
-    ofmaps = layers[_final_layers(problem)][:, [nt.K, nt.H, nt.W]].prod(axis=1)
+    ofmaps = layers[problem.table.is_output][:, [nt.K, nt.H, nt.W]].prod(axis=1)
     return int(layers[:, nt.WEIGHT_BYTES].sum() + inputs.sum() + problem.batch * ofmaps.sum())
 
 
@@ -176,8 +176,8 @@ def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
     """Return, for each transpose, whether an FLG with it and a producer of it keeps rows whole, and columns."""
     found = {}
     for layer in np.flatnonzero(layers[:, nt.KIND] == nt.TRANSPOSE).tolist():
-        from_channels, from_rows, from_columns = layers[layer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
-        if (from_channels, from_rows, from_columns) != (0, 2, 1):  # not if it only exchanges rows and columns
+        from_rows, from_columns = layers[layer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
+        if (from_rows, from_columns) != (2, 1):  # not if it only exchanges rows and columns
             found[layer] = (bool(from_rows != 1), bool(from_columns != 2))
     return found
 

@@ -124,8 +124,10 @@ class OrderBounds:
         self._place_of = {layer: place for place, layer in enumerate(order)}
         self._placed_before = [frozenset(order[:place]) for place in range(len(order) + 1)]
         uses = self.problem.table
-        self._last_use = [  # place of the last consumer; −1 if there is none
-            max((self._place_of[int(i)] for i in uses.use_layer[uses.use_begin[v] : uses.use_begin[v + 1]]), default=-1)
+        self._last_use = [  # place of the last consumer; −1 for outputs, whose stores are certain anyway
+            -1
+            if uses.is_output[v]
+            else max(self._place_of[int(i)] for i in uses.use_layer[uses.use_begin[v] : uses.use_begin[v + 1]])
             for v in order
         ]
         self._tiles = empty_layer_tiles(len(order))
@@ -145,7 +147,7 @@ class OrderBounds:
         moved = options.moved(self._placed_before[lg])
         energy = moved.energy_pj + (prefix.energy_pj + stored_bytes * self.problem.platform.dram_pj_per_byte)
         compute = options.compute + prefix.compute
-        transfers = moved.loads + options.finals[1] + (prefix.transfers + stored_cycles)
+        transfers = moved.loads + options.outputs[1] + (prefix.transfers + stored_cycles)
         reads, read_back = self._reads(prefix, options, lg)
         waits = moved.waits
         if reads.any():

@@ -209,7 +209,8 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
         return tile
     if kind == "transpose":
         ofmap_extent = {"C": k, "H": h, "W": w}
-        ifmap = {origin: ofmap_extent[place] for place, origin in zip("CHW", layer["order"], strict=True)}
+        ifmap = dict(zip("CHW", layer.get("ifmap", ()), strict=False))  # a regrouping reads it whole
+        ifmap |= {origin: ofmap_extent[place] for place, origin in zip("CHW", layer["order"], strict=True)}
         return (b, ifmap["C"], ifmap["H"], ifmap["W"])
     if kind == "upsample":
         return (
@@ -307,9 +308,10 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
             continue
         if not any(producer in flg_layers for producer in producers(layer)):
             continue
-        if layer["order"] == "CWH":  # an exchange of rows and columns forbids nothing
+        order = dict(zip("CHW", layer["order"], strict=True))
+        if (order["H"], order["W"]) == ("W", "H"):
             continue
-        forbidden |= {place for place, origin in zip("CHW", layer["order"], strict=True) if place != origin}
+        forbidden |= {place for place, origin in order.items() if place != origin}
     return forbidden
 
 
@@ -340,7 +342,8 @@ def flg_tile_shapes(
         if wanted:
             b, k, h, w = (max(extent[i] for extent in wanted) for i in range(4))
             tiles[name] = (b, layers[name]["K"] if corrected else k, h, w)
-            continue
+            if name not in network.get("outputs", ()):
+                continue
         channels, rows, columns = ofmap_shape(layers[name])
         if "H" in forbidden and "W" in forbidden:
             fh, fw = 1, 1
@@ -352,7 +355,8 @@ def flg_tile_shapes(
             fh, fw = spatial_factors(rows, columns, m)
         if rows < fh or columns < fw:
             raise InvalidLFA(f"tiling number {tiling_number} cuts '{name}' into {fh}x{fw}")
-        tiles[name] = (samples, channels, ceil_div(rows, fh), ceil_div(columns, fw))
+        whole = (samples, channels, ceil_div(rows, fh), ceil_div(columns, fw))
+        tiles[name] = tuple(map(max, whole, tiles.get(name, whole)))
     return tiles
 
 
@@ -448,6 +452,7 @@ def _ofmap_tensors(
     name = layer["name"]
     consumers = [other["name"] for other in network["layers"] if name in producers(other)]
     stored = not consumers or any(lg_of_layer[consumer] != lg_of_layer[name] for consumer in consumers)
+    stored = stored or name in network.get("outputs", ())
     tensors = []
     for index, p in enumerate(positions_of_layer[name]):
         ends = [p + 1]

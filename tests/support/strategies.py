@@ -46,6 +46,7 @@ _channels = st.sampled_from([1, 2, 3, 4, 6, 8, 16, 48])
 _kernels = st.sampled_from([1, 2, 3, 4, 5, 8, 12, 40, 130])
 _rows_or_columns = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 14])
 _windows = st.sampled_from([1, 2, 3, 5])
+_rarely = st.sampled_from([False, False, False, False, True])
 
 
 class _Builder:
@@ -58,7 +59,9 @@ class _Builder:
         self.shapes: dict[str, Shape] = {}  # of layers and inputs
 
     def document(self) -> dict:
-        return {"name": "random", "inputs": self.inputs, "layers": self.layers}
+        read = {source for layer in self.layers for source in producers(layer)}
+        outputs = [layer["name"] for layer in self.layers if layer["name"] not in read or self.draw(_rarely)]
+        return {"version": 2, "name": "random", "inputs": self.inputs, "outputs": outputs, "layers": self.layers}
 
     # Sources.
 
@@ -106,7 +109,7 @@ class _Builder:
     # Layers.
 
     def add(
-        self, kind: str, sources: list[str], fields: dict[str, int | str], operands: list[str] | None = None
+        self, kind: str, sources: list[str], fields: dict[str, int | str | list[int]], operands: list[str] | None = None
     ) -> None:
         name = f"{kind}{len(self.layers)}"
         layer: dict = {"name": name, "kind": kind, **fields}
@@ -188,8 +191,14 @@ class _Builder:
         _, rows, columns = self.shapes[sources[0]]
         ifmap = {"C": self.total_channels(sources), "H": rows, "W": columns}
         order = self.draw(st.sampled_from(["HCW", "WHC", "CWH", "HWC", "WCH", "CHW"]))
+        fields: dict = {}
+        if self.draw(_rarely):  # a regrouping, of as many elements or not
+            stays = [self.draw(st.booleans()) for _ in order]
+            order = "".join(origin if stay else "*" for origin, stay in zip(order, stays, strict=True))
+            ifmap["*"] = self.draw(_rows_or_columns)
+            fields = {"ifmap": [ifmap[dim] for dim in "CHW"]}
         K, H, W = (ifmap[origin] for origin in order)
-        self.add("transpose", sources, {"K": K, "H": H, "W": W, "order": order})
+        self.add("transpose", sources, {"K": K, "H": H, "W": W, "order": order, **fields})
 
     def add_upsample(self) -> None:
         sources = self.sources_of_one_extent()

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network.layers import ExternalInput, Layer
+from soma_cp.model.network.layers import Conv, ExternalInput, Layer
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_checks import unread_layers
 
 
 def blocks_in_a_row(network: Network, count: int) -> Network:
@@ -34,20 +35,26 @@ def blocks_in_a_row(network: Network, count: int) -> Network:
         inputs += [replace(source, name=f"b{block}.{source.name}") for source in network.inputs if source.name != entry]
         layers += [_copied(layer, block, final, entry) for layer in network.layers]
     rest = network.blocks // count if network.blocks % count == 0 else 1
-    return Network(f"{network.name}-{count}-blocks", tuple(inputs), tuple(layers), rest)
+    outputs = [f"b{block}.{name}" for block in range(1, count + 1) for name in network.outputs if name != final]
+    return Network(
+        f"{network.name}-{count}-blocks",
+        tuple(inputs),
+        tuple(layers),
+        rest,
+        (*outputs, f"b{count}.{final}"),
+    )
 
 
 def _ends(network: Network) -> tuple[str, str]:
     """Return the names of the layer that a block passes on, and of the external input that it replaces."""
-    read = {name for layer in network.layers for name in (*layer.ifmaps, *layer.weight_operands)}
-    finals = [layer for layer in network.layers if layer.name not in read]
-    entries = [source.name for source in network.inputs if source.shape == finals[0].ofmap]
+    finals = unread_layers(network.layers)
+    entries = [source.name for source in network.inputs if source.shape == network.source_shape(finals[0])]
     if len(finals) != 1 or len(entries) != 1:
         raise UserError(
             f"blocks of '{network.name}' can't be put in a row: {len(finals)} layers without consumers, {len(entries)} "
             "external inputs of that shape (there must be one of each); leave --blocks out"
         )
-    return finals[0].name, entries[0]
+    return finals[0], entries[0]
 
 
 def _copied(layer: Layer, block: int, final: str, entry: str) -> Layer:
@@ -57,4 +64,5 @@ def _copied(layer: Layer, block: int, final: str, entry: str) -> Layer:
         inputs = tuple(name for name in inputs if name != entry)
         ifmaps = (*ifmaps, f"b{block - 1}.{final}")
     operands = tuple(f"b{block}.{name}" for name in layer.weight_operands)
-    return replace(layer, name=f"b{block}.{layer.name}", ifmaps=ifmaps, weight_operands=operands, inputs=inputs)
+    copy = replace(layer, name=f"b{block}.{layer.name}", ifmaps=ifmaps, weight_operands=operands, inputs=inputs)
+    return replace(copy, weights=f"b{block}.{copy.weights}") if isinstance(copy, Conv) and copy.weights else copy

@@ -127,6 +127,83 @@ def test_blocks_and_version(document: Document) -> None:
     assert network_from_document(document | {"version": 1, "blocks": 12}, "here").blocks == 12
 
 
+def test_outputs_make_version_2(document: Document) -> None:
+    """A layer that another reads is an output, too: version 2. Without such outputs, version 1 says as much."""
+    read = document["layers"][0]["name"]
+    network = network_from_document(document, "here")
+    assert read not in network.outputs
+    assert network_document(network)["version"] == 1
+    two = document | {"version": 2, "outputs": [*network.outputs, read]}
+    stored = network_from_document(two, "here")
+    assert set(stored.outputs) == {*network.outputs, read}
+    written = network_document(stored)
+    assert (written["version"], written["outputs"]) == (2, list(stored.outputs))
+    assert network_from_document(written, "here") == stored
+
+
+def test_faults_of_outputs(document: Document) -> None:
+    (unread,) = network_from_document(document, "here").outputs
+    read = document["layers"][0]["name"]
+    (missing,) = problems(document | {"version": 2})
+    assert missing == "outputs is missing (version 2 must have it: a list of the layers whose ofmaps are stored)"
+    (early,) = problems(document | {"outputs": [unread]})
+    assert early == "outputs is given (version 1 has none: a list of the layers whose ofmaps are stored)"
+    (unknown,) = problems(document | {"version": 2, "outputs": [unread, "x"]})
+    assert unknown.startswith("outputs names 'x', which is not a layer")
+    (twice,) = problems(document | {"version": 2, "outputs": [unread, unread]})
+    assert twice == f"outputs names '{unread}' twice; an output is listed once"
+    (left_out,) = problems(document | {"version": 2, "outputs": [read]})
+    assert left_out == f"outputs leaves out '{unread}', which no layer reads; name it there"
+
+
+def test_layers_may_share_weights() -> None:
+    """Two 3×3 convolutions of 4 to 4 channels share 4·4·9 = 144 B; a third of another shape may not."""
+    conv = {"kind": "conv", "C": 4, "K": 4, "R": 3, "S": 3, "H": 8, "W": 8, "sH": 1, "sW": 1, "weights": "head"}
+    layers = [{"name": f"level{i}", "inputs": [f"x{i}"], **conv} for i in range(2)]
+    inputs = [{"name": f"x{i}", "shape": [4, 8, 8]} for i in range(2)]
+    document = {
+        "version": 2,
+        "name": "tied",
+        "inputs": inputs,
+        "outputs": ["level0", "level1"],
+        "layers": layers,
+    }
+    network = network_from_document(document, "here")
+    assert network.weight_bytes == 144
+    assert [layer.weight_bytes for layer in network.layers] == [144, 144]
+    assert network_from_document(network_document(network), "here") == network
+    layers[1]["K"] = 8
+    (problem,) = problems(document)
+    assert problem == (
+        "layer 'level1': has weights 'head' of 8×4×3×3, but they are 4×4×3×3 in 'level0' "
+        "(K×C/G×R×S must be the same in all layers that share them)"
+    )
+
+
+def test_a_regrouping_has_the_shape_of_its_ifmap() -> None:
+    """64 channels of 16×16 become 64 channels of 256 tokens, or 256 channels of 64 rows."""
+    tokens = {"name": "tokens", "kind": "transpose", "order": "C**", "ifmap": [64, 16, 16], "K": 64, "H": 256, "W": 1}
+    turned = {"name": "turned", "kind": "transpose", "order": "*C*", "ifmap": [64, 16, 16], "K": 256, "H": 64, "W": 1}
+    document = {
+        "version": 2,
+        "name": "pixels",
+        "inputs": [{"name": "x", "shape": [64, 16, 16]}],
+        "outputs": ["tokens", "turned"],
+        "layers": [tokens | {"inputs": ["x"]}, turned | {"inputs": ["x"]}],
+    }
+    network = network_from_document(document, "here")
+    assert network_from_document(network_document(network), "here") == network
+    document["layers"][0]["K"] = 32
+    (problem,) = problems(document)
+    assert problem == "layer 'tokens': C is 32, but comes from C of the ifmap, 64"
+    document["layers"][0]["order"] = "C*C"
+    (problem,) = problems(document)
+    assert "(must be three of the letters C, H, W, each at most once, and *)" in problem
+    del document["layers"][0]["ifmap"]
+    (problem,) = problems(document)
+    assert problem.endswith("regroups dimensions; give the shape of the ifmap in 'ifmap'")
+
+
 def test_fields_of_fc_and_edges_may_be_left_out(document: Document) -> None:
     document["layers"] = [
         {"name": "pool", "kind": "pool", "K": 8, "R": 16, "S": 16, "H": 1, "W": 1, "sH": 1, "sW": 1}
@@ -259,10 +336,10 @@ def test_faults_of_an_input(document: Document) -> None:
     ]
 
 
-@pytest.mark.parametrize("value", [2, 0, "1", True, 1.0, None])
+@pytest.mark.parametrize("value", [3, 0, "1", True, 1.0, None])
 def test_another_version(document: Document, value: object) -> None:
     (problem,) = problems(document | {"version": value})
-    assert problem == f"version={json.dumps(value)} (must be 1, the only version there is)"
+    assert problem == f"version={json.dumps(value)} (must be 1 or 2)"
 
 
 @pytest.mark.parametrize("value", [0, "12", 1.5])
@@ -287,7 +364,7 @@ def test_an_empty_object() -> None:
 def test_unknown_field_of_the_network(document: Document) -> None:
     document["layer"] = []
     (problem,) = problems(document)
-    assert problem.startswith('"layer" is not a field (must be one of version, name, blocks, inputs, layers)')
+    assert problem.startswith('"layer" is not a field (must be one of version, name, blocks, inputs, outputs, layers)')
     assert problem.endswith("did you mean 'layers'?")
 
 
