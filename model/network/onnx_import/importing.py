@@ -101,7 +101,8 @@ class _Import:
             listed = _listed([f"'{name}'" for name in unread])
             self._notes.append(f"{listed}: no node reads these channels; they are left out, and their multiplications")
         try:
-            network = Network(self._name, layers.inputs_read, layers.layers)
+            stored = tuple(dict.fromkeys(layers.resolved(outputs)))
+            network = Network(self._name, layers.inputs_read, layers.layers, outputs=stored)
         except NetworkError as error:
             raise OnnxFileError(self._path, error.problems) from None
         self._notes += [
