@@ -34,8 +34,8 @@ WINGS = {
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
-        "lfa tiling tensors dlsa occupancy plan footprint evaluation_kernel evaluation validity schedule result"
-        " figures execution stored_schedule schedule_form schedule_document schedule_file"
+        "lfa tiling shared_loads lfa_arrays tensors dlsa occupancy plan footprint evaluation_kernel evaluation"
+        " validity schedule result figures execution stored_schedule schedule_form schedule_document schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",

@@ -14,7 +14,8 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import empty_dlsa
 from soma_cp.model.soma.evaluation_kernel import empty_times
-from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.lfa import LFA, LFAArrays
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
 
@@ -68,6 +69,8 @@ class Chain:
         Tile costs; chains in different threads must not share them.
     archive_size
         How many of the cheapest LFAs with different costs to keep.
+    shares
+        Whether loads are shared wherever they can be at the start, besides the shared loads of `start`.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Chain:
         random: np.random.Generator,
         costs: CostCache,
         archive_size: int = 0,
+        shares: bool = False,
     ) -> None:
         size = len(problem.network.layers)
         self.problem = problem
@@ -92,17 +96,21 @@ class Chain:
         figures[:, lfa_pricing.COST] = np.inf
         figures[:, lfa_pricing.OVERFLOW_BYTES] = np.inf
         self.state = LFAState(
-            current=lfa_arrays(start, problem.network),
-            candidate=lfa_arrays(start, problem.network),
-            best=lfa_arrays(start, problem.network),
+            current=lfa_arrays(start, problem.network, problem.table),
+            candidate=lfa_arrays(start, problem.network, problem.table),
+            best=lfa_arrays(start, problem.network, problem.table),
             figures=figures,
             ceiling=np.full(1, np.inf),
             counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
             missing=np.zeros(size, np.int64),
             archive=np.zeros((archive_size, 4, size), np.int64),
             archive_costs=np.full(archive_size, np.inf),
+            archive_shares=np.zeros((archive_size, len(problem.table.source) + size), np.bool_),
         )
-        self.scratch = _scratch(size, tiles=4 * size, tensors=4 * size, chip=4 * size)
+        if shares:
+            for lfa in (self.state.current, self.state.candidate, self.state.best):
+                lfa.shares[problem.table.shareable] = True
+        self.scratch = _scratch(problem, tiles=4 * size, tensors=4 * size, chip=4 * size)
         self._evaluate_start()
 
     @property
@@ -114,7 +122,7 @@ class Chain:
     @property
     def best_lfa(self) -> LFA:
         """The best LFA."""
-        return lfa_from_arrays(self.state.best, self.problem.network)
+        return lfa_from_arrays(self.state.best, self.problem.network, self.problem.table)
 
     @property
     def rounds_done(self) -> int:
@@ -124,10 +132,11 @@ class Chain:
     def archived(self) -> list[tuple[float, LFA]]:
         """Return the archived LFAs with their costs, cheapest first."""
         found = []
-        for cost, rows in zip(self.state.archive_costs.tolist(), self.state.archive, strict=True):
+        state = self.state
+        for cost, rows, shares in zip(state.archive_costs.tolist(), state.archive, state.archive_shares, strict=True):
             if np.isfinite(cost):
-                arrays = LFAArrays(rows[0], rows[1].astype(np.bool_), rows[2].astype(np.bool_), rows[3])
-                found.append((cost, lfa_from_arrays(arrays, self.problem.network)))
+                arrays = LFAArrays(rows[0], rows[1].astype(np.bool_), rows[2].astype(np.bool_), rows[3], shares)
+                found.append((cost, lfa_from_arrays(arrays, self.problem.network, self.problem.table)))
         return found
 
     def run_to(self, last: int, heated: bool = True, budget: Budget | None = None) -> None:
@@ -190,13 +199,13 @@ class Chain:
             return
         needed = (lfa_pricing.NEEDED_TILES, lfa_pricing.NEEDED_TENSORS, lfa_pricing.NEEDED_CHIP_TENSORS)
         tiles, tensors, chip = (2 * int(counters[item]) for item in needed)
-        self.scratch = _scratch(len(self.problem.network.layers), tiles, tensors, chip)
+        self.scratch = _scratch(self.problem, tiles, tensors, chip)
 
 
-def _scratch(layers: int, tiles: int, tensors: int, chip: int) -> LFAScratch:
+def _scratch(problem: Problem, tiles: int, tensors: int, chip: int) -> LFAScratch:
     return LFAScratch(
-        tiles=empty_layer_tiles(layers),
-        places=empty_tensor_places(layers),
+        tiles=empty_layer_tiles(len(problem.network.layers)),
+        places=empty_tensor_places(problem.table),
         tensors=empty_tensors(tensors, chip),
         dlsa=empty_dlsa(tensors),
         tile_cycles=np.zeros(tiles + 1, np.int64),

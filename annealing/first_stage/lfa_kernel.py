@@ -38,6 +38,7 @@ def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
     target.begins_flg[:] = source.begins_flg
     target.begins_lg[:] = source.begins_lg
     target.tiling[:] = source.tiling
+    target.shares[:] = source.shares
 
 
 @compiled
@@ -53,7 +54,7 @@ def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
 @compiled
 def file_away(state: LFAState) -> None:
     """Put the candidate into the archive if it is among the cheapest and no archived LFA has the same cost."""
-    costs, archive, lfa = state.archive_costs, state.archive, state.candidate
+    costs, archive, shares, lfa = state.archive_costs, state.archive, state.archive_shares, state.candidate
     cost = state.figures[CANDIDATE, COST]
     size = len(costs)
     if size == 0 or cost >= costs[size - 1]:
@@ -66,7 +67,9 @@ def file_away(state: LFAState) -> None:
     for n in range(size - 1, at, -1):
         costs[n] = costs[n - 1]
         archive[n] = archive[n - 1]
+        shares[n] = shares[n - 1]
     costs[at] = cost
+    shares[at] = lfa.shares
     for place in range(len(lfa.order)):
         archive[at, 0, place] = lfa.order[place]
         archive[at, 1, place] = 1 if lfa.begins_flg[place] else 0

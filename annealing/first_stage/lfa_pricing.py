@@ -16,7 +16,6 @@ from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_bytes
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
@@ -80,6 +79,8 @@ class LFAState(NamedTuple):
     archive, archive_costs
         The cheapest LFAs so far, all with different costs: int64[A, 4, L] (order, begins_flg, begins_lg, tiling) and
         float64[A], ascending, infinite in a free row. A may be 0.
+    archive_shares
+        bool[A, E + L]: their shared loads.
     """
 
     current: LFAArrays
@@ -91,6 +92,7 @@ class LFAState(NamedTuple):
     missing: IntArray
     archive: IntArray
     archive_costs: FloatArray
+    archive_shares: BoolArray
 
 
 class LFAScratch(NamedTuple):
@@ -184,9 +186,10 @@ def rough_figures(
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
     last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers.
     """
-    lg, counts, extents, cycles, energies = tiles.lg, tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
-    source_begin, sources, roles, channels = table.source_begin, table.source, table.source_role, table.source_channels
-    layers, stored = table.layers, places.stored
+    counts, extents, cycles, energies = tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
+    source_begin, channels, layers = table.source_begin, table.source_channels, table.layers
+    owner, weight_owner, rows, columns = places.owners.edge, places.owners.weights, places.rows, places.columns
+    stored = places.stored
     first_layer, last_layer = lfa.order[0], lfa.order[-1]
     energy = 0.0
     moved = 0  # bytes
@@ -197,15 +200,14 @@ def rough_figures(
         energy += count * energies[layer]
         computes += count * cycles[layer]
         for edge in range(source_begin[layer], source_begin[layer + 1]):
-            source = sources[edge]
-            if source >= 0 and lg[source] == lg[layer]:
+            if owner[edge] != edge:
                 continue
-            size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
+            size = extents[layer, 0] * rows[edge] * columns[edge] * channels[edge]
             moved += count * size
             duration = transfer_cycles(size, dram_rate)
             loads += count * duration
             head += duration if layer == first_layer else 0
-        weights = layers[layer, nt.WEIGHT_BYTES]
+        weights = layers[layer, nt.WEIGHT_BYTES] if weight_owner[layer] == layer else 0
         moved += weights
         duration = transfer_cycles(weights, dram_rate)
         loads += duration

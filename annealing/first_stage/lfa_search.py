@@ -54,6 +54,8 @@ class LFASearchParameters:
         How the temperature falls.
     weights
         How often each move is drawn.
+    shared_loads
+        Whether readers may share loads, which the paper's space doesn't have.
     archive_size
         How many LFAs each chain keeps for the second stage.
     """
@@ -64,6 +66,7 @@ class LFASearchParameters:
     mixed_starts: bool = True
     cooling: Cooling = Cooling(power=2.0)
     weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
+    shared_loads: bool = False
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -160,16 +163,20 @@ def _chains(
         problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_pricing.GREEDY
     )
 
+    shares = parameters.shared_loads and len(problem.table.shareable) > 0
+    drawn = {move: weight for move, weight in parameters.weights.items() if shares or move is not Move.TURN_SHARE}
+
     def chain(begin_at: LFA, number: int) -> Chain:
         return Chain(
             problem,
             begin_at,
             settings,
-            move_weights(parameters.weights),
+            move_weights(drawn),
             np.zeros(len(problem.network.layers), np.int64),
             np.random.default_rng([seed, number]),
             CostCache(problem),
             parameters.archive_size,
+            shares,
         )
 
     layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))

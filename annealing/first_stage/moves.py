@@ -45,6 +45,7 @@ class Move(IntEnum):
     FUSE_LGS = 9
     SPLIT_LG = 10
     MOVE_BORDER = 11
+    TURN_SHARE = 12
 
 
 DEFAULT_WEIGHTS = {
@@ -59,6 +60,7 @@ DEFAULT_WEIGHTS = {
     Move.FUSE_LGS: 0.06,
     Move.SPLIT_LG: 0.03,
     Move.MOVE_BORDER: 0.03,
+    Move.TURN_SHARE: 0.08,  # not drawn where no load can be shared
 }
 
 # Shares of the published moves, as in the published program.
@@ -340,6 +342,16 @@ def _put_in(
 
 
 @compiled
+def turn_share(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Let a reader share the load of the reader before it, or load by itself."""
+    if len(table.shareable) == 0:
+        return False
+    item = table.shareable[pick(len(table.shareable), random)]
+    lfa.shares[item] = not lfa.shares[item]
+    return True
+
+
+@compiled
 def apply_move(
     table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
 ) -> bool:
@@ -370,4 +382,6 @@ def apply_move(
         return fuse_lgs(lfa, random)
     if move == Move.SPLIT_LG:
         return split_lg(lfa, random)
-    return move_border(lfa, random)
+    if move == Move.MOVE_BORDER:
+        return move_border(lfa, random)
+    return turn_share(table, lfa, random)

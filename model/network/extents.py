@@ -61,11 +61,11 @@ def operand_extent(layers: IntArray, layer: int, b: int, k: int) -> tuple[int, i
 
 
 @compiled
-def loaded_bytes(layers: IntArray, extents: IntArray, layer: int, role: int) -> int:
-    """Return the bytes of one tile of a source *for each of its channels*: samples × rows × columns."""
+def loaded_extent(layers: IntArray, extents: IntArray, layer: int, role: int) -> tuple[int, int]:
+    """Return the rows and columns of a source that one tile of a layer needs; `extents` are its tiles', by layer."""
     b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]
     if role == nt.IFMAP:
         need = ifmap_extent(layers, layer, b, k, h, w)
     else:
         need = operand_extent(layers, layer, b, k)
-    return need[0] * need[2] * need[3]
+    return need[2], need[3]

@@ -76,6 +76,14 @@ class NetworkTable(NamedTuple):
         bool[L]: whether the ofmap is stored, whatever reads it.
     stored_weights
         int64[L]: the first layer that has the same stored weights; the layer itself if no other shares them.
+    reader
+        int64[E]: the layer that reads.
+    full_rows, full_columns
+        int64[E]: rows and columns of the source that the whole layer needs.
+    covered_rows, covered_columns
+        int64[E]: the same, if the layer's tiles together need all of them; 0 if strides skip some.
+    shareable
+        int64[…]: what may share a load with another reader: an edge, or E + l for the weights of layer l.
     """
 
     layers: IntArray
@@ -88,6 +96,12 @@ class NetworkTable(NamedTuple):
     use_role: IntArray
     is_output: BoolArray
     stored_weights: IntArray
+    reader: IntArray
+    full_rows: IntArray
+    full_columns: IntArray
+    covered_rows: IntArray
+    covered_columns: IntArray
+    shareable: IntArray
 
 
 def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
@@ -111,6 +125,13 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     edge_columns = np.array(edges, dtype=np.int64).reshape(-1, 4).T
     use_columns = np.array(uses, dtype=np.int64).reshape(-1, 3).T
     ids = np.arange(len(network.layers) + 1)
+    stored_weights = _stored_weights(network.layers)
+    is_operand = edge_columns[2] == WEIGHT_OPERAND
+    readers = rows[edge_columns[0]]
+    full_rows = np.where(is_operand, readers[:, IN_CHANNELS] // readers[:, GROUPS], readers[:, REAL_H])
+    full_columns = np.where(is_operand, readers[:, R] * readers[:, S], readers[:, REAL_W])
+    skips_rows = ~is_operand & (readers[:, STRIDE_H] > readers[:, R]) & (readers[:, H] > 1)
+    skips_columns = ~is_operand & (readers[:, STRIDE_W] > readers[:, S]) & (readers[:, W] > 1)
     return NetworkTable(
         layers=rows,
         source_begin=np.searchsorted(edge_columns[0], ids).astype(np.int64),
@@ -121,8 +142,20 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
         use_layer=np.ascontiguousarray(use_columns[1]),
         use_role=np.ascontiguousarray(use_columns[2]),
         is_output=np.array([layer.name in network.outputs for layer in network.layers], np.bool_),
-        stored_weights=_stored_weights(network.layers),
+        stored_weights=stored_weights,
+        reader=np.ascontiguousarray(edge_columns[0]),
+        full_rows=full_rows,
+        full_columns=full_columns,
+        covered_rows=np.where(skips_rows, 0, full_rows),
+        covered_columns=np.where(skips_columns, 0, full_columns),
+        shareable=np.concatenate([_repeated(edge_columns[1]), len(edges) + _repeated(stored_weights)]),
     )
+
+
+def _repeated(values: IntArray) -> IntArray:
+    """Return the indices of the values that stand there more than once."""
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[which] > 1).astype(np.int64)
 
 
 def _stored_weights(layers: Sequence[Layer]) -> IntArray:

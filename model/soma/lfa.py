@@ -4,10 +4,8 @@ An LFA (Computing Order, FLC set, Tiling Numbers, DRAM Cut set) is written as it
 """
 
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
 from typing import NamedTuple
-
-import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.errors import UserError, nearest_name_hint
@@ -37,11 +35,30 @@ class FLG:
     dram_cut: bool
 
 
+class SharedLoad(NamedTuple):
+    """A layer reads what another layer of its LG, which stands before it, loads from DRAM (docs/model.md#shared-loads).
+
+    Parameters
+    ----------
+    layer
+        The layer that loads nothing itself.
+    source
+        The layer or external input that both read; empty for stored weights that both have.
+    """
+
+    layer: str
+    source: str
+
+
 @dataclass(frozen=True)
 class LFA:
-    """The FLGs in computing order; the first one always begins an LG."""
+    """The FLGs in computing order; the first one always begins an LG.
+
+    `shared_loads`, sorted by place and source, are outside of the paper's space.
+    """
 
     flgs: tuple[FLG, ...]
+    shared_loads: tuple[SharedLoad, ...] = ()
 
     @property
     def computing_order(self) -> tuple[str, ...]:
@@ -61,7 +78,8 @@ def check_lfa(lfa: LFA, network: Network) -> None:
     ------
     LFAError
         If a layer is missing, unknown, repeated, or runs before one of its producers; if an FLG is empty or its
-        tiling number is below 1; if the first FLG does not begin an LG.
+        tiling number is below 1; if the first FLG does not begin an LG; if a shared load names what its layer does not
+        read. Whether another layer loads it shows when tensors are made.
     """
     if not lfa.flgs or not lfa.flgs[0].dram_cut:
         raise LFAError("the first FLG must begin an LG: set its dram_cut to true")
@@ -85,6 +103,15 @@ def check_lfa(lfa: LFA, network: Network) -> None:
     missing = [layer.name for layer in network.layers if layer.name not in done]
     if missing:
         raise LFAError(f"the LFA leaves out {len(missing)} of {len(network.layers)} layers, first '{missing[0]}'")
+    for name, source in lfa.shared_loads:
+        if name not in network.layer_id:
+            hint = nearest_name_hint(name, network.layer_id)
+            raise LFAError(f"a shared load names the layer '{name}', which '{network.name}' does not have{hint}")
+        layer = network.layers[network.layer_id[name]]
+        read = (*layer.ifmaps, *layer.weight_operands, *layer.inputs, *([""] if layer.weight_bytes else []))
+        if source not in read:
+            said = f"'{source}', which it does not read{nearest_name_hint(source, read)}" if source else "no weights"
+            raise LFAError(f"a shared load says that '{name}' reads {said}")
 
 
 def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
@@ -103,41 +130,13 @@ class LFAArrays(NamedTuple):
         bool[L]: whether an FLG (an LG) begins at the place; true at place 0. Where an LG begins, an FLG begins too.
     tiling
         int64[L]: the FLG's Tiling Number, at the place where the FLG begins; other items are unused.
+    shares
+        bool[E + L]: whether an edge, or a layer's weights, use the load of the reader before it, if there is one that
+        they can use (`soma_cp.model.soma.shared_loads`).
     """
 
     order: IntArray
     begins_flg: BoolArray
     begins_lg: BoolArray
     tiling: IntArray
-
-
-def lfa_arrays(lfa: LFA, network: Network) -> LFAArrays:
-    """Turn a checked LFA into arrays."""
-    size = len(network.layers)
-    arrays = LFAArrays(
-        np.zeros(size, np.int64), np.zeros(size, np.bool_), np.zeros(size, np.bool_), np.ones(size, np.int64)
-    )
-    place = 0
-    for flg in lfa.flgs:
-        arrays.begins_flg[place] = True
-        arrays.begins_lg[place] = flg.dram_cut
-        arrays.tiling[place] = flg.tiling_number
-        for name in flg.layers:
-            arrays.order[place] = network.layer_id[name]
-            place += 1
-    return arrays
-
-
-def lfa_from_arrays(arrays: LFAArrays, network: Network) -> LFA:
-    """Turn arrays back into an LFA of names."""
-    begins = [*np.flatnonzero(arrays.begins_flg).tolist(), len(arrays.order)]
-    return LFA(
-        tuple(
-            FLG(
-                tuple(network.layers[i].name for i in arrays.order[begin:end]),
-                int(arrays.tiling[begin]),
-                bool(arrays.begins_lg[begin]),
-            )
-            for begin, end in pairwise(begins)
-        )
-    )
+    shares: BoolArray

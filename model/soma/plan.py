@@ -10,8 +10,10 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa, lfa_arrays
+from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, unused_share
 from soma_cp.model.soma.occupancy import alive_bytes
+from soma_cp.model.soma.shared_loads import LoadOwners
 from soma_cp.model.soma.tensors import (
     KIND_NAMES,
     NO_SOURCE,
@@ -129,7 +131,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     """
     check_lfa(lfa, problem.network)
     _check_tile_count(lfa)
-    arrays = lfa_arrays(lfa, problem.network)
+    arrays = lfa_arrays(lfa, problem.network, problem.table)
     layers = empty_layer_tiles(len(problem.network.layers))
     tile_count = tile_layers(problem.table, problem.batch, arrays, layers)
     if tile_count < 0:
@@ -144,8 +146,11 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
 
 
 def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerTiles, tile_count: int) -> Plan:
-    places = empty_tensor_places(len(layers.count))
+    places = empty_tensor_places(problem.table)
     dram_count, chip_count = count_tensors(problem.table, arrays, layers, places)
+    unused = unused_share(arrays, places.owners)
+    if unused >= 0:
+        raise LFAError(_no_share(problem, unused, places.owners))
     tensors = empty_tensors(dram_count, chip_count)
     make_tensors(problem.table, arrays, layers, places, problem.platform.dram_rate, tensors)
     tile_layer = np.empty(tile_count, np.int64)
@@ -163,6 +168,23 @@ def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerT
         tile_index=tile_index,
         tile_cycles=layers.cycles[tile_layer],
         chip_usage=alive_bytes(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, tile_count),
+    )
+
+
+def _no_share(problem: Problem, item: int, owners: LoadOwners) -> str:
+    """Return why an edge, or the weights of a layer, shares no load."""
+    table, network = problem.table, problem.network
+    edges = len(table.source)
+    layer = network.layers[table.reader[item] if item < edges else item - edges].name
+    if item >= edges:
+        return f"'{layer}' can't share the load of its weights: no layer before it in its LG has the same; load them"
+    source = int(table.source[item])
+    name = network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
+    if owners.edge[item] < 0:
+        return f"'{layer}' can't share a load of '{name}', which it reads on chip; leave the shared load out"
+    return (
+        f"'{layer}' can't share the load of '{name}': no layer before it in its LG loads it, or those in the FLG that "
+        f"loads it need less than its {table.full_rows[item]}×{table.full_columns[item]} rows×columns; let it load"
     )
 
 

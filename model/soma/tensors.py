@@ -11,9 +11,10 @@ from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled, inlined
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_bytes
+from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
+from soma_cp.model.soma.shared_loads import LoadOwners, empty_load_owners, fill_load_owners
 from soma_cp.model.soma.tiling import LayerTiles
 
 # Codes in `Tensors.kind`.
@@ -32,7 +33,7 @@ class Tensors(NamedTuple):
     kind
         int64[D]: IFM (load), WGT (load) or OFM (store).
     layer, tile
-        int64[D]: the layer that needs (loads) or makes (stores) the tensor, and the tile's index within it.
+        int64[D]: the layer that first needs (loads) or makes (stores) the tensor, and the tile's index within it.
     source
         int64[D]: of an ifmap load the id of the producing layer, or ``-1 - id`` of an external input; else NO_SOURCE.
     bytes, cycles
@@ -80,7 +81,7 @@ def empty_tensors(dram: int, chip: int) -> Tensors:
 
 
 class TensorPlaces(NamedTuple):
-    """Where the tensors of each layer begin; by layer id.
+    """Where the tensors of each layer begin, by layer id, and what each load brings, at its owner.
 
     Parameters
     ----------
@@ -88,39 +89,84 @@ class TensorPlaces(NamedTuple):
         bool[L]: whether the ofmap goes to DRAM.
     loads, stores, chips
         int64[L]: indices of the layer's first load, its first store, and its first ofmap tensor on chip.
+    owners
+        Who loads what.
+    rows, columns
+        int64[E]: of one tile of the load.
+    last_reader
+        int64[E]: first position of the last reader in the owner's FLG.
+    held_until
+        int64[E]: last position of the readers in other FLGs, each of which needs all tiles; −1 if there is none.
+    weights_until
+        int64[L]: last position of the layers that use the weights.
     """
 
     stored: BoolArray
     loads: IntArray
     stores: IntArray
     chips: IntArray
+    owners: LoadOwners
+    rows: IntArray
+    columns: IntArray
+    last_reader: IntArray
+    held_until: IntArray
+    weights_until: IntArray
 
 
-def empty_tensor_places(layers: int) -> TensorPlaces:
+def empty_tensor_places(table: NetworkTable) -> TensorPlaces:
     """Allocate a `TensorPlaces`."""
-    return TensorPlaces(np.zeros(layers, np.bool_), *(np.zeros(layers, np.int64) for _ in range(3)))
+    layers, edges = len(table.layers), len(table.source)
+    return TensorPlaces(
+        stored=np.zeros(layers, np.bool_),
+        loads=np.zeros(layers, np.int64),
+        stores=np.zeros(layers, np.int64),
+        chips=np.zeros(layers, np.int64),
+        owners=empty_load_owners(table),
+        rows=np.zeros(edges, np.int64),
+        columns=np.zeros(edges, np.int64),
+        last_reader=np.zeros(edges, np.int64),
+        held_until=np.zeros(edges, np.int64),
+        weights_until=np.zeros(layers, np.int64),
+    )
 
 
 @compiled
 def count_tensors(table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces) -> tuple[int, int]:
     """Fill `places`; return the numbers of DRAM tensors and of ofmap tensors that stay on chip."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
-    lg, counts = tiles.lg, tiles.count
-    source_begin, sources = table.source_begin, table.source
+    lg, flg, counts, firsts, steps, extents = tiles.lg, tiles.flg, tiles.count, tiles.first, tiles.step, tiles.extent
+    source_begin, roles, readers = table.source_begin, table.source_role, table.reader
     use_begin, use_layer = table.use_begin, table.use_layer
     layers, order = table.layers, lfa.order
     stored, loads, stores, chips = places.stored, places.loads, places.stores, places.chips
+    owner, weight_owner, weights_until = places.owners.edge, places.owners.weights, places.weights_until
+    rows, columns, last_reader, held_until = places.rows, places.columns, places.last_reader, places.held_until
+    fill_load_owners(table, lfa, flg, lg, places.owners)
     dram = 0
     chip = 0
     for place in range(len(order)):
         layer = order[place]
         loads[layer] = dram
+        last = firsts[layer] + (counts[layer] - 1) * steps[layer]
         for edge in range(source_begin[layer], source_begin[layer + 1]):
-            source = sources[edge]
-            if source < 0 or lg[source] != lg[layer]:
+            own = owner[edge]
+            if own < 0:
+                continue
+            need_rows, need_columns = loaded_extent(layers, extents, layer, roles[edge])
+            if own == edge:
                 dram += counts[layer]
+                rows[edge], columns[edge] = need_rows, need_columns
+                last_reader[edge] = firsts[layer]
+                held_until[edge] = -1
+            elif flg[readers[own]] == flg[layer]:
+                rows[own], columns[own] = max(rows[own], need_rows), max(columns[own], need_columns)
+                last_reader[own] = firsts[layer]
+            else:
+                held_until[own] = last
         if layers[layer, nt.WEIGHT_BYTES] > 0:
-            dram += 1
+            weights_until[weight_owner[layer]] = last
+            if weight_owner[layer] == layer:
+                dram += 1
         stores[layer] = dram
         chips[layer] = chip
         # A consumer in another LG, or an output of the network.
@@ -154,10 +200,12 @@ def make_tensors(
 def _make_loads(
     table: NetworkTable, tiles: LayerTiles, places: TensorPlaces, dram_rate: DramRate, tensors: Tensors
 ) -> None:
-    lg, counts, firsts, steps, extents = tiles.lg, tiles.count, tiles.first, tiles.step, tiles.extent
-    source_begin, sources, roles = table.source_begin, table.source, table.source_role
+    counts, firsts, steps, extents = tiles.count, tiles.first, tiles.step, tiles.extent
+    source_begin, sources = table.source_begin, table.source
     channels, layers = table.source_channels, table.layers
     loads, stores = places.loads, places.stores
+    owner, weight_owner, weights_until = places.owners.edge, places.owners.weights, places.weights_until
+    rows, columns, last_reader, held_until = places.rows, places.columns, places.last_reader, places.held_until
     kinds, owners, indices, origins = tensors.kind, tensors.layer, tensors.tile, tensors.source
     sizes, cycles, positions, ends = tensors.bytes, tensors.cycles, tensors.position, tensors.least_end
     after_begin, after_end = tensors.after_begin, tensors.after_end
@@ -168,9 +216,9 @@ def _make_loads(
             continue
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             source = sources[edge]
-            if source >= 0 and lg[source] == lg[layer]:
+            if owner[edge] != edge:
                 continue
-            size = loaded_bytes(layers, extents, layer, roles[edge]) * channels[edge]
+            size = extents[layer, 0] * rows[edge] * columns[edge] * channels[edge]
             duration = transfer_cycles(size, dram_rate)
             waits_from = stores[source] if source >= 0 else 0
             waits_to = stores[source] + counts[source] if source >= 0 else 0
@@ -182,11 +230,11 @@ def _make_loads(
                 sizes[at] = size
                 cycles[at] = duration
                 positions[at] = first + tile * step
-                ends[at] = first + tile * step + 1
+                ends[at] = max(last_reader[edge] + tile * step, held_until[edge]) + 1
                 after_begin[at] = waits_from
                 after_end[at] = waits_to
                 at += 1
-        if layers[layer, nt.WEIGHT_BYTES] > 0:
+        if layers[layer, nt.WEIGHT_BYTES] > 0 and weight_owner[layer] == layer:
             kinds[at] = WGT
             owners[at] = layer
             indices[at] = 0
@@ -194,7 +242,7 @@ def _make_loads(
             sizes[at] = layers[layer, nt.WEIGHT_BYTES]
             cycles[at] = transfer_cycles(sizes[at], dram_rate)
             positions[at] = first
-            ends[at] = first + (count - 1) * step + 1
+            ends[at] = weights_until[layer] + 1
             after_begin[at] = 0
             after_end[at] = 0
             at += 1

@@ -15,7 +15,7 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_bytes
+from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
@@ -268,4 +268,5 @@ def _tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size:
     extents = np.zeros((layer + 1, 4), np.int64)
     for option in range(len(size)):
         extents[layer] = extent[option]
-        size[option] = loaded_bytes(layers, extents, layer, role)
+        rows, columns = loaded_extent(layers, extents, layer, role)
+        size[option] = extent[option, 0] * rows * columns

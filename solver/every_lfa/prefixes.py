@@ -131,7 +131,8 @@ class OrderBounds:
             for v in order
         ]
         self._tiles = empty_layer_tiles(len(order))
-        self._scratch = PrefixScratch(empty_tensor_places(len(order)), empty_tensors(0, 0))
+        self._no_shares = np.zeros(len(uses.source) + len(order), np.bool_)
+        self._scratch = PrefixScratch(empty_tensor_places(table.problem.table), empty_tensors(0, 0))
 
     def children(self, prefix: Prefix, end: int, dram_cut: bool) -> Children:
         """Bound `prefix` with one more FLG, the layers before place `end`, for all Tiling Numbers."""
@@ -243,7 +244,7 @@ class OrderBounds:
         begins_flg, begins_lg = np.zeros(end, np.bool_), np.zeros(end, np.bool_)
         for first, _, _, cut in prefix.flgs:
             begins_flg[first], begins_lg[first] = True, cut
-        lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64))
+        lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64), self._no_shares)
         self._make_room(prefix)
         tiles_end, channel_end = prefix_latency(
             self.problem.table,

@@ -99,9 +99,9 @@ def test_results_do_not_depend_on_the_sizes_of_tables(monkeypatch: pytest.Monkey
     tables: list[int] = []
 
     # The first ones of a search are small, those that it asks for are what it asks for.
-    def small_scratch(layers: int, tiles: int, tensors: int, chip: int) -> lfa_pricing.LFAScratch:
+    def small_scratch(problem: Problem, tiles: int, tensors: int, chip: int) -> lfa_pricing.LFAScratch:
         scratches.append(tiles)
-        return scratch(layers, 1, 1, 1) if len(scratches) == 1 else scratch(layers, tiles, tensors, chip)
+        return scratch(problem, 1, 1, 1) if len(scratches) == 1 else scratch(problem, tiles, tensors, chip)
 
     def small_table(size: int) -> cost_cache.CostTable:
         tables.append(size)

@@ -30,7 +30,8 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
-from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, lfa_arrays
+from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays
+from soma_cp.model.soma.lfa_arrays import lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
@@ -103,7 +104,7 @@ def assert_priced_as_evaluated(problem: Problem, found: PaperSearchResult, limit
     assert found.energy_pj == close(doubled.energy_pj)
     assert found.fits == (doubled.peak_buffer_bytes <= limit_bytes)
     apart = layers_kept_apart(problem)
-    assert keeps_groups_apart(lfa_arrays(found.lfa, problem.network), apart)
+    assert keeps_groups_apart(lfa_arrays(found.lfa, problem.network, problem.table), apart)
 
 
 def greedy_second_stage(plan: Plan, wanted: float | None, monitor: Monitor) -> SecondStageResult:

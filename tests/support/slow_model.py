@@ -394,11 +394,13 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
                 shape = tile_shapes[name]
                 tiles.append(SlowTile(len(tiles), name, index, shape, cost.cycles, cost.energy_pj, flg_number, lg))
 
+    flg_of_layer = {tile.layer: tile.flg for tile in tiles}
+    groups = load_groups(network, lfa, flg_of_layer, lg_of_layer, corrected)
     tensors: list[SlowTensor] = []
     for name in tile_shapes:
-        positions = positions_of_layer[name]
-        tensors += _ifmap_tensors(network, layers[name], tile_shapes[name], positions, lg_of_layer, corrected)
-        tensors += _weight_tensors(layers[name], positions_of_layer[name])
+        for group in groups:
+            if group.readers[0] == name:
+                tensors += _load_tensors(network, group, tile_shapes, positions_of_layer, corrected)
         tensors += _ofmap_tensors(network, layers[name], tiles, positions_of_layer, lg_of_layer)
     return SlowPlan(network, batch, hardware, tile_shapes, tiles, tensors, lg_of_layer, positions_of_layer)
 
@@ -406,40 +408,114 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
 # --- Section 3: tensors ---------------------------------------------------------------------------
 
 
-def _ifmap_tensors(
-    network: dict, layer: dict, tile: Extent, positions: list[int], lg_of_layer: dict[str, int], corrected: bool
+@dataclass
+class LoadGroup:
+    """Readers that use the same load, in computing order; the first one loads, and those of its FLG are at `home`."""
+
+    source: str
+    """Empty for stored weights."""
+    readers: list[str]
+    home: list[str]
+
+
+def load_groups(
+    network: dict,
+    lfa: dict,
+    flg_of_layer: dict[str, int],
+    lg_of_layer: dict[str, int],
+    corrected: bool = False,
+    lenient: bool = False,
+) -> list[LoadGroup]:
+    """Return who loads what for whom: for each layer in computing order its sources in creation order, weights last.
+
+    Raises
+    ------
+    InvalidLFA
+        If a shared load serves nobody, unless `lenient` is set: then that layer loads by itself.
+    """
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    names = [*layers, *(source["name"] for source in network["inputs"])]
+    wanted = {(share["layer"], share["source"]) for share in lfa.get("shared_loads", [])}
+    groups: list[LoadGroup] = []
+    current: dict[tuple[int, str], LoadGroup] = {}  # by LG and what is loaded
+    for flg in lfa["flgs"]:
+        for name in flg["layers"]:
+            layer = layers[name]
+            if set(layer.get("ifmaps", [])) & set(layer.get("weight_operands", [])):
+                raise ValueError(f"'{name}' reads a layer in both roles: the tensors would have the same name")
+            reads = [*producers(layer), *layer.get("inputs", [])]
+            sources = [source for source in names if source in reads]
+            for source in [*sources, ""] if loaded_weight_bytes(layer) else sources:
+                asked = (name, source) in wanted
+                wanted.discard((name, source))
+                if source in layers and lg_of_layer[source] == lg_of_layer[name]:
+                    if asked and not lenient:
+                        raise InvalidLFA(f"'{name}' reads '{source}' on chip")
+                    continue
+                what = source or f"weights of {layer.get('weights') or name}"
+                group = current.get((lg_of_layer[name], what))
+                at_home = group is not None and flg_of_layer[group.readers[0]] == flg_of_layer[name]
+                joins = group is not None and (at_home or source == "" or _covers(network, group, layer, corrected))
+                if asked and joins:
+                    assert group is not None
+                    group.readers.append(name)
+                    group.home += [name] if at_home else []
+                    continue
+                if asked and not lenient:
+                    raise InvalidLFA(f"'{name}' can't share the load of '{source}'")
+                groups.append(LoadGroup(source, [name], [name]))
+                current[lg_of_layer[name], what] = groups[-1]
+    if wanted and not lenient:
+        raise InvalidLFA(f"shared loads of nothing: {sorted(wanted)}")
+    return groups
+
+
+def _need(network: dict, layer: dict, source: str, tile: Extent, corrected: bool) -> tuple[int, int]:
+    """Return the rows and columns of a source that a tile reads."""
+    if source in layer.get("weight_operands", []):
+        return weight_operand_extent(layer, tile)[2:]
+    return ifmap_extent(layer, tile, network, corrected)[2:]
+
+
+def _covers(network: dict, group: LoadGroup, layer: dict, corrected: bool) -> bool:
+    """Whether the tiles that a group loads in its FLG leave out nothing that a layer of another FLG needs."""
+    layers = {other["name"]: other for other in network["layers"]}
+    wanted = _need(network, layer, group.source, (1, *ofmap_shape(layer)), corrected)
+    covered = [0, 0]
+    for name in group.home:
+        reader = layers[name]
+        rows, columns = _need(network, reader, group.source, (1, *ofmap_shape(reader)), corrected)
+        slides = reader["kind"] in (*MATRIX_KINDS, "pool") and group.source not in reader.get("weight_operands", [])
+        if not slides or reader.get("R", 1) >= reader.get("sH", 1) or ofmap_shape(reader)[1] == 1:
+            covered[0] = max(covered[0], rows)
+        if not slides or reader.get("S", 1) >= reader.get("sW", 1) or ofmap_shape(reader)[2] == 1:
+            covered[1] = max(covered[1], columns)
+    return wanted[0] <= covered[0] and wanted[1] <= covered[1]
+
+
+def _load_tensors(
+    network: dict,
+    group: LoadGroup,
+    tile_shapes: dict[str, Extent],
+    positions_of_layer: dict[str, list[int]],
+    corrected: bool,
 ) -> list[SlowTensor]:
-    name = layer["name"]
-    both = set(layer.get("ifmaps", [])) & set(layer.get("weight_operands", []))
-    if both:
-        raise ValueError(f"'{name}' reads {sorted(both)} in both roles: the tensors would have the same name")
-    outside = []
-    for other in network["layers"]:  # by ascending id
-        if other["name"] in producers(layer) and lg_of_layer[other["name"]] != lg_of_layer[name]:
-            outside.append(other["name"])
-    for source in network["inputs"]:
-        if source["name"] in layer.get("inputs", []):
-            outside.append(source["name"])
-
-    shapes = source_shapes(network)
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    owner, source = group.readers[0], group.source
+    last_of = {name: positions_of_layer[name][-1] for name in group.readers}
+    if not source:
+        first, end = positions_of_layer[owner][0], max(last_of.values()) + 1
+        size = loaded_weight_bytes(layers[owner])
+        return [SlowTensor(("wgt", owner, 0, ""), size, True, (-1, first), (end, end), first, None)]
+    needs = [_need(network, layers[name], source, tile_shapes[name], corrected) for name in group.home]
+    rows, columns = (max(need[i] for need in needs) for i in range(2))
+    size = tile_shapes[owner][0] * source_shapes(network)[source][0] * rows * columns
     tensors = []
-    for source in outside:
-        if source in layer.get("weight_operands", []):
-            b, _, h, w = weight_operand_extent(layer, tile)
-        else:
-            b, _, h, w = ifmap_extent(layer, tile, network, corrected)
-        size = b * shapes[source][0] * h * w
-        for index, p in enumerate(positions):
-            tensors.append(SlowTensor(("ifm", name, index, source), size, True, (-1, p), (p + 1, p + 1), p, None))
+    for index, p in enumerate(positions_of_layer[owner]):
+        ends = [positions_of_layer[name][index] if name in group.home else last_of[name] for name in group.readers]
+        end = max(ends) + 1
+        tensors.append(SlowTensor(("ifm", owner, index, source), size, True, (-1, p), (end, end), p, None))
     return tensors
-
-
-def _weight_tensors(layer: dict, positions: list[int]) -> list[SlowTensor]:
-    size = loaded_weight_bytes(layer)
-    if size == 0:
-        return []
-    first, end = positions[0], positions[-1] + 1
-    return [SlowTensor(("wgt", layer["name"], 0, ""), size, True, (-1, first), (end, end), first, None)]
 
 
 def _ofmap_tensors(

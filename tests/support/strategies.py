@@ -6,6 +6,7 @@ into one FLG of one tile, and towards loads and stores with the shortest living 
 large matrix layers with tiles of any extent.
 """
 
+import itertools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from support.slow_model import (
     broken_order_rules,
     double_buffering,
     flg_tile_shapes,
+    load_groups,
     plan,
     producers,
 )
@@ -59,9 +61,22 @@ class _Builder:
         self.shapes: dict[str, Shape] = {}  # of layers and inputs
 
     def document(self) -> dict:
+        self.share_weights()
         read = {source for layer in self.layers for source in producers(layer)}
         outputs = [layer["name"] for layer in self.layers if layer["name"] not in read or self.draw(_rarely)]
         return {"version": 2, "name": "random", "inputs": self.inputs, "outputs": outputs, "layers": self.layers}
+
+    def share_weights(self) -> None:
+        """Let matrix layers whose weights have the same shape share them, sometimes."""
+        by_shape: dict[tuple[int, ...], list[dict]] = {}
+        for layer in self.layers:
+            if layer["kind"] in ("conv", "group_conv", "fc") and not layer.get("weight_operands"):
+                shape = (layer["K"], layer["C"] // layer.get("G", 1), layer["R"], layer["S"])
+                by_shape.setdefault(shape, []).append(layer)
+        for number, layers in enumerate(by_shape.values()):
+            if len(layers) > 1 and self.draw(st.booleans()):
+                for layer in layers:
+                    layer["weights"] = f"stored{number}"
 
     # Sources.
 
@@ -307,7 +322,26 @@ def lfas(draw: Callable, network: dict, batch: int, max_tiling_number: int = 8, 
         while lower and not _fits(network, batch, flg["layers"], number):
             number -= 1
         flg["tiling_number"] = number
-    return {"flgs": flgs}
+    return {"flgs": flgs, **draw(_shared_loads(network, flgs))}
+
+
+@st.composite
+def _shared_loads(draw: Callable, network: dict, flgs: list[dict]) -> dict:
+    """Draw the shared loads of an `lfa` document among those that are possible; no field if there are none."""
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    flg_of = {name: number for number, flg in enumerate(flgs) for name in flg["layers"]}
+    lgs = itertools.accumulate(int(flg["dram_cut"]) for flg in flgs)
+    lg_of = {name: lg for lg, flg in zip(lgs, flgs, strict=True) for name in flg["layers"]}
+    wish = draw(st.sampled_from(["none", "all", "some"]))
+    shares = []
+    for name in flg_of:
+        for source in [*producers(layers[name]), *layers[name].get("inputs", []), ""]:
+            if wish == "all" or (wish == "some" and draw(st.booleans())):
+                shares.append({"layer": name, "source": source})
+    groups = load_groups(network, {"flgs": flgs, "shared_loads": shares}, flg_of, lg_of, lenient=True)
+    served = {(name, group.source) for group in groups for name in group.readers[1:]}
+    possible = [share for share in shares if (share["layer"], share["source"]) in served]
+    return {"shared_loads": possible} if possible else {}
 
 
 def _fits(network: dict, batch: int, flg_layers: list[str], tiling_number: int) -> bool:

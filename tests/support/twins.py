@@ -17,7 +17,7 @@ from soma_cp.model.hardware.platform_file import platform_from_document
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.lfa import FLG, LFA, SharedLoad
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.validity import Rule
 from support import slow_model
@@ -61,8 +61,9 @@ def problem_of_case(case: Case) -> Problem:
 
 
 def lfa_of(document: dict) -> LFA:
-    flgs = document["flgs"]
-    return LFA(tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in flgs))
+    flgs = tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in document["flgs"])
+    shares = tuple(SharedLoad(share["layer"], share["source"]) for share in document.get("shared_loads", []))
+    return LFA(flgs, shares)
 
 
 LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf_bytes")

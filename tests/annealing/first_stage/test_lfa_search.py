@@ -41,7 +41,8 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
-from soma_cp.model.soma.lfa import LFA, LFAArrays, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.lfa import LFA, LFAArrays
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.plan import make_plan
 
 EDGE = PLATFORMS["edge"]
@@ -134,14 +135,14 @@ def is_sound(problem: Problem, arrays: LFAArrays) -> bool:
 def test_each_operator_does_what_is_documented_and_leaves_an_lfa(move: str, name: str) -> None:
     problem = builtin_problem(name, batch=6)
     random = np.random.default_rng(1)
-    arrays = lfa_arrays(initial_lfa(problem), problem.network)
+    arrays = lfa_arrays(initial_lfa(problem), problem.network, problem.table)
     weights = move_weights(DEFAULT_WEIGHTS)
     changes = 0
     for _ in range(1500):
         apply_move(problem.table, arrays, problem.batch, weights, random)  # to see many LFAs
-        before = lfa_from_arrays(arrays, problem.network)
+        before = lfa_from_arrays(arrays, problem.network, problem.table)
         changed = MOVES[move](problem, arrays, random)
-        after = lfa_from_arrays(arrays, problem.network)
+        after = lfa_from_arrays(arrays, problem.network, problem.table)
         assert is_sound(problem, arrays)
         if changed and before != after:
             changes += 1
@@ -156,14 +157,14 @@ def test_every_operator_is_drawn_by_its_weight() -> None:
     for operator in Move:
         weights = move_weights({operator: 1.0})
         random = np.random.default_rng(2)
-        arrays = lfa_arrays(initial_lfa(problem), problem.network)
+        arrays = lfa_arrays(initial_lfa(problem), problem.network, problem.table)
         seen = set()
         everything = move_weights(DEFAULT_WEIGHTS)
         for _ in range(300):
             apply_move(problem.table, arrays, problem.batch, everything, random)
-            before = lfa_from_arrays(arrays, problem.network)
+            before = lfa_from_arrays(arrays, problem.network, problem.table)
             if apply_move(problem.table, arrays, problem.batch, weights, random):
-                after = lfa_from_arrays(arrays, problem.network)
+                after = lfa_from_arrays(arrays, problem.network, problem.table)
                 seen.add(after)
                 if operator.name.lower() in MOVES and before != after:
                     assert is_documented(operator.name.lower(), before, after)

@@ -15,8 +15,10 @@ from soma_cp.annealing.first_stage import moves
 from soma_cp.annealing.first_stage.paper_search import layers_kept_apart
 from soma_cp.model.network.layers import ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_table import network_table
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, LFAError, check_lfa, lfa_arrays, lfa_from_arrays, unfused_lfa
+from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, LFAError, check_lfa, unfused_lfa
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 
 
 def forked_network() -> Network:
@@ -216,9 +218,9 @@ def test_operators_of_the_first_stage_make_what_is_documented_as_often_as_docume
     random = np.random.default_rng(3)
 
     def draw() -> LFA:
-        arrays = lfa_arrays(lfa, FORKED)
+        arrays = lfa_arrays(lfa, FORKED, network_table(FORKED))
         changed = move(arrays, random)
-        made = lfa_from_arrays(arrays, FORKED)
+        made = lfa_from_arrays(arrays, FORKED, network_table(FORKED))
         assert changed == (made != lfa)
         return made
 
@@ -226,7 +228,8 @@ def test_operators_of_the_first_stage_make_what_is_documented_as_often_as_docume
 
 
 def test_tiling_numbers_stop_growing() -> None:
-    arrays = lfa_arrays(LFA((FLG(FORKED_LFA.computing_order, moves.MAX_TILING_NUMBER, True),)), FORKED)
+    lfa = LFA((FLG(FORKED_LFA.computing_order, moves.MAX_TILING_NUMBER, True),))
+    arrays = lfa_arrays(lfa, FORKED, network_table(FORKED))
     random = np.random.default_rng(0)
     for _ in range(50):
         moves.change_tiling(arrays, random)
@@ -237,7 +240,7 @@ def test_tiling_numbers_stop_growing() -> None:
 @given(cases(max_layers=10), SEEDS)
 def test_moves_keep_producers_first_and_groups_well_formed(case: Case, seed: int) -> None:
     problem = problem_of_case(case)
-    arrays = lfa_arrays(lfa_of(case.lfa), problem.network)
+    arrays = lfa_arrays(lfa_of(case.lfa), problem.network, problem.table)
     random = np.random.default_rng(seed)
     for _ in range(80):
         moves.paper_move(problem.table, arrays, random)
@@ -245,7 +248,7 @@ def test_moves_keep_producers_first_and_groups_well_formed(case: Case, seed: int
         assert arrays.begins_lg[0]
         assert not (arrays.begins_lg & ~arrays.begins_flg).any()
         assert (arrays.tiling[arrays.begins_flg] >= 1).all()
-        check_lfa(lfa_from_arrays(arrays, problem.network), problem.network)
+        check_lfa(lfa_from_arrays(arrays, problem.network, problem.table), problem.network)
 
 
 # First stage: what is kept apart.
@@ -275,13 +278,13 @@ def test_an_lg_that_mixes_groups_is_told_from_one_that_does_not() -> None:
     network = problem.network
 
     def with_cuts_before(*names: str) -> LFAArrays:
-        arrays = lfa_arrays(unfused_lfa(network), network)
+        arrays = lfa_arrays(unfused_lfa(network), network, network_table(network))
         arrays.begins_lg[1:] = False
         for name in names:
             arrays.begins_lg[network.layer_id[name]] = True
         return arrays
 
-    assert keeps_groups_apart(lfa_arrays(unfused_lfa(network), network), apart)
+    assert keeps_groups_apart(lfa_arrays(unfused_lfa(network), network, network_table(network)), apart)
     assert keeps_groups_apart(with_cuts_before("pool5"), apart)
     assert keeps_groups_apart(with_cuts_before("conv1", "pool1", "pool5", "fc"), apart)
     assert not keeps_groups_apart(with_cuts_before(), apart)

@@ -40,7 +40,8 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
-from soma_cp.model.soma.lfa import FLG, LFA, LFAError, lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.lfa import FLG, LFA, LFAError
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.plan import make_plan
 
 # First stage: cost of a candidate.
@@ -52,17 +53,18 @@ def candidate_figures(
     """Evaluate one LFA as a round of the first stage does, from empty tables; None if it is not valid."""
     size = len(problem.network.layers)
     state = LFAState(
-        current=lfa_arrays(lfa, problem.network),
-        candidate=lfa_arrays(lfa, problem.network),
-        best=lfa_arrays(lfa, problem.network),
+        current=lfa_arrays(lfa, problem.network, problem.table),
+        candidate=lfa_arrays(lfa, problem.network, problem.table),
+        best=lfa_arrays(lfa, problem.network, problem.table),
         figures=np.zeros((3, lfa_pricing.FIGURES)),
         ceiling=np.full(1, np.inf),
         counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
         missing=np.zeros(size, np.int64),
         archive=np.zeros((0, 4, size), np.int64),
+        archive_shares=np.zeros((0, len(problem.table.source) + size), np.bool_),
         archive_costs=np.zeros(0),
     )
-    scratch = chain._scratch(size, 0, 0, 0)
+    scratch = chain._scratch(problem, 0, 0, 0)
     costs = CostCache(problem)
     costs.table = cost_cache._empty_table(1)
     settings = settings_of(problem, limit_bytes, objective, costing)
@@ -82,7 +84,7 @@ def candidate_figures(
         elif status == lfa_pricing.NEEDS_ROOM:
             # Exactly what the kernel asks for must do.
             tiles, tensors, chip = (int(state.counters[item]) for item in (3, 4, 5))
-            scratch = chain._scratch(size, tiles, tensors, chip)
+            scratch = chain._scratch(problem, tiles, tensors, chip)
         elif verdict == lfa_pricing.INVALID:
             return None
         else:
@@ -91,7 +93,7 @@ def candidate_figures(
     assert verdict == lfa_pricing.PRICED
     figures = state.figures[lfa_pricing.CANDIDATE].tolist()
     # More room, and what another candidate left there, change nothing.
-    scratch = chain._scratch(size, 3 * tiles + 5, 2 * tensors + 3, chip + 4)
+    scratch = chain._scratch(problem, 3 * tiles + 5, 2 * tensors + 3, chip + 4)
     for _ in range(2):
         assert price() == (lfa_pricing.DONE, lfa_pricing.PRICED)
         assert state.figures[lfa_pricing.CANDIDATE].tolist() == figures
@@ -149,7 +151,7 @@ def test_candidates_cost_what_the_evaluator_says(costing: str, case: Case, objec
 def is_valid_candidate(problem: Problem, lfa: LFA) -> bool:
     """Evaluate one LFA as a round of the first stage does that began with `initial_lfa`."""
     run = run_of(problem, settings_of(problem, UNLIMITED, Objective()), np.random.default_rng(0))
-    lfa_kernel.copy_lfa(lfa_arrays(lfa, problem.network), run.state.candidate)
+    lfa_kernel.copy_lfa(lfa_arrays(lfa, problem.network, problem.table), run.state.candidate)
     run.state.ceiling[0] = math.inf
     verdict = run.price_candidate()
     assert verdict != lfa_pricing.TOO_COSTLY
@@ -242,7 +244,7 @@ def test_the_first_stage_prices_the_best_lfa_as_the_evaluator_does(case: Case, s
         doubled = make_plan(problem, start)
     except NoMappingError:
         reject()
-    if not keeps_groups_apart(lfa_arrays(start, problem.network), layers_kept_apart(problem)):
+    if not keeps_groups_apart(lfa_arrays(start, problem.network, problem.table), layers_kept_apart(problem)):
         reject()
     first = evaluate(doubled, double_buffering(doubled.tensors))
     limit = int(share * first.peak_buffer_bytes)
@@ -267,7 +269,9 @@ def test_the_first_stage_returns_to_the_best_after_nine_tenths_of_the_rounds() -
     run.apart = np.arange(1, len(problem.network.layers) + 1)  # refuses what that round makes of the best
     run.run_to(901, heated=False)
     assert current[lfa_pricing.COST] == best[lfa_pricing.COST]
-    assert lfa_from_arrays(run.state.current, problem.network) == lfa_from_arrays(run.state.best, problem.network)
+    assert lfa_from_arrays(run.state.current, problem.network, problem.table) == lfa_from_arrays(
+        run.state.best, problem.network, problem.table
+    )
 
 
 def test_without_heat_the_first_stage_accepts_nothing_worse() -> None:
@@ -295,7 +299,7 @@ def test_the_first_stage_keeps_the_cheapest_lfa_that_it_accepted() -> None:
         accepted.append((float(current[lfa_pricing.COST]), float(current[lfa_pricing.LATENCY])))
         cheapest = min(accepted)[0]
         assert run.state.figures[1, lfa_pricing.COST] == cheapest
-    best = make_plan(problem, lfa_from_arrays(run.state.best, problem.network))
+    best = make_plan(problem, lfa_from_arrays(run.state.best, problem.network, problem.table))
     found = evaluate(best, double_buffering(best.tensors))
     assert objective.cost(found.energy_pj, found.latency) == close(cheapest)
     assert found.latency > min(latency for _, latency in accepted)

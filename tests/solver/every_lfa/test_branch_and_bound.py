@@ -24,7 +24,8 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
-from soma_cp.model.soma.lfa import FLG, LFA, lfa_arrays
+from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.lfa_arrays import lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
@@ -56,7 +57,7 @@ def exact(plan: Plan, latency_to_beat: int | None = None) -> SecondStageResult:
 
 def bounds_along(plan: Plan, objective: Objective) -> list[float] | None:
     """Return the bounds of all prefixes of an LFA, of both steps; None if it has a Tiling Number that is left out."""
-    order = tuple(lfa_arrays(plan.lfa, plan.problem.network).order.tolist())
+    order = tuple(lfa_arrays(plan.lfa, plan.problem.network, plan.problem.table).order.tolist())
     bounds = OrderBounds(OptionTable(plan.problem), order, objective, math.inf)
     prefix = Prefix()
     found = []
@@ -100,7 +101,7 @@ def test_no_beginning_is_bounded_above_its_schedules(pair: Pair, spare: float, e
 def test_no_suffix_is_below_its_front(pair: Pair) -> None:
     """The last FLGs of an LFA, alone: some triple of the front is no worse than what the plan says of them."""
     plan = with_buffer(pair.plan, 2 * least_peak_bytes(pair.plan))
-    order = tuple(lfa_arrays(plan.lfa, plan.problem.network).order.tolist())
+    order = tuple(lfa_arrays(plan.lfa, plan.problem.network, plan.problem.table).order.tolist())
     fronts = suffix_fronts(OptionTable(plan.problem), order, Objective(), math.inf)
     evaluation = evaluate(plan, greedy_dlsa(plan))
     tensors, place = plan.tensors, 0
