@@ -30,6 +30,7 @@ from soma_cp.cli.options import (
     NetOption,
     SeedOption,
     SeqOption,
+    SpaceOption,
     WorkersOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
@@ -70,6 +71,7 @@ def solve(
     time_limit: Annotated[
         float | None, typer.Option("--time-limit", help="Seconds in all, 60 by default; 0 for no limit.")
     ] = None,
+    space: SpaceOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
@@ -104,6 +106,7 @@ def solve(
                 seed=seed,
                 workers=workers,
                 deterministic=deterministic,
+                space=space,
             ),
             exact=exact,
             blocks=blocks,
@@ -143,6 +146,7 @@ def compare(
         float | None,
         typer.Option("--time-limit", help="Seconds for the search and each second stage, 60 by default; 0: none."),
     ] = None,
+    space: SpaceOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
@@ -172,6 +176,7 @@ def compare(
                 seed=seed,
                 workers=workers,
                 deterministic=deterministic,
+                space=space,
             ),
             format=format_from(format, json),
         )
@@ -201,6 +206,7 @@ def gap(
         float | None,
         typer.Option("--time-limit", help="Seconds for each search and for SA, 60 by default; 0: none."),
     ] = None,
+    space: SpaceOption = None,
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     deterministic: DeterministicOption = False,
@@ -226,6 +232,7 @@ def gap(
                 seed=seed,
                 workers=workers,
                 deterministic=deterministic,
+                space=space,
             ),
             format=format,
         )

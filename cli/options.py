@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from soma_cp.solver.choices import FirstStage
+from soma_cp.solver.choices import FirstStage, Space
 
 NetOption = Annotated[
     str,
@@ -40,6 +40,15 @@ IgnoreUnsupportedOption = Annotated[
 LfaOption = Annotated[
     FirstStage,
     typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
+]
+SpaceOption = Annotated[
+    Space | None,
+    typer.Option(
+        "--space",
+        help="wide: readers of a source may share its loads; paper: each loads by itself, as in the SoMa paper. "
+        "By default wide, but paper with --exact and --lfa paper.",
+        show_default=False,
+    ),
 ]
 EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
 DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]

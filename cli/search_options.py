@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from soma_cp.cli.inputs import checked_seed, cpsat_from, objective_from
+from soma_cp.solver.choices import Space
 from soma_cp.solver.parameters import SolveParameters
 
 
@@ -16,6 +17,7 @@ class SearchOptions:
     seed: int
     workers: int | None
     deterministic: bool
+    space: Space | None = None
 
 
 def parameters_from(options: SearchOptions) -> SolveParameters:
@@ -25,4 +27,5 @@ def parameters_from(options: SearchOptions) -> SolveParameters:
         objective=objective_from(options.energy_exponent, options.delay_exponent),
         seed=seed,
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
+        space=options.space,
     )

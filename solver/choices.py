@@ -17,3 +17,13 @@ class FirstStage(Enum):
 
     GREEDY = "greedy"
     PAPER = "paper"
+
+
+class Space(Enum):
+    """Which schedules a search may make (docs/model.md#spaces).
+
+    In the paper's space, every reader of a source loads it by itself. In the wide space, readers may share loads.
+    """
+
+    PAPER = "paper"
+    WIDE = "wide"

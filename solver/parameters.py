@@ -6,7 +6,7 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
-from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.choices import FirstStage, SecondStage, Space
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,9 @@ class SolveParameters:
     prove_seconds
         How long CP-SAT may work on the best LFA at the end, if the budget has no deadline and CP-SAT is not
         deterministic.
+    space
+        Which schedules the search may make. By default the wide space; but the paper's if `exact` is set or the first
+        stage is the paper's, which know no other.
     exact
         Whether to go through all LFAs at the end and prove the schedule optimal over them; for networks of at most
         `MOST_LAYERS` layers, with CP-SAT as the second stage.
@@ -88,4 +91,12 @@ class SolveParameters:
     cpsat: CpSatParameters = CpSatParameters()
     threads: int | None = None
     prove_seconds: float = 60.0
+    space: Space | None = None
     exact: bool = False
+
+    @property
+    def searched_space(self) -> Space:
+        """The space that is searched, and over which bounds and proofs hold."""
+        if self.space is not None:
+            return self.space
+        return Space.PAPER if self.exact or self.first_stage is FirstStage.PAPER else Space.WIDE

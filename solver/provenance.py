@@ -19,6 +19,7 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         "python": platform.python_version(),
         "libraries": {name: version(name) for name in LIBRARIES},
         "lfa_search": parameters.first_stage.value,
+        "space": parameters.searched_space.value,
         "stage2": parameters.second_stage.value,
         "second_stage": result.best.method,
         "energy_exponent": parameters.objective.energy_exponent,

@@ -15,7 +15,7 @@ from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import require_valid
-from soma_cp.solver.choices import FirstStage
+from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa
 from soma_cp.solver.first_stages import FIRST_STAGES, Found
@@ -118,6 +118,9 @@ def solve(
     monitor = monitor or Monitor()
     budget = monitor.budget
     proves = SECOND_STAGES[parameters.second_stage].proves
+    wide = parameters.searched_space is Space.WIDE
+    if wide and len(problem.table.shareable) > 0:
+        _check_wide(parameters)
     if parameters.exact:
         check_provable(problem)
         if not proves:
@@ -133,10 +136,11 @@ def solve(
         return run_second_stage(plan, first_look, Aim(wanted), left.part(PROOF_SHARE) if proves else left)
 
     start = coarse_lfa(problem)  # raises if no schedule can exist
-    bound = bound_every_lfa(problem, parameters.objective)
+    bound = bound_every_lfa(problem, parameters.objective, shared_loads=wide)
+    searching = replace(parameters, search=replace(parameters.search, shared_loads=wide))
     found = None
     for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's search finds an LFA whenever one exists
-        found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, parameters, finish, monitor)
+        found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, searching, finish, monitor)
     assert found is not None
     best = _prove(found, parameters, monitor)
     proof = None
@@ -155,6 +159,18 @@ def solve(
         out_of_time=not budget.stop_requested and (budget.over or found.out_of_time),
         seconds=time.monotonic() - begin,
     )
+
+
+def _check_wide(parameters: SolveParameters) -> None:
+    """Refuse the wide space, where it differs from the paper's, to searches that know only the latter."""
+    for option, given in (
+        ("--exact", parameters.exact),
+        ("--lfa paper", parameters.first_stage is FirstStage.PAPER),
+    ):
+        if given:
+            raise UserError(
+                f"{option} searches the paper's space, not the wide one; give --space paper, or leave one out"
+            )
 
 
 def _prove(found: Found, parameters: SolveParameters, monitor: Monitor) -> SecondStageResult:

@@ -33,7 +33,7 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.figures import json_figures
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
-from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.choices import FirstStage, SecondStage, Space
 from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.provenance import provenance
 from soma_cp.solver.solve import SolveResult
@@ -116,6 +116,7 @@ def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
     return json_figures(best.schedule, best.lower_bound) | {
         "lfa_search": result.parameters.first_stage.value,
+        "space": result.parameters.searched_space.value,
         "stage2": result.parameters.second_stage.value,
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
@@ -175,8 +176,9 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
+    space = ", in the wide space" if result.parameters.searched_space is Space.WIDE else ""
     lines = [
-        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ",
+        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ{space}",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
     proof = result.proof

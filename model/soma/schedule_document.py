@@ -55,8 +55,9 @@ def schedule_document(
     """
     plan, evaluation = schedule.plan, schedule.evaluation
     problem, network = schedule.problem, schedule.problem.network
+    shared = [share._asdict() for share in schedule.lfa.shared_loads]
     return {
-        "version": VERSION,
+        "version": VERSION if shared else 1,
         "network": network.name if _is_builtin(network) else network_document(network),
         "batch": problem.batch,
         "hardware": platform_document(problem.platform),
@@ -71,7 +72,8 @@ def schedule_document(
             "flgs": [
                 {"tiling_number": flg.tiling_number, "dram_cut": flg.dram_cut, "layers": list(flg.layers)}
                 for flg in schedule.lfa.flgs
-            ]
+            ],
+            **({"shared_loads": shared} if shared else {}),
         },
         "dlsa": {"columns": list(Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
     }

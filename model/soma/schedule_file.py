@@ -1,4 +1,4 @@
-"""Reads the schedule file, version 1 (docs/file-formats.md); `schedule_form` is its schema.
+"""Reads the schedule file, versions 1 and 2 (docs/file-formats.md); `schedule_form` is its schema.
 
 It reads the files that the project writes and the published schedules, which keep their figures under `expect`.
 It reports all faults at once, in sentences, except faults that follow from others. It does not check the rules of
@@ -24,7 +24,7 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.network.network_file import NetworkFileError, network_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.lfa import FLG, LFA
+from soma_cp.model.soma.lfa import FLG, LFA, SharedLoad
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule_form import (
     CELLS,
@@ -37,6 +37,7 @@ from soma_cp.model.soma.schedule_form import (
     Row,
     ScheduleFields,
     ScheduleForm,
+    SharedLoadForm,
 )
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.tensors import KIND_NAMES
@@ -177,7 +178,12 @@ class _Reading:
             return None
         forms = [self._checked(FLGForm, flg, f"lfa: FLG number {n}: ") for n, flg in enumerate(form.flgs, 1)]
         flgs = [FLG(tuple(flg.layers), flg.tiling_number, flg.dram_cut) for flg in forms if flg is not None]
-        return LFA(tuple(flgs)) if len(flgs) == len(forms) else None
+        shares = [
+            self._checked(SharedLoadForm, share, f"lfa: shared load number {n}: ")
+            for n, share in enumerate(form.shared_loads or [], 1)
+        ]
+        shared = tuple(SharedLoad(share.layer, share.source) for share in shares if share is not None)
+        return LFA(tuple(flgs), shared) if len(flgs) == len(forms) and len(shared) == len(shares) else None
 
     def _rows(self, item: object) -> list[Row] | None:
         """Read the table of DRAM tensors; check each cell against its column alone."""

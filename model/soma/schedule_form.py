@@ -1,4 +1,4 @@
-"""The schema of a schedule file, version 1 (docs/file-formats.md); a field's description says what is allowed."""
+"""The schema of a schedule file (docs/file-formats.md); a field's description says what is allowed."""
 
 from typing import Annotated, Any, NamedTuple
 
@@ -11,7 +11,8 @@ from soma_cp.model.soma.figures import Unit, file_figures
 from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import KIND_NAMES
 
-VERSION = 1
+VERSION = 2
+"""Version 2 has shared loads."""
 
 _NOT_GIVEN: Any = None
 Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
@@ -40,7 +41,7 @@ FiguresForm: type[Form] = create_model("FiguresForm", __base__=Form, **_CLAIMS)
 class ScheduleFields(Form):
     """All fields but the figures; the larger parts are checked one by one."""
 
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1, the only version there is")] = VERSION
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1 or 2")] = 1
     network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
     batch: Annotated[int, whole_number(1, MAX_BATCH)]
     hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
@@ -68,6 +69,7 @@ class LFAForm(Form):
     """The field `lfa` of the file."""
 
     flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
+    shared_loads: Annotated[list[Any], Field(description="a list of objects with layer and source")] = _NOT_GIVEN
 
 
 class FLGForm(Form):
@@ -76,6 +78,13 @@ class FLGForm(Form):
     tiling_number: Annotated[int, whole_number(1, MAX_TILES)]
     dram_cut: Annotated[bool, Field(description="true or false")]
     layers: Annotated[list[Name], Field(min_length=1, description="a list of names of layers, not empty")]
+
+
+class SharedLoadForm(Form):
+    """An item of `lfa.shared_loads`."""
+
+    layer: Name
+    source: Annotated[str, Field(description="the name of what it reads, empty for its weights")]
 
 
 class DLSAForm(Form):

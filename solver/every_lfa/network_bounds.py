@@ -21,6 +21,14 @@ v and w, what exceeds the rest of the buffer is loaded after the end of v and be
 its descendants compute. These steps add up from layer to layer: v ends no earlier than the bound on the begin of its
 first tile, plus all its tiles.
 
+*Shared loads.* In the wide space one load may serve several layers. An external input is then loaded at least as far as
+the layer needs that needs most of it: a load that serves a tile is at least as large as what the tile needs, and a
+layer of another FLG finds all that it needs in the tiles of the load (`soma_cp.model.soma.shared_loads`). This holds
+for all loads, and for those before the first tile of a layer. Of weights that several layers have, the bounds count
+only those of the first such layer, and none where that layer is not among the ones that are looked at: fewer weights
+make every bound lower. A shared load that has begun holds buffer until the last tile that it serves, so the weights of
+a descendant whose load has begun are still in the buffer at the end of v.
+
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
 interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
@@ -30,10 +38,12 @@ the best μ of a list is taken.
 import time
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -101,7 +111,11 @@ class NetworkBound:
         return self.cost * (1 + MET)
 
 
-def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> NetworkBound:  # noqa: B008  # immutable
+def bound_every_lfa(
+    problem: Problem,
+    objective: Objective = Objective(),  # noqa: B008  # immutable
+    shared_loads: bool = False,
+) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
     Parameters
@@ -110,13 +124,15 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
         Network, platform and batch; every layer must fit into the buffer (`check_layers_fit`).
     objective
         The objective of `NetworkBound.cost`.
+    shared_loads
+        Whether they hold for LFAs with shared loads, too: the wide space.
     """
     begin = time.monotonic()
     needs = ancestors(problem)
     extents = tile_extents(problem, needs)
     choices = layer_choices(problem, extents)
-    inputs = _input_bytes(problem, extents)
-    traffic = _compulsory_bytes(problem, inputs)
+    loads = _Loads(_input_bytes(problem, extents), _weight_bytes(problem, shared_loads), shared_loads)
+    traffic = _compulsory_bytes(problem, loads)
     compute = np.array([choice.cycles[0] for choice in choices])
     shortest = np.array([choice.shortest_tile for choice in choices])
     smallest = np.array([np.prod([extent.min() for extent in tile]) for tile in extents.values])
@@ -124,7 +140,7 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
     bounds = [
         (int(compute.sum()), COMPUTE),
         (dram_cycles, TRAFFIC),
-        *_chain_bounds(problem, needs, compute, shortest, smallest, inputs),
+        *_chain_bounds(problem, needs, compute, shortest, smallest, loads),
     ]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
@@ -145,18 +161,62 @@ def bound_every_lfa(problem: Problem, objective: Objective = Objective()) -> Net
 # DRAM and latency
 
 
+class _Loads(NamedTuple):
+    """What layers load at least.
+
+    Parameters
+    ----------
+    inputs
+        int64[L, I]: bytes of each external input that all tiles of each layer need together.
+    weights
+        int64[L]: bytes of weights that no other layer can load for this one.
+    shared
+        Whether layers may share loads of external inputs.
+    """
+
+    inputs: IntArray
+    weights: IntArray
+    shared: bool
+
+    def cycles(self, parts: dict[int, int], rate: DramRate) -> int:
+        """Return the least cycles in which a part of the external inputs of some layers is loaded.
+
+        Parameters
+        ----------
+        parts
+            By layer: how many parts its need is cut into, of which one is loaded.
+        rate
+            Of the DRAM.
+        """
+        layers, cut = np.array(list(parts)), np.array(list(parts.values()))
+        if self.shared:  # one load may serve all: as much as the layer that needs most
+            need = -(-self.inputs[layers] // cut[:, None])
+            return int(transfer_cycles(need.max(axis=0), rate).sum())
+        return int(transfer_cycles(-(-self.inputs[layers].sum(axis=1) // cut), rate).sum())
+
+
+def _weight_bytes(problem: Problem, shared_loads: bool) -> IntArray:
+    """Return int64[L]: bytes of each layer's weights; if they may be shared, only at the first layer that has them."""
+    weights: IntArray = problem.table.layers[:, nt.WEIGHT_BYTES].copy()
+    if shared_loads:
+        weights[problem.table.stored_weights != np.arange(len(weights))] = 0
+    return weights
+
+
 def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
-    """Return int64[L]: bytes of external inputs that all tiles of each layer load together."""
+    """Return int64[L, I]: bytes of external inputs that all tiles of each layer need together."""
     table = problem.table
     parts = np.arange(1, extents.rows.shape[1] + 1)
-    total = np.zeros(len(table.layers), np.int64)
+    total = np.zeros((len(table.layers), len(problem.network.inputs)), np.int64)
     for layer in range(len(table.layers)):
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             if table.source[edge] < 0:
                 role, channels = int(table.source_role[edge]), int(table.source_channels[edge])
                 k = int(extents.values[layer][0][0])
                 rows, columns = extents_read(table.layers, layer, role, k, extents.rows[layer], extents.columns[layer])
-                total[layer] += problem.batch * channels * int((parts * rows).min()) * int((parts * columns).min())
+                total[layer, -1 - table.source[edge]] += (
+                    problem.batch * channels * int((parts * rows).min()) * int((parts * columns).min())
+                )
     return total
 
 
@@ -165,11 +225,12 @@ def _final_layers(problem: Problem) -> IntArray:
     return np.flatnonzero(np.diff(problem.table.use_begin) == 0)
 
 
-def _compulsory_bytes(problem: Problem, inputs: IntArray) -> int:
+def _compulsory_bytes(problem: Problem, loads: _Loads) -> int:
     """Return the bytes of weights, of external inputs as far as tiles read them, and of outputs."""
     layers = problem.table.layers
     ofmaps = layers[problem.table.is_output][:, [nt.K, nt.H, nt.W]].prod(axis=1)
-    return int(layers[:, nt.WEIGHT_BYTES].sum() + inputs.sum() + problem.batch * ofmaps.sum())
+    inputs = loads.inputs.max(axis=0, initial=0) if loads.shared else loads.inputs
+    return int(loads.weights.sum() + inputs.sum() + problem.batch * ofmaps.sum())
 
 
 def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
@@ -188,17 +249,16 @@ def _chain_bounds(
     compute: IntArray,
     shortest: IntArray,
     smallest: IntArray,
-    inputs: IntArray,
+    loads: _Loads,
 ) -> list[tuple[int, str]]:
     """Return the bounds from the loads before a layer, and from the weights that the buffer can't hold.
 
     Arguments by layer: its ancestors, cycles of all its tiles, cycles of its shortest tile, bytes of its smallest ofmap
-    tile, bytes of its external inputs.
+    tile; and what all layers load.
     """
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     rate = platform.dram_rate
-    weights = layers[:, nt.WEIGHT_BYTES]
-    load = transfer_cycles(weights, rate)
+    load = transfer_cycles(loads.weights, rate)
     last_store = int(transfer_cycles(layers[_final_layers(problem), nt.K], rate).min())
     after = [[u for u, needed in enumerate(needs) if v in needed] for v in range(len(needs))]
     uncut = _uncut_by_transposes(layers)
@@ -209,17 +269,17 @@ def _chain_bounds(
         before = sorted(needs[v])
         most_rows, most_columns = (int(most) for most in layers[[v, *after[v]]][:, [nt.H, nt.W]].max(axis=0))
         weights_loaded = int(load[[v, *before]].sum())
-        first_inputs = 0
+        parts = {}
         for u in [v, *before]:
             whole = [keeps for t, keeps in uncut.items() if u in needs[t] and (v == t or t in needs[v])]
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
-            first_inputs += transfer_cycles(-(-int(inputs[u]) // (batch * row_parts * column_parts)), rate)
-        first_loads[v] = weights_loaded + first_inputs
-        all_loads[v] = weights_loaded + int(transfer_cycles(inputs[[v, *before]], rate).sum())
+            parts[u] = batch * row_parts * column_parts
+        first_loads[v] = weights_loaded + loads.cycles(parts, rate)
+        all_loads[v] = weights_loaded + loads.cycles(dict.fromkeys(parts, 1), rate)
         bounds.append((int(first_loads[v]) + compute_from[v] + last_store, LOADS_BEFORE))
         bounds.append((int(all_loads[v]) + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
-    begin = _begins(problem, needs, after, compute, shortest, smallest, first_loads, all_loads)
+    begin = _begins(problem, needs, after, compute, shortest, smallest, loads.weights, first_loads, all_loads)
     bounds += [(int(begin[v]) + compute_from[v] + last_store, BUFFER) for v in range(len(needs))]
     return bounds
 
@@ -231,15 +291,16 @@ def _begins(
     compute: IntArray,
     shortest: IntArray,
     smallest: IntArray,
+    weights: IntArray,
     first_loads: IntArray,
     all_loads: IntArray,
 ) -> IntArray:
     """Return int64[L]: a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
 
     Arguments by layer: its ancestors, its descendants, cycles of all its tiles, cycles of its shortest tile, bytes of
-    its smallest ofmap tile, cycles of the loads before its first tile, cycles of the loads before its last tile.
+    its smallest ofmap tile, bytes of its weights, cycles of the loads before its first tile, cycles of the loads before
+    its last tile.
     """
-    weights = problem.table.layers[:, nt.WEIGHT_BYTES]
     follows = np.zeros((len(needs), len(needs)), np.int64)
     for v, behind in enumerate(after):
         follows[v, behind] = 1

@@ -65,11 +65,15 @@ def figure_rows(reported: Sequence[Reported]) -> list[Row]:
 
 def ladders(reported: Sequence[Reported]) -> list[list[Rung]]:
     """Return the ladder of every schedule: from the slowest schedule of its LFA down to the bound over every LFA."""
-    problems = {one.execution.schedule.problem for one in reported}
-    bounds = {problem: bound_every_lfa(problem).latency for problem in problems}
+    schedules = [one.execution.schedule for one in reported]
+    wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads}
+    bounds = {
+        problem: bound_every_lfa(problem, shared_loads=problem in wide).latency
+        for problem in {schedule.problem for schedule in schedules}
+    }
     return [
-        schedule_ladder(one.execution.schedule, one.claimed_bound, bounds[one.execution.schedule.problem])
-        for one in reported
+        schedule_ladder(schedule, one.claimed_bound, bounds[schedule.problem])
+        for schedule, one in zip(schedules, reported, strict=True)
     ]
 
 
