@@ -107,7 +107,7 @@ def platform_text(platform: Platform) -> str:
     )
     return ", ".join(
         (
-            f"{name}: {platform.gbuf_bytes / MIB:g} MiB GBUF",
+            f"{name}: {platform.gbuf_bytes / MIB:.4g} MiB GBUF",
             f"{platform.dram_bytes_per_second / 1e9:g} GB/s DRAM",
             array_text(platform),
             *(text for holds, text in unusual if holds),
