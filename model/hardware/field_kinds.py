@@ -176,7 +176,7 @@ def sides(most: int) -> Kind:
     def read(value: Any) -> int | tuple[int, int]:
         if isinstance(value, str):
             parts = value.replace("×", "x").split("x")
-            value = [int(part) for part in parts if part.strip().isdecimal() and len(part) <= 9]
+            value = [int(part) for part in parts if part.isascii() and part.strip().isdigit() and len(part) <= 9]
             if len(value) != len(parts) or len(value) != 2:
                 raise ValueError
         if not are_sides(value):

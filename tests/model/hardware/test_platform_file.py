@@ -345,7 +345,20 @@ def test_a_grid_may_have_two_sides(tmp_path: Path, written_as: str, grid: int | 
 
 @pytest.mark.parametrize(
     "grid",
-    ["[16]", "[16, 8, 2]", "[16, 0]", "[16, 8.0]", "16x", "x8", "16x8x2", "16by8", "1025x1", "[1, 1025]", "-1x8"],
+    [
+        "[16]",
+        "[16, 8, 2]",
+        "[16, 0]",
+        "[16, 8.0]",
+        "16x",
+        "x8",
+        "16x8x2",
+        "16by8",
+        "1025x1",
+        "[1, 1025]",
+        "-1x8",
+        "²x8",
+    ],
 )
 def test_sides_that_no_grid_has(tmp_path: Path, grid: str) -> None:
     (found,) = yaml_problems(yaml_file(tmp_path, f"version: 2\nextends: edge\npe_grid: {grid}\n"))
