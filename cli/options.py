@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.solver.choices import FirstStage, Space
 
 NetOption = Annotated[
@@ -19,7 +20,11 @@ SeqOption = Annotated[
 ]
 HardwareOption = Annotated[
     str | None,
-    typer.Option("--hw", help="edge, cloud or a hardware file (YAML, JSON); by default the network's usual platform."),
+    typer.Option(
+        "--hw",
+        help=f"Built-in platform ({', '.join(PRESETS)}; see 'soma-cp hw') or hardware file (YAML, JSON); by default "
+        f"the network's usual platform.",
+    ),
 ]
 BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
 DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]

@@ -88,6 +88,14 @@ def clock_text(platform: Platform) -> str:
     return f"{platform.clock_hz / size:g} {unit}"
 
 
+def array_text(platform: Platform) -> str:
+    """Say in a few words what the PE array is; of one PE, the number of MACs alone matters."""
+    if platform.pe_rows == platform.pe_columns == 1:
+        return f"{platform.macs_per_pe:,} MACs per cycle"
+    macs = f"{platform.macs_per_pe} MAC{'s' if platform.macs_per_pe > 1 else ''}"
+    return f"{platform.pe_rows}×{platform.pe_columns} PEs of {macs}"
+
+
 def platform_text(platform: Platform) -> str:
     """Say in a few words what a platform is."""
     own = platform.name if platform.name not in PLATFORMS else ""
@@ -99,9 +107,9 @@ def platform_text(platform: Platform) -> str:
     )
     return ", ".join(
         (
-            f"{name}: {platform.gbuf_bytes / MIB:g} MiB GBUF",
+            f"{name}: {platform.gbuf_bytes / MIB:.4g} MiB GBUF",
             f"{platform.dram_bytes_per_second / 1e9:g} GB/s DRAM",
-            f"{platform.pe_grid}×{platform.pe_grid} PEs of {platform.macs_per_pe} MACs",
+            array_text(platform),
             *(text for holds, text in unusual if holds),
         )
     )

@@ -162,10 +162,11 @@ def _bytes_at(problem: Problem, layer: int, number: int) -> int:
 def smallest_filling_tile(problem: Problem, layer: int) -> tuple[int, int, int]:
     """Return samples, rows, columns of the smallest tile, with all channels, that fills the PE array.
 
-    Uses the first pair of loop dimensions whose fill reaches 1, else the pair with the highest fill.
+    Rows of PEs take the first of two loop dimensions, columns the second. Uses the first pair whose fill reaches 1,
+    else the pair with the highest fill.
     """
     row = problem.table.layers[layer]
-    side, batch = problem.platform.pe_grid, problem.batch
+    rows, columns, batch = problem.platform.pe_rows, problem.platform.pe_columns, problem.batch
     height, width = int(row[nt.H]), int(row[nt.W])
     in_channels = row[nt.IN_CHANNELS] if problem.network.layers[layer].is_matrix else row[nt.K]
     c = float(in_channels) / problem.platform.vec
@@ -176,12 +177,12 @@ def smallest_filling_tile(problem: Problem, layer: int) -> tuple[int, int, int]:
 
     few_rows, few_columns = min(height, 4), min(width, 4)
     pairs = (
-        (share(c / side) * share(k / side), (1, few_rows, few_columns)),
-        (share(c / side) * share(batch / side) * share(k), (min(batch, side), few_rows, few_columns)),
-        (share(c / side) * share(width / side) * share(k), (1, few_rows, min(width, side))),
-        (share(c) * share(batch / side) * share(k / side), (min(batch, side), few_rows, few_columns)),
-        (share(c) * share(height / side) * share(k / side), (1, min(height, side), few_columns)),
-        (share(c) * share(height / side) * share(width / side), (1, min(height, side), min(width, side))),
+        (share(c / rows) * share(k / columns), (1, few_rows, few_columns)),
+        (share(c / rows) * share(batch / columns) * share(k), (min(batch, columns), few_rows, few_columns)),
+        (share(c / rows) * share(width / columns) * share(k), (1, few_rows, min(width, columns))),
+        (share(c) * share(batch / rows) * share(k / columns), (min(batch, rows), few_rows, few_columns)),
+        (share(c) * share(height / rows) * share(k / columns), (1, min(height, rows), few_columns)),
+        (share(c) * share(height / rows) * share(width / columns), (1, min(height, rows), min(width, columns))),
     )
     best_fill, best_tile = pairs[0]
     for fill, tile in pairs:

@@ -21,6 +21,13 @@ NOTES_ON_NETS = (
     "--json describes each. Your own: --net FILE.json; --export NET writes one.",
 )
 
+NOTES_ON_PLATFORMS = (
+    "The first two are those of the SoMa paper, with its core array; the others are",
+    "public accelerators, approximated by a roofline. --export NAME writes the file",
+    "of a platform, with the sources of its figures, to start your own from.",
+    "All data is INT8. Your own platform: --hw FILE, --buffer 4MiB, --dram 32GB/s.",
+)
+
 
 def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
     """Write a network as a network file."""
@@ -99,8 +106,7 @@ def run_hw(as_json: bool, output: Path | None) -> None:
         "DRAM\n(GB/s)",
         "DRAM\n(pJ/B)",
         "clock\n(GHz)",
-        "\nPEs",
-        "MACs\nper PE",
+        "MACs\nper cycle",
         "GBUF to PEs\n(B/cycle)",
         "\nTOPS",
         gap=2,
@@ -108,16 +114,15 @@ def run_hw(as_json: bool, output: Path | None) -> None:
     for name, platform in PLATFORMS.items():
         table.add_row(
             name,
-            f"{platform.gbuf_bytes / MIB:g}",
-            f"{platform.dram_bytes_per_second / 1e9:g}",
-            f"{platform.dram_pj_per_byte:g}",
+            f"{platform.gbuf_bytes / MIB:.3g}",
+            f"{platform.dram_bytes_per_second / 1e9:.4g}",
+            f"{platform.dram_pj_per_byte:.4g}",
             f"{platform.clock_hz / 1e9:g}",
-            f"{platform.pe_grid}×{platform.pe_grid}",
-            str(platform.macs_per_pe),
-            str(platform.gbuf_bytes_per_cycle),
-            f"{2 * platform.macs_per_cycle * platform.clock_hz / 1024e9:g}",
+            f"{platform.macs_per_cycle:,}",
+            f"{platform.gbuf_bytes_per_cycle:,}",
+            f"{2 * platform.macs_per_cycle * platform.clock_hz / 1e12:.3g}",
         )
     out = console()
     out.print(table)
-    out.print("All data is INT8. Your own platform: --hw FILE, --buffer 4MiB, --dram 32GB/s.")
-    out.print("--export edge writes a file to start from.")
+    for line in NOTES_ON_PLATFORMS:
+        out.print(line)

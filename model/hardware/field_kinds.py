@@ -121,6 +121,10 @@ def _read_with_unit(unit: Unit, is_allowed: Callable[[Any], bool]) -> Callable[[
     return read
 
 
+def _is_whole(value: object, most: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
 def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
     """Return the kind of a whole number from 1 to `most`; version 2 writes it with its unit, if it has one.
 
@@ -130,14 +134,14 @@ def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
     digits = f"a whole number {limits}, in digits alone"
 
     def is_whole(value: object) -> bool:
-        return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+        return _is_whole(value, most)
 
     def fault(name: str, value: object) -> str | None:
         fine = is_whole(value) or (optional and value is None)
         return None if fine else f"{name}={value!r} (must be a whole number {limits})"
 
     if unit is None:
-        yaml = Written(digits, _only(is_whole, or_none=True))
+        yaml = Written(digits, _only(is_whole))
     else:
         yaml = Written(f"{unit.example}, a whole number of {unit.name} {limits}", _read_with_unit(unit, is_whole))
     return Kind(
@@ -147,6 +151,47 @@ def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
         most=most,
         range=limits,
         unit=unit.name if unit else "",
+    )
+
+
+def sides(most: int) -> Kind:
+    """Return the kind of the sides of a grid, each from 1 to `most`.
+
+    A platform holds one number for a square, else rows and columns.
+    """
+    square = whole(most)
+
+    def are_sides(value: Any) -> bool:
+        return isinstance(value, list | tuple) and len(value) == 2 and all(_is_whole(side, most) for side in value)
+
+    def fault(name: str, value: Any) -> str | None:
+        if not isinstance(value, list | tuple):
+            return square.fault(name, value)
+        return None if are_sides(value) else f"{name}={value!r} (must be rows and columns, each from 1 to {most})"
+
+    def normal(value: Any) -> int | tuple[int, int]:
+        rows, columns = (value, value) if isinstance(value, int) else value
+        return rows if rows == columns else (rows, columns)
+
+    def read(value: Any) -> int | tuple[int, int]:
+        if isinstance(value, str):
+            parts = value.replace("×", "x").split("x")
+            value = [int(part) for part in parts if part.isascii() and part.strip().isdigit() and len(part) <= 9]
+            if len(value) != len(parts) or len(value) != 2:
+                raise ValueError
+        if not are_sides(value):
+            value = square.json.read(value)
+        return normal(value)
+
+    written = Written(f"{square.json.allowed}, or rows and columns such as [16, 8] or 16x8", read)
+    return Kind(
+        json=written,
+        yaml=written,
+        fault=fault,
+        normal=normal,
+        to_json=lambda value: value if isinstance(value, int) else list(value),
+        most=most,
+        range=square.range,
     )
 
 
@@ -219,26 +264,15 @@ def energy(unit: Unit) -> Kind:
 # Choices and objects
 
 
-def one_of(*choices: int | str) -> Kind:
-    """Return the kind of a number or word, one of `choices`; version 2 may leave a word empty."""
-    listed = ", ".join(map(str, choices))
-    allowed = " or ".join(map(str, choices)) if len(choices) == 2 else f"one of {listed}"
-    most = max((choice for choice in choices if isinstance(choice, int)), default=0)
+def one_of(*choices: str) -> Kind:
+    """Return the kind of a word, one of `choices`."""
+    listed = ", ".join(choices)
+    word = Written(" or ".join(choices) if len(choices) == 2 else f"one of {listed}", _only(lambda v: v in choices))
 
     def fault(name: str, value: Any) -> str | None:
-        if most and (not_whole := whole(most).fault(name, value)):
-            return not_whole
         return None if value in choices else f"{name}={value!r} (must be one of {listed})"
 
-    def is_choice(value: object) -> bool:
-        return fault("", value) is None
-
-    return Kind(
-        json=Written(allowed, _only(is_choice)),
-        yaml=Written(allowed, _only(is_choice, or_none=not most)),
-        fault=fault,
-        most=most,
-    )
+    return Kind(json=word, yaml=word, fault=fault)
 
 
 def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
@@ -261,7 +295,7 @@ def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
 
     return Kind(
         json=Written(f"an object with {first.unit} of some of {names}, {first.range}", _pairs_if(is_sound)),
-        yaml=Written(f"an object with some of {names}", _only(_is_object, or_none=True)),
+        yaml=Written(f"an object with some of {names}", _only(_is_object)),
         fault=fault,
         normal=lambda pairs: tuple(sorted((name, items[name].normal(value)) for name, value in pairs)),
         to_json=dict,
@@ -286,7 +320,7 @@ LABEL = Kind(json=Written("", _same), yaml=Written("", _same))
 _MODEL_NAME = "the name of a core-array model"
 _MODEL_SAID = Written(
     f"{_MODEL_NAME}, or an object with model and its options",
-    _only(lambda value: isinstance(value, str) or _is_object(value), or_none=True),
+    _only(lambda value: isinstance(value, str) or _is_object(value)),
 )
 
 MODEL = Kind(

@@ -19,13 +19,14 @@ from soma_cp.model.hardware.field_kinds import (
     energy,
     named,
     one_of,
+    sides,
     whole,
 )
 from soma_cp.model.hardware.quantities import GIB
 from soma_cp.model.semantics import SEMANTICS
 
-VEC_BY_LANE = {32: (4, 8), 64: (8, 8), 128: (8, 16), 256: (16, 16), 512: (16, 32), 4096: (64, 64)}
-"""MACs per PE → (vec, lane): input channels and kernels (output channels) per cycle."""
+MACS_PER_CYCLE = "macs_per_cycle"
+"""A short form of version 2: a number N stands for an array of one PE (`pe_grid` 1) of N `macs_per_pe`."""
 
 
 class PEMemories(NamedTuple):
@@ -109,8 +110,8 @@ FIELDS = (
     Field("gbuf_bytes_per_cycle", "gbuf_bandwidth", bandwidth(1 << 30)),
     Field("dram_bytes_per_cycle", "dram_bandwidth", bandwidth(1 << 30, may_be_fraction=True)),
     Field("dram_pj_per_byte", "dram_energy", energy(PJ_PER_BYTE)),
-    Field("pe_grid", "pe_grid", whole(1024)),
-    Field("macs_per_pe", "macs_per_pe", one_of(*VEC_BY_LANE)),
+    Field("pe_grid", "pe_grid", sides(1024)),
+    Field("macs_per_pe", "macs_per_pe", whole(1 << 24)),
     Field("vector_ops", "vector_ops", whole(1 << 30, optional=True)),
     Field("pe_bus_bytes_per_cycle", "pe_bus", bandwidth(1 << 30)),
     Field("memory_bytes", "memories", named(dict.fromkeys(MEMORIES, whole(GIB, BYTES)), with_field=True)),

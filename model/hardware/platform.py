@@ -6,10 +6,12 @@ and the energies follow from the other fields by the core-array model of the pap
 
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
+from math import isqrt
 from typing import NamedTuple
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.fields import KIND, VEC_BY_LANE
+from soma_cp.model.hardware.fields import KIND
 from soma_cp.model.semantics import PUBLISHED
 
 DRAM_PJ_PER_BYTE = 84.0
@@ -35,16 +37,18 @@ class DramRate(NamedTuple):
 
 @dataclass(frozen=True)
 class Platform:
-    """An accelerator: a P×P array of PEs, a global buffer (GBUF), one DRAM channel.
+    """An accelerator: an array of PEs, a global buffer (GBUF), one DRAM channel.
+
+    A core array may need more than is checked here: the paper's takes square arrays of some PEs alone.
 
     Parameters
     ----------
     gbuf_bytes
         Capacity of the GBUF.
     pe_grid
-        P, the side of the array.
+        Rows and columns of the array; one number if they are equal.
     macs_per_pe
-        Multiply-accumulates per PE and cycle: 32, 64, 128, 256, 512 or 4096.
+        Multiply-accumulates per PE and cycle.
     gbuf_bytes_per_cycle
         Bandwidth from the GBUF to the PEs.
     dram_bytes_per_cycle
@@ -78,7 +82,7 @@ class Platform:
     """
 
     gbuf_bytes: int
-    pe_grid: int
+    pe_grid: int | tuple[int, int]
     macs_per_pe: int
     gbuf_bytes_per_cycle: int
     dram_bytes_per_cycle: int | Fraction
@@ -103,17 +107,27 @@ class Platform:
     @property
     def vec(self) -> int:
         """Input channels that a PE multiplies at once."""
-        return VEC_BY_LANE[self.macs_per_pe][0]
+        return vec_and_lane(self.macs_per_pe)[0]
 
     @property
     def lane(self) -> int:
         """Kernels (output channels) that a PE works on at once."""
-        return VEC_BY_LANE[self.macs_per_pe][1]
+        return vec_and_lane(self.macs_per_pe)[1]
+
+    @property
+    def pe_rows(self) -> int:
+        """Rows of PEs."""
+        return self.pe_grid if isinstance(self.pe_grid, int) else self.pe_grid[0]
+
+    @property
+    def pe_columns(self) -> int:
+        """Columns of PEs."""
+        return self.pe_grid if isinstance(self.pe_grid, int) else self.pe_grid[1]
 
     @property
     def macs_per_cycle(self) -> int:
         """Multiply-accumulates of the whole array per cycle."""
-        return self.pe_grid**2 * self.macs_per_pe
+        return self.pe_rows * self.pe_columns * self.macs_per_pe
 
     @property
     def vector_ops_per_cycle(self) -> int:
@@ -134,3 +148,13 @@ class Platform:
     def seconds(self, cycles: float) -> float:
         """Return the seconds that `cycles` take."""
         return cycles / self.clock_hz
+
+
+@lru_cache(maxsize=64)
+def vec_and_lane(macs_per_pe: int) -> tuple[int, int]:
+    """Return input channels and kernels per cycle of a PE: the two factors of its MACs that differ least.
+
+    It has no fewer lanes than vec. These are the factors of the paper's PEs, too.
+    """
+    vec = next(vec for vec in range(isqrt(macs_per_pe), 0, -1) if macs_per_pe % vec == 0)
+    return vec, macs_per_pe // vec

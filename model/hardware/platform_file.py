@@ -10,15 +10,15 @@ from collections.abc import Sequence
 from dataclasses import MISSING, fields, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files.forms import form_problems, shown
+from soma_cp.model.files.forms import Form, form_problems, shown
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
-from soma_cp.model.hardware.fields import FIELDS, KIND
+from soma_cp.model.hardware.fields import FIELDS, KIND, MACS_PER_CYCLE
 from soma_cp.model.hardware.platform import CLOCK_HZ, Platform, PlatformError
 from soma_cp.model.hardware.platform_forms import NESTED_FORMS, PlatformForm, YamlForm
 from soma_cp.model.hardware.presets import PRESETS, preset_path
@@ -31,6 +31,7 @@ _USUAL = {field.name: field.default for field in fields(Platform)}
 _REQUIRED = tuple(name for name, default in _USUAL.items() if default is MISSING)
 """The fields that every platform needs."""
 _YAML_NAME = {field.name: field.yaml for field in FIELDS}
+_Form = TypeVar("_Form", bound=Form)
 _SIZE, _RATE = KIND["gbuf_bytes"], KIND["dram_bytes_per_cycle"]
 
 
@@ -72,35 +73,59 @@ def read_platform_file(path: Path) -> Platform:
 
 def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) -> _Given:
     """Return what the parsed file `path` says; `extended_by` lists the files that extend it, the direct one last."""
-    try:
-        form = YamlForm.model_validate(found.fields)
-    except ValidationError as error:
-        problems = [found.lines.place(problem) + problem for problem in form_problems(error, YamlForm, found.fields)]
-    else:
-        problems = []
+    form, faults = _checked(YamlForm, found.fields)
+    faults += _faults_of_array(found.fields)
+    problems = [f"{found.lines.place(fault)}{fault}" for fault in faults]
     nested: _Given = {}
     for name, inner_form in NESTED_FORMS.items():
         inner = found.fields.get(name)
         if not isinstance(inner, dict):
             continue
-        try:
-            nested[name] = inner_form.model_validate(inner).model_dump(exclude_none=True)
-        except ValidationError as error:
-            lines = found.lines.fields[name]
-            problems += [f"{lines.place(p)}{name}: {p}" for p in form_problems(error, inner_form, inner)]
+        checked, faults = _checked(inner_form, inner)
+        nested[name] = {} if checked is None else checked.model_dump(exclude_none=True)
+        problems += [f"{found.lines.fields[name].place(fault)}{name}: {fault}" for fault in faults]
     core_array = found.fields.get("core_array")
     if isinstance(core_array, dict) and not _is_core_array(core_array):
         line = found.lines.fields["core_array"].place("")
         problems.append(f"{line}core_array: must have model, the name of a core-array model, and options of one value")
-    if problems:
+    if problems or form is None:
         raise PlatformFileError([f"{path}: {problem}" for problem in problems])
     given = {name: getattr(form, name) for name in found.fields if name not in ("version", "name", "extends")} | nested
+    if MACS_PER_CYCLE in given:
+        given |= {"pe_grid": 1, "macs_per_pe": given.pop(MACS_PER_CYCLE)}
     if isinstance(given.get("core_array"), dict):
         given["core_array"] = {k: _from_folder(v, path.parent) for k, v in given["core_array"].items()}
     base: _Given = {}
     if form.extends is not None:
         base = _extended(path, form.extends, found.lines.fields["extends"].line, (*extended_by, path))
-    return _extend(base, {name: value for name, value in given.items() if value is not None})
+    return _extend(base, given)
+
+
+def _checked(form: type[_Form], fields: dict[str, Any]) -> tuple[_Form | None, list[str]]:
+    """Return the fields as `form` reads them, or None; and a sentence for each fault. No field may be empty."""
+    empty = [name for name, value in fields.items() if value is None and name in form.model_fields]
+    filled = {name: value for name, value in fields.items() if name not in empty}
+    problems = []
+    for name in empty:
+        field = form.model_fields[name]
+        or_not = "" if field.is_required() else ", or leave the field out"
+        problems.append(f"{name} is empty; give a value ({field.description}){or_not}")
+    try:
+        return form.model_validate(filled), problems
+    except ValidationError as error:
+        found = [problem for problem in form_problems(error, form, filled) if problem.split()[0] not in empty]
+        return None, problems + found
+
+
+def _faults_of_array(fields: dict[str, Any]) -> list[str]:
+    """Return a sentence if a file gives its array in both forms."""
+    others = [name for name in ("pe_grid", "macs_per_pe") if name in fields]
+    if MACS_PER_CYCLE not in fields or not others:
+        return []
+    return [
+        f"{MACS_PER_CYCLE}={shown(fields[MACS_PER_CYCLE])} stands for the whole array, but {' and '.join(others)} "
+        f"{'is' if len(others) == 1 else 'are'} given, too; keep one of both"
+    ]
 
 
 def _is_core_array(document: dict[str, Any]) -> bool:
@@ -122,9 +147,16 @@ def _extended(path: Path, spec: str, line: int, chain: tuple[Path, ...]) -> _Giv
         hint = nearest_name_hint(spec.lower(), PRESETS)
         allowed = f"a built-in platform ({', '.join(PRESETS)}) nor a file"
         raise PlatformFileError([f"{path}: line {line}: extends={shown(spec)} is neither {allowed}{hint}"])
-    if base.resolve() in [known.resolve() for known in chain] or len(chain) > MOST_EXTENSIONS:
+    if base.resolve() in [known.resolve() for known in chain]:
         files = " → ".join(str(known) for known in (*chain, base))
         raise PlatformFileError([f"{path}: line {line}: files extend one another in a circle: {files}"])
+    if len(chain) > MOST_EXTENSIONS:
+        raise PlatformFileError(
+            [
+                f"{path}: line {line}: extends={shown(spec)} is one too many: '{chain[0]}' already extends "
+                f"{MOST_EXTENSIONS} files in a row (at most {MOST_EXTENSIONS}); write two of them as one"
+            ]
+        )
     if base.suffix.lower() in YAML_ENDINGS:
         return _read_given(base, read_yaml(base), chain)
     return _given_by(platform_from_document(read_json(base), str(base)))

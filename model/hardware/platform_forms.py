@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, create_model
 
 from soma_cp.model.files.forms import Form, Name
 from soma_cp.model.hardware.field_kinds import Written
-from soma_cp.model.hardware.fields import FIELDS, KIND
+from soma_cp.model.hardware.fields import FIELDS, KIND, MACS_PER_CYCLE
 from soma_cp.model.hardware.platform import Platform
 
 _Base = TypeVar("_Base", bound=Form)
@@ -46,7 +46,11 @@ _USUAL = {field.name: ... if field.default is MISSING else field.default for fie
 PlatformForm = _form("PlatformForm", _JsonForm, {name: (KIND[name].json, usual) for name, usual in _USUAL.items()})
 """Version 1, which schedule files hold as well."""
 
-YamlForm = _form("YamlForm", _YamlForm, {field.yaml: (field.kind.yaml, None) for field in FIELDS})
+YamlForm = _form(
+    "YamlForm",
+    _YamlForm,
+    {field.yaml: (field.kind.yaml, None) for field in FIELDS} | {MACS_PER_CYCLE: (KIND["macs_per_pe"].yaml, None)},
+)
 """Version 2; fields that are left out come from the platform that the file extends."""
 
 NESTED_FORMS = {

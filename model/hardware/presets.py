@@ -4,8 +4,23 @@ from pathlib import Path
 
 from soma_cp.model.files.text_file import read_text
 
-PRESETS = ("edge", "cloud")
+PAPER_PRESETS = ("edge", "cloud")
 """Names of the two platforms of the SoMa paper."""
+
+PRESETS = (
+    *PAPER_PRESETS,
+    "ethos-u55-128",
+    "ethos-u55-256",
+    "ethos-u65",
+    "ethos-u85",
+    "nvdla-small",
+    "nvdla-full",
+    "orin-dla",
+    "exynos-2400-npu",
+    "tpu-v4i",
+    "eyeriss",
+)
+"""Names of all built-in platforms; those not of the paper approximate accelerators that the public knows."""
 
 
 def preset_path(name: str) -> Path:

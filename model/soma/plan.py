@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa
 from soma_cp.model.soma.lfa_arrays import lfa_arrays, unused_share
@@ -47,6 +48,8 @@ class Plan:
         int64[T]: cycles that the core array takes.
     chip_usage
         int64[T]: bytes that on-chip ofmap tensors hold at each position.
+    owners
+        Which layer loads what for which others.
     """
 
     problem: Problem
@@ -57,6 +60,7 @@ class Plan:
     tile_index: IntArray
     tile_cycles: IntArray
     chip_usage: IntArray
+    owners: LoadOwners
 
     @property
     def sequence(self) -> TileSequence:
@@ -86,6 +90,16 @@ class Plan:
             return ""
         network = self.problem.network
         return network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
+
+    def load_readers(self, tensor: int) -> tuple[int, ...]:
+        """Return the ids of the layers that use a load, its owner among them."""
+        table, owner, source = self.problem.table, int(self.tensors.layer[tensor]), int(self.tensors.source[tensor])
+        if source == NO_SOURCE:
+            own = self.problem.table.layers[:, nt.WEIGHT_BYTES] > 0
+            return tuple(np.flatnonzero(own & (self.owners.weights == owner)).tolist())
+        begin, end = table.source_begin[owner], table.source_begin[owner + 1]
+        edge = begin + np.flatnonzero(table.source[begin:end] == source)[0]
+        return tuple(table.reader[self.owners.edge == edge].tolist())
 
     def tensor_key(self, tensor: int) -> tuple[str, str, int, str]:
         """Return kind, layer, tile index and source, which identify a DRAM tensor in files."""
@@ -168,6 +182,7 @@ def _plan_of_tiles(problem: Problem, lfa: LFA, arrays: LFAArrays, layers: LayerT
         tile_index=tile_index,
         tile_cycles=layers.cycles[tile_layer],
         chip_usage=alive_bytes(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, tile_count),
+        owners=places.owners,
     )
 
 

@@ -190,8 +190,8 @@ class _Loads(NamedTuple):
         """
         layers, cut = np.array(list(parts)), np.array(list(parts.values()))
         if self.shared:  # one load may serve all: as much as the layer that needs most
-            need = -(-self.inputs[layers] // cut[:, None])
-            return int(transfer_cycles(need.max(axis=0), rate).sum())
+            need = (self.inputs[layers] // cut[:, None]).max(axis=0, initial=0)
+            return int(transfer_cycles(int(need.sum()), rate))
         return int(transfer_cycles(-(-self.inputs[layers].sum(axis=1) // cut), rate).sum())
 
 

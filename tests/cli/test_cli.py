@@ -101,6 +101,10 @@ def test_hw_lists_every_platform(run: Run) -> None:
     assert [line.split()[0] for line in outcome.out.splitlines() if line.split()[0] in PLATFORMS] == list(PLATFORMS)
     platforms = run("hw", "--json").document["platforms"]
     assert platforms["edge"].items() >= EDGE.items()
+    # 2 · 65,536 · 1.05 GHz = 137.6 TOPS; 2 · 168 · 0.2 GHz = 67.2 GOPS
+    rows = {line.split()[0]: line.split()[1:] for line in outcome.out.splitlines() if line.split()}
+    assert rows["tpu-v4i"] == ["128", "614", "31.36", "1.05", "65,536", "1,536", "138"]
+    assert rows["eyeriss"] == ["0.0527", "0.24", "168", "0.2", "168", "9", "0.0672"]
 
 
 def test_hw_exports_a_platform_to_change(run: Run, tmp_path: Path) -> None:
@@ -108,6 +112,8 @@ def test_hw_exports_a_platform_to_change(run: Run, tmp_path: Path) -> None:
     assert run("hw", "--export", "cloud", "-o", path).out == f"cloud written to {path}\n"
     assert platform_from(str(path)) == PLATFORMS["cloud"]
     assert "version: 2" in path.read_text(encoding="utf-8")
+    run("hw", "--export", "ethos-u55-256", "-o", path)  # extends another one
+    assert platform_from(str(path)) == PLATFORMS["ethos-u55-256"]
 
 
 # solve.
@@ -387,6 +393,41 @@ def test_hardware_is_overridden_on_the_command_line(run: Run, tmp_path: Path) ->
     path.write_text("version: 2\nextends: edge\ngbuf: 2 MiB\n")
     text = run("solve", "--net", "tiny-wide", "--hw", path, "--dram", "32GB/s").out
     assert text.startswith("tiny-wide, batch 1, on own platform: 2 MiB GBUF, 32 GB/s DRAM, 4×4 PEs of 512 MACs")
+
+
+def test_a_rectangle_of_single_macs_is_priced_by_the_roofline_alone(run: Run, tmp_path: Path) -> None:
+    path, schedule = tmp_path / "array.yaml", tmp_path / "schedule.json"
+    array = "version: 2\nclock: 500 MHz\ngbuf: 1 MiB\ngbuf_bandwidth: 32 B/cycle\ndram_bandwidth: 4 GB/s\n"
+    array += "pe_grid: [16, 8]\nmacs_per_pe: 1\n"
+    path.write_text(f"{array}core_array: roofline\n")
+    command = ("solve", "--net", "tiny-chain", "--hw", path, "--stage2", "greedy")
+    text = run(*command, "-o", schedule).out
+    assert "16×8 PEs of 1 MAC, 0.5 GHz, core array: roofline" in " ".join(text.split())
+    # 78,675,968 multiply-accumulates, 128 a cycle: 614,656 cycles. More only where a tile's last cycle is not full.
+    document = run("evaluate", schedule, "--json").document
+    assert document["differences_to_file"] == []
+    assert 614_656 <= document["compute_cycles"] <= 614_656 * 1.01
+    assert document["utilization"] == pytest.approx(614_656 / document["latency"])
+    assert json.loads(schedule.read_text(encoding="utf-8"))["hardware"]["pe_grid"] == [16, 8]
+    path.write_text(array)
+    outcome = run(*command)
+    assert outcome.code == 2
+    assert "core array 'published' needs a square pe_grid" in outcome.err
+    assert "but pe_grid is 16x8 and macs_per_pe is 1; change that, or take core_array: roofline" in outcome.err
+
+
+def test_a_peak_alone_is_a_platform(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "peak.yaml"
+    path.write_text("version: 2\nextends: edge\nmacs_per_cycle: 2048\ncore_array: roofline\n")
+    text = run("solve", "--net", "tiny-wide", "--hw", path, "--stage2", "greedy").out
+    assert "16 GB/s DRAM, 2,048 MACs per cycle, core array: roofline" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("preset", ["ethos-u85", "tpu-v4i", "eyeriss"])
+def test_a_public_accelerator_is_a_name(run: Run, preset: str) -> None:
+    outcome = run("solve", "--net", "tiny-ffn", "--hw", preset, "--stage2", "greedy")
+    assert outcome.out.startswith(f"tiny-ffn, batch 1, on {preset}: ")
+    assert outcome.err == ""
 
 
 def test_figures_are_those_of_the_hardware_file(run: Run, tmp_path: Path) -> None:

@@ -387,14 +387,17 @@ def wrong_lfas(draw: Callable, network: dict, batch: int) -> dict:
 
 
 @st.composite
-def cases(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, valid: bool = True) -> Case:
-    """Draw a network, a batch, a platform and an LFA.
+def cases(
+    draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, valid: bool = True, wide: bool = True
+) -> Case:
+    """Draw a network, a batch, a platform and an LFA; without `wide`, an LFA of the paper's space.
 
     Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array.
     """
     network = draw(networks(max_layers))
     batch = draw(batches)
-    return Case(network, batch, draw(hardware()), draw(lfas(network, batch, max_tiling_number, valid)))
+    lfa = draw(lfas(network, batch, max_tiling_number, valid))
+    return Case(network, batch, draw(hardware()), lfa if wide else {"flgs": lfa["flgs"]})
 
 
 @st.composite

@@ -110,9 +110,9 @@ def shortest_lives(slow: SlowPlan) -> SlowDLSA:
 
 
 @st.composite
-def pairs(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8) -> Pair:
-    """Draw a valid LFA of a random network on a random platform, planned twice."""
-    case = draw(cases(max_layers, max_tiling_number))
+def pairs(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, wide: bool = True) -> Pair:
+    """Draw a valid LFA of a random network on a random platform, planned twice; without `wide`, no shared loads."""
+    case = draw(cases(max_layers, max_tiling_number, wide=wide))
     try:
         return pair_of(case)
     except NoMapping:

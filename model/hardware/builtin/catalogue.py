@@ -32,7 +32,7 @@ def _preset(name: str) -> Platform:
 
 
 PLATFORMS: Mapping[str, Platform] = _Presets()
-"""The two platforms of the SoMa paper; their hardware files stand beside this module."""
+"""The platforms of `PRESETS`; their hardware files stand beside this module."""
 
 
 def platform_named(name: str) -> Platform:

@@ -12,12 +12,14 @@ from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.fields import VEC_BY_LANE
-from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.platform import Platform, PlatformError
 from soma_cp.model.network.layers import Conv, GroupConv
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.semantics import CORRECTED
+
+MACS_PER_PE = (32, 64, 128, 256, 512, 4096)
+"""Multiply-accumulates per cycle of the paper's PEs."""
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,36 @@ class PublishedCoreArray(CoreArray):
     ----------
     platform
         Its sizes and bandwidths, and the energies that follow from them.
+
+    Raises
+    ------
+    PlatformError
+        If the platform's array is not square, or its PEs are none of the paper's.
     """
 
     name: ClassVar[str] = "published"
 
     platform: Platform
 
+    def __post_init__(self) -> None:
+        platform = self.platform
+        rows, columns = platform.pe_rows, platform.pe_columns
+        faults = {
+            f"pe_grid is {rows}x{columns}": rows != columns,
+            f"macs_per_pe is {platform.macs_per_pe}": platform.macs_per_pe not in MACS_PER_PE,
+        }
+        found = [fault for fault, holds in faults.items() if holds]
+        if found:
+            raise PlatformError(
+                f"core array '{self.name}' needs a square pe_grid and macs_per_pe of {', '.join(map(str, MACS_PER_PE))}"
+                f", but {' and '.join(found)}; change that, or take core_array: roofline, which takes any array"
+            )
+
     @cached_property
     def _numbers(self) -> ArrayNumbers:
         platform = self.platform
         return ArrayNumbers(
-            P=platform.pe_grid,
+            P=platform.pe_rows,
             vec=platform.vec,
             lane=platform.lane,
             vector_ops_per_cycle=platform.vector_ops_per_cycle,
@@ -136,7 +157,7 @@ def _input_channels(layer: Conv, count: int) -> str:
 
 
 def _bytes_per_channel(platform: Platform, layer: Conv) -> int:
-    return layer.R * layer.S * -(-_group_channels(layer) // (platform.vec * platform.pe_grid))
+    return layer.R * layer.S * -(-_group_channels(layer) // (platform.vec * platform.pe_rows))
 
 
 def _room_per_channel(platform: Platform) -> dict[str, int]:
@@ -150,11 +171,11 @@ def _levers(platform: Platform, layer: Conv) -> list[str]:
     window = layer.R * layer.S
     levers = []
     if window <= room:
-        most = room // window * platform.vec * platform.pe_grid
+        most = room // window * platform.vec * platform.pe_rows
         levers.append(f"at most {_input_channels(layer, most)}")
     if largest_window := room // (_bytes_per_channel(platform, layer) // window):
         levers.append(f"a kernel with R·S of at most {largest_window}")
-    for macs_per_pe in VEC_BY_LANE:
+    for macs_per_pe in MACS_PER_PE:
         other = replace(platform, macs_per_pe=macs_per_pe)
         if _bytes_per_channel(other, layer) <= min(_room_per_channel(other).values()):
             levers.append(f"macs_per_pe={macs_per_pe}")

@@ -50,6 +50,7 @@ _SRAM_BIT_COST = {
     },
 }
 _BANK_BITS = 256  # the widest single port
+_MOST_BANKS = 4  # of a port of 1024 bits, the widest of the paper's PEs
 
 # The GBUF and the accumulators in it (OL2) have their own (read, write) cost per bit, which grows with the GBUF.
 _GBUF_BIT_COST = (0.217125, 0.234025)
@@ -113,15 +114,18 @@ def unit_energies(platform: Platform) -> UnitEnergies:
 
 
 def _sram_bit_cost(port_bits: int, size_bytes: int) -> tuple[float, float]:
-    """Return the (read, write) cost per bit of an SRAM; ports of 512 bits or more are made of 256-bit banks.
+    """Return the (read, write) cost per bit of an SRAM; ports of more than 256 bits are made of 256-bit banks.
 
-    A size that the table lacks costs as much as the next larger size, or else the largest.
+    A size or width that the table lacks costs as much as the next larger one, or else the largest. Ports of more than
+    1024 bits cost as much per bit as one of 1024.
     """
-    if port_bits < 2 * _BANK_BITS:
-        return _table_entry(port_bits, size_bytes)
-    banks = port_bits // _BANK_BITS
+    if port_bits <= _BANK_BITS:
+        width = min(bits for bits in _SRAM_BIT_COST if bits >= port_bits)
+        return _table_entry(width, size_bytes)
+    banks = -(-port_bits // _BANK_BITS)
     read, write = _table_entry(_BANK_BITS, size_bytes // banks)
-    return read * 1.1**banks, write * 1.1**banks
+    growth = 1.1 ** min(banks, _MOST_BANKS)
+    return read * growth, write * growth
 
 
 def _table_entry(port_bits: int, size_bytes: int) -> tuple[float, float]:

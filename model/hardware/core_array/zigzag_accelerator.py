@@ -65,7 +65,7 @@ def accelerator_of_platform(platform: Platform) -> Accelerator:
     vec, lane = platform.vec, platform.lane
     inside, everywhere = ["D1", "D2"], ["D1", "D2", "D3", "D4"]
     from_gbuf = BITS * platform.gbuf_bytes_per_cycle
-    to_gbuf = max(from_gbuf, BITS * lane * platform.pe_grid**2)
+    to_gbuf = max(from_gbuf, BITS * lane * platform.pe_rows * platform.pe_columns)
     ofmap_byte_pj = energies.OL2_read + energies.OL2_write + energies.GBUF_write
     memories = {
         "weight_register": _memory(BITS, 0.0, 0.0, ["I2"], [], _input_ports("I2", BITS)),
@@ -109,7 +109,7 @@ def accelerator_of_platform(platform: Platform) -> Accelerator:
         "unit_energy": energies.MAC,
         "unit_area": 0.0,
         "dimensions": everywhere,
-        "sizes": [lane, vec, platform.pe_grid, platform.pe_grid],
+        "sizes": [lane, vec, platform.pe_rows, platform.pe_columns],
     }
     split = ["C", "K", "B", "OY", "OX", "G"]
     hints = {"D1": ["K", "G"], "D2": ["C"], "D3": split, "D4": split}

@@ -95,12 +95,13 @@ class Execution:
         return self.schedule.plan.tensor_label(int(self.transfers.tensor[rank]))
 
     def transfer_uses(self, rank: int) -> tuple[Use, ...]:
-        """Return the tiles that read the DRAM tensor at `rank`: those of a load's layer, of a store's consumers."""
+        """Return the tiles that read the DRAM tensor at `rank`: those of a load's readers, of a store's consumers."""
         layer = int(self.transfers.layer[rank])
         if self.transfers.kind[rank] == OFM:
             return self._ofmap_uses(layer, int(self.transfers.tile[rank]))
-        first, end = int(self.transfers.gates[rank]), int(self.transfers.end[rank])
-        return (Use(layer, range(first, end, int(self.schedule.plan.layers.step[layer])), False),)
+        tile = None if self.transfers.kind[rank] == WGT else int(self.transfers.tile[rank])
+        readers = self.schedule.plan.load_readers(int(self.transfers.tensor[rank]))
+        return tuple(Use(reader, self._tiles_for(reader, layer, tile), False) for reader in readers)
 
     def on_chip_uses(self, index: int) -> tuple[Use, ...]:
         """Return the tiles that read the on-chip ofmap tensor `index`."""
@@ -113,15 +114,18 @@ class Execution:
         return tuple(dict.fromkeys(consumers))  # the table lists a layer once for each role
 
     def _ofmap_uses(self, layer: int, tile: int) -> tuple[Use, ...]:
+        lg = self.schedule.plan.layers.lg
+        return tuple(
+            Use(consumer, self._tiles_for(consumer, layer, tile), bool(lg[consumer] != lg[layer]))
+            for consumer in self.ofmap_consumers(layer)
+        )
+
+    def _tiles_for(self, reader: int, layer: int, tile: int | None) -> range:
+        """Return the tiles of `reader` that need a tile of `layer`: in its FLG the one of that index, elsewhere all."""
         layers = self.schedule.plan.layers
-        uses = []
-        for consumer in self.ofmap_consumers(layer):
-            first, step, count = (int(column[consumer]) for column in (layers.first, layers.step, layers.count))
-            tiles = range(first, first + count * step, step)
-            if layers.flg[consumer] == layers.flg[layer]:
-                tiles = tiles[tile : tile + 1]
-            uses.append(Use(consumer, tiles, bool(layers.lg[consumer] != layers.lg[layer])))
-        return tuple(uses)
+        first, step, count = (int(column[reader]) for column in (layers.first, layers.step, layers.count))
+        tiles = range(first, first + count * step, step)
+        return tiles if tile is None or layers.flg[reader] != layers.flg[layer] else tiles[tile : tile + 1]
 
 
 def make_execution(schedule: Schedule) -> Execution:

@@ -16,6 +16,7 @@ from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa, smallest_filling_tile
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
+from soma_cp.model.hardware.presets import PAPER_PRESETS
 from soma_cp.model.network.builtin.catalogue import BUILT_INS, builtin_names
 from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, PointToPoint
 from soma_cp.model.network.network import Network
@@ -79,6 +80,25 @@ def test_initial_tiling_numbers_by_hand(
     problem = one_layer_problem(layer, batch, side)
     assert smallest_filling_tile(problem, 0) == tile
     assert initial_lfa(problem) == LFA((FLG((layer.name,), number, True),))
+
+
+@pytest.mark.parametrize(
+    ("channels", "sides", "tile"),
+    [
+        # C/16 = 2, K/32 = 8, 8 rows and columns. C×K fills 2×8 PEs: 2/2, 8/8.
+        (256, (2, 8), (1, 4, 4)),
+        # With K/32 = 2, C×K reaches 2/8 of them; C×W fills them: 2/2, 8 columns on 8.
+        (64, (2, 8), (1, 4, 8)),
+        # On 8×2 PEs C×K reaches 2/8, C×W too, H×K fills them: 8 rows on 8, 8/2.
+        (256, (8, 2), (1, 8, 4)),
+    ],
+)
+def test_a_tile_fills_rows_and_columns_of_a_rectangle(
+    channels: int, sides: tuple[int, int], tile: tuple[int, int, int]
+) -> None:
+    problem = one_layer_problem(square_conv(32, channels, 8), 1, 1)
+    rectangle = replace(problem, platform=replace(problem.platform, pe_grid=sides, core_array="roofline"))
+    assert smallest_filling_tile(rectangle, 0) == tile
 
 
 def test_a_layer_that_cannot_fit_is_refused_with_what_its_smallest_tile_needs() -> None:
@@ -163,7 +183,7 @@ ABOVE_EDGE = {
 LLAMA = ["llama2-70b-prefill", "llama2-70b-decode"]
 
 
-@pytest.mark.parametrize("platform", PLATFORMS)
+@pytest.mark.parametrize("platform", PAPER_PRESETS)
 @pytest.mark.parametrize("name", builtin_names())
 def test_the_initial_lfa_of_built_in_networks(name: str, platform: str) -> None:
     for batch in (1, 3, 4, 16):

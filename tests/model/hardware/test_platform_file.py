@@ -16,7 +16,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_from
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.field_kinds import LARGEST_PJ
-from soma_cp.model.hardware.fields import BYTE_ENERGIES, FIELDS, MEMORIES, OPERATION_ENERGIES, VEC_BY_LANE
+from soma_cp.model.hardware.fields import BYTE_ENERGIES, FIELDS, MEMORIES, OPERATION_ENERGIES
 from soma_cp.model.hardware.platform import Platform, PlatformError
 from soma_cp.model.hardware.platform_file import (
     PlatformFileError,
@@ -25,6 +25,7 @@ from soma_cp.model.hardware.platform_file import (
     read_platform_file,
     with_overrides,
 )
+from soma_cp.model.hardware.presets import PAPER_PRESETS, PRESETS
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
@@ -33,6 +34,9 @@ from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import make_plan
 
 Document = dict[str, Any]
+BUILT_IN = ", ".join(PRESETS)
+GRID = "a whole number from 1 to 1024, in digits alone, or rows and columns such as [16, 8] or 16x8"
+MACS = "a whole number from 1 to 16777216, in digits alone"
 NEEDED = ["gbuf_bytes", "pe_grid", "macs_per_pe", "gbuf_bytes_per_cycle", "dram_bytes_per_cycle"]
 BANDWIDTH = (
     "a whole number from 1 to 1073741824, in digits alone, or a fraction such as "
@@ -85,8 +89,8 @@ def test_builtin_names(name: str) -> None:
     assert platform_from(name) is PLATFORMS[name]
 
 
-@pytest.mark.parametrize("name", PLATFORMS)
-def test_builtin_platforms_are_the_published_ones(name: str) -> None:
+@pytest.mark.parametrize("name", PAPER_PRESETS)
+def test_platforms_of_the_paper_are_the_published_ones(name: str) -> None:
     published = json.loads((PUBLISHED / "hardware.json").read_text(encoding="utf-8"))
     document = {field: published["platforms"][name][field] for field in NEEDED}
     assert platform_document(PLATFORMS[name]) == document
@@ -112,7 +116,7 @@ def some_of(names: tuple[str, ...], values: st.SearchStrategy[Any]) -> st.Search
 
 
 others = {
-    "macs_per_pe": st.sampled_from(sorted(VEC_BY_LANE)),
+    "pe_grid": sizes["pe_grid"] | st.tuples(sizes["pe_grid"], sizes["pe_grid"]),
     "vector_ops": st.none() | sizes["vector_ops"],
     "dram_bytes_per_cycle": st.fractions(1, LARGEST["dram_bytes_per_cycle"], max_denominator=1000),
     "dram_pj_per_byte": picojoules,
@@ -130,14 +134,14 @@ def test_any_platform_makes_the_round_trip(platform: Platform) -> None:
 
 
 def test_the_largest_platform_is_taken_and_has_energies() -> None:
-    platform = platform_from_document(largest, "here")
+    platform = platform_from_document(largest | {"core_array": "roofline"}, "here")
     layer = Conv(name="layer", C=64, K=64, H=64, W=64, inputs=("image",))
     network = Network("one layer", (ExternalInput("image", (64, 64, 64)),), (layer,))
     plan = make_plan(Problem(network, platform), unfused_lfa(network))
     assert 0 < plan.layers.energy_pj[0] ** 3 < math.inf
 
 
-@pytest.mark.parametrize("field", [field for field in largest if field != "macs_per_pe"])
+@pytest.mark.parametrize("field", largest)
 def test_one_more_than_the_largest_is_refused(field: str) -> None:
     (problem,) = problems(largest | {field: largest[field] + 1})
     assert problem.startswith(f"{field}={largest[field] + 1} (must be a whole number from 1 to {largest[field]}")
@@ -158,7 +162,7 @@ def test_one_more_than_the_largest_is_refused(field: str) -> None:
 def test_neither_name_nor_file(spec: str, hint: str) -> None:
     with pytest.raises(PlatformError) as error:
         platform_from(spec)
-    assert str(error.value) == f"'{spec}' is neither a built-in platform (edge, cloud) nor a file{hint}"
+    assert str(error.value) == f"'{spec}' is neither a built-in platform ({BUILT_IN}) nor a file{hint}"
 
 
 @pytest.mark.parametrize("spec", ["x" * 5000, "a\0b", "\udcff"])
@@ -186,11 +190,11 @@ def test_no_object(holds: object, shown: str) -> None:
 
 def test_all_faults_are_told_at_once(document: Document) -> None:
     del document["pe_grid"]
-    document |= {"gbuf_bytes": 0, "macs_per_pe": 100, "dram_bandwidth": 16, "dram_bytes_per_cycle": "16"}
+    document |= {"gbuf_bytes": 0, "macs_per_pe": 0, "dram_bandwidth": 16, "dram_bytes_per_cycle": "16"}
     assert problems(document) == [
         "gbuf_bytes=0 (must be a whole number from 1 to 4294967296, in digits alone)",
-        "pe_grid is missing (must be a whole number from 1 to 1024, in digits alone)",
-        "macs_per_pe=100 (must be one of 32, 64, 128, 256, 512, 4096)",
+        f"pe_grid is missing (must be {GRID})",
+        f"macs_per_pe=0 (must be {MACS})",
         f'dram_bytes_per_cycle="16" (must be {BANDWIDTH})',
         '"dram_bandwidth" is not a field (must be one of version, name, gbuf_bytes, pe_grid, macs_per_pe, '
         "gbuf_bytes_per_cycle, dram_bytes_per_cycle, clock_hz, dram_pj_per_byte, vector_ops, pe_bus_bytes_per_cycle, "
@@ -227,7 +231,7 @@ def test_a_number_that_is_none(document: Document, value: object, shown: str) ->
 def test_macs_that_no_pe_has(document: Document, value: object) -> None:
     (problem,) = problems(document | {"macs_per_pe": value})
     assert problem.startswith("macs_per_pe=")
-    assert problem.endswith("(must be one of 32, 64, 128, 256, 512, 4096)")
+    assert problem.endswith(f"(must be {MACS})")
 
 
 @pytest.mark.parametrize("changes", [{"version": 2}, {"version": "1"}, {"name": ""}, {"name": "a\nb"}, {"name": 5}])
@@ -273,15 +277,15 @@ def test_a_file_extends_a_platform_or_a_file(document: Document, tmp_path: Path)
 
 
 def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> None:
-    text = "version: 2\nextends: edge\n\ngbuf: 4 MB/s\npe_grid: 4.0\nmacs_per_pe: 100\ndram_bandwith: 3 GB/s\n"
+    text = "version: 2\nextends: edge\n\ngbuf: 4 MB/s\npe_grid: 4.0\nmacs_per_pe: 0\ndram_bandwith: 3 GB/s\n"
     assert yaml_problems(yaml_file(tmp_path, text)) == [
         'line 4: gbuf="4 MB/s" (must be a size such as 4MiB, 512KiB or 8388608, a whole number of bytes from 1 to '
         "4294967296)",
-        "line 5: pe_grid=4.0 (must be a whole number from 1 to 1024, in digits alone)",
-        "line 6: macs_per_pe=100 (must be one of 32, 64, 128, 256, 512, 4096)",
+        f"line 5: pe_grid=4.0 (must be {GRID})",
+        f"line 6: macs_per_pe=0 (must be {MACS})",
         'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, clock, gbuf, '
         "gbuf_bandwidth, dram_bandwidth, dram_energy, pe_grid, macs_per_pe, vector_ops, pe_bus, memories, energies, "
-        "core_array, semantics); did you mean 'dram_bandwidth'?",
+        "core_array, semantics, macs_per_cycle); did you mean 'dram_bandwidth'?",
     ]
 
 
@@ -295,8 +299,20 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         ("gbuf: 4 MiB\n", "version is missing (must be 2; version 1 is JSON)"),
         ("version: 1\nextends: edge\n", "line 1: version=1 (must be 2; version 1 is JSON)"),
         ("version: 2\ngbuf: 4 MiB\n", "pe_grid, macs_per_pe, gbuf_bandwidth, dram_bandwidth are missing; give what is"),
-        ("version: 2\nextends: egde\n", 'line 2: extends="egde" is neither a built-in platform (edge, cloud) nor'),
+        ("version: 2\nextends: egde\n", 'line 2: extends="egde" is neither a built-in platform (edge, cloud, '),
         ("version: 2\nextends: hw.yaml\n", "line 2: files extend one another in a circle: "),
+        (
+            "version: 2\nextends: edge\nmacs_per_cycle: 0\n",
+            f"line 3: macs_per_cycle=0 (must be {MACS})",
+        ),
+        (
+            "version: 2\nextends: edge\npe_grid: 4\nmacs_per_cycle: 8\n",
+            "line 4: macs_per_cycle=8 stands for the whole array, but pe_grid is given, too; keep one of both",
+        ),
+        (
+            "version: 2\nmacs_per_cycle: 8\npe_grid: 4\nmacs_per_pe: 8\n",
+            "line 2: macs_per_cycle=8 stands for the whole array, but pe_grid and macs_per_pe are given, too; keep one",
+        ),
         ("version: 2\nextends: edge\ngbuf: 8 GiB\n", 'line 3: gbuf="8 GiB" (must be a size'),
         ("version: 2\nextends: edge\ngbuf: true\n", "line 3: gbuf=true (must be a size"),
         (
@@ -310,6 +326,100 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
 def test_a_fault_of_a_yaml_file(tmp_path: Path, text: str, problem: str) -> None:
     (found,) = yaml_problems(yaml_file(tmp_path, text))
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("written_as", "grid"),
+    [("[16, 8]", (16, 8)), ("16x8", (16, 8)), ("16×8", (16, 8)), ("16 x 8", (16, 8)), ("[8, 8]", 8), ("8x8", 8)],
+)
+def test_a_grid_may_have_two_sides(tmp_path: Path, written_as: str, grid: int | tuple[int, int]) -> None:
+    platform = platform_from(str(yaml_file(tmp_path, f"version: 2\nextends: edge\npe_grid: {written_as}\n")))
+    rows, columns = (grid, grid) if isinstance(grid, int) else grid
+    assert (platform.pe_grid, platform.pe_rows, platform.pe_columns) == (grid, rows, columns)
+    assert platform.macs_per_cycle == rows * columns * 512
+    assert platform.vector_ops_per_cycle == rows * columns * 32  # a sixteenth
+    document = platform_document(platform)
+    assert document["pe_grid"] == (grid if isinstance(grid, int) else [rows, columns])
+    assert platform_from_document(json.loads(json.dumps(document)), "here") == platform
+
+
+@pytest.mark.parametrize(
+    "grid",
+    [
+        "[16]",
+        "[16, 8, 2]",
+        "[16, 0]",
+        "[16, 8.0]",
+        "16x",
+        "x8",
+        "16x8x2",
+        "16by8",
+        "1025x1",
+        "[1, 1025]",
+        "-1x8",
+        "²x8",
+    ],
+)
+def test_sides_that_no_grid_has(tmp_path: Path, grid: str) -> None:
+    (found,) = yaml_problems(yaml_file(tmp_path, f"version: 2\nextends: edge\npe_grid: {grid}\n"))
+    assert found.startswith("line 3: pe_grid=")
+    assert found.endswith(f"(must be {GRID})")
+
+
+def test_macs_per_cycle_stand_for_the_array(document: Document, tmp_path: Path) -> None:
+    base = yaml_file(tmp_path, "version: 2\nextends: edge\nmacs_per_cycle: 2048\nvector_ops: 3\n", "base.yaml")
+    platform = platform_from(str(base))
+    assert platform == replace(PLATFORMS["edge"], pe_grid=1, macs_per_pe=2048, vector_ops=3)
+    assert (platform.macs_per_cycle, platform.vector_ops_per_cycle) == (2048, 3)
+    top = yaml_file(tmp_path, "version: 2\nextends: base.yaml\nmacs_per_cycle: 100\n", "top.yaml")
+    assert platform_from(str(top)).macs_per_cycle == 100
+    alone = "version: 2\ngbuf: 4 MiB\nmacs_per_cycle: 256\ngbuf_bandwidth: 128 B/cycle\ndram_bandwidth: 32 GB/s\n"
+    given = document | {"pe_grid": 1, "macs_per_pe": 256}
+    assert platform_from(str(yaml_file(tmp_path, alone))) == platform_from_document(given, "here")
+
+
+YAML_FIELDS = dict.fromkeys(field.yaml for field in FIELDS)
+
+
+@pytest.mark.parametrize("field", [*YAML_FIELDS, "extends", "macs_per_cycle"])
+def test_an_empty_field_is_refused(tmp_path: Path, field: str) -> None:
+    head = "version: 2\n" + ("" if field == "extends" else "extends: edge\n")
+    found, *more = yaml_problems(yaml_file(tmp_path, f"{head}{field}:\n"))
+    line = head.count("\n") + 1
+    assert found.startswith(f"line {line}: {field} is empty; give a value (")
+    assert found.endswith("), or leave the field out")
+    assert more == []
+
+
+def test_an_empty_version_or_quantity_is_refused(tmp_path: Path) -> None:
+    text = "version:\nextends: edge\nenergies:\n  MAC:\nmemories: {AL1: }\n"
+    assert yaml_problems(yaml_file(tmp_path, text)) == [
+        "line 1: version is empty; give a value (2; version 1 is JSON)",
+        "line 5: memories: AL1 is empty; give a value (a size such as 4MiB, 512KiB or 8388608, a whole number of bytes "
+        "from 1 to 1073741824), or leave the field out",
+        "line 4: energies: MAC is empty; give a value (an energy such as 0.018 pJ, from 0 to 1e+09 pJ), or leave the "
+        "field out",
+    ]
+
+
+def test_a_long_chain_of_files_is_no_circle(tmp_path: Path) -> None:
+    # File i extends file i + 1; file n extends edge. At most 16 files are extended in a row, beside the preset.
+    def chain(length: int) -> Path:
+        for i in range(length):
+            base = "edge" if i == length - 1 else f"file{i + 1}.yaml"
+            yaml_file(tmp_path, f"version: 2\nextends: {base}\n", f"file{i}.yaml")
+        return tmp_path / "file0.yaml"
+
+    assert platform_from(str(chain(16))) == PLATFORMS["edge"]
+    with pytest.raises(PlatformFileError) as error:
+        platform_from(str(chain(18)))
+    assert str(error.value) == (
+        f"{tmp_path / 'file16.yaml'}: line 2: extends=\"file17.yaml\" is one too many: '{tmp_path / 'file0.yaml'}' "
+        "already extends 16 files in a row (at most 16); write two of them as one"
+    )
+    yaml_file(tmp_path, "version: 2\nextends: file0.yaml\n", "file2.yaml")
+    with pytest.raises(PlatformFileError, match=r"file2\.yaml: line 2: files extend one another in a circle: "):
+        platform_from(str(tmp_path / "file0.yaml"))
 
 
 def test_every_field_of_a_yaml_file(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def bounds_along(plan: Plan, objective: Objective) -> list[float] | None:
 
 
 @examples(500)
-@given(pairs(max_layers=7, max_tiling_number=8), st.floats(0, 0.5), st.sampled_from(EXPONENTS))
+@given(pairs(max_layers=7, max_tiling_number=8, wide=False), st.floats(0, 0.5), st.sampled_from(EXPONENTS))
 def test_no_beginning_is_bounded_above_its_schedules(pair: Pair, spare: float, exponents: tuple[float, float]) -> None:
     least = least_peak_bytes(pair.plan)
     plan = with_buffer(pair.plan, least + int(spare * least))
@@ -97,7 +97,7 @@ def test_no_beginning_is_bounded_above_its_schedules(pair: Pair, spare: float, e
 
 
 @examples(100)
-@given(pairs(max_layers=5, max_tiling_number=8))
+@given(pairs(max_layers=5, max_tiling_number=8, wide=False))
 def test_no_suffix_is_below_its_front(pair: Pair) -> None:
     """The last FLGs of an LFA, alone: some triple of the front is no worse than what the plan says of them."""
     plan = with_buffer(pair.plan, 2 * least_peak_bytes(pair.plan))

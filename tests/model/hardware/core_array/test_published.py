@@ -16,10 +16,10 @@ from support.twins import examples
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
-from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.hardware.core_array.published import MACS_PER_PE, PublishedCoreArray
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
-from soma_cp.model.hardware.fields import VEC_BY_LANE
-from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.platform import Platform, PlatformError, vec_and_lane
+from soma_cp.model.hardware.presets import PAPER_PRESETS
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
@@ -89,7 +89,7 @@ def test_published_memories(name: str) -> None:
 
 
 @pytest.mark.parametrize("gbuf_bytes", [1, 2 * MIB - 1, 2 * MIB, 100 * MIB])
-@pytest.mark.parametrize("macs_per_pe", VEC_BY_LANE)
+@pytest.mark.parametrize("macs_per_pe", MACS_PER_PE)
 def test_memories_of_other_arrays_equal_the_twins(macs_per_pe: int, gbuf_bytes: int) -> None:
     platform = replace(EDGE, macs_per_pe=macs_per_pe, gbuf_bytes=gbuf_bytes)
     energies = unit_energies(platform)
@@ -183,11 +183,11 @@ def tiles(draw: st.DrawFn, layer: Layer) -> tuple[int, int, int, int]:
 
 
 # A large GBUF is costly to read (1.1^(bytes / 2 MiB)), so rotation wins, which it never does on the paper's platforms.
-platforms = st.sampled_from(list(PLATFORMS.values())) | st.builds(
+platforms = st.sampled_from([PLATFORMS[name] for name in PAPER_PRESETS]) | st.builds(
     Platform,
     gbuf_bytes=st.sampled_from([MIB, 8 * MIB, 32 * MIB, 256 * MIB]),
     pe_grid=st.sampled_from([1, 2, 3, 4, 8, 16]),
-    macs_per_pe=st.sampled_from(list(VEC_BY_LANE)),
+    macs_per_pe=st.sampled_from(list(MACS_PER_PE)),
     gbuf_bytes_per_cycle=st.sampled_from([1, 16, 256, 4096]),
     dram_bytes_per_cycle=st.just(16),
 )
@@ -363,3 +363,52 @@ def test_strides_that_jump_over_the_kernel() -> None:
     )
     # Exactly 0 rows are kept.
     assert assert_equals_twin(EDGE, layer, (1, 8, 2, 8)) is not None
+
+
+# What the array needs.
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"pe_grid": (16, 8)}, "pe_grid is 16x8"),
+        ({"macs_per_pe": 1}, "macs_per_pe is 1"),
+        ({"pe_grid": (1, 2), "macs_per_pe": 2048}, "pe_grid is 1x2 and macs_per_pe is 2048"),
+    ],
+)
+def test_an_array_that_is_not_the_papers_is_refused(changes: dict[str, object], found: str) -> None:
+    with pytest.raises(PlatformError) as error:
+        PublishedCoreArray(replace(EDGE, **changes))
+    assert str(error.value) == (
+        "core array 'published' needs a square pe_grid and macs_per_pe of 32, 64, 128, 256, 512, 4096, but "
+        f"{found}; change that, or take core_array: roofline, which takes any array"
+    )
+
+
+def test_equal_sides_are_a_square() -> None:
+    assert PublishedCoreArray(replace(EDGE, pe_grid=(4, 4))) == PublishedCoreArray(EDGE)
+
+
+def test_vec_and_lane_are_those_of_the_paper_and_of_any_pe() -> None:
+    assert tuple(slow_core_array.VEC_AND_LANE) == MACS_PER_PE
+    for macs, expected in slow_core_array.VEC_AND_LANE.items():
+        assert vec_and_lane(macs) == expected
+    # 48 = 6·8 rather than 4·12; 2048 = 32·64; a prime has one channel and as many kernels.
+    assert [vec_and_lane(macs) for macs in (1, 7, 48, 2048)] == [(1, 1), (1, 7), (6, 8), (32, 64)]
+
+
+def test_memories_and_energies_of_other_pes_by_hand() -> None:
+    # One MAC: AL1 of 1 KiB with a port of 8 bits, as one of 32; its byte goes to one lane. WL1 of 1/16 KiB, OL1 of
+    # 1/4 KiB with a port of 16 bits: as the smallest of the table.
+    single = unit_energies(replace(EDGE, macs_per_pe=1))
+    assert pe_memories(replace(EDGE, macs_per_pe=1)) == (1024, 64, 256)
+    assert single.AL1_read == pytest.approx(4.8 * (0.07952 + 0.1 / 8))
+    assert (single.WL1_read, single.OL1_write) == (pytest.approx(4.8 * 0.07952), pytest.approx(4.8 * 0.0981))
+    # 48 = 6·8: ports of 48 bits as those of 64, 6 KiB as 8 KiB; 1600 = 40·40: 320 bits are two banks of 256, each of
+    # 20 KiB, as 32 KiB.
+    assert unit_energies(replace(EDGE, macs_per_pe=48)).AL1_write == pytest.approx(4.8 * 0.0722625)
+    assert unit_energies(replace(EDGE, macs_per_pe=1600)).AL1_write == pytest.approx(4.8 * 0.0641375 * 1.1**2)
+    # A prime: 1,048,573 lanes. Their port costs per bit as one of four banks.
+    wide = unit_energies(replace(EDGE, macs_per_pe=1_048_573))
+    assert wide.OL1_write == pytest.approx(4.8 * 0.064 * 1.1**4)  # 256 B for each of 65,536 banks: as 4 KiB
+    assert (wide.GBUF_read, wide.MAC) == (unit_energies(EDGE).GBUF_read, 0.018)

@@ -248,6 +248,16 @@ def test_a_bound_asks_the_engine_for_nothing(engine: QuickEngine, tmp_path: Path
     assert 0 < bound.cost <= published.cost
 
 
+def test_a_rectangle_of_any_pes_is_described() -> None:
+    # 48 MACs are 6 input channels × 8 kernels. Each of 16·4 PEs can write 8 outputs of 8 bits: 4096 bits a cycle.
+    platform = replace(EDGE, pe_grid=(16, 4), macs_per_pe=48, gbuf_bytes_per_cycle=32)
+    described = accelerator_of_platform(platform)
+    assert described.accelerator["operational_array"]["sizes"] == [8, 6, 16, 4]
+    assert described.macs_per_cycle == platform.macs_per_cycle == 3072
+    ports = {port["name"]: port["bandwidth_max"] for port in described.accelerator["memories"]["GBUF"]["ports"]}
+    assert ports == {"r_port_1": 256, "w_port_1": 4096}
+
+
 # Options.
 
 

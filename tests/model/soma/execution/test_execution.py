@@ -40,7 +40,11 @@ def test_tiles_begin_as_the_rules_say_and_the_cause_is_what_binds(execution: Exe
         awaited = {
             int(transfers.finish[i]): i
             for i in range(len(transfers.tensor))
-            if (transfers.end[i] <= p if transfers.kind[i] == OFM else p in execution.transfer_uses(i)[0].tiles)
+            if (
+                transfers.end[i] <= p
+                if transfers.kind[i] == OFM
+                else any(p in use.tiles for use in execution.transfer_uses(i))
+            )
         }
         begin = max([previous_end, *awaited])
         assert tiles.begin[p] == begin

@@ -1,0 +1,136 @@
+"""Shared loads by hand: what is loaded, how long it lives, and what is refused."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer
+from soma_cp.model.network.network import Network
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
+from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.model.soma.schedule import priced
+from soma_cp.model.soma.schedule_document import schedule_document
+from soma_cp.model.soma.schedule_file import ScheduleFileError, schedule_from_document
+from soma_cp.model.soma.tensors import IFM, WGT
+
+K_FROM_X = SharedLoad("k", "x")
+
+
+def conv(name: str, **fields: int | str) -> Conv:
+    sizes: dict[str, int | str] = {"C": 8, "K": 8, "H": 4, "W": 4, **fields}
+    return Conv(name=name, inputs=("x",), **sizes)  # type: ignore[arg-type]
+
+
+def fork(*layers: Layer) -> Problem:
+    """Layers that read x, of 8 channels, 4 rows and 4 columns."""
+    return Problem(Network("fork", (ExternalInput("x", (8, 4, 4)),), layers), PLATFORMS["edge"])
+
+
+def loads(plan: Plan, kind: int = IFM) -> list[tuple[str, int, int, int, int]]:
+    """Return owner, tile, bytes, position of the first need and End of every load."""
+    tensors, layers = plan.tensors, plan.problem.network.layers
+    columns = (tensors.layer, tensors.tile, tensors.bytes, tensors.position, tensors.least_end)
+    rows = zip(*(column[tensors.kind == kind].tolist() for column in columns), strict=True)
+    return [(layers[layer].name, *row) for layer, *row in rows]  # type: ignore[misc]
+
+
+def test_readers_of_one_flg_use_the_tile_with_their_index() -> None:
+    """2 tiles of 2×4 rows×columns, 64 B: q stands at 0 and 2, k at 1 and 3."""
+    problem = fork(conv("q"), conv("k"))
+    flgs = (FLG(("q", "k"), 2, True),)
+    assert loads(make_plan(problem, LFA(flgs))) == [
+        ("q", 0, 64, 0, 1),
+        ("q", 1, 64, 2, 3),
+        ("k", 0, 64, 1, 2),
+        ("k", 1, 64, 3, 4),
+    ]
+    plan = make_plan(problem, LFA(flgs, (K_FROM_X,)))
+    assert loads(plan) == [("q", 0, 64, 0, 2), ("q", 1, 64, 2, 4)]
+    assert plan.load_readers(0) == (0, 1)
+
+
+def test_the_load_has_what_the_reader_with_the_widest_window_needs() -> None:
+    """Tiles have 2 rows and 2 columns: q needs as many of x, k with its window of 3 rows needs 4·2, 64 B."""
+    problem = fork(conv("q", H=2, W=4), conv("k", R=3, S=1, H=2, W=4))
+    flgs = (FLG(("q", "k"), 2, True),)
+    assert [size for _, _, size, _, _ in loads(make_plan(problem, LFA(flgs)))] == [32, 32, 64, 64]
+    plan = make_plan(problem, LFA(flgs, (K_FROM_X,)))
+    assert loads(plan) == [("q", 0, 64, 0, 2), ("q", 1, 64, 2, 4)]
+
+
+def test_readers_of_other_flgs_find_all_tiles_in_the_buffer() -> None:
+    """q stands at 0 and 1, k at 2: both tiles live until 3."""
+    problem = fork(conv("q"), conv("k"))
+    plan = make_plan(problem, LFA((FLG(("q",), 2, True), FLG(("k",), 1, False)), (K_FROM_X,)))
+    assert loads(plan) == [("q", 0, 64, 0, 3), ("q", 1, 64, 1, 3)]
+
+
+def test_no_load_is_shared_across_lgs() -> None:
+    problem = fork(conv("q"), conv("k"))
+    with pytest.raises(LFAError, match="'k' can't share the load of 'x': no layer before it in its LG loads it"):
+        make_plan(problem, LFA((FLG(("q",), 1, True), FLG(("k",), 1, True)), (K_FROM_X,)))
+
+
+def test_no_reader_shares_tiles_that_leave_out_what_it_needs() -> None:
+    """1×1 with stride 2 reads rows 0 and 2: tiles of one row are all that it loads. In one FLG, tiles grow instead."""
+    problem = fork(conv("q", H=2, W=2, sH=2, sW=2), conv("k", H=3, W=3))
+    apart = (FLG(("q",), 2, True), FLG(("k",), 1, False))
+    with pytest.raises(LFAError, match=r"need less than its 3×3 rows×columns"):
+        make_plan(problem, LFA(apart, (K_FROM_X,)))
+    assert loads(make_plan(problem, LFA((FLG(("q", "k"), 1, True),), (K_FROM_X,)))) == [("q", 0, 72, 0, 2)]
+
+
+def test_shared_weights_are_loaded_once_and_held() -> None:
+    """64 B of weights: two loads, or one from before position 0 to the end of k at 1."""
+    problem = fork(conv("q", weights="w"), conv("k", weights="w"))
+    flgs = (FLG(("q",), 1, True), FLG(("k",), 1, False))
+    assert loads(make_plan(problem, LFA(flgs)), WGT) == [("q", 0, 64, 0, 1), ("k", 0, 64, 1, 2)]
+    plan = make_plan(problem, LFA(flgs, (SharedLoad("k", ""),)))
+    assert loads(plan, WGT) == [("q", 0, 64, 0, 2)]
+    assert plan.load_readers(int((plan.tensors.kind == WGT).argmax())) == (0, 1)
+    other = fork(conv("q"), conv("k"))
+    with pytest.raises(LFAError, match="no layer before it in its LG has the same"):
+        make_plan(other, LFA(flgs, (SharedLoad("k", ""),)))
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [
+        (SharedLoad("y", "x"), "names the layer 'y'"),
+        (SharedLoad("k", "z"), "says that 'k' reads 'z', which it does not read"),
+        (SharedLoad("sum", ""), "says that 'sum' reads no weights"),
+        (SharedLoad("sum", "q"), "'sum' can't share a load of 'q', which it reads on chip"),
+    ],
+)
+def test_shared_loads_of_nothing_are_refused(share: SharedLoad, said: str) -> None:
+    problem = fork(conv("q"), conv("k"), Eltwise(name="sum", K=8, H=4, W=4, ifmaps=("q", "k")))
+    with pytest.raises(LFAError, match=said):
+        make_plan(problem, LFA((FLG(("q", "k", "sum"), 1, True),), (share,)))
+
+
+def test_arrays_keep_only_shared_loads_that_serve() -> None:
+    problem = fork(conv("q"), conv("k"))
+    flgs = (FLG(("q",), 1, True), FLG(("k",), 1, True))
+    arrays = lfa_arrays(LFA(flgs), problem.network, problem.table)
+    arrays.shares[:] = True
+    assert lfa_from_arrays(arrays, problem.network, problem.table) == LFA(flgs)
+    arrays.begins_lg[1] = False
+    assert lfa_from_arrays(arrays, problem.network, problem.table).shared_loads == (K_FROM_X,)
+
+
+def test_files_hold_shared_loads(tmp_path: Path) -> None:
+    problem = fork(conv("q"), conv("k"))
+    lfa = LFA((FLG(("q", "k"), 2, True),), (K_FROM_X,))
+    plan = make_plan(problem, lfa)
+    document = json.loads(json.dumps(schedule_document(priced(plan, greedy_dlsa(plan)))))
+    assert document["version"] == 2
+    assert document["lfa"]["shared_loads"] == [{"layer": "k", "source": "x"}]
+    assert schedule_from_document(document, "here").plan.lfa == lfa
+    document["lfa"]["shared_loads"] = [{"layer": "k"}]
+    with pytest.raises(ScheduleFileError, match="shared load number 1: source is missing"):
+        schedule_from_document(document, "here")
