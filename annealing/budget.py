@@ -49,3 +49,9 @@ class Budget:
         """Return a budget with a share of the time left; it stops when this one does."""
         left = self.seconds_left
         return Budget(None if math.isinf(left) else left * share, parent=self)
+
+    def extended(self, seconds: float) -> "Budget":
+        """Return a budget that ends after `seconds`, even if this one ends before; a stop of this one stops it, too."""
+        longer = Budget(seconds)
+        longer.parent = self
+        return longer

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from soma_cp.annealing.budget import Budget
 
 CHUNK_SECONDS = 0.05
+CLOSING_SECONDS = 0.5
+"""How long a search goes on after a time limit, accepting only what is no worse, if the core array is fast."""
 
 
 def run_in_chunks(
@@ -14,14 +16,14 @@ def run_in_chunks(
     budget: Budget,
     report: Callable[[int], None],
     first: int = 0,
+    size: int = 16,
 ) -> int:
     """Call ``run(first, last)`` for consecutive ranges from `first` until `rounds` are done or `budget` is over.
 
-    The size of a chunk depends on time, so it must not change what `run` computes. After each chunk, `report` gets the
-    rounds done. Returns the rounds done.
+    The first chunk has `size` rounds. The size of the others depends on time, so it must not change what `run`
+    computes. After each chunk, `report` gets the rounds done. Returns the rounds done.
     """
     done = first
-    size = 16
     while done < rounds and not budget.over:
         last = min(done + size, rounds)
         begin = time.monotonic()

@@ -17,7 +17,7 @@ from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
-from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa
+from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
 from soma_cp.solver.first_stages import FIRST_STAGES, Found
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stages import SECOND_STAGES, Aim, run_second_stage
@@ -81,6 +81,10 @@ class SolveResult:
         return self.schedule.cost(self.parameters.objective) <= self.cost_bound * (1 + MET)
 
 
+BOUND_SHARE = 0.1
+"""The bound over every LFA may take this share of the time left before the search, and once more after it."""
+LAST_SECONDS = 0.25
+"""At the deadline, the bound may take this long to become more than nothing."""
 PROOF_SHARE = 0.4
 """A second stage that proves optima may take this share of the time left for one LFA of several."""
 FIRST_LOOK_SHARE = 0.1
@@ -136,13 +140,21 @@ def solve(
         return run_second_stage(plan, first_look, Aim(wanted), left.part(PROOF_SHARE) if proves else left)
 
     start = coarse_lfa(problem)  # raises if no schedule can exist
-    bound = bound_every_lfa(problem, parameters.objective, shared_loads=wide)
+    # The bound lets the search end early once it is met. It goes on after the search if its share was too short.
+    first_share = budget.part(BOUND_SHARE)
+    prices = layer_prices(problem, first_share)
+    bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide)
     searching = replace(parameters, search=replace(parameters.search, shared_loads=wide))
     found = None
     for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's search finds an LFA whenever one exists
         found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, searching, finish, monitor)
     assert found is not None
+    if not bound.complete:
+        bound = bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide)
     best = _prove(found, parameters, monitor)
+    if not bound.complete:
+        last = budget.extended(LAST_SECONDS) if budget.over else budget
+        bound = bound_every_lfa(problem, parameters.objective, last, prices, wide)
     proof = None
     if parameters.exact:
         best, proof = _go_through_all(best, bound, parameters, monitor)

@@ -142,7 +142,7 @@ class Chain:
     def run_to(self, last: int, heated: bool = True, budget: Budget | None = None) -> None:
         """Run until round `last`; without `heated`, accept a candidate only if it is no worse.
 
-        Once `budget` is over, the run ends at the first tile whose cost is unknown.
+        Once `budget` is over, the run ends at the first tile whose cost is unknown, or at the next pause of the kernel.
         """
         while True:
             status = lfa_kernel.anneal_lfa(
@@ -159,9 +159,10 @@ class Chain:
             )
             if status == lfa_pricing.DONE:
                 return
-            if status == lfa_pricing.UNKNOWN_COSTS and budget is not None and budget.over:
+            if status != lfa_pricing.NEEDS_ROOM and budget is not None and budget.over:
                 return
-            self._provide(status)
+            if status != lfa_pricing.PAUSED:
+                self._provide(status)
 
     def return_to_best(self) -> None:
         """Make the best LFA the current one."""

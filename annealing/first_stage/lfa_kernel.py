@@ -16,9 +16,12 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     CURRENT,
     DONE,
     OVERFLOW_BYTES,
+    PAUSE_TILES,
+    PAUSED,
     PENDING,
     PRICED,
     ROUND,
+    TILES_PRICED,
     LFAScratch,
     LFASettings,
     LFAState,
@@ -90,13 +93,16 @@ def anneal_lfa(
     heated: bool,
     random: np.random.Generator,
 ) -> int:
-    """Run until round `last_round`; return DONE, UNKNOWN_COSTS or NEEDS_ROOM.
+    """Run until round `last_round`; return DONE, or why it returns before: UNKNOWN_COSTS, NEEDS_ROOM or PAUSED.
 
     `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
     worse.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
     while counters[ROUND] < last_round:
+        if counters[TILES_PRICED] >= PAUSE_TILES:
+            counters[TILES_PRICED] = 0
+            return PAUSED
         if counters[PENDING] == 0:
             done = counters[ROUND]
             if done == int(settings.return_to_best_at * settings.rounds):

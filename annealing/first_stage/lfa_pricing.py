@@ -31,7 +31,7 @@ from soma_cp.model.soma.tensors import (
 from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
 
 # Why `evaluate_candidate`, or a search, returned.
-DONE, UNKNOWN_COSTS, NEEDS_ROOM = 0, 1, 2
+DONE, UNKNOWN_COSTS, NEEDS_ROOM, PAUSED = 0, 1, 2, 3
 
 # The DLSA that prices a candidate.
 DOUBLE_BUFFERING, GREEDY = 0, 1
@@ -44,7 +44,8 @@ ROUND = 0  # next round
 PENDING = 1  # 1 while a candidate waits to be evaluated
 UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
-COUNTERS = 6
+TILES_PRICED = 6  # tiles of all candidates that were priced since the last pause
+COUNTERS = 7
 
 # Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
@@ -57,7 +58,9 @@ LARGEST_CUTOFF = 1e15
 """Cycles; a higher cutoff counts as none."""
 
 MAX_CANDIDATE_TILES = 500_000
-"""Candidates with more tiles are refused: each would take minutes, and none would win."""
+"""Candidates with more tiles are refused: each would take seconds to minutes, and none would win."""
+PAUSE_TILES = 200_000
+"""A search returns after candidates with so many tiles, to look at the clock: they take up to half a second."""
 
 
 class LFAState(NamedTuple):
@@ -269,6 +272,7 @@ def evaluate_candidate(
         state.counters[NEEDED_TENSORS] = dram
         state.counters[NEEDED_CHIP_TENSORS] = chip
         return NEEDS_ROOM, INVALID
+    state.counters[TILES_PRICED] += count
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
     sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.

@@ -17,7 +17,7 @@ import numpy as np
 
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.annealing.chunks import CLOSING_SECONDS, run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
@@ -31,8 +31,6 @@ from soma_cp.model.soma.lfa import FLG, LFA
 POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
-CLOSING_SECONDS = 0.5
-"""How long a search goes on after a time limit, accepting only what is no worse, if the core array is fast."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +143,7 @@ def search_lfas(
                 _share_the_better_half(chains)
         out_of_time = any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested
         if out_of_time and not problem.core_array.takes_long:
-            closing = Budget(CLOSING_SECONDS, parent=budget.parent)
+            closing = budget.extended(CLOSING_SECONDS)
             _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
     found: dict[float, LFA] = {}
     for chain in chains:

@@ -28,6 +28,7 @@ from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
+from soma_cp.model.soma.shared_loads import items_with_a_load_before
 
 
 class Move(IntEnum):
@@ -60,7 +61,7 @@ DEFAULT_WEIGHTS = {
     Move.FUSE_LGS: 0.06,
     Move.SPLIT_LG: 0.03,
     Move.MOVE_BORDER: 0.03,
-    Move.TURN_SHARE: 0.08,  # not drawn where no load can be shared
+    Move.TURN_SHARE: 0.04,  # not drawn where no load can be shared
 }
 
 # Shares of the published moves, as in the published program.
@@ -343,10 +344,12 @@ def _put_in(
 
 @compiled
 def turn_share(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Let a reader share the load of the reader before it, or load by itself."""
-    if len(table.shareable) == 0:
+    """Let a reader share the load of the reader before it in its LG, or load by itself; False if there is none."""
+    items = np.empty(len(lfa.shares), np.int64)
+    count = items_with_a_load_before(table, lfa, items)
+    if count == 0:
         return False
-    item = table.shareable[pick(len(table.shareable), random)]
+    item = items[pick(count, random)]
     lfa.shares[item] = not lfa.shares[item]
     return True
 
@@ -384,4 +387,4 @@ def apply_move(
         return split_lg(lfa, random)
     if move == Move.MOVE_BORDER:
         return move_border(lfa, random)
-    return turn_share(table, lfa, random)
+    return turn_share(table, lfa, random) or retile(lfa, batch, random)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.annealing.chunks import CLOSING_SECONDS, run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import PUBLISHED_MOVES, Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
@@ -33,7 +33,7 @@ class PaperSearchParameters:
     cooling
         How the temperature falls.
     closing_rounds_per_layer
-        Rounds after a time limit that accept a candidate only if it is no worse.
+        Rounds after a time limit that accept a candidate only if it is no worse; `CLOSING_SECONDS` end them, too.
     """
 
     rounds_per_layer: int = 100
@@ -139,7 +139,8 @@ def anneal_lfas(
     done = run_in_chunks(lambda _, last: run.run_to(last, budget=budget), rounds, budget, report)
     if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         closing = parameters.closing_rounds_per_layer * len(problem.network.layers)
-        run.run_to(min(done + closing, rounds), heated=False)
+        last, longer = min(done + closing, rounds), budget.extended(CLOSING_SECONDS)
+        run_in_chunks(lambda _, to: run.run_to(to, heated=False, budget=longer), last, longer, lambda _: None, done)
     return PaperSearchResult(
         lfa=run.best_lfa,
         fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),

@@ -176,9 +176,10 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
-    space = ", in the wide space" if result.parameters.searched_space is Space.WIDE else ""
+    figures = f"at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ"
+    figures += ", in the wide space" if result.parameters.searched_space is Space.WIDE else ""
     lines = [
-        f"{'over every LFA':<{LABEL_WIDTH}}at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ{space}",
+        f"{'over every LFA':<{LABEL_WIDTH}}{figures}{'' if bound.complete else ' (more time may raise it)'}",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",
     ]
     proof = result.proof

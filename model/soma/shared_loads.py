@@ -52,6 +52,43 @@ def empty_load_owners(table: NetworkTable) -> LoadOwners:
 
 
 @compiled
+def items_with_a_load_before(table: NetworkTable, lfa: LFAArrays, items: IntArray) -> int:
+    """Fill `items` with the indices in ``lfa.shares`` that matter: a reader before them in their LG loads the same.
+
+    Returns their number.
+    """
+    source_begin, sources, stored_weights = table.source_begin, table.source, table.stored_weights
+    layers, order, begins_lg = table.layers, lfa.order, lfa.begins_lg
+    size, edges = len(layers), len(sources)
+    lg_of = np.empty(size, np.int64)
+    lg = -1
+    for place in range(size):
+        lg += 1 if begins_lg[place] else 0
+        lg_of[order[place]] = lg
+    latest_lg = np.full(size + max(-sources.min(), 0), -1, np.int64)  # of the latest reader of a layer or input
+    latest_weights_lg = np.full(size, -1, np.int64)
+    count = 0
+    for place in range(size):
+        layer = order[place]
+        lg = lg_of[layer]
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            source = sources[edge]
+            if source >= 0 and lg_of[source] == lg:
+                continue
+            item = source if source >= 0 else size - 1 - source
+            if latest_lg[item] == lg:
+                items[count] = edge
+                count += 1
+            latest_lg[item] = lg
+        if layers[layer, nt.WEIGHT_BYTES] > 0:
+            if latest_weights_lg[stored_weights[layer]] == lg:
+                items[count] = edges + layer
+                count += 1
+            latest_weights_lg[stored_weights[layer]] = lg
+    return count
+
+
+@compiled
 def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: IntArray, owners: LoadOwners) -> None:
     """Fill `owners` for the layers of `lfa`; `flg` and `lg` are int64[L], the groups of each layer."""
     source_begin, sources, readers = table.source_begin, table.source, table.reader

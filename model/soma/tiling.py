@@ -101,12 +101,10 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
         middle -= 1
     while (middle + 1) * (middle + 1) <= parts * columns // rows:
         middle += 1
-    below = min(middle, parts)
-    while below > 0 and parts % below:
-        below -= 1
-    above = middle + 1
-    while above <= parts and parts % above:
-        above += 1
+    below = _divisor_up_to(parts, middle)
+    if below > 0 and parts * columns == rows * below * below:
+        return parts // below, below  # exactly rows/columns
+    above = _divisor_from(parts, middle + 1)
     if above > parts:
         return parts // below, below
     if below == 0:
@@ -117,6 +115,40 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
     if distance_below < distance_above:
         return parts // below, below
     return parts // above, above
+
+
+@compiled
+def _divisor_up_to(number: int, most: int) -> int:
+    """Return the largest divisor of `number` that is at most `most`; 0 if there is none."""
+    # Above √number, the divisors are number / d for the d below it: no more than √number candidates in all.
+    if most >= number:
+        return number
+    if most > 0 and number // most < most:
+        other = ceil_div(number, most)
+        while other * other < number:
+            if number % other == 0:
+                return number // other
+            other += 1
+    divisor = min(most, int(math.sqrt(number)) + 1)
+    while divisor > 0 and number % divisor:
+        divisor -= 1
+    return divisor
+
+
+@compiled
+def _divisor_from(number: int, least: int) -> int:
+    """Return the smallest divisor of `number` that is at least `least` (1 or more); number + 1 if there is none."""
+    if least > number:
+        return number + 1
+    divisor = least
+    while divisor * divisor <= number:
+        if number % divisor == 0:
+            return divisor
+        divisor += 1
+    other = number // divisor
+    while number % other:
+        other -= 1
+    return number // other
 
 
 @compiled

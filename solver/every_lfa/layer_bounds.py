@@ -15,17 +15,50 @@ least rows[l][fh] rows and columns[l][fw] columns, and all channels; in the publ
 channels as a consumer asks for (a concatenation asks for all of its own). Costs need not grow with the extents. So the
 bound is n times the least cost over all extents, from these up, that tiles can have: parts of the ofmap, and what tiles
 of consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
+
+*Long extents.* ⌈H / f⌉ takes about 2·√H values, and rows[l][·] falls from at most H to 1: so these are kept as `Steps`,
+one item for each value, never one for each f. Functions with more steps than `MOST_STEPS` become coarser from below,
+by at most the share `COARSENESS`.
+
+*Time.* Pricing the tiles is what takes long, so it looks at the budget. A layer whose tiles are not priced, or are more
+than `MOST_SHAPES`, keeps a floor: each element of its ofmap takes at least so many cycles and so much energy
+(`CoreArray.least_per_element`). Its tiles make at least B · min f·rows[l][f] · min f·columns[l][f] elements of each
+channel.
 """
 
+from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial, reduce
+from math import isqrt, prod
 from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
+
+MOST_STEPS = 1 << 13
+"""Most steps of the extents of a layer that are kept as they are: those of up to 2²⁴ rows."""
+COARSENESS = 1 / 512
+"""With more steps, those whose extents differ by less than this share become one; 6,000 are left of 2³¹ rows."""
+MOST_VALUES = 1 << 16
+"""Most channels, rows or columns that the tiles of a layer may have; with more, the layer keeps its floor."""
+MOST_SHAPES = 1 << 22
+"""Most tile shapes of a layer; with more, it keeps its floor. The layers of pnasnet have up to 400,000 at batch 16."""
+FLOOR_ROUNDING = 1e-9
+"""Floors are lowered by this share, far more than the rounding of their products."""
+
+CHANNELS, ROWS, COLUMNS = 0, 1, 2
+"""Dimensions, as indices into the values of a layer."""
+
+Values = tuple[IntArray, IntArray, IntArray]
+"""Channels, rows and columns that the tiles of a layer may have, each ascending."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +87,57 @@ def ancestors(problem: Problem) -> list[set[int]]:
 # Tile extents
 
 
+class Steps(NamedTuple):
+    """The least extent of tiles by number of parts, a function that never rises.
+
+    Parameters
+    ----------
+    parts
+        int64[N]: ascending from 1, the fewest parts of each step.
+    extent
+        int64[N]: descending, the extent from ``parts[n]`` parts on.
+    """
+
+    parts: IntArray
+    extent: IntArray
+
+    @property
+    def least_total(self) -> int:
+        """The least number of rows, or columns, of all parts together."""
+        return int((self.parts * self.extent).min())
+
+
+def cut(extent: int) -> Steps:
+    """Return ⌈extent / f⌉ by the number of parts f."""
+    # ⌈E / f⌉ = ⌊(E − 1) / f⌋ + 1. Every value of the quotient is ⌊n / f⌋ for an f up to √n, or itself at most √n.
+    n = extent - 1
+    low = np.arange(1, isqrt(n) + 2, dtype=np.int64)
+    parts = np.unique(np.concatenate([low, n // low + 1]))
+    parts = parts[parts <= extent]
+    return _steps(parts, -(-extent // parts))
+
+
+def _steps(parts: IntArray, extent: IntArray) -> Steps:
+    """Return the function with these extents from these numbers of parts on; it may become coarser from below."""
+    first = np.concatenate([[True], extent[1:] < extent[:-1]])
+    parts, extent = parts[first], extent[first]
+    if len(parts) > MOST_STEPS:
+        class_of = np.floor(np.log(extent) / np.log1p(COARSENESS))
+        begins = np.flatnonzero(np.concatenate([[True], class_of[1:] < class_of[:-1]]))
+        ends = np.append(begins[1:], len(parts)) - 1
+        parts, extent = parts[begins], extent[ends]
+    return Steps(parts, extent)
+
+
+def _joined(choose: Callable[[IntArray, IntArray], IntArray], a: Steps, b: Steps) -> Steps:
+    """Return the lower, or the higher, of two functions."""
+    if a is b:
+        return a
+    parts = np.union1d(a.parts, b.parts)
+    at = [one.extent[np.searchsorted(one.parts, parts, side="right") - 1] for one in (a, b)]
+    return _steps(parts, choose(*at))
+
+
 class TileExtents(NamedTuple):
     """Extents of the tiles of every layer.
 
@@ -61,155 +145,305 @@ class TileExtents(NamedTuple):
     ----------
     values
         For each layer, the numbers of channels, rows and columns that its tiles may have, each ascending.
+    listed
+        For each layer, whether `values` has all of them; otherwise it has only the least, and some others.
     rows, columns
-        int64[L, F]: the least number of rows, of columns; item f is for f + 1 parts.
+        For each layer, the least number of rows, of columns.
+    in_time
+        Whether the budget was enough to look at all layers.
     """
 
-    values: list[tuple[IntArray, IntArray, IntArray]]
-    rows: IntArray
-    columns: IntArray
+    values: list[Values]
+    listed: list[bool]
+    rows: list[Steps]
+    columns: list[Steps]
+    in_time: bool
 
 
-def tile_extents(problem: Problem, needs: list[set[int]]) -> TileExtents:
-    """Return the extents; `needs` is what `ancestors` returns."""
+def tile_extents(problem: Problem, needs: list[set[int]], budget: Budget | None = None) -> TileExtents:
+    """Return the extents; `needs` is what `ancestors` returns.
+
+    If `budget` ends first, the first layers are said to have tiles of at least one row and one column.
+    """
+    budget = budget or Budget()
     table = problem.table
     layers = table.layers
-    parts = np.arange(1, int(layers[:, [nt.H, nt.W]].max()) + 1)
-    rows = -(-layers[:, nt.H, None] // parts)
-    columns = -(-layers[:, nt.W, None] // parts)
-    values = [
-        ({int(k)}, set(r), set(c)) for k, r, c in zip(layers[:, nt.K], rows.tolist(), columns.tolist(), strict=True)
-    ]
+    heights, widths = layers[:, nt.H].tolist(), layers[:, nt.W].tolist()
+    one = np.ones(1, np.int64)
+    rows, columns = [Steps(one, one)] * len(layers), [Steps(one, one)] * len(layers)
+    values, listed = [(one, one, one)] * len(layers), [False] * len(layers)
+    own: dict[int, Steps] = {}
+    shared = _Shared()
+    in_time = True
     for layer in reversed(range(len(layers))):  # layers are in a topological order
-        uses = range(table.use_begin[layer], table.use_begin[layer + 1])
-        consumers = [(int(table.use_layer[use]), int(table.use_role[use])) for use in uses]
-        reads = []
-        for consumer, role in consumers:
-            fewest = min(values[consumer][0])
-            reads.append(extents_read(layers, consumer, role, fewest, rows[consumer], columns[consumer]))
-            uncut = (0, int(rows[consumer, 0]), int(columns[consumer, 0]))
-            asked = _values_read(layers, consumer, role, values[consumer], uncut)
-            if layers[layer, nt.TILE_CHANNELS] > 0:
-                asked = (set(), *asked[1:])
-            for own, more in zip(values[layer], asked, strict=True):
-                own |= more
-        for consumer, _ in [] if table.is_output[layer] else consumers:  # an output is made whole
-            inside = [read for read, (c, _) in zip(reads, consumers, strict=True) if c in needs[consumer] | {consumer}]
-            np.minimum(rows[layer], np.max([read[0] for read in inside], axis=0), out=rows[layer])
-            np.minimum(columns[layer], np.max([read[1] for read in inside], axis=0), out=columns[layer])
-    ascending = [(_ascending(k), _ascending(r), _ascending(c)) for k, r, c in values]
-    return TileExtents(ascending, rows, columns)
+        if budget.over:
+            in_time = False
+            break
+        for extent in (heights[layer], widths[layer]):
+            own[extent] = own.get(extent) or cut(extent)
+        layer_rows, layer_columns = own[heights[layer]], own[widths[layer]]
+        lists = [[layers[layer, nt.K : nt.K + 1]], [layer_rows.extent[::-1]], [layer_columns.extent[::-1]]]
+        complete = max(len(layer_rows.parts), len(layer_columns.parts)) < MOST_STEPS
+        reads = {}
+        for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
+            consumer, role = int(table.use_layer[use]), int(table.use_role[use])
+            its_rows, its_columns = rows[consumer], columns[consumer]
+            read = extents_read(layers, consumer, role, int(values[consumer][0][0]), its_rows, its_columns)
+            reads[consumer] = (shared.steps(read[0]), shared.steps(read[1]))
+            uncut = (0, int(its_rows.extent[0]), int(its_columns.extent[0]))
+            asked = _values_read(layers, consumer, role, values[consumer], uncut, listed[consumer])
+            complete = complete and listed[consumer]
+            for known, more in zip(lists, asked, strict=True):
+                known.append(more)
+        if layers[layer, nt.TILE_CHANNELS] > 0:
+            del lists[0][1:]
+        united = [np.unique(np.concatenate(arrays)) for arrays in lists]
+        listed[layer] = complete and max(map(len, united)) <= MOST_VALUES
+        k, h, w = (shared.values(array if listed[layer] else array[[0, -1]]) for array in united)
+        values[layer] = (k, h, w)
+        if table.is_output[layer]:  # an output is made whole
+            reads = {}
+        rows[layer] = shared.steps(_least_extents(layer_rows, {c: read[0] for c, read in reads.items()}, needs))
+        columns[layer] = shared.steps(_least_extents(layer_columns, {c: read[1] for c, read in reads.items()}, needs))
+    return TileExtents(values, listed, rows, columns, in_time)
 
 
-def _ascending(values: set[int]) -> IntArray:
-    return np.array(sorted(values), np.int64)
+class _Shared:
+    """Arrays that many layers have in common, each kept once."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, IntArray] = {}
+        self._steps: dict[tuple[bytes, bytes], Steps] = {}
+
+    def values(self, array: IntArray) -> IntArray:
+        return self._values.setdefault(array.tobytes(), array)
+
+    def steps(self, function: Steps) -> Steps:
+        return self._steps.setdefault((function.parts.tobytes(), function.extent.tobytes()), function)
+
+
+def _least_extents(own: Steps, reads: dict[int, Steps], needs: list[set[int]]) -> Steps:
+    """Return the least extent of a layer's tiles, from its own cuts and from what each consumer reads."""
+    least, seen = own, set()
+    for consumer in reads:
+        inside = {id(reads[c]): reads[c] for c in (consumer, *(needs[consumer] & reads.keys()))}
+        if frozenset(inside) in seen:
+            continue
+        seen.add(frozenset(inside))
+        least = _joined(np.minimum, least, reduce(partial(_joined, np.maximum), inside.values()))
+    return least
 
 
 def extents_read(
-    layers: IntArray, consumer: int, role: int, k: int, rows: IntArray, columns: IntArray
-) -> tuple[IntArray, IntArray]:
+    layers: IntArray, consumer: int, role: int, k: int, rows: Steps, columns: Steps
+) -> tuple[Steps, Steps]:
     """Return the rows and columns that tiles with k channels and these rows and columns read, by number of parts."""
     if role == nt.WEIGHT_OPERAND:
         _, _, h, w = operand_extent(layers, consumer, 1, k)
-        return np.full(len(rows), h), np.full(len(columns), w)
+        return _constant(h), _constant(w)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
-        made = (np.full(len(rows), k), rows, columns)
-        whole_rows = np.full(len(rows), layers[consumer, nt.REAL_H])
-        whole_columns = np.full(len(columns), layers[consumer, nt.REAL_W])
+        made = (_constant(k), rows, columns)
+        whole_rows, whole_columns = (_constant(int(whole)) for whole in layers[consumer, [nt.REAL_H, nt.REAL_W]])
         from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
         return (*made, whole_rows)[from_rows], (*made, whole_columns)[from_columns]
-    read = [ifmap_extent(layers, consumer, 1, k, int(h), int(w)) for h, w in zip(rows, columns, strict=True)]
     return (
-        np.maximum(np.array([extent[2] for extent in read], np.int64), 1),
-        np.maximum(np.array([extent[3] for extent in read], np.int64), 1),
+        _steps(rows.parts, _read(layers, consumer, ROWS, rows.extent)),
+        _steps(columns.parts, _read(layers, consumer, COLUMNS, columns.extent)),
     )
+
+
+def _constant(extent: int) -> Steps:
+    return Steps(np.ones(1, np.int64), np.full(1, extent, np.int64))
+
+
+@compiled
+def _read(layers: IntArray, consumer: int, dimension: int, extents: IntArray) -> IntArray:
+    """Return the channels, rows or columns, at least 1, that tiles with these channels, rows or columns read."""
+    read = np.empty(len(extents), np.int64)
+    for i in range(len(extents)):
+        k = extents[i] if dimension == CHANNELS else layers[consumer, nt.K]
+        h = extents[i] if dimension == ROWS else 1
+        w = extents[i] if dimension == COLUMNS else 1
+        need = ifmap_extent(layers, consumer, 1, k, h, w)
+        read[i] = max(need[1 + dimension], 1)
+    return read
 
 
 def _values_read(
     layers: IntArray,
     consumer: int,
     role: int,
-    values: tuple[set[int], set[int], set[int]],
+    values: Values,
     uncut: tuple[int, int, int],
-) -> tuple[set[int], set[int], set[int]]:
+    listed: bool,
+) -> Values:
     """Return all channels, rows and columns that tiles with one of these channels, rows and columns may read.
 
     In an FLG with a transpose and a producer of it, rows or columns that become channels stay whole: at least `uncut`.
     """
-    k, h, w = (max(extents) for extents in values)
     if role == nt.WEIGHT_OPERAND:
-        read = [operand_extent(layers, consumer, 1, channels) for channels in values[0]]
-        return {int(e[1]) for e in read}, {int(e[2]) for e in read}, {int(e[3]) for e in read}
+        _, _, h, w = operand_extent(layers, consumer, 1, 1)
+        return values[0], np.full(1, h, np.int64), np.full(1, w, np.int64)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        if c_from == nt.WHOLE:
-            channels_read = {int(layers[consumer, nt.IN_CHANNELS])}
-        else:
-            channels_read = {value for value in values[c_from] if value >= uncut[c_from]}
-        rows_read = {int(layers[consumer, nt.REAL_H])} if h_from == nt.WHOLE else values[h_from]
-        columns_read = {int(layers[consumer, nt.REAL_W])} if w_from == nt.WHOLE else values[w_from]
-        return channels_read, rows_read, columns_read
-    return (
-        {int(ifmap_extent(layers, consumer, 1, channels, h, w)[1]) for channels in values[0]},
-        {max(int(ifmap_extent(layers, consumer, 1, k, rows, w)[2]), 1) for rows in values[1]},
-        {max(int(ifmap_extent(layers, consumer, 1, k, h, columns)[3]), 1) for columns in values[2]},
+        wholes = layers[consumer, [nt.IN_CHANNELS, nt.REAL_H, nt.REAL_W]][:, None]
+        channels, rows, columns = (
+            whole if dimension == nt.WHOLE else values[dimension]
+            for dimension, whole in zip((c_from, h_from, w_from), wholes, strict=True)
+        )
+        if c_from in (ROWS, COLUMNS):
+            channels = channels[channels >= uncut[c_from]]
+            if not listed:  # the least of those that are left out may be as low as `uncut`
+                channels = np.append(np.full(1, uncut[c_from], np.int64), channels)
+        return channels, rows, columns
+    channels, rows, columns = (
+        _read(layers, consumer, dimension, values[dimension]) for dimension in (CHANNELS, ROWS, COLUMNS)
     )
+    return channels, rows, columns
 
 
 # Tiles
 
 
-def layer_choices(problem: Problem, extents: TileExtents) -> list[LayerChoices]:
-    """Return the choices of all layers; identical layers are priced once."""
-    priced: dict[tuple[bytes, ...], FloatArray] = {}
-    found = []
-    for layer, row in enumerate(problem.table.layers):
-        values = extents.values[layer]
-        key = (row.tobytes(), *(value.tobytes() for value in values))
-        if key not in priced:
-            priced[key] = _least_costs(problem, layer, values)
-        found.append(_choices_of(problem.batch, priced[key], values, extents.rows[layer], extents.columns[layer]))
-    return found
+class LayerPrices:
+    """Prices the tiles of all layers, as far as a budget allows; it goes on where it ended.
+
+    Layers with the same fields are priced together, for all extents that tiles of any of them may have.
+
+    Parameters
+    ----------
+    problem
+        Its core array prices the tiles.
+    extents
+        The extents of the tiles.
+    """
+
+    def __init__(self, problem: Problem, extents: TileExtents) -> None:
+        self.problem = problem
+        self.extents = extents
+        self._samples = divisors(problem.batch)
+        self._left = sorted(self._groups(), key=lambda group: group.size, reverse=True)
+        self._choices = self._floors()
+
+    @property
+    def complete(self) -> bool:
+        """Whether no more time could raise the bounds."""
+        return self.extents.in_time and not self._left
+
+    def choices(self, budget: Budget | None = None) -> list[LayerChoices]:
+        """Return the choices of all layers; those of layers whose tiles are not priced in time are floors."""
+        budget = budget or Budget()
+        while self._left and self._left[-1].price(self.problem, budget):
+            group = self._left.pop()  # the smallest is priced first, and its prices are not kept
+            known: dict[tuple[int, ...], LayerChoices] = {}
+            for layer in group.layers:
+                values, rows, columns = (
+                    self.extents.values[layer],
+                    self.extents.rows[layer],
+                    self.extents.columns[layer],
+                )
+                key = (*map(id, values), id(rows), id(columns))
+                if key not in known:
+                    known[key] = _choices_of(self.problem.batch, group.least(values), values, rows, columns)
+                self._choices[layer] = known[key]
+        return list(self._choices)
+
+    def _groups(self) -> "list[_Shapes]":
+        """Return the shapes of all layers that can be priced."""
+        equal: dict[bytes, list[int]] = defaultdict(list)
+        for layer, row in enumerate(self.problem.table.layers):
+            if self.extents.listed[layer]:
+                equal[row.tobytes()].append(layer)
+        groups = []
+        for layers in equal.values():
+            together = _Shapes(layers, self._samples, [self.extents.values[layer] for layer in layers])
+            apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
+            for layer in layers:
+                apart[tuple(map(id, self.extents.values[layer]))].append(layer)
+            each = [_Shapes(same, self._samples, [self.extents.values[same[0]]]) for same in apart.values()]
+            groups += [together] if together.size <= sum(shapes.size for shapes in each) else each
+        return [shapes for shapes in groups if shapes.size <= MOST_SHAPES]
+
+    def _floors(self) -> list[LayerChoices]:
+        extents = self.extents
+        floors = []
+        for layer, (cycles, energy_pj) in enumerate(zip(*self._per_element(), strict=True)):
+            channels, rows, columns = (int(values[0]) for values in extents.values[layer])
+            tile = channels * rows * columns
+            total = self.problem.batch * channels * extents.rows[layer].least_total * extents.columns[layer].least_total
+            least = np.array([total * cycles * (1 - FLOOR_ROUNDING)]).astype(np.int64)
+            energy = np.array([total * energy_pj * (1 - FLOOR_ROUNDING)])
+            floors.append(LayerChoices(least, energy, int(tile * cycles * (1 - FLOOR_ROUNDING))))
+        return floors
+
+    def _per_element(self) -> tuple[list[float], list[float]]:
+        cycles, energy_pj = self.problem.core_array.least_per_element(self.problem.table)
+        return cycles.tolist(), energy_pj.tolist()
+
+
+class _Shapes:
+    """The tile shapes of equal layers: every combination of samples, channels, rows and columns."""
+
+    def __init__(self, layers: list[int], samples: IntArray, values: list[Values]) -> None:
+        self.layers = layers
+        channels, rows, columns = (_united([one[dimension] for one in values]) for dimension in range(3))
+        self.axes = (samples, channels, rows, columns)
+        self.size = prod(len(axis) for axis in self.axes)
+        self._done = 0
+        self._costs = np.empty((2, 0))
+
+    def price(self, problem: Problem, budget: Budget) -> bool:
+        """Go on pricing; return whether all shapes are priced."""
+        if self._done == 0:
+            self._costs = np.empty((2, self.size))
+        shape = tuple(len(axis) for axis in self.axes)
+
+        def price(first: int, last: int) -> None:
+            places = np.unravel_index(np.arange(first, last), shape)
+            extents = [axis[at] for axis, at in zip(self.axes, places, strict=True)]
+            tiles = np.column_stack([np.full(last - first, self.layers[0]), *extents])
+            cycles, energy = problem.core_array.least_costs(problem.table, tiles)
+            self._costs[:, first:last] = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
+
+        smallest = 1 if problem.core_array.takes_long else 16
+        self._done = run_in_chunks(price, self.size, budget, lambda _: None, self._done, smallest)
+        return self._done == self.size
+
+    def least(self, values: Values) -> FloatArray:
+        """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
+
+        float64[2, divisors of the batch, rows, columns]: cycles and pJ, by samples and by index in `values`; infinite
+        if the core array can run no such tile.
+        """
+        costs = self._costs.reshape(2, *map(len, self.axes))
+        for axis, wanted in enumerate(values, start=2):
+            if len(wanted) < len(self.axes[axis - 1]):
+                costs = costs.take(np.searchsorted(self.axes[axis - 1], wanted), axis=axis)
+        least: FloatArray = costs.min(axis=2)
+        for axis in (2, 3):
+            least = np.flip(np.minimum.accumulate(np.flip(least, axis), axis), axis)
+        return least
+
+
+def _united(arrays: list[IntArray]) -> IntArray:
+    different = list({id(array): array for array in arrays}.values())
+    return different[0] if len(different) == 1 else np.unique(np.concatenate(different))
 
 
 def divisors(number: int) -> IntArray:
     """Return all divisors of a number, ascending."""
-    return np.array([d for d in range(1, number + 1) if number % d == 0])
+    low = [d for d in range(1, isqrt(number) + 1) if number % d == 0]
+    return np.array(sorted({*low, *(number // d for d in low)}))
 
 
-def _least_costs(problem: Problem, layer: int, values: tuple[IntArray, IntArray, IntArray]) -> FloatArray:
-    """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
-
-    float64[2, divisors of the batch, rows, columns]: cycles and pJ, by samples and by index in `values`; infinite if
-    the core array can run no such tile.
-    """
-    grid = np.stack(np.meshgrid(divisors(problem.batch), *values, indexing="ij"), axis=-1)
-    tiles = np.column_stack([np.full(grid.size // 4, layer), grid.reshape(-1, 4)])
-    cycles, energy = problem.core_array.least_costs(problem.table, tiles)
-    costs = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
-    least: FloatArray = costs.reshape(2, *grid.shape[:-1]).min(axis=2)
-    for axis in (2, 3):
-        least = np.flip(np.minimum.accumulate(np.flip(least, axis), axis), axis)
-    return least
-
-
-def _choices_of(
-    batch: int, least: FloatArray, values: tuple[IntArray, IntArray, IntArray], rows: IntArray, columns: IntArray
-) -> LayerChoices:
-    """Return the undominated choices of a layer, from its `_least_costs` and its rows and columns in `TileExtents`."""
-    fewest_rows, row_parts = _fewest_parts(rows)
-    fewest_columns, column_parts = _fewest_parts(columns)
-    count = (batch // divisors(batch))[:, None, None] * row_parts[:, None] * column_parts
-    row_places, column_places = np.searchsorted(values[1], fewest_rows), np.searchsorted(values[2], fewest_columns)
+def _choices_of(batch: int, least: FloatArray, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+    """Return the undominated choices of a layer, from the least costs of its tiles and its rows and columns."""
+    count = (batch // divisors(batch))[:, None, None] * rows.parts[:, None] * columns.parts
+    row_places = np.searchsorted(values[ROWS], rows.extent)
+    column_places = np.searchsorted(values[COLUMNS], columns.extent)
     cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
     order = np.lexsort((energy, cycles))
     cycles, energy = cycles[order], energy[order]
     frugal = np.minimum.accumulate(energy)
     keep = np.isfinite(energy) & np.concatenate([[True], frugal[1:] < frugal[:-1]])
     return LayerChoices(np.rint(cycles[keep]).astype(np.int64), energy[keep], int(least[0].min()))
-
-
-def _fewest_parts(extents: IntArray) -> tuple[IntArray, IntArray]:
-    """Return the different extents of tiles, and the lowest number of parts that gives each."""
-    different, first = np.unique(extents, return_index=True)
-    return different, first + 1

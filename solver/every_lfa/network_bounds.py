@@ -42,6 +42,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
@@ -50,10 +51,10 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa.layer_bounds import (
     LayerChoices,
+    LayerPrices,
     TileExtents,
     ancestors,
     extents_read,
-    layer_choices,
     tile_extents,
 )
 
@@ -91,6 +92,8 @@ class NetworkBound:
         Σ of the least cycles over all layers; cycles of the compulsory traffic.
     core_energy_pj, dram_bytes
         Σ of the least energy over all layers; bytes of the compulsory traffic.
+    complete
+        Whether the time was enough for all that can raise the bounds.
     seconds
         Wall-clock time.
     """
@@ -103,6 +106,7 @@ class NetworkBound:
     dram_cycles: int
     core_energy_pj: float
     dram_bytes: int
+    complete: bool
     seconds: float
 
     @property
@@ -111,9 +115,16 @@ class NetworkBound:
         return self.cost * (1 + MET)
 
 
+def layer_prices(problem: Problem, budget: Budget | None = None) -> LayerPrices:
+    """Return the prices of the layers' tiles, none of them computed yet; see `bound_every_lfa`."""
+    return LayerPrices(problem, tile_extents(problem, ancestors(problem), budget))
+
+
 def bound_every_lfa(
     problem: Problem,
     objective: Objective = Objective(),  # noqa: B008  # immutable
+    budget: Budget | None = None,
+    prices: LayerPrices | None = None,
     shared_loads: bool = False,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
@@ -124,13 +135,18 @@ def bound_every_lfa(
         Network, platform and batch; every layer must fit into the buffer (`check_layers_fit`).
     objective
         The objective of `NetworkBound.cost`.
+    budget
+        When it ends, the bounds are what is proven by then; no limit by default.
+    prices
+        What `layer_prices` returns. Given again, the bounds go on where the last call with them ended.
     shared_loads
         Whether they hold for LFAs with shared loads, too: the wide space.
     """
     begin = time.monotonic()
     needs = ancestors(problem)
-    extents = tile_extents(problem, needs)
-    choices = layer_choices(problem, extents)
+    if prices is None or not prices.extents.in_time:
+        prices = layer_prices(problem, budget)
+    extents, choices = prices.extents, prices.choices(budget)
     loads = _Loads(_input_bytes(problem, extents), _weight_bytes(problem, shared_loads), shared_loads)
     traffic = _compulsory_bytes(problem, loads)
     compute = np.array([choice.cycles[0] for choice in choices])
@@ -154,6 +170,7 @@ def bound_every_lfa(
         dram_cycles=dram_cycles,
         core_energy_pj=core_energy,
         dram_bytes=traffic,
+        complete=prices.complete,
         seconds=time.monotonic() - begin,
     )
 
@@ -206,7 +223,6 @@ def _weight_bytes(problem: Problem, shared_loads: bool) -> IntArray:
 def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
     """Return int64[L, I]: bytes of external inputs that all tiles of each layer need together."""
     table = problem.table
-    parts = np.arange(1, extents.rows.shape[1] + 1)
     total = np.zeros((len(table.layers), len(problem.network.inputs)), np.int64)
     for layer in range(len(table.layers)):
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
@@ -214,9 +230,8 @@ def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
                 role, channels = int(table.source_role[edge]), int(table.source_channels[edge])
                 k = int(extents.values[layer][0][0])
                 rows, columns = extents_read(table.layers, layer, role, k, extents.rows[layer], extents.columns[layer])
-                total[layer, -1 - table.source[edge]] += (
-                    problem.batch * channels * int((parts * rows).min()) * int((parts * columns).min())
-                )
+                need = rows.least_total * columns.least_total
+                total[layer, -1 - table.source[edge]] += problem.batch * channels * need
     return total
 
 

@@ -72,10 +72,16 @@ def prefix_latency(
         after_begin=tensors.after_begin[:dram],
         after_end=tensors.after_end[:dram],
     )
-    transfers, _, _ = sorted_transfers(free, room)
+    transfers, _, _ = sorted_transfers(free, room, tile_count)
     zeros = np.zeros(tile_count, np.int64)
     frame = Frame(
-        tile_cycles=tile_cycles, room=room, tile_ready=zeros, tile_tail=zeros, channel_ready=0, channel_tail=0
+        tile_cycles=tile_cycles,
+        room=room,
+        tile_ready=zeros,
+        tile_tail=zeros,
+        channel_ready=0,
+        channel_tail=0,
+        longest_window=tile_count,
     )
     begin, opening, unused = (
         np.zeros(tile_count + 1, np.int64),

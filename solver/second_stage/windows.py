@@ -27,6 +27,8 @@ from soma_cp.solver.second_stage.windows_kernel import Frame, Paths, longest_pat
 
 THEORETICAL_MAXIMUM = "theoretical maximum"
 WINDOW_BOUND = "windows of DRAM transfers"
+MOST_WINDOWS = 1 << 29
+"""Of a plan with more windows, only the shorter ones are looked at: 2 s, in full up to 23,000 tiles."""
 MOST_TILES_FOR_ARCS = 1_500
 """The arcs of a plan with more tiles are not listed (T² memory, T³ time: half a second at this number of tiles)."""
 
@@ -68,7 +70,10 @@ def best_combinatorial_bound(plan: Plan) -> tuple[int, str]:
 
 
 def dram_windows(piece: Piece) -> Windows:
-    """Compute the window bound of a piece; the module docstring has the proof. O(N² + N·D) time, O(N + D) memory."""
+    """Compute the window bound of a piece; the module docstring has the proof. O(N + D) memory.
+
+    It takes O(N² + N·D) time, but no more than `MOST_WINDOWS` windows: fewer arcs make a lower bound.
+    """
     return _windows(piece, np.empty((0, 0), np.int64))
 
 
@@ -91,7 +96,9 @@ def window_work(piece: Piece) -> IntArray:
 
 
 def _windows(piece: Piece, work: IntArray) -> Windows:
-    transfers, starts, ends = sorted_transfers(piece.transfers, piece.room)
+    longest = MOST_WINDOWS // (max(piece.tile_count, len(piece.transfers.bytes)) + 1)
+    longest = min(longest, piece.tile_count)
+    transfers, starts, ends = sorted_transfers(piece.transfers, piece.room, longest)
     frame = Frame(
         tile_cycles=piece.tile_cycles,
         room=piece.room,
@@ -99,6 +106,7 @@ def _windows(piece: Piece, work: IntArray) -> Windows:
         tile_tail=piece.tile_tail,
         channel_ready=piece.channel_ready,
         channel_tail=piece.channel_tail,
+        longest_window=longest,
     )
     paths = Paths(*(np.zeros(piece.tile_count + 1, np.int64) for _ in Paths._fields))
     latency = longest_paths(transfers, frame, paths, work)

@@ -1,4 +1,4 @@
-"""The window bound (kernels; `windows` has the proof). O(T² + T·D) time, O(T + D) memory."""
+"""The window bound (kernels; `windows` has the proof). O(W·(T + D)) time, O(T + D) memory; W is the longest window."""
 
 from typing import NamedTuple
 
@@ -59,7 +59,11 @@ class Paths(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """The tiles of a piece, and the constraints of what is fixed around it, as in `Piece`."""
+    """The tiles of a piece, and the constraints of what is fixed around it, as in `Piece`.
+
+    Only windows (p, f) with f − p ≤ `longest_window` count. A transfer then matters only within that distance of its
+    position, and how long others can wait beyond it is not looked at.
+    """
 
     tile_cycles: IntArray
     room: IntArray
@@ -67,11 +71,17 @@ class Frame(NamedTuple):
     tile_tail: IntArray
     channel_ready: int
     channel_tail: int
+    longest_window: int
 
 
 @compiled
-def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, ends: IntArray, read_at: IntArray) -> None:
-    """Fill the last three fields of `SortedTransfers`, by tensor."""
+def _widest_durations(
+    free: FreeTransfers, room: IntArray, longest: int, starts: IntArray, ends: IntArray, read_at: IntArray
+) -> None:
+    """Fill the last three fields of `SortedTransfers`, by tensor.
+
+    A Start or End more than `longest` positions away is not looked for: it may be any.
+    """
     is_store, sizes, position = free.is_store, free.bytes, free.position
     latest_start, least_end, after_begin, after_end = (
         free.latest_start,
@@ -82,32 +92,37 @@ def _widest_durations(free: FreeTransfers, room: IntArray, starts: IntArray, end
     tiles = len(room)
     for i in range(len(starts)):
         read_at[i] = tiles
+    seen_begin, seen_end, seen_position, lowest = 0, 0, 0, 0
     for i in range(len(starts)):
         starts[i] = latest_start[i]
         ends[i] = least_end[i]
         size = sizes[i]
         if is_store[i]:
             while ends[i] < tiles and room[ends[i]] >= size:
-                ends[i] += 1
+                ends[i] = ends[i] + 1 if ends[i] - position[i] <= longest else tiles
             continue
-        lowest = 0
-        for store in range(after_begin[i], after_end[i]):
-            # The load comes after the store, and the store begins after its tile.
-            lowest = max(lowest, position[store] + 1)
-            read_at[store] = min(read_at[store], position[i])
+        # Loads of the same ofmap wait for the same stores, which can be as many as the loads: they are looked at once.
+        if after_begin[i] != seen_begin or after_end[i] != seen_end or position[i] < seen_position:
+            seen_begin, seen_end, seen_position, lowest = after_begin[i], after_end[i], position[i], 0
+            for store in range(after_begin[i], after_end[i]):
+                # The load comes after the store, and the store begins after its tile.
+                lowest = max(lowest, position[store] + 1)
+                read_at[store] = min(read_at[store], position[i])
         while starts[i] > lowest and room[starts[i] - 1] >= size:
-            starts[i] -= 1
+            starts[i] = starts[i] - 1 if position[i] - starts[i] <= longest else lowest
 
 
 @compiled
-def sorted_transfers(free: FreeTransfers, room: IntArray) -> tuple[SortedTransfers, IntArray, IntArray]:
+def sorted_transfers(
+    free: FreeTransfers, room: IntArray, longest_window: int
+) -> tuple[SortedTransfers, IntArray, IntArray]:
     """Return the sorted transfers of a piece, and the lowest Starts and highest Ends by tensor.
 
-    `room` (int64[N]) is that of the piece.
+    `room` (int64[N]) is that of the piece; see `Frame` for `longest_window`.
     """
     count = len(free.bytes)
     starts, ends, read_at = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
-    _widest_durations(free, room, starts, ends, read_at)
+    _widest_durations(free, room, longest_window, starts, ends, read_at)
     dearest = np.argsort(-(free.cycles / free.bytes), kind="mergesort")  # stable
     transfers = SortedTransfers(
         is_store=free.is_store[dearest],
@@ -132,7 +147,7 @@ def _filled(size: int, cycles: int, room: int) -> int:
 
 
 @compiled
-def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
+def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, longest: int, held: IntArray) -> None:
     """Fill ``held[p]``: the most cycles of loads for tiles from p on that can begin before the end of tile p − 1."""
     left = np.empty(tiles + 1, np.int64)
     left[0] = 0
@@ -143,14 +158,15 @@ def _held_at_openings(transfers: SortedTransfers, tiles: int, room: IntArray, he
     for i in range(len(transfers.bytes)):
         if not transfers.is_store[i]:
             size, cycles = transfers.bytes[i], transfers.cycles[i]
-            for p in range(max(transfers.earliest_start[i] + 1, 1), transfers.latest_start[i] + 1):
+            first = max(transfers.earliest_start[i] + 1, 1, transfers.position[i] - longest)
+            for p in range(first, transfers.latest_start[i] + 1):
                 if left[p] > 0:
                     held[p] += _filled(size, cycles, left[p])
                     left[p] -= size
 
 
 @compiled
-def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, held: IntArray) -> None:
+def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, longest: int, held: IntArray) -> None:
     """Fill ``held[f]``: the most cycles of stores of tiles before f that can finish after tile f has begun."""
     left = np.empty(tiles + 1, np.int64)
     for f in range(tiles):
@@ -160,7 +176,8 @@ def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, held
     for i in range(len(transfers.bytes)):
         if transfers.is_store[i]:
             size, cycles = transfers.bytes[i], transfers.cycles[i]
-            for f in range(transfers.least_end[i], _waits_until(transfers, i, tiles)):
+            last = min(_waits_until(transfers, i, tiles) - 1, transfers.position[i] + 1 + longest)
+            for f in range(transfers.least_end[i], last + 1):
                 if left[f] > 0:
                     held[f] += _filled(size, cycles, left[f])
                     left[f] -= size
@@ -216,8 +233,8 @@ def longest_paths_to(
     """Fill only ``paths.begin``, ``paths.opening`` and `work`; return the cycles held of loads and of stores."""
     tiles = len(frame.tile_cycles)
     loads_held, stores_held = np.empty(tiles + 1, np.int64), np.empty(tiles + 1, np.int64)
-    _held_at_openings(transfers, tiles, frame.room, loads_held)
-    _held_at_begins(transfers, tiles, frame.room, stores_held)
+    _held_at_openings(transfers, tiles, frame.room, frame.longest_window, loads_held)
+    _held_at_begins(transfers, tiles, frame.room, frame.longest_window, stores_held)
     _paths_to(transfers, frame, loads_held, stores_held, paths, work)
     return loads_held, stores_held
 
@@ -259,15 +276,16 @@ def _paths_to(
     may = np.zeros(tiles + 2, np.int64)
     tile_end = 0
     for f in range(tiles + 1):
+        first = max(f - frame.longest_window, 0)  # the first p of a window that ends at f
         loaded = 0
         for n in range(loads_begin[f], loads_begin[f + 1]):
             i = loads[n]
             loaded += cycles[i]
-            for p in range(max(earliest_start[i] + 1, 1), latest_start[i] + 1):
+            for p in range(max(earliest_start[i] + 1, 1, first), latest_start[i] + 1):
                 could[p] += cycles[i]
-            for p in range(latest_start[i] + 1, f + 1):
+            for p in range(max(latest_start[i] + 1, first), f + 1):
                 needed[p] -= cycles[i]
-        for p in range(f + 1):
+        for p in range(first, f + 1):
             needed[p] += loaded
         for n in range(waiting_begin[f], waiting_begin[f + 1]):
             i = waiting_items[n]
@@ -281,7 +299,7 @@ def _paths_to(
         must_from, may_from = 0, 0
         # The last transfer may end before the last tile: so item N of `begin` is the end of the transfers only.
         best = max(tile_end, ready[f]) if f < tiles else frame.channel_ready
-        for p in range(f, -1, -1):
+        for p in range(f, first - 1, -1):
             must_from += must[p]
             may_from += may[p]
             span = needed[p] - min(could[p], loads_held[p]) + must_from + max(may_from - stores_held[f], 0)
@@ -321,13 +339,14 @@ def _paths_from(
     must = np.zeros(tiles + 1, np.int64)  # by f: cycles of stores from tile p − 1 on that are due at f; that can wait
     may = np.zeros(tiles + 1, np.int64)
     for p in range(tiles, -1, -1):
+        last = min(p + frame.longest_window, tiles)  # the last f of a window that begins at p
         for n in range(counted_begin[p], counted_begin[p + 1]):
             i = counted_items[n]
             if is_store[i]:
                 first_due = max(_waits_until(transfers, i, tiles), p)
-                for f in range(max(transfers.least_end[i], p), first_due):
+                for f in range(max(transfers.least_end[i], p), min(first_due, last + 1)):
                     may[f] += cycles[i]
-                for f in range(first_due, tiles + 1):
+                for f in range(first_due, last + 1):
                     must[f] += cycles[i]
             else:
                 needed[position[i]] += cycles[i]
@@ -343,7 +362,7 @@ def _paths_from(
             tail_begin[p] = frame.channel_tail
         needed_to, could_to = 0, 0
         best = tail_begin[p] if p < tiles else 0
-        for f in range(p, tiles + 1):
+        for f in range(p, last + 1):
             needed_to += needed[f]
             could_to += could[f]
             held = min(could_to, loads_held[p]) if p > 0 else 0

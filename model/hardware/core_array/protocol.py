@@ -88,6 +88,19 @@ class CoreArray(Protocol):
         """
         return self.tile_costs(table, tiles)
 
+    def least_per_element(self, table: NetworkTable) -> tuple[FloatArray, FloatArray]:
+        """Return the fewest cycles and the least energy that each ofmap element takes, whatever the tile.
+
+        Bounds over all tilings use them where pricing all tiles would take too long; zeros, the default, are always
+        valid.
+
+        Returns
+        -------
+        tuple
+            By layer: cycles, float64[L], and pJ, float64[L]. A tile of n elements takes at least n times as much.
+        """
+        return np.zeros(len(table.layers)), np.zeros(len(table.layers))
+
     def require_feasible(self, network: Network, table: NetworkTable, tile_row: IntArray) -> None:
         """Raise unless the array can run the tile.
 

@@ -11,6 +11,7 @@ from soma_cp.model.hardware.core_array import published_kernel
 from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
+from soma_cp.model.hardware.core_array.tile_work import least_per_element
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.platform import Platform, PlatformError
 from soma_cp.model.network.layers import Conv, GroupConv
@@ -104,6 +105,12 @@ class PublishedCoreArray(CoreArray):
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
         return published_kernel.tile_costs(self._numbers, table.layers, rows)
+
+    def least_per_element(self, table: NetworkTable) -> tuple[FloatArray, FloatArray]:
+        """Return what one element takes with all multipliers busy and no byte moved; see `CoreArray`."""
+        platform, energies = self.platform, unit_energies(self.platform)
+        peaks = platform.macs_per_cycle, platform.vector_ops_per_cycle
+        return least_per_element(table.layers, *peaks, energies.MAC, energies.vector_operation)
 
     def breakdown(self, network: Network, table: NetworkTable, tile_row: IntArray) -> TileCost:
         """Return the cost of one tile, with its parts.

@@ -13,7 +13,7 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
-from soma_cp.model.hardware.core_array.tile_work import ifmap_bytes, tile_work
+from soma_cp.model.hardware.core_array.tile_work import ifmap_bytes, least_per_element, tile_work
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
@@ -54,6 +54,12 @@ class RooflineCoreArray(CoreArray):
         operation_pj = np.where(work.is_matrix, energies.MAC, energies.vector_operation)
         energy_pj = work.operations * operation_pj + read * energies.GBUF_read + written * energies.GBUF_write
         return cycles, energy_pj
+
+    def least_per_element(self, table: NetworkTable) -> tuple[FloatArray, FloatArray]:
+        """Return what one element takes with all multipliers busy and no byte moved; see `CoreArray`."""
+        platform, energies = self.platform, unit_energies(self.platform)
+        peaks = platform.macs_per_cycle, platform.vector_ops_per_cycle
+        return least_per_element(table.layers, *peaks, energies.MAC, energies.vector_operation)
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Return a sentence that says that every tile runs."""

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent
@@ -63,6 +63,30 @@ def tile_work(layers: IntArray, tiles: IntArray) -> TileWork:
     matrix_operations = groups * samples * channels * in_channels * window * h * w
     operations = np.where(is_matrix, matrix_operations, vector_operations)
     return TileWork(is_matrix, operations, groups, samples, channels, in_channels, h, w)
+
+
+def least_per_element(
+    layers: IntArray, macs_per_cycle: int, vector_ops_per_cycle: int, mac_pj: float, vector_pj: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the cycles and pJ of one ofmap element of every layer with all units busy; see `CoreArray`.
+
+    Parameters
+    ----------
+    layers
+        int64[L, COLUMNS]: `NetworkTable.layers`.
+    macs_per_cycle, vector_ops_per_cycle
+        The peak of the array and of the vector unit.
+    mac_pj, vector_pj
+        Energy of one operation of each.
+    """
+    kind = layers[:, nt.KIND]
+    is_matrix = np.isin(kind, (nt.CONV, nt.GROUP_CONV, nt.FC))
+    window = layers[:, nt.R] * layers[:, nt.S]
+    macs = layers[:, nt.IN_CHANNELS] // layers[:, nt.GROUPS] * window
+    operations = np.where(is_matrix, macs, np.where(kind == nt.POOL, window, layers[:, nt.OPERANDS]))
+    cycles: FloatArray = operations / np.where(is_matrix, macs_per_cycle, vector_ops_per_cycle)
+    energy_pj: FloatArray = operations * np.where(is_matrix, mac_pj, vector_pj)
+    return cycles, energy_pj
 
 
 @compiled

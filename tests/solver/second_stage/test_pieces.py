@@ -38,6 +38,7 @@ from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage import piecewise
+from soma_cp.solver.second_stage import windows as windows_module
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
 from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
@@ -101,6 +102,27 @@ def test_the_bound_of_published_plans_is_that_of_the_twin(path: Path, percent: i
     plan = published_plan(path)
     capacity = plan.problem.platform.gbuf_bytes if percent is None else least_peak_bytes(plan) * percent // 100
     assert_windows_of_twin(plan, capacity)
+
+
+@examples(250)
+@given(pairs(), st.data())
+def test_the_bound_of_shorter_windows_holds_for_every_schedule(pair: Pair, data: st.DataObject) -> None:
+    dlsa, capacity = draw_schedule(data, pair, tight=True)
+    plan = with_buffer(pair.plan, capacity)
+    piece = whole_problem(plan)
+    longest = data.draw(st.integers(0, piece.tile_count), "longest")
+    with pytest.MonkeyPatch.context() as patch:
+        size = max(piece.tile_count, plan.dram_tensor_count) + 1
+        patch.setattr(windows_module, "MOST_WINDOWS", longest * size)
+        short = dram_windows(piece)
+    whole, found = dram_windows(piece), evaluate(plan, dlsa)
+    assert short.latency <= found.latency
+    assert (short.earliest_begin[:-1] <= found.tile_begin).all()
+    assert (short.tail_from_begin[:-1] <= found.latency - found.tile_begin).all()
+    assert (short.earliest_start <= whole.earliest_start).all()
+    assert (short.latest_end >= whole.latest_end).all()
+    if longest == piece.tile_count:
+        assert all(np.array_equal(one, other) for one, other in zip(short, whole, strict=True))
 
 
 def assert_arcs_say_it_all(piece: Piece) -> None:
