@@ -114,15 +114,28 @@ def extents_read(
         return np.full(len(rows), h), np.full(len(columns), w)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         made = (np.full(len(rows), k), rows, columns)
-        whole_rows = np.full(len(rows), layers[consumer, nt.REAL_H])
-        whole_columns = np.full(len(columns), layers[consumer, nt.REAL_W])
         from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
-        return (*made, whole_rows)[from_rows], (*made, whole_columns)[from_columns]
+        return (
+            _share(layers, consumer, from_rows, nt.REAL_H, made),
+            _share(layers, consumer, from_columns, nt.REAL_W, made),
+        )
     read = [ifmap_extent(layers, consumer, 1, k, int(h), int(w)) for h, w in zip(rows, columns, strict=True)]
     return (
         np.maximum(np.array([extent[2] for extent in read], np.int64), 1),
         np.maximum(np.array([extent[3] for extent in read], np.int64), 1),
     )
+
+
+def _share(layers: IntArray, transpose: int, dimension: int, whole: int, made: tuple[IntArray, ...]) -> IntArray:
+    """Return what tiles of a transpose read of the ifmap dimension in column `whole`, which became `dimension`.
+
+    `made` are the channels, rows and columns of the tiles.
+    """
+    extent = layers[transpose, whole]
+    if dimension == nt.WHOLE:
+        return np.full(len(made[1]), extent)
+    shares: IntArray = -(-made[dimension] * extent // layers[transpose, nt.K + dimension])
+    return shares
 
 
 def _values_read(
@@ -142,13 +155,14 @@ def _values_read(
         return {int(e[1]) for e in read}, {int(e[2]) for e in read}, {int(e[3]) for e in read}
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        if c_from == nt.WHOLE:
-            channels_read = {int(layers[consumer, nt.IN_CHANNELS])}
-        else:
-            channels_read = {value for value in values[c_from] if value >= uncut[c_from]}
-        rows_read = {int(layers[consumer, nt.REAL_H])} if h_from == nt.WHOLE else values[h_from]
-        columns_read = {int(layers[consumer, nt.REAL_W])} if w_from == nt.WHOLE else values[w_from]
-        return channels_read, rows_read, columns_read
+        k_made, h_made, w_made = (_ascending(extents) for extents in values)
+        made = (k_made, h_made, w_made)
+        became_channels = tuple(extents[extents >= least] for extents, least in zip(made, uncut, strict=True))
+        return (
+            set(_share(layers, consumer, c_from, nt.IN_CHANNELS, became_channels).tolist()),
+            set(_share(layers, consumer, h_from, nt.REAL_H, made).tolist()),
+            set(_share(layers, consumer, w_from, nt.REAL_W, made).tolist()),
+        )
     return (
         {int(ifmap_extent(layers, consumer, 1, channels, h, w)[1]) for channels in values[0]},
         {max(int(ifmap_extent(layers, consumer, 1, k, rows, w)[2]), 1) for rows in values[1]},

@@ -208,9 +208,12 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
     if kind in ("eltwise", "ptp"):
         return tile
     if kind == "transpose":
-        ofmap_extent = {"C": k, "H": h, "W": w}
         ifmap = dict(zip("CHW", layer.get("ifmap", ()), strict=False))  # a regrouping reads it whole
-        ifmap |= {origin: ofmap_extent[place] for place, origin in zip("CHW", layer["order"], strict=True)}
+        for tile_extent, whole, origin in zip((k, h, w), ofmap_shape(layer), layer["order"], strict=True):
+            if origin in "CHW":
+                ifmap[origin] = tile_extent
+            elif origin in "chw":  # its share, rounded up
+                ifmap[origin.upper()] = math.ceil(Fraction(ifmap[origin.upper()]) * tile_extent / whole)
         return (b, ifmap["C"], ifmap["H"], ifmap["W"])
     if kind == "upsample":
         return (
@@ -222,6 +225,7 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
 
     _, ofmap_rows, ofmap_columns = ofmap_shape(layer)
     R, S, sH, sW = (layer.get(name, 1) for name in ("R", "S", "sH", "sW"))
+    R, S = (R - 1) * layer.get("dH", 1) + 1, (S - 1) * layer.get("dW", 1) + 1  # from the first tap to the last
     full_rows = (ofmap_rows - 1) * sH + R
     full_columns = (ofmap_columns - 1) * sW + S
     shapes = source_shapes(network)
@@ -308,7 +312,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
             continue
         if not any(producer in flg_layers for producer in producers(layer)):
             continue
-        order = dict(zip("CHW", layer["order"], strict=True))
+        order = dict(zip("CHW", layer["order"].upper(), strict=True))
         if (order["H"], order["W"]) == ("W", "H"):
             continue
         forbidden |= {place for place, origin in order.items() if place != origin}
