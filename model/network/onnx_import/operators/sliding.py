@@ -104,6 +104,8 @@ def image_of(node: NodeImport, with_padding: bool = True) -> Image:
         raise UnsupportedError(
             f"reads a tensor of {rank} axes (must be batch, channels, and one to three that a window slides along)"
         )
+    if len(node.out_shape()) != rank:
+        raise UnsupportedError(f"makes a tensor {list(node.out_shape())} of one of {rank} axes (must have as many)")
     value = node.value(0)
     tensor = value.tensor if with_padding and isinstance(value, Padded) else node.state.settled(value)
     first, channels, *axes = tensor.view

@@ -25,7 +25,7 @@ from soma_cp.model.network.onnx_import.operators.sliding import (
     give_image,
     image_of,
     stretched,
-    volume,
+    window_of,
 )
 from soma_cp.model.network.onnx_import.operators.windows import convolved, stored_weights
 
@@ -42,30 +42,31 @@ def transposed_convolution(node: NodeImport) -> None:
     groups = int(node.attribute("group", 1))
     image = image_of(node, with_padding=False)
     channels = weights[1] * groups
-    kernel, dilations = volume(weights[2:]), volume(node.attribute("dilations"))
-    strides = _strides(image, kernel, volume(node.attribute("strides")), dilations)
-    sizes = [_phases(*dimension) for dimension in zip(kernel, strides, dilations, strict=True)]
-    spacing = [dilation // gcd(dilation, stride) for dilation, stride in zip(dilations, strides, strict=True)]
-    made = volume(node.out_shape()[2:])
-    alone = all(len(size) == 1 for size in sizes) and made == image.extents and max(strides) == 1
+    window = window_of(node, weights[2:])
+    strides = _strides(image, window)
+    sizes = [_phases(*dimension) for dimension in zip(window.kernel, strides, window.dilations, strict=True)]
+    spacing = [dilation // gcd(dilation, stride) for dilation, stride in zip(window.dilations, strides, strict=True)]
+    alone = all(len(size) == 1 for size in sizes) and window.made == image.extents and max(strides) == 1
     shared = node.shared_weights(1)
     lots: list[str] = []
     for lot in product(*(size.items() for size in sizes)):
         taps: Volume = (lot[0][0], lot[1][0], lot[2][0])
         phases = prod(count for _, count in lot)
-        window = Window(taps, (1, 1, 1), image.extents, (spacing[0], spacing[1], spacing[2]))
+        phase = Window(taps, (1, 1, 1), image.extents, (spacing[0], spacing[1], spacing[2]))
         weights_name = f"{shared} {taps}" if shared else ""
         dims = {1: taps[1:2], 2: taps[1:], 3: taps}[len(weights) - 2]
         name = node.name if alone else f"{node.name}_{'x'.join(map(str, dims))}"
-        lots += convolved(node, name, image, window, channels * phases, groups, weights_name)
-    give_image(node, image, tuple(lots) if alone else _interleaved(node, image, tuple(lots), channels, made))
+        lots += convolved(node, name, image, phase, channels * phases, groups, weights_name)
+    give_image(node, image, tuple(lots) if alone else _interleaved(node, image, tuple(lots), channels, window.made))
 
 
-def _strides(image: Image, kernel: Volume, strides: Volume, dilations: Volume) -> Volume:
+def _strides(image: Image, window: Window) -> Volume:
     """Return the strides; where the input has one element, that of a kernel that doesn't overlap: it makes no odds."""
     found = [
         stride if extent > 1 else max(stride, (taps - 1) * dilation + 1)
-        for extent, taps, stride, dilation in zip(image.extents, kernel, strides, dilations, strict=True)
+        for extent, taps, stride, dilation in zip(
+            image.extents, window.kernel, window.strides, window.dilations, strict=True
+        )
     ]
     return found[0], found[1], found[2]
 

@@ -121,6 +121,25 @@ def test_tokens_as_rows_and_columns_are_padded(imported: Import) -> None:
     )
 
 
+def test_frames_and_rows_are_padded_together(imported: Import) -> None:
+    """Two frames before 8 of 12 rows, and a row on both sides of each: 10·14 rows."""
+    model = Model()
+    x = model.input("x", ["N", 3, 8, 12, 12])
+    conv = model.node("Conv", x, model.weight(4, 3, 1, 1, 1), name="c")
+    padded = model.node("Pad", conv, model.constant([0, 0, 2, 1, 1, 0, 0, 0, 1, 1]), name="p")
+    network = imported(model, model.node("Sigmoid", padded)).network
+    assert network.layers[1] == Transpose(name="p", K=4, H=140, W=14, order="Chw", ifmap=(4, 96, 12), ifmaps=("c",))
+
+
+def test_reshaping_padding_makes_it_part_of_an_fmap(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", ["N", 4, 6, 6])
+    padded = model.node("Pad", x, model.constant([0, 0, 1, 1, 0, 0, 1, 1]), name="p")
+    flat = model.node("Reshape", padded, model.constant([1, -1]))
+    network = imported(model, model.node("Gemm", flat, model.weight(256, 10))).network
+    assert [layer.ofmap for layer in network.layers] == [(4, 8, 8), (10, 1, 1)]
+
+
 def test_the_batch_is_not_padded(imported: Import) -> None:
     model = Model()
     x = model.input("x", [2, 4, 16, 16])

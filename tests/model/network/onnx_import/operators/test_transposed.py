@@ -3,7 +3,7 @@
 from math import prod
 
 import pytest
-from support.onnx_imports import Import, only
+from support.onnx_imports import Import, faults, only
 from support.onnx_models import Model
 
 from soma_cp.model.network.layers import Conv, GroupConv, Transpose
@@ -99,3 +99,13 @@ def test_a_sequence_keeps_one_column(imported: Import) -> None:
         Conv(name="up_2", C=8, K=32, R=2, H=100, W=1, inputs=("x",)),
         Transpose(name="up", K=4, H=800, W=1, order="chW", ifmap=(32, 100, 1), ifmaps=("up_2",)),
     )
+
+
+def test_a_result_smaller_than_its_input_is_refused(imported: Import) -> None:
+    """The package ``onnx`` infers no rows and columns for it."""
+    model = Model()
+    x = model.input("x", ["N", 8, 16, 16])
+    made = model.node("ConvTranspose", x, model.weight(8, 4, 3, 3), output_shape=[8, 8], name="c")
+    assert faults(lambda: imported(model, made)) == [
+        "'c' (ConvTranspose) makes a tensor [1, 4] of one of 4 axes (must have as many)"
+    ]
