@@ -146,9 +146,10 @@ def test_one_step_of_an_rnn_is_one_layer(imported: Import) -> None:
 
 def test_the_last_step_backwards_is_the_first_of_the_sequence(imported: Import) -> None:
     model = Model()
-    _, hidden = recurrence(model, "RNN", sequence_of(model, 3), direction="reverse")
-    network = imported(model, hidden).network
-    assert network.outputs == ("r_0_hidden",)
+    sequence, hidden = recurrence(model, "RNN", sequence_of(model, 3), direction="reverse")
+    network = imported(model, sequence, hidden).network
+    assert network.outputs == ("r_0_hidden", "r_steps")
+    assert network.layers[-1].ifmaps == ("r_0_hidden", "r_1_hidden", "r_2_hidden")
     assert [layer.name for layer in network.layers if layer.kind == "eltwise"] == [
         "r_2_hidden",
         "r_1_hidden",

@@ -60,6 +60,14 @@ def test_a_volume_is_resized_frame_by_frame_or_in_all(imported: Import) -> None:
     )
 
 
+def test_frames_of_an_enlargement_keep_apart(imported: Import) -> None:
+    """8 rows become 15, of 2·8: of four frames, 2·32 rows are not 4·15."""
+    model = Model()
+    x = model.input("x", ["N", 3, 4, 8, 8])
+    layer = only(imported(model, resized(model, x, [1, 3, 4, 15, 16])).network)
+    assert layer == Transpose(name="r", K=3, H=60, W=16, order="Chw", ifmap=(3, 32, 8), inputs=("x",))
+
+
 def test_channels_are_not_resized(imported: Import) -> None:
     model = Model()
     x = model.input("x", ["N", 4, 20, 20])
@@ -105,6 +113,16 @@ def test_a_crop_of_rows_is_a_part(imported: Import) -> None:
     *_, cropped, d = imported(model, model.node("Conv", cut, model.weight(2, 8, 1, 1), name="d")).network.layers
     assert cropped == Transpose(name="p", K=8, H=12, W=16, order="ChW", ifmap=(8, 16, 16), ifmaps=("c",))
     assert d.ofmap == (2, 12, 16)
+
+
+def test_padding_that_is_cut_again_is_nothing(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", ["N", 4, 16, 16])
+    padded = model.node("Pad", x, model.constant([0, 0, 1, 1, 0, 0, 1, 1]), name="p")
+    cut = model.node("Pad", padded, model.constant([0, 0, -1, -1, 0, 0, -1, -1]), name="q")
+    assert only(imported(model, model.node("Sigmoid", cut, name="s")).network) == PointToPoint(
+        name="s", K=4, H=16, W=16, inputs=("x",)
+    )
 
 
 def test_tokens_as_rows_and_columns_are_padded(imported: Import) -> None:

@@ -101,6 +101,31 @@ def test_a_sequence_keeps_one_column(imported: Import) -> None:
     )
 
 
+def test_a_stride_and_a_crop_may_leave_the_extents(imported: Import) -> None:
+    """4 elements become 2·3 + 2 − 4 = 4: the phases are interleaved, though the extents are the same."""
+    model = Model()
+    x = model.input("x", ["N", 8, 4, 4])
+    made = model.node("ConvTranspose", x, model.weight(8, 3, 2, 2), strides=[2, 2], pads=[2] * 4, name="up")
+    conv, interleaved = imported(model, made).network.layers
+    assert conv.ofmap == (12, 4, 4)
+    assert interleaved == Transpose(name="up", K=3, H=4, W=4, order="cHW", ifmap=(12, 4, 4), ifmaps=("up_1x1",))
+
+
+def test_phases_of_a_dilated_kernel(imported: Import) -> None:
+    """Stride 2. Rows are 2 apart: all three taps are in one phase, one row of the input apart.
+
+    Columns are 3 apart: the taps 0 and 6 are in one phase, 3 columns of the input apart; the tap 3 is in the other.
+    """
+    model = Model()
+    x = model.input("x", ["N", 8, 16, 16])
+    made = model.node("ConvTranspose", x, model.weight(8, 4, 3, 3), strides=[2, 2], dilations=[2, 3], name="up")
+    fields = {"C": 8, "K": 4, "R": 3, "H": 16, "W": 16, "inputs": ("x",)}
+    assert imported(model, made).network.layers[:-1] == (
+        Conv(name="up_3x2", S=2, dW=3, **fields),
+        Conv(name="up_3x1", S=1, **fields),
+    )
+
+
 def test_a_result_smaller_than_its_input_is_refused(imported: Import) -> None:
     """The package ``onnx`` infers no rows and columns for it."""
     model = Model()

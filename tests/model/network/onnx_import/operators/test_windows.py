@@ -197,6 +197,16 @@ def test_pooling_of_volumes(imported: Import) -> None:
     assert network.operations == (0, 3 * 4 * 8 * 8 * 8 + 3 * 4 * 64)
 
 
+def test_frames_that_no_two_windows_share_are_moved_without_repetition(imported: Import) -> None:
+    model, x = image("N", 3, 8, 16, 16)
+    made = model.node("Conv", x, model.weight(4, 3, 1, 1, 1), name="c")
+    pooled = model.node("AveragePool", made, kernel_shape=[2, 2, 2], strides=[2, 2, 2], name="p")
+    assert imported(model, pooled).network.layers[1:] == (
+        Transpose(name="p_frames", K=4, H=128, W=16, order="ChW", ifmap=(4, 128, 16), ifmaps=("c",)),
+        Pool(name="p", K=4, R=4, S=2, H=32, W=8, sH=4, sW=2, ifmaps=("p_frames",)),
+    )
+
+
 def test_a_network_of_volumes_goes_on_to_a_classifier(imported: Import) -> None:
     model, x = image("N", 3, 4, 8, 8)
     made = model.node("Conv", x, model.weight(4, 3, 3, 3, 3), pads=[1] * 6, name="c")
