@@ -32,7 +32,8 @@ from soma_cp.model.network.onnx_import.views import (
 Volume = tuple[int, int, int]
 """Something of depth, rows and columns; 1 where a tensor lacks a dimension."""
 
-_RANKS = {3: "a sequence", 4: "an image", 5: "a volume"}
+_RANKS = (3, 4, 5)
+"""Axes of a sequence, an image and a volume."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +134,9 @@ def window_fields(node: NodeImport, image: Image, window: Window) -> tuple[Sourc
     made_depth, made_rows, made_columns = window.made
     sources = image.sources
     sides = sD == T and depth == made_depth * T  # every frame is in one window
-    if rows == R and made_rows == 1 and (sides or (made_depth == 1 and depth == T)):
-        sH = rows  # a window has all rows of its frames: they lie one after another
+    all_rows = rows == R and made_rows == 1 and (sides or (made_depth == 1 and depth == T))
+    if all_rows and frames * depth > 1:
+        sH = rows  # all rows of the window's frames, which lie one after another
     elif (T, sD, made_depth) != (1, 1, depth):
         shape = (image.channels, frames * made_depth * rows * T, columns)
         sources = _beside(node, sources, shape, repeated=not sides)
@@ -184,14 +186,13 @@ def stretched(layers: Layers, name: str, sources: Sources, ifmap: Shape, ofmap: 
 def image_view(image: Image, channels: int, extents: Volume, rank: int) -> View:
     """Return the axes of an fmap of frames, each of these channels, depth, rows and columns."""
     depth, rows, columns = extents
-    batch = tuple(atom for atom in image.first if atom.dim == BATCH)
     inner = without_batch(image.first)
     frames, depth_axis, row_axis = numbered("H", [inner, whole("H", depth), whole("H", rows)])
     axes = {3: (row_axis,), 4: (row_axis, whole("W", columns)), 5: (depth_axis, row_axis, whole("W", columns))}[rank]
-    return (_first_axis(image.first, frames, batch), whole("C", channels), *axes)
+    return (_first_axis(image.first, frames), whole("C", channels), *axes)
 
 
-def _first_axis(first: Axis, frames: Axis, batch: Axis) -> Axis:
+def _first_axis(first: Axis, frames: Axis) -> Axis:
     """Return the atoms of a first axis, in their order, with those of the frames as `frames`."""
     inner = [atom for atom in first if atom.dim != BATCH]
     parts = reshaped((frames,), [atom.extent for atom in inner])

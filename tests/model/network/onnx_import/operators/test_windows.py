@@ -207,6 +207,22 @@ def test_frames_that_no_two_windows_share_are_moved_without_repetition(imported:
     )
 
 
+def test_one_frame_among_padding_is_multiplied_as_often_as_the_window_is_deep(imported: Import) -> None:
+    """The causal convolution of a video's first frame: three taps, two of which are zeros."""
+    model, x = image("N", 3, 1, 16, 16)
+    padded = model.node("Pad", x, model.constant([0, 0, 2, 1, 1, 0, 0, 0, 1, 1]))
+    conv = imported(model, model.node("Conv", padded, model.weight(4, 3, 3, 3, 3), name="c")).network.layers[-1]
+    assert (conv.ofmap, conv.operations, conv.weight_bytes) == ((4, 16, 16), 256 * 4 * 3 * 27, 4 * 3 * 27)
+
+
+@pytest.mark.parametrize("stride", [1, 7])
+def test_a_window_of_all_rows_keeps_its_stride(imported: Import, stride: int) -> None:
+    model, x = image("N", 8, 7, 7)
+    made = model.node("Conv", x, model.weight(4, 8, 7, 7), strides=[stride] * 2, name="c")
+    layer = only(imported(model, made).network)
+    assert layer == Conv(name="c", C=8, K=4, R=7, S=7, H=1, W=1, sH=stride, sW=stride, inputs=("x",))
+
+
 def test_a_network_of_volumes_goes_on_to_a_classifier(imported: Import) -> None:
     model, x = image("N", 3, 4, 8, 8)
     made = model.node("Conv", x, model.weight(4, 3, 3, 3, 3), pads=[1] * 6, name="c")
