@@ -22,11 +22,12 @@ WINGS = {
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
-        "errors views values graph layers dividing arranging node_import operators layouts"
+        "errors views values graph layers dividing arranging padding node_import operators layouts"
         " reading needed_nodes dimensions folding importing"
     ),
     "model/network/onnx_import/operators": (
-        "registry matrices contraction elementwise layout parts windows without_layers table"
+        "registry matrices contraction elementwise layout parts sliding windows transposed resizing recurrent"
+        " without_layers table"
     ),
     "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (

@@ -26,10 +26,9 @@ def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -
             layers[layer, nt.IFMAP_H_FROM],
             layers[layer, nt.IFMAP_W_FROM],
         )
-        whole = layers[layer, nt.IN_CHANNELS], layers[layer, nt.REAL_H], layers[layer, nt.REAL_W]
-        channels = _origin(c_from, k, h, w, whole[0])
-        rows = _origin(h_from, k, h, w, whole[1])
-        columns = _origin(w_from, k, h, w, whole[2])
+        channels = _share(layers, layer, c_from, k, h, w, layers[layer, nt.IN_CHANNELS])
+        rows = _share(layers, layer, h_from, k, h, w, layers[layer, nt.REAL_H])
+        columns = _share(layers, layer, w_from, k, h, w, layers[layer, nt.REAL_W])
         return b, channels, rows, columns
     if kind == nt.UPSAMPLE:
         channels = ceil_div(k, layers[layer, nt.SCALE_K])
@@ -40,17 +39,21 @@ def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -
         channels = ceil_div(k, layers[layer, nt.K] // groups) * (channels // groups)
     elif kind == nt.POOL:
         channels = k
-    rows = (h - 1) * layers[layer, nt.STRIDE_H] + layers[layer, nt.R] - layers[layer, nt.PAD_H]
-    columns = (w - 1) * layers[layer, nt.STRIDE_W] + layers[layer, nt.S] - layers[layer, nt.PAD_W]
+    rows = (h - 1) * layers[layer, nt.STRIDE_H] + layers[layer, nt.WINDOW_H] - layers[layer, nt.PAD_H]
+    columns = (w - 1) * layers[layer, nt.STRIDE_W] + layers[layer, nt.WINDOW_W] - layers[layer, nt.PAD_W]
     return b, channels, min(rows, layers[layer, nt.REAL_H]), min(columns, layers[layer, nt.REAL_W])
 
 
 @inlined
-def _origin(dimension: int, k: int, h: int, w: int, whole: int) -> int:
-    """Return the extent of an ofmap dimension, by its index; `whole` for WHOLE."""
+def _share(layers: IntArray, layer: int, dimension: int, k: int, h: int, w: int, whole: int) -> int:
+    """Return what a tile reads of an ifmap dimension of extent `whole` that became an ofmap dimension.
+
+    That is as large a part of it as the tile has of the ofmap dimension; for WHOLE, all.
+    """
     if dimension == nt.WHOLE:
         return whole
-    return k if dimension == 0 else (h if dimension == 1 else w)
+    part = k if dimension == 0 else (h if dimension == 1 else w)
+    return ceil_div(part * whole, layers[layer, nt.K + dimension])
 
 
 @compiled

@@ -71,15 +71,23 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True)
 class _Windowed(Layer):
-    """A layer that slides an R×S window with strides sH, sW."""
+    """A layer that slides an R×S window with strides sH, sW; its taps are dH, dW apart (dilation)."""
 
     R: int = 1
     S: int = 1
     sH: int = 1
     sW: int = 1
+    dH: int = 1
+    dW: int = 1
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Rows and columns from the first tap to the last."""
+        return (self.R - 1) * self.dH + 1, (self.S - 1) * self.dW + 1
 
     def _wanted_rows_columns(self) -> tuple[int, int]:
-        return (self.H - 1) * self.sH + self.R, (self.W - 1) * self.sW + self.S
+        rows, columns = self.window
+        return (self.H - 1) * self.sH + rows, (self.W - 1) * self.sW + columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,8 +185,10 @@ class Transpose(Layer):
     `order` names the ifmap dimension that each of the ofmap's C, H, W comes from, in this order: ``"HCW"`` swaps
     channels and rows. A regrouping gives the shape of its ifmap. A ``*`` in `order` then stands for an ofmap dimension
     that comes from no single ifmap dimension: ``"C**"`` keeps channels and regroups rows and columns, into tokens for
-    instance. Every tile reads the ifmap dimensions that `order` doesn't name whole. A regrouping may also take part of
-    the elements, or repeat them.
+    instance. Every tile reads the ifmap dimensions that `order` doesn't name whole. A small letter stands for a
+    dimension that is stretched or shrunk, so that a tile reads its share of it: ``"chw"`` turns channels into rows and
+    columns of every pixel, ``"Chw"`` resizes rows and columns. A regrouping may also take part of the elements, or
+    repeat them.
     """
 
     kind: ClassVar[str] = "transpose"

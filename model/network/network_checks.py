@@ -6,7 +6,7 @@ from math import prod
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Transpose
 
-_POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "G", "N", "sK")
+_POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "dH", "dW", "G", "N", "sK")
 
 LARGEST_EXTENT = 2**31 - 1
 """Largest value of a layer's field: the product of two fits into the kernels' int64."""
@@ -114,13 +114,16 @@ def _order_problems(layer: Transpose) -> Iterator[str]:
         elif sorted(order) != sorted("CHW"):
             yield f"order='{order}' (must be a permutation of the letters C, H, W)"
         return
-    named = order.replace("*", "")
+    named = order.upper().replace("*", "")
     if len(order) != 3 or len(set(named)) != len(named) or not set(named) <= set("CHW"):
-        yield f"order='{order}' (must be three of the letters C, H, W, each at most once, and *)"
+        yield f"order='{order}' (must be three of the letters C, H, W, large or small, each at most once, and *)"
         return
     for dim, extent, origin in zip("CHW", layer.ofmap, order, strict=True):
-        if origin != "*" and ifmap["CHW".index(origin)] != extent:
-            yield f"{dim} is {extent}, but comes from {origin} of the ifmap, {ifmap['CHW'.index(origin)]}"
+        if origin in "CHW" and ifmap["CHW".index(origin)] != extent:
+            yield (
+                f"{dim} is {extent}, but comes from {origin} of the ifmap, {ifmap['CHW'.index(origin)]} "
+                f"(must be the same; write {origin.lower()} if it is stretched or shrunk)"
+            )
 
 
 def _reference_problems(layer: Layer, made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
@@ -177,15 +180,19 @@ def _shape_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Ite
 
 def _padding_problems(layer: Layer, rows: int, columns: int) -> Iterator[str]:
     """Refuse a window that lies entirely in the padding: its backward extent would be empty or negative."""
+    window = getattr(layer, "window", None)
+    if window is None:
+        return
     _, wanted_rows, wanted_columns = layer.wanted_ifmap()
-    dimensions = (("R", "rows", wanted_rows, rows), ("S", "columns", wanted_columns, columns))
-    for window, what, wanted, real in dimensions:
-        size = getattr(layer, window, None)
+    dimensions = (("R", "dH", "rows", wanted_rows, rows), ("S", "dW", "columns", wanted_columns, columns))
+    for (taps, dilation, what, wanted, real), size in zip(dimensions, window, strict=True):
         padding = max(wanted - real, 0) // 2
-        if size is not None and padding >= size:
+        if padding >= size:
+            distance = getattr(layer, dilation)
+            dilated = f" with {dilation}={distance}, {size} {what}" if distance > 1 else ""
             yield (
                 f"wants an ifmap of {wanted} {what}, but its sources make {real}: "
-                f"the padding of {padding} on a side must be less than {window}={size}"
+                f"the padding of {padding} on a side must be less than {taps}={getattr(layer, taps)}{dilated}"
             )
 
 

@@ -75,6 +75,8 @@ class _WindowedForm(_LayerForm):
     S: _Extent
     sH: _Extent
     sW: _Extent
+    dH: _Extent = 1
+    dW: _Extent = 1
 
 
 class _ConvForm(_WindowedForm):
@@ -100,7 +102,7 @@ class _EltwiseForm(_LayerForm):
 
 
 class _TransposeForm(_LayerForm):
-    order: Annotated[str, Field(pattern="^[CHW*]{3}$", description="a permutation of the letters C, H, W")]
+    order: Annotated[str, Field(pattern="^[CHWchw*]{3}$", description="a permutation of the letters C, H, W")]
     ifmap: _Shape = _NOT_GIVEN
 
 
@@ -123,10 +125,13 @@ _LAYER_FORMS: dict[str, type[_LayerForm]] = {
 _AnyForm = TypeVar("_AnyForm", bound=Form)
 _DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
 # The order in which fields are written.
-_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "sK", "G", "N", "order", "ifmap", "weights")
+_KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "dH", "dW", "sK", "G", "N", "order", "ifmap", "weights")
 
-_NEW_FIELDS = {"ifmap", "weights"}
+_NEW_FIELDS = {"dH", "dW", "ifmap", "weights"}
 """Fields of layers that version 1 lacks."""
+
+_DEFAULTS = {("dH", 1), ("dW", 1)}
+"""Fields that are not written if they have these values."""
 
 
 def read_network_file(path: Path) -> Network:
@@ -204,7 +209,7 @@ def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
     document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
     for field in _KIND_FIELDS:
         value = getattr(layer, field, None)
-        if value:
+        if value and (field, value) not in _DEFAULTS:
             document[field] = list(value) if isinstance(value, tuple) else value
     document |= _derived_fields(layer, network)
     document["ifmaps"] = list(layer.ifmaps)

@@ -43,7 +43,9 @@ IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
 TILE_CHANNELS = 23  # fixed channels of a tile (corrected semantics: K); 0: as many as its consumers need
-COLUMNS = 24
+WINDOW_H = 24  # rows and columns from the first tap of a window to the last
+WINDOW_W = 25
+COLUMNS = 26
 
 WHOLE = 3
 
@@ -130,8 +132,8 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     readers = rows[edge_columns[0]]
     full_rows = np.where(is_operand, readers[:, IN_CHANNELS] // readers[:, GROUPS], readers[:, REAL_H])
     full_columns = np.where(is_operand, readers[:, R] * readers[:, S], readers[:, REAL_W])
-    skips_rows = ~is_operand & (readers[:, STRIDE_H] > readers[:, R]) & (readers[:, H] > 1)
-    skips_columns = ~is_operand & (readers[:, STRIDE_W] > readers[:, S]) & (readers[:, W] > 1)
+    skips_rows = ~is_operand & (readers[:, STRIDE_H] > readers[:, WINDOW_H]) & (readers[:, H] > 1)
+    skips_columns = ~is_operand & (readers[:, STRIDE_W] > readers[:, WINDOW_W]) & (readers[:, W] > 1)
     return NetworkTable(
         layers=rows,
         source_begin=np.searchsorted(edge_columns[0], ids).astype(np.int64),
@@ -172,6 +174,7 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     row[IN_CHANNELS] = wanted_channels
     row[K], row[H], row[W] = layer.ofmap
     row[R], row[S] = getattr(layer, "R", 1), getattr(layer, "S", 1)
+    row[WINDOW_H], row[WINDOW_W] = getattr(layer, "window", (1, 1))
     upsample = layer.kind == "upsample"
     row[STRIDE_H], row[STRIDE_W] = (1, 1) if upsample else (getattr(layer, "sH", 1), getattr(layer, "sW", 1))
     row[GROUPS] = getattr(layer, "G", 1)
@@ -183,7 +186,7 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     row[HAS_OPERAND] = int(bool(layer.weight_operands))
     row[SCALE_K] = getattr(layer, "sK", 1)
     row[SCALE_H], row[SCALE_W] = (getattr(layer, "sH", 1), getattr(layer, "sW", 1)) if upsample else (1, 1)
-    order = getattr(layer, "order", "CHW")
+    order = getattr(layer, "order", "CHW").upper()
     for column, dim in zip((IFMAP_C_FROM, IFMAP_H_FROM, IFMAP_W_FROM), "CHW", strict=True):
         row[column] = order.index(dim) if dim in order else WHOLE
     return row

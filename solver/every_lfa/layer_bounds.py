@@ -243,9 +243,11 @@ def extents_read(
         return _constant(h), _constant(w)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         made = (_constant(k), rows, columns)
-        whole_rows, whole_columns = (_constant(int(whole)) for whole in layers[consumer, [nt.REAL_H, nt.REAL_W]])
-        from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]]
-        return (*made, whole_rows)[from_rows], (*made, whole_columns)[from_columns]
+        from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
+        return (
+            _share_read(layers, consumer, from_rows, nt.REAL_H, made),
+            _share_read(layers, consumer, from_columns, nt.REAL_W, made),
+        )
     return (
         _steps(rows.parts, _read(layers, consumer, ROWS, rows.extent)),
         _steps(columns.parts, _read(layers, consumer, COLUMNS, columns.extent)),
@@ -254,6 +256,24 @@ def extents_read(
 
 def _constant(extent: int) -> Steps:
     return Steps(np.ones(1, np.int64), np.full(1, extent, np.int64))
+
+
+def _share_read(
+    layers: IntArray, transpose: int, dimension: int, whole: int, made: tuple[Steps, Steps, Steps]
+) -> Steps:
+    """Return `_share` of the channels, rows or columns `made` of a transpose's tiles, by number of parts."""
+    if dimension == nt.WHOLE:
+        return _constant(int(layers[transpose, whole]))
+    return _steps(made[dimension].parts, _share(layers, transpose, dimension, whole, made[dimension].extent))
+
+
+def _share(layers: IntArray, transpose: int, dimension: int, whole: int, made: IntArray) -> IntArray:
+    """Return what tiles with these extents of `dimension` read of the ifmap dimension that became it.
+
+    `whole` is the column that has its extent.
+    """
+    shares: IntArray = -(-made * layers[transpose, whole] // layers[transpose, nt.K + dimension])
+    return shares
 
 
 @compiled
@@ -286,15 +306,21 @@ def _values_read(
         return values[0], np.full(1, h, np.int64), np.full(1, w, np.int64)
     if layers[consumer, nt.KIND] == nt.TRANSPOSE:
         c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        wholes = layers[consumer, [nt.IN_CHANNELS, nt.REAL_H, nt.REAL_W]][:, None]
-        channels, rows, columns = (
-            whole if dimension == nt.WHOLE else values[dimension]
-            for dimension, whole in zip((c_from, h_from, w_from), wholes, strict=True)
-        )
+        made = list(values)
         if c_from in (ROWS, COLUMNS):
-            channels = channels[channels >= uncut[c_from]]
+            made[c_from] = made[c_from][made[c_from] >= uncut[c_from]]
             if not listed:  # the least of those that are left out may be as low as `uncut`
-                channels = np.append(np.full(1, uncut[c_from], np.int64), channels)
+                made[c_from] = np.append(np.full(1, uncut[c_from], np.int64), made[c_from])
+        channels, rows, columns = (
+            layers[consumer, whole : whole + 1]
+            if dimension == nt.WHOLE
+            else _share(layers, consumer, dimension, whole, extents[dimension])
+            for dimension, whole, extents in (
+                (c_from, nt.IN_CHANNELS, made),
+                (h_from, nt.REAL_H, values),
+                (w_from, nt.REAL_W, values),
+            )
+        )
         return channels, rows, columns
     channels, rows, columns = (
         _read(layers, consumer, dimension, values[dimension]) for dimension in (CHANNELS, ROWS, COLUMNS)

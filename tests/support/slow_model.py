@@ -208,9 +208,12 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
     if kind in ("eltwise", "ptp"):
         return tile
     if kind == "transpose":
-        ofmap_extent = {"C": k, "H": h, "W": w}
         ifmap = dict(zip("CHW", layer.get("ifmap", ()), strict=False))  # a regrouping reads it whole
-        ifmap |= {origin: ofmap_extent[place] for place, origin in zip("CHW", layer["order"], strict=True)}
+        for tile_extent, whole, origin in zip((k, h, w), ofmap_shape(layer), layer["order"], strict=True):
+            if origin in "CHW":
+                ifmap[origin] = tile_extent
+            elif origin in "chw":  # its share, rounded up
+                ifmap[origin.upper()] = math.ceil(Fraction(ifmap[origin.upper()]) * tile_extent / whole)
         return (b, ifmap["C"], ifmap["H"], ifmap["W"])
     if kind == "upsample":
         return (
@@ -221,7 +224,8 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
         )
 
     _, ofmap_rows, ofmap_columns = ofmap_shape(layer)
-    R, S, sH, sW = (layer.get(name, 1) for name in ("R", "S", "sH", "sW"))
+    sH, sW = layer.get("sH", 1), layer.get("sW", 1)
+    R, S = _window(layer, "R", "dH"), _window(layer, "S", "dW")
     full_rows = (ofmap_rows - 1) * sH + R
     full_columns = (ofmap_columns - 1) * sW + S
     shapes = source_shapes(network)
@@ -244,6 +248,11 @@ def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = Fal
     rows = min((h - 1) * sH + R - pad_rows, real_rows)
     columns = min((w - 1) * sW + S - pad_columns, real_columns)
     return (b, channels, rows, columns)
+
+
+def _window(layer: dict, taps: str, distance: str) -> int:
+    """Return the extent of a window from its first tap to the last."""
+    return (layer.get(taps, 1) - 1) * layer.get(distance, 1) + 1
 
 
 def weight_operand_extent(layer: dict, tile: Extent) -> Extent:
@@ -308,7 +317,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
             continue
         if not any(producer in flg_layers for producer in producers(layer)):
             continue
-        order = dict(zip("CHW", layer["order"], strict=True))
+        order = dict(zip("CHW", layer["order"].upper(), strict=True))
         if (order["H"], order["W"]) == ("W", "H"):
             continue
         forbidden |= {place for place, origin in order.items() if place != origin}
@@ -486,9 +495,9 @@ def _covers(network: dict, group: LoadGroup, layer: dict, corrected: bool) -> bo
         reader = layers[name]
         rows, columns = _need(network, reader, group.source, (1, *ofmap_shape(reader)), corrected)
         slides = reader["kind"] in (*MATRIX_KINDS, "pool") and group.source not in reader.get("weight_operands", [])
-        if not slides or reader.get("R", 1) >= reader.get("sH", 1) or ofmap_shape(reader)[1] == 1:
+        if not slides or _window(reader, "R", "dH") >= reader.get("sH", 1) or ofmap_shape(reader)[1] == 1:
             covered[0] = max(covered[0], rows)
-        if not slides or reader.get("S", 1) >= reader.get("sW", 1) or ofmap_shape(reader)[2] == 1:
+        if not slides or _window(reader, "S", "dW") >= reader.get("sW", 1) or ofmap_shape(reader)[2] == 1:
             covered[1] = max(covered[1], columns)
     return wanted[0] <= covered[0] and wanted[1] <= covered[1]
 

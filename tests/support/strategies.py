@@ -143,22 +143,25 @@ class _Builder:
     def divisor(self, number: int) -> int:
         return self.draw(st.sampled_from([n for n in range(1, number + 1) if number % n == 0]))
 
-    def window(self, available: int, width: int | None = None) -> tuple[int, int, int]:
-        """Return window, ofmap extent and stride along one dimension, with or without padding."""
+    def window(self, available: int, width: int | None = None) -> tuple[int, int, int, int]:
+        """Return window, ofmap extent, stride and dilation along one dimension, with or without padding."""
         if width is None:
             width = self.draw(_windows)
         stride = self.draw(st.integers(1, 3))
-        padding = self.draw(st.integers(0, 2 * (width - 1)))
-        padding = max(padding, width - available)
-        most = (available + padding - width) // stride + 1
+        dilation = self.draw(st.sampled_from([1, 1, 1, 2, 3]))
+        covered = (width - 1) * dilation + 1
+        padding = self.draw(st.integers(0, 2 * (covered - 1)))
+        padding = max(padding, covered - available)
+        most = (available + padding - covered) // stride + 1
         left_out = self.draw(st.sampled_from([0, 0, 0, 1, 2]))
-        return width, max(1, most - left_out), stride
+        return width, max(1, most - left_out), stride, dilation
 
     def window_fields(self, source: str, R: int | None = None, S: int | None = None) -> dict[str, int]:
         _, rows, columns = self.shapes[source]
-        R, H, sH = self.window(rows, R)
-        S, W, sW = self.window(columns, S)
-        return {"R": R, "S": S, "H": H, "W": W, "sH": sH, "sW": sW}
+        R, H, sH, dH = self.window(rows, R)
+        S, W, sW, dW = self.window(columns, S)
+        dilations = {name: dilation for name, dilation in (("dH", dH), ("dW", dW)) if dilation > 1}
+        return {"R": R, "S": S, "H": H, "W": W, "sH": sH, "sW": sW, **dilations}
 
     def add_conv(self, kernels: int | None = None) -> None:
         sources = self.sources_of_one_extent()
@@ -208,10 +211,9 @@ class _Builder:
         order = self.draw(st.sampled_from(["HCW", "WHC", "CWH", "HWC", "WCH", "CHW"]))
         fields: dict = {}
         if self.draw(_rarely):  # a regrouping, of as many elements or not
-            stays = [self.draw(st.booleans()) for _ in order]
-            order = "".join(origin if stay else "*" for origin, stay in zip(order, stays, strict=True))
-            ifmap["*"] = self.draw(_rows_or_columns)
             fields = {"ifmap": [ifmap[dim] for dim in "CHW"]}
+            order = "".join(self.draw(st.sampled_from([origin, origin.lower(), "*"])) for origin in order)
+            ifmap |= {dim: self.draw(_rows_or_columns) for dim in "chw*"}
         K, H, W = (ifmap[origin] for origin in order)
         self.add("transpose", sources, {"K": K, "H": H, "W": W, "order": order, **fields})
 

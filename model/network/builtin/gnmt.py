@@ -12,7 +12,7 @@ All decoder layers but the first read this context; the first reads the context 
 
 A translation takes about one encoder step and one decoder step for each word; `lstm` says why a network is one step. An
 encoder could also run the whole sentence through one layer before the next, and load each layer's weights once for the
-sentence: this network can't express that. Word embeddings are left out; a beam is a batch.
+sentence, as an unrolled ONNX model does; this network doesn't. Word embeddings are left out; a beam is a batch.
 """
 
 from soma_cp.model.network.builtin.attention import projection, swap_channels_and_rows, tokens_with_cache

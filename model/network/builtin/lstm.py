@@ -6,10 +6,10 @@ forget gate, the old cell state, the input gate and the candidate; the other mak
 gate and the new cell state. States come from outside. Storing the new ones for the next step, one element for each
 unit, is left out.
 
-Why one step and not several, unrolled: layers can't share weights, so every unrolled step would load all weights again.
-That is right where a model runs step by step through all its layers, as in text generation, and its weights exceed the
-buffer: a sequence of n steps then costs n times one step. It costs less where weights stay in the buffer, or where a
-sequence runs through one layer before the next; this network can't express that.
+Why one step and not several, unrolled: a model that makes text runs step by step through all its layers, and if its
+weights exceed the buffer, every step loads all of them again: a sequence of n steps then costs n times one step. It
+costs less where weights stay in the buffer, or where a sequence runs through one layer before the next. The import of
+ONNX models unrolls a layer so, with weights that its steps share (docs/onnx.md).
 """
 
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, Shape

@@ -51,11 +51,16 @@ def _divide(layers: Layers, name: str, sizes: Sequence[int]) -> Sources:
         return layers.divide_input(name, sizes)
     layer = layers.layer(name)
     reads = _reads_of_parts(layers, layer, sizes)
-    return layers.divide_layer(name, [_part(layer, size) for size in sizes], reads)
+    starts = accumulate(sizes, initial=0)
+    return layers.divide_layer(
+        name, [_part(layer, start, size) for start, size in zip(starts, sizes, strict=False)], reads
+    )
 
 
-def _part(layer: Layer, size: int) -> Layer:
-    """Return the layer with `size` of its output channels."""
+def _part(layer: Layer, start: int, size: int) -> Layer:
+    """Return the layer with `size` of its output channels; shared weights are divided alike in all layers."""
+    if isinstance(layer, Conv) and layer.weights:
+        layer = replace(layer, weights=f"{layer.weights} {start}+{size}")
     if isinstance(layer, GroupConv):
         groups = size * layer.G // layer.K
         return replace(layer, K=size, C=layer.C // layer.G * groups, G=groups)

@@ -25,9 +25,14 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
     shape = source.shape
     batch = [] if source.batch is None else [whole(BATCH, source.batch)]
     inner = shape[len(batch) :]
-    if len(inner) > 3:
-        raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most three: channels, rows, columns)")
+    if len(inner) > 4:
+        raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most channels, depth, rows, columns)")
     order = _first_decision(graph, source.name, len(shape))
+    if len(inner) == 4:
+        channels_axis, depth, rows, columns = inner
+        depth_axis, row_axis = numbered("H", [whole("H", depth), whole("H", rows)])
+        view = (*batch, whole("C", channels_axis), depth_axis, row_axis, whole("W", columns))
+        return Tensor((name,), (channels_axis, depth * rows, columns), view)
     if len(inner) == 3:
         if order is not None and order[0] is Channels.LAST and batch:
             heads, rows, width = inner

@@ -7,8 +7,9 @@ from soma_cp.model.errors import InternalError
 from soma_cp.model.network.layers import PointToPoint
 from soma_cp.model.network.onnx_import.arranging import arranged
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.graph import Graph, Node, whole_numbers
+from soma_cp.model.network.onnx_import.graph import Graph, Node, printable, whole_numbers
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
+from soma_cp.model.network.onnx_import.padding import with_padding
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, without_batch
 
@@ -22,6 +23,7 @@ class State:
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
         self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by sources and output
+        self._with_padding: dict[Padded, Tensor] = {}
 
     def settled(self, value: Value) -> Tensor:
         """Return `value` as a tensor of layers or external inputs; a function becomes a `ptp` layer.
@@ -34,7 +36,9 @@ class State:
         if isinstance(value, Tensor):
             return value
         if isinstance(value, Padded):
-            raise UnsupportedError("reads padding, which only a convolution or pooling can")
+            if value not in self._with_padding:
+                self._with_padding[value] = with_padding(self.layers, value.tensor, value.shape, value.name)
+            return self._with_padding[value]
         if isinstance(value, Side):
             listed = ", ".join(f"'{name}'" for name in value.inputs) or "a scale"
             raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
@@ -192,6 +196,11 @@ class NodeImport:
     def note(self, text: str) -> None:
         """Add a note for the user about this node."""
         self.state.notes.setdefault(text, []).append(f"'{self.name}' ({self.node.kind})")
+
+    def shared_weights(self, place: int) -> str:
+        """Return a name for the weights in input `place` if other nodes have the same; empty if none does."""
+        name = self.inputs[place]
+        return printable(name) if sum(name in node.inputs for node in self.graph.nodes) > 1 else ""
 
     def check_bias(self, place: int) -> None:
         """Refuse a bias that is computed.

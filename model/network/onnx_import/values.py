@@ -65,9 +65,21 @@ class Side:
 
 @dataclass(frozen=True)
 class Padded:
-    """A tensor with zeros around it, for the window of a convolution or pooling."""
+    """A tensor with zeros around it: part of the window of a convolution or pooling, or of an fmap for other readers.
+
+    Parameters
+    ----------
+    tensor
+        The tensor without them.
+    shape
+        The shape of the ONNX tensor, with them.
+    name
+        Name of the layer that makes it for other readers.
+    """
 
     tensor: Tensor
+    shape: tuple[int, ...]
+    name: str
 
 
 Value = Tensor | Function | Side | Padded

@@ -20,6 +20,7 @@ from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.network import network_file
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.builtin.randwire import randwire_network
+from soma_cp.model.network.extents import ifmap_extent
 from soma_cp.model.network.layers import LAYER_KINDS
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import (
@@ -29,6 +30,7 @@ from soma_cp.model.network.network_file import (
     read_network_file,
     write_network_file,
 )
+from soma_cp.model.network.network_table import network_table
 
 PUBLISHED = published / "networks"
 FILES = sorted(PUBLISHED.glob("*.json"))
@@ -195,13 +197,47 @@ def test_a_regrouping_has_the_shape_of_its_ifmap() -> None:
     assert network_from_document(network_document(network), "here") == network
     document["layers"][0]["K"] = 32
     (problem,) = problems(document)
-    assert problem == "layer 'tokens': C is 32, but comes from C of the ifmap, 64"
+    assert problem == (
+        "layer 'tokens': C is 32, but comes from C of the ifmap, 64 "
+        "(must be the same; write c if it is stretched or shrunk)"
+    )
     document["layers"][0]["order"] = "C*C"
     (problem,) = problems(document)
-    assert "(must be three of the letters C, H, W, each at most once, and *)" in problem
+    assert "(must be three of the letters C, H, W, large or small, each at most once, and *)" in problem
     del document["layers"][0]["ifmap"]
     (problem,) = problems(document)
     assert problem.endswith("regroups dimensions; give the shape of the ifmap in 'ifmap'")
+
+
+def test_a_dilated_window_covers_more_rows_than_it_has_taps(document: Document) -> None:
+    """Three taps, 4 rows apart, cover 9 rows: 16 rows of 16 want 24. Weights and operations are those of 3 taps."""
+    plain, dilated = (network_from_document(changed(document, 1, **fields), "here") for fields in ({}, {"dH": 4}))
+    assert dilated.layers[1].wanted_ifmap()[1:] == (24, 18)
+    assert dilated.layers[1].weight_bytes == plain.layers[1].weight_bytes
+    assert dilated.layers[1].operations == plain.layers[1].operations
+    # The first 5 rows need (5 − 1) + 9 rows without the padding of 4; with 8 columns, 8 − 1 + 3 without that of 1.
+    assert ifmap_extent(network_table(dilated).layers, 1, 1, 8, 5, 8) == (1, 8, 9, 9)
+    written = network_document(dilated)
+    assert written["layers"][1]["dH"] == 4
+    assert "dW" not in written["layers"][1]
+    assert network_from_document(written, "here") == dilated
+
+
+def test_a_dimension_may_be_stretched_or_shrunk() -> None:
+    """4 channels of 20 rows become one of 50, whose tiles of 10 rows need 4; written as ``"Chw"`` or ``"chw"``."""
+    layer = {"name": "large", "kind": "transpose", "order": "chW", "ifmap": [4, 20, 6], "K": 1, "H": 50, "W": 6}
+    document = {
+        "version": 2,
+        "name": "resized",
+        "inputs": [{"name": "x", "shape": [4, 20, 6]}],
+        "outputs": ["large"],
+        "layers": [layer | {"inputs": ["x"]}],
+    }
+    network = network_from_document(document, "here")
+    assert network_from_document(network_document(network), "here") == network
+    table = network_table(network).layers
+    assert ifmap_extent(table, 0, 1, 1, 10, 6) == (1, 4, 4, 6)
+    assert ifmap_extent(table, 0, 1, 1, 11, 3) == (1, 4, 5, 3)  # 11 · 20 / 50 is 4.4, rounded up
 
 
 def test_fields_of_fc_and_edges_may_be_left_out(document: Document) -> None:
@@ -384,6 +420,7 @@ def test_no_layers(document: Document) -> None:
         ({"C": 9}, "reads 8 channels (8 of 'first'), but its fields want 9"),
         ({"name": "first"}, "the name 'first' is used twice"),
         ({"H": 30}, "the padding of 8 on a side must be less than R=3"),
+        ({"H": 36, "dH": 4}, "the padding of 14 on a side must be less than R=3 with dH=4, 9 rows"),  # 35 + 9 − 16
     ],
 )
 def test_faults_between_layers(document: Document, changes: Document, words: str) -> None:

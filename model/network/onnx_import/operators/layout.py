@@ -6,7 +6,7 @@ from math import prod
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
-from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
+from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
     Atom,
@@ -29,6 +29,8 @@ def view_of(node: NodeImport) -> tuple[Value, View | None]:
     value = node.value(0)
     if isinstance(value, Side):
         return value, None
+    if isinstance(value, Padded):
+        value = node.state.settled(value)
     return value, node.base(value).view
 
 

@@ -6,6 +6,9 @@ from soma_cp.model.network.onnx_import.operators import (
     layout,
     matrices,
     parts,
+    recurrent,
+    resizing,
+    transposed,
     windows,
     without_layers,
 )
@@ -19,6 +22,9 @@ __all__ = [
     "layout",
     "matrices",
     "parts",
+    "recurrent",
+    "resizing",
+    "transposed",
     "windows",
     "without_layers",
 ]

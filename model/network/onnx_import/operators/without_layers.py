@@ -7,7 +7,6 @@ enter(
     "refused",
     Facts(refusal="is control flow, and a network has none; export the model without it"),
 )
-enter("LSTM GRU RNN", "refused", Facts(refusal="is recurrent, and a network has no loops"))
 enter(
     "RandomNormal RandomUniform RandomNormalLike RandomUniformLike Multinomial Bernoulli",
     "the same as an operator that is not here",

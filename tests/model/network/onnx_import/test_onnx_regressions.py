@@ -228,25 +228,6 @@ def test_patches_are_of_one_group_and_of_several_places(imported: Import, groups
     assert result.network.layers[0].weight_bytes == 8 * 4 // groups * window**2
 
 
-def test_dilation_of_a_pooling_is_told(imported: Import) -> None:
-    model = Model()
-    x = model.input("x", [1, 4, 16, 16])
-    result = imported(model, model.node("MaxPool", x, kernel_shape=[3, 3], dilations=[2, 2], name="/p"))
-    assert result.notes == (
-        "'p' (MaxPool): dilation [2, 2]: rows and columns that tiles share are counted as those of a 3×3 window",
-    )
-
-
-def test_padding_is_not_enlarged(imported: Import) -> None:
-    model = Model()
-    x = model.input("x", [1, 4, 8, 8])
-    padded = model.node("Pad", x, model.constant([0, 0, 4, 4, 0, 0, 4, 4]))
-    scales = model.constant([1, 1, 2, 2], np.float32)
-    assert faults(lambda: imported(model, model.node("Resize", padded, "", scales, name="/r"))) == [
-        "'r' (Resize) reads padding, which only a convolution or pooling can"
-    ]
-
-
 # Dividing
 
 
