@@ -26,7 +26,7 @@ WINGS = {
         " reading needed_nodes dimensions folding importing"
     ),
     "model/network/onnx_import/operators": (
-        "registry matrices contraction elementwise layout parts windows without_layers table"
+        "registry matrices contraction elementwise layout joining parts windows without_layers table"
     ),
     "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (

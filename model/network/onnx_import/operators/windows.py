@@ -3,6 +3,7 @@
 from math import prod
 
 from soma_cp.model.network.layers import Conv, GroupConv, Layer, Pool, Upsample
+from soma_cp.model.network.onnx_import.arranging import in_any_sequence
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport, only_batch
@@ -11,10 +12,12 @@ from soma_cp.model.network.onnx_import.values import Padded, Tensor
 from soma_cp.model.network.onnx_import.views import Axis, numbered, whole
 
 
-def _source(node: NodeImport, with_padding: bool = True) -> tuple[Sources, Axis, tuple[int, int]]:
+def _source(
+    node: NodeImport, with_padding: bool = True, in_sequence: bool = True
+) -> tuple[Sources, Axis, tuple[int, int]]:
     """Return the sources that a window slides over, their batch axis, and their real rows and columns.
 
-    Without `with_padding`, refuse a tensor with zeros around it.
+    Without `with_padding`, refuse a tensor with zeros around it; without `in_sequence`, channels may be permuted.
     """
     rank = len(node.shape(0))
     if rank not in (3, 4):
@@ -24,6 +27,7 @@ def _source(node: NodeImport, with_padding: bool = True) -> tuple[Sources, Axis,
     batch, channels, rows, *columns = tensor.view
     if not only_batch(batch):
         raise UnsupportedError("reads a tensor whose first axis holds more than the batch")
+    channels = channels if in_sequence else in_any_sequence(channels)
     sources = node.arranged(tensor, channels, rows, *columns)
     _, height, width = node.layers.shape(node.layers.resolved(sources)[0])
     return sources, batch, (height, width)
@@ -58,7 +62,7 @@ def _convolve(node: NodeImport, weights_place: int) -> None:
     weights = _weights(node, weights_place)
     if len(weights) not in (3, 4):
         raise UnsupportedError(f"has a window of {len(weights) - 2} dimensions (must be one or two)")
-    sources, batch, real = _source(node)
+    sources, batch, real = _source(node, in_sequence=int(node.attribute("group", 1)) > 1)
     K, rows, columns = _output_extents(node)
     R, S = _two(list(weights[2:]), 1)
     stated = _two(node.attribute("kernel_shape") or list(weights[2:]), 1)
