@@ -15,6 +15,10 @@ Arrangement = tuple[Sources, Shape, tuple[Axis, ...]]
 """What a layer arranges: its sources, their shape, and their atoms in the layer's channels, rows and columns."""
 
 
+_LARGER = 4
+"""How many times as large as its ofmap a layer's ifmap may be for a reader to arrange it at once, and hold it whole."""
+
+
 class Layers:
     """Layers and external inputs by name, in an order in which they can run."""
 
@@ -263,7 +267,9 @@ class Layers:
                 self._rewire(name, (source,))
                 del self._layers[name]
                 self._arrange_at_once(source, outputs)
-        elif alone or (prod(shape) <= prod(before.ofmap) and not set(read) & set(self._inputs)):
+        elif (alone and prod(shape) <= _LARGER * prod(before.ofmap)) or (
+            prod(shape) <= prod(before.ofmap) and not set(read) & set(self._inputs)
+        ):
             self._layers[name] = Transpose(name=name, K=layer.K, H=layer.H, W=layer.W, **fields)
             self._set_reads(name, read)
             if alone:

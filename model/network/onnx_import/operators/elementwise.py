@@ -112,6 +112,9 @@ def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
     real = [value for value in values if not isinstance(value, Side)]
     if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
+        if isinstance(like, Tensor) and any(prod(node.shape(place)) >= size_of(like) for place in constants):
+            like = node.state.settled(like)
+            values = [like if value is real[0] and isinstance(value, Tensor) else value for value in values]
         for place in constants:
             if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):
                 name = node.layers.add_input(node.inputs[place], like.shape)
