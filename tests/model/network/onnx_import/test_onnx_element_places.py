@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from support.onnx_models import Model
 from support.twins import examples
 
-from soma_cp.model.network.layers import Layer
+from soma_cp.model.network.layers import Layer, Transpose
 from soma_cp.model.network.onnx_import import arranging, node_import
 from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
@@ -206,13 +206,31 @@ def chains(draw: st.DrawFn) -> tuple[Model, Pair]:
     return model, pair
 
 
+def assert_keeps_dimensions(layer: Transpose, elements: Elements) -> None:
+    """Every dimension that has a letter in the layer's order has the same places before and after it."""
+    if not {layer.name, *layer.ifmaps} <= elements.of.keys():
+        return  # reads the copy of a layer that is read twice
+    before, after = elements.fmap(layer.ifmaps), elements.of[layer.name]
+    if np.unique(before).size < before.size:
+        return  # has an element twice
+    assert (before.shape, after.shape) == (layer.wanted_ifmap(), layer.ofmap)
+    where = {int(element): place for place, element in np.ndenumerate(before)}
+    for place, element in np.ndenumerate(after):
+        came_from = where[int(element)]
+        for made, letter in enumerate(layer.order):
+            assert letter == "*" or came_from["CHW".index(letter)] == place[made]
+
+
 @examples(150)
 @given(chains())
 def test_every_element_is_where_numpy_says(tmp_path_factory: pytest.TempPathFactory, chain: tuple[Model, Pair]) -> None:
     model, pair = chain
     path = model.save(tmp_path_factory.getbasetemp() / "places.onnx")
     with followed() as elements:
-        import_onnx(path)
+        network = import_onnx(path).network
+    for layer in network.layers:
+        if isinstance(layer, Transpose):
+            assert_keeps_dimensions(layer, elements)
     value = elements.given[pair.name]
     if isinstance(value, Tensor):
         assert np.array_equal(elements.along(value, value.view), pair.array)
