@@ -30,6 +30,7 @@ class Layers:
         self._joined: dict[Sources, str] = {}
         self._row_lots: dict[str, list[Sources]] = {}
         self._rearranged: dict[tuple[Sources, Hashable], tuple[str, str]] = {}  # names and orders
+        self._constants: dict[Hashable, str] = {}
         self._arranges: dict[str, Arrangement] = {}  # by layer that has all elements of its sources
         self.arrangements: dict[Hashable, Sources] = {}
         """Sources that were arranged for a reader, by what was wanted."""
@@ -83,6 +84,13 @@ class Layers:
         name = self.unique(name)
         self._inputs[name] = ExternalInput(name, shape)
         return name
+
+    def add_constant(self, name: str, shape: Shape, view: Hashable) -> str:
+        """Add a stored tensor as an external input, once for all layers that read it in one arrangement."""
+        key = (name, shape, view)
+        if key not in self._constants:
+            self._constants[key] = self.add_input(name, shape)
+        return self._constants[key]
 
     def shape_of_all(self, sources: Sequence[str]) -> Shape:
         """Return the shape of sources that are concatenated."""

@@ -50,7 +50,7 @@ class State:
             If there is no layer for it.
         """
         if isinstance(value, Tensor):
-            return compacted(self.layers, value, value.name)
+            return compacted(self.layers, value, value.name or value.sources[0])
         if isinstance(value, Padded):
             raise UnsupportedError("reads padding, which only a convolution or pooling can")
         if isinstance(value, Side):

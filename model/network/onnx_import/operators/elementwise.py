@@ -117,7 +117,7 @@ def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
             values = [like if value is real[0] and isinstance(value, Tensor) else value for value in values]
         for place in constants:
             if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):
-                name = node.layers.add_input(node.inputs[place], like.shape)
+                name = node.layers.add_constant(node.inputs[place], like.shape, like.view)
                 values.append(Tensor((name,), like.shape, like.view))
     rank = len(node.out_shape())
     return [_raised(value, rank) for value in values]

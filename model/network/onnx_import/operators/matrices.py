@@ -135,7 +135,7 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
         sources = node.layers.add(Conv, node.name, read, C=size(channels), K=K, H=shape[1], W=1)
         axes = _rows(tensor.view, axis)
     view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
-    return Tensor(sources, shape, view, offset)
+    return Tensor(sources, shape, view, offset, node.name)
 
 
 def _batch_size(view: View) -> int:

@@ -352,6 +352,31 @@ def test_an_input_in_two_arrangements_is_loaded_in_one(imported: Import) -> None
     assert kinds(network) == {"conv": 2, "transpose": 1}
 
 
+def test_a_constant_that_two_layers_read_is_one_input(imported: Import) -> None:
+    model = Model()
+    x = model.node("Conv", model.input("x", [1, 8, 4, 4]), model.weight(8, 8, 1, 1), name="c")
+    position = model.weight(1, 8, 4, 4, name="position")
+    added = [model.node("Add", part, position) for part in (x, model.node("Sigmoid", x))]
+    network = imported(model, *added).network
+    assert input_bytes(network) == 2 * 8 * 16
+    assert [layer.inputs for layer in network.layers if layer.kind == "eltwise"] == [("position",)] * 2
+
+
+def test_a_shift_before_a_projection_is_one_layer_after_it(imported: Import) -> None:
+    """LayerNorm, shift, projection, residual of 28×28×64 elements: 2 · 784 · 64 · 64 with the convolution before."""
+    model = Model()
+    x = model.node("Conv", model.input("x", [1, 64, 28, 28]), model.weight(64, 64, 1, 1), name="before")
+    x = turned(model, x, 0, 2, 3, 1)
+    y = model.node("LayerNormalization", x, model.weight(64), model.weight(64), axis=-1, name="norm")
+    y = model.node(
+        "Add", model.node("MatMul", rolled(model, y, 3), model.weight(64, 64), name="project"), model.weight(64)
+    )
+    network = imported(model, model.node("Add", x, y, name="residual")).network
+    assert (macs(network), weights(network)) == (6_422_528, 8_192)
+    assert [layer.name for layer in network.layers] == ["before", "norm", "project", "project_regroup", "residual"]
+    assert network.layers[3].wanted_ifmap() == network.layers[3].ofmap == (64, 28, 28)
+
+
 # Caches
 
 
