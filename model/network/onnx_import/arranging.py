@@ -79,7 +79,11 @@ def is_free(layers: Layers, tensor: Tensor, wanted: Dims) -> bool:
 
 
 def _is_rearranged_input(layers: Layers, tensor: Tensor, wanted: Dims) -> bool:
-    return all(layers.is_input(source) for source in tensor.sources) and prod(_sizes(wanted)) == prod(tensor.shape)
+    """Whether all elements of external inputs are wanted, each once: DRAM may hold them so."""
+    sources = tensor.sources
+    origins = layers.origins(sources)
+    is_input = all(layers.is_input(source) for source in sources) and len(set(origins)) == len(origins)
+    return is_input and prod(_sizes(wanted)) == prod(tensor.shape)
 
 
 def _dims(shape: Shape) -> Dims:

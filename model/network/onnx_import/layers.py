@@ -30,6 +30,7 @@ class Layers:
         self._joined: dict[Sources, str] = {}
         self._row_lots: dict[str, list[Sources]] = {}
         self._rearranged: dict[tuple[Sources, Hashable], tuple[str, str]] = {}  # names and orders
+        self._orders: dict[str, tuple[Sources, str]] = {}  # by rearranged input: of which inputs, and how
         self._constants: dict[Hashable, str] = {}
         self._arranges: dict[str, Arrangement] = {}  # by layer that has all elements of its sources
         self.arrangements: dict[Hashable, Sources] = {}
@@ -111,10 +112,20 @@ class Layers:
         order
             For each of them the dimension of the inputs that it is, ``*`` if it is none.
         """
+        before = self._orders.get(sources[0]) if len(sources) == 1 else None
+        if before is not None:
+            wanted, (sources, earlier) = (sources, wanted), before
+            order = "".join(earlier["CHW".index(letter)] if letter != "*" else "*" for letter in order)
         key = (sources, wanted)
         if key not in self._rearranged:
-            self._rearranged[key] = (self.add_input(f"{sources[0]}_rearranged", shape), order)
+            name = self.add_input(f"{sources[0]}_rearranged", shape)
+            self._rearranged[key] = (name, order)
+            self._orders[name] = (sources, order)
         return self.resolved((self._rearranged[key][0],))
+
+    def origins(self, sources: Sources) -> Sources:
+        """Return the external inputs of which some are other arrangements."""
+        return tuple(origin for name in sources for origin in self._orders.get(name, ((name,), ""))[0])
 
     def remember_arrangement(self, made: Sources, sources: Sources, shape: Shape, wanted: tuple[Axis, ...]) -> Sources:
         """Remember that the layer `made` has all elements of its sources in another arrangement; return it."""

@@ -173,7 +173,8 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
         base = node.base((whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
-        part = real[0].part if len(real) == 1 and isinstance(real[0], Function) and not whole_ones else None
+        parts = {value.part for value in real if isinstance(value, Function)}
+        part = parts.pop() if len(parts) == 1 and not whole_ones else None
         node.give_function(base, reduced=not whole_ones, part=part)
         return
     tensors = list(dict.fromkeys(node.state.settled(value) for value in real))

@@ -234,3 +234,25 @@ def test_every_element_is_where_numpy_says(tmp_path_factory: pytest.TempPathFact
     value = elements.given[pair.name]
     if isinstance(value, Tensor):
         assert np.array_equal(elements.along(value, value.view), pair.array)
+
+
+@st.composite
+def of_an_input(draw: st.DrawFn) -> tuple[Model, tuple[int, int, int]]:
+    """An external input, up to seven steps, and a function."""
+    model = Model(17)
+    a, b, c = shape = tuple(draw(st.sampled_from((1, 2, 3, 4, 6))) for _ in range(3))
+    pair = Pair(model.input("x", [1, *shape]), np.arange(a * b * c).reshape(1, *shape))
+    for _ in range(draw(st.integers(1, 7))):
+        pair = steps(draw, model, pair)
+    model.output(model.node("Sigmoid", pair.name))
+    return model, (a, b, c)
+
+
+@examples(100)
+@given(of_an_input())
+def test_an_input_is_loaded_in_one_arrangement(
+    tmp_path_factory: pytest.TempPathFactory, chain: tuple[Model, tuple[int, int, int]]
+) -> None:
+    model, shape = chain
+    network = import_onnx(model.save(tmp_path_factory.getbasetemp() / "input.onnx")).network
+    assert sum(int(np.prod(source.shape)) for source in network.inputs) <= np.prod(shape)
