@@ -26,7 +26,7 @@ WINGS = {
         " reading needed_nodes dimensions folding importing"
     ),
     "model/network/onnx_import/operators": (
-        "registry matrices contraction elementwise layout parts sliding windows transposed resizing recurrent"
+        "registry matrices contraction elementwise layout joining parts sliding windows transposed resizing recurrent"
         " without_layers table"
     ),
     "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",

@@ -27,10 +27,11 @@ def imported(tmp_path: Path) -> Import:
         dims: dict[str, int] | None = None,
         ignore: bool = False,
         ends: tuple[str, ...] = (),
+        present: str = "whole",
     ) -> ImportedNetwork:
         for output in outputs:
             model.output(output)
-        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore, ends)
+        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore, ends, present)
 
     return call
 

@@ -1,24 +1,39 @@
-"""Bring a tensor's elements to the channels, rows and columns that a layer reads; add layers where needed."""
+"""Bring a tensor's elements to the channels, rows and columns that a layer reads; add layers where needed.
+
+What costs nothing comes first: the fmap as it is, an external input in another arrangement. Then one layer: a `pool`
+with a 1×1 window for a part, a `transpose` of dimensions, a `ptp` that permutes channels, an `upsample` that repeats.
+Keys are transposed head by head where the layers that make them can be divided by heads. Any other arrangement is one
+*regrouping* `transpose`, which keeps as many dimensions as it can.
+"""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import permutations
 from math import prod
 
-from soma_cp.model.network.layers import PointToPoint, Transpose, Upsample
-from soma_cp.model.network.onnx_import.dividing import divided
+from soma_cp.model.errors import InternalError
+from soma_cp.model.network.layers import PointToPoint, Pool, Shape, Transpose, Upsample
+from soma_cp.model.network.onnx_import.dividing import can_divide, divided
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import (
+    BATCH,
     REPEAT,
     Atom,
     Axis,
+    renumbered,
     reshaped,
     shape_of,
     simplified,
     size,
+    undivided,
     whole,
     without_batch,
 )
+
+Dims = tuple[Axis, Axis, Axis]
+"""The atoms that become channels, rows and columns."""
 
 
 def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns: Axis, name: str) -> Sources:
@@ -27,57 +42,124 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
     Parameters
     ----------
     layers
-        Takes the added layers: a `transpose`, a `ptp` that permutes channels, an `upsample` that repeats. External
-        inputs need none: DRAM may hold them in any arrangement.
+        Takes the added layers. External inputs need none: DRAM may hold them in any arrangement.
     tensor
-        The tensor to read.
+        The tensor to read; it may be a part of its fmap.
     channels, rows, columns
         Atoms of the tensor's view, without those of the batch.
     name
         Prefix of the added layers' names.
-
-    Raises
-    ------
-    UnsupportedError
-        If no kind of layer does this.
     """
-    wanted = [simplified(atoms) for atoms in (channels, rows, columns)]
+    wanted = (simplified(channels), simplified(rows), simplified(columns))
     if any(atom.dim == REPEAT for atoms in wanted for atom in atoms):
         return _repeated(layers, tensor, wanted, name)
-    dims = [whole(dim, extent) for dim, extent in zip("CHW", tensor.shape, strict=True)]
-    if wanted == dims:
+    if wanted == _dims(tensor.shape) and not any(tensor.offset):
         return tensor.sources
-    sizes = [size(atoms) for atoms in wanted]
-    if all(layers.is_input(source) for source in tensor.sources) and prod(sizes) == prod(tensor.shape):
-        return layers.rearranged_input(tensor.sources, (sizes[0], sizes[1], sizes[2]))
+    tensor = replace(tensor, sources=layers.resolved(tensor.sources))
+    if _is_rearranged_input(layers, tensor, wanted):
+        order = kept_order(tensor, wanted)
+        return layers.rearranged_input(tensor.sources, (wanted, tensor.offset), _sizes(wanted), order)
+    key = (tensor.sources, tensor.shape, tensor.offset, wanted)
+    known = layers.arrangements.get(key)
+    if known is None:
+        known = layers.arrangements[key] = _made(layers, tensor, wanted, name)
+    return layers.resolved(known)
+
+
+def is_free(layers: Layers, tensor: Tensor, wanted: Dims) -> bool:
+    """Whether `arranged` adds no layer."""
+    if any(atom.dim == REPEAT for atoms in wanted for atom in atoms):
+        return False
+    sources = layers.resolved(tensor.sources)
+    return (
+        (wanted == _dims(tensor.shape) and not any(tensor.offset))
+        or _is_rearranged_input(layers, tensor, wanted)
+        or (sources, tensor.shape, tensor.offset, wanted) in layers.arrangements
+    )
+
+
+def _is_rearranged_input(layers: Layers, tensor: Tensor, wanted: Dims) -> bool:
+    """Whether all elements of external inputs are wanted, each once: DRAM may hold them so."""
+    sources = tensor.sources
+    origins = layers.origins(sources)
+    is_input = all(layers.is_input(source) for source in sources) and len(set(origins)) == len(origins)
+    return is_input and prod(_sizes(wanted)) == prod(tensor.shape)
+
+
+def _dims(shape: Shape) -> Dims:
+    return whole("C", shape[0]), whole("H", shape[1]), whole("W", shape[2])
+
+
+def _sizes(wanted: Dims) -> Shape:
+    return size(wanted[0]), size(wanted[1]), size(wanted[2])
+
+
+def _made(layers: Layers, tensor: Tensor, wanted: Dims, name: str) -> Sources:
+    if not is_whole(tensor):
+        part = _compact_view(tensor, wanted)
+        if part == _dims(_compact_shape(tensor)):
+            return compacted(layers, tensor, name).sources
+        if _is_range_of_channels(layers, tensor):
+            return arranged(layers, compacted(layers, tensor, name), part[0], part[1], part[2], name)
+        return _regrouped(layers, tensor, wanted, name)
+    if any(tensor.offset):
+        return _regrouped(layers, tensor, wanted, name)
+    before = _arranged_before(layers, tensor, wanted)
+    if before:
+        return before
+    dims, (K, H, W) = _dims(tensor.shape), _sizes(wanted)
     order = _permutation(wanted, dims)
     if order:
-        return layers.add(
-            Transpose, f"{name}_transpose", tensor.sources, K=sizes[0], H=sizes[1], W=sizes[2], order=order
-        )
+        made = layers.add(Transpose, f"{name}_transpose", tensor.sources, K=K, H=H, W=W, order=order)
+        return layers.remember_arrangement(made, tensor.sources, tensor.shape, wanted)
     if wanted[1:] == dims[1:] and _is_permuted(wanted[0], tensor.shape[0]):
-        channels_, rows_, columns_ = tensor.shape
-        return layers.add(PointToPoint, f"{name}_shuffle", tensor.sources, K=channels_, H=rows_, W=columns_)
+        made = layers.add(PointToPoint, f"{name}_shuffle", tensor.sources, K=K, H=H, W=W)
+        return layers.remember_arrangement(made, tensor.sources, tensor.shape, wanted)
     for dim in "HW":
         groups = _groups(wanted, tensor, dim)
-        if groups:
+        if groups and _can_transpose_by_group(layers, tensor, groups):
             return _transposed_by_group(layers, tensor, groups, dim, name)
-    raise UnsupportedError(
-        "needs channels, rows and columns in another arrangement than any kind of layer makes: "
-        f"{_said(wanted)} of an fmap of {'×'.join(map(str, tensor.shape))}"
-    )
+    return _regrouped(layers, tensor, wanted, name)
 
 
-def _said(wanted: Sequence[Axis]) -> str:
-    """Name the atoms of three dimensions, such as ``C from H (14) and W (14)``."""
-    return ", ".join(
-        f"{dim} from {' and '.join(f'{atom.dim} ({atom.extent})' for atom in atoms)}"
-        for dim, atoms in zip("CHW", wanted, strict=True)
-        if atoms
-    )
+def _regrouped(layers: Layers, tensor: Tensor, wanted: Dims, name: str) -> Sources:
+    """Add a regrouping transpose."""
+    K, H, W = _sizes(wanted)
+    order = kept_order(tensor, wanted)
+    made = layers.add(Transpose, f"{name}_regroup", tensor.sources, K=K, H=H, W=W, order=order, ifmap=tensor.shape)
+    if is_whole(tensor) and not any(tensor.offset):
+        layers.remember_arrangement(made, tensor.sources, tensor.shape, wanted)
+    return made
 
 
-def _permutation(wanted: Sequence[Axis], dims: Sequence[Axis]) -> str:
+def kept_order(tensor: Tensor, wanted: Dims) -> str:
+    """Return for each wanted dimension the dimension of the fmap that it is; ``*`` if it is none."""
+    dims = _dims(tensor.shape)
+    kept = {dims[place]: letter for place, letter in enumerate("CHW") if dims[place] and not tensor.offset[place]}
+    free = [letter for place, letter in enumerate("CHW") if not dims[place]]
+    return "".join(kept.get(atoms, "*") if atoms or not free else free.pop(0) for atoms in wanted)
+
+
+def _arranged_before(layers: Layers, tensor: Tensor, wanted: Dims) -> Sources:
+    """Return the sources of which the tensor is an arrangement, if they are arranged as wanted; else nothing."""
+    found = layers.arrangement(tensor.sources)
+    if found is None:
+        return ()
+    sources, shape, dims = found
+    axes: list[Axis] = []
+    for atoms in wanted:
+        axis: list[Atom] = []
+        for atom in atoms:
+            inner = dims["CHW".index(atom.dim)]
+            split = reshaped((inner,), (size(inner) // (atom.extent * atom.stride), atom.extent, atom.stride))
+            if split is None:
+                return ()
+            axis += split[1]
+        axes.append(simplified(axis))
+    return sources if tuple(axes) == _dims(shape) else ()
+
+
+def _permutation(wanted: Dims, dims: Dims) -> str:
     """Return the order of a `transpose`; empty if a dimension would be split."""
     order: list[str] = []
     free = [dim for dim, atoms in zip("CHW", dims, strict=True) if not atoms]
@@ -97,7 +179,195 @@ def _is_permuted(atoms: Axis, extent: int) -> bool:
     return all(atom.dim == "C" for atom in atoms) and ordered == whole("C", extent)
 
 
-def _groups(wanted: Sequence[Axis], tensor: Tensor, dim: str) -> int:
+def in_any_sequence(channels: Axis) -> Axis:
+    """Return channels as they lie in their fmap: in what sequence a layer with weights reads them, the weights say."""
+    if any(atom.dim != "C" for atom in channels):
+        return channels
+    return simplified(sorted(channels, key=lambda atom: -atom.stride))
+
+
+# Parts of an fmap
+
+
+def _used(tensor: Tensor, dim: str) -> Axis:
+    """Return the atoms of a dimension, the slowest first."""
+    atoms = [atom for axis in tensor.view for atom in axis if atom.dim == dim]
+    return simplified(sorted(atoms, key=lambda atom: -atom.stride))
+
+
+def is_whole(tensor: Tensor) -> bool:
+    """Whether a tensor has every element of its fmap; with an offset, they are shifted."""
+    return all(_used(tensor, dim) == whole(dim, extent) for dim, extent in zip("CHW", tensor.shape, strict=True))
+
+
+def _compact_shape(tensor: Tensor) -> Shape:
+    return size(_used(tensor, "C")), size(_used(tensor, "H")), size(_used(tensor, "W"))
+
+
+def _compact_axis(tensor: Tensor, axis: Axis) -> Axis:
+    """Return atoms of the tensor as atoms of the fmap that has its elements alone."""
+    atoms = [atom for axis in tensor.view for atom in axis]
+    found: list[Atom] = []
+    for atom in axis:
+        inner = [other for other in atoms if other.dim == atom.dim and other.stride < atom.stride]
+        found.append(atom if atom.dim in (BATCH, REPEAT) else Atom(atom.dim, atom.extent, size(inner)))
+    return simplified(found)
+
+
+def _compact_view(tensor: Tensor, wanted: Dims) -> Dims:
+    return (
+        _compact_axis(tensor, wanted[0]),
+        _compact_axis(tensor, wanted[1]),
+        _compact_axis(tensor, wanted[2]),
+    )
+
+
+def compact(tensor: Tensor) -> Tensor:
+    """Return the tensor that `compacted` makes, with the sources as they are: to look at, not to read."""
+    view = tuple(_compact_axis(tensor, axis) for axis in tensor.view)
+    return Tensor(tensor.sources, _compact_shape(tensor), view)
+
+
+def _range(tensor: Tensor, place: int) -> range | None:
+    """Return the channels, rows or columns of a tensor, if their distances are the same."""
+    used, start, extent = _used(tensor, "CHW"[place]), tensor.offset[place], tensor.shape[place]
+    if len(used) > 1:
+        return None
+    step = used[0].stride if used else 1
+    taken = range(start, start + size(used) * step, step)
+    return taken if taken[-1] < extent else None
+
+
+def _channel_sizes(tensor: Tensor) -> tuple[list[int], int] | None:
+    """Return sizes of ranges of channels, and the place among them of the range that a tensor has."""
+    taken = _range(tensor, 0)
+    if taken is None or taken.step != 1:
+        return None
+    sizes = [taken.start, len(taken), tensor.shape[0] - taken.stop]
+    kept = [place for place, count in enumerate(sizes) if count]
+    return [sizes[place] for place in kept], kept.index(1)
+
+
+def _is_range_of_channels(layers: Layers, tensor: Tensor) -> bool:
+    """Whether the tensor has all rows and columns, and channels by which its layers can be divided."""
+    found = _channel_sizes(tensor)
+    places = all(_range(tensor, place) == range(tensor.shape[place]) for place in (1, 2))
+    return places and found is not None and can_divide(layers, tensor.sources, found[0])
+
+
+def compacted(layers: Layers, tensor: Tensor, name: str) -> Tensor:
+    """Return the tensor as a view of an fmap that has its elements alone.
+
+    Ranges of channels divide the layers that make them; ranges of rows and columns are a `pool`; others are regrouped.
+    """
+    if is_whole(tensor) and not any(tensor.offset):
+        return tensor
+    tensor = replace(tensor, sources=layers.resolved(tensor.sources))
+    used = (_used(tensor, "C"), _used(tensor, "H"), _used(tensor, "W"))
+    key = (tensor.sources, tensor.shape, tensor.offset, used)
+    known = layers.arrangements.get(key)
+    if known is None:
+        known = layers.arrangements[key] = _taken(layers, tensor, used, tensor.name or name)
+    return replace(compact(tensor), sources=layers.resolved(known))
+
+
+def _taken(layers: Layers, tensor: Tensor, used: Dims, name: str) -> Sources:
+    rows, columns = _range(tensor, 1), _range(tensor, 2)
+    channels = _channel_sizes(tensor)
+    if rows is None or columns is None or channels is None or not can_divide(layers, tensor.sources, channels[0]):
+        if _is_rearranged_input(layers, tensor, used):
+            return layers.rearranged_input(
+                tensor.sources, (used, tensor.offset), tensor.shape, kept_order(tensor, used)
+            )
+        return _regrouped(layers, tensor, used, name)
+    sizes, place = channels
+    sources = tensor.sources if len(sizes) == 1 else divided(layers, tensor.sources, sizes)[place]
+    if (len(rows), len(columns)) == tensor.shape[1:]:
+        return sources
+    fields = {"K": sizes[place], "H": len(rows), "W": len(columns)}
+    strides = {f"s{dim}": taken.step for dim, taken in (("H", rows), ("W", columns)) if taken.step > 1}
+    return layers.add(Pool, name, sources, **fields, **strides)
+
+
+# Other dimensions
+
+
+def laid_out(layers: Layers, tensor: Tensor, groups: Sequence[Sequence[int]], name: str) -> Tensor:
+    """Return the tensor as a view of an fmap whose channels, rows and columns are groups of atoms.
+
+    Parameters
+    ----------
+    layers
+        Takes the added layers.
+    tensor
+        The tensor.
+    groups
+        Places of atoms, counted over all axes: which become channels, rows and columns.
+    name
+        Prefix of the added layers' names.
+    """
+    channels, rows, columns = wanted = _wanted(tensor, groups)
+    sources = arranged(layers, tensor, channels, rows, columns, name)
+    return Tensor(sources, _sizes(wanted), renumbered(tensor.view, groups))
+
+
+def _wanted(tensor: Tensor, groups: Sequence[Sequence[int]]) -> Dims:
+    atoms = [atom for axis in tensor.view for atom in axis]
+    channels, rows, columns = (simplified(atoms[place] for place in group) for group in groups)
+    return channels, rows, columns
+
+
+def separated(layers: Layers, tensor: Tensor, first: int, end: int, name: str) -> Tensor:
+    """Return the tensor as a view of an fmap in which the atoms from `first` to before `end` are one dimension.
+
+    Raises
+    ------
+    UnsupportedError
+        If samples of the batch are among them.
+    """
+    atoms = [atom for axis in tensor.view for atom in axis]
+    if any(atom.dim == BATCH for atom in atoms[first:end]):
+        raise UnsupportedError("mixes samples of the batch with their elements (must keep samples apart)")
+    one = list(range(first, end))
+    others = [place for place, atom in enumerate(atoms) if atom.dim not in (BATCH, REPEAT) and not first <= place < end]
+    ways = [([place for place in others if place < first], [place for place in others if place >= end])]
+    for dim in "CHW":
+        of_dim = sorted((place for place in others if atoms[place].dim == dim), key=lambda place: -atoms[place].stride)
+        ways.append((of_dim, [place for place in others if place not in of_dim]))
+    orders = [order for before, after in ways for order in permutations((before, one, after))]
+    best = max(orders, key=lambda order: _kept_dimensions(tensor, _wanted(tensor, order)))
+    return laid_out(layers, tensor, best, name)
+
+
+def _kept_dimensions(tensor: Tensor, wanted: Dims) -> int:
+    """Return how many dimensions of more than one element stay what they are."""
+    kept = zip(kept_order(tensor, wanted), "CHW", wanted, strict=True)
+    return sum(letter == dim and atoms != () for letter, dim, atoms in kept)
+
+
+def regrouped(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str) -> Tensor:
+    """Return the same elements in the same order with axes of other extents, whatever they are.
+
+    Raises
+    ------
+    UnsupportedError
+        If that mixes samples of the batch.
+    """
+    view = reshaped(tensor.view, shape)
+    if view is None:
+        flat = replace(tensor, view=(simplified(atom for axis in tensor.view for atom in axis),))
+        first, end = undivided(flat.view, shape)
+        tensor = separated(layers, flat, first, end, name)
+        view = reshaped(tensor.view, shape)
+    if view is None:
+        raise InternalError(f"axes of {list(shape_of(tensor.view))} are not regrouped into {list(shape)}")
+    return replace(tensor, view=view)
+
+
+# Keys, head by head
+
+
+def _groups(wanted: Dims, tensor: Tensor, dim: str) -> int:
     """Return the number of groups of channels that need a transpose each, or 0.
 
     This is so where the wanted channels are (group, row) and the wanted rows are the channels within a group; `dim` is
@@ -111,6 +381,14 @@ def _groups(wanted: Sequence[Axis], tensor: Tensor, dim: str) -> int:
     inner = rows[0].extent
     by_group = simplified([Atom("C", total // inner, inner), Atom(dim, extent, 1)])
     return total // inner if channels == by_group and rows == (Atom("C", inner, 1),) else 0
+
+
+def _can_transpose_by_group(layers: Layers, tensor: Tensor, groups: int) -> bool:
+    if any(not layers.is_input(name) and isinstance(layers.layer(name), Transpose) for name in tensor.sources):
+        return bool(layers.rows_joined(tensor.sources))  # one more arrangement is one layer with this one
+    lots = layers.rows_joined(tensor.sources) or [tensor.sources]
+    sizes = [tensor.shape[0] // groups] * groups
+    return all(all(layers.is_input(name) for name in lot) or can_divide(layers, lot, sizes) for lot in lots)
 
 
 def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, dim: str, name: str) -> Sources:
@@ -134,7 +412,7 @@ def _transposed_by_group(layers: Layers, tensor: Tensor, groups: int, dim: str, 
     return (layers.joined(parts, f"{name}_concat"),)
 
 
-def _repeated(layers: Layers, tensor: Tensor, wanted: Sequence[Axis], name: str) -> Sources:
+def _repeated(layers: Layers, tensor: Tensor, wanted: Dims, name: str) -> Sources:
     once = [simplified(atom for atom in atoms if atom.dim != REPEAT) for atoms in wanted]
     sources = arranged(layers, tensor, once[0], once[1], once[2], name)
     sizes = [size(atoms) for atoms in wanted]
@@ -156,26 +434,38 @@ def aligned(layers: Layers, tensor: Tensor, like: Tensor, name: str) -> Sources:
     """Return sources of an fmap in which `tensor` is arranged like `like`, which has the same axes.
 
     Axes of one element in `tensor` are repeated.
-
-    Raises
-    ------
-    UnsupportedError
-        If no kind of layer does this.
     """
-    atoms = [(axis, atom) for axis, axis_atoms in enumerate(like.view) for atom in axis_atoms]
+    for axis, atoms in enumerate(like.view):
+        own = tensor.view[axis]
+        if size(own) > 1 and reshaped((own,), [atom.extent for atom in atoms]) is None:
+            first = sum(len(before) for before in tensor.view[:axis])
+            tensor = separated(layers, tensor, first, first + len(own), name)
+    wanted = _alignment(tensor, like)
+    if wanted is None:
+        raise UnsupportedError("combines tensors whose axes are split differently")
+    return arranged(layers, tensor, wanted[0], wanted[1], wanted[2], name)
+
+
+def is_aligned(layers: Layers, tensor: Tensor, like: Tensor) -> bool:
+    """Whether `aligned` adds no layer."""
+    wanted = _alignment(tensor, like)
+    return wanted is not None and is_free(layers, tensor, wanted)
+
+
+def _alignment(tensor: Tensor, like: Tensor) -> Dims | None:
+    """Return the atoms of `tensor` that are channels, rows and columns of `like`; None if they must be divided."""
     found: list[tuple[Atom, Axis]] = []
-    extents = shape_of(tensor.view)
-    for axis, axis_atoms in enumerate(like.view):
+    for own, atoms in zip(tensor.view, like.view, strict=True):
         refined: Sequence[Axis] | None
-        if extents[axis] == 1:
-            refined = [(Atom(REPEAT, atom.extent, 0),) for atom in axis_atoms]
+        if size(own) == 1:
+            refined = [(Atom(REPEAT, atom.extent, 0),) for atom in atoms]
         else:
-            refined = reshaped((tensor.view[axis],), [atom.extent for atom in axis_atoms])
+            refined = reshaped((own,), [atom.extent for atom in atoms])
         if refined is None:
-            raise UnsupportedError("combines tensors whose axes are split differently")
-        found += zip([atom for place, atom in atoms if place == axis], refined, strict=True)
+            return None
+        found += zip(atoms, refined, strict=True)
     dims: list[Axis] = []
     for dim in "CHW":
         of_dim = sorted((pair for pair in found if pair[0].dim == dim), key=lambda pair: -pair[0].stride)
-        dims.append(simplified(atom for _, axis_atoms in of_dim for atom in axis_atoms))
-    return arranged(layers, tensor, without_batch(dims[0]), without_batch(dims[1]), without_batch(dims[2]), name)
+        dims.append(without_batch(simplified(atom for _, axis_atoms in of_dim for atom in axis_atoms)))
+    return dims[0], dims[1], dims[2]

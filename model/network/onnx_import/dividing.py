@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate, pairwise
 
-from soma_cp.model.network.layers import Conv, Eltwise, FullyConnected, GroupConv, Layer, PointToPoint, Pool, Upsample
+from soma_cp.model.network.layers import (
+    Conv,
+    Eltwise,
+    GroupConv,
+    Layer,
+    PointToPoint,
+    Pool,
+    Transpose,
+    Upsample,
+)
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 
@@ -46,6 +55,43 @@ def divided(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> lis
     return [layers.resolved(names) for names in ranges]
 
 
+def can_divide(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> bool:
+    """Whether `divided` can make these ranges of channels."""
+    cuts = set(accumulate(sizes))
+    start = 0
+    for source in layers.resolved(sources):
+        end = start + layers.shape(source)[0]
+        inner = [start, *sorted(cut for cut in cuts if start < cut < end), end]
+        extents = [after - before for before, after in pairwise(inner)]
+        if len(extents) > 1 and not layers.is_input(source) and not _can_divide_layer(layers, source, extents):
+            return False
+        start = end
+    return True
+
+
+def _can_divide_layer(layers: Layers, name: str, sizes: Sequence[int]) -> bool:
+    layer = layers.layer(name)
+    sources = layers.reads(name)
+    if layer.weight_operands:
+        return False
+    if isinstance(layer, GroupConv):
+        if any(size * layer.G % layer.K for size in sizes):
+            return False
+        return can_divide(layers, sources, [size * layer.C // layer.K for size in sizes])
+    if isinstance(layer, Conv) or _takes_any_channels(layer):
+        return True
+    if isinstance(layer, Eltwise):
+        return all(can_divide(layers, (source,), sizes) for source in sources)
+    if isinstance(layer, PointToPoint | Pool) or (isinstance(layer, Upsample) and layer.sK == 1):
+        return can_divide(layers, sources, sizes)
+    return False
+
+
+def _takes_any_channels(layer: Layer) -> bool:
+    """Whether a layer reads its whole ifmap for each of its channels."""
+    return isinstance(layer, Transpose) and layer.ifmap is not None and layer.order[0] == "*"
+
+
 def _divide(layers: Layers, name: str, sizes: Sequence[int]) -> Sources:
     if layers.is_input(name):
         return layers.divide_input(name, sizes)
@@ -77,7 +123,7 @@ def _reads_of_parts(layers: Layers, layer: Layer, sizes: Sequence[int]) -> list[
             raise UnsupportedError(f"takes channels of '{layer.name}' across the borders of its {layer.G} groups")
         per_kernel = layer.C / layer.K
         return divided(layers, sources, [round(size * per_kernel) for size in sizes])
-    if isinstance(layer, FullyConnected | Conv):
+    if isinstance(layer, Conv) or _takes_any_channels(layer):
         return [sources] * len(sizes)
     if isinstance(layer, Eltwise):
         operands = [divided(layers, (source,), sizes) for source in sources]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,18 @@ class Graph:
     tensors: Mapping[str, Info]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def readers(self, tensor: str) -> tuple[Node, ...]:
+        """Return the nodes that read a tensor."""
+        return self._readers.get(tensor, ())
+
+    @cached_property
+    def _readers(self) -> dict[str, tuple[Node, ...]]:
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                found.setdefault(name, []).append(node)
+        return {name: tuple(nodes) for name, nodes in found.items()}
 
     def info(self, name: str) -> Info:
         """Return what is known about a tensor."""

@@ -42,7 +42,11 @@ class ImportedNetwork:
 
 
 def import_onnx(
-    path: Path, dims: Mapping[str, int] | None = None, ignore_unsupported: bool = False, ends: Sequence[str] = ()
+    path: Path,
+    dims: Mapping[str, int] | None = None,
+    ignore_unsupported: bool = False,
+    ends: Sequence[str] = (),
+    present: str = "whole",
 ) -> ImportedNetwork:
     """Read an ONNX model as a network.
 
@@ -56,6 +60,8 @@ def import_onnx(
         Whether an unknown operator with one computed input, whose output has the same shape, becomes a `ptp` layer.
     ends
         Names of nodes or tensors at which the model ends; what comes after them is left out.
+    present
+        What is stored of an output that joins cached and new keys or values: ``"whole"``, or ``"new"``, the new tokens.
 
     Raises
     ------
@@ -69,18 +75,18 @@ def import_onnx(
     from soma_cp.model.network.onnx_import.folding import folded_graph
 
     graph = folded_graph(model, dims or {}, ignore_unsupported, ends)
-    return _Import(graph, str(path), path.stem, ignore_unsupported).run()
+    return _Import(graph, str(path), path.stem, ignore_unsupported, present).run()
 
 
 class _Import:
     """One pass over the nodes of a graph; it collects all nodes that no layer can express."""
 
-    def __init__(self, graph: Graph, path: str, name: str, ignore_unsupported: bool) -> None:
+    def __init__(self, graph: Graph, path: str, name: str, ignore_unsupported: bool, present: str) -> None:
         self._graph = graph
         self._path = path
         self._name = name
         self._ignore_unsupported = ignore_unsupported
-        self._state = State(graph)
+        self._state = State(graph, present)
         self._read = {name for node in graph.nodes for name in node.inputs if name} | set(graph.outputs)
         self._problems = list(graph.problems)
         self._notes = list(graph.notes)
@@ -186,8 +192,7 @@ class _Import:
     def _outputs(self) -> list[str]:
         """Return the layers that make the outputs of the graph."""
         names: list[str] = []
-        for output in self._graph.outputs:
-            value = self._state.values.get(output)
+        for output, value in ((name, value) for name in self._graph.outputs for value in self._state.stored(name)):
             if value is None or isinstance(value, Side):
                 if not self._problems:
                     self._notes.append(f"output '{output}' is constant or made of indices and masks; it is left out")

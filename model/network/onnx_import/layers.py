@@ -1,13 +1,22 @@
 """The layers of an imported network while it grows: add layers, join them, replace one by several."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from math import prod
 from typing import Any
 
-from soma_cp.model.network.layers import Eltwise, ExternalInput, Layer, PointToPoint, Shape
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool, Shape, Transpose
 from soma_cp.model.network.onnx_import.graph import printable
+from soma_cp.model.network.onnx_import.views import Axis
 
 Sources = tuple[str, ...]
+
+Arrangement = tuple[Sources, Shape, tuple[Axis, ...]]
+"""What a layer arranges: its sources, their shape, and their atoms in the layer's channels, rows and columns."""
+
+
+_LARGER = 4
+"""How many times as large as its ofmap a layer's ifmap may be for a reader to arrange it at once, and hold it whole."""
 
 
 class Layers:
@@ -20,7 +29,12 @@ class Layers:
         self._parts: dict[str, Sources] = {}  # by layer or input that was divided
         self._joined: dict[Sources, str] = {}
         self._row_lots: dict[str, list[Sources]] = {}
-        self._rearranged: dict[tuple[Sources, Shape], Sources] = {}
+        self._rearranged: dict[tuple[Sources, Hashable], tuple[str, str]] = {}  # names and orders
+        self._orders: dict[str, tuple[Sources, str]] = {}  # by rearranged input: of which inputs, and how
+        self._constants: dict[Hashable, str] = {}
+        self._arranges: dict[str, Arrangement] = {}  # by layer that has all elements of its sources
+        self.arrangements: dict[Hashable, Sources] = {}
+        """Sources that were arranged for a reader, by what was wanted."""
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -37,7 +51,7 @@ class Layers:
     def rearranged(self) -> tuple[str, ...]:
         """Inputs that layers read in another arrangement than the graph's."""
         read = {source.name for source in self.inputs_read}
-        made = ((sources, self.resolved(names)) for (sources, _), names in self._rearranged.items())
+        made = ((sources, self.resolved((name,))) for (sources, _), (name, _) in self._rearranged.items())
         return tuple(dict.fromkeys(source for sources, names in made if read & set(names) for source in sources))
 
     def is_input(self, name: str) -> bool:
@@ -72,17 +86,56 @@ class Layers:
         self._inputs[name] = ExternalInput(name, shape)
         return name
 
+    def add_constant(self, name: str, shape: Shape, view: Hashable) -> str:
+        """Add a stored tensor as an external input, once for all layers that read it in one arrangement."""
+        key = (name, shape, view)
+        if key not in self._constants:
+            self._constants[key] = self.add_input(name, shape)
+        return self._constants[key]
+
     def shape_of_all(self, sources: Sequence[str]) -> Shape:
         """Return the shape of sources that are concatenated."""
         shapes = [self.shape(source) for source in self.resolved(sources)]
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
-    def rearranged_input(self, sources: Sources, shape: Shape) -> Sources:
-        """Return external inputs in another arrangement: DRAM may hold them in any."""
-        key = (sources, shape)
+    def rearranged_input(self, sources: Sources, wanted: Hashable, shape: Shape, order: str) -> Sources:
+        """Return an external input in another arrangement: DRAM may hold it in any, but only in one (`prune`).
+
+        Parameters
+        ----------
+        sources
+            External inputs that are concatenated.
+        wanted
+            The arrangement: equal ones are one input.
+        shape
+            Its channels, rows and columns.
+        order
+            For each of them the dimension of the inputs that it is, ``*`` if it is none.
+        """
+        before = self._orders.get(sources[0]) if len(sources) == 1 else None
+        if before is not None:
+            wanted, (sources, earlier) = (sources, wanted), before
+            order = "".join(earlier["CHW".index(letter)] if letter != "*" else "*" for letter in order)
+        key = (sources, wanted)
         if key not in self._rearranged:
-            self._rearranged[key] = (self.add_input(f"{sources[0]}_rearranged", shape),)
-        return self._rearranged[key]
+            name = self.add_input(f"{sources[0]}_rearranged", shape)
+            self._rearranged[key] = (name, order)
+            self._orders[name] = (sources, order)
+        return self.resolved((self._rearranged[key][0],))
+
+    def origins(self, sources: Sources) -> Sources:
+        """Return the external inputs of which some are other arrangements."""
+        return tuple(origin for name in sources for origin in self._orders.get(name, ((name,), ""))[0])
+
+    def remember_arrangement(self, made: Sources, sources: Sources, shape: Shape, wanted: tuple[Axis, ...]) -> Sources:
+        """Remember that the layer `made` has all elements of its sources in another arrangement; return it."""
+        self._arranges[made[0]] = (sources, shape, wanted)
+        return made
+
+    def arrangement(self, sources: Sources) -> Arrangement | None:
+        """Return what a layer arranges; None if it does more."""
+        found = self._arranges.get(sources[0]) if len(sources) == 1 else None
+        return (self.resolved(found[0]), *found[1:]) if found is not None else None
 
     def remember_rows(self, source: str, lots: list[Sources]) -> None:
         """Remember that the rows of `source` are the rows of several lots, one lot after another."""
@@ -154,7 +207,18 @@ class Layers:
         return self.add(PointToPoint, name, sources, K=channels, H=rows, W=columns)[0]
 
     def prune(self, outputs: Sequence[str]) -> Sources:
-        """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers."""
+        """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers.
+
+        After this, each external input is in one arrangement, and layers that arrange what such layers make are one.
+        """
+        unread = self._keep_needed(outputs)
+        self._arrange_inputs_once()
+        for reader in reversed(list(self._layers)):
+            self._arrange_at_once(reader, set(self.resolved(outputs)))
+        self._keep_needed(outputs)
+        return unread
+
+    def _keep_needed(self, outputs: Sequence[str]) -> Sources:
         needed = set(self.resolved(outputs))
         for layer in reversed(list(self._layers.values())):
             if layer.name in needed:
@@ -163,6 +227,111 @@ class Layers:
         unread = tuple(name for name, layer in self._layers.items() if name in parts - needed and layer.is_matrix)
         self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
         return unread
+
+    def _arrange_inputs_once(self) -> None:
+        """Make all arrangements of an external input but one by layers: the input is one tensor, whatever reads it."""
+        read = {name for layer in self._layers.values() for name in layer.inputs}
+        by_sources: dict[Sources, list[tuple[str, str]]] = {}
+        for (sources, _), (name, order) in self._rearranged.items():
+            if name in read:
+                by_sources.setdefault(sources, []).append((name, order))
+        for sources, made in by_sources.items():
+            first: tuple[Sources, str] = (self.resolved(sources), "CHW")
+            if read.isdisjoint(first[0]):
+                first, made = ((made[0][0],), made[0][1]), made[1:]
+            for name, order in made:
+                self._arrange_by_layer(name, order, first)
+
+    def _arrange_by_layer(self, name: str, order: str, source: tuple[Sources, str]) -> None:
+        """Replace a rearranged input by a layer that arranges another input with the same elements."""
+        inputs, known = source
+        K, H, W = self._inputs.pop(name).shape
+        letters = "".join("CHW"[known.index(letter)] if letter in known else "*" for letter in order.replace("*", "?"))
+        layer = Transpose(name=name, K=K, H=H, W=W, **_ordered(letters, self.shape_of_all(inputs)))
+        self._layers = {name: layer, **self._layers}
+        self._set_reads(name, inputs)
+        for reader in self._readers(name):
+            self._set_reads(reader, self._reads[reader])
+
+    def _readers(self, name: str) -> list[str]:
+        return [
+            reader.name
+            for reader in self._layers.values()
+            if name in self._reads[reader.name] or name in reader.weight_operands
+        ]
+
+    def _arrange_at_once(self, name: str, outputs: set[str]) -> None:
+        """Let a layer that arranges what another one arranges read what that one reads."""
+        layer = self._layers.get(name)
+        outer = self._order_of(layer) if layer is not None else ""
+        if layer is None or not outer or isinstance(layer, Pool) or len(self._reads[name]) != 1:
+            return
+        (source,) = self._reads[name]
+        before = self._layers.get(source)
+        inner = self._order_of(before) if before is not None else ""
+        if before is None or not inner:
+            self._arrange_earlier(name, outputs)
+            return
+        letters = "".join(inner["CHW".index(letter)] if letter != "*" else "*" for letter in outer)
+        if letters == "CHW":
+            return
+        read = self._reads[source]
+        shape = self.shape_of_all(read)
+        fields = _ordered(letters, shape)
+        alone = self._readers(source) == [name]
+        if source in outputs:
+            if alone and name in self._arranges and name not in outputs:  # the same elements are stored
+                self._layers[source] = Transpose(name=source, K=layer.K, H=layer.H, W=layer.W, **fields)
+                self._set_reads(source, read)
+                self._rewire(name, (source,))
+                del self._layers[name]
+                self._arrange_at_once(source, outputs)
+        elif (alone and prod(shape) <= _LARGER * prod(before.ofmap)) or (
+            prod(shape) <= prod(before.ofmap) and not set(read) & set(self._inputs)
+        ):
+            self._layers[name] = Transpose(name=name, K=layer.K, H=layer.H, W=layer.W, **fields)
+            self._set_reads(name, read)
+            if alone:
+                del self._layers[source]
+            self._arrange_at_once(name, outputs)
+
+    def _arrange_earlier(self, name: str, outputs: set[str]) -> None:
+        """Arrange rows and columns before a multiplication by weights, if what it reads is arranged there anyway."""
+        layer = self._layers[name]
+        (source,) = self._reads[name]
+        product = self._layers.get(source)
+        if not isinstance(layer, Transpose) or layer.order[0] != "C" or type(product) is not Conv:
+            return
+        is_pointwise = product.R == product.S == product.sH == product.sW == 1 and not product.weight_operands
+        if not is_pointwise or {source, name} & outputs or self._readers(source) != [name]:
+            return
+        read = self._reads[source]
+        before = self._layers.get(read[0])
+        if len(read) != 1 or not isinstance(before, Transpose) or before.name in outputs:
+            return
+        if self._readers(before.name) != [source]:
+            return
+        sources = self._reads[before.name]
+        letters = "".join(before.order["CHW".index(letter)] if letter != "*" else "*" for letter in layer.order)
+        fields = _ordered(letters, self.shape_of_all(sources))
+        self._layers[before.name] = Transpose(name=before.name, K=before.K, H=layer.H, W=layer.W, **fields)
+        self._set_reads(before.name, sources)
+        self._layers[source] = replace(product, H=layer.H, W=layer.W)
+        self._rewire(name, (source,))
+        del self._layers[name]
+
+    def _order_of(self, layer: Layer) -> str:
+        """Return the order of dimensions of a layer that only moves elements; empty if it does more."""
+        if isinstance(layer, Transpose):
+            return layer.order
+        if isinstance(layer, PointToPoint) and layer.name in self._arranges:
+            return "*HW"
+        if isinstance(layer, Pool) and layer.R == layer.S == 1:
+            shape = self.shape_of_all(self._reads[layer.name])
+            return "".join(
+                dim if extent == made else "*" for dim, extent, made in zip("CHW", shape, layer.ofmap, strict=True)
+            )
+        return ""
 
     def layer(self, name: str) -> Layer:
         """Return a layer."""
@@ -230,6 +399,11 @@ class Layers:
             order.insert(order.index(reader), name)
             self._layers = {entry: self._layers[entry] for entry in order}
         return name
+
+
+def _ordered(order: str, ifmap: Shape) -> dict[str, Any]:
+    """Return the fields of a transpose; one of whole dimensions needs no shape of its ifmap."""
+    return {"order": order} if sorted(order) == sorted("CHW") else {"order": order, "ifmap": ifmap}
 
 
 def _replaced(names: Sources, name: str, parts: Sources) -> Sources:

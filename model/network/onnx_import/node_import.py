@@ -5,7 +5,7 @@ from typing import Any
 
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network.layers import PointToPoint
-from soma_cp.model.network.onnx_import.arranging import arranged
+from soma_cp.model.network.onnx_import.arranging import arranged, compacted, regrouped
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable, whole_numbers
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
@@ -15,18 +15,36 @@ from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, 
 
 
 class State:
-    """What all nodes share: the layers so far, the value of each tensor, and the notes for the user."""
+    """What all nodes share: the layers so far, the value of each tensor, and the notes for the user.
 
-    def __init__(self, graph: Graph) -> None:
+    Parameters
+    ----------
+    graph
+        The graph.
+    present
+        What is stored of an output that joins cached and new tokens: ``"whole"``, or the ``"new"`` ones.
+    """
+
+    def __init__(self, graph: Graph, present: str = "whole") -> None:
         self.graph = graph
+        self.present = present
         self.layers = Layers()
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
+        self.new_tokens: dict[Sources, tuple[Tensor, ...]] = {}
+        """What is joined to an input of the graph along another axis than channels, by the sources of the result."""
         self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by sources and output
         self._with_padding: dict[Padded, Tensor] = {}
 
+    def stored(self, output: str) -> list[Value | None]:
+        """Return what is stored of an output of the graph."""
+        value = self.values.get(output)
+        if self.present == "new" and isinstance(value, Tensor) and value.sources in self.new_tokens:
+            return [*self.new_tokens[value.sources]]
+        return [value]
+
     def settled(self, value: Value) -> Tensor:
-        """Return `value` as a tensor of layers or external inputs; a function becomes a `ptp` layer.
+        """Return `value` as a tensor that has all elements of its fmap; a function becomes a `ptp` layer.
 
         Raises
         ------
@@ -34,7 +52,7 @@ class State:
             If there is no layer for it.
         """
         if isinstance(value, Tensor):
-            return value
+            return compacted(self.layers, value, value.name or value.sources[0])
         if isinstance(value, Padded):
             if value not in self._with_padding:
                 self._with_padding[value] = with_padding(self.layers, value.tensor, value.shape, value.name)
@@ -42,6 +60,9 @@ class State:
         if isinstance(value, Side):
             listed = ", ".join(f"'{name}'" for name in value.inputs) or "a scale"
             raise UnsupportedError(f"computes with {listed}, taken for indices or a mask, which no layer makes")
+        if value.part is not None:
+            part = self.settled(value.part)
+            return self.settled(Function(part, value.name, value.origin)) if value.computes else part
         if value.reduced:
             raise UnsupportedError(
                 f"reads '{value.name}', a reduction over channels or a part of channels between others, which no layer "
@@ -157,6 +178,11 @@ class NodeImport:
         """Return the value of an input as a tensor of layers or external inputs."""
         return self.state.settled(self.value(place))
 
+    def part(self, place: int = 0) -> Tensor:
+        """Return the value of an input as a tensor that may be a part of its fmap."""
+        value = self.value(place)
+        return value if isinstance(value, Tensor) else self.state.settled(value)
+
     def base(self, value: Value) -> Tensor:
         """Return the tensor that a function reads; any other value as a tensor of layers or external inputs."""
         return value.of if isinstance(value, Function) else self.state.settled(value)
@@ -166,6 +192,10 @@ class NodeImport:
         return arranged(
             self.layers, tensor, without_batch(channels), without_batch(rows), without_batch(columns), self.name
         )
+
+    def regrouped(self, tensor: Tensor, shape: Sequence[int]) -> Tensor:
+        """Return the same elements in the same order with axes of other extents."""
+        return regrouped(self.layers, tensor, shape, self.name)
 
     def give(self, value: Value, place: int = 0) -> None:
         """Set an output.
@@ -183,15 +213,17 @@ class NodeImport:
         info = self.graph.info(output)
         if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
             return
-        extents = shape_of(self.base(value).view)
+        extents = shape_of(value.of.view if isinstance(value, Function) else value.view)
         if extents != info.shape:
             raise InternalError(
                 f"'{output}' of shape {list(info.shape)} was imported by {self.node.kind} with axes of {list(extents)}"
             )
 
-    def give_function(self, of: Tensor, reduced: bool = False, place: int = 0) -> None:
+    def give_function(
+        self, of: Tensor, reduced: bool = False, place: int = 0, part: Tensor | None = None, computes: bool = True
+    ) -> None:
         """Set an output to a function of one tensor."""
-        self.give(Function(of, self.name, self.outputs[place], reduced), place)
+        self.give(Function(of, self.name, self.outputs[place], reduced, part, computes), place)
 
     def note(self, text: str) -> None:
         """Add a note for the user about this node."""

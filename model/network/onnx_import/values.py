@@ -1,6 +1,6 @@
 """The values that ONNX tensors have during import."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from soma_cp.model.network.layers import Shape
 from soma_cp.model.network.onnx_import.views import View
@@ -8,7 +8,10 @@ from soma_cp.model.network.onnx_import.views import View
 
 @dataclass(frozen=True)
 class Tensor:
-    """A view of an fmap that layers or external inputs make.
+    """A view of an fmap that layers or external inputs make, or of a part of it.
+
+    The element of a dimension at which an index points is `offset` plus the strides of its atoms, modulo the extent: a
+    part is a view that lacks elements, and a cyclic shift is a view with an offset.
 
     Parameters
     ----------
@@ -18,11 +21,17 @@ class Tensor:
         Channels, rows, columns of the concatenation.
     view
         The axes of the ONNX tensor.
+    offset
+        The channel, row and column of its first element.
+    name
+        Name of the node that takes the part.
     """
 
     sources: tuple[str, ...]
     shape: Shape
     view: View
+    offset: tuple[int, int, int] = (0, 0, 0)
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -41,13 +50,19 @@ class Function:
         The ONNX tensor that it makes. The same function of the same tensor is one layer.
     reduced
         Whether the result is smaller than the tensor: a mean over channels, or some channels of every head. Only a
-        later node can restore its shape.
+        later node can restore its shape, or `part` says what it is.
+    part
+        The part of a tensor that a reduced function reads, or that it is.
+    computes
+        Whether it is more than its part.
     """
 
     of: Tensor
     name: str
     origin: str
     reduced: bool = False
+    part: Tensor | None = None
+    computes: bool = True
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,7 @@ def simplified(atoms: Iterable[Atom]) -> Axis:
 
 def reshaped(view: View, shape: Sequence[int]) -> View | None:
     """Return the same elements in the same order with axes of other extents; None if an atom can't be split so."""
-    rest = [atom for axis in view for atom in axis]
+    rest = list(simplified(atom for axis in view for atom in axis))
     if size(rest) != prod(shape):
         return None
     axes: list[Axis] = []
@@ -98,6 +98,24 @@ def reshaped(view: View, shape: Sequence[int]) -> View | None:
     return tuple(axes)
 
 
+def undivided(view: View, shape: Sequence[int]) -> tuple[int, int]:
+    """Return where `reshaped` fails: the first and the end of the atoms that must become one dimension before."""
+    atoms = [atom for axis in view for atom in axis]
+    failing: list[int] = []
+    start, extents = 0, [extent for extent in shape if extent > 1]
+    while start < len(atoms):
+        end, taken = start + 1, 1
+        while size(atoms[start:end]) != prod(extents[:taken]):
+            if size(atoms[start:end]) < prod(extents[:taken]):
+                end += 1
+            else:
+                taken += 1
+        if reshaped((tuple(atoms[start:end]),), extents[:taken]) is None:
+            failing += [start, end]
+        start, extents = end, extents[taken:]
+    return min(failing), max(failing)
+
+
 def numbered(dim: str, axes: Sequence[Axis]) -> list[Axis]:
     """Return axes of the same extents that together are one dimension, the first axis slowest."""
     result: list[Axis] = []
@@ -107,6 +125,31 @@ def numbered(dim: str, axes: Sequence[Axis]) -> list[Axis]:
         stride //= extent
         result.append(simplified([Atom(dim, extent, stride)]))
     return result
+
+
+def renumbered(view: View, groups: Sequence[Sequence[int]]) -> View:
+    """Return the view of an fmap whose channels, rows and columns are groups of the view's atoms.
+
+    Parameters
+    ----------
+    view
+        The axes.
+    groups
+        Places of atoms, counted over all axes, that become channels, rows and columns; others stay.
+    """
+    atoms = [atom for axis in view for atom in axis]
+    made = dict(enumerate(atoms))
+    for dim, places in zip("CHW", groups, strict=True):
+        stride = 1
+        for place in reversed(places):
+            made[place] = Atom(dim, atoms[place].extent, stride)
+            stride *= atoms[place].extent
+    axes: list[Axis] = []
+    place = 0
+    for axis in view:
+        axes.append(simplified(made[place + i] for i in range(len(axis))))
+        place += len(axis)
+    return tuple(axes)
 
 
 def without_batch(atoms: Iterable[Atom]) -> Axis:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from math import prod
 
 from soma_cp.model.network.layers import Eltwise, Pool
-from soma_cp.model.network.onnx_import.arranging import aligned
+from soma_cp.model.network.onnx_import.arranging import aligned, is_aligned
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
@@ -84,7 +84,8 @@ def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
     """Give the computed operand if it is the only one and has the result's size; else a function of one or several."""
     real = [value for value in operands if not isinstance(value, Side)]
     only = real[0] if len(real) == 1 else None
-    if isinstance(only, Tensor) and size_of(only) == prod(node.out_shape()):
+    moved = only.part if isinstance(only, Function) and not only.computes else only
+    if only is not None and isinstance(moved, Tensor) and size_of(moved) == prod(node.out_shape()):
         node.give(only)
     else:
         _function(node, operands)
@@ -107,15 +108,39 @@ def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
     for place in places:
         if place not in constants:
             values.append(node.value(place))
+    values = _masks_left_out(node, values)
     real = [value for value in values if not isinstance(value, Side)]
     if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
+        if isinstance(like, Tensor) and any(prod(node.shape(place)) >= size_of(like) for place in constants):
+            like = node.state.settled(like)
+            values = [like if value is real[0] and isinstance(value, Tensor) else value for value in values]
         for place in constants:
             if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):
-                name = node.layers.add_input(node.inputs[place], like.shape)
+                name = node.layers.add_constant(node.inputs[place], like.shape, like.view)
                 values.append(Tensor((name,), like.shape, like.view))
     rank = len(node.out_shape())
     return [_raised(value, rank) for value in values]
+
+
+def _masks_left_out(node: NodeImport, values: list[Value]) -> list[Value]:
+    """Return the operands with a mask in place of each input that is smaller than the result; note them."""
+    size = prod(node.out_shape())
+    if not any(size_of(value.of if isinstance(value, Function) else value) == size for value in _tensors(values)):
+        return values
+    left: list[Value] = []
+    for value in values:
+        if isinstance(value, Tensor) and size_of(value) < size and _is_mask(node, value):
+            listed = ", ".join(f"'{name}'" for name in value.sources)
+            node.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
+            left.append(Side(value.sources))
+        else:
+            left.append(value)
+    return left
+
+
+def _tensors(values: Sequence[Value]) -> list[Tensor | Function]:
+    return [value for value in values if isinstance(value, Tensor | Function)]
 
 
 def _raised(value: Value, rank: int) -> Value:
@@ -148,7 +173,9 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
         base = node.base((whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
-        node.give_function(base, reduced=not whole_ones)
+        parts = {value.part for value in real if isinstance(value, Function)}
+        part = parts.pop() if len(parts) == 1 and not whole_ones else None
+        node.give_function(base, reduced=not whole_ones, part=part)
         return
     tensors = list(dict.fromkeys(node.state.settled(value) for value in real))
     full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
@@ -162,7 +189,7 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
     if len(operands_left) == 1:
         node.give(full[0])
         return
-    like = full[0]
+    like = min(full, key=lambda tensor: sum(not is_aligned(node.layers, other, tensor) for other in operands_left))
     sources = [node.layers.joined(aligned(node.layers, tensor, like, node.name)) for tensor in operands_left]
     K, H, W = like.shape
     made = node.layers.add(Eltwise, node.name, sources, N=len(sources), K=K, H=H, W=W)

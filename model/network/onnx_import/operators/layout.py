@@ -3,9 +3,11 @@
 from dataclasses import replace
 from math import prod
 
+from soma_cp.model.network.onnx_import.arranging import laid_out
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Graph
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts, facts_of, operator
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
@@ -13,7 +15,10 @@ from soma_cp.model.network.onnx_import.views import (
     View,
     raised,
     reshaped,
+    simplified,
     size,
+    whole,
+    without_batch,
 )
 
 
@@ -31,7 +36,7 @@ def view_of(node: NodeImport) -> tuple[Value, View | None]:
         return value, None
     if isinstance(value, Padded):
         value = node.state.settled(value)
-    return value, node.base(value).view
+    return value, value.view if isinstance(value, Tensor) else node.base(value).view
 
 
 _NOTHING = "nothing: what reads them knows where elements lie"
@@ -46,6 +51,11 @@ def reshape(node: NodeImport) -> None:
     if view is None:
         node.give(value)
         return
+    part = value.part if isinstance(value, Function) else None
+    if part is not None:
+        assert isinstance(value, Function)
+        node.give(replace(value, part=node.regrouped(part, node.out_shape())))
+        return
     if is_reduced(value):
         if [extent for extent in node.shape() if extent > 1] != [extent for extent in node.out_shape() if extent > 1]:
             raise UnsupportedError("reshapes a reduction over channels (only axes of one element may come and go)")
@@ -54,10 +64,48 @@ def reshape(node: NodeImport) -> None:
     shape = node.out_shape()
     found = reshaped(view, shape)
     if found is None:
-        raise UnsupportedError(
-            f"regroups {list(node.shape())} into {list(shape)} across axes that don't divide one another"
-        )
-    node.give(_with_view(value, found))
+        tensor = value if isinstance(value, Tensor) else node.state.settled(value)
+        node.give(node.regrouped(tensor, shape))
+        return
+    made = _with_view(value, found)
+    node.give(_tokens(node, made) or made)
+
+
+def _tokens(node: NodeImport, value: Value) -> Tensor | None:
+    """Return the rows × columns of an fmap as rows, if they are tokens that attention multiplies with one another.
+
+    One layer does this here, and everything after it reads tokens.
+    """
+    tensor = value.of if isinstance(value, Function) else value
+    assert isinstance(tensor, Tensor)
+    _, rows, columns = tensor.shape
+    tokens = simplified([*whole("H", rows), *whole("W", columns)])
+    axes = [without_batch(axis) for axis in tensor.view]
+    if min(rows, columns) == 1 or tokens not in axes or any(tensor.offset):
+        return None
+    if not _multiplied_together(node.graph, node.outputs[0], rows * columns):
+        return None
+    settled = node.state.settled(value)
+    place = axes.index(tokens)
+    first = sum(len(axis) for axis in settled.view[:place]) + len(settled.view[place]) - len(tokens)
+    atoms = [atom for axis in settled.view for atom in axis]
+    channels = [place for place, atom in enumerate(atoms) if atom.dim == "C"]
+    return laid_out(node.layers, settled, (channels, range(first, first + len(tokens)), ()), node.name)
+
+
+def _multiplied_together(graph: Graph, tensor: str, tokens: int) -> bool:
+    """Whether a multiplication of two computed tensors reads what is made of a tensor, as long as it has the tokens."""
+    waiting, seen = [tensor], {tensor}
+    while waiting:
+        for reader in graph.readers(waiting.pop()):
+            computed = [name for name in reader.inputs[:2] if not graph.info(name).constant]
+            if facts_of(reader.operator).has_weights and len(computed) == 2:
+                return True
+            for name in reader.outputs:
+                if name not in seen and tokens in (graph.info(name).shape or ()):
+                    seen.add(name)
+                    waiting.append(name)
+    return False
 
 
 @operator(
@@ -72,6 +120,11 @@ def transpose(node: NodeImport) -> None:
         node.give(value)
         return
     order = node.node.permutation(len(node.shape()))
+    if isinstance(value, Function) and value.part is not None and len(order) == len(value.part.view):
+        part = replace(value.part, view=tuple(value.part.view[axis] for axis in order))
+        of = replace(value.of, view=tuple(view[axis] for axis in order)) if len(order) == len(view) else value.of
+        node.give(replace(value, of=of, part=part))
+        return
     if is_reduced(value) and len(order) != len(view):  # it has lost axes; the tensor that restores its shape has them
         node.give(value)
         return
@@ -97,6 +150,36 @@ def expand(node: NodeImport) -> None:
             )
         spread.append(axis if size(axis) == extent else (Atom(REPEAT, extent, 0),))
     node.give(replace(tensor, view=tuple(spread)))
+
+
+@operator("DepthToSpace", _NOTHING, Facts(channels=Channels.FIRST, axes=Axes.OTHER))
+def depth_to_space(node: NodeImport) -> None:
+    """Channels that become places within rows and columns."""
+    samples, channels, rows, columns = node.shape()
+    side = _side(node)
+    if node.attribute("mode", "DCR") == "CRD":
+        _permuted(node, (samples, channels // side**2, side, side, rows, columns), (0, 1, 4, 2, 5, 3))
+    else:
+        _permuted(node, (samples, side, side, channels // side**2, rows, columns), (0, 3, 4, 1, 5, 2))
+
+
+@operator("SpaceToDepth", _NOTHING, Facts(channels=Channels.FIRST, axes=Axes.OTHER))
+def space_to_depth(node: NodeImport) -> None:
+    """Places within rows and columns that become channels."""
+    samples, channels, rows, columns = node.shape()
+    side = _side(node)
+    _permuted(node, (samples, channels, rows // side, side, columns // side, side), (0, 3, 5, 1, 2, 4))
+
+
+def _side(node: NodeImport) -> int:
+    return int(node.attribute("blocksize", 1))
+
+
+def _permuted(node: NodeImport, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
+    """Give the elements with axes of `shape`, in another order, and with axes of the output's shape."""
+    split = node.regrouped(node.part(), shape)
+    turned = replace(split, view=tuple(split.view[axis] for axis in order))
+    node.give(node.regrouped(turned, node.out_shape()))
 
 
 def _extents(shape: tuple[int, ...], start: int, end: int | None) -> tuple[int, ...]:

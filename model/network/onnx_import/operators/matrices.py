@@ -1,13 +1,28 @@
 """Matrix multiplications: with weights, and of two computed tensors (attention)."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from soma_cp.model.network.layers import Conv, FullyConnected, GroupConv
+from soma_cp.model.network.onnx_import.arranging import in_any_sequence, is_free, is_whole
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
-from soma_cp.model.network.onnx_import.views import BATCH, Axis, View, numbered, raised, size, whole, without_batch
+from soma_cp.model.network.onnx_import.views import (
+    BATCH,
+    REPEAT,
+    Atom,
+    Axis,
+    View,
+    numbered,
+    raised,
+    renumbered,
+    reshaped,
+    simplified,
+    size,
+    whole,
+    without_batch,
+)
 
 
 @operator(
@@ -31,18 +46,18 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
         weights = node.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        made = multiplied_by_weights(node, node.tensor(left), -1, weights[-1] if len(weights) > 1 else 0)
+        made = multiplied_by_weights(node, node.part(left), -1, weights[-1] if len(weights) > 1 else 0)
         node.give(_of_rank(node, made))
     elif node.is_constant(left):
         weights = node.shape(left)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        tensor = node.tensor(right)
+        tensor = node.part(right)
         axis = -2 if len(tensor.view) > 1 else -1
         made = multiplied_by_weights(node, tensor, axis, weights[-2] if len(weights) > 1 else 0)
         node.give(_of_rank(node, made))
     else:
-        node.give(multiplied_together(node, node.tensor(left), node.tensor(right)))
+        node.give(multiplied_together(node, node.part(left), node.part(right)))
 
 
 def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
@@ -57,14 +72,14 @@ def gemm(node: NodeImport) -> None:
     left_transposed, right_transposed = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
     if node.is_constant(1):
         channels = node.shape(1)[0 if right_transposed else 1]
-        made = multiplied_by_weights(node, node.tensor(0), 0 if left_transposed else 1, channels)
+        made = multiplied_by_weights(node, node.part(0), 0 if left_transposed else 1, channels)
         node.give(_swapped(made, left_transposed))
     elif node.is_constant(0):
         channels = node.shape(0)[1 if left_transposed else 0]
-        made = multiplied_by_weights(node, node.tensor(1), 1 if right_transposed else 0, channels)
+        made = multiplied_by_weights(node, node.part(1), 1 if right_transposed else 0, channels)
         node.give(_swapped(made, right_transposed))
     else:
-        left, right = node.tensor(0), node.tensor(1)
+        left, right = node.part(0), node.part(1)
         node.give(multiplied_together(node, _swapped(left, left_transposed), _swapped(right, right_transposed)))
 
 
@@ -93,19 +108,26 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
     """
     axis %= len(tensor.view)
     _check_sum(tensor.view[axis])
+    if not is_whole(tensor):
+        tensor = node.state.settled(tensor)
     others = [place for place in range(len(tensor.view)) if place != axis]
     channels = without_batch(tensor.view[axis])
+    channels = in_any_sequence(channels)
     rest = without_batch(atom for place in others for atom in tensor.view[place])
     C, rows, columns = tensor.shape
     K = made or 1
     made_axis = whole("C", K)
-    if not rest and size(channels) == C * rows * columns:  # in any order: the weights' order is free
+    offset = (0, 0, 0)
+    if (
+        not rest and size(channels) == C * rows * columns and REPEAT not in {atom.dim for atom in channels}
+    ):  # in any order: the weights' order is free
         kind = FullyConnected if len(tensor.view) <= 2 else Conv
         fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
         sources = node.layers.add(kind, node.name, tensor.sources, K=K, **fields)
         shape, axes = (K, 1, 1), tensor.view
-    elif channels == whole("C", C) and all(atom.dim in "HW" for atom in rest):
+    elif channels == whole("C", C) and {atom.dim for atom in rest} <= {"H", "W"} and is_whole(tensor):
         sources = node.layers.add(Conv, node.name, tensor.sources, C=C, K=K, H=rows, W=columns)
+        offset = (0, *tensor.offset[1:])  # shifted rows and columns stay so
         shape, axes = (K, rows, columns), tensor.view
     else:
         read = node.arranged(tensor, channels, rest)
@@ -113,7 +135,7 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
         sources = node.layers.add(Conv, node.name, read, C=size(channels), K=K, H=shape[1], W=1)
         axes = _rows(tensor.view, axis)
     view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
-    return Tensor(sources, shape, view)
+    return Tensor(sources, shape, view, offset, node.name)
 
 
 def _batch_size(view: View) -> int:
@@ -148,30 +170,115 @@ def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor
         raise UnsupportedError("multiplies by a computed vector (must be a matrix)")
     _check_sum(left.view[-1])
     _check_sum(right.view[-2])
-    left_groups, right_groups = _groups(left), _groups(right)
     leading = _leading(left, right)
     across = _batch_size(leading) > max(_batch_size(left.view), _batch_size(right.view))
     if across or _batch_size((left.view[-2], right.view[-1])) > 1:
         raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
     groups = size(without_batch(atom for axis in leading for atom in axis))
-    if not groups == size(left_groups) == size(right_groups):
+    pairs = _matrices(left, right)
+    sizes = [size(atom for pair in pairs for atom in pair[side]) for side in (0, 1)]
+    if not groups == sizes[0] == sizes[1]:
         raise UnsupportedError(
-            f"multiplies {size(left_groups)} matrices by {size(right_groups)} into {groups} (must be as many each)"
+            f"multiplies {size(_groups(left))} matrices by {size(_groups(right))} into {groups} (must be as many each)"
         )
-    rows, inner = left.view[-2], left.view[-1]
-    columns = right.view[-1]
-    G, M, Kc, N = size(left_groups), size(without_batch(rows)), size(without_batch(inner)), size(without_batch(columns))
-    read = node.arranged(left, (*left_groups, *inner), rows)
-    second = node.arranged(right, (*right_groups, *columns), right.view[-2])
+    digits = [digit for axis, pair in enumerate(pairs) for digit in _digits(*pair, axis)]
+    rows, inner, columns = (without_batch(axis) for axis in (left.view[-2], left.view[-1], right.view[-1]))
+    if not _saves_repetition(node, left, digits, (rows, inner, columns)):
+        digits = [replace(digit, shared=False) for digit in digits]
+    own = [digit for digit in digits if not digit.shared]
+    queries = [digit for digit in digits if digit.shared]
+    left_channels = simplified(atom for digit in own for atom in digit.left)
+    left_rows = simplified((*(atom for digit in queries for atom in digit.left), *rows))
+    right_channels = simplified(atom for digit in own for atom in digit.right)
+    G, M, Kc, N = size(left_channels), size(left_rows), size(inner), size(columns)
+    read = node.arranged(left, (*left_channels, *inner), left_rows)
+    second = node.arranged(right, (*right_channels, *columns), right.view[-2])
     fields = {"C": G * Kc, "K": G * N, "H": M, "W": 1}
     if G > 1:
         sources = node.layers.multiply(GroupConv, node.name, read, second, G=G, **fields)
     else:
         sources = node.layers.multiply(Conv, node.name, read, second, **fields)
-    made = numbered("C", [*(without_batch(axis) for axis in leading), columns])
-    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in leading]
-    heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=True)]
-    return Tensor(sources, (G * N, M, 1), (*heads, whole("H", M), made[-1]))
+    return Tensor(sources, (G * N, M, 1), _product_view(leading, digits, size(rows), N))
+
+
+@dataclass(frozen=True)
+class _Digit:
+    """A part of the number of a matrix, in both operands.
+
+    Parameters
+    ----------
+    axis
+        The axis that it is a part of.
+    left, right
+        Its atoms in both operands.
+    shared
+        Whether all its matrices on the left multiply one on the right, as rows of one matrix: grouped queries.
+    """
+
+    axis: int
+    left: Axis
+    right: Axis
+    shared: bool = False
+
+
+def _matrices(left: Tensor, right: Tensor) -> list[tuple[Axis, Axis]]:
+    """Return both operands' axes before the matrices; an axis of one element in one of them is repeated."""
+    rank = max(len(left.view), len(right.view))
+    pairs = []
+    for own, other in zip(raised(left.view, rank)[:-2], raised(right.view, rank)[:-2], strict=True):
+        mine, theirs = without_batch(own), without_batch(other)
+        pairs.append((mine or _repeated(theirs), theirs or _repeated(mine)))
+    return pairs
+
+
+def _repeated(axis: Axis) -> Axis:
+    return simplified([Atom(REPEAT, size(axis), 0)])
+
+
+def _digits(left: Axis, right: Axis, axis: int) -> list[_Digit]:
+    """Divide the numbers of matrices where the right operand repeats some, if the left one's can be divided so."""
+    split = reshaped((left,), [atom.extent for atom in right])
+    if split is None:
+        return [_Digit(axis, left, right)]
+    repeats = any(atom.dim == REPEAT for atom in left)
+    return [
+        _Digit(axis, part, (atom,), shared=atom.dim == REPEAT and not repeats)
+        for part, atom in zip(split, right, strict=True)
+    ]
+
+
+def _saves_repetition(node: NodeImport, left: Tensor, digits: list[_Digit], axes: tuple[Axis, Axis, Axis]) -> bool:
+    """Whether it moves no more bytes to arrange queries as rows than to repeat what they share."""
+    if not any(digit.shared for digit in digits):
+        return False
+    rows, inner, columns = axes
+    apart = simplified(atom for digit in digits for atom in digit.left)
+    groups = simplified(atom for digit in digits if not digit.shared for atom in digit.left)
+    queries = simplified(atom for digit in digits if digit.shared for atom in digit.left)
+    as_rows = (simplified((*groups, *inner)), simplified((*queries, *rows)), ())
+    as_heads = (simplified((*apart, *inner)), simplified(rows), ())
+    queries_bytes = size(apart) * size(rows) * size(inner)
+    shared_bytes = size(apart) * size(inner) * size(columns)
+    moved = 0 if is_free(node.layers, left, as_rows) else queries_bytes
+    return moved <= shared_bytes + (0 if is_free(node.layers, left, as_heads) else queries_bytes)
+
+
+def _product_view(leading: View, digits: list[_Digit], rows: int, columns: int) -> View:
+    """Return the axes of a product whose rows are those of each matrix, after the queries that share one."""
+    view: list[Axis] = []
+    places: tuple[list[int], list[int], list[int]] = ([], [], [])
+    count = 0
+    for axis, atoms in enumerate(leading):
+        batch = tuple(atom for atom in atoms if atom.dim == BATCH)
+        own = [digit for digit in digits if digit.axis == axis]
+        count += len(batch)
+        for digit in own:
+            places[1 if digit.shared else 0].append(count)
+            count += 1
+        view.append((*batch, *(Atom("C", size(digit.left), 1) for digit in own)))
+    places[1].append(count)
+    places[0].append(count + 1)
+    return renumbered((*view, (Atom("H", rows, 1),), (Atom("C", columns, 1),)), places)
 
 
 def _leading(left: Tensor, right: Tensor) -> View:

@@ -2,29 +2,33 @@
 
 from dataclasses import replace
 
-from soma_cp.model.network.layers import PointToPoint, Pool, Transpose
-from soma_cp.model.network.onnx_import.arranging import arranged
-from soma_cp.model.network.onnx_import.dividing import divided
+from soma_cp.model.network.layers import PointToPoint
+from soma_cp.model.network.onnx_import.arranging import is_whole, separated
+from soma_cp.model.network.onnx_import.dividing import can_divide, divided
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.joining import joined
 from soma_cp.model.network.onnx_import.operators.layout import view_of
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
-from soma_cp.model.network.onnx_import.values import Side, Tensor, Value, is_reduced
+from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import (
-    REPEAT,
+    BATCH,
     Atom,
+    Axis,
+    numbered,
+    raised,
     reshaped,
-    shape_of,
     simplified,
     size,
     whole,
+    without_batch,
 )
 
-_DIMENSIONS = {"C": "channels", "H": "rows", "W": "columns", "B": "samples", REPEAT: "repeated elements"}
 
-
-@operator("Concat", "several ifmaps of what reads it; of tokens, `transpose`, `ptp` and `transpose`")
+@operator(
+    "Concat",
+    "several ifmaps of what reads it; along other axes than channels, a `transpose` of what is not arranged so",
+)
 def concat(node: NodeImport) -> None:
     """Concatenation along an axis."""
     places = [place for place in range(len(node.inputs)) if node.has(place)]
@@ -35,85 +39,61 @@ def concat(node: NodeImport) -> None:
         node.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
         return
     axis = node.axis(computed[0])
-    if not sides and any(is_reduced(value) for value in values):
-        _put_together(node, values)
+    if not sides and any(is_reduced(value) for value in values) and _put_together(node, values):
         return
-    first = node.tensor(computed[0])
-    tensors: list[Tensor] = []
-    for place in places:
-        if node.is_constant(place):
-            tensors.append(_stored(node, place, axis, first))
-        else:
-            tensors.append(node.tensor(place))
-    dim, sources = _joined_along(node, tensors, axis)
-    extents = dict(zip("CHW", first.shape, strict=True))
-    extents[dim] = node.out_shape()[axis]
-    view = (*first.view[:axis], whole(dim, extents[dim]), *first.view[axis + 1 :])
-    node.give(Tensor(sources, (extents["C"], extents["H"], extents["W"]), view))
+    like = node.part(computed[0])
+    if len(computed) < len(places):
+        like = node.tensor(computed[0])
+    tensors = [_stored(node, place, axis, like) if node.is_constant(place) else node.part(place) for place in places]
+    tensors = [replace(tensor, view=raised(tensor.view, len(node.out_shape()))) for tensor in tensors]
+    made = joined(node, tensors, axis)
+    new = tuple(tensor for tensor in tensors if not all(node.layers.is_input(name) for name in tensor.sources))
+    if 0 < len(new) < len(tensors) and not set(made.sources) & {name for tensor in tensors for name in tensor.sources}:
+        node.state.new_tokens[made.sources] = new
+    node.give(made)
 
 
-def _put_together(node: NodeImport, values: list[Value]) -> None:
-    """Give the rejoined parts of a tensor as one function of it: a rotation of channels."""
+def _put_together(node: NodeImport, values: list[Value]) -> bool:
+    """Give the rejoined parts of a tensor as one function of it: a rotation of channels. Return whether they are."""
     bases = [node.base(value) for value in values]
     view = reshaped(bases[0].view, node.out_shape())
     if view is None or len(bases) < len(node.inputs) or any(base.sources != bases[0].sources for base in bases):
+        if all(not is_reduced(value) or (isinstance(value, Function) and value.part) for value in values):
+            return False
         raise UnsupportedError("joins parts of channels that don't make up the tensor that they were taken from")
     node.give_function(replace(bases[0], view=view))
+    return True
 
 
 def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
     """Return a constant operand of the concatenation as an external input with the axes of `like`."""
     extent = node.shape(place)[axis]
-    dims = {"C": like.shape[0], "H": like.shape[1], "W": like.shape[2]}
-    atoms = like.view[axis]
-    dim = atoms[0].dim if len(atoms) == 1 else _only_dim(node, axis, like)
+    dim = _dimension(like, axis)
+    if dim == "":
+        view = (*like.view[:axis], whole("C", extent), *like.view[axis + 1 :])
+        inner = numbered("C", [without_batch(atoms) for atoms in view])
+        batches = [tuple(atom for atom in atoms if atom.dim == BATCH) for atoms in view]
+        flat = tuple((*batch, *atoms) for batch, atoms in zip(batches, inner, strict=True))
+        shape = (size(without_batch(atom for atoms in flat for atom in atoms)), 1, 1)
+        return Tensor((node.layers.add_input(node.inputs[place], shape),), shape, flat)
+    dims = dict(zip("CHW", like.shape, strict=True))
     dims[dim] = extent
-    name = node.layers.add_input(node.inputs[place], (dims["C"], dims["H"], dims["W"]))
-    view = (*like.view[:axis], whole(dim, extent), *like.view[axis + 1 :])
-    return Tensor((name,), (dims["C"], dims["H"], dims["W"]), view)
+    shape = (dims["C"], dims["H"], dims["W"])
+    name = node.layers.add_input(node.inputs[place], shape)
+    return Tensor((name,), shape, (*like.view[:axis], whole(dim, extent), *like.view[axis + 1 :]))
 
 
-def _only_dim(node: NodeImport, axis: int, tensor: Tensor) -> str:
-    """Return the dimension of an axis of one element: the first dimension that no other axis has."""
-    taken = {atom.dim for place, atoms in enumerate(tensor.view) if place != axis for atom in atoms}
+def _dimension(tensor: Tensor, axis: int) -> str:
+    """Return the dimension that an axis is, ``""`` if it is none; for an axis of one element, one that no other has."""
+    shape = dict(zip("CHW", tensor.shape, strict=True))
+    atoms = tensor.view[axis]
+    if atoms:
+        return next((dim for dim in "CHW" if atoms == whole(dim, shape[dim])), "")
     order = "CHW" if axis <= 1 else "HCW"
-    free = [dim for dim in order if dim not in taken and dict(zip("CHW", tensor.shape, strict=True))[dim] == 1]
-    if not free:
-        raise UnsupportedError(f"joins tensors along axis {axis}, which is neither channels, rows nor columns")
-    return free[0]
+    return next((dim for dim in order if shape[dim] == 1), "")
 
 
-def _joined_along(node: NodeImport, tensors: list[Tensor], axis: int) -> tuple[str, Sources]:
-    """Join along the fmap dimension of the axis."""
-    first = max(tensors, key=lambda tensor: shape_of(tensor.view)[axis])
-    atoms = first.view[axis]
-    dim = atoms[0].dim if len(atoms) == 1 else _only_dim(node, axis, first)
-    if dim not in "CHW":
-        raise UnsupportedError("joins samples of the batch")
-    place = "CHW".index(dim)
-    for tensor in tensors:
-        others = [(a, b) for p, (a, b) in enumerate(zip(tensor.view, first.view, strict=True)) if p != axis]
-        fits = tensor.view[axis] == whole(dim, tensor.shape[place]) and all(a == b for a, b in others)
-        if not fits:
-            raise UnsupportedError(
-                f"joins tensors along axis {axis}, which must be all {_DIMENSIONS[dim]} of each, arranged alike"
-            )
-    if dim == "C":
-        return dim, tuple(name for tensor in tensors for name in tensor.sources)
-    order = "HCW" if dim == "H" else "WHC"
-    swapped: list[str] = []
-    for i, tensor in enumerate(tensors):
-        dims = [whole(letter, tensor.shape["CHW".index(letter)]) for letter in order]
-        swapped += arranged(node.layers, tensor, dims[0], dims[1], dims[2], f"{node.name}_{i}")
-    joined = node.layers.joined(swapped, f"{node.name}_concat")
-    K, H, W = (node.layers.shape(joined)["CHW".index(letter)] for letter in order)
-    made = node.layers.add(Transpose, node.name, (joined,), K=K, H=H, W=W, order=order)
-    if dim == "H":
-        node.layers.remember_rows(made[0], [tensor.sources for tensor in tensors])
-    return dim, made
-
-
-@operator("Split", "matrix layers with fewer kernels each; of rows or columns, `pool` with R = S = 1")
+@operator("Split", "matrix layers with fewer kernels each; of rows or columns, `pool` with R = S = 1; else `transpose`")
 def split(node: NodeImport) -> None:
     """Consecutive parts of an axis."""
     value, view = view_of(node)
@@ -124,11 +104,11 @@ def split(node: NodeImport) -> None:
         return
     sizes = [node.out_shape(place)[axis] for place in range(len(node.outputs))]
     if _is_within_rows(node, value, axis):
-        for place in range(len(sizes)):
-            node.give_function(node.base(value), reduced=True, place=place)
+        starts = [sum(sizes[:place]) for place in range(len(sizes))]
+        for place, (start, extent) in enumerate(zip(starts, sizes, strict=True)):
+            _give_within_rows(node, value, [(axis, range(start, start + extent))], place)
         return
-    tensor = node.state.settled(value)
-    for place, part in enumerate(parts(node, tensor, axis, sizes)):
+    for place, part in enumerate(parts(node, node.part(0), axis, sizes)):
         node.give(part, place)
 
 
@@ -136,13 +116,25 @@ def _is_within_rows(node: NodeImport, value: Value, axis: int) -> bool:
     """Whether an axis has only part of the channels: those of every head, or of a tensor that is reduced already."""
     if is_reduced(value):
         return True
-    base = node.base(value)
+    base = value if isinstance(value, Tensor) else node.base(value)
     atoms = base.view[axis]
     return (
         bool(atoms)
         and all(atom.dim == "C" for atom in atoms)
         and size(atoms) * max(a.stride for a in atoms) < base.shape[0]
     )
+
+
+def _give_within_rows(node: NodeImport, value: Value, ranges: list[tuple[int, range]], place: int = 0) -> None:
+    """Give a part of the channels of every head: a step of a rotation, or else a part to read."""
+    part = value if isinstance(value, Tensor) else value.part if isinstance(value, Function) else None
+    if part is None and not is_reduced(value):
+        part = node.state.settled(value)
+    if part is not None and len(part.view) == len(node.shape()):
+        for axis, taken in ranges:
+            part = range_of(node, part, axis, taken)
+    computes = isinstance(value, Function) and value.part is not None and value.computes
+    node.give_function(node.base(value), reduced=True, place=place, part=part, computes=computes)
 
 
 @operator("Slice", "like Split")
@@ -164,16 +156,17 @@ def take_slice(node: NodeImport) -> None:
     starts, ends = node.numbers("starts", 1) or [], node.numbers("ends", 2) or []
     axes = axes or list(range(len(starts)))
     steps = steps or [1] * len(starts)
-    cut = [axis for axis in axes if shape[axis] != node.out_shape()[axis]]
-    if len(cut) == 1 and _is_within_rows(node, value, cut[0]):
-        node.give_function(node.base(value), reduced=True)
+    taken = [
+        (axis, range(shape[axis])[start:end:stride])
+        for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True)
+    ]
+    cut = [(axis, part) for axis, part in taken if len(part) < shape[axis]]
+    if all(_is_within_rows(node, value, axis) for axis, _ in cut):
+        _give_within_rows(node, value, cut)
         return
-    tensor = node.state.settled(value)
-    for axis, start, end, stride in zip(axes, starts, ends, steps, strict=True):
-        extent = size(tensor.view[axis])
-        taken = range(extent)[start:end:stride]
-        if len(taken) < extent:
-            tensor = _range_of(node, tensor, axis, taken)
+    tensor = node.part(0)
+    for axis, part in cut:
+        tensor = range_of(node, tensor, axis, part)
     node.give(tensor)
 
 
@@ -187,21 +180,19 @@ def gather(node: NodeImport) -> None:
     if node.is_constant(0):
         _look_up(node)
         return
-    value, view = view_of(node)
-    if view is None or not node.is_constant(1):
+    if isinstance(node.value(0), Side) or not node.is_constant(1):
         node.give(_side_of(node))
         return
     axis = node.axis()
     indices = node.numbers("indices", 1) or []
-    tensor = node.state.settled(value)
+    tensor = node.part(0)
     extent = size(tensor.view[axis])
     places = [index % extent for index in indices]
-    if places != list(range(places[0], places[0] + len(places))):
+    step = places[1] - places[0] if len(places) > 1 else 1
+    taken = range(places[0], places[0] + step * len(places), step or 1)
+    if list(taken) != places or step < 1:
         raise UnsupportedError(f"takes {len(places)} indices that are not neighbours along axis {axis}")
-    taken = _range_of(node, tensor, axis, range(places[0], places[0] + len(places)))
-    found = reshaped(taken.view, node.out_shape())
-    assert found is not None, "indices along one axis keep the others"
-    node.give(replace(taken, view=found))
+    node.give(node.regrouped(range_of(node, tensor, axis, taken), node.out_shape()))
 
 
 def _side_of(node: NodeImport) -> Side:
@@ -240,47 +231,84 @@ def _look_up(node: NodeImport) -> None:
 
 
 def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list[Tensor]:
-    """Return consecutive parts of an axis."""
+    """Return consecutive parts of an axis; all channels in sequence divide the layers that make them."""
     if len(sizes) == 1:
         return [tensor]
     atoms = tensor.view[axis]
-    if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
+    if _is_outermost_channels(tensor, axis):
         stride = atoms[0].stride
-        ranges = divided(node.layers, tensor.sources, [extent * stride for extent in sizes])
-        return [
-            Tensor(
-                sources,
-                (extent * stride, *tensor.shape[1:]),
-                (*tensor.view[:axis], simplified([Atom("C", extent, stride)]), *tensor.view[axis + 1 :]),
-            )
-            for extent, sources in zip(sizes, ranges, strict=True)
-        ]
+        counts = [extent * stride for extent in sizes]
+        if can_divide(node.layers, tensor.sources, counts):
+            ranges = divided(node.layers, tensor.sources, counts)
+            return [
+                Tensor(
+                    sources,
+                    (extent * stride, *tensor.shape[1:]),
+                    (*tensor.view[:axis], simplified([Atom("C", extent, stride)]), *tensor.view[axis + 1 :]),
+                    tensor.offset,
+                )
+                for extent, sources in zip(sizes, ranges, strict=True)
+            ]
     starts = [sum(sizes[:place]) for place in range(len(sizes))]
     return [
-        _range_of(node, tensor, axis, range(start, start + extent)) for start, extent in zip(starts, sizes, strict=True)
+        range_of(node, tensor, axis, range(start, start + extent)) for start, extent in zip(starts, sizes, strict=True)
     ]
 
 
-def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tensor:
-    """Return a range of an axis: divide layers for channels; add a `pool` of a 1×1 window for rows and columns."""
+def _is_outermost_channels(tensor: Tensor, axis: int) -> bool:
+    atoms = tensor.view[axis]
+    is_outermost = len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]
+    return is_outermost and is_whole(tensor) and tensor.offset[0] == 0
+
+
+def range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tensor:
+    """Return a range of an axis, as a part of the same fmap; neighbouring channels divide layers at once.
+
+    Raises
+    ------
+    UnsupportedError
+        If it takes some samples of the batch.
+    """
     atoms = tensor.view[axis]
     extent = size(atoms)
     if len(taken) == extent:
         return tensor
-    if len(atoms) == 1 and atoms[0].dim == "C" and atoms[0].extent * atoms[0].stride == tensor.shape[0]:
-        if taken.step > 1:
-            raise UnsupportedError("takes channels in steps above 1 (must be neighbours)")
+    if any(atom.dim == BATCH for atom in atoms):
+        raise UnsupportedError(f"takes a part of axis {axis}, which holds samples of the batch (must take all)")
+    if _is_outermost_channels(tensor, axis) and taken.step == 1:
         sizes = [taken.start, len(taken), extent - taken.stop]
         kept = [place for place, count in enumerate(sizes) if count]
-        found = parts(node, tensor, axis, [sizes[place] for place in kept])
-        return found[kept.index(1)]
-    for dim, place in (("H", 1), ("W", 2)):
-        if atoms == whole(dim, tensor.shape[place]):
-            shape = list(tensor.shape)
-            shape[place] = len(taken)
-            strides = {f"s{dim}": taken.step}
-            sources = node.layers.add(Pool, node.name, tensor.sources, K=shape[0], H=shape[1], W=shape[2], **strides)
-            view = (*tensor.view[:axis], whole(dim, len(taken)), *tensor.view[axis + 1 :])
-            return Tensor(sources, (shape[0], shape[1], shape[2]), view)
-    said = " and ".join(f"{_DIMENSIONS[atom.dim]} ({atom.extent})" for atom in atoms)
-    raise UnsupportedError(f"takes indices {taken.start} to {taken.stop - 1} of axis {axis}, which is a part of {said}")
+        if can_divide(node.layers, tensor.sources, [sizes[place] * atoms[0].stride for place in kept]):
+            return parts(node, tensor, axis, [sizes[place] for place in kept])[kept.index(1)]
+    found = _within(atoms, taken)
+    if found is None:
+        first = sum(len(before) for before in tensor.view[:axis])
+        tensor = separated(node.layers, tensor, first, first + len(atoms), node.name)
+        found = _within(tensor.view[axis], taken)
+        assert found is not None, "an axis that is a dimension has one atom"
+    axis_atoms, starts = found
+    offset = tuple(
+        (start + starts.get(dim, 0)) % whole_extent
+        for dim, start, whole_extent in zip("CHW", tensor.offset, tensor.shape, strict=True)
+    )
+    view = (*tensor.view[:axis], axis_atoms, *tensor.view[axis + 1 :])
+    return replace(tensor, view=view, offset=(offset[0], offset[1], offset[2]), name=node.name)
+
+
+def _within(atoms: Axis, taken: range) -> tuple[Axis, dict[str, int]] | None:
+    """Return the atoms of a range of an axis, and where it begins in each dimension; None if atoms can't express it."""
+    starts: dict[str, int] = {}
+    if len(taken) == 1:
+        place = taken.start
+        for atom in reversed(atoms):
+            starts[atom.dim] = starts.get(atom.dim, 0) + place % atom.extent * atom.stride
+            place //= atom.extent
+        return (), starts
+    inner = size(atoms[1:])
+    if inner > 1 and taken.step == 1 and taken.start % inner == len(taken) % inner == 0:
+        found = _within(atoms[:1], range(taken.start // inner, taken.stop // inner))
+        return (simplified((*found[0], *atoms[1:])), found[1]) if found else None
+    if len(atoms) > 1:
+        return None
+    (atom,) = atoms
+    return simplified([Atom(atom.dim, len(taken), atom.stride * taken.step)]), {atom.dim: taken.start * atom.stride}

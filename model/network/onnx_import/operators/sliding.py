@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from soma_cp.model.network.layers import Shape, Transpose
+from soma_cp.model.network.onnx_import.arranging import in_any_sequence
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
@@ -90,10 +91,11 @@ def volume(numbers: Sequence[int] | None, default: int = 1) -> Volume:
     return depth, rows, columns
 
 
-def image_of(node: NodeImport, with_padding: bool = True) -> Image:
+def image_of(node: NodeImport, with_padding: bool = True, in_sequence: bool = True) -> Image:
     """Return what the window of a node slides over.
 
-    Without `with_padding`, zeros around the tensor become part of the fmap.
+    Without `with_padding`, zeros around the tensor become part of the fmap; without `in_sequence`, channels may be
+    permuted, since weights can have them in any sequence.
 
     Raises
     ------
@@ -112,7 +114,7 @@ def image_of(node: NodeImport, with_padding: bool = True) -> Image:
     first, channels, *axes = tensor.view
     columns = axes.pop() if len(axes) > 1 else ()
     rows = [atom for axis in (first, *axes) for atom in axis]
-    sources = node.arranged(tensor, channels, tuple(rows), columns)
+    sources = node.arranged(tensor, channels if in_sequence else in_any_sequence(channels), tuple(rows), columns)
     shape = shape_of(tensor.view)
     return Image(sources, first, shape[1], volume(shape[2:]))
 
@@ -152,7 +154,7 @@ def _beside(node: NodeImport, sources: Sources, shape: Shape, repeated: bool) ->
     """Bring the frames of a window side by side; those of an external input may lie so, unless windows share them."""
     layers = node.layers
     if not repeated and all(layers.is_input(source) for source in sources):
-        return layers.rearranged_input(sources, shape)
+        return layers.rearranged_input(sources, ("frames", shape), shape, "C*W")
     K, H, W = shape
     ifmap = layers.shape_of_all(sources)
     order = "C*W" if repeated else "ChW"

@@ -58,7 +58,7 @@ def _convolve(node: NodeImport, place: int) -> None:
     if groups == 1 and _is_product(node, kernel):
         _multiply(node, weights)
         return
-    image = image_of(node)
+    image = image_of(node, in_sequence=groups > 1)
     window = window_of(node, kernel)
     if groups == 1 and _cuts_patches(node, image, window):
         _multiply_patches(node, image, weights)

@@ -172,13 +172,14 @@ def test_weights_of_more_axes_add_them(imported: Import) -> None:
     assert (layer.C, layer.H) == (64, 4)
 
 
-def test_matrices_that_are_repeated_on_both_sides_are_refused(imported: Import) -> None:
+def test_matrices_that_are_repeated_on_both_sides_are_multiplied(imported: Import) -> None:
+    """Two matrices on the left by two on the right: each of four products has 16 · 16 · 8 multiply-accumulates."""
     model = Model(18)
     x, y = model.input("x", [1, 2, 16, 8]), model.input("y", [1, 2, 8, 16])
     left = model.node("Reshape", x, model.constant([2, 1, 16, 8]))
-    assert faults(lambda: imported(model, model.node("MatMul", left, y, name="/m"))) == [
-        "'m' (MatMul) multiplies 2 matrices by 2 into 4 (must be as many each)"
-    ]
+    network = imported(model, model.node("MatMul", left, y, name="/m")).network
+    assert network.layers[-1].operations == 4 * 16 * 16 * 8
+    assert network.layers[-1].ofmap == (2 * 16, 2 * 16, 1)
 
 
 def test_a_matrix_for_all_samples_multiplies_those_of_each(imported: Import) -> None:
