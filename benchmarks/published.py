@@ -7,8 +7,8 @@ the schedule found here, relative to the published program's (below 1 is better)
 the search seconds of both on one core. Ours are those of the whole `solve`, with the exact second stage of the best few
 LFAs, after kernels are compiled and modules loaded. Only proofs do not count: the bound over every LFA (up to a
 second), and the time that CP-SAT may spend at the end to prove the winner's DLSA optimal. The last column is the gap of
-the median to the bound over every LFA. This process binds itself to one core. All rows run with the default parameters,
-in the published semantics (docs/semantics.md).
+the median to the bound over every LFA. This process binds itself to one core. All rows run with the default parameters
+in the paper's space (`--space wide` for the other), in the published semantics (docs/semantics.md).
 
 The published figures are in ``tests/data/published/artifact_results.csv``, whose README says where they come from.
 """
@@ -29,6 +29,7 @@ from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
+from soma_cp.solver.choices import Space
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
@@ -83,9 +84,9 @@ def problem_of(row: Row) -> Problem:
     return Problem(network, platform_named(row.platform), row.batch)
 
 
-def run(row: Row, seed: int, rounds: int | None) -> dict[str, Any]:
+def run(row: Row, seed: int, rounds: int | None, space: Space) -> dict[str, Any]:
     """Solve a row; return its figures."""
-    parameters = SolveParameters(seed=seed, threads=1, prove_seconds=0, cpsat=CpSatParameters(workers=1))
+    parameters = SolveParameters(seed=seed, threads=1, prove_seconds=0, cpsat=CpSatParameters(workers=1), space=space)
     if rounds is not None:
         parameters = replace(parameters, search=replace(LFASearchParameters(), rounds=rounds))
     result = solve(problem_of(row), parameters)
@@ -115,6 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seeds", type=int, default=1, help="number of seeds, from 0 on")
     parser.add_argument("--rounds", type=int, help="rounds of the first stage; by default those of `solve`")
+    parser.add_argument("--space", type=Space, default=Space.PAPER, choices=[*Space], help="paper or wide")
     parser.add_argument("--only", default="", help="part of network/platform/batch")
     parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
@@ -128,7 +130,7 @@ def main() -> None:
     for row in published_rows():
         if options.only not in f"{row.network}/{row.platform}/{row.batch}":
             continue
-        found = [run(row, seed, options.rounds) for seed in range(options.seeds)]
+        found = [run(row, seed, options.rounds, options.space) for seed in range(options.seeds)]
         figures += found
         ratios = [one["relative_edp"] for one in found]
         middle = sorted(found, key=lambda one: float(one["relative_edp"]))[(len(found) - 1) // 2]

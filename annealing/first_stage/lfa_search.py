@@ -174,7 +174,7 @@ def _chains(
             np.random.default_rng([seed, number]),
             CostCache(problem),
             parameters.archive_size,
-            shares,
+            shares=shares and number % 2 == 1,  # benchmarks/spaces.py: better than all or none
         )
 
     layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))

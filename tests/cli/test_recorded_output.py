@@ -12,12 +12,12 @@ ORTOOLS = "9.15"
 
 
 @pytest.mark.skipif(not version("ortools").startswith(ORTOOLS), reason=f"recorded with ortools {ORTOOLS}")
-@pytest.mark.parametrize("network", recorded.NETWORKS)
-def test_output_is_as_recorded(network: str, tmp_path: Path) -> None:
-    found = recorded.observe(network, tmp_path)
+@pytest.mark.parametrize("case", recorded.CASES)
+def test_output_is_as_recorded(case: str, tmp_path: Path) -> None:
+    found = recorded.observe(case, tmp_path)
     assert list(found) == list(recorded.COMMANDS)
     for command, text in found.items():
-        expected = json.loads(recorded.recorded(network, command))
+        expected = json.loads(recorded.recorded(case, command))
         assert list(recorded.differences(expected, json.loads(text))) == [], command
 
 

@@ -32,27 +32,32 @@ TINY = (
     "tiny-unet",
 )
 NETWORKS = (*TINY, "gpt2-small", "resnet50")
+CASES = (*NETWORKS, "tiny-attention-wide-space", "gpt2-small-wide-space")
+"""Networks in the paper's space, and some in the wide one."""
+_WIDE = "-wide-space"
 COMMANDS = ("solve", "compare", "gap", "evaluate", "schedule")
 UNSTEADY = frozenset({"seconds", "python", "libraries", "ortools", "tool_version"})
 """Fields that differ from run to run, or with the installed packages."""
 
 
-def observe(network: str, folder: Path) -> dict[str, str]:
-    """Run the commands on a network; return the output of each command, without the fields that differ."""
-    file = folder / f"{network}.json"
+def observe(case: str, folder: Path) -> dict[str, str]:
+    """Run the commands on one of `CASES`; return the output of each command, without the fields that differ."""
+    file = folder / f"{case}.json"
+    space = "wide" if case.endswith(_WIDE) else "paper"
+    common = ("--net", case.removesuffix(_WIDE), "--space", space, "--time-limit", "0", "--deterministic")
     texts = {
-        "solve": _run("solve", "--net", network, "--time-limit", "0", "--deterministic", "--json", "-o", str(file)),
-        "compare": _run("compare", "--net", network, "--time-limit", "0", "--deterministic", "--json"),
-        "gap": _run("gap", "--net", network, "--time-limit", "0", "--deterministic", "--format", "json"),
+        "solve": _run("solve", *common, "--json", "-o", str(file)),
+        "compare": _run("compare", *common, "--json"),
+        "gap": _run("gap", *common, "--format", "json"),
         "evaluate": _run("evaluate", str(file), "--json"),
         "schedule": file.read_text(encoding="utf-8"),
     }
     return {command: _text(_steady(json.loads(text))) for command, text in texts.items()}
 
 
-def recorded(network: str, command: str, folder: Path = FOLDER) -> str:
+def recorded(case: str, command: str, folder: Path = FOLDER) -> str:
     """Return the recorded output of a command."""
-    return (folder / f"{network}.{command}.json").read_text(encoding="utf-8")
+    return (folder / f"{case}.{command}.json").read_text(encoding="utf-8")
 
 
 def differences(expected: Any, found: Any, where: str = "") -> Iterator[str]:
@@ -106,17 +111,17 @@ def main(action: str, folder: Path = FOLDER) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     different = 0
     with tempfile.TemporaryDirectory() as scratch:
-        for network in NETWORKS:
-            for command, text in observe(network, Path(scratch)).items():
+        for case in CASES:
+            for command, text in observe(case, Path(scratch)).items():
                 if action == "record":
-                    (folder / f"{network}.{command}.json").write_text(text, encoding="utf-8")
-                elif text != recorded(network, command, folder):
+                    (folder / f"{case}.{command}.json").write_text(text, encoding="utf-8")
+                elif text != recorded(case, command, folder):
                     different += 1
-                    print(f"{network} {command}: differs from what was recorded")
+                    print(f"{case} {command}: differs from what was recorded")
                     found = json.loads(text)
-                    for line in list(differences(json.loads(recorded(network, command, folder)), found))[:5]:
+                    for line in list(differences(json.loads(recorded(case, command, folder)), found))[:5]:
                         print(f"  {line}")
-    print(f"{len(NETWORKS) * len(COMMANDS)} outputs, {different} different" if action == "compare" else "recorded")
+    print(f"{len(CASES) * len(COMMANDS)} outputs, {different} different" if action == "compare" else "recorded")
     return different
 
 
