@@ -8,7 +8,7 @@ rows. Either way, operations and weights are those of the volume.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soma_cp.model.network.layers import Shape, Transpose
@@ -110,13 +110,23 @@ def image_of(node: NodeImport, with_padding: bool = True, in_sequence: bool = Tr
     if len(node.out_shape()) != rank:
         raise UnsupportedError(f"makes a tensor {list(node.out_shape())} of one of {rank} axes (must have as many)")
     value = node.value(0)
-    tensor = value.tensor if with_padding and isinstance(value, Padded) else node.state.settled(value)
+    tensor = value.tensor if isinstance(value, Padded) else node.state.settled(value)
     first, channels, *axes = tensor.view
     columns = axes.pop() if len(axes) > 1 else ()
     rows = [atom for axis in (first, *axes) for atom in axis]
     sources = node.arranged(tensor, channels if in_sequence else in_any_sequence(channels), tuple(rows), columns)
     shape = shape_of(tensor.view)
-    return Image(sources, first, shape[1], volume(shape[2:]))
+    image = Image(sources, first, shape[1], volume(shape[2:]))
+    return image if with_padding or not isinstance(value, Padded) else _enlarged(node, image, volume(value.shape[2:]))
+
+
+def _enlarged(node: NodeImport, image: Image, extents: Volume) -> Image:
+    """Return an image with the padding in its fmap."""
+    depth, rows, columns = extents
+    ifmap = node.layers.shape_of_all(image.sources)
+    ofmap = (image.channels, image.frames * depth * rows, columns)
+    sources = stretched(node.layers, f"{node.name}_padded", image.sources, ifmap, ofmap)
+    return replace(image, sources=sources, extents=extents)
 
 
 def window_of(node: NodeImport, kernel: Sequence[int]) -> Window:

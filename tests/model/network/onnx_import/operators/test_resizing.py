@@ -68,6 +68,16 @@ def test_frames_of_an_enlargement_keep_apart(imported: Import) -> None:
     assert layer == Transpose(name="r", K=3, H=60, W=16, order="Chw", ifmap=(3, 32, 8), inputs=("x",))
 
 
+def test_padding_is_enlarged_with_the_rest(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", ["N", 4, 8, 8])
+    padded = model.node("Pad", x, model.constant([0, 0, 4, 4, 0, 0, 4, 4]))
+    assert imported(model, resized(model, padded, [1, 4, 32, 32])).network.layers == (
+        Transpose(name="r_padded", K=4, H=16, W=16, order="Chw", ifmap=(4, 8, 8), inputs=("x",)),
+        Upsample(name="r", K=4, H=32, W=32, sH=2, sW=2, ifmaps=("r_padded",)),
+    )
+
+
 def test_channels_are_not_resized(imported: Import) -> None:
     model = Model()
     x = model.input("x", ["N", 4, 20, 20])
