@@ -71,10 +71,11 @@ def _values(
 ) -> tuple[set[int], set[int], set[int]]:
     kept: tuple[set[int], set[int], set[int]] = (set(), set(), set())
     moves = role == nt.IFMAP and layers[consumer, nt.KIND] == nt.TRANSPOSE
-    whole = {1: rows, 2: columns}.get(int(layers[consumer, nt.IFMAP_C_FROM]), 0) if moves else 0
+    became_channels = int(layers[consumer, nt.IFMAP_C_FROM]) if moves else 0
+    whole = {1: rows, 2: columns}.get(became_channels, 0)
     for tile in itertools.product(*values):
         need = _need(layers, consumer, role, *tile)
-        if need[0] >= whole:  # rows or columns that become channels stay whole
+        if whole == 0 or tile[became_channels] >= whole:  # rows or columns that become channels stay whole
             kept[0].add(need[0])
         kept[1].add(need[1])
         kept[2].add(need[2])

@@ -300,14 +300,16 @@ class Layers:
         layer = self._layers[name]
         (source,) = self._reads[name]
         product = self._layers.get(source)
-        if not isinstance(layer, Transpose) or layer.order[0] != "C" or type(product) is not Conv:
+        if not isinstance(layer, Transpose) or _is_stretching(layer):
+            return
+        if layer.order[0] != "C" or type(product) is not Conv:
             return
         is_pointwise = product.R == product.S == product.sH == product.sW == 1 and not product.weight_operands
         if not is_pointwise or {source, name} & outputs or self._readers(source) != [name]:
             return
         read = self._reads[source]
         before = self._layers.get(read[0])
-        if len(read) != 1 or not isinstance(before, Transpose) or before.name in outputs:
+        if len(read) != 1 or not isinstance(before, Transpose) or _is_stretching(before) or before.name in outputs:
             return
         if self._readers(before.name) != [source]:
             return
@@ -321,9 +323,12 @@ class Layers:
         del self._layers[name]
 
     def _order_of(self, layer: Layer) -> str:
-        """Return the order of dimensions of a layer that only moves elements; empty if it does more."""
+        """Return the order of dimensions of a layer that only moves elements; empty if it does more.
+
+        A transpose that stretches or shrinks dimensions does more: it interpolates, pads or interleaves.
+        """
         if isinstance(layer, Transpose):
-            return layer.order
+            return "" if _is_stretching(layer) else layer.order
         if isinstance(layer, PointToPoint) and layer.name in self._arranges:
             return "*HW"
         if isinstance(layer, Pool) and layer.R == layer.S == 1:
@@ -399,6 +404,10 @@ class Layers:
             order.insert(order.index(reader), name)
             self._layers = {entry: self._layers[entry] for entry in order}
         return name
+
+
+def _is_stretching(layer: Transpose) -> bool:
+    return layer.order != layer.order.upper()
 
 
 def _ordered(order: str, ifmap: Shape) -> dict[str, Any]:

@@ -8,7 +8,7 @@ rows. Either way, operations and weights are those of the volume.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soma_cp.model.network.layers import Shape, Transpose
@@ -19,6 +19,7 @@ from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.values import Padded, Tensor
 from soma_cp.model.network.onnx_import.views import (
     BATCH,
+    Atom,
     Axis,
     View,
     numbered,
@@ -110,13 +111,23 @@ def image_of(node: NodeImport, with_padding: bool = True, in_sequence: bool = Tr
     if len(node.out_shape()) != rank:
         raise UnsupportedError(f"makes a tensor {list(node.out_shape())} of one of {rank} axes (must have as many)")
     value = node.value(0)
-    tensor = value.tensor if with_padding and isinstance(value, Padded) else node.state.settled(value)
+    tensor = value.tensor if isinstance(value, Padded) else node.state.settled(value)
     first, channels, *axes = tensor.view
     columns = axes.pop() if len(axes) > 1 else ()
     rows = [atom for axis in (first, *axes) for atom in axis]
     sources = node.arranged(tensor, channels if in_sequence else in_any_sequence(channels), tuple(rows), columns)
     shape = shape_of(tensor.view)
-    return Image(sources, first, shape[1], volume(shape[2:]))
+    image = Image(sources, first, shape[1], volume(shape[2:]))
+    return image if with_padding or not isinstance(value, Padded) else _enlarged(node, image, volume(value.shape[2:]))
+
+
+def _enlarged(node: NodeImport, image: Image, extents: Volume) -> Image:
+    """Return an image with the padding in its fmap."""
+    depth, rows, columns = extents
+    ifmap = node.layers.shape_of_all(image.sources)
+    ofmap = (image.channels, image.frames * depth * rows, columns)
+    sources = stretched(node.layers, f"{node.name}_padded", image.sources, ifmap, ofmap)
+    return replace(image, sources=sources, extents=extents)
 
 
 def window_of(node: NodeImport, kernel: Sequence[int]) -> Window:
@@ -131,7 +142,7 @@ def window_of(node: NodeImport, kernel: Sequence[int]) -> Window:
 
 def window_fields(node: NodeImport, image: Image, window: Window) -> tuple[Sources, dict[str, Any]]:
     """Return what the layer of a window reads, and the fields of its window and of its ofmap's rows and columns."""
-    frames, (depth, rows, columns) = image.frames, image.extents
+    frames, (depth, rows, _columns) = image.frames, image.extents
     (T, R, S), (sD, sH, sW) = window.kernel, window.strides
     made_depth, made_rows, made_columns = window.made
     sources = image.sources
@@ -140,8 +151,7 @@ def window_fields(node: NodeImport, image: Image, window: Window) -> tuple[Sourc
     if all_rows and frames * depth > 1:
         sH = rows  # all rows of the window's frames, which lie one after another
     elif (T, sD, made_depth) != (1, 1, depth):
-        shape = (image.channels, frames * made_depth * rows * T, columns)
-        sources = _beside(node, sources, shape, repeated=not sides)
+        sources = _beside(node, image, T, frames * made_depth, repeated=not sides)
     _, dH, dW = window.dilations
     if T > 1 and R > 1 and dH > 1:
         raise UnsupportedError(f"has a window of {T} frames and {R} rows with a dilation of {dH} in rows (must be 1)")
@@ -150,15 +160,27 @@ def window_fields(node: NodeImport, image: Image, window: Window) -> tuple[Sourc
     return _with_padding(node, sources, fields), fields
 
 
-def _beside(node: NodeImport, sources: Sources, shape: Shape, repeated: bool) -> Sources:
-    """Bring the frames of a window side by side; those of an external input may lie so, unless windows share them."""
-    layers = node.layers
-    if not repeated and all(layers.is_input(source) for source in sources):
-        return layers.rearranged_input(sources, ("frames", shape), shape, "C*W")
-    K, H, W = shape
-    ifmap = layers.shape_of_all(sources)
-    order = "C*W" if repeated else "ChW"
-    return layers.add(Transpose, f"{node.name}_frames", sources, K=K, H=H, W=W, order=order, ifmap=ifmap)
+def _beside(node: NodeImport, image: Image, window: int, windows: int, repeated: bool) -> Sources:
+    """Bring the frames of each window side by side.
+
+    Those of an external input may lie so, unless windows share them, or there are zeros among them.
+    """
+    layers, rows = node.layers, image.extents[1]
+    channels, height, columns = ifmap = layers.shape_of_all(image.sources)
+    if not repeated and all(layers.is_input(source) for source in image.sources):
+        beside = (Atom("H", windows, window * rows), Atom("H", rows, 1), Atom("H", window, rows))
+        view = (whole("C", channels), whole("H", height), whole("W", columns))
+        return node.arranged(Tensor(image.sources, ifmap, view), view[0], simplified(beside), view[2])
+    return layers.add(
+        Transpose,
+        f"{node.name}_frames",
+        image.sources,
+        K=channels,
+        H=windows * rows * window,
+        W=columns,
+        order="C*W" if repeated else "ChW",
+        ifmap=ifmap,
+    )
 
 
 def _with_padding(node: NodeImport, sources: Sources, fields: dict[str, int]) -> Sources:

@@ -68,6 +68,43 @@ def test_frames_of_an_enlargement_keep_apart(imported: Import) -> None:
     assert layer == Transpose(name="r", K=3, H=60, W=16, order="Chw", ifmap=(3, 32, 8), inputs=("x",))
 
 
+def test_padding_is_enlarged_with_the_rest(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", ["N", 4, 8, 8])
+    padded = model.node("Pad", x, model.constant([0, 0, 4, 4, 0, 0, 4, 4]))
+    assert imported(model, resized(model, padded, [1, 4, 32, 32])).network.layers == (
+        Transpose(name="r_padded", K=4, H=16, W=16, order="Chw", ifmap=(4, 8, 8), inputs=("x",)),
+        Upsample(name="r", K=4, H=32, W=32, sH=2, sW=2, ifmaps=("r_padded",)),
+    )
+
+
+def test_resizing_is_no_arrangement_that_the_next_layer_takes_over(imported: Import) -> None:
+    """20×20 to 30×30, and from there to 50×50; and to tokens before a multiplication."""
+    model = Model()
+    x = model.input("x", ["N", 4, 20, 20])
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="c")
+    larger = model.node("Resize", conv, "", "", model.constant([1, 8, 30, 30]), name="first")
+    tokens = model.node("Reshape", larger, model.constant([1, 8, -1]))
+    product = model.node("MatMul", tokens, model.node("Transpose", tokens, perm=[0, 2, 1]), name="m")
+    network = imported(model, resized(model, larger, [1, 8, 50, 50]), product).network
+    assert [layer.name for layer in network.layers if isinstance(layer, Transpose) and layer.order == "Chw"] == [
+        "first",
+        "r",
+    ]
+    assert network.operations[0] == 400 * 4 * 8 + 8 * 8 * 900
+
+
+def test_a_part_of_what_is_resized(imported: Import) -> None:
+    model = Model()
+    x = model.input("x", ["N", 4, 20, 20])
+    conv = model.node("Conv", x, model.weight(8, 4, 1, 1), name="c")
+    cut = model.node(
+        *("Slice", resized(model, conv, [1, 8, 30, 30]), model.constant([3]), model.constant([21]), model.constant([2]))
+    )
+    network = imported(model, model.node("Conv", cut, model.weight(2, 8, 1, 1))).network
+    assert [layer.ofmap for layer in network.layers] == [(8, 20, 20), (8, 30, 30), (8, 18, 30), (2, 18, 30)]
+
+
 def test_channels_are_not_resized(imported: Import) -> None:
     model = Model()
     x = model.input("x", ["N", 4, 20, 20])

@@ -126,6 +126,18 @@ def test_phases_of_a_dilated_kernel(imported: Import) -> None:
     )
 
 
+def test_padding_before_it_is_multiplied(imported: Import) -> None:
+    """18×18 elements, those of the padding among them; as frames of a video, they lie one after another."""
+    model = Model()
+    video = model.input("x", ["batch", 5, 8, 16, 16])
+    x = model.node("Reshape", video, model.constant([-1, 8, 16, 16]))
+    padded = model.node("Pad", x, model.constant([0, 0, 1, 1, 0, 0, 1, 1]))
+    made = model.node("ConvTranspose", padded, model.weight(8, 4, 2, 2), strides=[2, 2], name="up")
+    network = imported(model, made).network
+    assert [layer.ofmap for layer in network.layers] == [(8, 90, 18), (16, 90, 18), (4, 180, 36)]
+    assert network.operations[0] == 5 * 18 * 18 * 8 * 4 * 4
+
+
 def test_a_result_smaller_than_its_input_is_refused(imported: Import) -> None:
     """The package ``onnx`` infers no rows and columns for it."""
     model = Model()
