@@ -14,8 +14,10 @@ from onnx import TensorProto, TypeProto, defs, external_data_helper, helper, num
 from onnx.reference import ReferenceEvaluator
 
 from soma_cp.model.network.onnx_import.dimensions import known_inputs
-from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, printable
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, operator_kind, printable
 from soma_cp.model.network.onnx_import.needed_nodes import graph_outputs, in_order, label, needed_nodes, unmade_problems
+from soma_cp.model.network.onnx_import.operators.registry import Extents, Facts, Signature, UnknownShapeError
 from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
 
@@ -35,7 +37,6 @@ _DATA_TYPES = frozenset(
     )
     if hasattr(TensorProto, name)
 )
-_ONNX_DOMAINS = ("", "ai.onnx")
 
 
 def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
@@ -140,7 +141,7 @@ class _Folding:
                 f"'{label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
             )
             return None
-        facts = facts_of(proto.op_type)
+        facts = _facts(proto)
         shape_alone = facts.of_shape is not None and self._known(proto.input[0]) is not None
         constant = shape_alone or (not facts.random and all(name in self._constants for name in read))
         self._infer(proto)
@@ -155,12 +156,13 @@ class _Folding:
         return None if kind is None else _shape(kind)
 
     def _infer(self, proto: onnx.NodeProto) -> None:
-        """Set the types of the outputs: from shape inference, else as the model states them."""
+        """Set the types of the outputs: from shape inference or the operator's rule, else as the model states them."""
         inferred = self._inferred(proto)
+        ruled = self._ruled(proto)
         for name in proto.output:
             if not name:
                 continue
-            for kind in (inferred.get(name), self._declared.get(name)):
+            for kind in (inferred.get(name), ruled.get(name), self._declared.get(name)):
                 if kind is not None and _shape(kind) is not None:
                     self._types[name] = kind
                     break
@@ -172,15 +174,15 @@ class _Folding:
                 self._faults.setdefault(name, said)
         first = self._known(proto.input[0]) if proto.input else None
         others = [name for name in proto.input[1:] if name and name not in self._constants]
-        foreign = proto.domain not in _ONNX_DOMAINS
-        keeps = facts_of(proto.op_type).keeps_shape
+        foreign = _domain(proto) != ""
+        keeps = _facts(proto).keeps_shape
         may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
         if (keeps or may_keep) and first is not None:
             self._types[proto.output[0]] = self._types[proto.input[0]]
 
     def _schema(self, proto: onnx.NodeProto) -> defs.OpSchema | None:
         """Return the package's schema of an operator; None if it has none."""
-        domain = "" if proto.domain in _ONNX_DOMAINS else proto.domain
+        domain = _domain(proto)
         version = self._opsets.get(domain, self._opsets.get("ai.onnx", 1))
         known = defs.has(proto.op_type, version, domain)
         return defs.get_schema(proto.op_type, version, domain) if known else None
@@ -202,9 +204,33 @@ class _Folding:
             self._faults.update((name, said) for name in proto.output if name)
             return {}
 
+    def _ruled(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
+        """Return the types of outputs by the operator's own rule; data are floats, whatever the model's types are."""
+        rule = _facts(proto).shapes
+        if rule is None:
+            return {}
+        node = _node(proto)
+        shapes = [self._known(name) if name else None for name in node.inputs]
+        try:
+            found = rule(Signature(node, shapes, lambda *like: _first_shape(node, *like)))
+        except UnknownShapeError:
+            return {}
+        except UnsupportedError as error:
+            self._faults.update((name, str(error)) for name in node.outputs if name)
+            return {}
+        except (ArithmeticError, LookupError, TypeError, ValueError):  # attributes and inputs may be anything
+            said = f"its attributes don't fit inputs of {', '.join(str(list(shape)) for shape in shapes if shape)}"
+            self._faults.update((name, said) for name in node.outputs if name)
+            return {}
+        return {
+            name: helper.make_tensor_type_proto(TensorProto.FLOAT, shape)
+            for name, shape in zip(node.outputs, found, strict=False)
+            if name and shape is not None
+        }
+
     def _compute(self, proto: onnx.NodeProto) -> None:
         """Compute a small constant."""
-        of_shape = facts_of(proto.op_type).of_shape
+        of_shape = _facts(proto).of_shape
         if of_shape is not None:
             shape = self._known(proto.input[0])
             if shape is None:
@@ -234,6 +260,38 @@ class _Folding:
                 self._set_type(output.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
 
 
+def _first_shape(node: Node, operator: str, shapes: Sequence[Extents]) -> Extents | None:
+    """Infer the shape of the first output of an operator of ONNX's own with this node's attributes.
+
+    Raises
+    ------
+    UnsupportedError
+        If the inputs don't fit.
+    """
+    schema = defs.get_schema(operator)
+    names = [f"input_{place}" for place in range(len(shapes))]
+    own = {name: value for name, value in node.attributes.items() if name in schema.attributes and value != []}
+    proto = helper.make_node(operator, names, ["output"], **own)
+    types = {
+        name: helper.make_tensor_type_proto(TensorProto.FLOAT, shape) for name, shape in zip(names, shapes, strict=True)
+    }
+    opsets = [helper.make_opsetid("", defs.onnx_opset_version())]
+    try:
+        found = shape_inference.infer_node_outputs(schema, proto, types, opset_imports=opsets)
+    except Exception as error:  # the package raises its own kinds from compiled code
+        raise UnsupportedError(" ".join(str(error).split())) from None
+    return _shape(found["output"]) if "output" in found else None
+
+
+def _domain(proto: onnx.NodeProto) -> str:
+    """Return the domain of a node's operator; empty for ONNX's own, however it is written."""
+    return "" if operator_kind("", proto.domain) == "" else str(proto.domain)
+
+
+def _facts(proto: onnx.NodeProto) -> Facts:
+    return facts_of(operator_kind(proto.op_type, proto.domain))
+
+
 def _shape(kind: TypeProto) -> tuple[int, ...] | None:
     if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
         return None
@@ -261,7 +319,7 @@ def _node(proto: onnx.NodeProto) -> Node:
     return Node(
         label=label(proto),
         operator=proto.op_type,
-        domain="" if proto.domain in _ONNX_DOMAINS else proto.domain,
+        domain=_domain(proto),
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
         attributes=attributes,

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 Value = NDArray[Any]
 
+_ONNX_DOMAINS = ("", "ai.onnx")
+
 
 @dataclass(frozen=True)
 class Info:
@@ -66,7 +68,7 @@ class Node:
     @property
     def kind(self) -> str:
         """The operator, with its domain if that is not ONNX's own."""
-        return f"{self.domain}.{self.operator}" if self.domain else self.operator
+        return operator_kind(self.operator, self.domain)
 
     def permutation(self, rank: int) -> list[int]:
         """Return ``perm``: the input's axes in the order of the output; reversed if it is not given."""
@@ -121,6 +123,11 @@ class Graph:
     def batch(self) -> int:
         """Number of samples in the model's own shapes."""
         return max((source.batch or 1 for source in self.inputs), default=1)
+
+
+def operator_kind(operator: str, domain: str) -> str:
+    """Return the name of an operator in the table of operators: with its domain if that is not ONNX's own."""
+    return operator if domain in _ONNX_DOMAINS else f"{domain}.{operator}"
 
 
 def printable(name: str) -> str:

@@ -12,7 +12,7 @@ from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layouts import input_tensor
 from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
-from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS, facts_of
+from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 from soma_cp.model.network.onnx_import.reading import read_model
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
@@ -221,14 +221,14 @@ def _makes_data(node_import: NodeImport) -> bool:
     """Whether a node makes data from indices: it looks up a table, multiplies by weights, or contains a graph."""
     node = node_import.node
     own = _record(node).facts
-    if own.looks_up_table:
-        return node_import.is_constant(0)
+    if own.table is not None:
+        return node_import.is_constant(own.table)
     weights = [
         shape
         for place in range(1, len(node.inputs))
         if node_import.has(place) and (shape := _constant_shape(node_import, place))
     ]
-    multiplies = facts_of(node.operator).has_weights and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
+    multiplies = own.has_weights and any(min(shape[-2:]) > 1 for shape in weights if len(shape) > 1)
     return multiplies or own.refusal != ""
 
 

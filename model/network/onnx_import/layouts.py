@@ -3,7 +3,7 @@
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels
-from soma_cp.model.network.onnx_import.operators.table import facts_of
+from soma_cp.model.network.onnx_import.operators.table import channels_of, facts_of
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, whole
 
@@ -45,7 +45,8 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
             axes[place] = whole(dim, extent)
         return Tensor((name,), (sizes[0], sizes[1], sizes[2]), (*batch, *axes))
     if len(inner) == 2:
-        rows_axis, channels_axis = (1, 0) if order is not None and order[0] is Channels.FIRST else (0, 1)
+        first = order is not None and order[0] is Channels.FIRST and order[1][-2] < order[1][-1]
+        rows_axis, channels_axis = (1, 0) if first else (0, 1)
         axes = [(), ()]
         axes[rows_axis] = whole("H", inner[rows_axis])
         axes[channels_axis] = whole("C", inner[channels_axis])
@@ -65,10 +66,13 @@ def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[
         for node in graph.nodes:
             if not node.inputs or tensor not in node.inputs:
                 continue
-            facts = facts_of(node.operator)
-            if facts.channels is Channels.FIRST and node.inputs[0] == tensor:
+            facts = facts_of(node.kind)
+            channels = channels_of(node)
+            if channels is Channels.FIRST and node.inputs[0] == tensor:
                 return Channels.FIRST, axes
-            if facts.channels is Channels.LAST:
+            if channels is Channels.LAST_OF_IMAGE and node.inputs[0] == tensor and rank > 2:
+                return Channels.FIRST, [axes[0], axes[-1], *axes[1:-1]]
+            if channels is Channels.LAST:
                 return Channels.LAST, axes
             permuted = axes
             if facts.axes is Axes.PERMUTED:

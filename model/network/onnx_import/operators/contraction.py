@@ -6,12 +6,12 @@ from math import prod
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.matrices import multiplied_by_weights, multiplied_together
-from soma_cp.model.network.onnx_import.operators.registry import Facts, operator
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import reshaped, shape_of, simplified, size
 
 
-@operator("Einsum", "like MatMul, if it is one", Facts(has_weights=True))
+@operator("Einsum", "like MatMul, if it is one", Facts(axes=Axes.OTHER, has_weights=True))
 def einsum(node: NodeImport) -> None:
     """A sum over the letters that both operands have and the result lacks."""
     equation = str(node.attribute("equation", "")).replace(" ", "")

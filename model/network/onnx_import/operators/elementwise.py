@@ -5,7 +5,7 @@ layer that makes or reads the fmap, as in the built-in networks. Any other funct
 layer, even if many nodes express it. An operation on several computed tensors becomes an `eltwise` layer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -23,6 +23,7 @@ _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
 @operator("BatchNormalization", _PART, Facts(channels=Channels.FIRST))
+@operator("com.microsoft.QuantizeLinear com.microsoft.DequantizeLinear", _PART, Facts(keeps_shape=True))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "
     "Round Not QuantizeLinear DequantizeLinear Shrink IsNaN IsInf",
@@ -35,22 +36,34 @@ def free(node: NodeImport) -> None:
 
 
 @operator(
-    "Gelu com.microsoft.Gelu com.microsoft.FastGelu com.microsoft.BiasGelu com.microsoft.QuickGelu",
+    "Gelu Mish Swish MeanVarianceNormalization com.microsoft.Gelu com.microsoft.QuickGelu",
     _PTP,
     Facts(keeps_shape=True),
 )
-@operator("SimplifiedLayerNormalization", _PTP, Facts(channels=Channels.LAST, keeps_shape=True))
-@operator("LayerNormalization RMSNormalization", _PTP, Facts(channels=Channels.LAST))
-@operator("LRN InstanceNormalization GroupNormalization", _PTP, Facts(channels=Channels.FIRST))
 @operator(
-    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign Mish HardSwish Swish Sin Cos "
-    "Softmax LogSoftmax Hardmax MeanVarianceNormalization LpNormalization",
+    "LayerNormalization RMSNormalization SimplifiedLayerNormalization com.microsoft.FastGelu com.microsoft.BiasGelu",
+    _PTP,
+    Facts(channels=Channels.LAST, keeps_shape=True),
+)
+@operator("GroupNormalization", _PTP, Facts(channels=Channels.FIRST, keeps_shape=True))
+@operator("com.microsoft.GroupNorm", _PTP, Facts(channels=Channels.FIRST, channels_last=1, keeps_shape=True))
+@operator("LRN InstanceNormalization", _PTP, Facts(channels=Channels.FIRST))
+@operator(
+    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign HardSwish Sin Cos "
+    "Softmax LogSoftmax Hardmax LpNormalization",
     _PTP,
 )
 def vector(node: NodeImport) -> None:
     """A function of one tensor; all other inputs are constant."""
     _check_parameters(node)
-    _function(node, [node.value(0)])
+    node.give(function_of(node, [node.value(0)], node.out_shape()))
+
+
+@operator("RotaryEmbedding com.microsoft.RotaryEmbedding", _PTP, Facts(channels=Channels.LAST, keeps_shape=True))
+def rotary_embedding(node: NodeImport) -> None:
+    """A rotation within every head; sines and cosines are left out."""
+    leave_out(node, range(1, len(node.inputs)), "sines and cosines of positions")
+    node.give(function_of(node, [node.value(0)], node.out_shape()))
 
 
 @operator("DynamicQuantizeLinear", _PART)
@@ -68,27 +81,25 @@ def _check_parameters(node: NodeImport) -> None:
         raise UnsupportedError("has computed parameters (must be constant)")
 
 
+def leave_out(node: NodeImport, places: Iterable[int], what: str) -> None:
+    """Note the computed data among these inputs, which no layer loads; indices and masks have a note of their own."""
+    computed = [place for place in places if node.has(place) and not node.is_constant(place)]
+    if any(not isinstance(node.value(place), Side) for place in computed):
+        node.note(f"{what} are computed or read from outside; they are left out")
+
+
 @operator("Add Sub Mul Div Sum Max Min Mean", _COMBINATION)
 def combination(node: NodeImport) -> None:
     """An operation on several operands, some of which may be constant."""
-    _combine(node, _operands(node))
+    places, shape = range(len(node.inputs)), node.out_shape()
+    node.give(combined(node, operands_of(node, places, shape), shape))
 
 
 @operator("Where", _COMBINATION)
 def selection(node: NodeImport) -> None:
     """A choice between two operands by a mask; constants of any size are part of a layer."""
-    _combine(node, _operands(node, with_constants=False))
-
-
-def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
-    """Give the computed operand if it is the only one and has the result's size; else a function of one or several."""
-    real = [value for value in operands if not isinstance(value, Side)]
-    only = real[0] if len(real) == 1 else None
-    moved = only.part if isinstance(only, Function) and not only.computes else only
-    if only is not None and isinstance(moved, Tensor) and size_of(moved) == prod(node.out_shape()):
-        node.give(only)
-    else:
-        _function(node, operands)
+    places, shape = range(len(node.inputs)), node.out_shape()
+    node.give(combined(node, operands_of(node, places, shape, with_constants=False), shape))
 
 
 @operator(
@@ -97,18 +108,37 @@ def _combine(node: NodeImport, operands: Sequence[Value]) -> None:
 )
 def general_combination(node: NodeImport) -> None:
     """An operation beyond a multiplication by a constant."""
-    _function(node, _operands(node))
+    places, shape = range(len(node.inputs)), node.out_shape()
+    node.give(function_of(node, operands_of(node, places, shape), shape))
 
 
-def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
-    """Return the computed operands; `with_constants`, a constant as large as the result is an external input."""
-    values: list[Value] = []
-    places = [place for place in range(len(node.inputs)) if node.has(place)]
-    constants = [place for place in places if node.is_constant(place)]
-    for place in places:
-        if place not in constants:
-            values.append(node.value(place))
-    values = _masks_left_out(node, values)
+def operands_of(
+    node: NodeImport,
+    places: Iterable[int],
+    shape: tuple[int, ...],
+    given: Sequence[Value] = (),
+    with_constants: bool = True,
+) -> list[Value]:
+    """Return the computed operands of an operation.
+
+    Parameters
+    ----------
+    node
+        The node.
+    places
+        Its inputs that are operands.
+    shape
+        The shape of the result.
+    given
+        Operands that are not inputs of the node; they come first.
+    with_constants
+        Whether a constant as large as the result is an operand: an external input.
+    """
+    values = list(given)
+    given_places = [place for place in places if node.has(place)]
+    constants = [place for place in given_places if node.is_constant(place)]
+    values += [node.value(place) for place in given_places if place not in constants]
+    values = _masks_left_out(node, values, prod(shape))
     real = [value for value in values if not isinstance(value, Side)]
     if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
@@ -119,13 +149,11 @@ def _operands(node: NodeImport, with_constants: bool = True) -> list[Value]:
             if isinstance(like, Tensor) and _has_value_for_every_element(node, place, like):
                 name = node.layers.add_constant(node.inputs[place], like.shape, like.view)
                 values.append(Tensor((name,), like.shape, like.view))
-    rank = len(node.out_shape())
-    return [_raised(value, rank) for value in values]
+    return [_raised(value, len(shape)) for value in values]
 
 
-def _masks_left_out(node: NodeImport, values: list[Value]) -> list[Value]:
+def _masks_left_out(node: NodeImport, values: list[Value], size: int) -> list[Value]:
     """Return the operands with a mask in place of each input that is smaller than the result; note them."""
-    size = prod(node.out_shape())
     if not any(size_of(value.of if isinstance(value, Function) else value) == size for value in _tensors(values)):
         return values
     left: list[Value] = []
@@ -158,14 +186,35 @@ def _has_value_for_every_element(node: NodeImport, place: int, like: Tensor) -> 
     return rows * columns > 1 and prod(node.shape(place)) >= channels * rows * columns
 
 
-def _function(node: NodeImport, operands: Sequence[Value]) -> None:
-    """Give a function of one tensor, or an element-wise combination of several."""
+def combined(node: NodeImport, operands: Sequence[Value], shape: tuple[int, ...], step: str = "") -> Value:
+    """Return a sum, product or the like: the computed operand if it is the only one and has the result's size.
+
+    Parameters
+    ----------
+    node
+        The node.
+    operands
+        The computed operands.
+    shape
+        The shape of the result.
+    step
+        What the result is within the node, for the name of its layer; empty if it is the result of the whole node.
+    """
+    real = [value for value in operands if not isinstance(value, Side)]
+    only = real[0] if len(real) == 1 else None
+    moved = only.part if isinstance(only, Function) and not only.computes else only
+    if only is not None and isinstance(moved, Tensor) and size_of(moved) == prod(shape):
+        return only
+    return function_of(node, operands, shape, step)
+
+
+def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, ...], step: str = "") -> Value:
+    """Return a function of one tensor, or an element-wise combination of several (parameters like `combined`)."""
     sides = [value for value in operands if isinstance(value, Side)]
     real = [value for value in operands if not isinstance(value, Side)]
     if not real:
-        node.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
-        return
-    shape = node.out_shape()
+        return Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs)))
+    name, origin = (f"{node.name}_{step}", f"{node.outputs[0]}/{step}") if step else (node.name, node.outputs[0])
     whole_ones = [value for value in real if not is_reduced(value)]
     bases = {node.base(value).sources for value in real}
     views = {node.base(value).view for value in whole_ones}
@@ -175,8 +224,7 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
             raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
         parts = {value.part for value in real if isinstance(value, Function)}
         part = parts.pop() if len(parts) == 1 and not whole_ones else None
-        node.give_function(base, reduced=not whole_ones, part=part)
-        return
+        return Function(base, name, origin, not whole_ones, part)
     tensors = list(dict.fromkeys(node.state.settled(value) for value in real))
     full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
     if not full:
@@ -187,13 +235,12 @@ def _function(node: NodeImport, operands: Sequence[Value]) -> None:
             listed = ", ".join(f"'{name}'" for name in tensor.sources)
             node.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
     if len(operands_left) == 1:
-        node.give(full[0])
-        return
+        return full[0]
     like = min(full, key=lambda tensor: sum(not is_aligned(node.layers, other, tensor) for other in operands_left))
-    sources = [node.layers.joined(aligned(node.layers, tensor, like, node.name)) for tensor in operands_left]
+    sources = [node.layers.joined(aligned(node.layers, tensor, like, name)) for tensor in operands_left]
     K, H, W = like.shape
-    made = node.layers.add(Eltwise, node.name, sources, N=len(sources), K=K, H=H, W=W)
-    node.give(Tensor(made, like.shape, like.view))
+    made = node.layers.add(Eltwise, name, sources, N=len(sources), K=K, H=H, W=W)
+    return Tensor(made, like.shape, like.view)
 
 
 def _is_mask(node: NodeImport, tensor: Tensor) -> bool:

@@ -224,7 +224,7 @@ def _leads_to_output(graph: Graph, tensor: str) -> bool:
     views = [
         reader.outputs[0]
         for reader in graph.readers(tensor)
-        if facts_of(reader.operator).axes is Axes.PERMUTED or facts_of(reader.operator).regroups_axes
+        if facts_of(reader.kind).axes is Axes.PERMUTED or facts_of(reader.kind).regroups_axes
     ]
     return tensor in graph.outputs or any(_leads_to_output(graph, name) for name in views)
 

@@ -43,8 +43,7 @@ _NOTHING = "nothing: what reads them knows where elements lie"
 
 
 @operator("Squeeze Unsqueeze", _NOTHING)
-@operator("Flatten", _NOTHING, Facts(regroups_axes=True))
-@operator("Reshape", _NOTHING, Facts(axes=Axes.OTHER, regroups_axes=True))
+@operator("Flatten Reshape", _NOTHING, Facts(axes=Axes.OTHER, regroups_axes=True))
 def reshape(node: NodeImport) -> None:
     """Other axes for the same elements."""
     value, view = view_of(node)
@@ -99,7 +98,7 @@ def _multiplied_together(graph: Graph, tensor: str, tokens: int) -> bool:
     while waiting:
         for reader in graph.readers(waiting.pop()):
             computed = [name for name in reader.inputs[:2] if not graph.info(name).constant]
-            if facts_of(reader.operator).has_weights and len(computed) == 2:
+            if facts_of(reader.kind).has_weights and len(computed) == 2:
                 return True
             for name in reader.outputs:
                 if name not in seen and tokens in (graph.info(name).shape or ()):

@@ -35,7 +35,7 @@ def matmul(node: NodeImport) -> None:
     _multiply(node, 0, 1)
 
 
-@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST))
+@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST, has_weights=True))
 def quantised_matmul(node: NodeImport) -> None:
     """Multiplication with scales and zero points among its inputs."""
     _multiply(node, 0, 3)

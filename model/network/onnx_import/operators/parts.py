@@ -173,7 +173,7 @@ def take_slice(node: NodeImport) -> None:
 @operator(
     "Gather",
     "of a table, `ptp` on an external input of the rows that are looked up; of a place, like Split",
-    Facts(axes=Axes.OTHER, looks_up_table=True),
+    Facts(axes=Axes.OTHER, table=0),
 )
 def gather(node: NodeImport) -> None:
     """Rows of an embedding table, or a constant range of indices of a computed tensor."""

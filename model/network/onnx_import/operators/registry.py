@@ -1,12 +1,15 @@
 """The table of operators: how each is imported, and what other modules must know about it.
 
-All facts about an operator are in its record and nowhere else; other modules call `facts_of`.
+All facts about an operator are in its record and nowhere else; other modules call `facts_of`. An operator is known by
+its name in its own domain: one of the same name in another domain is another operator.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 
 Importer = Callable[[NodeImport], None]
@@ -16,11 +19,78 @@ OfShape = Callable[[tuple[int, ...], int, int | None], int | tuple[int, ...]]
 """Makes whole numbers from a shape and the attributes ``start`` and ``end``."""
 
 
+Extents = tuple[int, ...]
+"""Extents of the axes of a tensor."""
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What is known of a node before it is imported.
+
+    Parameters
+    ----------
+    node
+        The node.
+    shapes
+        Shapes of its inputs; None where an input is left out or its shape is unknown.
+    inferred
+        Function that infers the first output of an operator of ONNX's own with this node's attributes, from the shapes
+        of its inputs; None if that can't be known.
+    """
+
+    node: Node
+    shapes: Sequence[Extents | None]
+    inferred: Callable[[str, Sequence[Extents]], Extents | None]
+
+    def has(self, place: int) -> bool:
+        """Whether input `place` is given."""
+        return place < len(self.node.inputs) and self.node.inputs[place] != ""
+
+    def shape(self, place: int, rank: int = 0) -> Extents:
+        """Return the shape of an input.
+
+        Parameters
+        ----------
+        place
+            The input.
+        rank
+            Axes that it must have; 0 for any number.
+
+        Raises
+        ------
+        UnsupportedError
+            If it is not given or has another number of axes.
+        UnknownShapeError
+            If its shape is unknown.
+        """
+        if not self.has(place):
+            raise UnsupportedError(f"input {place} is not given (must be)")
+        shape = self.shapes[place]
+        if shape is None:
+            raise UnknownShapeError
+        if rank and len(shape) != rank:
+            raise UnsupportedError(f"input {place} is of shape {list(shape)} (must have {rank} axes)")
+        return shape
+
+
+class UnknownShapeError(Exception):
+    """The shape of an output depends on a shape that is unknown."""
+
+
+ShapeRule = Callable[[Signature], Sequence[Extents | None]]
+"""Returns the shapes of a node's outputs, None where it can't tell; raises `UnsupportedError` if inputs don't fit."""
+
+
 class Channels(Enum):
-    """Where an operator has channels: right after the batch in its first input, or last in every input."""
+    """Where an operator has channels.
+
+    Right after the batch in its first input; last in every input, where tokens are second-last; or last in its first
+    input, an image of (batch, rows, columns, channels).
+    """
 
     FIRST = "first"
     LAST = "last"
+    LAST_OF_IMAGE = "last of an image"
 
 
 class Axes(Enum):
@@ -39,6 +109,9 @@ class Facts:
     ----------
     channels
         Where it has channels, which decides the layout of an external input; None if they may be anywhere.
+    channels_last
+        Value of its attribute ``channels_last`` if a node doesn't give it; None if it has no such attribute. Where the
+        value is 1, it has the channels last of an image, whatever `channels` says.
     axes
         The axes of its output. If they are not `OTHER`, an external input is followed through it to the node that
         decides the input's layout.
@@ -46,11 +119,14 @@ class Facts:
         Whether it can merge several axes into one: rows and columns of an image become tokens.
     has_weights
         Whether its constant matrix is weights; the result is then data, even if the input is indices.
-    looks_up_table
-        Whether its constant first input is a table; the result is then data, even if the input is indices.
+    table
+        The input that is a table if it is constant; the result is then data, even if the others are indices. None if it
+        looks up no table.
     keeps_shape
         Whether the output has the type and shape of the first input, whatever the model states. This is for operators
         whose shapes some versions of the ``onnx`` package don't infer.
+    shapes
+        Rule for the shapes of its outputs, where the ``onnx`` package can't infer them; None if it has none.
     of_shape
         Function that makes its output from the input's shape alone; the output is constant if that shape is known.
     random
@@ -60,11 +136,13 @@ class Facts:
     """
 
     channels: Channels | None = None
+    channels_last: int | None = None
     axes: Axes = Axes.KEPT
     regroups_axes: bool = False
     has_weights: bool = False
-    looks_up_table: bool = False
+    table: int | None = None
     keeps_shape: bool = False
+    shapes: ShapeRule | None = None
     of_shape: OfShape | None = None
     random: bool = False
     refusal: str = ""
@@ -95,9 +173,6 @@ class OnnxOperator:
 OPERATORS: dict[str, OnnxOperator] = {}
 """Operators by name; outside of ONNX's own domain, the name starts with the domain and a full stop."""
 
-_FACTS: dict[str, Facts] = {}
-"""Facts by the name of the operator without its domain."""
-
 
 def operator(names: str, becomes: str, facts: Facts = NO_FACTS) -> Callable[[Importer], Importer]:
     """Enter the decorated function for all operators in `names`, which blanks separate."""
@@ -115,17 +190,28 @@ def enter(names: str, becomes: str, facts: Facts, importer: Importer | None = No
     Raises
     ------
     ValueError
-        If an operator is in the table already, or one of the same name in another domain has other facts.
+        If an operator is in the table already.
     """
     for name in names.split():
         if name in OPERATORS:
             raise ValueError(f"operator {name} is entered twice")
-        bare = name.rpartition(".")[2]
-        if _FACTS.setdefault(bare, facts) != facts:
-            raise ValueError(f"operator {name} is entered with other facts than {bare} of another domain")
         OPERATORS[name] = OnnxOperator(importer, becomes, facts)
 
 
-def facts_of(operator: str) -> Facts:
-    """Return the facts about operators of this name, in any domain."""
-    return _FACTS.get(operator, NO_FACTS)
+def facts_of(kind: str) -> Facts:
+    """Return the facts about an operator; `kind` is its name in the table, with its domain if that is not ONNX's."""
+    known = OPERATORS.get(kind)
+    return known.facts if known is not None else NO_FACTS
+
+
+def channels_of(node: Node) -> Channels | None:
+    """Return where a node has channels; None if they may be anywhere."""
+    facts = facts_of(node.kind)
+    if facts.channels_last is not None and is_channels_last(node):
+        return Channels.LAST_OF_IMAGE
+    return facts.channels
+
+
+def is_channels_last(node: Node) -> bool:
+    """Whether a node's attribute ``channels_last`` says so."""
+    return bool(node.attributes.get("channels_last", facts_of(node.kind).channels_last) == 1)

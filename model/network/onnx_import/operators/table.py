@@ -12,10 +12,11 @@ from soma_cp.model.network.onnx_import.operators import (
     windows,
     without_layers,
 )
-from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, facts_of
+from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, channels_of, facts_of
 
 __all__ = [
     "ALL_OPERATORS",
+    "channels_of",
     "contraction",
     "elementwise",
     "facts_of",

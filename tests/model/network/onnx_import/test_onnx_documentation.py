@@ -9,22 +9,29 @@ from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 
 PAGE = DOCS / "onnx.md"
 WORDS = {
-    "channels": {Channels.FIRST: "channels first", Channels.LAST: "channels last"},
+    "channels": {
+        Channels.FIRST: "channels first",
+        Channels.LAST: "channels last",
+        Channels.LAST_OF_IMAGE: "image channels last",
+    },
+    "channels_last": {0: "or last", 1: "unless last"},
     "axes": {Axes.PERMUTED: "axes permuted", Axes.OTHER: "other axes"},
     "regroups_axes": {True: "axes regrouped"},
     "has_weights": {True: "weights"},
-    "looks_up_table": {True: "looks up a table"},
+    "table": {0: "looks up a table", 2: "looks up a table"},
     "keeps_shape": {True: "keeps the shape"},
     "random": {True: "never constant"},
 }
 """What the page calls each fact; a refusal stands there word for word."""
-OF_SHAPE = "of the shape alone"
+RULES = {"of_shape": "of the shape alone", "shapes": "shapes by a rule"}
+"""What it calls facts that are functions."""
 
 
 def said(facts: Facts) -> str:
     """What the page says about facts."""
     words = [facts.refusal, *(names.get(getattr(facts, fact), "") for fact, names in WORDS.items())]
-    return ", ".join(word for word in (*words, OF_SHAPE if facts.of_shape else "") if word)
+    words += [said for fact, said in RULES.items() if getattr(facts, fact)]
+    return ", ".join(word for word in words if word)
 
 
 def operator_table() -> str:
@@ -43,7 +50,7 @@ def test_the_page_has_every_operator() -> None:
 
 
 def test_the_page_explains_every_fact() -> None:
-    assert {*WORDS, "of_shape", "refusal"} == {field.name for field in fields(Facts)}
+    assert {*WORDS, *RULES, "refusal"} == {field.name for field in fields(Facts)}
     text = PAGE.read_text(encoding="utf-8")
     words = [word for names in WORDS.values() for word in names.values()]
-    assert [word for word in (*words, OF_SHAPE) if f"*{word}*" not in text] == []
+    assert [word for word in (*words, *RULES.values()) if f"*{word}*" not in text] == []

@@ -6,13 +6,14 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from onnx import defs
 from support.onnx_imports import Import, faults
 from support.onnx_models import Model
 from support.paths import ROOT
 
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput, Info, Node
 from soma_cp.model.network.onnx_import.layouts import input_tensor
-from soma_cp.model.network.onnx_import.operators.registry import NO_FACTS, OPERATORS, Channels, Facts, enter
+from soma_cp.model.network.onnx_import.operators.registry import NO_FACTS, Channels, Facts, channels_of, enter
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS, facts_of
 
 FOLDER = ROOT / "model" / "network" / "onnx_import"
@@ -55,30 +56,58 @@ def test_names_outside_records_are_found() -> None:
 
 @pytest.mark.parametrize("fact", [field.name for field in fields(Facts)])
 def test_every_fact_is_asked_for(fact: str) -> None:
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES if path.stem != "registry"]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in MODULES]
     assert any(isinstance(node, ast.Attribute) and node.attr == fact for tree in trees for node in ast.walk(tree))
 
 
-def test_an_operator_is_entered_once_and_with_the_same_facts_in_every_domain() -> None:
+def test_an_operator_is_entered_once() -> None:
     with pytest.raises(ValueError, match="operator Conv is entered twice"):
         enter("Conv", "", NO_FACTS)
-    with pytest.raises(ValueError, match=r"operator own\.Conv is entered with other facts than Conv"):
-        enter("own.Conv", "", Facts(random=True))
-    assert "own.Conv" not in OPERATORS
-    assert facts_of("Conv").channels is Channels.FIRST
 
 
-def test_of_an_operator_that_is_not_entered_no_fact_is_known() -> None:
-    assert facts_of("NoSuchOperator") == NO_FACTS
+@pytest.mark.parametrize("kind", ["NoSuchOperator", "own.Conv", "com.microsoft.If"])
+def test_of_an_operator_that_is_not_entered_no_fact_is_known(kind: str) -> None:
+    """Operators of the same name in another domain are others."""
+    assert facts_of(kind) == NO_FACTS
 
 
-@pytest.mark.parametrize("operator", sorted(NAMES))
-def test_the_record_says_where_an_input_has_its_channels(operator: str) -> None:
+def test_an_operator_of_another_domain_has_no_facts_of_the_same_name(imported: Import) -> None:
+    """`own.Shape` is no `Shape`: its output is no constant, and `own.If` isn't refused as control flow is."""
+    model = Model()
+    x = model.input("x", ["batch", 4, 8])
+    made = model.node("Shape", x, domain="own", name="s")
+    assert faults(lambda: imported(model, model.node("If", made, domain="own", name="i"))) == [
+        f"'{name}' (own.{kind}) is an operator of the domain 'own', which is not known"
+        for name, kind in (("s", "Shape"), ("i", "If"))
+    ]
+
+
+@pytest.mark.parametrize("kind", sorted(ALL_OPERATORS))
+def test_the_record_says_where_an_input_has_its_channels(kind: str) -> None:
     """Of (batch, 5, 7), the channels are 5 if the first node that reads it has them first; 7 if last, or by default."""
-    node = Node("node", operator, "", ("x",), ("y",))
+    domain, _, operator = kind.rpartition(".")
+    node = Node("node", operator, domain, ("x",), ("y",))
     graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 1),), ("y",), {"y": Info((1, 5, 7))})
-    channels = 5 if facts_of(operator).channels is Channels.FIRST else 7
+    channels = 5 if channels_of(node) is Channels.FIRST else 7
     assert input_tensor(graph, source, "x").shape == (channels, 12 - channels, 1)
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in ALL_OPERATORS if "." not in kind))
+def test_an_operator_with_weights_in_its_signature_says_so(kind: str) -> None:
+    """ONNX calls the weights of its convolutions and matrix multiplications W, w, B or b (B may be a bias)."""
+    if ALL_OPERATORS[kind].importer is None or not defs.has(kind):
+        pytest.skip("no layer makes it, or ONNX has no signature of it")
+    names = [given.name for given in defs.get_schema(kind).inputs]
+    multiplies = "Mat" in kind or "Gemm" in kind or kind == "Einsum"
+    has_weights = bool({"W", "w"} & {*names}) or (multiplies and bool({"B", "b", "Inputs"} & {*names}))
+    assert facts_of(kind).has_weights == has_weights
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in ALL_OPERATORS if "." in kind))
+def test_shapes_of_another_domain_are_known(kind: str) -> None:
+    """The onnx package infers shapes of its own operators alone; the others keep their shape or have a rule."""
+    facts = facts_of(kind)
+    assert facts.keeps_shape != (facts.shapes is not None)
 
 
 @pytest.mark.parametrize(
