@@ -26,8 +26,8 @@ WINGS = {
         " reading needed_nodes dimensions folding importing"
     ),
     "model/network/onnx_import/operators": (
-        "registry matrices contraction elementwise layout joining parts sliding windows transposed resizing recurrent"
-        " without_layers table"
+        "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"
+        " resizing recurrent fused quantised attention without_layers table"
     ),
     "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (

@@ -1,5 +1,8 @@
 """Which axes of an external input are channels, rows and columns: the first node that needs to know decides."""
 
+from collections.abc import Sequence
+from math import prod
+
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels
@@ -25,9 +28,11 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
     shape = source.shape
     batch = [] if source.batch is None else [whole(BATCH, source.batch)]
     inner = shape[len(batch) :]
+    order = _first_decision(graph, source.name, len(shape))
+    if len(inner) > 3 and order is not None and order[0] is Channels.LAST:
+        return _rows_before_last(name, shape, batch)
     if len(inner) > 4:
         raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most channels, depth, rows, columns)")
-    order = _first_decision(graph, source.name, len(shape))
     if len(inner) == 4:
         channels_axis, depth, rows, columns = inner
         depth_axis, row_axis = numbered("H", [whole("H", depth), whole("H", rows)])
@@ -53,6 +58,14 @@ def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
         return Tensor((name,), (inner[channels_axis], inner[rows_axis], 1), (*batch, *axes))
     channels_alone = inner[0] if inner else 1
     return Tensor((name,), (channels_alone, 1, 1), (*batch, *(whole("C", extent) for extent in inner)))
+
+
+def _rows_before_last(name: str, shape: Sequence[int], batch: Sequence[Axis]) -> Tensor:
+    """Return an input whose second-last axis is the rows, and all others but the batch are channels."""
+    inner = shape[len(batch) :]
+    rows = inner[-2]
+    others = numbered("C", [whole("C", extent) for extent in (*inner[:-2], inner[-1])])
+    return Tensor((name,), (prod(inner) // rows, rows, 1), (*batch, *others[:-1], whole("H", rows), others[-1]))
 
 
 def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[int]] | None:

@@ -1,11 +1,14 @@
 """All operators. Importing this module fills the table, so modules outside of this folder use it."""
 
 from soma_cp.model.network.onnx_import.operators import (
+    attention,
     contraction,
     elementwise,
+    fused,
     layout,
     matrices,
     parts,
+    quantised,
     recurrent,
     resizing,
     transposed,
@@ -16,13 +19,16 @@ from soma_cp.model.network.onnx_import.operators.registry import OPERATORS, chan
 
 __all__ = [
     "ALL_OPERATORS",
+    "attention",
     "channels_of",
     "contraction",
     "elementwise",
     "facts_of",
+    "fused",
     "layout",
     "matrices",
     "parts",
+    "quantised",
     "recurrent",
     "resizing",
     "transposed",

@@ -1,0 +1,153 @@
+"""Quantised operators: each is imported as the one that it stands for, since all data is INT8; scales cost nothing."""
+
+from collections.abc import Sequence
+
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
+from soma_cp.model.network.onnx_import.graph import Node
+from soma_cp.model.network.onnx_import.node_import import NodeImport
+from soma_cp.model.network.onnx_import.operators.elementwise import combination, free, selection, vector
+from soma_cp.model.network.onnx_import.operators.fused import windowed
+from soma_cp.model.network.onnx_import.operators.matrices import gemm, matmul, multiplied_by_weights
+from soma_cp.model.network.onnx_import.operators.parts import concat
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, Facts, Signature, operator
+from soma_cp.model.network.onnx_import.operators.shape_rules import same_as, same_as_of_every
+from soma_cp.model.network.onnx_import.operators.steps import Step, made_by
+from soma_cp.model.network.onnx_import.operators.windows import convolution, global_pooling, pooling
+
+# Matrix multiplications
+
+
+def _packed_sizes(node: Node) -> tuple[int, int, int]:
+    """Return the rows and columns of packed weights, and the bits of each."""
+    sizes = int(node.attributes["K"]), int(node.attributes["N"]), int(node.attributes.get("bits", 4))
+    if min(sizes) < 1:
+        raise UnsupportedError(f"weights are {sizes[0]}×{sizes[1]} of {sizes[2]} bits (must be 1 at least)")
+    return sizes
+
+
+def _packed_shape(signature: Signature) -> Sequence[Extents | None]:
+    *places, width = signature.shape(0)
+    K, N, _ = _packed_sizes(signature.node)
+    if width != K:
+        raise UnsupportedError(f"its input has {width} channels, and its weights {K} (must be the same)")
+    return [(*places, N)]
+
+
+@operator(
+    "com.microsoft.MatMulNBits com.microsoft.MatMulBnb4",
+    "like MatMul; one byte for each weight",
+    Facts(channels=Channels.LAST, has_weights=True, shapes=_packed_shape),
+)
+def packed_matmul(node: NodeImport) -> None:
+    """Multiplication by weights of a few bits each, packed into bytes."""
+    K, N, bits = _packed_sizes(node.node)
+    if not node.is_constant(1):
+        raise UnsupportedError("has computed weights (must be constant)")
+    node.check_bias(5)
+    node.give(multiplied_by_weights(node, node.tensor(0), -1, N))
+    node.note(
+        f"{K}×{N} weights of {bits} bits count as one byte each, {K * N} bytes, since all data is INT8; packed they "
+        f"are {-(-K * N * bits // 8)} bytes"
+    )
+
+
+_LIKE_MATMUL = "like MatMul"
+
+
+@operator(
+    "com.microsoft.MatMulInteger16 com.microsoft.MatMulIntegerToFloat",
+    _LIKE_MATMUL,
+    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+)
+def integer_matmul(node: NodeImport) -> None:
+    """Multiplication with scales, zero points and a bias after the operands."""
+    node.check_bias(6)
+    node.give(made_by(matmul, Step(node, (0, 1))))
+
+
+@operator(
+    "com.microsoft.DynamicQuantizeMatMul",
+    _LIKE_MATMUL,
+    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+)
+def dynamic_matmul(node: NodeImport) -> None:
+    """Multiplication that quantises its first operand, with a scale, a zero point and a bias after the operands."""
+    node.check_bias(4)
+    node.give(made_by(matmul, Step(node, (0, 1))))
+
+
+@operator(
+    "com.microsoft.QGemm",
+    "like Gemm",
+    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("Gemm", 0, 3)),
+)
+def quantised_gemm(node: NodeImport) -> None:
+    """Multiplication with a scale and a zero point after each operand, and a bias."""
+    node.give(made_by(gemm, Step(node, (0, 3, 6))))
+
+
+# Windows
+
+
+@operator(
+    "com.microsoft.QLinearConv",
+    "like Conv",
+    Facts(channels=Channels.FIRST, channels_last=0, has_weights=True, shapes=same_as("Conv", 0, 3)),
+)
+def quantised_convolution_channels_last(node: NodeImport) -> None:
+    """Convolution with scales and zero points among its inputs; an image may have channels last."""
+    node.give(made_by(convolution, windowed(node, (0, 3, 8))))
+
+
+@operator(
+    "com.microsoft.QLinearAveragePool",
+    "`pool`",
+    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("AveragePool", 0)),
+)
+def quantised_pooling(node: NodeImport) -> None:
+    """Pooling over windows."""
+    node.give(made_by(pooling, windowed(node, (0,))))
+
+
+@operator(
+    "com.microsoft.QLinearGlobalAveragePool",
+    "`pool` with one window",
+    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("GlobalAveragePool", 0)),
+)
+def quantised_global_pooling(node: NodeImport) -> None:
+    """Pooling over all rows and columns."""
+    node.give(made_by(global_pooling, windowed(node, (0,))))
+
+
+# Element by element
+
+
+@operator("com.microsoft.QLinearAdd", "like Add", Facts(shapes=same_as("Add", 0, 3)))
+@operator("com.microsoft.QLinearMul", "like Mul", Facts(shapes=same_as("Mul", 0, 3)))
+def quantised_combination(node: NodeImport) -> None:
+    """A sum or product with a scale and a zero point after each operand."""
+    node.give(made_by(combination, Step(node, (0, 3))))
+
+
+@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=same_as("Where", 0, 1, 4)))
+def quantised_selection(node: NodeImport) -> None:
+    """A choice by a mask, with a scale and a zero point after each operand."""
+    node.give(made_by(selection, Step(node, (0, 1, 4))))
+
+
+@operator("com.microsoft.QLinearConcat", "like Concat", Facts(shapes=same_as_of_every("Concat", 2, 3)))
+def quantised_concat(node: NodeImport) -> None:
+    """Concatenation; every operand has a scale and a zero point after it, and the result has them first."""
+    node.give(made_by(concat, Step(node, range(2, len(node.inputs), 3))))
+
+
+@operator("com.microsoft.QLinearLeakyRelu", "like LeakyRelu", Facts(keeps_shape=True))
+def quantised_free(node: NodeImport) -> None:
+    """A function that is part of a layer."""
+    node.give(made_by(free, Step(node, (0,))))
+
+
+@operator("com.microsoft.QLinearSigmoid com.microsoft.QLinearSoftmax", "`ptp`", Facts(keeps_shape=True))
+def quantised_vector(node: NodeImport) -> None:
+    """A function of one tensor."""
+    node.give(made_by(vector, Step(node, (0,))))
