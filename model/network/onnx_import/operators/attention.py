@@ -30,6 +30,9 @@ from soma_cp.model.network.onnx_import.views import REPEAT, Atom, reshaped, shap
 _SWAPPED = (0, 2, 1, 3)
 """The order that brings (batch, tokens, heads, width) to (batch, heads, tokens, width), and back."""
 
+_ROWS = {"axis": 2}
+"""The axis of (batch, heads, tokens, width) along which cached tokens and new ones are joined."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Places:
@@ -408,25 +411,36 @@ def _with_cached(node: NodeImport, places: Places, sizes: Sizes, key: Tensor, va
     """Return all keys and values: the cached ones, then the new ones."""
     if not sizes.cached:
         return key, value
+    key_shape, value_shape = _present_shapes(sizes)
     if len(places.past) == 1:
-        both = node.tensor(places.past[0])
-        cached = [replace(part, view=part.view[1:]) for part in parts(node, both, 0, [1, 1])]
+        both = parts(node, node.tensor(places.past[0]), 0, [1, 1])
+        past_key, past_value = (replace(part, view=part.view[1:]) for part in both)
+        outputs = (1, 1)
     else:
-        cached = [node.tensor(place) for place in places.past]
-    joined = [
-        _joined(node, sizes, past, new, shape, name)
-        for past, new, shape, name in zip(
-            cached, (key, value), _present_shapes(sizes), ("present_key", "present_value"), strict=True
-        )
-    ]
-    return joined[0], joined[1]
+        past_key, past_value = (node.tensor(place) for place in places.past)
+        outputs = (1, 2)
+    keys = Step(
+        node, (_kept(node, sizes, past_key), key), "present_key", output=outputs[0], shape=key_shape, attributes=_ROWS
+    )
+    values = Step(
+        node,
+        (_kept(node, sizes, past_value), value),
+        "present_value",
+        output=outputs[1],
+        shape=value_shape,
+        attributes=_ROWS,
+    )
+    return _joined(keys), _joined(values)
 
 
-def _joined(node: NodeImport, sizes: Sizes, past: Tensor, new: Tensor, shape: Extents, name: str) -> Tensor:
+def _kept(node: NodeImport, sizes: Sizes, past: Tensor) -> Tensor:
+    """Return the cached rows without the last ones of a buffer for the longest sequence, which the new tokens take."""
     length = shape_of(past.view)[2]
-    if length > sizes.cached:  # a buffer for the longest sequence: its last rows are those of the new tokens
-        past = parts(node, past, 2, [sizes.cached, length - sizes.cached])[0]
-    return node.state.settled(made_by(concat, Step(node, [past, new], name, shape=shape, attributes={"axis": 2})))
+    return parts(node, past, 2, [sizes.cached, length - sizes.cached])[0] if length > sizes.cached else past
+
+
+def _joined(step: Step) -> Tensor:
+    return step.state.settled(made_by(concat, step))
 
 
 def _give_present(node: NodeImport, places: Places, key: Tensor, value: Tensor) -> None:

@@ -28,6 +28,9 @@ class Step(NodeImport):
         What the step reads.
     name
         What the step makes, for the names of its layers; empty for the layers that bear the node's name.
+    output
+        The output of the node that the step makes; None for what only other steps read. By default the first output,
+        if the step has no name.
     shape
         The shape of what it makes; by default that of the node's output.
     attributes
@@ -44,6 +47,7 @@ class Step(NodeImport):
         operands: Sequence[Operand] = (),
         name: str = "",
         *,
+        output: int | None = None,
         shape: tuple[int, ...] | None = None,
         attributes: Mapping[str, Any] | None = None,
         orders: Mapping[int, Sequence[int]] | None = None,
@@ -55,12 +59,15 @@ class Step(NodeImport):
             else f"{node.outputs[0]}/{name}/{place}"
             for place, operand in enumerate(operands)
         )
-        outputs = (f"{node.outputs[0]}/{name}" if name else node.outputs[0],)
+        if output is None and not name:
+            output = 0
+        given = output is not None and output < len(node.outputs) and node.outputs[output] != ""
+        made = node.outputs[output] if given and output is not None else f"{node.outputs[0]}/{name}"
         own = replace(
             node.node,
             label=f"{node.node.label}_{name}" if name else node.node.label,
             inputs=inputs,
-            outputs=outputs,
+            outputs=(made,),
             attributes=node.node.attributes if attributes is None else attributes,
         )
         super().__init__(node.state, own)
