@@ -166,19 +166,20 @@ class _Folding:
                 if kind is not None and _shape(kind) is not None:
                     self._types[name] = kind
                     break
-        missing = [name for name in proto.input if name in self._elsewhere]
+        first = self._known(proto.input[0]) if proto.input else None
+        others = [name for name in proto.input[1:] if name and name not in self._constants]
+        foreign = _domain(proto) != ""
+        facts = _facts(proto)
+        may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
+        if (facts.keeps_shape or may_keep) and first is not None:
+            self._types[proto.output[0]] = self._types[proto.input[0]]
+        by_value = not facts.keeps_shape and facts.shapes is None
+        missing = [name for name in proto.input if by_value and name in self._elsewhere]
         for name in proto.output:
             if missing and name and self._known(name) is None:
                 file = self._elsewhere[missing[0]]
                 said = f"constant '{printable(missing[0])}' is in the file '{file}', which can't be read"
                 self._faults.setdefault(name, said)
-        first = self._known(proto.input[0]) if proto.input else None
-        others = [name for name in proto.input[1:] if name and name not in self._constants]
-        foreign = _domain(proto) != ""
-        keeps = _facts(proto).keeps_shape
-        may_keep = foreign and self._keep_shapes and not others and proto.output[0] not in self._types
-        if (keeps or may_keep) and first is not None:
-            self._types[proto.output[0]] = self._types[proto.input[0]]
 
     def _schema(self, proto: onnx.NodeProto) -> defs.OpSchema | None:
         """Return the package's schema of an operator; None if it has none."""

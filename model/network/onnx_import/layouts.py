@@ -83,7 +83,7 @@ def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[
             channels = channels_of(node)
             if channels is Channels.FIRST and node.inputs[0] == tensor:
                 return Channels.FIRST, axes
-            if channels is Channels.LAST_OF_IMAGE and node.inputs[0] == tensor and rank > 2:
+            if channels is Channels.LAST_OF_IMAGE and rank > 2:
                 return Channels.FIRST, [axes[0], axes[-1], *axes[1:-1]]
             if channels is Channels.LAST:
                 return Channels.LAST, axes

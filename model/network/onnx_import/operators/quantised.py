@@ -10,7 +10,7 @@ from soma_cp.model.network.onnx_import.operators.fused import windowed
 from soma_cp.model.network.onnx_import.operators.matrices import gemm, matmul, multiplied_by_weights
 from soma_cp.model.network.onnx_import.operators.parts import concat
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, Facts, Signature, operator
-from soma_cp.model.network.onnx_import.operators.shape_rules import same_as, same_as_of_every
+from soma_cp.model.network.onnx_import.operators.shape_rules import broadcast, same_as, same_as_of_every
 from soma_cp.model.network.onnx_import.operators.steps import Step, made_by
 from soma_cp.model.network.onnx_import.operators.windows import convolution, global_pooling, pooling
 
@@ -122,14 +122,13 @@ def quantised_global_pooling(node: NodeImport) -> None:
 # Element by element
 
 
-@operator("com.microsoft.QLinearAdd", "like Add", Facts(shapes=same_as("Add", 0, 3)))
-@operator("com.microsoft.QLinearMul", "like Mul", Facts(shapes=same_as("Mul", 0, 3)))
+@operator("com.microsoft.QLinearAdd com.microsoft.QLinearMul", "like Add and Mul", Facts(shapes=broadcast(0, 3)))
 def quantised_combination(node: NodeImport) -> None:
     """A sum or product with a scale and a zero point after each operand."""
     node.give(made_by(combination, Step(node, (0, 3))))
 
 
-@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=same_as("Where", 0, 1, 4)))
+@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=broadcast(0, 1, 4)))
 def quantised_selection(node: NodeImport) -> None:
     """A choice by a mask, with a scale and a zero point after each operand."""
     node.give(made_by(selection, Step(node, (0, 1, 4))))

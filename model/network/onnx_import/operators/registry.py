@@ -84,8 +84,8 @@ ShapeRule = Callable[[Signature], Sequence[Extents | None]]
 class Channels(Enum):
     """Where an operator has channels.
 
-    Right after the batch in its first input; last in every input, where tokens are second-last; or last in its first
-    input, an image of (batch, rows, columns, channels).
+    Right after the batch in its first input; last in every input, where tokens are second-last; or last in every input
+    that is an image of (batch, rows, columns, channels).
     """
 
     FIRST = "first"

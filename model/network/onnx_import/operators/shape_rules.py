@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, ShapeRule, Signature, channels_of
 
@@ -42,6 +44,15 @@ def same_as_of_every(operator: str, first: int, step: int) -> ShapeRule:
     def rule(signature: Signature) -> Sequence[Extents | None]:
         places = range(first, len(signature.node.inputs), step)
         return [signature.inferred(operator, [signature.shape(place) for place in places])]
+
+    return rule
+
+
+def broadcast(*places: int) -> ShapeRule:
+    """Return the rule of an operation element by element on the inputs at `places`."""
+
+    def rule(signature: Signature) -> Sequence[Extents | None]:
+        return [np.broadcast_shapes(*(signature.shape(place) for place in places))]
 
     return rule
 

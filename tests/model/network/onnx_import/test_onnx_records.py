@@ -116,6 +116,8 @@ def test_shapes_of_another_domain_are_known(kind: str) -> None:
         ("Relu", {}, (5, 7), (5, 7, 1)),  # channels first, as the convolution has them
         ("Reshape", {}, (5, 7), (7, 5, 1)),  # not followed: channels last, by default
         ("Gather", {}, (5, 7), (7, 5, 1)),
+        ("Flatten", {"axis": 0}, (5, 7), (7, 5, 1)),
+        ("Einsum", {}, (5, 7), (7, 5, 1)),
         ("Relu", {}, (4, 5, 6), (4, 5, 6)),
         ("Transpose", {"perm": [0, 3, 1, 2]}, (4, 5, 6), (6, 4, 5)),  # channels are 6, the last axis
     ],

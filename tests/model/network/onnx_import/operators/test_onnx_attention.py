@@ -3,51 +3,18 @@
 Multiply-accumulates of two computed tensors: heads × queries × keys × channels of a head for Q·Kᵀ, and as many for ·V.
 """
 
-from dataclasses import fields
+from math import prod
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto
+from support.onnx_figures import figures, loaded, loaded_bytes, products, stored, stored_bytes, weights
 from support.onnx_imports import Import, faults, kinds
 from support.onnx_models import Model, linear
 
-from soma_cp.model.network.layers import Layer
-from soma_cp.model.network.network import Network
-
 MICROSOFT = "com.microsoft"
 ROTARY = ("a_rotary_q", "a_rotary_k")
-
-
-def products(network: Network) -> tuple[int, int]:
-    """Multiply-accumulates of a network, and those of two computed tensors."""
-    matrices = [layer for layer in network.layers if layer.is_matrix]
-    computed = sum(layer.operations for layer in matrices if layer.weight_operands)
-    return sum(layer.operations for layer in matrices), computed
-
-
-def weights(network: Network) -> int:
-    return sum(layer.weight_bytes for layer in network.layers)
-
-
-def figures(network: Network) -> list[tuple[Any, ...]]:
-    """Each layer without its name and the names that it reads."""
-    names = {"name", "ifmaps", "inputs", "weight_operands"}
-
-    def of(layer: Layer) -> tuple[Any, ...]:
-        own = [(field.name, getattr(layer, field.name)) for field in fields(layer) if field.name not in names]
-        return layer.kind, *own, len(layer.ifmaps), len(layer.inputs), len(layer.weight_operands)
-
-    return [of(layer) for layer in network.layers]
-
-
-def stored(network: Network) -> dict[str, tuple[int, int, int]]:
-    shapes = {layer.name: layer.ofmap for layer in network.layers}
-    return {name: shapes[name] for name in network.outputs}
-
-
-def loaded(network: Network) -> dict[str, tuple[int, int, int]]:
-    return {source.name: source.shape for source in network.inputs}
 
 
 def by_head(model: Model, x: str, tokens: int, heads: int, width: int) -> str:
@@ -83,7 +50,8 @@ def test_grouped_queries_of_opset_23(imported: Import) -> None:
     assert products(network) == (29_360_128, 8_388_608)
     assert weights(network) == 256 * (256 + 64 + 64 + 256) == 163_840
     assert [layer.name for layer in network.layers if layer.is_matrix] == ["q", "k_0", "k_1", "v", "a_qk", "a_av", "o"]
-    assert [layer.ofmap for layer in network.layers if layer.weight_operands] == [(8 * 128, 128, 1), (256, 128, 1)]
+    scores, result = (prod(layer.ofmap) for layer in network.layers if layer.weight_operands)
+    assert (scores, result) == (8 * 128 * 128, 256 * 128)
 
 
 def test_heads_may_be_an_axis_in_opset_23(imported: Import) -> None:
@@ -126,9 +94,9 @@ def test_cached_keys_of_opset_23(imported: Import) -> None:
     # Projections 3·256·256 = 196,608; Q·Kᵀ and ·V 4·1·128·64 = 32,768 each.
     assert products(network) == (262_144, 65_536)
     assert weights(network) == 196_608
-    assert sum(np.prod(shape) for name, shape in loaded(network).items() if name != "x") == 2 * 4 * 127 * 64
+    assert loaded_bytes(network, "x") == 2 * 4 * 127 * 64
     assert stored(network)["a_av"] == (256, 1, 1)
-    assert sorted(np.prod(shape) for shape in stored(network).values()) == [256, 32_768, 32_768]
+    assert stored_bytes(network) == [256, 32_768, 32_768]
 
 
 @pytest.mark.parametrize(("mode", "kind"), [(0, "group_conv"), (1, "group_conv"), (3, "ptp")])
@@ -140,7 +108,7 @@ def test_scores_may_be_an_output_of_opset_23(imported: Import, mode: int, kind: 
     network = imported(model, outputs[0], outputs[3]).network
     kinds_stored = [layer.kind for layer in network.layers if layer.name in network.outputs]
     assert sorted(kinds_stored) == sorted(["group_conv", kind])
-    assert (1024, 128, 1) in stored(network).values()
+    assert stored_bytes(network) == [128 * 256, 8 * 128 * 128]
 
 
 def test_a_float_mask_from_outside_is_left_out(imported: Import) -> None:
@@ -158,7 +126,7 @@ def test_a_bias_of_every_head_is_added(imported: Import) -> None:
     q, k, v = grouped_prompt(model)
     bias = model.weight(1, 8, 128, 128, name="relative")
     network = imported(model, model.node("Attention", q, k, v, bias, name="a", q_num_heads=8, kv_num_heads=2)).network
-    assert loaded(network)["relative"] == (1024, 128, 1)
+    assert prod(loaded(network)["relative"]) == 8 * 128 * 128
     assert [layer.name for layer in network.layers if layer.kind == "eltwise"] == ["a_bias"]
 
 
@@ -235,8 +203,8 @@ def test_cached_keys_and_values_in_one_tensor(imported: Import, quantised: bool)
     network = imported(model, made, present).network
     # Projections 64·192 = 12,288; Q·Kᵀ and ·V 4·32·16 = 2,048 each.
     assert products(network) == (16_384, 4_096)
-    assert sum(np.prod(shape) for name, shape in loaded(network).items() if name != "x") == 2 * 4 * 31 * 16
-    assert sum(np.prod(shape) for shape in stored(network).values()) == 64 + 2 * 4 * 32 * 16
+    assert loaded_bytes(network, "x") == 2 * 4 * 31 * 16
+    assert sum(stored_bytes(network)) == 64 + 2 * 4 * 32 * 16
 
 
 def test_present_without_cached_is_the_projections(imported: Import) -> None:
@@ -246,7 +214,7 @@ def test_present_without_cached_is_the_projections(imported: Import) -> None:
         "Attention", x, model.weight(64, 192), model.weight(192), outputs=2, domain=MICROSOFT, num_heads=4
     )
     network = imported(model, made, present).network
-    assert sum(np.prod(shape) for shape in stored(network).values()) == 3 * 48 * 64
+    assert sum(stored_bytes(network)) == 3 * 48 * 64
 
 
 def test_a_buffer_for_the_longest_sequence_holds_the_new_token(imported: Import) -> None:
@@ -317,7 +285,7 @@ def test_cross_attention_reads_keys_of_another_sequence(imported: Import) -> Non
     network = imported(model, made).network
     # 8·64·64 = 32,768; Q·Kᵀ and ·V 4·8·20·16 = 10,240 each.
     assert products(network) == (53_248, 20_480)
-    assert sum(np.prod(shape) for name, shape in loaded(network).items() if name != "x") == 2 * 4 * 20 * 16
+    assert loaded_bytes(network, "x") == 2 * 4 * 20 * 16
 
 
 @pytest.mark.parametrize("operator", ["MultiHeadAttention", "DecoderMaskedMultiHeadAttention"])
@@ -330,7 +298,7 @@ def test_cached_keys_of_three_tensors(imported: Import, operator: str) -> None:
     )
     network = imported(model, made, *present).network
     assert products(network) == (16_384, 4_096)
-    assert sorted(np.prod(shape) for shape in stored(network).values()) == [64, 2_048, 2_048]
+    assert stored_bytes(network) == [64, 2_048, 2_048]
 
 
 # Grouped queries
@@ -363,8 +331,8 @@ def test_grouped_queries_with_rotation(imported: Import) -> None:
     assert weights(network) == 163_840
     rotated = {name: sum(layer.K for layer in network.layers if layer.name.startswith(name)) for name in ROTARY}
     assert rotated == {"a_rotary_q": 256, "a_rotary_k": 64}
-    assert sum(np.prod(shape) for name, shape in loaded(network).items() if name != "x") == 2 * 8_128
-    assert sorted(np.prod(shape) for shape in stored(network).values()) == [256, 8_192, 8_192]
+    assert loaded_bytes(network, "x") == 2 * 8_128
+    assert stored_bytes(network) == [256, 8_192, 8_192]
 
 
 def test_grouped_queries_of_one_packed_tensor(imported: Import) -> None:
