@@ -117,12 +117,14 @@ def sizes_of(places: Places, signature: Signature) -> Sizes:
         raise UnsupportedError(f"{sizes.heads} heads can't share {sizes.key_heads} heads of keys (must be a multiple)")
     if not places.past or not signature.has(places.past[0]):
         return sizes
-    past = signature.shape(places.past[0], 4 if len(places.past) > 1 else 5)
-    wanted = (sizes.key_heads, sizes.width)
-    if (past[-3], past[-1]) != wanted:
-        raise UnsupportedError(f"cached keys are {list(past)} (must have {wanted[0]} heads of {wanted[1]} channels)")
+    length = signature.shape(places.past[0])[-2]
+    of_keys = (sizes.batch, sizes.key_heads, length, sizes.width)
+    wanted = [(2, *of_keys)] if len(places.past) == 1 else [of_keys, (*of_keys[:3], sizes.value_width)]
+    for place, shape in zip(places.past, wanted, strict=True):
+        if signature.shape(place) != shape:
+            raise UnsupportedError(f"input {place} is of shape {list(signature.shape(place))} (must be {list(shape)})")
     shared = signature.node.attributes.get("past_present_share_buffer", 0) == 1
-    return replace(sizes, cached=max(past[-2] - sizes.new, 0) if shared else past[-2])
+    return replace(sizes, cached=max(length - sizes.new, 0) if shared else length)
 
 
 def _projected_sizes(places: Places, signature: Signature) -> Sizes:

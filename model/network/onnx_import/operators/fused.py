@@ -24,7 +24,12 @@ from soma_cp.model.network.onnx_import.operators.registry import (
     channels_of,
     operator,
 )
-from soma_cp.model.network.onnx_import.operators.shape_rules import channels_first, channels_last, of_first, same_as
+from soma_cp.model.network.onnx_import.operators.shape_rules import (
+    channels_first,
+    channels_last,
+    same_as,
+    sum_onto_first,
+)
 from soma_cp.model.network.onnx_import.operators.steps import Step, made_by
 from soma_cp.model.network.onnx_import.operators.windows import convolution, pooling
 from soma_cp.model.network.onnx_import.values import Side, Value
@@ -38,7 +43,7 @@ _NORMALISATION = "`eltwise` and `ptp`"
 @operator(
     "com.microsoft.SkipLayerNormalization",
     _NORMALISATION,
-    Facts(channels=Channels.LAST, shapes=of_first(0, 3)),
+    Facts(channels=Channels.LAST, shapes=sum_onto_first(1, 3)),
 )
 def skip_layer_normalisation(node: NodeImport) -> None:
     """Layer normalisation of a sum, which is the fourth output."""
@@ -49,7 +54,7 @@ def skip_layer_normalisation(node: NodeImport) -> None:
 @operator(
     "com.microsoft.SkipSimplifiedLayerNormalization",
     _NORMALISATION,
-    Facts(channels=Channels.LAST, shapes=of_first(0, 3)),
+    Facts(channels=Channels.LAST, shapes=sum_onto_first(1, 3)),
 )
 def skip_simplified_layer_normalisation(node: NodeImport) -> None:
     """Normalisation by the root mean square of a sum, which is the fourth output."""
@@ -60,7 +65,7 @@ def skip_simplified_layer_normalisation(node: NodeImport) -> None:
 @operator(
     "com.microsoft.SkipGroupNorm",
     _NORMALISATION,
-    Facts(channels=Channels.FIRST, channels_last=1, shapes=of_first(0, 1)),
+    Facts(channels=Channels.FIRST, channels_last=1, shapes=sum_onto_first(3, 1)),
 )
 def skip_group_normalisation(node: NodeImport) -> None:
     """Group normalisation of a sum, which is the second output."""
@@ -113,7 +118,7 @@ def embed_layer_normalisation(node: NodeImport) -> None:
 # Activations with a bias
 
 
-@operator("com.microsoft.BiasSoftmax", "`ptp`, after an `eltwise` for a computed bias", Facts(keeps_shape=True))
+@operator("com.microsoft.BiasSoftmax", "`ptp`, after an `eltwise` for a computed bias", Facts(shapes=sum_onto_first(1)))
 def bias_softmax(node: NodeImport) -> None:
     """Softmax of a sum."""
     shape = node.out_shape()
@@ -121,7 +126,7 @@ def bias_softmax(node: NodeImport) -> None:
     node.give(function_of(node, [total], shape))
 
 
-@operator("com.microsoft.BiasAdd", "`eltwise`", Facts(channels=Channels.LAST, keeps_shape=True))
+@operator("com.microsoft.BiasAdd", "`eltwise`", Facts(channels=Channels.LAST, shapes=sum_onto_first(2)))
 def bias_add(node: NodeImport) -> None:
     """The sum of two tensors and a bias."""
     _check_constant(node, (1,))

@@ -73,8 +73,11 @@ class Signature:
         return shape
 
 
-class UnknownShapeError(Exception):
+class UnknownShapeError(UnsupportedError):
     """The shape of an output depends on a shape that is unknown."""
+
+    def __init__(self) -> None:
+        super().__init__("reads a tensor whose shape can't be inferred")
 
 
 ShapeRule = Callable[[Signature], Sequence[Extents | None]]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, ShapeRule, Signature, channels_of
 
@@ -57,12 +58,14 @@ def broadcast(*places: int) -> ShapeRule:
     return rule
 
 
-def of_first(*outputs: int) -> ShapeRule:
-    """Return the rule of an operator some of whose outputs have the shape of its first input."""
+def sum_onto_first(other: int, *sums: int) -> ShapeRule:
+    """Return the rule of a function of the sum of input 0 and input `other`; outputs `sums` have its shape, too."""
 
     def rule(signature: Signature) -> Sequence[Extents | None]:
-        shape = signature.shape(0)
-        return [shape if place in outputs else None for place in range(len(signature.node.outputs))]
+        shape, added = signature.shape(0), signature.shape(other)
+        if np.broadcast_shapes(shape, added) != shape:
+            raise UnsupportedError(f"adds {list(added)} to {list(shape)} (must not enlarge it)")
+        return [shape if place in (0, *sums) else None for place in range(len(signature.node.outputs))]
 
     return rule
 

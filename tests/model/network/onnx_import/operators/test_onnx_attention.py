@@ -243,6 +243,17 @@ def test_widths_that_do_not_fit_are_refused(imported: Import) -> None:
     ]
 
 
+def test_a_cache_of_another_shape_is_refused(imported: Import) -> None:
+    model = Model()
+    x, past = model.input("x", [1, 1, 64]), model.input("past", [3, 1, 4, 31, 16])
+    inputs = [x, model.weight(64, 192), model.weight(192), "", past]
+    made = model.node("Attention", *inputs, name="a", domain=MICROSOFT, num_heads=4)
+    assert faults(lambda: imported(model, made)) == [
+        f"'a' (com.microsoft.Attention) makes '{made}', whose shape can't be inferred: "
+        "input 4 is of shape [3, 1, 4, 31, 16] (must be [2, 1, 4, 31, 16])"
+    ]
+
+
 # Attention of projections
 
 

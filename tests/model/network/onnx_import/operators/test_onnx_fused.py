@@ -50,6 +50,16 @@ def test_normalisation_of_a_sum_equals_its_parts(imported: Import) -> None:
     assert figures(imported(model, one).network) == figures(imported(other, two).network)
 
 
+def test_a_sum_larger_than_the_first_operand_is_refused(imported: Import) -> None:
+    model = Model()
+    x, y = model.input("x", [1, 1, 64]), model.input("y", [1, 12, 64])
+    made = fused(model, "SkipLayerNormalization", x, y, model.weight(64), name="n")
+    assert faults(lambda: imported(model, made)) == [
+        f"'n' (com.microsoft.SkipLayerNormalization) makes '{made}', whose shape can't be inferred: "
+        "adds [1, 12, 64] to [1, 1, 64] (must not enlarge it)"
+    ]
+
+
 def test_embeddings_equal_their_parts(imported: Import) -> None:
     """As in BERT without its layer: words, positions and segments of 12 tokens, 64 channels."""
     model, other = Model(), Model()
