@@ -109,6 +109,25 @@ def test_a_fused_bert_layer_equals_its_parts(imported: Import) -> None:
     assert weights(network) == 4 * 768 * 768 + 2 * 768 * 3072
 
 
+def test_a_fused_transformer(imported: Import) -> None:
+    """128 tokens of 256 channels, 4 heads, 1024 channels between: attention and a feed-forward network."""
+    model = Model()
+    x = model.input("x", [1, 128, 256])
+    a = fused(model, "Attention", x, model.weight(256, 768), model.weight(768), name="a", num_heads=4)
+    p = model.node("MatMul", a, model.weight(256, 256), name="p")
+    vectors = [model.weight(256) for _ in range(5)]
+    s = fused(model, "SkipLayerNormalization", p, x, *vectors[:3], name="n")
+    f = fused(model, "FusedMatMul", s, model.weight(256, 1024), name="up", alpha=1.0)
+    f = fused(model, "BiasGelu", f, model.weight(1024), name="g")
+    f = model.node("MatMul", f, model.weight(1024, 256), name="down")
+    network = imported(model, fused(model, "SkipLayerNormalization", f, s, *vectors[3:], name="m")).network
+    # 128·256·(768 + 256 + 2·1024) = 100,663,296; Q·Kᵀ and ·V 4·128·128·64 = 4,194,304 each.
+    assert products(network) == (109_051_904, 8_388_608)
+    assert weights(network) == 256 * (768 + 256 + 2 * 1024) == 786_432
+    vector_layers = [layer.name for layer in network.layers if not layer.is_matrix and "_qk_" not in layer.name]
+    assert vector_layers == ["a_softmax", "n_sum", "n", "g", "m_sum", "m"]
+
+
 # The same shape as the input, also where the onnx package can't infer it
 
 
