@@ -351,8 +351,13 @@ def regrouped(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str) -
     Raises
     ------
     UnsupportedError
-        If that mixes samples of the batch.
+        If that mixes samples of the batch, or the number of elements differs.
     """
+    extents = shape_of(tensor.view)
+    if prod(extents) != prod(shape):
+        raise UnsupportedError(
+            f"makes {list(shape)} of {list(extents)} (must have as many elements; a dimension may be wrong)"
+        )
     view = reshaped(tensor.view, shape)
     if view is None:
         flat = replace(tensor, view=(simplified(atom for axis in tensor.view for atom in axis),))

@@ -454,3 +454,13 @@ def test_shapes_in_a_file_of_their_own_are_read_if_it_exists(tmp_path: Path) -> 
     (tmp_path / "data.bin").unlink()
     with pytest.raises(OnnxFileError, match=f"constant '{shape}' is in the file 'data.bin'"):
         import_onnx(path)
+
+
+@pytest.mark.parametrize("shape", [[1, 48, 4, 16], [1, 5, 64]])
+def test_a_reshaping_into_another_number_of_elements_is_refused(imported: Import, shape: list[int]) -> None:
+    """2×64 elements can't become others; the search for axes that divide one another must end."""
+    model = Model()
+    product = model.node("MatMul", model.input("x", [1, 2, 64]), model.weight(64, 64))
+    made = model.node("Reshape", product, model.constant(shape), name="r")
+    (fault,) = faults(lambda: imported(model, made))
+    assert fault.startswith(f"'r' (Reshape) makes {shape} of [1, 2, 64] (must have as many elements")
