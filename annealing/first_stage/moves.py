@@ -61,7 +61,7 @@ DEFAULT_WEIGHTS = {
     Move.FUSE_LGS: 0.06,
     Move.SPLIT_LG: 0.03,
     Move.MOVE_BORDER: 0.03,
-    Move.TURN_SHARE: 0.04,  # not drawn where no load can be shared
+    Move.TURN_SHARE: 0.02,  # not drawn where no load can be shared
 }
 
 # Shares of the published moves, as in the published program.

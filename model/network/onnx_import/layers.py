@@ -26,6 +26,7 @@ class Layers:
         self._layers: dict[str, Layer] = {}
         self._reads: dict[str, Sources] = {}  # by layer: ifmaps and inputs, in the order of their concatenation
         self._inputs: dict[str, ExternalInput] = {}
+        self._shared_weights: dict[str, tuple[int, ...]] = {}  # shapes by name
         self._parts: dict[str, Sources] = {}  # by layer or input that was divided
         self._joined: dict[Sources, str] = {}
         self._row_lots: dict[str, list[Sources]] = {}
@@ -158,6 +159,8 @@ class Layers:
         if not set(read).isdisjoint(second):
             read = (self._copy(read),)
         name = self.unique(name)
+        if fields.get("weights"):
+            fields["weights"] = self._weights_of_one_shape(fields)
         self._layers[name] = kind(
             name=name,
             ifmaps=tuple(source for source in read if source not in self._inputs),
@@ -167,6 +170,14 @@ class Layers:
         )
         self._reads[name] = read
         return (name,)
+
+    def _weights_of_one_shape(self, fields: dict[str, Any]) -> str:
+        """Return the name of shared weights, with their shape appended if the first of this name have another."""
+        name: str = fields["weights"]
+        shape = (fields["K"], fields["C"] // fields.get("G", 1), fields.get("R", 1), fields.get("S", 1))
+        if self._shared_weights.setdefault(name, shape) == shape:
+            return name
+        return f"{name} {'×'.join(map(str, shape))}"
 
     def _read_once(self, sources: Sources) -> Sources:
         """Add a copying layer for each repeated source: a layer names a source once."""

@@ -373,7 +373,8 @@ def _queries_keys_values(node: NodeImport, places: Places, sizes: Sizes) -> tupl
         if not node.is_constant(places.weights):
             raise UnsupportedError("has computed weights (must be constant)")
         made = node.shape(places.weights)[1]
-        projected = multiplied_by_weights(Step(node, name="qkv"), first, -1, made)
+        shared = node.shared_weights(places.weights)
+        projected = multiplied_by_weights(Step(node, name="qkv"), first, -1, made, shared)
         tensors = parts(node, projected, 2, _projections(node.node, made))
     elif not node.has(1) and len(first.view) == 5:
         tensors = _unpacked(node, first)

@@ -45,7 +45,8 @@ def _with_weights(
     extents = [node.shape(places[1])[second.index(letter)] for letter in new]
     inner = simplified(atom for letter in summed for atom in tensor.view[first.index(letter)])
     view = (*(tensor.view[first.index(letter)] for letter in kept), inner)
-    made = multiplied_by_weights(node, replace(tensor, view=view), len(kept), prod(extents))
+    shared_weights = node.shared_weights(places[1])
+    made = multiplied_by_weights(node, replace(tensor, view=view), len(kept), prod(extents), shared_weights)
     split = reshaped(made.view, (*shape_of(made.view[:-1]), *extents))
     assert split is not None, "one axis of channels is cut into parts"
     return replace(made, view=split), "".join((*kept, *new))

@@ -46,7 +46,9 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
         weights = node.shape(right)
         if any(extent > 1 for extent in weights[:-2]):
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
-        made = multiplied_by_weights(node, node.part(left), -1, weights[-1] if len(weights) > 1 else 0)
+        made = multiplied_by_weights(
+            node, node.part(left), -1, weights[-1] if len(weights) > 1 else 0, node.shared_weights(right)
+        )
         node.give(_of_rank(node, made))
     elif node.is_constant(left):
         weights = node.shape(left)
@@ -54,7 +56,9 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
             raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
         tensor = node.part(right)
         axis = -2 if len(tensor.view) > 1 else -1
-        made = multiplied_by_weights(node, tensor, axis, weights[-2] if len(weights) > 1 else 0)
+        made = multiplied_by_weights(
+            node, tensor, axis, weights[-2] if len(weights) > 1 else 0, node.shared_weights(left)
+        )
         node.give(_of_rank(node, made))
     else:
         node.give(multiplied_together(node, node.part(left), node.part(right)))
@@ -72,11 +76,11 @@ def gemm(node: NodeImport) -> None:
     left_transposed, right_transposed = bool(node.attribute("transA", 0)), bool(node.attribute("transB", 0))
     if node.is_constant(1):
         channels = node.shape(1)[0 if right_transposed else 1]
-        made = multiplied_by_weights(node, node.part(0), 0 if left_transposed else 1, channels)
+        made = multiplied_by_weights(node, node.part(0), 0 if left_transposed else 1, channels, node.shared_weights(1))
         node.give(_swapped(made, left_transposed))
     elif node.is_constant(0):
         channels = node.shape(0)[1 if left_transposed else 0]
-        made = multiplied_by_weights(node, node.part(1), 1 if right_transposed else 0, channels)
+        made = multiplied_by_weights(node, node.part(1), 1 if right_transposed else 0, channels, node.shared_weights(0))
         node.give(_swapped(made, right_transposed))
     else:
         left, right = node.part(0), node.part(1)
@@ -87,7 +91,7 @@ def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
     return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
 
 
-def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int) -> Tensor:
+def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int, weights: str = "") -> Tensor:
     """Multiply along `axis` by weights.
 
     Parameters
@@ -100,6 +104,8 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
         The axis that is summed over; the result has its channels there.
     made
         Number of the result's channels; 0 for one channel without an axis.
+    weights
+        A name if other layers have the same weights.
 
     Raises
     ------
@@ -123,16 +129,16 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
     ):  # in any order: the weights' order is free
         kind = FullyConnected if len(tensor.view) <= 2 else Conv
         fields = {"C": C, "R": rows, "S": columns, "H": 1, "W": 1}
-        sources = node.layers.add(kind, node.name, tensor.sources, K=K, **fields)
+        sources = node.layers.add(kind, node.name, tensor.sources, K=K, weights=weights, **fields)
         shape, axes = (K, 1, 1), tensor.view
     elif channels == whole("C", C) and {atom.dim for atom in rest} <= {"H", "W"} and is_whole(tensor):
-        sources = node.layers.add(Conv, node.name, tensor.sources, C=C, K=K, H=rows, W=columns)
+        sources = node.layers.add(Conv, node.name, tensor.sources, C=C, K=K, H=rows, W=columns, weights=weights)
         offset = (0, *tensor.offset[1:])  # shifted rows and columns stay so
         shape, axes = (K, rows, columns), tensor.view
     else:
         read = node.arranged(tensor, channels, rest)
         shape = (K, size(rest), 1)
-        sources = node.layers.add(Conv, node.name, read, C=size(channels), K=K, H=shape[1], W=1)
+        sources = node.layers.add(Conv, node.name, read, C=size(channels), K=K, H=shape[1], W=1, weights=weights)
         axes = _rows(tensor.view, axis)
     view = (*axes[:axis], *([made_axis] if made else []), *axes[axis + 1 :])
     return Tensor(sources, shape, view, offset, node.name)

@@ -44,7 +44,7 @@ def packed_matmul(node: NodeImport) -> None:
     if not node.is_constant(1):
         raise UnsupportedError("has computed weights (must be constant)")
     node.check_bias(5)
-    node.give(multiplied_by_weights(node, node.tensor(0), -1, N))
+    node.give(multiplied_by_weights(node, node.tensor(0), -1, N, node.shared_weights(1)))
     node.note(
         f"{K}×{N} weights of {bits} bits count as one byte each, {K * N} bytes, since all data is INT8; packed they "
         f"are {-(-K * N * bits // 8)} bytes"

@@ -56,7 +56,7 @@ def _convolve(node: NodeImport, place: int) -> None:
     if stated != kernel:
         raise UnsupportedError(f"has kernel_shape {_by(stated)}, but weights of {_by(kernel)} (must be the same)")
     if groups == 1 and _is_product(node, kernel):
-        _multiply(node, weights)
+        _multiply(node, weights, node.shared_weights(place))
         return
     image = image_of(node, in_sequence=groups > 1)
     window = window_of(node, kernel)
@@ -79,11 +79,11 @@ def _is_product(node: NodeImport, kernel: Sequence[int]) -> bool:
     return not only_batch(first) and shape_of(tuple(axes)) == tuple(kernel) and prod(node.out_shape()[2:]) == 1
 
 
-def _multiply(node: NodeImport, weights: tuple[int, ...]) -> None:
+def _multiply(node: NodeImport, weights: tuple[int, ...], shared: str) -> None:
     tensor = node.tensor()
     first, *others = tensor.view
     flat = Tensor(tensor.sources, tensor.shape, (first, simplified(atom for axis in others for atom in axis)))
-    made = multiplied_by_weights(node, flat, 1, weights[0])
+    made = multiplied_by_weights(node, flat, 1, weights[0], shared)
     node.give(Tensor(made.sources, made.shape, (*made.view, *((),) * (len(weights) - 2))))
 
 
