@@ -120,7 +120,8 @@ class NetworkBound:
 
 def layer_prices(problem: Problem, budget: Budget | None = None) -> LayerPrices:
     """Return the prices of the layers' tiles, none of them computed yet; see `bound_every_lfa`."""
-    return LayerPrices(problem, tile_extents(problem, ancestors(problem), budget))
+    needs = ancestors(problem)
+    return LayerPrices(problem, needs, tile_extents(problem, needs, budget))
 
 
 def bound_every_lfa(
@@ -146,10 +147,9 @@ def bound_every_lfa(
         Whether they hold for LFAs with shared loads, too: the wide space.
     """
     begin = time.monotonic()
-    needs = ancestors(problem)
     if prices is None or not prices.extents.in_time:
         prices = layer_prices(problem, budget)
-    extents, choices = prices.extents, prices.choices(budget)
+    needs, extents, choices = prices.needs, prices.extents, prices.choices(budget)
     loads = _Loads(_input_bytes(problem, extents), _weight_bytes(problem, shared_loads), shared_loads)
     traffic = _compulsory_bytes(problem, loads)
     compute = np.array([choice.cycles[0] for choice in choices])
@@ -272,16 +272,18 @@ def _chain_bounds(
     Arguments by layer: its ancestors, cycles of all its tiles, cycles of its shortest tile, bytes of its smallest ofmap
     tile; and what all layers load. There are three bounds of each layer; fewer if `budget` ends first.
     """
+    bounds: list[tuple[int, str]] = []
+    if budget.over:
+        return bounds
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     rate, size = platform.dram_rate, len(needs)
     load = transfer_cycles(loads.weights, rate)
     last_store = int(transfer_cycles(layers[_final_layers(problem), nt.K], rate).min())
-    depends = np.zeros((size, size), np.bool_)  # by v and u: v depends on u
+    depends: BoolArray = np.zeros((size, size), np.bool_)  # by v and u: v depends on u
     for v, needed in enumerate(needs):
         depends[v, list(needed)] = True
     uncut = _uncut_by_transposes(layers)
-    has_inputs = loads.inputs.any(axis=1)
-    bounds = []
+    has_inputs: BoolArray = np.asarray(loads.inputs.any(axis=1))
     compute_from = np.zeros(size, np.int64)
     first_loads, all_loads = np.zeros(size, np.int64), np.zeros(size, np.int64)
     for v in range(size):
