@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from soma_cp.cli.app import app
+from soma_cp.cli.streams import StdoutError, prepare_streams
 from soma_cp.model.errors import InternalError, UserError
 
 EXIT_USER_ERROR = 2
@@ -18,11 +19,15 @@ TRACEBACK_VARIABLE = "SOMA_CP_TRACEBACK"
 
 def main() -> None:
     """Run the command line; every error ends in a sentence on stderr and an exit code."""
+    prepare_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that has no "×" shows "?"
     try:
         code = app(prog_name="soma-cp", standalone_mode=False)
         sys.stdout.flush()
+    except StdoutError as error:
+        _drop_stdout()
+        _fail(str(error), EXIT_USER_ERROR)
     except UserError as error:
         _fail(str(error), EXIT_USER_ERROR)
     except InternalError as error:
@@ -30,7 +35,7 @@ def main() -> None:
     except KeyboardInterrupt:
         _end_at_once()
     except BrokenPipeError:  # the reader of a pipe is gone: nobody is left to report to
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_stdout()
         sys.exit(EXIT_INTERNAL_ERROR)
     except MemoryError:
         _fail("out of memory; lower the batch, or take a smaller network", EXIT_USER_ERROR)
@@ -41,6 +46,11 @@ def main() -> None:
     if code == EXIT_INTERRUPTED:  # the parser's way of passing on a KeyboardInterrupt
         _end_at_once()
     sys.exit(0)
+
+
+def _drop_stdout() -> None:
+    """Let the interpreter write the rest of stdout to nowhere when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage_text(error: Any) -> str:

@@ -50,6 +50,11 @@ def percent(share: float) -> str:
     return f"{share * 100:.2f} %"
 
 
+def short_percent(share: float) -> str:
+    """Format a share for a table of many columns: from 10 % on with one decimal."""
+    return percent(share) if share < 0.09995 else f"{share * 100:.1f} %"
+
+
 def mebibytes(size: float) -> str:
     """Format a size in MiB."""
     return f"{size / MIB:.3f}"

@@ -5,12 +5,23 @@ A message is one sentence that names the thing, what was found, what is allowed,
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 _SHOWN_FAULTS = 50
 
 
 class SomaError(Exception):
-    """Any error that the project raises on purpose."""
+    """Any error that the project raises on purpose; it can be pickled, as process pools do."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default, pickle calls the class with the message alone, whatever its parameters are.
+        return _unpickled, (type(self), self.args, self.__dict__)
+
+
+def _unpickled(kind: type[SomaError], args: tuple[Any, ...], attributes: dict[str, Any]) -> SomaError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class UserError(SomaError, ValueError):

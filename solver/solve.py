@@ -150,11 +150,11 @@ def solve(
         found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, searching, finish, monitor)
     assert found is not None
     if not bound.complete:
-        bound = bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide)
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide))
     best = _prove(found, parameters, monitor)
     if not bound.complete:
         last = budget.extended(LAST_SECONDS) if budget.over else budget
-        bound = bound_every_lfa(problem, parameters.objective, last, prices, wide)
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide))
     proof = None
     if parameters.exact:
         best, proof = _go_through_all(best, bound, parameters, monitor)
@@ -183,6 +183,11 @@ def _check_wide(parameters: SolveParameters) -> None:
             raise UserError(
                 f"{option} searches the paper's space, not the wide one; give --space paper, or leave one out"
             )
+
+
+def _higher(one: NetworkBound, other: NetworkBound) -> NetworkBound:
+    """Return the bound of the higher cost, the second of equals: in less time, a later one may prove less."""
+    return one if one.cost > other.cost else other
 
 
 def _prove(found: Found, parameters: SolveParameters, monitor: Monitor) -> SecondStageResult:

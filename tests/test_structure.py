@@ -51,7 +51,7 @@ WINGS = {
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
-        "formats options onnx_models inputs search_options interrupts tables timeline progress_display"
+        "formats options onnx_models inputs search_options interrupts streams tables timeline progress_display"
         " stored reports commands app main"
     ),
 }

@@ -17,10 +17,10 @@ from soma_cp.cli.tables import (
     cell,
     console,
     lfa_text,
-    percent,
     plain_table,
     print_json,
     problem_text,
+    short_percent,
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
@@ -201,7 +201,9 @@ def _summary_columns() -> tuple[str, ...]:
 def _summary(case: _Case) -> tuple[str, ...]:
     """Return the cells of one case: how far every second stage is above the proven bound."""
     comparison = case.comparison
-    above = [percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results]
+    above = [
+        short_percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results
+    ]
     entries = zip(SECOND_STAGES.values(), comparison.results, strict=True)
     seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
     return (

@@ -20,10 +20,6 @@ class NetworkError(UserError):
         shown = "; ".join(problems[:5])
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         super().__init__(f"network '{network}': {shown}{more}")
-        self._network = network
-
-    def __reduce__(self) -> tuple[object, ...]:  # process pools pickle errors
-        return type(self), (self._network, self.problems)
 
 
 @dataclass(frozen=True)

@@ -161,7 +161,7 @@ class _Search:
         objective: Objective,
         monitor: Monitor,
     ) -> None:
-        self.table = OptionTable(problem)
+        self.table = OptionTable(problem, monitor.budget)
         self.problem = problem
         self.best_cost = best_cost
         self.decide = decide
@@ -185,12 +185,11 @@ class _Search:
             return False
         try:
             bounds = OrderBounds(self.table, order, self.objective, self._cutoff, self.budget)
+            complete = self._extend(bounds, Prefix())
         except OutOfTimeError:
             return False
-        if not self._extend(bounds, Prefix()):
-            return False
-        self.orders += 1
-        return True
+        self.orders += complete
+        return complete
 
     def _extend(self, bounds: OrderBounds, prefix: Prefix) -> bool:
         """Go through all LFAs with this prefix; return False if the time ended first."""

@@ -5,22 +5,32 @@ also depend on which producers are in its LG, so they are listed by source.
 
 If transposes keep both rows and columns whole, more than one tile for each sample would only make copies: more cycles
 and energy, and no byte less. Then only Tiling Numbers up to the batch are listed.
+
+No LFA has more than `MAX_TILES` tiles, hence no FLG of m layers a Tiling Number above `MAX_TILES` / m.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isqrt
 
 import numpy as np
 
-from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.annealing.budget import Budget, OutOfTimeError
+from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.model.soma.tiling import tile_flg, uncut_dimensions
 from soma_cp.solver.every_lfa.layer_bounds import divisors
+
+MOST_CELLS = 1 << 24
+"""Most tiles, one for each layer and option, whose figures a table keeps: below 2 GB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,14 +172,30 @@ class Moved:
 
 
 class OptionTable:
-    """The options of all FLGs of a problem; the options of an FLG are computed at its first use."""
+    """The options of all FLGs of a problem; the options of an FLG are computed at its first use.
 
-    def __init__(self, problem: Problem) -> None:
+    Parameters
+    ----------
+    problem
+        Network, platform and batch.
+    budget
+        No limit by default.
+    """
+
+    def __init__(self, problem: Problem, budget: Budget | None = None) -> None:
         self.problem = problem
+        self.budget = budget or Budget()
+        self._cells = 0
         self._known: dict[tuple[int, ...], FLGOptions] = {}
 
     def options(self, layers: tuple[int, ...]) -> FLGOptions:
-        """Return the options of the FLG of these layers (ids in computing order)."""
+        """Return the options of the FLG of these layers (ids in computing order).
+
+        Raises
+        ------
+        OutOfTimeError
+            If the budget ends first, or the options of all FLGs are too many to keep.
+        """
         if layers not in self._known:
             self._known[layers] = self._make(layers)
         return self._known[layers]
@@ -179,13 +205,28 @@ class OptionTable:
         rate = problem.platform.dram_rate
         order = np.array(layers, np.int64)
         rows, columns = (int(most) for most in table.layers[order][:, [nt.H, nt.W]].max(axis=0))
-        number = _possible_numbers(problem.batch, rows, columns)
+        number = _possible_numbers(problem.batch, rows, columns, MAX_TILES // len(layers))
+        self._cells += len(number) * len(layers)
+        if self._cells > MOST_CELLS:
+            raise OutOfTimeError
         extent = np.empty((len(number), len(layers), 4), np.int64)
-        count = _tilings(table, problem.batch, order, number, extent)
-        number, extent = number[:count].copy(), extent[:count].copy()
-        tiles = np.column_stack([np.tile(order, count), extent.reshape(-1, 4)])
-        cycles, energy = problem.core_array.tile_costs(table, tiles)
-        cycles, energy = cycles.reshape(count, -1), energy.reshape(count, -1)
+        possible = np.zeros(len(number), np.bool_)
+        self._in_chunks(
+            len(number),
+            lambda first, last: _tilings(
+                table, problem.batch, order, number[first:last], extent[first:last], possible[first:last]
+            ),
+        )
+        number, extent = number[possible], extent[possible]
+        cycles = np.empty((len(number), len(layers)), np.int64)
+        energy = np.empty((len(number), len(layers)))
+
+        def price(first: int, last: int) -> None:
+            tiles = np.column_stack([np.tile(order, last - first), extent[first:last].reshape(-1, 4)])
+            costs = problem.core_array.tile_costs(table, tiles)
+            cycles[first:last], energy[first:last] = (cost.reshape(last - first, -1) for cost in costs)
+
+        self._in_chunks(len(number), price)
         runs = (cycles >= 0).all(axis=1)
         number, extent, cycles, energy = number[runs], extent[runs], cycles[runs], energy[runs]
         store_bytes = extent.prod(axis=2)
@@ -205,6 +246,11 @@ class OptionTable:
             dram_pj_per_byte=problem.platform.dram_pj_per_byte,
         )
 
+    def _in_chunks(self, count: int, run: Callable[[int, int], None]) -> None:
+        """Call ``run(first, last)`` for consecutive ranges of `count` items, as long as there is time."""
+        if run_in_chunks(run, count, self.budget, lambda _: None) < count:
+            raise OutOfTimeError
+
     def _loads(self, layers: tuple[int, ...], extent: IntArray) -> list[Load]:
         table, rate = self.problem.table, self.problem.platform.dram_rate
         found = []
@@ -220,24 +266,35 @@ class OptionTable:
         return found
 
 
-def _possible_numbers(batch: int, rows: int, columns: int) -> IntArray:
-    """Return a superset of the Tiling Numbers that can cut `batch` samples, `rows` rows and `columns` columns."""
-    parts = np.unique(np.outer(np.arange(1, rows + 1), np.arange(1, columns + 1)))
-    numbers = [(d * parts)[np.gcd(batch, d * parts) == d] for d in divisors(batch)]
+def _possible_numbers(batch: int, rows: int, columns: int, most: int) -> IntArray:
+    """Return a superset of the Tiling Numbers up to `most` that cut `batch` samples, `rows` rows, `columns` columns."""
+    most = min(most, batch * rows * columns)
+    is_product = np.zeros(most + 1, np.bool_)
+    root = isqrt(most)  # one of two factors is at most the root
+    for few, many in ((rows, columns), (columns, rows)):
+        for factor in range(1, min(few, root) + 1):
+            is_product[factor : factor * many + 1 : factor] = True
+    parts = np.flatnonzero(is_product)
+    numbers = [np.zeros(0, np.int64)]
+    for d in divisors(batch):
+        multiples = d * parts[: np.searchsorted(parts, most // d, side="right")]
+        numbers.append(multiples[np.gcd(batch, multiples) == d])
     return np.unique(np.concatenate(numbers)).astype(np.int64)
 
 
 @compiled
-def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray) -> int:
-    """Move the Tiling Numbers that are possible for the FLG to the front, fill `extent`, return their count."""
+def _tilings(
+    table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray, possible: BoolArray
+) -> None:
+    """Fill `possible`, whether the FLG can have each Tiling Number, and `extent` where it can."""
     size = len(order)
     flg = np.zeros(len(table.layers), np.int64)
     for place in range(size):
         flg[order[place]] = 1
     keep_rows, keep_columns = uncut_dimensions(table.layers, table.source_begin, table.source, order, flg, 0, size)
     extents = np.empty((len(table.layers), 4), np.int64)
-    count = 0
-    for n in number:
+    for option in range(len(number)):
+        n = number[option]
         samples = batch // np.gcd(batch, n)
         parts = n // (batch // samples)
         if keep_rows and keep_columns and parts > 1:
@@ -255,11 +312,9 @@ def _tilings(table: NetworkTable, batch: int, order: IntArray, number: IntArray,
             keep_columns,
             extents,
         ):
-            number[count] = n
+            possible[option] = True
             for place in range(size):
-                extent[count, place] = extents[order[place]]
-            count += 1
-    return count
+                extent[option, place] = extents[order[place]]
 
 
 @compiled

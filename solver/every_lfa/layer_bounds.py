@@ -340,12 +340,15 @@ class LayerPrices:
     ----------
     problem
         Its core array prices the tiles.
+    needs
+        What `ancestors` returns.
     extents
         The extents of the tiles.
     """
 
-    def __init__(self, problem: Problem, extents: TileExtents) -> None:
+    def __init__(self, problem: Problem, needs: list[set[int]], extents: TileExtents) -> None:
         self.problem = problem
+        self.needs = needs
         self.extents = extents
         self._samples = divisors(problem.batch)
         self._left = sorted(self._groups(), key=lambda group: group.size, reverse=True)

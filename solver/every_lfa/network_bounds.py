@@ -43,9 +43,10 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.model.arrays import IntArray
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
@@ -70,6 +71,8 @@ MULTIPLIERS = 200
 """Number of values of μ that are tried."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
+COLUMNS_AT_ONCE = 128
+"""Layers for which the weights between two layers are summed at a time."""
 ROUNDING = 1e-12
 """The order of summation changes a sum of energies by less than this share."""
 
@@ -117,7 +120,8 @@ class NetworkBound:
 
 def layer_prices(problem: Problem, budget: Budget | None = None) -> LayerPrices:
     """Return the prices of the layers' tiles, none of them computed yet; see `bound_every_lfa`."""
-    return LayerPrices(problem, tile_extents(problem, ancestors(problem), budget))
+    needs = ancestors(problem)
+    return LayerPrices(problem, needs, tile_extents(problem, needs, budget))
 
 
 def bound_every_lfa(
@@ -143,21 +147,17 @@ def bound_every_lfa(
         Whether they hold for LFAs with shared loads, too: the wide space.
     """
     begin = time.monotonic()
-    needs = ancestors(problem)
     if prices is None or not prices.extents.in_time:
         prices = layer_prices(problem, budget)
-    extents, choices = prices.extents, prices.choices(budget)
+    needs, extents, choices = prices.needs, prices.extents, prices.choices(budget)
     loads = _Loads(_input_bytes(problem, extents), _weight_bytes(problem, shared_loads), shared_loads)
     traffic = _compulsory_bytes(problem, loads)
     compute = np.array([choice.cycles[0] for choice in choices])
     shortest = np.array([choice.shortest_tile for choice in choices])
     smallest = np.array([np.prod([extent.min() for extent in tile]) for tile in extents.values])
     dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
-    bounds = [
-        (int(compute.sum()), COMPUTE),
-        (dram_cycles, TRAFFIC),
-        *_chain_bounds(problem, needs, compute, shortest, smallest, loads),
-    ]
+    chains = _chain_bounds(problem, needs, compute, shortest, smallest, loads, budget or Budget())
+    bounds = [(int(compute.sum()), COMPUTE), (dram_cycles, TRAFFIC), *chains]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     dram_energy = traffic * problem.platform.dram_pj_per_byte
@@ -170,7 +170,7 @@ def bound_every_lfa(
         dram_cycles=dram_cycles,
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=prices.complete,
+        complete=prices.complete and len(chains) == 3 * len(needs),
         seconds=time.monotonic() - begin,
     )
 
@@ -265,73 +265,92 @@ def _chain_bounds(
     shortest: IntArray,
     smallest: IntArray,
     loads: _Loads,
+    budget: Budget,
 ) -> list[tuple[int, str]]:
     """Return the bounds from the loads before a layer, and from the weights that the buffer can't hold.
 
     Arguments by layer: its ancestors, cycles of all its tiles, cycles of its shortest tile, bytes of its smallest ofmap
-    tile; and what all layers load.
+    tile; and what all layers load. There are three bounds of each layer; fewer if `budget` ends first.
     """
+    bounds: list[tuple[int, str]] = []
+    if budget.over:
+        return bounds
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
-    rate = platform.dram_rate
+    rate, size = platform.dram_rate, len(needs)
     load = transfer_cycles(loads.weights, rate)
     last_store = int(transfer_cycles(layers[_final_layers(problem), nt.K], rate).min())
-    after = [[u for u, needed in enumerate(needs) if v in needed] for v in range(len(needs))]
+    depends: BoolArray = np.zeros((size, size), np.bool_)  # by v and u: v depends on u
+    for v, needed in enumerate(needs):
+        depends[v, list(needed)] = True
     uncut = _uncut_by_transposes(layers)
-    compute_from = [int(compute[[v, *after[v]]].sum()) for v in range(len(needs))]
-    bounds = []
-    first_loads, all_loads = np.zeros(len(needs), np.int64), np.zeros(len(needs), np.int64)
-    for v in range(len(needs)):
-        before = sorted(needs[v])
-        most_rows, most_columns = (int(most) for most in layers[[v, *after[v]]][:, [nt.H, nt.W]].max(axis=0))
-        weights_loaded = int(load[[v, *before]].sum())
+    has_inputs: BoolArray = np.asarray(loads.inputs.any(axis=1))
+    compute_from = np.zeros(size, np.int64)
+    first_loads, all_loads = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    for v in range(size):
+        if budget.over:
+            return bounds
+        at_least = np.append(np.flatnonzero(depends[:, v]), v)
+        up_to = np.append(np.flatnonzero(depends[v]), v)
+        most_rows, most_columns = (int(most) for most in layers[at_least][:, [nt.H, nt.W]].max(axis=0))
+        weights_loaded = int(load[up_to].sum())
         parts = {}
-        for u in [v, *before]:
-            whole = [keeps for t, keeps in uncut.items() if u in needs[t] and (v == t or t in needs[v])]
+        for u in up_to[has_inputs[up_to]].tolist():
+            whole = [keeps for t, keeps in uncut.items() if depends[t, u] and (v == t or depends[v, t])]
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
             parts[u] = batch * row_parts * column_parts
-        first_loads[v] = weights_loaded + loads.cycles(parts, rate)
-        all_loads[v] = weights_loaded + loads.cycles(dict.fromkeys(parts, 1), rate)
-        bounds.append((int(first_loads[v]) + compute_from[v] + last_store, LOADS_BEFORE))
-        bounds.append((int(all_loads[v]) + int(shortest[[v, *after[v]]].sum()) + last_store, LAST_TILES))
-    begin = _begins(problem, needs, after, compute, shortest, smallest, loads.weights, first_loads, all_loads)
-    bounds += [(int(begin[v]) + compute_from[v] + last_store, BUFFER) for v in range(len(needs))]
+        first_loads[v] = all_loads[v] = weights_loaded
+        if parts:
+            first_loads[v] += loads.cycles(parts, rate)
+            all_loads[v] += loads.cycles(dict.fromkeys(parts, 1), rate)
+        compute_from[v] = compute[at_least].sum()
+        bounds.append((int(first_loads[v] + compute_from[v]) + last_store, LOADS_BEFORE))
+        bounds.append((int(all_loads[v] + shortest[at_least].sum()) + last_store, LAST_TILES))
+    begin = _begins(problem, depends, compute, shortest, smallest, loads.weights, first_loads, all_loads, budget)
+    bounds += [(first + rest + last_store, BUFFER) for first, rest in zip(begin, compute_from.tolist(), strict=False)]
     return bounds
 
 
 def _begins(
     problem: Problem,
-    needs: list[set[int]],
-    after: list[list[int]],
+    depends: BoolArray,
     compute: IntArray,
     shortest: IntArray,
     smallest: IntArray,
     weights: IntArray,
     first_loads: IntArray,
     all_loads: IntArray,
-) -> IntArray:
-    """Return int64[L]: a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
+    budget: Budget,
+) -> list[int]:
+    """Return a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
 
-    Arguments by layer: its ancestors, its descendants, cycles of all its tiles, cycles of its shortest tile, bytes of
-    its smallest ofmap tile, bytes of its weights, cycles of the loads before its first tile, cycles of the loads before
-    its last tile.
+    Arguments by layer: which layers it depends on, cycles of all its tiles, cycles of its shortest tile, bytes of its
+    smallest ofmap tile, bytes of its weights, cycles of the loads before its first tile, cycles of the loads before its
+    last tile. If `budget` ends, the last layers are left out.
     """
-    follows = np.zeros((len(needs), len(needs)), np.int64)
-    for v, behind in enumerate(after):
-        follows[v, behind] = 1
-    # By v and w: weights of w and of all layers between v and w.
-    between = (follows * weights) @ (follows + np.eye(len(needs), dtype=np.int64))
+    size = len(depends)
+    # float64 is exact for such sums, and its products of matrices are much faster.
+    follows = depends.T.astype(np.float64 if int(weights.sum()) < LARGEST_COUNT else np.int64)
+    weighed = follows * weights
     room = problem.platform.gbuf_bytes - weights - smallest
-    begin, end = first_loads.copy(), np.zeros(len(needs), np.int64)
-    for w in range(len(needs)):  # in a topological order
-        before = sorted(needs[w])
-        for v in before:
-            excess = int(between[v, w] - room[v])
-            if excess > 0:
-                begin[w] = max(begin[w], end[v] + transfer_cycles(excess, problem.platform.dram_rate))
-        ends = [begin[w] + compute[w], compute[[w, *before]].sum(), all_loads[w] + shortest[w]]
-        end[w] = max(*ends, *(end[v] + shortest[w] for v in before))
-    return begin
+    begin, end = first_loads.copy(), np.zeros(size, np.int64)
+    for w in range(size):  # in a topological order
+        if budget.over:
+            return [int(first) for first in begin[:w]]
+        if w % COLUMNS_AT_ONCE == 0:
+            columns = follows[:, w : w + COLUMNS_AT_ONCE].copy()
+            columns[np.arange(w, w + columns.shape[1]), np.arange(columns.shape[1])] = 1
+            between = (weighed @ columns).astype(np.int64)
+        before = np.flatnonzero(depends[w])
+        # By v: weights of w and of all layers between v and w, as far as the buffer can't hold them.
+        excess = between[before, w % COLUMNS_AT_ONCE] - room[before]
+        late = excess > 0
+        if late.any():
+            loaded = end[before[late]] + transfer_cycles(excess[late], problem.platform.dram_rate)
+            begin[w] = max(begin[w], loaded.max())
+        ends = [begin[w] + compute[w], compute[w] + compute[before].sum(), all_loads[w] + shortest[w]]
+        end[w] = max(*ends, end[before].max(initial=0) + (shortest[w] if len(before) else 0))
+    return [int(first) for first in begin]
 
 
 # Cost

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays
@@ -23,7 +23,7 @@ from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
 from soma_cp.solver.every_lfa.flg_options import FLGOptions, OptionTable
 from soma_cp.solver.every_lfa.prefix_kernel import NOTHING_FITS, PrefixScratch, prefix_latency
-from soma_cp.solver.every_lfa.suffixes import Front, suffix_fronts
+from soma_cp.solver.every_lfa.suffixes import TRIPLES_AT_ONCE, Front, suffix_fronts
 
 MOST_PREFIX_TILES = 2_000
 """A longer prefix gets no window bound, which takes O(T²) time."""
@@ -120,6 +120,7 @@ class OrderBounds:
         self.problem = table.problem
         self.order = order
         self.objective = objective
+        self.budget = budget or Budget()
         self.fronts = suffix_fronts(table, order, objective, cutoff, budget)
         self._place_of = {layer: place for place, layer in enumerate(order)}
         self._placed_before = [frozenset(order[:place]) for place in range(len(order) + 1)]
@@ -183,9 +184,15 @@ class OrderBounds:
         """Return the least cost over the triples of the suffix; infinite if there are none."""
         if len(behind.energy_pj) == 0:
             return np.full(len(energy), np.inf)
-        paths = np.maximum(tiles_end[:, None] + behind.compute_path, channel[:, None] + behind.channel_path)
-        total = self.objective.costs(energy[:, None] + behind.energy_pj, np.maximum(latency[:, None], paths))
-        least: FloatArray = total.min(axis=1)
+        least = np.empty(len(energy))
+        rows = max(TRIPLES_AT_ONCE // len(behind.energy_pj), 1)
+        for first in range(0, len(energy), rows):
+            if self.budget.over:
+                raise OutOfTimeError
+            some = slice(first, first + rows)
+            paths = np.maximum(tiles_end[some, None] + behind.compute_path, channel[some, None] + behind.channel_path)
+            costs = self.objective.costs(energy[some, None] + behind.energy_pj, np.maximum(latency[some, None], paths))
+            least[some] = costs.min(axis=1)
         return least
 
     def child(self, prefix: Prefix, children: Children, choice: int) -> Prefix:

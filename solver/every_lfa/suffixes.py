@@ -17,6 +17,7 @@ one to a tile of the FLG, and the FLG's loads followed by the channel path of th
 every suffix follow from those of the shorter suffixes. Transfers between LGs are left out: they only add to all three.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,9 @@ from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.objective import Objective
 from soma_cp.solver.every_lfa.flg_options import FLGOptions, OptionTable
+
+TRIPLES_AT_ONCE = 1 << 16
+"""Triples that are compared at a time, between two looks at the budget."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,39 +74,50 @@ def suffix_fronts(
     nothing = np.zeros(1, np.int64)
     fronts = [Front(nothing.astype(np.float64), nothing, nothing)]
     for begin in range(size - 1, -1, -1):
-        parts = []
+        front = Front(nothing[:0].astype(np.float64), nothing[:0], nothing[:0])
         for end in range(begin + 1, size + 1):
             if budget is not None and budget.over:
                 raise OutOfTimeError
-            parts.append(_joined(table.options(order[begin:end]), fronts[end - begin - 1], end == size))
-        energy = np.concatenate([part.energy_pj for part in parts])
-        compute = np.concatenate([part.compute_path for part in parts])
-        channel = np.concatenate([part.channel_path for part in parts])
-        kept = np.flatnonzero(objective.costs(energy, np.maximum(compute, channel)) < cutoff)
-        kept = kept[np.lexsort((channel[kept], compute[kept], energy[kept]))]
-        kept = kept[_undominated(compute[kept], channel[kept])]
-        fronts.insert(0, Front(energy[kept], compute[kept], channel[kept]))
+            for part in _joined(table.options(order[begin:end]), fronts[end - begin - 1], end == size):
+                if budget is not None and budget.over:
+                    raise OutOfTimeError
+                front = _merged(front, part, objective, cutoff)
+        fronts.insert(0, front)
     return fronts
 
 
-def _joined(options: FLGOptions, behind: Front, last: bool) -> Front:
-    """Put an FLG, with each of its Tiling Numbers, before each triple of the suffix after it."""
+def _merged(front: Front, part: Front, objective: Objective, cutoff: float) -> Front:
+    """Return the undominated triples of a front and of some more that cost less than the cutoff."""
+    cheap = objective.costs(part.energy_pj, np.maximum(part.compute_path, part.channel_path)) < cutoff
+    energy = np.concatenate([front.energy_pj, part.energy_pj[cheap]])
+    compute = np.concatenate([front.compute_path, part.compute_path[cheap]])
+    channel = np.concatenate([front.channel_path, part.channel_path[cheap]])
+    kept = np.lexsort((channel, compute, energy))
+    kept = kept[_undominated(compute[kept], channel[kept])]
+    return Front(energy[kept], compute[kept], channel[kept])
+
+
+def _joined(options: FLGOptions, behind: Front, last: bool) -> Iterator[Front]:
+    """Put an FLG, with each of its Tiling Numbers, before each triple of the suffix after it; yield them in chunks."""
     size = len(options.number)
     if size == 0 or len(behind.energy_pj) == 0:
-        return Front(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
+        return
     moved = options.moved(outside=frozenset())
     ends = options.to_the_end_of_the_run if last else options.to_the_end
     last_tile = options.tile_cycles[:, -1] + (options.store_cycles[:, -1] if last else 0)
     channel = np.maximum((moved.needed + ends).max(axis=1), moved.loads + last_tile)
     compute = ends[:, 0]
-    paths = channel[:, None] + behind.compute_path
-    if not last:
-        paths = np.maximum(paths, moved.loads[:, None] + behind.channel_path)
-    return Front(
-        (moved.energy_pj[:, None] + behind.energy_pj).ravel(),
-        (compute[:, None] + behind.compute_path).ravel(),
-        paths.ravel(),
-    )
+    rows = max(TRIPLES_AT_ONCE // len(behind.energy_pj), 1)
+    for first in range(0, size, rows):
+        some = slice(first, first + rows)
+        paths = channel[some, None] + behind.compute_path
+        if not last:
+            paths = np.maximum(paths, moved.loads[some, None] + behind.channel_path)
+        yield Front(
+            (moved.energy_pj[some, None] + behind.energy_pj).ravel(),
+            (compute[some, None] + behind.compute_path).ravel(),
+            paths.ravel(),
+        )
 
 
 @compiled

@@ -33,10 +33,6 @@ class NoMappingError(UserError):
         self.layer = layer
         self.tile = tile
 
-    def __reduce__(self) -> tuple[type, tuple[str, str, tuple[int, int, int, int]]]:
-        # Worker processes send this exception; pickle would keep its `args` alone, that is the message.
-        return type(self), (str(self), self.layer, self.tile)
-
 
 class CoreArray(Protocol):
     """Prices tiles. Your own core array inherits from it and defines `name`, `tile_costs` and `explain_infeasible`.

@@ -15,8 +15,4 @@ class OnnxFileError(UserError):
     def __init__(self, path: str, problems: Sequence[str], advice: str = "") -> None:
         self.problems = tuple(problems)
         self.advice = advice
-        self._path = path
         super().__init__("\n".join(f"{path}: {text}" for text in (*problems, advice) if text))
-
-    def __reduce__(self) -> tuple[object, ...]:  # process pools pickle errors
-        return type(self), (self._path, self.problems, self.advice)

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
 
@@ -18,8 +19,10 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
-from soma_cp.model.network.layers import Conv, ExternalInput
+from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.layers import Conv, ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_checks import LARGEST_EXTENT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate, plan_figures
@@ -30,6 +33,7 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
 from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.every_lfa import flg_options, suffixes
 from soma_cp.solver.every_lfa.branch_and_bound import computing_orders, prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import OptionTable
 from soma_cp.solver.every_lfa.prefixes import OrderBounds, Prefix
@@ -279,3 +283,50 @@ def test_no_proof_where_nothing_fits() -> None:
 def test_what_can_not_be_proven_is_refused(name: str, stage2: SecondStage, message: str) -> None:
     with pytest.raises(UserError, match=message):
         solve(builtin_problem(name), SolveParameters(second_stage=stage2, exact=True))
+
+
+@pytest.mark.parametrize(
+    ("batch", "rows", "columns", "most"),
+    [(1, 7, 5, 35), (4, 6, 6, 144), (12, 10, 1, 50), (6, 40, 30, 700), (8, 1, 1, 3)],
+)
+def test_possible_tiling_numbers_are_all_products(batch: int, rows: int, columns: int, most: int) -> None:
+    # n = gcd(batch, n) · r · c: samples are cut first, the rest over r rows and c columns.
+    parts = {r * c for r in range(1, rows + 1) for c in range(1, columns + 1)}
+    expected = [n for n in range(1, most + 1) if n // math.gcd(batch, n) in parts]
+    assert flg_options._possible_numbers(batch, rows, columns, most).tolist() == expected
+
+
+@pytest.mark.parametrize("rows", [46_000, LARGEST_EXTENT // 46_000])
+def test_options_of_a_huge_layer_look_at_the_clock_and_take_little_memory(rows: int) -> None:
+    layer = PointToPoint(name="a", K=1, H=rows, W=46_000, inputs=("in",))
+    problem = Problem(Network("huge", (ExternalInput("in", (1, rows, 46_000)),), (layer,)), EDGE)
+    tracemalloc.start()
+    proof = prove_over_every_lfa(
+        problem, math.inf, 1.0, lambda *_: pytest.fail("no time"), monitor=Monitor(Budget(0.2))
+    )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not proof.complete
+    assert proof.lower_bound == 1.0
+    assert peak < 500e6
+
+
+def test_too_many_options_end_the_proof_without_a_claim(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flg_options, "MOST_CELLS", 10)
+    problem = Problem(builtin_network("tiny-chain"), EDGE)
+    proof = prove_over_every_lfa(problem, math.inf, 1.0, lambda *_: pytest.fail("no options"))
+    assert (proof.complete, proof.lower_bound, proof.improved) == (False, 1.0, None)
+
+
+@examples(60)
+@given(pairs(max_layers=4, max_tiling_number=4), st.integers(1, 20))
+def test_fronts_do_not_depend_on_chunks(pair: Pair, triples: int) -> None:
+    table, order = OptionTable(pair.plan.problem), tuple(range(len(pair.plan.problem.network.layers)))
+    whole = suffix_fronts(table, order, Objective(), math.inf)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(suffixes, "TRIPLES_AT_ONCE", triples)
+        chunks = suffix_fronts(table, order, Objective(), math.inf)
+    for one, other in zip(whole, chunks, strict=True):
+        assert one.energy_pj.tolist() == other.energy_pj.tolist()
+        assert one.compute_path.tolist() == other.compute_path.tolist()
+        assert one.channel_path.tolist() == other.channel_path.tolist()

@@ -21,7 +21,7 @@ from soma_cp.model.network.network_checks import LARGEST_EXTENT
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.solver.every_lfa import layer_bounds
-from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, ancestors, cut, divisors, tile_extents
+from soma_cp.solver.every_lfa.layer_bounds import ancestors, cut, divisors, tile_extents
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
 
 EDGE = PLATFORMS["edge"]
@@ -209,7 +209,7 @@ def test_divisors() -> None:
 
 
 def test_prices_are_not_kept_once_the_layers_are_done() -> None:
-    prices = LayerPrices(p := Problem(builtin_network("resnet50"), EDGE), tile_extents(p, ancestors(p)))
+    prices = layer_prices(Problem(builtin_network("resnet50"), EDGE))
     prices.choices()
     assert prices.complete
     assert prices._left == []

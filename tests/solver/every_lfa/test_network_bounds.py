@@ -10,6 +10,7 @@ from hypothesis import given
 from support.annealing_cases import all_lfas_of_chain
 from support.twins import Pair, examples, pairs
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -202,7 +203,7 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     compute, inputs = np.array([1000, 200, 30]), np.array([[2048], [0], [0]])
     loads = network_bounds._Loads(inputs, problem.table.layers[:, nt.WEIGHT_BYTES], shared)
     shortest, smallest = np.array([20, 7, 3]), np.array([100, 50, 20])
-    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, shortest, smallest, loads)
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, shortest, smallest, loads, Budget())
     # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
     assert bounds == [
         (256 + 4 + 1230 + 1, LOADS_BEFORE),
@@ -291,3 +292,33 @@ def test_the_first_lfa_of_every_builtin_network_is_above_its_bounds() -> None:
             found, bound = evaluate(plan, greedy_dlsa(plan)), bound_every_lfa(problem)
             assert bound.latency <= found.latency
             assert bound.energy_pj <= found.energy_pj
+
+
+class _Looks(Budget):
+    """A budget that is over after so many looks at it."""
+
+    def __init__(self, looks: int) -> None:
+        super().__init__()
+        self.looks = looks
+
+    @property
+    def over(self) -> bool:
+        self.looks -= 1
+        return self.looks < 0
+
+
+@examples(150)
+@given(pairs(max_layers=8, max_tiling_number=4), st.integers(0, 20))
+def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks: int) -> None:
+    problem = pair.plan.problem
+    size = len(problem.table.layers)
+    rng = np.random.default_rng(looks)
+    figures = [rng.integers(1, 1000, size) for _ in range(3)]
+    loads = network_bounds._Loads(rng.integers(0, 500, (size, 2)), rng.integers(0, 10**7, size), False)
+    needs = ancestors(problem)
+    whole = network_bounds._chain_bounds(problem, needs, *figures, loads, Budget())
+    short = network_bounds._chain_bounds(problem, needs, *figures, loads, _Looks(looks))
+    assert len(whole) == 3 * size
+    assert short == whole[: len(short)]
+    looks = max(looks - 1, 0)  # the first is before any layer
+    assert len(short) == min(3 * size, 2 * looks if looks < size else looks + size)
