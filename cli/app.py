@@ -15,6 +15,7 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 from soma_cp import __version__
 from soma_cp.cli.formats import Format
 from soma_cp.cli.options import (
+    BatchAxisOption,
     BatchOption,
     BufferOption,
     DelayExponentOption,
@@ -25,15 +26,19 @@ from soma_cp.cli.options import (
     EnergyExponentOption,
     HardwareOption,
     IgnoreUnsupportedOption,
+    InputOption,
     JsonOption,
+    LayoutOption,
     LfaOption,
     NetOption,
+    PresentOption,
     SeedOption,
     SeqOption,
     SpaceOption,
     WorkersOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
+from soma_cp.model.network.onnx_import.options import Present
 from soma_cp.solver.choices import FirstStage, SecondStage
 
 app = typer.Typer(
@@ -57,6 +62,10 @@ def solve(
     ] = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -96,7 +105,7 @@ def solve(
             batch=batch,
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models([net], dim, end, ignore_unsupported),
+            onnx=onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported),
             first_stage=lfa,
             second_stage=stage2,
             search=SearchOptions(
@@ -135,6 +144,10 @@ def compare(
     seq: SeqOption = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -167,7 +180,7 @@ def compare(
             batches=batch or [],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net or [], dim, end, ignore_unsupported),
+            onnx=onnx_models(net or [], dim, end, batch_axis, layout, input, present, ignore_unsupported),
             first_stage=lfa,
             search=SearchOptions(
                 energy_exponent=energy_exponent,
@@ -196,6 +209,10 @@ def gap(
     seq: SeqOption = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     hw: HardwareOption = None,
     buffer: BufferOption = None,
@@ -224,7 +241,7 @@ def gap(
             batches=batch or [1],
             seq=seq,
             hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net, dim, end, ignore_unsupported),
+            onnx=onnx_models(net, dim, end, batch_axis, layout, input, present, ignore_unsupported),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,
@@ -247,6 +264,10 @@ def evaluate(
     ] = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     json: JsonOption = False,
 ) -> None:
@@ -254,7 +275,9 @@ def evaluate(
     from soma_cp.cli.commands.evaluate import run_evaluate
     from soma_cp.cli.onnx_models import onnx_models
 
-    run_evaluate(schedule, net, json, onnx_models([net], dim, end, ignore_unsupported))
+    run_evaluate(
+        schedule, net, json, onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported)
+    )
 
 
 @app.command()
@@ -277,13 +300,17 @@ def report(
     ] = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
 ) -> None:
     """Show schedules as a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
     from soma_cp.cli.commands.report import ReportOptions, run_report
     from soma_cp.cli.onnx_models import onnx_models
 
-    onnx = onnx_models([net], dim, end, ignore_unsupported)
+    onnx = onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported)
     run_report(ReportOptions(schedules, net, double_buffering, format, output, onnx))
 
 
@@ -293,21 +320,36 @@ def nets(
         str | None,
         typer.Option("--export", help="Write this network as a network file, to start your own from.", metavar="NET"),
     ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option("--check", help="Report what every node of this ONNX model becomes.", metavar="MODEL.onnx"),
+    ] = None,
     seq: SeqOption = None,
     dim: DimOption = None,
     end: EndOption = None,
+    batch_axis: BatchAxisOption = None,
+    layout: LayoutOption = None,
+    input: InputOption = None,
+    present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; NAME.json in this folder by default.")
     ] = None,
     json: JsonOption = False,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Form of the report of --check; a table by default.")
+    ] = None,
 ) -> None:
-    """List the built-in networks, or export one."""
-    from soma_cp.cli.commands.lists import run_export, run_nets
+    """List the built-in networks, export one, or check an ONNX model."""
+    from soma_cp.cli.commands.lists import checked_choice, run_check, run_export, run_nets
+    from soma_cp.cli.formats import format_from
     from soma_cp.cli.onnx_models import onnx_models
 
-    onnx = onnx_models([export], dim, end, ignore_unsupported)
-    if export is None:
+    checked_choice(export, check, format)
+    onnx = onnx_models([export, check], dim, end, batch_axis, layout, input, present, ignore_unsupported)
+    if check is not None:
+        run_check(check, seq, output, onnx, format_from(format, json))
+    elif export is None:
         run_nets(json, seq, output)
     else:
         run_export(export, seq, output, onnx)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from soma_cp.model.hardware.presets import PRESETS
+from soma_cp.model.network.onnx_import.options import Present
 from soma_cp.solver.choices import FirstStage, Space
 
 NetOption = Annotated[
@@ -37,6 +38,29 @@ EndOption = Annotated[
     typer.Option(
         "--end", help="Node or tensor at which an ONNX model ends, not its outputs; may be given several times."
     ),
+]
+BatchAxisOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--batch-axis",
+        help="Axis of an ONNX input that is the batch, such as src=1 or x=none; may be given several times.",
+    ),
+]
+LayoutOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layout", help="Axes of an ONNX input: image=NHWC (NCHW), text=NLC (NCL); may be given several times."
+    ),
+]
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input", help="What an ONNX input is: depth=data, valid=mask or ids=index; may be given several times."
+    ),
+]
+PresentOption = Annotated[
+    Present,
+    typer.Option("--present", help="What is stored of keys and values that an ONNX model joins to cached ones."),
 ]
 IgnoreUnsupportedOption = Annotated[
     bool,

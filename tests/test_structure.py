@@ -22,8 +22,9 @@ WINGS = {
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
-        "errors views values graph layers dividing arranging padding node_import operators layouts"
-        " reading needed_nodes dimensions folding importing"
+        "errors options views values graph layers dividing arranging padding enlarging node_import operators"
+        " tracing layouts roles functions reading needed_nodes element_types batches dimensions folding graph_import"
+        " ends importing checking"
     ),
     "model/network/onnx_import/operators": (
         "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"
@@ -51,8 +52,8 @@ WINGS = {
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
-        "formats options onnx_models inputs search_options interrupts streams tables timeline progress_display"
-        " stored reports commands app main"
+        "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
+        " progress_display stored reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""

@@ -3,8 +3,10 @@
 from pathlib import Path
 from typing import Any
 
+from soma_cp.cli.formats import Format, csv_text
 from soma_cp.cli.inputs import network_from
-from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
+from soma_cp.cli.model_reports import model_document, node_rows, show_model
+from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
 from soma_cp.cli.tables import console, plain_table, print_json
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
@@ -13,6 +15,8 @@ from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.hardware.presets import preset_text
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.network.builtin.catalogue import ALIASES, built_in, builtin_names, builtin_network
+from soma_cp.model.network.onnx_import.reading import ENDING
+from soma_cp.model.network.sources import is_onnx
 
 NOTES_ON_NETS = (
     "GMAC and MiB of weights: one sample.",
@@ -38,6 +42,38 @@ def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxMod
     path = Path(f"{network.name}.json") if output is None else output
     write_network_file(network, path)
     console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
+
+
+def checked_choice(export: str | None, check: str | None, form: Format | None) -> None:
+    """Refuse options of ``nets`` that exclude one another, and a check of what is no ONNX model."""
+    if export is not None and check is not None:
+        raise UserError(f"--export={export} with --check={check}; leave one of the two out")
+    if check is not None and not is_onnx(check):
+        raise UserError(f"--check {check} is for ONNX models, whose names end in {ENDING}; leave it out")
+    if check is None and form is not None:
+        raise UserError(f"--format={form.value} without --check MODEL.onnx, to which it applies; give both or neither")
+
+
+def run_check(spec: str, tokens: int | None, output: Path | None, onnx: OnnxModels, form: Format) -> None:
+    """Report what every node of an ONNX model becomes; refuse a model that can't be imported, after the report."""
+    for option, value in (("--seq", tokens), ("--output", output)):
+        if value is not None:
+            raise UserError(f"{option}={value} with --check, to which it does not apply; leave it out")
+    # Imported late: few runs need it.
+    from soma_cp.model.network.onnx_import.checking import Becomes, check_onnx
+
+    report = check_onnx(Path(spec), onnx.words.parsed())
+    print_notes(spec, report.notes)
+    if form is Format.JSON:
+        print_json(model_document(report))
+    elif form is Format.CSV:
+        print(csv_text(node_rows(report)), end="")
+    else:
+        show_model(report, markdown=form is Format.MARKDOWN)
+    if report.network is None:
+        refused = sum(node.becomes is Becomes.REFUSED for node in report.nodes)
+        faults = [f"refused nodes: {refused} of {len(report.nodes)}"] if refused else []
+        raise UserError("\n".join([f"{spec}: {said}" for said in (*report.problems, *faults, report.advice) if said]))
 
 
 def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:

@@ -1,25 +1,19 @@
 """Sources: a user names a built-in network, a network file or an ONNX model; here it becomes a network."""
 
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.builtin.catalogue import ALIASES, MOST_TOKENS, built_in, builtin_names, builtin_network
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.onnx_import.options import DEFAULT_OPTIONS, OnnxOptions
 from soma_cp.model.network.onnx_import.reading import ENDING
 
+__all__ = ["LoadedNetwork", "OnnxOptions", "is_onnx", "load_network", "rows_left_out"]
+
 FILE_ENDINGS = (".json", ".yaml", ".yml")
-
-
-@dataclass(frozen=True)
-class OnnxOptions:
-    """How ONNX models are read; see `soma_cp.model.network.onnx_import.importing.import_onnx`."""
-
-    dims: Mapping[str, int] = field(default_factory=dict)
-    ignore_unsupported: bool = False
-    ends: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,7 +32,7 @@ class LoadedNetwork:
     notes: tuple[str, ...] = ()
 
 
-def load_network(spec: str, tokens: int | None = None, onnx: OnnxOptions = OnnxOptions()) -> LoadedNetwork:
+def load_network(spec: str, tokens: int | None = None, onnx: OnnxOptions = DEFAULT_OPTIONS) -> LoadedNetwork:
     """Return the network that a user names.
 
     Parameters
@@ -79,9 +73,9 @@ def _onnx_model(spec: str, tokens: int | None, options: OnnxOptions) -> LoadedNe
     if tokens is not None:
         raise UserError(f"--seq is for built-in networks; the length in '{spec}' is set with --dim name={tokens}")
     # Imported late: few runs need it.
-    from soma_cp.model.network.onnx_import.importing import import_onnx
+    from soma_cp.model.network.onnx_import.importing import import_with
 
-    imported = import_onnx(Path(spec), options.dims, options.ignore_unsupported, options.ends)
+    imported = import_with(Path(spec), options)
     return LoadedNetwork(imported.network, tuple(imported.notes))
 
 

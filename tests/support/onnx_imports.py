@@ -27,11 +27,11 @@ def imported(tmp_path: Path) -> Import:
         dims: dict[str, int] | None = None,
         ignore: bool = False,
         ends: tuple[str, ...] = (),
-        present: str = "whole",
+        **options: Any,
     ) -> ImportedNetwork:
         for output in outputs:
             model.output(output)
-        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore, ends, present)
+        return import_onnx(model.save(tmp_path / "net.onnx"), dims, ignore, ends, **options)
 
     return call
 

@@ -4,63 +4,57 @@ Shapes come from the ``onnx`` package's inference, node by node: so each node kn
 made. Only constants of a few elements are computed; of weights, only the shape is read.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, TypeProto, defs, external_data_helper, helper, numpy_helper, shape_inference
+from onnx import TensorProto, TypeProto, defs, helper, numpy_helper, shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from soma_cp.model.network.onnx_import.dimensions import known_inputs
+from soma_cp.model.network.onnx_import.element_types import is_whole_number_type
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, operator_kind, printable
-from soma_cp.model.network.onnx_import.needed_nodes import graph_outputs, in_order, label, needed_nodes, unmade_problems
+from soma_cp.model.network.onnx_import.needed_nodes import (
+    graph_outputs,
+    in_order,
+    label,
+    needed_nodes,
+    repeated_problems,
+    unmade_problems,
+)
 from soma_cp.model.network.onnx_import.operators.registry import Extents, Facts, Signature, UnknownShapeError
 from soma_cp.model.network.onnx_import.operators.table import facts_of
+from soma_cp.model.network.onnx_import.options import OnnxOptions
 from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
 
-_DATA_TYPES = frozenset(
-    getattr(TensorProto, name)
-    for name in (
-        "FLOAT",
-        "FLOAT16",
-        "DOUBLE",
-        "BFLOAT16",
-        "INT8",
-        "UINT8",
-        "INT4",
-        "UINT4",
-        "FLOAT8E4M3FN",
-        "FLOAT8E5M2",
-    )
-    if hasattr(TensorProto, name)
-)
+_LARGEST_OPSET = 2**31 - 1
+_EQUATION = "equation"
+"""The attribute of letters of axes; the package's inference never ends with some that are malformed."""
+_WELL_FORMED = re.compile(rb"\s*TERM(,TERM)*(->TERM)?".replace(b"TERM", rb"[A-Za-z\s]*(\.\.\.)?[A-Za-z\s]*"))
 
 
-def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: bool, ends: Sequence[str] = ()) -> Graph:
+def folded_graph(model: onnx.ModelProto, options: OnnxOptions) -> Graph:
     """Return the graph of `model` with shapes, and without the nodes that only make constants.
 
     Parameters
     ----------
     model
         A model that defines no functions.
-    dims
-        Values of dimensions by name.
-    keep_shapes
-        Whether an unknown operator with one computed input is assumed to keep that input's shape, where the model
-        doesn't state its output's shape.
-    ends
-        Names of nodes or tensors at which the graph ends; if empty, it ends at the outputs of the model.
+    options
+        Dimensions, batch and ends of the model; whether an unknown operator with one computed input is assumed to keep
+        that input's shape, where the model doesn't state its output's shape.
     """
-    inputs = known_inputs(model, dims)
-    folding = _Folding(model, keep_shapes)
+    inputs = known_inputs(model, options)
+    folding = _Folding(model, options)
     for source in inputs.inputs:
         folding.set_input(source.name, source.shape)
-    outputs, problems = graph_outputs(model, ends)
+    outputs, problems = graph_outputs(model, options.ends)
     needed = in_order(needed_nodes(model, outputs))
-    problems += unmade_problems(model, needed)
+    problems += [*unmade_problems(model, needed), *repeated_problems(model)]
     nodes = [node for node in (folding.node(proto) for proto in needed) if node is not None]
     problems += folding.problems
     return Graph(
@@ -70,15 +64,17 @@ def folded_graph(model: onnx.ModelProto, dims: Mapping[str, int], keep_shapes: b
         tensors=folding.infos(),
         problems=(*problems, *inputs.problems),
         notes=inputs.notes,
+        other_batches=inputs.others,
     )
 
 
 class _Folding:
     """What is known so far about every tensor."""
 
-    def __init__(self, model: onnx.ModelProto, keep_shapes: bool) -> None:
+    def __init__(self, model: onnx.ModelProto, options: OnnxOptions) -> None:
         self.problems: list[str] = []
-        self._keep_shapes = keep_shapes
+        self._keep_shapes = options.ignore_unsupported
+        self._dims = options.dims
         self._opsets = {opset.domain: opset.version for opset in model.opset_import}
         self._opset_protos = list(model.opset_import)
         self._types: dict[str, TypeProto] = {}
@@ -94,7 +90,7 @@ class _Folding:
             if prod(tensor.dims) > MOST_ELEMENTS:
                 continue
             if tensor.data_location == TensorProto.EXTERNAL:
-                self._elsewhere[tensor.name] = external_data_helper.ExternalDataInfo(tensor).location
+                self._elsewhere[tensor.name] = _location(tensor)
             else:
                 self._read_value(tensor)
         for sparse in model.graph.sparse_initializer:
@@ -126,10 +122,20 @@ class _Folding:
                 shape=_shape(kind),
                 constant=name in self._constants,
                 value=self._values.get(name),
-                whole_numbers=element not in _DATA_TYPES and element != TensorProto.UNDEFINED,
+                whole_numbers=is_whole_number_type(element),
                 fault=self._faults.get(name, ""),
+                stated=self._stated(name),
             )
         return infos
+
+    def _stated(self, name: str) -> tuple[int | None, ...] | None:
+        """Return the shape that the model states for a tensor, with the user's numbers for its names."""
+        kind = self._declared.get(name)
+        if kind is None or not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
+            return None
+        return tuple(
+            dim.dim_value if dim.dim_value > 0 else self._dims.get(dim.dim_param) for dim in kind.tensor_type.shape.dim
+        )
 
     def node(self, proto: onnx.NodeProto) -> Node | None:
         """Infer the shapes of a node's outputs; return None if all outputs are constant."""
@@ -185,12 +191,17 @@ class _Folding:
         """Return the package's schema of an operator; None if it has none."""
         domain = _domain(proto)
         version = self._opsets.get(domain, self._opsets.get("ai.onnx", 1))
-        known = defs.has(proto.op_type, version, domain)
+        known = 0 < version <= _LARGEST_OPSET and defs.has(proto.op_type, version, domain)
         return defs.get_schema(proto.op_type, version, domain) if known else None
 
     def _inferred(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
         schema = self._schema(proto)
         if schema is None or any(name and name not in self._types for name in proto.input):
+            return {}
+        equation = _attribute(proto, _EQUATION, None)
+        if isinstance(equation, bytes) and not _WELL_FORMED.fullmatch(equation):
+            said = f"{_EQUATION} '{printable(equation.decode(errors='replace'))}' is malformed"
+            self._faults.update((name, said) for name in proto.output if name)
             return {}
         try:
             return shape_inference.infer_node_outputs(
@@ -293,6 +304,11 @@ def _facts(proto: onnx.NodeProto) -> Facts:
     return facts_of(operator_kind(proto.op_type, proto.domain))
 
 
+def _location(tensor: TensorProto) -> str:
+    """Return the file that has a tensor's data, as the model names it."""
+    return next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
+
+
 def _shape(kind: TypeProto) -> tuple[int, ...] | None:
     if not kind.HasField("tensor_type") or not kind.tensor_type.HasField("shape"):
         return None
@@ -307,13 +323,16 @@ def _has_graphs(proto: onnx.NodeProto) -> bool:
 
 
 def _attribute(proto: onnx.NodeProto, name: str, default: Any) -> Any:
-    return next((helper.get_attribute_value(item) for item in proto.attribute if item.name == name), default)
+    return next(
+        (helper.get_attribute_value(item) for item in proto.attribute if item.name == name and not item.ref_attr_name),
+        default,
+    )
 
 
 def _node(proto: onnx.NodeProto) -> Node:
     attributes: dict[str, Any] = {}
     for attribute in proto.attribute:
-        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS):
+        if attribute.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) or attribute.ref_attr_name:
             continue
         value = helper.get_attribute_value(attribute)
         attributes[attribute.name] = value.decode(errors="replace") if isinstance(value, bytes) else value
@@ -324,4 +343,6 @@ def _node(proto: onnx.NodeProto) -> Node:
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
         attributes=attributes,
+        stored={item.name: tuple(item.t.dims) for item in proto.attribute if item.HasField("t")},
+        has_graphs=_has_graphs(proto),
     )

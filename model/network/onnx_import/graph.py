@@ -30,6 +30,8 @@ class Info:
     fault
         Why the shape can't be inferred, in the words of the ``onnx`` package, if known. `shape` is then as the model
         states it, unchecked.
+    stated
+        The shape that the model states, with None for extents without a number; None if it states none.
     """
 
     shape: tuple[int, ...] | None
@@ -37,6 +39,7 @@ class Info:
     value: Value | None = None
     whole_numbers: bool = False
     fault: str = ""
+    stated: tuple[int | None, ...] | None = None
 
 
 UNKNOWN = Info(None)
@@ -56,6 +59,10 @@ class Node:
         Names of tensors; empty for an optional input that is left out.
     attributes
         As Python values.
+    stored
+        Shapes of the tensors among its attributes.
+    has_graphs
+        Whether there are graphs among its attributes.
     """
 
     label: str
@@ -64,6 +71,8 @@ class Node:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    stored: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    has_graphs: bool = False
 
     @property
     def kind(self) -> str:
@@ -83,18 +92,26 @@ class GraphInput:
     ----------
     name, shape
         As in the model; the command line gives dimensions without a number.
-    batch
-        Extent of its first axis if that is the batch, which may be 1; None if the input has no batch axis.
+    batch_axis
+        The axis that is the batch, whose extent may be 1; None if the input has no batch axis.
     """
 
     name: str
     shape: tuple[int, ...]
-    batch: int | None
+    batch_axis: int | None
+
+    @property
+    def batch(self) -> int | None:
+        """Number of samples in the model's own shape; None if the input has no batch axis."""
+        return None if self.batch_axis is None else self.shape[self.batch_axis]
 
 
 @dataclass(frozen=True)
 class Graph:
-    """A graph: its nodes are in an order in which they can run, without those that only make constants."""
+    """A graph: its nodes are in an order in which they can run, without those that only make constants.
+
+    `other_batches` are further readings of inputs whose batch is a guess: the axis of the batch by input.
+    """
 
     nodes: tuple[Node, ...]
     inputs: tuple[GraphInput, ...]
@@ -102,6 +119,7 @@ class Graph:
     tensors: Mapping[str, Info]
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    other_batches: tuple[Mapping[str, int | None], ...] = ()
 
     def readers(self, tensor: str) -> tuple[Node, ...]:
         """Return the nodes that read a tensor."""

@@ -23,6 +23,8 @@ class Layers:
     """Layers and external inputs by name, in an order in which they can run."""
 
     def __init__(self) -> None:
+        self.added: list[str] = []
+        """The names of all layers that were ever added, in this order."""
         self._layers: dict[str, Layer] = {}
         self._reads: dict[str, Sources] = {}  # by layer: ifmaps and inputs, in the order of their concatenation
         self._inputs: dict[str, ExternalInput] = {}
@@ -169,6 +171,7 @@ class Layers:
             **fields,
         )
         self._reads[name] = read
+        self.added.append(name)
         return (name,)
 
     def _weights_of_one_shape(self, fields: dict[str, Any]) -> str:

@@ -1,99 +1,153 @@
-"""Which axes of an external input are channels, rows and columns: the first node that needs to know decides."""
+"""Where the inputs of a graph have channels, rows and columns: as the user says, or as the nodes that read them do.
+
+Each of the channels, rows and columns is some axes of the input. The readers are asked in the order of `readers`:
+
+- an operator that has its channels first (a convolution, a pooling) gives its second axis to the channels, and its
+  third and fourth to rows and columns;
+- a multiplication by weights and a normalisation of the last axis give the last axis to the channels;
+- a multiplication of two computed tensors reads heads: the axes before the matrices and the last axis are channels;
+- if none of these reads the input, an operation with a vector says which axis is the channels.
+
+A normalisation of heads is told from one of images by a multiplication of heads that comes after it.
+"""
 
 from collections.abc import Sequence
+from itertools import chain
 from math import prod
 
-from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput
-from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels
-from soma_cp.model.network.onnx_import.operators.table import channels_of, facts_of
+from soma_cp.model.network.onnx_import.operators.registry import Channels
+from soma_cp.model.network.onnx_import.operators.table import channels_of
+from soma_cp.model.network.onnx_import.tracing import Reader, readers
 from soma_cp.model.network.onnx_import.values import Tensor
-from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, whole
+from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, shape_of, whole
 
-_STEPS = 64
-"""Most tensors that are followed before the default layout is taken."""
+_IMAGE_AXES = 3
+_MATRIX_AXES = 2
+_NHWC = "nhwc"
+"""What the names or domains of operators begin or end with that have channels last."""
+
+Layout = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""The axes of an input that are channels, rows and columns, the slowest first."""
 
 
-def input_tensor(graph: Graph, source: GraphInput, name: str) -> Tensor:
+def input_tensor(graph: Graph, source: GraphInput, name: str, letters: str = "") -> Tensor:
     """Return the external input called `name` as a view.
 
-    Images (N, C, H, W), and sequences that a convolution reads (N, C, L), have channels first; tokens (N, T, D) have
-    channels last; heads (N, heads, T, d) have heads × d channels.
-
-    Raises
-    ------
-    UnsupportedError
-        If it has more axes than batch, channels, rows and columns.
+    Parameters
+    ----------
+    graph
+        The graph, whose nodes read the input.
+    source
+        The input.
+    name
+        Its name in the network.
+    letters
+        What the user says that its axes are, such as ``NHWC``; if empty, the readers decide.
     """
-    shape = source.shape
-    batch = [] if source.batch is None else [whole(BATCH, source.batch)]
-    inner = shape[len(batch) :]
-    order = _first_decision(graph, source.name, len(shape))
-    if len(inner) > 3 and order is not None and order[0] is Channels.LAST:
-        return _rows_before_last(name, shape, batch)
-    if len(inner) > 4:
-        raise UnsupportedError(f"has {len(inner)} axes beside the batch (at most channels, depth, rows, columns)")
-    if len(inner) == 4:
-        channels_axis, depth, rows, columns = inner
-        depth_axis, row_axis = numbered("H", [whole("H", depth), whole("H", rows)])
-        view = (*batch, whole("C", channels_axis), depth_axis, row_axis, whole("W", columns))
-        return Tensor((name,), (channels_axis, depth * rows, columns), view)
-    if len(inner) == 3:
-        if order is not None and order[0] is Channels.LAST and batch:
-            heads, rows, width = inner
-            channels = numbered("C", [whole("C", heads), whole("C", width)])
-            return Tensor((name,), (heads * width, rows, 1), (*batch, channels[0], whole("H", rows), channels[1]))
-        places = [axis - len(batch) for axis in order[1][1:]] if order is not None and batch else [0, 1, 2]
-        sizes = [inner[place] for place in places]
-        axes: list[Axis] = [(), (), ()]
-        for dim, place, extent in zip("CHW", places, sizes, strict=True):
-            axes[place] = whole(dim, extent)
-        return Tensor((name,), (sizes[0], sizes[1], sizes[2]), (*batch, *axes))
-    if len(inner) == 2:
-        first = order is not None and order[0] is Channels.FIRST and order[1][-2] < order[1][-1]
-        rows_axis, channels_axis = (1, 0) if first else (0, 1)
-        axes = [(), ()]
-        axes[rows_axis] = whole("H", inner[rows_axis])
-        axes[channels_axis] = whole("C", inner[channels_axis])
-        return Tensor((name,), (inner[channels_axis], inner[rows_axis], 1), (*batch, *axes))
-    channels_alone = inner[0] if inner else 1
-    return Tensor((name,), (channels_alone, 1, 1), (*batch, *(whole("C", extent) for extent in inner)))
+    shape, batch = source.shape, source.batch_axis
+    inner = [axis for axis in range(len(shape)) if axis != batch]
+    layout = _said(letters) if letters else _decided(graph, source, inner) or _usual(inner)
+    axes: list[Axis] = [()] * len(shape)
+    if batch is not None:
+        axes[batch] = whole(BATCH, shape[batch])
+    for dim, places in zip("CHW", layout, strict=True):
+        for place, axis in zip(places, numbered(dim, [whole(dim, shape[place]) for place in places]), strict=True):
+            axes[place] = axis
+    channels, rows, columns = (prod(shape[place] for place in places) for places in layout)
+    return Tensor((name,), (channels, rows, columns), tuple(axes))
 
 
-def _rows_before_last(name: str, shape: Sequence[int], batch: Sequence[Axis]) -> Tensor:
-    """Return an input whose second-last axis is the rows, and all others but the batch are channels."""
-    inner = shape[len(batch) :]
-    rows = inner[-2]
-    others = numbered("C", [whole("C", extent) for extent in (*inner[:-2], inner[-1])])
-    return Tensor((name,), (prod(inner) // rows, rows, 1), (*batch, *others[:-1], whole("H", rows), others[-1]))
+def _said(letters: str) -> Layout:
+    places = {letter: (place,) for place, letter in enumerate(letters)}
+    return places["C"], places.get("H", places.get("L", ())), places.get("W", ())
 
 
-def _first_decision(graph: Graph, name: str, rank: int) -> tuple[Channels, list[int]] | None:
-    """Return where the first node that decides has the channels, and the axes in its order; None if no node decides."""
-    axes = list(range(rank))
-    waiting = [(name, axes)]
-    for _ in range(_STEPS):
-        if not waiting:
-            return None
-        tensor, axes = waiting.pop(0)
-        for node in graph.nodes:
-            if not node.inputs or tensor not in node.inputs:
-                continue
-            facts = facts_of(node.kind)
-            channels = channels_of(node)
-            if channels is Channels.FIRST and node.inputs[0] == tensor:
-                return Channels.FIRST, axes
-            if channels is Channels.LAST_OF_IMAGE and rank > 2:
-                return Channels.FIRST, [axes[0], axes[-1], *axes[1:-1]]
-            if channels is Channels.LAST:
-                return Channels.LAST, axes
-            permuted = axes
-            if facts.axes is Axes.PERMUTED:
-                order = node.permutation(rank)
-                if sorted(order) != list(range(rank)):
-                    continue  # reported when the node is imported
-                permuted = [axes[place] for place in order]
-            same_rank = len(graph.info(node.outputs[0]).shape or ()) == rank
-            if same_rank and facts.axes is not Axes.OTHER:
-                waiting.append((node.outputs[0], permuted))
+def _usual(inner: Sequence[int]) -> Layout:
+    """Return channels, rows and columns; or rows and channels; or channels. Axes between rows and columns are rows."""
+    if len(inner) >= _IMAGE_AXES:
+        return (inner[0],), tuple(inner[1:-1]), (inner[-1],)
+    if len(inner) == _MATRIX_AXES:
+        return (inner[1],), (inner[0],), ()
+    return tuple(inner), (), ()
+
+
+def _decided(graph: Graph, source: GraphInput, inner: Sequence[int]) -> Layout | None:
+    """Return the layout that the readers give; None if no node decides."""
+    after_normalisation: Layout | None = None
+    after_vector: Layout | None = None
+    for reader in readers(graph, source.name, source.shape):
+        channels = _channels(reader)
+        if channels is None:
+            after_vector = after_vector or _from_vector(graph, source, reader, inner)
+        elif reader.facts.has_weights and channels is Channels.LAST and _multiplies_heads(graph, reader):
+            return after_normalisation if len(inner) < _IMAGE_AXES else _of_heads(source, reader, inner)
+        elif reader.facts.has_weights or channels is not Channels.LAST:
+            return after_normalisation or _of_channels(source, reader, inner, 1 if channels is Channels.FIRST else -1)
+        else:
+            after_normalisation = after_normalisation or _of_channels(source, reader, inner, -1)
+    return after_normalisation or after_vector
+
+
+def _channels(reader: Reader) -> Channels | None:
+    """Return where a node has channels in the tensor that it reads; None if it may have them anywhere."""
+    node, rank = reader.node, len(reader.view)
+    lower = node.kind.lower()
+    channels = channels_of(node)
+    if channels is Channels.LAST_OF_IMAGE or lower.startswith(_NHWC) or f".{_NHWC}" in lower:
+        return Channels.LAST_OF_IMAGE
+    if channels is Channels.FIRST:
+        return channels if reader.place == 0 else None
+    if channels is Channels.LAST and not reader.facts.has_weights and rank > _MATRIX_AXES + 1:
+        return channels if node.attributes.get("axis", -1) in (-1, rank - 1) else None
+    return channels
+
+
+def _multiplies_heads(graph: Graph, reader: Reader) -> bool:
+    """Whether a node multiplies two computed tensors."""
+    return not any(graph.info(name).constant for name in reader.node.inputs[:2])
+
+
+def _of_heads(source: GraphInput, reader: Reader, inner: Sequence[int]) -> Layout:
+    """Return heads × channels of each, and rows; the rows come before the channels in the input."""
+    before = chain.from_iterable(reader.origins(axis) for axis in range(len(reader.view) - _MATRIX_AXES))
+    groups = [axis for axis in before if axis != source.batch_axis]
+    rows_and_width = [axis for axis in inner if axis not in groups]
+    if len(rows_and_width) != _MATRIX_AXES:  # axes of one element are not known
+        *groups, rows, width = inner
+    else:
+        rows, width = rows_and_width
+    return (*groups, width), (rows,), ()
+
+
+def _of_channels(source: GraphInput, reader: Reader, inner: Sequence[int], axis: int) -> Layout | None:
+    """Return the layout in which the channels are `axis` of what the node reads; None if they are a part of an axis."""
+    rank = len(reader.view)
+    if rank < _MATRIX_AXES or axis % rank == 0:
+        return None
+    axis %= rank
+    by_place = [[own for own in reader.origins(place) if own in inner] for place in range(rank)]
+    channels = by_place[axis]
+    spatial = [by_place[place] for place in range(rank) if place != axis and (place > 0 or by_place[0])]
+    rest = list(dict.fromkeys(own for places in spatial for own in places))
+    if len(channels) > 1 or not set(channels).isdisjoint(rest):
+        return None
+    if len(spatial) == _MATRIX_AXES and not spatial[0]:  # one row
+        rest.insert(0, -1)
+    last = max(1, len(rest) - 1)  # of more than two, all but the last are rows
+    rows, columns = ([own for own in places if own >= 0] for places in (rest[:last], rest[last:]))
+    left = [own for own in inner if own not in (*channels, *rows, *columns)]  # axes of one element
+    return (*channels, *left), tuple(rows), tuple(columns)
+
+
+def _from_vector(graph: Graph, source: GraphInput, reader: Reader, inner: Sequence[int]) -> Layout | None:
+    """Return the layout in which the axis of a constant vector is the channels."""
+    rank = len(reader.view)
+    for name in reader.node.inputs:
+        info = graph.info(name)
+        if not info.constant or info.whole_numbers or info.shape is None or len(info.shape) > rank:
+            continue
+        longer = [place for place, extent in enumerate(info.shape, rank - len(info.shape)) if extent > 1]
+        if len(longer) == 1 and longer[0] != 0 and shape_of(reader.view)[longer[0]] == max(info.shape):
+            return _of_channels(source, reader, inner, longer[0])
     return None

@@ -56,6 +56,21 @@ def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> 
     ]
 
 
+def repeated_problems(model: onnx.ModelProto) -> list[str]:
+    """Return one sentence for each tensor that is made twice: what reads it could mean either."""
+    made = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    problems: list[str] = []
+    for node in model.graph.node:
+        for name in node.output:
+            if name and name in made:
+                problems.append(
+                    f"'{label(node)}' ({node.op_type}) makes '{printable(name)}', which is made already (the names of "
+                    "tensors must differ)"
+                )
+            made.add(name)
+    return problems
+
+
 def _captured(node: onnx.NodeProto) -> list[str]:
     """Return the names that the bodies of control flow read, names of their own tensors included."""
     bodies = [body for attribute in node.attribute for body in (attribute.g, *attribute.graphs)]

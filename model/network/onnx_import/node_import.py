@@ -9,9 +9,13 @@ from soma_cp.model.network.onnx_import.arranging import arranged, compacted, reg
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable, whole_numbers
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
+from soma_cp.model.network.onnx_import.options import DEFAULT_OPTIONS, OnnxOptions, Role
 from soma_cp.model.network.onnx_import.padding import with_padding
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, without_batch
+
+MOST_SOURCES = 10_000
+"""Most tensors that are joined: a model that doubles a tensor again and again has no end."""
 
 
 class State:
@@ -21,13 +25,19 @@ class State:
     ----------
     graph
         The graph.
-    present
-        What is stored of an output that joins cached and new tokens: ``"whole"``, or the ``"new"`` ones.
+    options
+        What the user says.
+    mask_uses
+        First outputs of the nodes that take a smaller input of the graph for a mask.
     """
 
-    def __init__(self, graph: Graph, present: str = "whole") -> None:
+    def __init__(
+        self, graph: Graph, options: OnnxOptions = DEFAULT_OPTIONS, mask_uses: frozenset[str] = frozenset()
+    ) -> None:
         self.graph = graph
-        self.present = present
+        self.options = options
+        self.mask_uses = mask_uses
+        self.present = options.present.value
         self.layers = Layers()
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
@@ -42,6 +52,19 @@ class State:
         if self.present == "new" and isinstance(value, Tensor) and value.sources in self.new_tokens:
             return [*self.new_tokens[value.sources]]
         return [value]
+
+    @property
+    def functions(self) -> dict[str, list[str]]:
+        """The layers of functions, by the ONNX tensor that a function makes."""
+        found: dict[str, list[str]] = {}
+        for (_, origin), made in self._made.items():
+            found.setdefault(origin, []).extend(made)
+        return found
+
+    def is_data(self, sources: Sources) -> bool:
+        """Whether the user says that external inputs are data."""
+        named = [name for name, role in self.options.roles.items() if role is Role.DATA]
+        return any(source == name or source.startswith(f"{name}_") for source in sources for name in named)
 
     def settled(self, value: Value) -> Tensor:
         """Return `value` as a tensor that has all elements of its fmap; a function becomes a `ptp` layer.
@@ -202,10 +225,14 @@ class NodeImport:
 
         Raises
         ------
+        UnsupportedError
+            If the axes of `value` differ from those that the model states for the output.
         InternalError
-            If the axes of `value` differ from those of the output: readers would mix up the axes.
+            If they differ from those that are inferred: readers would mix up the axes.
         """
         if place < len(self.outputs) and self.outputs[place]:
+            if isinstance(value, Tensor) and len(value.sources) > MOST_SOURCES:
+                raise UnsupportedError(f"joins {len(value.sources)} tensors (must be {MOST_SOURCES} at most)")
             self._check_axes(value, self.outputs[place])
             self.state.values[self.outputs[place]] = value
 
@@ -214,6 +241,10 @@ class NodeImport:
         if info.shape is None or isinstance(value, Side | Padded) or is_reduced(value):
             return
         extents = shape_of(value.of.view if isinstance(value, Function) else value.view)
+        if extents != info.shape == info.stated:  # the package may infer nothing: then this is what the model states
+            raise UnsupportedError(
+                f"makes '{output}' of shape {list(extents)}, but the model states {list(info.shape)} (must be the same)"
+            )
         if extents != info.shape:
             raise InternalError(
                 f"'{output}' of shape {list(info.shape)} was imported by {self.node.kind} with axes of {list(extents)}"
@@ -246,9 +277,17 @@ class NodeImport:
             raise UnsupportedError("has a computed bias (must be constant)")
 
     def axis(self, place: int = 0, default: int = 0) -> int:
-        """Return the attribute ``axis``, counted from the first axis of input `place`."""
-        axis = int(self.attribute("axis", default))
-        return axis + len(self.shape(place)) if axis < 0 else axis
+        """Return the attribute ``axis``, counted from the first axis of input `place`.
+
+        Raises
+        ------
+        UnsupportedError
+            If the input has no such axis.
+        """
+        axis, rank = int(self.attribute("axis", default)), len(self.shape(place))
+        if not -rank <= axis < rank:
+            raise UnsupportedError(f"has axis {axis} of a tensor of {rank} axes (must be from {-rank} to {rank - 1})")
+        return axis % rank
 
 
 def only_batch(axis: Sequence[Any]) -> bool:

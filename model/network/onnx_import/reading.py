@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import reading
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
+from soma_cp.model.network.onnx_import.functions import expansion_fault
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.message import Message
 
 MOST_ELEMENTS = 1 << 14
 """Elements of the largest constant whose value is read or computed; shapes, indices and scales are smaller."""
@@ -39,16 +41,35 @@ def read_model(path: Path) -> "onnx.ModelProto":
             model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
         raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
+    if not _is_text(model):
+        raise OnnxFileError(str(path), ["a name in the model is no text in UTF-8; export the network to ONNX again"])
     _read_small_constants(model, path.parent)
     if not model.graph.node:
         raise OnnxFileError(str(path), ["the model has no nodes; there is nothing to schedule"])
     if model.functions:
+        fault = expansion_fault(model)
+        if fault:
+            raise OnnxFileError(str(path), [f"functions of the model can't be put in place: {fault}"])
         try:
             model = inliner.inline_local_functions(model)
         except Exception as error:  # the package raises its own kinds from compiled code
             said = " ".join(str(error).split())
             raise OnnxFileError(str(path), [f"functions of the model can't be put in place: {said}"]) from None
     return model
+
+
+def _is_text(message: "Message") -> bool:
+    """Whether all names in a part of a model are text; the package leaves others as bytes."""
+    for field, value in message.ListFields():
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        values = (value,) if isinstance(value, str | bytes) or hasattr(value, "ListFields") else value
+        if field.type == field.TYPE_STRING:
+            if any(isinstance(item, bytes) for item in values):
+                return False
+        elif not all(_is_text(item) for item in values):
+            return False
+    return True
 
 
 def _read_small_constants(model: "onnx.ModelProto", folder: Path) -> None:

@@ -8,25 +8,30 @@ layer, even if many nodes express it. An operation on several computed tensors b
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from math import prod
+from shlex import quote
 
 from soma_cp.model.network.layers import Eltwise, Pool
 from soma_cp.model.network.onnx_import.arranging import aligned, is_aligned
+from soma_cp.model.network.onnx_import.enlarging import enlarged
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
-from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, Meaning, operator
+from soma_cp.model.network.onnx_import.options import is_named_like_mask
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import raised, shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
 _COMBINATION = "with a constant or a mask, part of a layer; of several tensors, `eltwise`"
+_GENERAL = "with a constant, `ptp` like the others of one tensor; of several tensors, `eltwise`"
 _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
 @operator("BatchNormalization", _PART, Facts(channels=Channels.FIRST))
 @operator("com.microsoft.QuantizeLinear com.microsoft.DequantizeLinear", _PART, Facts(keeps_shape=True))
+@operator("DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "
-    "Round Not QuantizeLinear DequantizeLinear Shrink IsNaN IsInf",
+    "Round Not QuantizeLinear Shrink IsNaN IsInf",
     _PART,
 )
 def free(node: NodeImport) -> None:
@@ -48,9 +53,9 @@ def free(node: NodeImport) -> None:
 @operator("GroupNormalization", _PTP, Facts(channels=Channels.FIRST, keeps_shape=True))
 @operator("com.microsoft.GroupNorm", _PTP, Facts(channels=Channels.FIRST, channels_last=1, keeps_shape=True))
 @operator("LRN InstanceNormalization", _PTP, Facts(channels=Channels.FIRST))
+@operator("Softmax LogSoftmax Hardmax", _PTP, Facts(meaning=Meaning.SOFTMAX))
 @operator(
-    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign HardSwish Sin Cos "
-    "Softmax LogSoftmax Hardmax LpNormalization",
+    "Sigmoid Tanh Erf Exp Log Sqrt Reciprocal Elu Selu Celu Softplus Softsign HardSwish Sin Cos LpNormalization",
     _PTP,
 )
 def vector(node: NodeImport) -> None:
@@ -88,24 +93,23 @@ def leave_out(node: NodeImport, places: Iterable[int], what: str) -> None:
         node.note(f"{what} are computed or read from outside; they are left out")
 
 
-@operator("Add Sub Mul Div Sum Max Min Mean", _COMBINATION)
+@operator("Add Sub Sum", _COMBINATION, Facts(meaning=Meaning.SUM))
+@operator("Mul Div Max Min Mean", _COMBINATION)
 def combination(node: NodeImport) -> None:
     """An operation on several operands, some of which may be constant."""
     places, shape = range(len(node.inputs)), node.out_shape()
     node.give(combined(node, operands_of(node, places, shape), shape))
 
 
-@operator("Where", _COMBINATION)
+@operator("Where", _COMBINATION, Facts(meaning=Meaning.CHOICE))
 def selection(node: NodeImport) -> None:
     """A choice between two operands by a mask; constants of any size are part of a layer."""
     places, shape = range(len(node.inputs)), node.out_shape()
     node.give(combined(node, operands_of(node, places, shape, with_constants=False), shape))
 
 
-@operator(
-    "Pow Mod Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor",
-    "with a constant, `ptp` like the others of one tensor; of several tensors, `eltwise`",
-)
+@operator("Pow Mod", _GENERAL)
+@operator("Equal Greater GreaterOrEqual Less LessOrEqual And Or Xor", _GENERAL, Facts(meaning=Meaning.CHOICE))
 def general_combination(node: NodeImport) -> None:
     """An operation beyond a multiplication by a constant."""
     places, shape = range(len(node.inputs)), node.out_shape()
@@ -160,7 +164,10 @@ def _masks_left_out(node: NodeImport, values: list[Value], size: int) -> list[Va
     for value in values:
         if isinstance(value, Tensor) and size_of(value) < size and _is_mask(node, value):
             listed = ", ".join(f"'{name}'" for name in value.sources)
-            node.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
+            node.note(
+                f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
+                f"say --input {quote(value.sources[0])}=data"
+            )
             left.append(Side(value.sources))
         else:
             left.append(value)
@@ -221,7 +228,7 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
     if len(bases) == 1 and len(views) <= 1:
         base = node.base((whole_ones or real)[0])
         if whole_ones and prod(shape_of(base.view)) < prod(shape):
-            raise UnsupportedError("enlarges a tensor by a constant (only a computed tensor can)")
+            base = enlarged(node.layers, node.state.settled(whole_ones[0]), shape, name)
         parts = {value.part for value in real if isinstance(value, Function)}
         part = parts.pop() if len(parts) == 1 and not whole_ones else None
         return Function(base, name, origin, not whole_ones, part)
@@ -233,7 +240,10 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
     for tensor in tensors:
         if tensor not in operands_left:
             listed = ", ".join(f"'{name}'" for name in tensor.sources)
-            node.note(f"{listed}, smaller than what it is combined with, is taken for a mask and left out")
+            node.note(
+                f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
+                f"say --input {quote(tensor.sources[0])}=data"
+            )
     if len(operands_left) == 1:
         return full[0]
     like = min(full, key=lambda tensor: sum(not is_aligned(node.layers, other, tensor) for other in operands_left))
@@ -244,8 +254,12 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
 
 
 def _is_mask(node: NodeImport, tensor: Tensor) -> bool:
-    """Whether a smaller operand comes directly from inputs of the graph."""
-    return all(node.layers.is_input(name) for name in tensor.sources)
+    """Whether a smaller operand that comes directly from inputs of the graph is a mask, or a single number."""
+    state = node.state
+    if not all(node.layers.is_input(name) for name in tensor.sources) or state.is_data(tensor.sources):
+        return False
+    named = any(is_named_like_mask(name) for name in tensor.sources)
+    return named or node.outputs[0] in state.mask_uses or prod(tensor.shape) == 1
 
 
 def size_of(tensor: Tensor) -> int:

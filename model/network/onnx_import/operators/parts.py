@@ -1,5 +1,6 @@
 """Operators that join tensors or take parts of them."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from soma_cp.model.network.layers import PointToPoint
@@ -216,18 +217,26 @@ def _look_up(node: NodeImport) -> None:
     if node.axis() != 0 or len(table) != 2:
         raise UnsupportedError(f"looks up along axis {node.axis()} of a table {list(table)} (must be rows of a matrix)")
     *places, width = node.out_shape()
-    batch = node.graph.batch if node.graph.batch > 1 and places and places[0] == node.graph.batch else 1
-    rows = 1
-    for extent in places:
-        rows *= extent
-    rows //= batch
-    flat = simplified([Atom("B", batch, 1), Atom("H", rows, 1)])
-    view = reshaped((flat, whole("C", width)), node.out_shape())
-    assert view is not None, "rows of a table have the axes of the indices"
+    batch = _batch_place(node, indices, places)
+    axes = numbered("H", [() if place == batch else whole("H", extent) for place, extent in enumerate(places)])
+    rows = size(atom for axis in axes for atom in axis)
+    if batch is not None:
+        axes[batch] = whole(BATCH, places[batch])
+    view = (*axes, whole("C", width))
     name = node.layers.add_input(node.inputs[0], (width, rows, 1))
     sources = node.layers.add(PointToPoint, node.name, (name,), K=width, H=rows, W=1)
     node.give(Tensor(sources, (width, rows, 1), view))
     node.note(f"the rows looked up in '{node.inputs[0]}' are an external input, loaded for every sample")
+
+
+def _batch_place(node: NodeImport, indices: Side, shape: Sequence[int]) -> int | None:
+    """Return the axis of indices that is the batch; None if there is none."""
+    inputs = [source for source in node.graph.inputs if source.name in indices.inputs]
+    for source in inputs:
+        if source.shape == tuple(shape):
+            return source.batch_axis
+    samples = node.graph.batch
+    return 0 if samples > 1 and shape and shape[0] == samples else None
 
 
 def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list[Tensor]:

@@ -104,6 +104,15 @@ class Axes(Enum):
     OTHER = "other"
 
 
+class Meaning(Enum):
+    """What an operator tells about the roles of its operands."""
+
+    SUM = "sum"
+    CHOICE = "choice"
+    SOFTMAX = "softmax"
+    DEQUANTISATION = "dequantisation"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """What other modules must know about an operator.
@@ -132,6 +141,9 @@ class Facts:
         Rule for the shapes of its outputs, where the ``onnx`` package can't infer them; None if it has none.
     of_shape
         Function that makes its output from the input's shape alone; the output is constant if that shape is known.
+    meaning
+        What it tells about the roles of its operands: a smaller input that is added before a softmax is a mask, and so
+        is one of a choice or comparison; whole numbers that are dequantised are data.
     random
         Whether its result differs between runs, so that it is never constant.
     refusal
@@ -147,6 +159,7 @@ class Facts:
     keeps_shape: bool = False
     shapes: ShapeRule | None = None
     of_shape: OfShape | None = None
+    meaning: Meaning | None = None
     random: bool = False
     refusal: str = ""
 

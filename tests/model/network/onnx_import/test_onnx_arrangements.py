@@ -151,7 +151,8 @@ def test_windows_of_several_samples_that_mix_the_batch_are_refused(imported: Imp
     model = Model()
     x = model.node("Conv", model.input("x", [6, 4, 5, 5]), model.weight(4, 4, 1, 1))
     mixed = reshape(model, x, 4, 6, 5, 5, name="r")
-    assert faults(lambda: imported(model, model.node("Conv", mixed, model.weight(4, 6, 1, 1), name="c"))) == [
+    made = model.node("Conv", mixed, model.weight(4, 6, 1, 1), name="c")
+    assert faults(lambda: imported(model, made, batch_axes={"x": 0})) == [
         "'r' (Reshape) mixes samples of the batch with their elements (must keep samples apart)"
     ]
 

@@ -4,7 +4,7 @@ from dataclasses import fields
 
 from support.paths import DOCS
 
-from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts
+from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts, Meaning
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 
 PAGE = DOCS / "onnx.md"
@@ -20,6 +20,12 @@ WORDS = {
     "has_weights": {True: "weights"},
     "table": {0: "looks up a table", 2: "looks up a table"},
     "keeps_shape": {True: "keeps the shape"},
+    "meaning": {
+        Meaning.SUM: "a sum",
+        Meaning.CHOICE: "a choice",
+        Meaning.SOFTMAX: "a softmax",
+        Meaning.DEQUANTISATION: "dequantises",
+    },
     "random": {True: "never constant"},
 }
 """What the page calls each fact; a refusal stands there word for word."""

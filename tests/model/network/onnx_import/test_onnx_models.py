@@ -194,7 +194,10 @@ def test_a_gpt2_block_is_the_built_in_network(decomposed: bool, tokens: int, tmp
 def test_a_gpt2_block_for_several_samples_is_the_built_in_network_for_one(tmp_path: Path) -> None:
     imported = import_onnx(gpt2_block(128, batch=4).save(tmp_path / "block.onnx"))
     assert fingerprints(imported.network) == fingerprints(builtin_network("gpt2-small-prefill", 128))
-    assert imported.notes == ("axis 0 of input 'hidden_states', 4, is taken to be the batch, which --batch sets",)
+    assert imported.notes == (
+        "axis 0 of input 'hidden_states', 4, is taken to be the batch, which --batch sets; if it is not, "
+        "say --batch-axis hidden_states=none",
+    )
 
 
 def test_a_gpt2_block_with_a_cache_is_the_built_in_network(tmp_path: Path) -> None:

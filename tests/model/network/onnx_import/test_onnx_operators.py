@@ -21,6 +21,7 @@ from soma_cp.model.network.layers import (
     Transpose,
     Upsample,
 )
+from soma_cp.model.network.onnx_import.options import Role
 
 
 def image(*shape: int | str, opset: int = 13) -> tuple[Model, str]:
@@ -122,10 +123,11 @@ def test_multiplication_along_tokens_transposes(imported: Import) -> None:
 
 def test_an_external_input_needs_no_transpose(imported: Import) -> None:
     model, x = image(1, 7, 64)
-    result = imported(model, model.node("MatMul", tokens_swapped(model, x), model.weight(7, 5), name="mix"))
-    assert only(result.network) == Conv(name="mix", C=7, K=5, H=64, W=1, inputs=("x_rearranged",))
-    assert result.network.inputs[0].shape == (7, 64, 1)
-    assert result.notes == ("input 'x' is taken to lie in DRAM in the sequence that layers read",)
+    mixed = model.node("MatMul", tokens_swapped(model, x), model.weight(7, 5), name="mix")
+    model.output(model.node("MatMul", x, model.weight(64, 3), name="p"))  # the first reader has 64 channels
+    result = imported(model, mixed)
+    assert kinds(result.network) == ["transpose", "conv", "conv"]  # it is loaded in one arrangement
+    assert {source.name: source.shape for source in result.network.inputs} == {"x": (64, 7, 1)}
 
 
 def test_a_constant_may_stand_in_front(imported: Import) -> None:
@@ -351,7 +353,10 @@ def test_a_mask_from_outside_is_told_and_left_out(imported: Import) -> None:
     result = imported(model, model.node("Mul", linear(model, x, 64, 64, "p"), mask, name="m"))
     assert kinds(result.network) == ["conv"]
     (note,) = result.notes
-    assert note == "'m' (Mul): 'mask', smaller than what it is combined with, is taken for a mask and left out"
+    assert note == (
+        "'m' (Mul): 'mask', smaller than what it is combined with, is taken for a mask and left out; if it is data, "
+        "say --input mask=data"
+    )
 
 
 def test_an_embedding_is_an_external_input_of_rows(imported: Import) -> None:
@@ -549,7 +554,9 @@ def test_a_fixed_batch_is_taken_out_and_told(imported: Import) -> None:
     made = model.node("Reshape", model.node("Gemm", rows, model.weight(64, 32), name="p"), model.constant([4, 7, 32]))
     result = imported(model, made)
     assert only(result.network) == Conv(name="p", C=64, K=32, H=7, W=1, inputs=("x",))
-    assert result.notes == ("axis 0 of input 'x', 4, is taken to be the batch, which --batch sets",)
+    assert result.notes == (
+        "axis 0 of input 'x', 4, is taken to be the batch, which --batch sets; if it is not, say --batch-axis x=none",
+    )
 
 
 def test_dimensions_are_asked_for_and_checked(imported: Import) -> None:
@@ -560,7 +567,7 @@ def test_dimensions_are_asked_for_and_checked(imported: Import) -> None:
     ]
     assert faults(lambda: imported(model, dims={"token": 3, "batch": 2, "x:2": 0})) == [
         "--dim token=3: no input has such a dimension (there are 'batch', 'tokens', 'x:2'); did you mean 'tokens'?",
-        "--dim batch=2: this is the batch; give it with --batch",
+        "--dim batch=2: this is the batch; give it with --batch, or say that it is none with --batch-axis x=none",
         "--dim x:2=0 (must be from 1 to 2147483647)",
         "input 'x' is of shape [batch, tokens, x:2]; give a number for each name: --dim tokens=…",
     ]
@@ -623,11 +630,21 @@ def test_a_condition_that_an_input_of_whole_numbers_makes_is_control_flow_all_th
     ]
 
 
-def test_whole_numbers_that_are_data_are_refused(imported: Import) -> None:
+def test_whole_numbers_that_are_multiplied_by_weights_are_data(imported: Import) -> None:
     model = Model()
     letters = model.input("letters", ["batch", 7, 32], TensorProto.INT32)
     floats = model.node("Cast", letters, to=TensorProto.FLOAT)
-    assert faults(lambda: imported(model, model.node("MatMul", floats, model.weight(32, 16), name="p"))) == [
+    result = imported(model, model.node("MatMul", floats, model.weight(32, 16), name="p"))
+    assert only(result.network) == Conv(name="p", C=32, K=16, H=7, W=1, inputs=("letters",))
+    assert result.notes == ()
+
+
+def test_whole_numbers_that_the_user_calls_indices_are_not_multiplied(imported: Import) -> None:
+    model = Model()
+    letters = model.input("letters", ["batch", 7, 32], TensorProto.INT32)
+    floats = model.node("Cast", letters, to=TensorProto.FLOAT)
+    made = model.node("MatMul", floats, model.weight(32, 16), name="p")
+    assert faults(lambda: imported(model, made, roles={"letters": Role.INDEX})) == [
         "'p' (MatMul) computes with 'letters', taken for indices or a mask, which no layer makes"
     ]
 

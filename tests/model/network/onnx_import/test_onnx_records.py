@@ -87,7 +87,7 @@ def test_the_record_says_where_an_input_has_its_channels(kind: str) -> None:
     """Of (batch, 5, 7), the channels are 5 if the first node that reads it has them first; 7 if last, or by default."""
     domain, _, operator = kind.rpartition(".")
     node = Node("node", operator, domain, ("x",), ("y",))
-    graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 1),), ("y",), {"y": Info((1, 5, 7))})
+    graph = Graph((node,), (source := GraphInput("x", (1, 5, 7), 0),), ("y",), {"y": Info((1, 5, 7))})
     channels = 5 if channels_of(node) is Channels.FIRST else 7
     assert input_tensor(graph, source, "x").shape == (channels, 12 - channels, 1)
 
@@ -120,9 +120,9 @@ def test_shapes_of_another_domain_are_known(kind: str) -> None:
     ("between", "attributes", "extents", "shape"),
     [
         ("Relu", {}, (5, 7), (5, 7, 1)),  # channels first, as the convolution has them
-        ("Reshape", {}, (5, 7), (7, 5, 1)),  # not followed: channels last, by default
-        ("Gather", {}, (5, 7), (7, 5, 1)),
-        ("Flatten", {"axis": 0}, (5, 7), (7, 5, 1)),
+        ("Reshape", {}, (5, 7), (5, 7, 1)),  # to the same shape
+        ("Gather", {}, (5, 7), (7, 5, 1)),  # not followed: channels last, by default
+        ("Flatten", {"axis": 0}, (5, 7), (5, 7, 1)),
         ("Einsum", {}, (5, 7), (7, 5, 1)),
         ("Relu", {}, (4, 5, 6), (4, 5, 6)),
         ("Transpose", {"perm": [0, 3, 1, 2]}, (4, 5, 6), (6, 4, 5)),  # channels are 6, the last axis
@@ -134,7 +134,7 @@ def test_an_input_is_followed_to_the_node_that_decides_its_layout(
     """A node that keeps the number of axes stands between the input and a convolution."""
     nodes = (Node("a", between, "", ("x",), ("y",), attributes), Node("b", "Conv", "", ("y",), ("z",)))
     infos = {name: Info((1, *extents)) for name in "xyz"}
-    source = GraphInput("x", (1, *extents), 1)
+    source = GraphInput("x", (1, *extents), 0)
     assert input_tensor(Graph(nodes, (source,), ("z",), infos), source, "x").shape == shape
 
 

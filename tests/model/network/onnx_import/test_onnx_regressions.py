@@ -1,6 +1,7 @@
 """Models that were once imported wrongly, or ended in a traceback."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -118,6 +119,10 @@ def test_gemm_of_a_transposed_operand_gives_its_axes_in_sequence(imported: Impor
     assert sizes == (32, rows, 5)
 
 
+SAMPLES: dict[str, Any] = {"batch_axes": {"x": 0}}
+"""The rows of the input are samples; by default, they would be one sample."""
+
+
 def batch_of(extent: int = 4) -> tuple[Model, str]:
     model = Model(18)
     return model, model.input("x", [extent, 16])
@@ -126,23 +131,23 @@ def batch_of(extent: int = 4) -> tuple[Model, str]:
 def test_a_sum_over_the_batch_is_refused(imported: Import) -> None:
     over_batch = "sums over the batch (must be within a sample)"
     model, x = batch_of()
-    assert faults(lambda: imported(model, model.node("MatMul", model.weight(5, 4), x, name="/m"))) == [
+    assert faults(lambda: imported(model, model.node("MatMul", model.weight(5, 4), x, name="/m"), **SAMPLES)) == [
         f"'m' (MatMul) {over_batch}"
     ]
     model, x = batch_of()
-    assert faults(lambda: imported(model, model.node("Gemm", x, model.weight(4, 5), transA=1, name="/g"))) == [
-        f"'g' (Gemm) {over_batch}"
-    ]
+    assert faults(
+        lambda: imported(model, model.node("Gemm", x, model.weight(4, 5), transA=1, name="/g"), **SAMPLES)
+    ) == [f"'g' (Gemm) {over_batch}"]
     model, x = batch_of()
     gram = model.node("MatMul", model.node("Transpose", x), model.node("Sigmoid", x), name="/gram")
-    assert faults(lambda: imported(model, gram)) == [f"'gram' (MatMul) {over_batch}"]
+    assert faults(lambda: imported(model, gram, **SAMPLES)) == [f"'gram' (MatMul) {over_batch}"]
 
 
 def test_samples_multiplied_with_one_another_are_refused(imported: Import) -> None:
     model, x = batch_of()
     other = model.node("Transpose", model.node("MatMul", x, model.weight(16, 16)))
     logits = model.node("MatMul", x, other, name="/logits")
-    assert faults(lambda: imported(model, model.node("Softmax", logits))) == [
+    assert faults(lambda: imported(model, model.node("Softmax", logits), **SAMPLES)) == [
         "'logits' (MatMul) multiplies samples of the batch with one another (must be within a sample)"
     ]
 
@@ -151,7 +156,7 @@ def test_samples_of_different_axes_are_not_multiplied_with_one_another(imported:
     model = Model(18)
     x = model.input("x", [4, 16, 8])
     turned = model.node("Transpose", model.node("Unsqueeze", x, model.constant([0])), perm=[1, 0, 3, 2])
-    assert faults(lambda: imported(model, model.node("MatMul", x, turned, name="/m"))) == [
+    assert faults(lambda: imported(model, model.node("MatMul", x, turned, name="/m"), **SAMPLES)) == [
         "'m' (MatMul) multiplies samples of the batch with one another (must be within a sample)"
     ]
 

@@ -1,0 +1,164 @@
+"""How the report on an ONNX model looks: a table, Markdown, JSON and CSV."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from soma_cp.cli.formats import markdown_text
+from soma_cp.cli.tables import console, plain_table
+
+if TYPE_CHECKING:
+    from soma_cp.model.network.onnx_import.checking import ModelReport, NodeReport
+
+_SHOWN_LAYERS = 3
+"""Most layers of a node that a row names."""
+
+
+def node_rows(report: ModelReport) -> list[dict[str, Any]]:
+    """Return a row for each node, with the keys of CSV files."""
+    return [
+        {
+            "node": node.name,
+            "operator": node.operator,
+            "becomes": node.becomes.value,
+            "layers": " ".join(layer.name for layer in node.layers),
+            "macs": node.macs,
+            "weight_bytes": node.weight_bytes,
+            "reason": node.reason,
+        }
+        for node in report.nodes
+    ]
+
+
+def model_document(report: ModelReport) -> dict[str, Any]:
+    """Return the report as one JSON object."""
+    network = report.network
+    return {
+        "model": report.name,
+        "supported": network is not None,
+        "summary": None if network is None else _summary(report),
+        "operators": {
+            operator: {becomes.value: count for becomes, count in counts.items()}
+            for operator, counts in report.operators.items()
+        },
+        "nodes": [
+            {
+                "name": node.name,
+                "operator": node.operator,
+                "becomes": node.becomes.value,
+                "layers": [{"name": layer.name, "kind": layer.kind} for layer in node.layers],
+                "macs": node.macs,
+                "weight_bytes": node.weight_bytes,
+                "reason": node.reason,
+            }
+            for node in report.nodes
+        ],
+        "inputs": [
+            {
+                "name": source.name,
+                "shape": list(source.shape),
+                "role": None if source.role is None else source.role.value,
+                "batch_axis": source.batch_axis,
+            }
+            for source in report.inputs
+        ],
+        "loaded": [{"name": made.name, "shape": list(made.shape), "bytes": made.size} for made in report.loaded],
+        "stored": [{"name": made.name, "shape": list(made.shape), "bytes": made.size} for made in report.stored],
+        "problems": list(report.problems),
+        "notes": list(report.notes),
+        "advice": report.advice,
+    }
+
+
+def _summary(report: ModelReport) -> dict[str, int]:
+    assert report.network is not None
+    layers = report.network.layers
+    return {
+        "nodes": len(report.nodes),
+        "layers": len(layers),
+        "macs": sum(layer.operations for layer in layers if layer.is_matrix),
+        "weight_bytes": sum(layer.weight_bytes for layer in layers),
+        "loaded_bytes": sum(source.size for source in report.loaded),
+        "stored_bytes": sum(made.size for made in report.stored),
+    }
+
+
+def show_model(report: ModelReport, markdown: bool) -> None:
+    """Print the report: the nodes, the operators, then what is loaded, stored and computed."""
+    _show(
+        ("node", "operator", "becomes", "MACs", "weight bytes", "layers or reason"),
+        [
+            (node.name, node.operator, node.becomes.value, _count(node.macs), _count(node.weight_bytes), _said(node))
+            for node in report.nodes
+        ],
+        markdown,
+    )
+    _show(
+        ("operator", "nodes", "become"),
+        [
+            (operator, str(counts.total()), ", ".join(f"{count} {what.value}" for what, count in counts.items()))
+            for operator, counts in report.operators.items()
+        ],
+        markdown,
+    )
+    _show(
+        ("graph input", "shape", "is", "batch"),
+        [
+            (
+                source.name,
+                "×".join(map(str, source.shape)),
+                "–" if source.role is None else source.role.value,
+                "–" if source.batch_axis is None else f"axis {source.batch_axis}",
+            )
+            for source in report.inputs
+        ],
+        markdown,
+    )
+    if report.network is None:
+        return
+    rows = [("loaded", made) for made in report.loaded] + [("stored", made) for made in report.stored]
+    _show(
+        ("tensor", "is", "C×H×W", "bytes"),
+        [(made.name, how, "×".join(map(str, made.shape)), f"{made.size:,}") for how, made in rows],
+        markdown,
+    )
+    summary = _summary(report)
+    _show(
+        ("one sample", "in all"),
+        [(name.replace("macs", "MACs").replace("_", " "), f"{value:,}") for name, value in summary.items()],
+        markdown,
+    )
+
+
+def _said(node: NodeReport) -> str:
+    """Return the layers of a node, or the reason why there are none."""
+    shown = [f"{layer.kind} {layer.name}" for layer in node.layers[:_SHOWN_LAYERS]]
+    more = len(node.layers) - len(shown)
+    return node.reason or ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number else ""
+
+
+def _show(headers: tuple[str, ...], rows: list[tuple[str, ...]], markdown: bool) -> None:
+    out = console()
+    if markdown:
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+        out.print(markdown_text(headers, cells), soft_wrap=True, markup=False)
+        return
+    table = plain_table(*headers, gap=2)
+    for column, header in zip(table.columns, headers, strict=True):
+        is_figure = header in ("MACs", "weight bytes", "nodes", "bytes", "in all")
+        column.justify = "right" if is_figure else "left"
+    table.columns[-1].no_wrap = False
+    table.columns[-1].overflow = "fold"
+    for row in rows:
+        table.add_row(*(_plain(cell) for cell in row))
+    out.print(table)
+    out.print()
+
+
+def _plain(cell: str) -> str:
+    """Return a cell in which brackets are no markup."""
+    return cell.replace("[", "\\[")
