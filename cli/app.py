@@ -332,6 +332,14 @@ def nets(
     input: InputOption = None,
     present: PresentOption = Present.WHOLE,
     ignore_unsupported: IgnoreUnsupportedOption = False,
+    divide: Annotated[
+        str | None,
+        typer.Option(
+            "--divide",
+            help="Export layers with more weights than this, such as 2MiB, divided by output channels.",
+            metavar="SIZE",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write; NAME.json in this folder by default.")
     ] = None,
@@ -348,11 +356,11 @@ def nets(
     checked_choice(export, check, format)
     onnx = onnx_models([export, check], dim, end, batch_axis, layout, input, present, ignore_unsupported)
     if check is not None:
-        run_check(check, seq, output, onnx, format_from(format, json))
+        run_check(check, seq, output, divide, onnx, format_from(format, json))
     elif export is None:
-        run_nets(json, seq, output)
+        run_nets(json, seq, output, divide)
     else:
-        run_export(export, seq, output, onnx)
+        run_export(export, seq, output, onnx, divide)
 
 
 @app.command()

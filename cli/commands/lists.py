@@ -13,9 +13,10 @@ from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_named
 from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.hardware.presets import preset_text
-from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.hardware.quantities import MIB, SIZE_EXAMPLE, bytes_of
 from soma_cp.model.network.builtin.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.network.onnx_import.reading import ENDING
+from soma_cp.model.network.rewrites.channels import divided
 from soma_cp.model.network.sources import is_onnx
 
 NOTES_ON_NETS = (
@@ -33,12 +34,25 @@ NOTES_ON_PLATFORMS = (
 )
 
 
-def run_export(name: str, tokens: int | None, output: Path | None, onnx: OnnxModels = NO_ONNX) -> None:
-    """Write a network as a network file."""
+def run_export(
+    name: str,
+    tokens: int | None,
+    output: Path | None,
+    onnx: OnnxModels = NO_ONNX,
+    divide: str | None = None,
+) -> None:
+    """Write a network as a network file; with `divide`, with no more weights in a layer than this size."""
+    most = None
+    if divide is not None:
+        most = bytes_of(divide)
+        if not most:
+            raise UserError(f"--divide={divide} (must be {SIZE_EXAMPLE})")
     # Imported late: pydantic takes a while.
     from soma_cp.model.network.network_file import write_network_file
 
     network = network_from(name, tokens, onnx)
+    if most is not None:
+        network = divided(network, most)
     path = Path(f"{network.name}.json") if output is None else output
     write_network_file(network, path)
     console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
@@ -54,9 +68,11 @@ def checked_choice(export: str | None, check: str | None, form: Format | None) -
         raise UserError(f"--format={form.value} without --check MODEL.onnx, to which it applies; give both or neither")
 
 
-def run_check(spec: str, tokens: int | None, output: Path | None, onnx: OnnxModels, form: Format) -> None:
+def run_check(
+    spec: str, tokens: int | None, output: Path | None, divide: str | None, onnx: OnnxModels, form: Format
+) -> None:
     """Report what every node of an ONNX model becomes; refuse a model that can't be imported, after the report."""
-    for option, value in (("--seq", tokens), ("--output", output)):
+    for option, value in (("--seq", tokens), ("--output", output), ("--divide", divide)):
         if value is not None:
             raise UserError(f"{option}={value} with --check, to which it does not apply; leave it out")
     # Imported late: few runs need it.
@@ -76,9 +92,9 @@ def run_check(spec: str, tokens: int | None, output: Path | None, onnx: OnnxMode
         raise UserError("\n".join([f"{spec}: {said}" for said in (*report.problems, *faults, report.advice) if said]))
 
 
-def run_nets(as_json: bool, tokens: int | None, output: Path | None) -> None:
+def run_nets(as_json: bool, tokens: int | None, output: Path | None, divide: str | None) -> None:
     """List the built-in networks with their sizes; refuse options that only an export takes."""
-    for option, value in (("--seq", tokens), ("--output", output)):
+    for option, value in (("--seq", tokens), ("--output", output), ("--divide", divide)):
         if value is not None:
             raise UserError(f"{option}={value} without --export NET, to which it applies; give both or neither")
     rows: list[dict[str, Any]] = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.hardware.quantities import KIB, MIB
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
@@ -56,11 +56,12 @@ class LayerTooLargeError(UserError):
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
         enough = f"{-(-footprint.total // MIB)}MiB"
+        part = f"{max(available_bytes // 4 // KIB, 1)}KiB"
         super().__init__(
             f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
             f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
-            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, "
-            "or split the layer in the network file"
+            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, or divide large "
+            f"layers by output channels: soma-cp nets --export NET --divide {part} -o FILE"
         )
 
 

@@ -493,7 +493,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
         lambda d: d.update(network=[]),
         "network=[] (must be the name of a built-in network, or ",
     ),
-    "version 2": (lambda d: d.update(version=2), "version=2 (must be 1, the only version there is)"),
+    "version 3": (lambda d: d.update(version=3), "version=3 (must be 1 or 2)"),
     "batch 0": (
         lambda d: d.update(batch=0),
         "batch=0 (must be a whole number from 1 to 1048576, in digits alone)",

@@ -76,8 +76,8 @@ class Signature:
 class UnknownShapeError(UnsupportedError):
     """The shape of an output depends on a shape that is unknown."""
 
-    def __init__(self) -> None:
-        super().__init__("reads a tensor whose shape can't be inferred")
+    def __init__(self, said: str = "reads a tensor whose shape can't be inferred") -> None:
+        super().__init__(said)
 
 
 ShapeRule = Callable[[Signature], Sequence[Extents | None]]
