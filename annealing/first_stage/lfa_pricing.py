@@ -59,8 +59,8 @@ LARGEST_CUTOFF = 1e15
 
 MAX_CANDIDATE_TILES = 500_000
 """Candidates with more tiles are refused: each would take seconds to minutes, and none would win."""
-PAUSE_TILES = 200_000
-"""A search returns after candidates with so many tiles, to look at the clock: they take up to half a second."""
+PAUSE_TILES = 100_000
+"""A search returns after candidates with so many tiles, to look at the clock; the largest takes seconds alone."""
 
 
 class LFAState(NamedTuple):

@@ -27,8 +27,8 @@ from soma_cp.solver.second_stage.windows_kernel import Frame, Paths, longest_pat
 
 THEORETICAL_MAXIMUM = "theoretical maximum"
 WINDOW_BOUND = "windows of DRAM transfers"
-MOST_WINDOWS = 1 << 29
-"""Of a plan with more windows, only the shorter ones are looked at: 2 s, in full up to 23,000 tiles."""
+MOST_WINDOWS = 1 << 28
+"""Of a plan with more windows, only the shorter ones are looked at: a second, in full up to 16,000 tiles."""
 MOST_TILES_FOR_ARCS = 1_500
 """The arcs of a plan with more tiles are not listed (T² memory, T³ time: half a second at this number of tiles)."""
 

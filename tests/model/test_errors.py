@@ -16,6 +16,7 @@ from soma_cp.model.hardware.platform_file import PlatformFileError
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network import NetworkError
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
+from soma_cp.model.network.onnx_import.operators.registry import UnknownShapeError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import BufferTooSmallError, Footprint, LayerTooLargeError
 from soma_cp.model.soma.lfa import unfused_lfa
@@ -37,6 +38,7 @@ OWN_PARAMETERS: dict[type, Callable[[], Exception]] = {
     NetworkError: lambda: NetworkError("net", ["first fault", "second fault"]),
     NoMappingError: lambda: NoMappingError("no mapping", "a", (1, 2, 3, 4)),
     OnnxFileError: lambda: OnnxFileError("m.onnx", ["first fault", "second fault"], "some advice"),
+    UnknownShapeError: UnknownShapeError,
     PlatformFileError: lambda: PlatformFileError(["first fault", "second fault"]),
 }
 

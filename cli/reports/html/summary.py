@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, mebibytes, percent
 from soma_cp.model.hardware.quantities import MIB
@@ -16,6 +17,9 @@ from soma_cp.solver.schedule_ladder import Rung, schedule_ladder
 
 MOST_STALLS = 10
 STALLED_FOR = {WGT: "weights", IFM: "ifmaps", OFM: "stores that must leave the buffer"}
+
+BOUND_SECONDS = 20.0
+"""The bound over every LFA may take so long for each problem; what is proven by then is shown."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ def ladders(reported: Sequence[Reported]) -> list[list[Rung]]:
     schedules = [one.execution.schedule for one in reported]
     wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads}
     bounds = {
-        problem: bound_every_lfa(problem, shared_loads=problem in wide).latency
+        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide).latency
         for problem in {schedule.problem for schedule in schedules}
     }
     return [

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from soma_cp.model.errors import UserError
+from soma_cp.model.errors import SomaError, UserError
 
 
-class UnsupportedError(Exception):
+class UnsupportedError(SomaError):
     """A node that no layer can express; the message gives the reason, as the end of a sentence about the node."""
 
 
