@@ -567,7 +567,10 @@ def branch(rng: Random, model: onnx.ModelProto) -> None:
 def _known_shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
     """The shapes of float tensors that inference finds; a first axis without a number is one sample."""
     shapes = {}
-    inferred = shape_inference.infer_shapes(model).graph
+    try:
+        inferred = shape_inference.infer_shapes(model).graph
+    except shape_inference.InferenceError as error:  # a drawn operator has outputs that its kind lacks
+        raise ValueError("no shapes") from error
     for info in (*inferred.input, *inferred.value_info):
         kind = info.type.tensor_type
         if kind.elem_type == TensorProto.FLOAT and kind.shape.dim:
