@@ -134,7 +134,8 @@ def run(first: int, count: int, workers: int) -> int:
     print(f"{len(results)} models in {time.monotonic() - begin:.0f} s: {dict(kinds)}")
     groups = collections.defaultdict(list)
     for seed, what in sorted(faults.items()):
-        groups[what.partition(" @ ")[2] or what[:60]].append((seed, what))
+        kind = "" if what.startswith("unprintable") else what[:60]
+        groups[what.partition(" @ ")[2] or kind].append((seed, what))
     for members in sorted(groups.values(), key=len, reverse=True):
         print(f"{len(members):5} × {members[0][1]}   seeds {[seed for seed, _ in members[:6]]}")
     return len(faults)
