@@ -68,6 +68,10 @@ def folded_graph(model: onnx.ModelProto, options: OnnxOptions) -> Graph:
     )
 
 
+_QUANTISED = ("QLinear", "QGemm")
+"""How the names of operators begin whose results have the type of their operands."""
+
+
 class _Folding:
     """What is known so far about every tensor."""
 
@@ -217,7 +221,10 @@ class _Folding:
             return {}
 
     def _ruled(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
-        """Return the types of outputs by the operator's own rule; data are floats, whatever the model's types are."""
+        """Return the types of outputs by the operator's own rule.
+
+        Data are floats, whatever the model's types are; but the package checks that quantised operators keep theirs.
+        """
         rule = _facts(proto).shapes
         if rule is None:
             return {}
@@ -234,8 +241,12 @@ class _Folding:
             said = f"its attributes don't fit inputs of {', '.join(str(list(shape)) for shape in shapes if shape)}"
             self._faults.update((name, said) for name in node.outputs if name)
             return {}
+        element: int = TensorProto.FLOAT
+        if proto.op_type.startswith(_QUANTISED):
+            elements = [self._types[name].tensor_type.elem_type for name in proto.input if name in self._types]
+            element = next((one for one in elements if one in (TensorProto.INT8, TensorProto.UINT8)), element)
         return {
-            name: helper.make_tensor_type_proto(TensorProto.FLOAT, shape)
+            name: helper.make_tensor_type_proto(element, shape)
             for name, shape in zip(node.outputs, found, strict=False)
             if name and shape is not None
         }

@@ -1,6 +1,7 @@
 """Matrix multiplications: with weights, and of two computed tensors (attention)."""
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from soma_cp.model.network.layers import Conv, FullyConnected, GroupConv
 from soma_cp.model.network.onnx_import.arranging import in_any_sequence, is_free, is_whole
@@ -44,16 +45,20 @@ def quantised_matmul(node: NodeImport) -> None:
 def _multiply(node: NodeImport, left: int, right: int) -> None:
     if node.is_constant(right):
         weights = node.shape(right)
-        if any(extent > 1 for extent in weights[:-2]):
-            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
+        if prod(weights[:-2]) > 1:
+            node.give(_multiplied_by_matrices(node, node.part(left), weights, node.shared_weights(right)))
+            return
         made = multiplied_by_weights(
             node, node.part(left), -1, weights[-1] if len(weights) > 1 else 0, node.shared_weights(right)
         )
         node.give(_of_rank(node, made))
     elif node.is_constant(left):
         weights = node.shape(left)
-        if any(extent > 1 for extent in weights[:-2]):
-            raise UnsupportedError(f"has weights of shape {list(weights)} (must be one matrix)")
+        if prod(weights[:-2]) > 1:
+            turned = (*weights[:-2], weights[-1], weights[-2])
+            made = _multiplied_by_matrices(node, _turned(node.part(right)), turned, node.shared_weights(left))
+            node.give(_turned(made))
+            return
         tensor = node.part(right)
         axis = -2 if len(tensor.view) > 1 else -1
         made = multiplied_by_weights(
@@ -62,6 +67,42 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
         node.give(_of_rank(node, made))
     else:
         node.give(multiplied_together(node, node.part(left), node.part(right)))
+
+
+def _turned(tensor: Tensor) -> Tensor:
+    """Return the transpose of matrices."""
+    return replace(tensor, view=(*tensor.view[:-2], tensor.view[-1], tensor.view[-2]))
+
+
+def _multiplied_by_matrices(node: NodeImport, tensor: Tensor, weights: tuple[int, ...], shared: str) -> Tensor:
+    """Multiply several matrices by stored ones, each by its own: a layer of as many groups.
+
+    `weights` is their shape; `shared` is a name if other layers have the same.
+
+    Raises
+    ------
+    UnsupportedError
+        If there are not as many matrices on both sides, or no kind of layer brings the elements where they are needed.
+    """
+    if len(tensor.view) < 2:
+        raise UnsupportedError(f"multiplies a vector by matrices of shape {list(weights)} (must be matrices)")
+    _check_sum(tensor.view[-1])
+    view = raised(tensor.view, max(len(weights), len(tensor.view)))
+    leading, rows, inner = view[:-2], without_batch(view[-2]), without_batch(view[-1])
+    groups = without_batch(atom for axis in leading for atom in axis)
+    G, (Kc, N) = prod(weights[:-2]), weights[-2:]
+    if size(groups) != G or size(inner) != Kc:
+        raise UnsupportedError(
+            f"multiplies {size(groups)} matrices by weights of shape {list(weights)} (must be as many)"
+        )
+    read = node.arranged(tensor, (*groups, *inner), rows)
+    M = size(rows)
+    fields = {"C": G * Kc, "K": G * N, "G": G, "H": M, "W": 1, "weights": shared}
+    sources = node.layers.add(GroupConv, node.name, read, **fields)
+    made = numbered("C", [*(without_batch(axis) for axis in leading), whole("C", N)])
+    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in (*leading, view[-2])]
+    heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=False)]
+    return Tensor(sources, (G * N, M, 1), (*heads, (*batches[-1], *whole("H", M)), made[-1]), name=node.name)
 
 
 def _of_rank(node: NodeImport, made: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import prod
 
 from soma_cp.model.network.layers import PointToPoint
 from soma_cp.model.network.onnx_import.arranging import is_whole, separated
@@ -181,19 +182,34 @@ def gather(node: NodeImport) -> None:
     if node.is_constant(0):
         _look_up(node)
         return
-    if isinstance(node.value(0), Side) or not node.is_constant(1):
+    if isinstance(node.value(0), Side):
         node.give(_side_of(node))
         return
     axis = node.axis()
-    indices = node.numbers("indices", 1) or []
     tensor = node.part(0)
     extent = size(tensor.view[axis])
-    places = [index % extent for index in indices]
+    if node.is_constant(1):
+        places = [index % extent for index in node.numbers("indices", 1) or []]
+    else:
+        places = _computed_places(node, tensor, axis)
     step = places[1] - places[0] if len(places) > 1 else 1
     taken = range(places[0], places[0] + step * len(places), step or 1)
     if list(taken) != places or step < 1:
         raise UnsupportedError(f"takes {len(places)} indices that are not neighbours along axis {axis}")
     node.give(node.regrouped(range_of(node, tensor, axis, taken), node.out_shape()))
+
+
+def _computed_places(node: NodeImport, tensor: Tensor, axis: int) -> list[int]:
+    """Return the first places of an axis, as many as a node takes at computed indices."""
+    if not isinstance(node.value(1), Side):
+        raise UnsupportedError("takes places that are computed from data (must follow from indices alone)")
+    if any(atom.dim == BATCH for atom in tensor.view[axis]):
+        raise UnsupportedError("takes computed places of an axis that has the batch (must be within a sample)")
+    count = prod(node.shape(1))
+    if count > size(tensor.view[axis]):
+        raise UnsupportedError(f"takes {count} computed places of {size(tensor.view[axis])} (must be as many at most)")
+    node.note("takes places that indices select; the first ones stand for them")
+    return list(range(count))
 
 
 def _side_of(node: NodeImport) -> Side:
@@ -203,7 +219,7 @@ def _side_of(node: NodeImport) -> Side:
         if node.has(place) and not node.is_constant(place):
             value = node.value(place)
             if not isinstance(value, Side):
-                raise UnsupportedError("looks up computed indices in a computed tensor (one must be constant)")
+                raise UnsupportedError("looks up data in indices (must be indices in data)")
             names += value.inputs
     return Side(tuple(dict.fromkeys(names)))
 
