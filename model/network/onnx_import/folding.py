@@ -148,7 +148,7 @@ class _Folding:
         if schema is not None and len(proto.input) < schema.min_input:
             given, least = len(proto.input), schema.min_input
             self.problems.append(
-                f"'{label(proto)}' ({proto.op_type}) lacks inputs: it has {given} (must have {least} at least)"
+                f"'{label(proto)}' ({printable(proto.op_type)}) lacks inputs: it has {given} (must have {least} at least)"
             )
             return None
         facts = _facts(proto)

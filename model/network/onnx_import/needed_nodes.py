@@ -49,7 +49,7 @@ def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> 
     made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
     made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
     return [
-        f"'{label(node)}' ({node.op_type}) reads '{printable(name)}', but the model has nothing of this name"
+        f"'{label(node)}' ({printable(node.op_type)}) reads '{printable(name)}', but the model has nothing of this name"
         for node in nodes
         for name in dict.fromkeys(node.input)
         if name and name not in made
@@ -64,7 +64,7 @@ def repeated_problems(model: onnx.ModelProto) -> list[str]:
         for name in node.output:
             if name and name in made:
                 problems.append(
-                    f"'{label(node)}' ({node.op_type}) makes '{printable(name)}', which is made already (the names of "
+                    f"'{label(node)}' ({printable(node.op_type)}) makes '{printable(name)}', which is made already (the names of "
                     "tensors must differ)"
                 )
             made.add(name)
@@ -104,4 +104,4 @@ def label(proto: onnx.NodeProto) -> str:
     """Return the node's name, or its output's name if it has none."""
     name = proto.name or next((name for name in proto.output if name), "")
     name = printable(name).strip("/ ")
-    return name if name and not name.isdigit() else f"{proto.op_type}_{name or 'unnamed'}"
+    return name if name and not name.isdigit() else f"{printable(proto.op_type)}_{name or 'unnamed'}"
