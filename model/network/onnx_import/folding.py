@@ -147,9 +147,8 @@ class _Folding:
         schema = self._schema(proto)
         if schema is not None and len(proto.input) < schema.min_input:
             given, least = len(proto.input), schema.min_input
-            self.problems.append(
-                f"'{label(proto)}' ({printable(proto.op_type)}) lacks inputs: it has {given} (must have {least} at least)"
-            )
+            said = f"lacks inputs: it has {given} (must have {least} at least)"
+            self.problems.append(f"'{label(proto)}' ({printable(proto.op_type)}) {said}")
             return None
         facts = _facts(proto)
         shape_alone = facts.of_shape is not None and self._known(proto.input[0]) is not None

@@ -64,8 +64,8 @@ def repeated_problems(model: onnx.ModelProto) -> list[str]:
         for name in node.output:
             if name and name in made:
                 problems.append(
-                    f"'{label(node)}' ({printable(node.op_type)}) makes '{printable(name)}', which is made already (the names of "
-                    "tensors must differ)"
+                    f"'{label(node)}' ({printable(node.op_type)}) makes '{printable(name)}', which is made already "
+                    "(the names of tensors must differ)"
                 )
             made.add(name)
     return problems
