@@ -68,10 +68,6 @@ def folded_graph(model: onnx.ModelProto, options: OnnxOptions) -> Graph:
     )
 
 
-_QUANTISED = ("QLinear", "QGemm")
-"""How the names of operators begin whose results have the type of their operands."""
-
-
 class _Folding:
     """What is known so far about every tensor."""
 
@@ -222,7 +218,7 @@ class _Folding:
     def _ruled(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
         """Return the types of outputs by the operator's own rule.
 
-        Data are floats, whatever the model's types are; but the package checks that quantised operators keep theirs.
+        Data are floats, whatever the model's types are; but the package checks the types of quantised operators.
         """
         rule = _facts(proto).shapes
         if rule is None:
@@ -241,7 +237,7 @@ class _Folding:
             self._faults.update((name, said) for name in node.outputs if name)
             return {}
         element: int = TensorProto.FLOAT
-        if proto.op_type.startswith(_QUANTISED):
+        if _facts(proto).quantised:
             elements = [self._types[name].tensor_type.elem_type for name in proto.input if name in self._types]
             element = next((one for one in elements if one in (TensorProto.INT8, TensorProto.UINT8)), element)
         return {

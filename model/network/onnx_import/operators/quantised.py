@@ -79,7 +79,7 @@ def dynamic_matmul(node: NodeImport) -> None:
 @operator(
     "com.microsoft.QGemm",
     "like Gemm",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("Gemm", 0, 3)),
+    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("Gemm", 0, 3), quantised=True),
 )
 def quantised_gemm(node: NodeImport) -> None:
     """Multiplication with a scale and a zero point after each operand, and a bias."""
@@ -92,7 +92,7 @@ def quantised_gemm(node: NodeImport) -> None:
 @operator(
     "com.microsoft.QLinearConv",
     "like Conv",
-    Facts(channels=Channels.FIRST, channels_last=0, has_weights=True, shapes=same_as("Conv", 0, 3)),
+    Facts(channels=Channels.FIRST, channels_last=0, has_weights=True, shapes=same_as("Conv", 0, 3), quantised=True),
 )
 def quantised_convolution_channels_last(node: NodeImport) -> None:
     """Convolution with scales and zero points among its inputs; an image may have channels last."""
@@ -102,7 +102,7 @@ def quantised_convolution_channels_last(node: NodeImport) -> None:
 @operator(
     "com.microsoft.QLinearAveragePool",
     "`pool`",
-    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("AveragePool", 0)),
+    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("AveragePool", 0), quantised=True),
 )
 def quantised_pooling(node: NodeImport) -> None:
     """Pooling over windows."""
@@ -112,7 +112,7 @@ def quantised_pooling(node: NodeImport) -> None:
 @operator(
     "com.microsoft.QLinearGlobalAveragePool",
     "`pool` with one window",
-    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("GlobalAveragePool", 0)),
+    Facts(channels=Channels.FIRST, channels_last=0, shapes=same_as("GlobalAveragePool", 0), quantised=True),
 )
 def quantised_global_pooling(node: NodeImport) -> None:
     """Pooling over all rows and columns."""
@@ -122,19 +122,23 @@ def quantised_global_pooling(node: NodeImport) -> None:
 # Element by element
 
 
-@operator("com.microsoft.QLinearAdd com.microsoft.QLinearMul", "like Add and Mul", Facts(shapes=broadcast(0, 3)))
+@operator(
+    "com.microsoft.QLinearAdd com.microsoft.QLinearMul",
+    "like Add and Mul",
+    Facts(shapes=broadcast(0, 3), quantised=True),
+)
 def quantised_combination(node: NodeImport) -> None:
     """A sum or product with a scale and a zero point after each operand."""
     node.give(made_by(combination, Step(node, (0, 3))))
 
 
-@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=broadcast(0, 1, 4)))
+@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=broadcast(0, 1, 4), quantised=True))
 def quantised_selection(node: NodeImport) -> None:
     """A choice by a mask, with a scale and a zero point after each operand."""
     node.give(made_by(selection, Step(node, (0, 1, 4))))
 
 
-@operator("com.microsoft.QLinearConcat", "like Concat", Facts(shapes=same_as_of_every("Concat", 2, 3)))
+@operator("com.microsoft.QLinearConcat", "like Concat", Facts(shapes=same_as_of_every("Concat", 2, 3), quantised=True))
 def quantised_concat(node: NodeImport) -> None:
     """Concatenation; every operand has a scale and a zero point after it, and the result has them first."""
     node.give(made_by(concat, Step(node, range(2, len(node.inputs), 3))))

@@ -134,6 +134,9 @@ class Facts:
     table
         The input that is a table if it is constant; the result is then data, even if the others are indices. None if it
         looks up no table.
+    quantised
+        Whether results whose shapes `shapes` gives have the type of the first operand of 8 bits, if there is one; else
+        they are floats.
     keeps_shape
         Whether the output has the type and shape of the first input, whatever the model states. This is for operators
         whose shapes some versions of the ``onnx`` package don't infer.
@@ -157,6 +160,7 @@ class Facts:
     has_weights: bool = False
     table: int | None = None
     keeps_shape: bool = False
+    quantised: bool = False
     shapes: ShapeRule | None = None
     of_shape: OfShape | None = None
     meaning: Meaning | None = None

@@ -20,6 +20,7 @@ WORDS = {
     "has_weights": {True: "weights"},
     "table": {0: "looks up a table", 2: "looks up a table"},
     "keeps_shape": {True: "keeps the shape"},
+    "quantised": {True: "keeps the type"},
     "meaning": {
         Meaning.SUM: "a sum",
         Meaning.CHOICE: "a choice",
