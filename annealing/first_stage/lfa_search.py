@@ -3,6 +3,10 @@
 Several annealing chains run in threads (the kernels release the interpreter's lock). At fixed rounds they meet, and the
 worse half adopts the states of the better half. The draws of a chain depend only on the seed and its number, and
 meetings only on rounds. So the result does not depend on the number of cores.
+
+In the wide space (docs/model.md#spaces) a last phase follows at a low temperature: chains begin at the best LFA found,
+half of them with every load shared that can be, and one more move lets readers share loads or not. A search with
+shared loads from the start gains no more and loses some rows (docs/first-stage.md#shared-loads).
 """
 
 import math
@@ -10,7 +14,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -31,6 +35,8 @@ from soma_cp.model.soma.lfa import FLG, LFA
 POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
+SHARING_TIME = 0.2
+"""Share of the time left that is kept for the phase with shared loads."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,10 @@ class LFASearchParameters:
     weights
         How often each move is drawn.
     shared_loads
-        Whether readers may share loads, which the paper's space doesn't have.
+        Whether readers may share loads, which the paper's space doesn't have. Where loads can be shared, a last phase
+        then goes on from the best LFA of the paper's space, so that the result is never worse.
+    sharing_rounds, sharing_temperature
+        Rounds of that phase, as a share of those before, and its initial temperature.
     archive_size
         How many LFAs each chain keeps for the second stage.
     """
@@ -65,6 +74,8 @@ class LFASearchParameters:
     cooling: Cooling = Cooling(power=2.0)
     weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     shared_loads: bool = False
+    sharing_rounds: float = 0.5
+    sharing_temperature: float = 0.03
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -126,56 +137,75 @@ def search_lfas(
     begin = time.monotonic()
     monitor = monitor or Monitor()
     budget = monitor.budget
+    sharing = parameters.shared_loads and len(problem.table.shareable) > 0
     rounds = parameters.rounds_for(problem)
+    more_rounds = round(rounds * parameters.sharing_rounds) if sharing else 0
     chains = _chains(problem, start, seed, objective, parameters, rounds)
-    meetings = [*(int(share * rounds) for share in parameters.meetings), rounds]
+    planned = (rounds + more_rounds) * len(chains)
 
     def report() -> None:
         done = sum(chain.rounds_done for chain in chains)
-        monitor.progress(ProgressEvent("first stage", 0, done, rounds * len(chains), _lowest_cost(chains)))
+        monitor.progress(ProgressEvent("first stage", 0, done, planned, _lowest_cost(chains)))
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
-        for meeting in meetings:
-            _run_all([partial(_run_chain, chain, meeting, budget) for chain in chains], pool, report)
-            if (_lowest_cost(chains) or math.inf) <= enough:
-                break
-            if meeting < rounds and not budget.over:
-                _share_the_better_half(chains)
-        out_of_time = any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested
-        if out_of_time and not problem.core_array.takes_long:
-            closing = budget.extended(CLOSING_SECONDS)
-            _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
+        limit = budget.part(1 - SHARING_TIME) if sharing else budget
+        out_of_time = _anneal(chains, rounds, parameters.meetings, enough, limit, pool, report)
+        found = _archived(chains)
+        if sharing and found and found[0][0] > enough and not budget.over:
+            others = _sharing_chains(problem, found[0][1], seed, objective, parameters, more_rounds, chains)
+            chains += others
+            out_of_time |= _anneal(others, more_rounds, parameters.meetings, enough, budget, pool, report)
+            found = _archived(chains)
+    done = sum(chain.rounds_done for chain in chains)
+    return LFASearchResult(tuple(found[: parameters.archive_size]), done, out_of_time, time.monotonic() - begin)
+
+
+def _anneal(
+    chains: list[Chain],
+    rounds: int,
+    meetings: tuple[float, ...],
+    enough: float,
+    budget: Budget,
+    pool: ThreadPoolExecutor,
+    report: Callable[[], None],
+) -> bool:
+    """Run chains from meeting to meeting; return whether the deadline ended them."""
+    for meeting in (*(int(share * rounds) for share in meetings), rounds):
+        _run_all([partial(_run_chain, chain, meeting, budget) for chain in chains], pool, report)
+        if (_lowest_cost(chains) or math.inf) <= enough:
+            break
+        if meeting < rounds and not budget.over:
+            _share_the_better_half(chains)
+    out_of_time = any(chain.rounds_done < meeting for chain in chains) and not budget.stop_requested
+    if out_of_time and not chains[0].problem.core_array.takes_long:
+        closing = budget.extended(CLOSING_SECONDS)
+        _run_all([partial(_close_chain, chain, rounds, closing) for chain in chains], pool, report)
+    return out_of_time
+
+
+def _archived(chains: list[Chain]) -> list[tuple[float, LFA]]:
+    """Return the archived LFAs of all chains with their costs, all different, cheapest first."""
     found: dict[float, LFA] = {}
     for chain in chains:
         for cost, lfa in chain.archived():
             found.setdefault(cost, lfa)
-    cheapest = sorted(found.items(), key=lambda item: item[0])[: parameters.archive_size]
-    done = sum(chain.rounds_done for chain in chains)
-    return LFASearchResult(tuple(cheapest), done, out_of_time, time.monotonic() - begin)
+    return sorted(found.items(), key=lambda item: item[0])
 
 
 def _chains(
     problem: Problem, start: LFA, seed: int, objective: Objective, parameters: LFASearchParameters, rounds: int
 ) -> list[Chain]:
+    """Return chains of the paper's space, at their starts."""
     settings = lfa_settings(
         problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_pricing.GREEDY
     )
-
-    shares = parameters.shared_loads and len(problem.table.shareable) > 0
-    drawn = {move: weight for move, weight in parameters.weights.items() if shares or move is not Move.TURN_SHARE}
+    weights: dict[Move, float] = {**parameters.weights, Move.TURN_SHARE: 0.0}
 
     def chain(begin_at: LFA, number: int) -> Chain:
-        return Chain(
-            problem,
-            begin_at,
-            settings,
-            move_weights(drawn),
-            np.zeros(len(problem.network.layers), np.int64),
-            np.random.default_rng([seed, number]),
-            CostCache(problem),
-            parameters.archive_size,
-            shares=shares and number % 2 == 1,  # benchmarks/spaces.py: better than all or none
-        )
+        random = np.random.default_rng([seed, number])
+        apart = np.zeros(len(problem.network.layers), np.int64)
+        costs = CostCache(problem)
+        return Chain(problem, begin_at, settings, move_weights(weights), apart, random, costs, parameters.archive_size)
 
     layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))
     fused = LFA((FLG(start.computing_order, problem.batch, True),))
@@ -188,6 +218,38 @@ def _chains(
             run = chain(start, number)
         chains.append(run)
     return chains
+
+
+def _sharing_chains(
+    problem: Problem,
+    best: LFA,
+    seed: int,
+    objective: Objective,
+    parameters: LFASearchParameters,
+    rounds: int,
+    before: list[Chain],
+) -> list[Chain]:
+    """Return chains that begin at the best LFA, half of them with every load shared that can be, and turn shares.
+
+    Their draws are others than those of the chains `before`, whose tile costs they know.
+    """
+    cooling = replace(parameters.cooling, initial_temperature=parameters.sharing_temperature)
+    settings = lfa_settings(problem, problem.platform.gbuf_bytes, objective, cooling, rounds, lfa_pricing.GREEDY)
+    apart = np.zeros(len(problem.network.layers), np.int64)
+    return [
+        Chain(
+            problem,
+            best,
+            settings,
+            move_weights(parameters.weights),
+            apart,
+            np.random.default_rng([seed, len(before) + number]),
+            chain.costs,
+            parameters.archive_size,
+            shares=number % 2 == 1,
+        )
+        for number, chain in enumerate(before)
+    ]
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:

@@ -278,6 +278,41 @@ def test_the_result_depends_on_seed_and_rounds_but_not_on_the_number_of_threads(
     assert search_lfas(problem, start, 4, parameters=SHORT).lfas != found[0]
 
 
+@pytest.mark.parametrize(("name", "batch"), [("tiny-attention", 1), ("tiny-wide", 2), ("bert-base", 1)])
+def test_the_wide_space_is_searched_after_the_papers_and_never_ends_higher(name: str, batch: int) -> None:
+    problem = builtin_problem(name, batch)
+    start = coarse_lfa(problem)
+    paper = search_lfas(problem, start, 3, parameters=SHORT)
+    wide = replace(SHORT, shared_loads=True)
+    found = [search_lfas(problem, start, 3, parameters=wide, threads=threads) for threads in (1, 3)]
+    assert found[0].lfas == found[1].lfas
+    assert found[0].lfas[0][0] <= paper.lfas[0][0]
+    assert found[0].rounds == pytest.approx(1.5 * paper.rounds, rel=0.01)
+    for cost, lfa in found[0].lfas:
+        plan = make_plan(problem, lfa)
+        assert evaluate(plan, greedy_dlsa(plan)).edp == pytest.approx(cost, rel=1e-9)
+
+
+def test_loads_are_shared_where_that_is_cheaper() -> None:
+    """The residual of a transformer block reads the block's input, and so does its first norm: one load serves both."""
+    problem = builtin_problem("gpt2-small-prefill")
+    found = search_lfas(problem, coarse_lfa(problem), 0, parameters=replace(SHORT, shared_loads=True))
+    best = found.lfas[0][1]
+    assert len(best.shared_loads) == 1
+    assert best.shared_loads[0].source == problem.network.inputs[0].name
+    plan = make_plan(problem, best)
+    loaded = plan.tensors.bytes[plan.tensors.source == -1].sum()
+    assert loaded == math.prod(problem.network.inputs[0].shape)
+
+
+def test_where_no_load_can_be_shared_the_spaces_are_searched_alike() -> None:
+    problem = builtin_problem("tiny-chain")
+    start = coarse_lfa(problem)
+    wide = search_lfas(problem, start, 3, parameters=replace(SHORT, shared_loads=True))
+    paper = search_lfas(problem, start, 3, parameters=SHORT)
+    assert (wide.lfas, wide.rounds) == (paper.lfas, paper.rounds)
+
+
 def test_more_rounds_for_larger_batches_up_to_a_limit() -> None:
     rounds = [LFASearchParameters().rounds_for(builtin_problem("tiny-chain", batch)) for batch in (1, 4, 64, 1024)]
     assert rounds == [10_000, 20_000, 25_000, 25_000]
