@@ -9,7 +9,7 @@ from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.schedule import Schedule
-from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.choices import SecondStage, Space
 from soma_cp.solver.comparison import inexact_second_stages
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
@@ -57,6 +57,8 @@ class Ladder:
         The best schedule found, of the best LFA found.
     objective
         The objective of `Step.cost`.
+    space
+        The space that was searched, in which the bound over every LFA holds.
     steps
         Schedules of that LFA, then bounds.
     interrupted, out_of_time
@@ -65,6 +67,7 @@ class Ladder:
 
     schedule: Schedule
     objective: Objective
+    space: Space
     steps: tuple[Step, ...]
     interrupted: bool
     out_of_time: bool
@@ -132,10 +135,10 @@ def gap_ladder(
     steps.append(bound_of_lfa(BOUND_OF_LFA, tightest.lower_bound, how))
     steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {figures.limit}-bound"))
     bound = found.network_bound
-    steps.append(
-        Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, bound.latency_source, bound.seconds)
-    )
-    return Ladder(found.schedule, objective, tuple(steps), found.interrupted, found.out_of_time)
+    space = parameters.searched_space
+    how = bound.latency_source + ("; in the wide space" if space is Space.WIDE else "")
+    steps.append(Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, how, bound.seconds))
+    return Ladder(found.schedule, objective, space, tuple(steps), found.interrupted, found.out_of_time)
 
 
 def _schedule(objective: Objective, result: SecondStageResult) -> Step:

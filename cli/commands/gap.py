@@ -140,6 +140,7 @@ def _document(ladder: Ladder) -> dict[str, Any]:
         **{name: figure(name).compute(Measured(ladder.schedule)) for name in _SIZE},
         "energy_exponent": objective.energy_exponent,
         "delay_exponent": objective.delay_exponent,
+        "space": ladder.space.value,
         "interrupted": ladder.interrupted,
         "out_of_time": ladder.out_of_time,
         "steps": [_row(ladder, step) for step in ladder.steps],
