@@ -130,7 +130,7 @@ def test_a_layer_that_only_small_tiles_of_can_run_begins_with_the_smallest() -> 
     make_plan(problem, start)
 
 
-def footprint(network: dict, layer: dict, tile: slow_model.Extent) -> int:
+def footprint(network: dict, layer: dict, tile: slow_model.Extent, corrected: bool) -> int:
     """Return the bytes of weights, ifmaps and ofmap of one tile, by the twin's extents."""
     shapes = slow_model.source_shapes(network)
     size = slow_model.loaded_weight_bytes(layer) + math.prod(tile)
@@ -139,7 +139,7 @@ def footprint(network: dict, layer: dict, tile: slow_model.Extent) -> int:
         if source in operands:
             b, _, h, w = slow_model.weight_operand_extent(layer, tile)
         else:
-            b, _, h, w = slow_model.ifmap_extent(layer, tile, network)
+            b, _, h, w = slow_model.ifmap_extent(layer, tile, network, corrected)
         size += b * shapes[source][0] * h * w
     return size
 
@@ -149,7 +149,8 @@ def footprint(network: dict, layer: dict, tile: slow_model.Extent) -> int:
 def test_the_initial_lfa_is_valid_or_a_layer_is_refused_for_a_reason(network: dict, hardware: dict, batch: int) -> None:
     problem = problem_of(network, batch, hardware)
     capacity = hardware["gbuf_bytes"]
-    least = {layer["name"]: footprint(network, layer, (1, layer["K"], 1, 1)) for layer in network["layers"]}
+    corrected = hardware.get("semantics") == "corrected"
+    least = {layer["name"]: footprint(network, layer, (1, layer["K"], 1, 1), corrected) for layer in network["layers"]}
     neediest = max(least, key=least.__getitem__)
     if least[neediest] > capacity:
         with pytest.raises(LayerTooLargeError) as refused:
