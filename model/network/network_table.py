@@ -57,6 +57,9 @@ WEIGHT_OPERAND = 1
 # make all rows and columns of the ofmap; any.
 NO_TILES, WHOLE_OFMAP, ANY_TILES = 0, 1, 2
 
+# Dimensions of an ofmap by which tiles cut a source.
+UNCUT, BY_ROWS, BY_COLUMNS = 0, 1, 2
+
 
 class NetworkTable(NamedTuple):
     """Arrays of a network with L layers and E edges.
@@ -86,6 +89,9 @@ class NetworkTable(NamedTuple):
         int64[E]: the layer that reads.
     needs_all
         int64[E]: NO_TILES, WHOLE_OFMAP or ANY_TILES.
+    rows_cut, columns_cut
+        int64[E]: the dimension of the reader's ofmap whose cuts cut the rows, or columns, of the source: BY_ROWS,
+        BY_COLUMNS, or UNCUT if every tile needs all of them.
     shareable
         int64[…]: what may share a load with another reader: an edge, or E + l for the weights of layer l.
     """
@@ -102,6 +108,8 @@ class NetworkTable(NamedTuple):
     stored_weights: IntArray
     reader: IntArray
     needs_all: IntArray
+    rows_cut: IntArray
+    columns_cut: IntArray
     shareable: IntArray
 
 
@@ -140,6 +148,8 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
         stored_weights=stored_weights,
         reader=np.ascontiguousarray(edge_columns[0]),
         needs_all=_needs_all(network, rows, edge_columns),
+        rows_cut=_cut_by(network, rows, edge_columns, IFMAP_H_FROM, 1),
+        columns_cut=_cut_by(network, rows, edge_columns, IFMAP_W_FROM, 2),
         shareable=np.concatenate([_repeated(edge_columns[1]), len(edges) + _repeated(stored_weights)]),
     )
 
@@ -151,8 +161,7 @@ def _needs_all(network: Network, rows: IntArray, edge_columns: IntArray) -> IntA
     not negative, these are all real_H rows, at most H·sH + R − sH − 2·pad_H: also where f = 1.
     """
     consumer, source, role, _ = edge_columns
-    shapes = [layer.ofmap for layer in network.layers] + [one.shape for one in reversed(network.inputs)]
-    made = np.array(shapes, np.int64).reshape(-1, 3)[source]  # inputs count from the end
+    made = _source_shapes(network)[source]
     reader = rows[consumer]
     all_of_it = np.ones(len(source), np.bool_)
     for dimension, (extent, window, stride, pad, real) in enumerate(
@@ -169,6 +178,22 @@ def _needs_all(network: Network, rows: IntArray, edge_columns: IntArray) -> IntA
     found = np.where(reader[:, KIND] == TRANSPOSE, moves, np.where(all_of_it, WHOLE_OFMAP, NO_TILES))
     needs_all: IntArray = np.where(role == WEIGHT_OPERAND, ANY_TILES, found).astype(np.int64)
     return needs_all
+
+
+def _cut_by(network: Network, rows: IntArray, edge_columns: IntArray, origin: int, dimension: int) -> IntArray:
+    """Return `NetworkTable.rows_cut` or `columns_cut`, by the column and the dimension of the ifmap."""
+    consumer, source, role, _ = edge_columns
+    cut = rows[consumer, origin]
+    uncut = (cut != 1) & (cut != 2)
+    uncut |= (role == WEIGHT_OPERAND) | (_source_shapes(network)[source][:, dimension] == 1)
+    found: IntArray = np.where(uncut, UNCUT, cut).astype(np.int64)
+    return found
+
+
+def _source_shapes(network: Network) -> IntArray:
+    """Return int64[L + I, 3], by layer id, or ``-1 - id`` of an external input."""
+    shapes = [layer.ofmap for layer in network.layers] + [source.shape for source in reversed(network.inputs)]
+    return np.array(shapes, np.int64).reshape(-1, 3)
 
 
 def _repeated(values: IntArray) -> IntArray:

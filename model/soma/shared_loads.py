@@ -2,6 +2,7 @@
 
 In the paper's space every reader loads a source by itself. A *shared load* is one that serves several readers of one
 LG: those of its first reader's FLG use its tiles with the same index, those of other FLGs find all tiles in the buffer.
+The former cut the source alike: by rows of their ofmaps, by columns, or not at all.
 A reader of another FLG shares it only if the tiles together hold all rows and columns of the source, as a reader in
 the owner's FLG needs them that makes its whole ofmap.
 Layers of one LG that have the same stored weights share their load in the same way.
@@ -29,6 +30,8 @@ class LoadOwners(NamedTuple):
         int64[L]: the layer that loads this layer's weights.
     holds_all
         bool[E]: whether the tiles of the load together hold all rows and columns of the source, at the owner.
+    rows_cut, columns_cut
+        int64[E]: by what the tiles of the load cut the source, as in `NetworkTable`, at the owner.
     whole
         bool[L]: scratch, whether the tiles together make all rows and columns of the ofmap.
     latest
@@ -40,6 +43,8 @@ class LoadOwners(NamedTuple):
     edge: IntArray
     weights: IntArray
     holds_all: BoolArray
+    rows_cut: IntArray
+    columns_cut: IntArray
     whole: BoolArray
     latest: IntArray
     latest_weights: IntArray
@@ -53,6 +58,8 @@ def empty_load_owners(table: NetworkTable) -> LoadOwners:
         edge=np.zeros(edges, np.int64),
         weights=np.zeros(layers, np.int64),
         holds_all=np.zeros(edges, np.bool_),
+        rows_cut=np.zeros(edges, np.int64),
+        columns_cut=np.zeros(edges, np.int64),
         whole=np.zeros(layers, np.bool_),
         latest=np.zeros(layers + inputs, np.int64),
         latest_weights=np.zeros(layers, np.int64),
@@ -122,6 +129,7 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
     needs_all, stored_weights = table.needs_all, table.stored_weights
     layers, shares, order = table.layers, lfa.shares, lfa.order
     owner, weight_owner, holds_all, whole = owners.edge, owners.weights, owners.holds_all, owners.whole
+    cuts = ((owners.rows_cut, table.rows_cut), (owners.columns_cut, table.columns_cut))
     latest, latest_weights = owners.latest, owners.latest_weights
     latest[:] = -1
     latest_weights[:] = -1
@@ -136,6 +144,8 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
                 continue
             owner[edge] = edge
             holds_all[edge] = needs_all[edge] == nt.ANY_TILES or (needs_all[edge] == nt.WHOLE_OFMAP and whole[layer])
+            for load_cut, edge_cut in cuts:
+                load_cut[edge] = edge_cut[edge]
             item = source if source >= 0 else len(layers) - 1 - source
             before = latest[item]
             latest[item] = edge
@@ -143,7 +153,17 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
                 continue
             first = owner[before]
             if flg[readers[first]] == flg[layer]:
+                alike = True
+                for load_cut, edge_cut in cuts:
+                    alike = alike and (
+                        load_cut[first] == nt.UNCUT or edge_cut[edge] == nt.UNCUT or load_cut[first] == edge_cut[edge]
+                    )
+                if not alike:
+                    continue
                 owner[edge] = first
+                for load_cut, edge_cut in cuts:
+                    if load_cut[first] == nt.UNCUT:
+                        load_cut[first] = edge_cut[edge]
                 holds_all[first] = holds_all[first] or holds_all[edge]
             elif holds_all[first]:
                 owner[edge] = first

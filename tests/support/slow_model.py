@@ -467,7 +467,12 @@ def load_groups(
                 group = current.get((lg_of_layer[name], what))
                 at_home = group is not None and flg_of_layer[group.readers[0]] == flg_of_layer[name]
                 joins = group is not None and (
-                    at_home or source == "" or _covers(network, group.home, group.flg, source, corrected)
+                    source == ""
+                    or (
+                        _cut_alike(network, [*group.home, name], source)
+                        if at_home
+                        else _covers(network, group.home, group.flg, source, corrected)
+                    )
                 )
                 if asked and joins:
                     assert group is not None
@@ -488,6 +493,21 @@ def _need(network: dict, layer: dict, source: str, tile: Extent, corrected: bool
     if source in layer.get("weight_operands", []):
         return weight_operand_extent(layer, tile)[2:]
     return ifmap_extent(layer, tile, network, corrected)[2:]
+
+
+def _cut_alike(network: dict, readers: list[str], source: str) -> bool:
+    """Whether rows of a source become rows in all of these layers, or columns in all, if they are cut; also columns."""
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    shape = source_shapes(network)[source]
+    for axis, letter in enumerate("HW", start=1):
+        becomes = set()
+        for name in readers:
+            order = layers[name]["order"].upper() if layers[name]["kind"] == "transpose" else "CHW"
+            if source not in layers[name].get("weight_operands", []) and shape[axis] > 1:
+                becomes.add(order.find(letter))
+        if {1, 2} <= becomes:
+            return False
+    return True
 
 
 def _covers(network: dict, home: list[str], flg: list[str], source: str, corrected: bool) -> bool:

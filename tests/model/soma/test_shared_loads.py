@@ -8,7 +8,7 @@ import pytest
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
@@ -117,6 +117,18 @@ def test_tiles_that_count_padding_as_rows_are_not_all_of_a_source(semantics: str
         return
     with pytest.raises(LFAError, match="leave out rows or columns"):
         make_plan(problem, shared)
+
+
+def test_readers_that_cut_rows_and_columns_otherwise_share_no_tiles() -> None:
+    """4 tiles of 2×2. Tile 1 of k needs columns 2, 3 of rows 0, 1; that of t, which exchanges them, 0, 1 of 2, 3."""
+    problem = fork(Transpose(name="t", K=8, H=4, W=4, order="CWH", inputs=("x",)), conv("k"))
+    with pytest.raises(LFAError, match="those in the same FLG cut it by another dimension"):
+        make_plan(problem, LFA((FLG(("t", "k"), 4, True),), (K_FROM_X,)))
+    plan = make_plan(problem, LFA((FLG(("t",), 4, True), FLG(("k",), 1, False)), (K_FROM_X,)))
+    assert [size for _, _, size, _, _ in loads(plan)] == [32] * 4
+    tokens = Transpose(name="t", K=8, H=16, W=1, order="C**", ifmap=(8, 4, 4), inputs=("x",))
+    plan = make_plan(fork(tokens, conv("k")), LFA((FLG(("t", "k"), 4, True),), (K_FROM_X,)))
+    assert [size for _, _, size, _, _ in loads(plan)] == [128] * 4
 
 
 def test_shared_weights_are_loaded_once_and_held() -> None:
