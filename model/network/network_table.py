@@ -53,6 +53,13 @@ WHOLE = 3
 IFMAP = 0
 WEIGHT_OPERAND = 1
 
+# Which tiles of an edge's reader together need all rows and columns of the source: none for sure; those that together
+# make all rows and columns of the ofmap; any.
+NO_TILES, WHOLE_OFMAP, ANY_TILES = 0, 1, 2
+
+# Dimensions of an ofmap by which tiles cut a source.
+UNCUT, BY_ROWS, BY_COLUMNS = 0, 1, 2
+
 
 class NetworkTable(NamedTuple):
     """Arrays of a network with L layers and E edges.
@@ -80,10 +87,11 @@ class NetworkTable(NamedTuple):
         int64[L]: the first layer that has the same stored weights; the layer itself if no other shares them.
     reader
         int64[E]: the layer that reads.
-    full_rows, full_columns
-        int64[E]: rows and columns of the source that the whole layer needs.
-    covered_rows, covered_columns
-        int64[E]: the same, if the layer's tiles together need all of them; 0 if strides skip some.
+    needs_all
+        int64[E]: NO_TILES, WHOLE_OFMAP or ANY_TILES.
+    rows_cut, columns_cut
+        int64[E]: the dimension of the reader's ofmap whose cuts cut the rows, or columns, of the source: BY_ROWS,
+        BY_COLUMNS, or UNCUT if every tile needs all of them.
     shareable
         int64[…]: what may share a load with another reader: an edge, or E + l for the weights of layer l.
     """
@@ -99,10 +107,9 @@ class NetworkTable(NamedTuple):
     is_output: BoolArray
     stored_weights: IntArray
     reader: IntArray
-    full_rows: IntArray
-    full_columns: IntArray
-    covered_rows: IntArray
-    covered_columns: IntArray
+    needs_all: IntArray
+    rows_cut: IntArray
+    columns_cut: IntArray
     shareable: IntArray
 
 
@@ -128,12 +135,6 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     use_columns = np.array(uses, dtype=np.int64).reshape(-1, 3).T
     ids = np.arange(len(network.layers) + 1)
     stored_weights = _stored_weights(network.layers)
-    is_operand = edge_columns[2] == WEIGHT_OPERAND
-    readers = rows[edge_columns[0]]
-    full_rows = np.where(is_operand, readers[:, IN_CHANNELS] // readers[:, GROUPS], readers[:, REAL_H])
-    full_columns = np.where(is_operand, readers[:, R] * readers[:, S], readers[:, REAL_W])
-    skips_rows = ~is_operand & (readers[:, STRIDE_H] > readers[:, WINDOW_H]) & (readers[:, H] > 1)
-    skips_columns = ~is_operand & (readers[:, STRIDE_W] > readers[:, WINDOW_W]) & (readers[:, W] > 1)
     return NetworkTable(
         layers=rows,
         source_begin=np.searchsorted(edge_columns[0], ids).astype(np.int64),
@@ -146,12 +147,53 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
         is_output=np.array([layer.name in network.outputs for layer in network.layers], np.bool_),
         stored_weights=stored_weights,
         reader=np.ascontiguousarray(edge_columns[0]),
-        full_rows=full_rows,
-        full_columns=full_columns,
-        covered_rows=np.where(skips_rows, 0, full_rows),
-        covered_columns=np.where(skips_columns, 0, full_columns),
+        needs_all=_needs_all(network, rows, edge_columns),
+        rows_cut=_cut_by(network, rows, edge_columns, IFMAP_H_FROM, 1),
+        columns_cut=_cut_by(network, rows, edge_columns, IFMAP_W_FROM, 2),
         shareable=np.concatenate([_repeated(edge_columns[1]), len(edges) + _repeated(stored_weights)]),
     )
+
+
+def _needs_all(network: Network, rows: IntArray, edge_columns: IntArray) -> IntArray:
+    """Return `NetworkTable.needs_all`.
+
+    f parts of ⌈H / f⌉ rows need f·((⌈H / f⌉ − 1)·sH + R − pad_H) ≥ H·sH + f·(R − pad_H − sH) rows. If the bracket is
+    not negative, these are all real_H rows, at most H·sH + R − sH − 2·pad_H: also where f = 1.
+    """
+    consumer, source, role, _ = edge_columns
+    made = _source_shapes(network)[source]
+    reader = rows[consumer]
+    all_of_it = np.ones(len(source), np.bool_)
+    for dimension, (extent, window, stride, pad, real) in enumerate(
+        ((H, WINDOW_H, STRIDE_H, PAD_H, REAL_H), (W, WINDOW_W, STRIDE_W, PAD_W, REAL_W)), start=1
+    ):
+        corner = reader[:, window] - reader[:, pad]
+        slides = (corner >= reader[:, stride]) & (reader[:, real] == made[:, dimension])
+        all_of_it &= np.where(reader[:, extent] > 1, slides, np.minimum(corner, reader[:, real]) == made[:, dimension])
+    from_rows, from_columns = reader[:, IFMAP_H_FROM], reader[:, IFMAP_W_FROM]
+    # Fewer channels than all may be made: then a transpose of channels needs fewer rows or columns.
+    parts = (reader[:, TILE_CHANNELS] == 0) & ((from_rows == 0) | (from_columns == 0))
+    moves = np.where(parts, NO_TILES, WHOLE_OFMAP)
+    moves[(from_rows == WHOLE) & (from_columns == WHOLE)] = ANY_TILES
+    found = np.where(reader[:, KIND] == TRANSPOSE, moves, np.where(all_of_it, WHOLE_OFMAP, NO_TILES))
+    needs_all: IntArray = np.where(role == WEIGHT_OPERAND, ANY_TILES, found).astype(np.int64)
+    return needs_all
+
+
+def _cut_by(network: Network, rows: IntArray, edge_columns: IntArray, origin: int, dimension: int) -> IntArray:
+    """Return `NetworkTable.rows_cut` or `columns_cut`, by the column and the dimension of the ifmap."""
+    consumer, source, role, _ = edge_columns
+    cut = rows[consumer, origin]
+    uncut = (cut != 1) & (cut != 2)
+    uncut |= (role == WEIGHT_OPERAND) | (_source_shapes(network)[source][:, dimension] == 1)
+    found: IntArray = np.where(uncut, UNCUT, cut).astype(np.int64)
+    return found
+
+
+def _source_shapes(network: Network) -> IntArray:
+    """Return int64[L + I, 3], by layer id, or ``-1 - id`` of an external input."""
+    shapes = [layer.ofmap for layer in network.layers] + [source.shape for source in reversed(network.inputs)]
+    return np.array(shapes, np.int64).reshape(-1, 3)
 
 
 def _repeated(values: IntArray) -> IntArray:

@@ -198,8 +198,8 @@ def _no_share(problem: Problem, item: int, owners: LoadOwners) -> str:
     if owners.edge[item] < 0:
         return f"'{layer}' can't share a load of '{name}', which it reads on chip; leave the shared load out"
     return (
-        f"'{layer}' can't share the load of '{name}': no layer before it in its LG loads it, or those in the FLG that "
-        f"loads it need less than its {table.full_rows[item]}×{table.full_columns[item]} rows×columns; let it load"
+        f"'{layer}' can't share the load of '{name}': no layer before it in its LG loads it, those in the same FLG cut "
+        "it by another dimension, or the tiles of those in another FLG leave out rows or columns; let it load"
     )
 
 

@@ -2,8 +2,9 @@
 
 In the paper's space every reader loads a source by itself. A *shared load* is one that serves several readers of one
 LG: those of its first reader's FLG use its tiles with the same index, those of other FLGs find all tiles in the buffer.
-A reader of another FLG shares it only if the tiles together hold all rows and columns of the source that it needs: no
-more than one of the readers in that FLG needs, whose stride skips none.
+The former cut the source alike: by rows of their ofmaps, by columns, or not at all.
+A reader of another FLG shares it only if the tiles together hold all rows and columns of the source, as a reader in
+the owner's FLG needs them that makes its whole ofmap.
 Layers of one LG that have the same stored weights share their load in the same way.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import IntArray
+from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
@@ -27,8 +28,12 @@ class LoadOwners(NamedTuple):
         int64[E]: the edge whose load brings what this edge reads; −1 if that is on chip.
     weights
         int64[L]: the layer that loads this layer's weights.
-    rows, columns
-        int64[E]: what the tiles of the load together hold for sure, at the owner.
+    holds_all
+        bool[E]: whether the tiles of the load together hold all rows and columns of the source, at the owner.
+    rows_cut, columns_cut
+        int64[E]: by what the tiles of the load cut the source, as in `NetworkTable`, at the owner.
+    whole
+        bool[L]: scratch, whether the tiles together make all rows and columns of the ofmap.
     latest
         int64[L + I]: scratch, the edge that was the latest to read a layer or an external input from DRAM.
     latest_weights
@@ -37,8 +42,10 @@ class LoadOwners(NamedTuple):
 
     edge: IntArray
     weights: IntArray
-    rows: IntArray
-    columns: IntArray
+    holds_all: BoolArray
+    rows_cut: IntArray
+    columns_cut: IntArray
+    whole: BoolArray
     latest: IntArray
     latest_weights: IntArray
 
@@ -47,8 +54,16 @@ def empty_load_owners(table: NetworkTable) -> LoadOwners:
     """Allocate a `LoadOwners`."""
     edges, layers = len(table.source), len(table.layers)
     inputs = -int(table.source.min(initial=0))
-    sizes = (edges, layers, edges, edges, layers + inputs, layers)
-    return LoadOwners(*(np.zeros(size, np.int64) for size in sizes))
+    return LoadOwners(
+        edge=np.zeros(edges, np.int64),
+        weights=np.zeros(layers, np.int64),
+        holds_all=np.zeros(edges, np.bool_),
+        rows_cut=np.zeros(edges, np.int64),
+        columns_cut=np.zeros(edges, np.int64),
+        whole=np.zeros(layers, np.bool_),
+        latest=np.zeros(layers + inputs, np.int64),
+        latest_weights=np.zeros(layers, np.int64),
+    )
 
 
 @compiled
@@ -89,16 +104,37 @@ def items_with_a_load_before(table: NetworkTable, lfa: LFAArrays, items: IntArra
 
 
 @compiled
+def _fill_whole(table: NetworkTable, order: IntArray, flg: IntArray, whole: BoolArray) -> None:
+    """Fill `whole`: an ofmap is made whole if the FLG cuts it, or a reader in the FLG needs all of it."""
+    source_begin, sources, needs_all, is_output = table.source_begin, table.source, table.needs_all, table.is_output
+    read = np.zeros(len(whole), np.bool_)  # by a layer in the FLG
+    whole[:] = is_output
+    for place in range(len(order) - 1, -1, -1):
+        layer = order[place]
+        if not read[layer]:
+            whole[layer] = True
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            source = sources[edge]
+            if source < 0 or flg[source] != flg[layer]:
+                continue
+            read[source] = True
+            if needs_all[edge] == nt.ANY_TILES or (needs_all[edge] == nt.WHOLE_OFMAP and whole[layer]):
+                whole[source] = True
+
+
+@compiled
 def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: IntArray, owners: LoadOwners) -> None:
     """Fill `owners` for the layers of `lfa`; `flg` and `lg` are int64[L], the groups of each layer."""
     source_begin, sources, readers = table.source_begin, table.source, table.reader
-    full_rows, full_columns, stored_weights = table.full_rows, table.full_columns, table.stored_weights
-    covered_rows, covered_columns = table.covered_rows, table.covered_columns
+    needs_all, stored_weights = table.needs_all, table.stored_weights
     layers, shares, order = table.layers, lfa.shares, lfa.order
-    owner, weight_owner, rows, columns = owners.edge, owners.weights, owners.rows, owners.columns
+    owner, weight_owner, holds_all, whole = owners.edge, owners.weights, owners.holds_all, owners.whole
+    cuts = ((owners.rows_cut, table.rows_cut), (owners.columns_cut, table.columns_cut))
     latest, latest_weights = owners.latest, owners.latest_weights
     latest[:] = -1
     latest_weights[:] = -1
+    if shares.any():
+        _fill_whole(table, order, flg, whole)
     for place in range(len(order)):
         layer = order[place]
         for edge in range(source_begin[layer], source_begin[layer + 1]):
@@ -107,7 +143,9 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
             if source >= 0 and lg[source] == lg[layer]:
                 continue
             owner[edge] = edge
-            rows[edge], columns[edge] = covered_rows[edge], covered_columns[edge]
+            holds_all[edge] = needs_all[edge] == nt.ANY_TILES or (needs_all[edge] == nt.WHOLE_OFMAP and whole[layer])
+            for load_cut, edge_cut in cuts:
+                load_cut[edge] = edge_cut[edge]
             item = source if source >= 0 else len(layers) - 1 - source
             before = latest[item]
             latest[item] = edge
@@ -115,10 +153,19 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
                 continue
             first = owner[before]
             if flg[readers[first]] == flg[layer]:
+                alike = True
+                for load_cut, edge_cut in cuts:
+                    alike = alike and (
+                        load_cut[first] == nt.UNCUT or edge_cut[edge] == nt.UNCUT or load_cut[first] == edge_cut[edge]
+                    )
+                if not alike:
+                    continue
                 owner[edge] = first
-                rows[first] = max(rows[first], covered_rows[edge])
-                columns[first] = max(columns[first], covered_columns[edge])
-            elif full_rows[edge] <= rows[first] and full_columns[edge] <= columns[first]:
+                for load_cut, edge_cut in cuts:
+                    if load_cut[first] == nt.UNCUT:
+                        load_cut[first] = edge_cut[edge]
+                holds_all[first] = holds_all[first] or holds_all[edge]
+            elif holds_all[first]:
                 owner[edge] = first
         if layers[layer, nt.WEIGHT_BYTES] > 0:
             weight_owner[layer] = layer

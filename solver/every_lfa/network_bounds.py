@@ -23,11 +23,12 @@ first tile, plus all its tiles.
 
 *Shared loads.* In the wide space one load may serve several layers. An external input is then loaded at least as far as
 the layer needs that needs most of it: a load that serves a tile is at least as large as what the tile needs, and a
-layer of another FLG finds all that it needs in the tiles of the load (`soma_cp.model.soma.shared_loads`). This holds
-for all loads, and for those before the first tile of a layer. Of weights that several layers have, the bounds count
-only those of the first such layer, and none where that layer is not among the ones that are looked at: fewer weights
-make every bound lower. A shared load that has begun holds buffer until the last tile that it serves, so the weights of
-a descendant whose load has begun are still in the buffer at the end of v.
+layer of another FLG shares only loads whose tiles are together as large as the whole input or larger
+(`soma_cp.model.soma.shared_loads`). This holds for all loads, and for those before the first tile of a layer. Of
+weights that several layers have, the bounds count only those of the first such layer, and none where that layer is not
+among the ones that are looked at: fewer weights make every bound lower. A shared load that has begun holds buffer until
+the last tile that it serves, so the weights of a descendant whose load has begun are still in the buffer at the end of
+v.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an

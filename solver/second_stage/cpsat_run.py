@@ -85,7 +85,11 @@ def run_cpsat(
 
     def work() -> None:
         try:
-            watch.status = solver.solve(model, watch)
+            try:
+                watch.status = solver.solve(model, watch)
+            except IndexError:  # presolve of OR-Tools 9.15 may trip over a hint (google/or-tools#5288)
+                model.clear_hints()  # type: ignore[no-untyped-call]
+                watch.status = solver.solve(model, watch)
         except Exception as error:  # raised in the caller's thread below
             watch.error = error
         finally:

@@ -425,6 +425,8 @@ class LoadGroup:
     """Empty for stored weights."""
     readers: list[str]
     home: list[str]
+    flg: list[str]
+    """All layers of the first reader's FLG."""
 
 
 def load_groups(
@@ -464,7 +466,14 @@ def load_groups(
                 what = source or f"weights of {layer.get('weights') or name}"
                 group = current.get((lg_of_layer[name], what))
                 at_home = group is not None and flg_of_layer[group.readers[0]] == flg_of_layer[name]
-                joins = group is not None and (at_home or source == "" or _covers(network, group, layer, corrected))
+                joins = group is not None and (
+                    source == ""
+                    or (
+                        _cut_alike(network, [*group.home, name], source)
+                        if at_home
+                        else _covers(network, group.home, group.flg, source, corrected)
+                    )
+                )
                 if asked and joins:
                     assert group is not None
                     group.readers.append(name)
@@ -472,7 +481,7 @@ def load_groups(
                     continue
                 if asked and not lenient:
                     raise InvalidLFA(f"'{name}' can't share the load of '{source}'")
-                groups.append(LoadGroup(source, [name], [name]))
+                groups.append(LoadGroup(source, [name], [name], flg["layers"]))
                 current[lg_of_layer[name], what] = groups[-1]
     if wanted and not lenient:
         raise InvalidLFA(f"shared loads of nothing: {sorted(wanted)}")
@@ -486,20 +495,56 @@ def _need(network: dict, layer: dict, source: str, tile: Extent, corrected: bool
     return ifmap_extent(layer, tile, network, corrected)[2:]
 
 
-def _covers(network: dict, group: LoadGroup, layer: dict, corrected: bool) -> bool:
-    """Whether the tiles that a group loads in its FLG leave out nothing that a layer of another FLG needs."""
+def _cut_alike(network: dict, readers: list[str], source: str) -> bool:
+    """Whether rows of a source become rows in all of these layers, or columns in all, if they are cut; also columns."""
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    shape = source_shapes(network)[source]
+    for axis, letter in enumerate("HW", start=1):
+        becomes = set()
+        for name in readers:
+            order = layers[name]["order"].upper() if layers[name]["kind"] == "transpose" else "CHW"
+            if source not in layers[name].get("weight_operands", []) and shape[axis] > 1:
+                becomes.add(order.find(letter))
+        if {1, 2} <= becomes:
+            return False
+    return True
+
+
+def _covers(network: dict, home: list[str], flg: list[str], source: str, corrected: bool) -> bool:
+    """Whether the tiles that a group loads in its FLG, for the readers `home`, hold all of a source."""
     layers = {other["name"]: other for other in network["layers"]}
-    wanted = _need(network, layer, group.source, (1, *ofmap_shape(layer)), corrected)
-    covered = [0, 0]
-    for name in group.home:
-        reader = layers[name]
-        rows, columns = _need(network, reader, group.source, (1, *ofmap_shape(reader)), corrected)
-        slides = reader["kind"] in (*MATRIX_KINDS, "pool") and group.source not in reader.get("weight_operands", [])
-        if not slides or _window(reader, "R", "dH") >= reader.get("sH", 1) or ofmap_shape(reader)[1] == 1:
-            covered[0] = max(covered[0], rows)
-        if not slides or _window(reader, "S", "dW") >= reader.get("sW", 1) or ofmap_shape(reader)[2] == 1:
-            covered[1] = max(covered[1], columns)
-    return wanted[0] <= covered[0] and wanted[1] <= covered[1]
+    return any(_needs_all(network, layers[name], flg, source, corrected) for name in home)
+
+
+def _needs_all(network: dict, reader: dict, flg: list[str], source: str, corrected: bool) -> bool:
+    """Whether the tiles of a layer in the FLG need all rows and columns of a source together."""
+    if source in reader.get("weight_operands", []):
+        return True
+    whole = _made_whole(network, reader, flg, corrected)
+    if reader["kind"] == "transpose":
+        origins = [reader["order"].upper().find(letter) for letter in "HW"]
+        return origins == [-1, -1] or (whole and (corrected or 0 not in origins))
+    shape, ofmap = source_shapes(network)[source], ofmap_shape(reader)
+    for axis, (taps, distance, stride) in enumerate((("R", "dH", "sH"), ("S", "dW", "sW")), start=1):
+        _, *needed = ifmap_extent(reader, (1, *ofmap), network, corrected)
+        if needed[axis] < shape[axis]:
+            return False
+        if reader["kind"] in (*MATRIX_KINDS, "pool") and ofmap[axis] > 1:
+            window, step = _window(reader, taps, distance), reader.get(stride, 1)
+            wanted = (ofmap[axis] - 1) * step + window
+            padding = 0 if corrected else max(wanted - shape[axis], 0) // 2
+            if window - padding < step:
+                return False
+    return whole
+
+
+def _made_whole(network: dict, layer: dict, flg: list[str], corrected: bool) -> bool:
+    """Whether the tiles of a layer in the FLG make all rows and columns of its ofmap together."""
+    consumers = [other for other in network["layers"] if layer["name"] in producers(other)]
+    inside = [other for other in consumers if other["name"] in flg]
+    if not inside or layer["name"] in network.get("outputs", []):
+        return True
+    return any(_needs_all(network, other, flg, layer["name"], corrected) for other in inside)
 
 
 def _load_tensors(

@@ -1,13 +1,14 @@
 """Shared loads by hand: what is loaded, how long it lives, and what is refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
@@ -80,9 +81,54 @@ def test_no_reader_shares_tiles_that_leave_out_what_it_needs() -> None:
     """1×1 with stride 2 reads rows 0 and 2: tiles of one row are all that it loads. In one FLG, tiles grow instead."""
     problem = fork(conv("q", H=2, W=2, sH=2, sW=2), conv("k", H=3, W=3))
     apart = (FLG(("q",), 2, True), FLG(("k",), 1, False))
-    with pytest.raises(LFAError, match=r"need less than its 3×3 rows×columns"):
+    with pytest.raises(LFAError, match="leave out rows or columns"):
         make_plan(problem, LFA(apart, (K_FROM_X,)))
     assert loads(make_plan(problem, LFA((FLG(("q", "k"), 1, True),), (K_FROM_X,)))) == [("q", 0, 72, 0, 2)]
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_tiles_of_a_fused_owner_have_what_its_consumer_reads(stride: int) -> None:
+    """q makes what a 1×1 after it reads: with stride 2, its 4 tiles are 1×1 pixels of 8 B, of 4×4; k needs all 16."""
+    side = 4 // stride
+    after = Conv(name="after", C=8, K=8, H=side, W=side, sH=stride, sW=stride, ifmaps=("q",))
+    problem = fork(conv("q"), after, conv("k"))
+    lfa = LFA((FLG(("q", "after"), 4, True), FLG(("k",), 1, False)), (K_FROM_X,))
+    if stride == 1:
+        assert [size for _, _, size, _, _ in loads(make_plan(problem, lfa))] == [32] * 4
+        return
+    assert [size for _, _, size, _, _ in loads(make_plan(problem, replace(lfa, shared_loads=())))] == [8] * 4 + [128]
+    with pytest.raises(LFAError, match="leave out rows or columns"):
+        make_plan(problem, lfa)
+    output = Network("fork", problem.network.inputs, problem.network.layers, outputs=("q", "after", "k"))
+    plan = make_plan(Problem(output, problem.platform), lfa)  # an output is made whole
+    assert [size for _, _, size, _, _ in loads(plan)] == [32] * 4
+
+
+@pytest.mark.parametrize(("semantics", "rows"), [("published", 1), ("corrected", 2)])
+def test_tiles_that_count_padding_as_rows_are_not_all_of_a_source(semantics: str, rows: int) -> None:
+    """2 of 2 rows with stride 2 and padding 1 make 3 of 4 rows. The corner tile, as all tiles, needs 1 row: 3 of 4."""
+    problem = fork(conv("q", H=3, W=3, R=2, S=2, sH=2, sW=2), conv("k"))
+    problem = Problem(problem.network, replace(problem.platform, semantics=semantics))
+    lfa = LFA((FLG(("q",), 9, True), FLG(("k",), 1, False)))
+    assert loads(make_plan(problem, lfa))[0][2] == 8 * rows * rows
+    shared = replace(lfa, shared_loads=(K_FROM_X,))
+    if semantics == "corrected":
+        assert sum(size for _, _, size, _, _ in loads(make_plan(problem, shared))) == 9 * 32
+        return
+    with pytest.raises(LFAError, match="leave out rows or columns"):
+        make_plan(problem, shared)
+
+
+def test_readers_that_cut_rows_and_columns_otherwise_share_no_tiles() -> None:
+    """4 tiles of 2×2. Tile 1 of k needs columns 2, 3 of rows 0, 1; that of t, which exchanges them, 0, 1 of 2, 3."""
+    problem = fork(Transpose(name="t", K=8, H=4, W=4, order="CWH", inputs=("x",)), conv("k"))
+    with pytest.raises(LFAError, match="those in the same FLG cut it by another dimension"):
+        make_plan(problem, LFA((FLG(("t", "k"), 4, True),), (K_FROM_X,)))
+    plan = make_plan(problem, LFA((FLG(("t",), 4, True), FLG(("k",), 1, False)), (K_FROM_X,)))
+    assert [size for _, _, size, _, _ in loads(plan)] == [32] * 4
+    tokens = Transpose(name="t", K=8, H=16, W=1, order="C**", ifmap=(8, 4, 4), inputs=("x",))
+    plan = make_plan(fork(tokens, conv("k")), LFA((FLG(("t", "k"), 4, True),), (K_FROM_X,)))
+    assert [size for _, _, size, _, _ in loads(plan)] == [128] * 4
 
 
 def test_shared_weights_are_loaded_once_and_held() -> None:

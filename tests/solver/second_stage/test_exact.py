@@ -29,6 +29,8 @@ from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
+from soma_cp.model.network.layers import Conv, ExternalInput, Transpose
+from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
@@ -566,3 +568,16 @@ def test_the_log_is_written_where_it_is_asked_for(capfd: pytest.CaptureFixture[s
     assert "CP-SAT" not in capfd.readouterr().out
     solve_dlsa_exactly(plan, parameters=CpSatParameters(log=True))
     assert "CP-SAT" in capfd.readouterr().out
+
+
+def test_a_hint_that_the_solver_trips_over_is_left_out() -> None:
+    """OR-Tools 9.15 raises an IndexError for the hint of this plan, greedy's 28 cycles (google/or-tools#5288)."""
+    turned = Transpose(name="a", K=3, H=2, W=2, order="HCW", inputs=("x",))
+    product = Conv(name="b", C=2, K=3, H=2, W=2, R=2, S=1, ifmaps=(), inputs=("x",), weight_operands=("a",))
+    network = Network("hint", (ExternalInput("x", (2, 3, 2)),), (turned, product))
+    platform = replace(platform_named("edge"), pe_grid=1, macs_per_pe=32, gbuf_bytes=19, semantics="corrected")
+    plan = make_plan(Problem(network, platform), LFA((FLG(("a",), 2, True), FLG(("b",), 4, True))))
+    result = solve_dlsa_exactly(plan, CpSatParameters(workers=1))
+    assert result.proven_optimal
+    # 16 transfers of a cycle each; b[0] waits for both tiles of a, and tiles take 3, 3, 2, 2, 2, 2 cycles.
+    assert evaluate(plan, greedy_dlsa(plan)).latency >= result.schedule.latency >= plan_figures(plan).bound == 16
