@@ -1,7 +1,7 @@
 """What every node of an ONNX model becomes, also in a model that is refused."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 from math import prod
@@ -10,7 +10,7 @@ from pathlib import Path
 from soma_cp.model.network.layers import Layer, Shape
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.graph import Node, operator_kind, printable
-from soma_cp.model.network.onnx_import.graph_import import GraphImport, told
+from soma_cp.model.network.onnx_import.graph_import import GraphImport
 from soma_cp.model.network.onnx_import.importing import advice, imported_graph
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
 from soma_cp.model.network.onnx_import.reading import read_model
@@ -156,6 +156,7 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
     kept = needed_nodes(model, run.graph.outputs)  # while these live, each node is one Python object
     needed = {id(node) for node in kept}
     places = {node.outputs: place for place, node in enumerate(run.graph.nodes)}
+    made = _Made(run)
     nodes: list[NodeReport] = []
     for proto in model.graph.node:
         name, operator = label(proto), printable(operator_kind(proto.op_type, proto.domain))
@@ -165,8 +166,7 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
         elif place is None:
             nodes.append(NodeReport(name, operator, Becomes.CONSTANT))
         else:
-            nodes.append(_node_report(run, place, name, operator))
-    of_nodes = {told(node, run.refused[place]) for place, node in _refused(run).items()}
+            nodes.append(_node_report(run, made, place, name, operator))
     return ModelReport(
         name=path.stem,
         network=run.network,
@@ -175,17 +175,42 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
             InputReport(source.name, source.shape, run.roles.get(source.name), source.batch_axis)
             for source in run.graph.inputs
         ),
-        problems=tuple(problem for problem in run.problems if problem not in of_nodes),
+        problems=(*run.graph.problems, *run.faults),
         notes=run.notes,
         advice=advice(model, run, path.stem, options) if run.network is None else "",
     )
 
 
-def _refused(run: GraphImport) -> Mapping[int, Node]:
-    return {place: run.graph.nodes[place] for place in run.refused}
+class _Made:
+    """Which layers of an import each node makes.
+
+    Attributes
+    ----------
+    present
+        The layers of the network, by name.
+    """
+
+    def __init__(self, run: GraphImport) -> None:
+        self.present = {layer.name: layer for layer in run.state.layers.layers}
+        self._run = run
+        self._of_functions: set[str] = set()
+        self._by_output: dict[str, list[str]] = {}  # layers of functions
+        outputs = {name for node in run.graph.nodes for name in node.outputs if name}
+        for origin, names in run.state.functions.items():
+            output = origin
+            while output not in outputs and "/" in output:  # a step within a node
+                output = output.rpartition("/")[0]
+            self._by_output.setdefault(output, []).extend(names)
+            self._of_functions.update(names)
+
+    def names(self, place: int, node: Node) -> list[str]:
+        """Return the layers that a node adds, with those of its functions; of a divided layer, the parts."""
+        own = [name for name in self._run.made.get(place, ()) if name not in self._of_functions]
+        own += [name for output in node.outputs for name in self._by_output.get(output, ())]
+        return list(dict.fromkeys(self._run.state.layers.resolved(own)))
 
 
-def _node_report(run: GraphImport, place: int, name: str, operator: str) -> NodeReport:
+def _node_report(run: GraphImport, made: _Made, place: int, name: str, operator: str) -> NodeReport:
     node = run.graph.nodes[place]
     if place in run.refused:
         return NodeReport(name, operator, Becomes.REFUSED, reason=run.refused[place])
@@ -193,26 +218,13 @@ def _node_report(run: GraphImport, place: int, name: str, operator: str) -> Node
     if value is None:
         reason = "depends on what is refused" if run.refused else "is not read before the model's faults are mended"
         return NodeReport(name, operator, Becomes.NOT_REACHED, reason=reason)
-    added = _layers_of(run, place, node)
-    present = {layer.name: layer for layer in run.state.layers.layers}
-    layers = tuple(present[added_name] for added_name in added if added_name in present)
+    added = made.names(place, node)
+    layers = tuple(made.present[layer] for layer in added if layer in made.present)
     if layers:
         return NodeReport(name, operator, Becomes.LAYER, layers)
     if added:  # readers have taken what it joins, one by one
         return NodeReport(name, operator, Becomes.VIEW)
     return NodeReport(name, operator, _without_layers(run, node, value))
-
-
-def _layers_of(run: GraphImport, place: int, node: Node) -> list[str]:
-    """Return the layers that a node makes, those of its function included; parts of a divided layer for the layer."""
-    functions = run.state.functions
-    of_functions = {name for names in functions.values() for name in names}
-    own = [name for name in run.made.get(place, ()) if name not in of_functions]
-    for output in node.outputs:
-        for origin, names in functions.items():
-            if output and (origin == output or origin.startswith(f"{output}/")):
-                own += names
-    return list(dict.fromkeys(run.state.layers.resolved(own)))
 
 
 def _without_layers(run: GraphImport, node: Node, value: Value) -> Becomes:

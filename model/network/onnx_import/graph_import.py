@@ -36,8 +36,8 @@ class GraphImport:
     ----------
     network
         The network; None if the model is refused.
-    problems
-        One sentence for each fault of the model and each node that is refused.
+    faults
+        One sentence for each output that can't be stored and each fault of the network as a whole.
     refused
         Why a node is refused, by the node's place in the graph.
     made
@@ -51,7 +51,7 @@ class GraphImport:
     def __init__(self, graph: Graph, name: str, options: OnnxOptions) -> None:
         self.graph = graph
         self.network: Network | None = None
-        self.problems = list(graph.problems)
+        self.faults: list[str] = []
         self.refused: dict[int, str] = {}
         self.made: dict[int, tuple[str, ...]] = {}
         self.roles: dict[str, Role] = {}
@@ -61,6 +61,12 @@ class GraphImport:
         self._read = {name for node in graph.nodes for name in node.inputs if name} | set(graph.outputs)
         self._notes = list(graph.notes)
         self._run()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One sentence for each fault of the model and each node that is refused."""
+        refused = (_told(self.graph.nodes[place], reason) for place, reason in self.refused.items())
+        return (*self.graph.problems, *refused, *self.faults)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -77,10 +83,10 @@ class GraphImport:
         )
 
     def _run(self) -> None:
-        if self.problems:
+        if self.graph.problems:
             for place, node in enumerate(self.graph.nodes):
                 if reason := why_unknown(node):
-                    self._refuse(place, node, reason)
+                    self.refused[place] = printable(reason)
             return
         self._read_inputs()
         for place, node in enumerate(self.graph.nodes):
@@ -97,14 +103,10 @@ class GraphImport:
             stored = tuple(dict.fromkeys(layers.resolved(outputs)))
             self.network = Network(self._name, layers.inputs_read, layers.layers, outputs=stored)
         except NetworkError as error:
-            self.problems += error.problems
+            self.faults += error.problems
         self._notes += [
             f"input '{name}' is taken to lie in DRAM in the sequence that layers read" for name in layers.rearranged
         ]
-
-    def _refuse(self, place: int, node: Node, reason: str) -> None:
-        self.refused[place] = printable(reason)
-        self.problems.append(told(node, reason))
 
     def _read_inputs(self) -> None:
         for source in self.graph.inputs:
@@ -147,7 +149,7 @@ class GraphImport:
                 self._read_unknown(node_import, reads)
             self._check_outputs(node)
         except UnsupportedError as error:
-            self._refuse(place, node, str(error))
+            self.refused[place] = printable(str(error))
         self.made[place] = tuple(self.state.layers.added[before:])
 
     def _check_outputs(self, node: Node) -> None:
@@ -208,7 +210,7 @@ class GraphImport:
             try:
                 tensor = self.state.settled(value)
             except UnsupportedError as error:
-                self.problems.append(printable(f"output '{output}' {error}"))
+                self.faults.append(printable(f"output '{output}' {error}"))
                 continue
             names += self._stored(tensor, output)
         return names
@@ -235,7 +237,7 @@ def _large_constant(graph: Graph, node: Node) -> str:
     return ""
 
 
-def told(node: Node, reason: str) -> str:
+def _told(node: Node, reason: str) -> str:
     """Return why a node is refused, as a sentence."""
     return printable(f"'{node.label}' ({node.kind}) {reason}")
 
