@@ -175,7 +175,7 @@ def _others(
     axes: Mapping[str, Axes], batches: Mapping[str, int | None], guessed: Collection[str]
 ) -> Iterator[Mapping[str, int | None]]:
     """Yield other readings of the guessed batches: axis 1 of sequences, no batch at all."""
-    taken = [name for name in guessed if batches[name] is not None]
+    taken = [name for name in axes if name in guessed and batches[name] is not None]
     if not taken:
         return
     sequences = [name for name, known in axes.items() if len(known) == _SEQUENCE_RANK]

@@ -42,16 +42,17 @@ def divided(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> lis
     ends = list(accumulate(sizes))
     ranges: list[list[str]] = [[] for _ in sizes]
     start = 0
-    waiting = list(sources)
+    waiting = list(reversed(sources))
     while waiting:
-        source, *rest = layers.resolved(waiting)  # dividing the layer before may have divided these
+        source, *rest = layers.resolved((waiting.pop(),))  # dividing the layer before may have divided this one
+        waiting += reversed(rest)
         end = start + layers.shape(source)[0]
         cuts = [start, *(cut for cut in ends if start < cut < end), end]
         extents = [after - before for before, after in pairwise(cuts)]
         pieces = (source,) if len(extents) == 1 else _divide(layers, source, extents)
         for piece, cut in zip(pieces, cuts[1:], strict=True):
             ranges[bisect_left(ends, cut)].append(piece)
-        waiting, start = rest, end
+        start = end
     return [layers.resolved(names) for names in ranges]
 
 

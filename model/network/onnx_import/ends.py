@@ -3,7 +3,8 @@
 A detector's boxes are sorted and selected after its last convolution; the convolutions can be scheduled without that.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from shlex import quote
 
 from soma_cp.model.network.network import Network
@@ -41,8 +42,11 @@ def working_ends(run: GraphImport, imported: Callable[[tuple[str, ...]], Network
         end for name in (*read, *run.graph.outputs) for end in _ends_before(run, makers, name) if end in makers
     )
     order = [name for node in run.graph.nodes for name in node.outputs if name in made]
-    ends = tuple(_name_of(run, makers[name], name) for name in order)
-    if not 0 < len(ends) <= _MOST_ENDS or not all(end.isprintable() for end in ends):
+    if not 0 < len(order) <= _MOST_ENDS:
+        return ()
+    names = Counter(name for node in run.graph.nodes for name in (node.label, *node.outputs))
+    ends = tuple(_name_of(makers[name], name, names) for name in order)
+    if not all(end.isprintable() for end in ends):
         return ()
     network = imported(ends)
     if network is None or not any(layer.is_matrix for layer in network.layers):
@@ -93,8 +97,7 @@ def _moves_nothing(run: GraphImport, value: Value, before: list[str]) -> bool:
     return isinstance(value, Function) and isinstance(read, Function) and read.origin == value.origin
 
 
-def _name_of(run: GraphImport, node: Node, tensor: str) -> str:
-    """Return the node's name if it stands for this tensor alone; else the tensor's."""
-    names = [name for other in run.graph.nodes for name in (other.label, *other.outputs)]
+def _name_of(node: Node, tensor: str, names: Mapping[str, int]) -> str:
+    """Return the node's name if it stands for this tensor alone, else the tensor's; `names` counts all names."""
     alone = [name for name in node.outputs if name] == [tensor]
-    return node.label if alone and names.count(node.label) == 1 else tensor
+    return node.label if alone and names[node.label] == 1 else tensor

@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from math import prod
 from typing import Any
 
@@ -184,9 +185,9 @@ class Layers:
 
     def _read_once(self, sources: Sources) -> Sources:
         """Add a copying layer for each repeated source: a layer names a source once."""
-        read: list[str] = []
+        read: dict[str, None] = {}
         for source in sources:
-            read.append(self._copy((source,)) if source in read else source)
+            read[self._copy((source,)) if source in read else source] = None
         return tuple(read)
 
     def _as_layers(self, sources: Sources) -> Sources:
@@ -227,8 +228,9 @@ class Layers:
         """
         unread = self._keep_needed(outputs)
         self._arrange_inputs_once()
+        stored = set(self.resolved(outputs))
         for reader in reversed(list(self._layers)):
-            self._arrange_at_once(reader, set(self.resolved(outputs)))
+            self._arrange_at_once(reader, stored)
         self._keep_needed(outputs)
         return unread
 
@@ -237,8 +239,8 @@ class Layers:
         for layer in reversed(list(self._layers.values())):
             if layer.name in needed:
                 needed.update((*layer.ifmaps, *layer.weight_operands))
-        parts = {part for parts in self._parts.values() for part in parts}
-        unread = tuple(name for name, layer in self._layers.items() if name in parts - needed and layer.is_matrix)
+        unneeded = {part for parts in self._parts.values() for part in parts} - needed
+        unread = tuple(name for name, layer in self._layers.items() if name in unneeded and layer.is_matrix)
         self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
         return unread
 
@@ -270,7 +272,7 @@ class Layers:
     def _readers(self, name: str) -> list[str]:
         return [
             reader.name
-            for reader in self._layers.values()
+            for reader in self._later(name)
             if name in self._reads[reader.name] or name in reader.weight_operands
         ]
 
@@ -381,10 +383,10 @@ class Layers:
             Sources of each part; they replace its `ifmaps` and `inputs`.
         """
         named = {self.unique(f"{name}_{i}"): part for i, part in enumerate(parts)}
-        entries = list(self._layers.items())
-        place = list(self._layers).index(name)
-        entries[place : place + 1] = [(new, replace(part, name=new)) for new, part in named.items()]
-        self._layers = dict(entries)
+        later = self._later(name)
+        del self._layers[name]
+        self._layers |= {new: replace(part, name=new) for new, part in named.items()}
+        self._put_last(later)
         for new, read in zip(named, reads, strict=True):
             self._set_reads(new, self.resolved(read))
         self._rewire(name, tuple(named))
@@ -401,7 +403,7 @@ class Layers:
     def _rewire(self, name: str, parts: Sources) -> None:
         """Make the readers of `name` read its parts; an `eltwise` can't read parts, so it reads them joined."""
         self._parts[name] = parts
-        for reader in list(self._layers.values()):
+        for reader in self._later(parts[-1]):
             if name in self._reads[reader.name]:
                 put = (self._joined_before(parts, reader.name),) if isinstance(reader, Eltwise) else parts
                 self._set_reads(reader.name, _replaced(self._reads[reader.name], name, put))
@@ -412,12 +414,19 @@ class Layers:
     def _joined_before(self, parts: Sources, reader: str) -> str:
         """Join `parts` by a layer that comes before `reader`."""
         name = self.joined(parts)
-        order = list(self._layers)
-        if order.index(name) > order.index(reader):
-            order.remove(name)
-            order.insert(order.index(reader), name)
-            self._layers = {entry: self._layers[entry] for entry in order}
+        later = self._later(reader)
+        if self._layers[name] in later:
+            self._put_last([self._layers[reader], *(layer for layer in later if layer.name != name)])
         return name
+
+    def _later(self, name: str) -> list[Layer]:
+        """Return the layers after a layer, which alone may read it; all layers if it is an external input."""
+        later = list(takewhile(lambda layer: layer.name != name, reversed(self._layers.values())))
+        return later[::-1]
+
+    def _put_last(self, layers: Sequence[Layer]) -> None:
+        for layer in layers:
+            self._layers[layer.name] = self._layers.pop(layer.name)
 
 
 def _is_stretching(layer: Transpose) -> bool:

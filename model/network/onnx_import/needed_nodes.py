@@ -81,23 +81,26 @@ def _captured(node: onnx.NodeProto) -> list[str]:
 
 def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
     """Sort nodes so that producers come first; the format demands this, but not every tool obeys."""
-    waiting = list(nodes)
-    made_later = {name for node in waiting for name in node.output if name}
-    ordered: list[onnx.NodeProto] = []
-    while waiting:
-        ready = []
-        blocked = []
-        for node in waiting:
-            if made_later.isdisjoint(node.input):
-                ready.append(node)
-                made_later.difference_update(node.output)
-            else:
-                blocked.append(node)
-        if not ready:  # a cycle: the names that it reads stay unknown
-            return ordered + blocked
-        ordered += ready
-        waiting = blocked
-    return ordered
+    given = list(nodes)
+    makers = {name: place for place, node in enumerate(given) for name in node.output if name}
+    readers: list[list[int]] = [[] for _ in given]
+    awaited: list[int] = []
+    for place, node in enumerate(given):
+        before = {makers[name] for name in node.input if name in makers}
+        awaited.append(len(before))
+        for maker in before:
+            readers[maker].append(place)
+    ready = [place for place, count in enumerate(awaited) if not count]
+    passes = [0] * len(given)  # of several passes over the nodes, the first in which a node can run
+    for place in ready:
+        for reader in readers[place]:
+            passes[reader] = max(passes[reader], passes[place] + (place > reader))
+            awaited[reader] -= 1
+            if not awaited[reader]:
+                ready.append(reader)
+    ready.sort(key=lambda place: (passes[place], place))
+    blocked = [place for place, count in enumerate(awaited) if count]  # a cycle: the names that it reads stay unknown
+    return [given[place] for place in (*ready, *blocked)]
 
 
 def label(proto: onnx.NodeProto) -> str:

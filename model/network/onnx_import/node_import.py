@@ -263,7 +263,7 @@ class NodeImport:
     def shared_weights(self, place: int) -> str:
         """Return a name for the weights in input `place` if other nodes have the same; empty if none does."""
         name = self.inputs[place]
-        return printable(name) if sum(name in node.inputs for node in self.graph.nodes) > 1 else ""
+        return printable(name) if len(self.graph.readers(name)) > 1 else ""
 
     def check_bias(self, place: int) -> None:
         """Refuse a bias that is computed.

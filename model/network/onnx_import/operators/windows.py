@@ -97,8 +97,7 @@ def _cuts_patches(node: NodeImport, image: Image, window: Window) -> bool:
     sources = image.sources
     if not apart or len(sources) != 1 or not node.layers.is_input(sources[0]) or rank == 3 or image.frames > 1:
         return False
-    readers = [reader for reader in node.graph.nodes if node.outputs[0] in reader.inputs]
-    readers = [reader for reader in readers if facts_of(reader.kind).of_shape is None]
+    readers = [reader for reader in node.graph.readers(node.outputs[0]) if facts_of(reader.kind).of_shape is None]
     return bool(readers) and all(
         facts_of(reader.kind).regroups_axes and len(node.graph.info(reader.outputs[0]).shape or ()) == 3
         for reader in readers
