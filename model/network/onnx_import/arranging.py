@@ -22,6 +22,9 @@ from soma_cp.model.network.onnx_import.views import (
     REPEAT,
     Atom,
     Axis,
+    atoms_of,
+    by_stride,
+    is_repeated,
     renumbered,
     reshaped,
     shape_of,
@@ -51,7 +54,7 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
         Prefix of the added layers' names.
     """
     wanted = (simplified(channels), simplified(rows), simplified(columns))
-    if any(atom.dim == REPEAT for atoms in wanted for atom in atoms):
+    if is_repeated(wanted):
         return _repeated(layers, tensor, wanted, name)
     if wanted == _dims(tensor.shape) and not any(tensor.offset):
         return tensor.sources
@@ -68,7 +71,7 @@ def arranged(layers: Layers, tensor: Tensor, channels: Axis, rows: Axis, columns
 
 def is_free(layers: Layers, tensor: Tensor, wanted: Dims) -> bool:
     """Whether `arranged` adds no layer."""
-    if any(atom.dim == REPEAT for atoms in wanted for atom in atoms):
+    if is_repeated(wanted):
         return False
     sources = layers.resolved(tensor.sources)
     return (
@@ -175,15 +178,12 @@ def _permutation(wanted: Dims, dims: Dims) -> str:
 
 def _is_permuted(atoms: Axis, extent: int) -> bool:
     """Whether `atoms` are all channels, in any order."""
-    ordered = simplified(sorted(atoms, key=lambda atom: -atom.stride))
-    return all(atom.dim == "C" for atom in atoms) and ordered == whole("C", extent)
+    return all(atom.dim == "C" for atom in atoms) and by_stride(atoms) == whole("C", extent)
 
 
 def in_any_sequence(channels: Axis) -> Axis:
     """Return channels as they lie in their fmap: in what sequence a layer with weights reads them, the weights say."""
-    if any(atom.dim != "C" for atom in channels):
-        return channels
-    return simplified(sorted(channels, key=lambda atom: -atom.stride))
+    return by_stride(channels) if all(atom.dim == "C" for atom in channels) else channels
 
 
 # Parts of an fmap
@@ -191,8 +191,7 @@ def in_any_sequence(channels: Axis) -> Axis:
 
 def _used(tensor: Tensor, dim: str) -> Axis:
     """Return the atoms of a dimension, the slowest first."""
-    atoms = [atom for axis in tensor.view for atom in axis if atom.dim == dim]
-    return simplified(sorted(atoms, key=lambda atom: -atom.stride))
+    return by_stride(atom for atom in atoms_of(tensor.view) if atom.dim == dim)
 
 
 def is_whole(tensor: Tensor) -> bool:
@@ -206,7 +205,7 @@ def _compact_shape(tensor: Tensor) -> Shape:
 
 def _compact_axis(tensor: Tensor, axis: Axis) -> Axis:
     """Return atoms of the tensor as atoms of the fmap that has its elements alone."""
-    atoms = [atom for axis in tensor.view for atom in axis]
+    atoms = atoms_of(tensor.view)
     found: list[Atom] = []
     for atom in axis:
         inner = [other for other in atoms if other.dim == atom.dim and other.stride < atom.stride]
@@ -306,13 +305,14 @@ def laid_out(layers: Layers, tensor: Tensor, groups: Sequence[Sequence[int]], na
     name
         Prefix of the added layers' names.
     """
-    channels, rows, columns = wanted = _wanted(tensor, groups)
+    channels, rows, columns = wanted = dims_of(tensor, groups)
     sources = arranged(layers, tensor, channels, rows, columns, name)
     return Tensor(sources, _sizes(wanted), renumbered(tensor.view, groups))
 
 
-def _wanted(tensor: Tensor, groups: Sequence[Sequence[int]]) -> Dims:
-    atoms = [atom for axis in tensor.view for atom in axis]
+def dims_of(tensor: Tensor, groups: Sequence[Sequence[int]]) -> Dims:
+    """Return the dimensions that groups of atoms become; `groups` as in `laid_out`."""
+    atoms = atoms_of(tensor.view)
     channels, rows, columns = (simplified(atoms[place] for place in group) for group in groups)
     return channels, rows, columns
 
@@ -325,7 +325,7 @@ def separated(layers: Layers, tensor: Tensor, first: int, end: int, name: str) -
     UnsupportedError
         If samples of the batch are among them.
     """
-    atoms = [atom for axis in tensor.view for atom in axis]
+    atoms = atoms_of(tensor.view)
     if any(atom.dim == BATCH for atom in atoms[first:end]):
         raise UnsupportedError("mixes samples of the batch with their elements (must keep samples apart)")
     one = list(range(first, end))
@@ -335,7 +335,7 @@ def separated(layers: Layers, tensor: Tensor, first: int, end: int, name: str) -
         of_dim = sorted((place for place in others if atoms[place].dim == dim), key=lambda place: -atoms[place].stride)
         ways.append((of_dim, [place for place in others if place not in of_dim]))
     orders = [order for before, after in ways for order in permutations((before, one, after))]
-    best = max(orders, key=lambda order: _kept_dimensions(tensor, _wanted(tensor, order)))
+    best = max(orders, key=lambda order: _kept_dimensions(tensor, dims_of(tensor, order)))
     return laid_out(layers, tensor, best, name)
 
 
@@ -360,7 +360,7 @@ def regrouped(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str) -
         )
     view = reshaped(tensor.view, shape)
     if view is None:
-        flat = replace(tensor, view=(simplified(atom for axis in tensor.view for atom in axis),))
+        flat = replace(tensor, view=(simplified(atoms_of(tensor.view)),))
         first, end = undivided(flat.view, shape)
         tensor = separated(layers, flat, first, end, name)
         view = reshaped(tensor.view, shape)

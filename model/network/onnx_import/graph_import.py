@@ -13,7 +13,7 @@ from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
 from soma_cp.model.network.onnx_import.roles import mask_uses, role_of
-from soma_cp.model.network.onnx_import.values import Side, Tensor
+from soma_cp.model.network.onnx_import.values import Side, Tensor, side_of
 
 _SHOWN_NODES = 3
 """Most nodes that a note names."""
@@ -159,8 +159,7 @@ class GraphImport:
             raise UnsupportedError(f"makes '{missing[0]}', which is read, but no layer makes this output")
 
     def _give_side(self, node_import: NodeImport, reads: list[str]) -> None:
-        values = [value for name in reads if isinstance(value := self.state.values[name], Side)]
-        side = Side(tuple(dict.fromkeys(name for value in values for name in value.inputs)))
+        side = side_of(self.state.values[name] for name in reads)
         for place in range(len(node_import.outputs)):
             node_import.give(side, place)
 

@@ -12,7 +12,7 @@ from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.options import DEFAULT_OPTIONS, OnnxOptions, Role
 from soma_cp.model.network.onnx_import.padding import with_padding
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
-from soma_cp.model.network.onnx_import.views import Axis, shape_of, simplified, without_batch
+from soma_cp.model.network.onnx_import.views import Axis, shape_of, without_batch
 
 MOST_SOURCES = 10_000
 """Most tensors that are joined: a model that doubles a tensor again and again has no end."""
@@ -290,6 +290,6 @@ class NodeImport:
         return axis % rank
 
 
-def only_batch(axis: Sequence[Any]) -> bool:
+def only_batch(axis: Axis) -> bool:
     """Whether an axis has only atoms of the batch."""
-    return not without_batch(simplified(axis))
+    return not without_batch(axis)

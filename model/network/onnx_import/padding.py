@@ -8,11 +8,11 @@ from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import (
-    BATCH,
     Axis,
+    atoms_of,
+    batch_of,
     numbered,
     shape_of,
-    simplified,
     whole,
     without_batch,
 )
@@ -32,13 +32,13 @@ def with_padding(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str
     """
     old = shape_of(tensor.view)
     changed = [place for place, (before, after) in enumerate(zip(old, shape, strict=True)) if before != after]
-    if any(atom.dim == BATCH for place in changed for atom in tensor.view[place]):
+    if any(batch_of(tensor.view[place]) for place in changed):
         raise UnsupportedError("pads the batch (must be within a sample)")
     places = [place for place, axis in enumerate(tensor.view) if without_batch(axis) or place in changed]
     if len(places) > _MOST_AXES:
         raise UnsupportedError(f"pads a tensor of {len(places)} axes within a sample (must be {_MOST_AXES} at most)")
     dims = _dimensions(tensor, places)
-    view: list[Axis] = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in tensor.view]
+    view: list[Axis] = [batch_of(axis) for axis in tensor.view]
     ofmap: list[int] = []
     order = ""
     for dim, before in zip("CHW", tensor.shape, strict=True):
@@ -46,7 +46,7 @@ def with_padding(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str
         for place, axis in zip(own, numbered(dim, [whole(dim, shape[place]) for place in own]), strict=True):
             view[place] += axis
         ofmap.append(prod(shape[place] for place in own))
-        stays = simplified(atom for place in own for atom in without_batch(tensor.view[place])) == whole(dim, before)
+        stays = without_batch(atoms_of(tensor.view[place] for place in own)) == whole(dim, before)
         order += "*" if not stays else dim if ofmap[-1] == before else dim.lower()
     K, H, W = ofmap
     sources = layers.add(Transpose, name, tensor.sources, K=K, H=H, W=W, order=order, ifmap=tensor.shape)

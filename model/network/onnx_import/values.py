@@ -1,6 +1,7 @@
 """The values that ONNX tensors have during import."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from soma_cp.model.network.layers import Shape
 from soma_cp.model.network.onnx_import.views import View
@@ -98,6 +99,22 @@ class Padded:
 
 
 Value = Tensor | Function | Side | Padded
+
+
+def in_order(tensor: Tensor, order: Sequence[int]) -> Tensor:
+    """Return a tensor with its axes in another order."""
+    return replace(tensor, view=tuple(tensor.view[axis] for axis in order))
+
+
+def transposed(tensor: Tensor) -> Tensor:
+    """Return the transpose of matrices, which are the last two axes."""
+    return replace(tensor, view=(*tensor.view[:-2], tensor.view[-1], tensor.view[-2]))
+
+
+def side_of(values: Iterable[Value]) -> Side:
+    """Return what is computed from the masks and indices among values."""
+    inputs = (name for value in values if isinstance(value, Side) for name in value.inputs)
+    return Side(tuple(dict.fromkeys(inputs)))
 
 
 def is_reduced(value: Value) -> bool:

@@ -50,6 +50,16 @@ def raised(view: View, rank: int) -> View:
     return ((),) * (rank - len(view)) + view
 
 
+def atoms_of(axes: Iterable[Axis]) -> list[Atom]:
+    """Return the atoms of several axes, one axis after another."""
+    return [atom for axis in axes for atom in axis]
+
+
+def by_stride(atoms: Iterable[Atom]) -> Axis:
+    """Return atoms of one dimension as they lie in it, the slowest first."""
+    return simplified(sorted(atoms, key=lambda atom: -atom.stride))
+
+
 def size(atoms: Iterable[Atom]) -> int:
     """Return the number of elements."""
     return prod(atom.extent for atom in atoms)
@@ -76,7 +86,7 @@ def simplified(atoms: Iterable[Atom]) -> Axis:
 
 def reshaped(view: View, shape: Sequence[int]) -> View | None:
     """Return the same elements in the same order with axes of other extents; None if an atom can't be split so."""
-    rest = list(simplified(atom for axis in view for atom in axis))
+    rest = list(simplified(atoms_of(view)))
     if size(rest) != prod(shape):
         return None
     axes: list[Axis] = []
@@ -100,7 +110,7 @@ def reshaped(view: View, shape: Sequence[int]) -> View | None:
 
 def undivided(view: View, shape: Sequence[int]) -> tuple[int, int]:
     """Return where `reshaped` fails: the first and the end of the atoms that must become one dimension before."""
-    atoms = [atom for axis in view for atom in axis]
+    atoms = atoms_of(view)
     failing: list[int] = []
     start, extents = 0, [extent for extent in shape if extent > 1]
     while start < len(atoms):
@@ -117,13 +127,13 @@ def undivided(view: View, shape: Sequence[int]) -> tuple[int, int]:
 
 
 def numbered(dim: str, axes: Sequence[Axis]) -> list[Axis]:
-    """Return axes of the same extents that together are one dimension, the first axis slowest."""
+    """Return axes of the same extents that together are one dimension, the first axis slowest; samples stay apart."""
     result: list[Axis] = []
-    stride = size(atom for axis in axes for atom in axis)
+    stride = size(without_batch(atoms_of(axes)))
     for axis in axes:
-        extent = size(axis)
+        extent = size(without_batch(axis))
         stride //= extent
-        result.append(simplified([Atom(dim, extent, stride)]))
+        result.append(simplified([*batch_of(axis), Atom(dim, extent, stride)]))
     return result
 
 
@@ -137,7 +147,7 @@ def renumbered(view: View, groups: Sequence[Sequence[int]]) -> View:
     groups
         Places of atoms, counted over all axes, that become channels, rows and columns; others stay.
     """
-    atoms = [atom for axis in view for atom in axis]
+    atoms = atoms_of(view)
     made = dict(enumerate(atoms))
     for dim, places in zip("CHW", groups, strict=True):
         stride = 1
@@ -155,3 +165,13 @@ def renumbered(view: View, groups: Sequence[Sequence[int]]) -> View:
 def without_batch(atoms: Iterable[Atom]) -> Axis:
     """Return the atoms that lie within a sample."""
     return simplified(atom for atom in atoms if atom.dim != BATCH)
+
+
+def batch_of(atoms: Iterable[Atom]) -> Axis:
+    """Return the atoms that number samples."""
+    return tuple(atom for atom in atoms if atom.dim == BATCH)
+
+
+def is_repeated(axes: Iterable[Axis]) -> bool:
+    """Whether an atom repeats elements."""
+    return any(atom.dim == REPEAT for atom in atoms_of(axes))

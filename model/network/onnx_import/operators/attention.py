@@ -23,8 +23,8 @@ from soma_cp.model.network.onnx_import.operators.registry import (
     Signature,
     operator,
 )
-from soma_cp.model.network.onnx_import.operators.steps import Step, in_order, made_by, signature_of
-from soma_cp.model.network.onnx_import.values import Tensor
+from soma_cp.model.network.onnx_import.operators.steps import Step, made_by, signature_of
+from soma_cp.model.network.onnx_import.values import Tensor, in_order, transposed
 from soma_cp.model.network.onnx_import.views import REPEAT, Atom, reshaped, shape_of, whole, without_batch
 
 _SWAPPED = (0, 2, 1, 3)
@@ -328,7 +328,7 @@ def _attend(node: NodeImport, places: Places) -> None:
     _give_present(node, places, key, value)
     query, key, value = _grouped(sizes, query, key, value)
     by_group = shape_of(query.view)[:-2]
-    scores = multiplied_together(Step(node, name="qk"), query, _transposed(key))
+    scores = multiplied_together(Step(node, name="qk"), query, transposed(key))
     shape = (sizes.batch, sizes.heads, sizes.tokens, sizes.keys)
     scores = _reshaped(scores, shape)
     biased = node.state.settled(combined(node, operands_of(node, places.added, shape, given=[scores]), shape, "bias"))
@@ -348,10 +348,6 @@ def _attend(node: NodeImport, places: Places) -> None:
 def _function(node: NodeImport, tensor: Tensor, name: str) -> Tensor:
     """Return a function of a tensor, as the layer called `name`."""
     return node.state.settled(made_by(vector, Step(node, [tensor], name, shape=shape_of(tensor.view))))
-
-
-def _transposed(tensor: Tensor) -> Tensor:
-    return replace(tensor, view=(*tensor.view[:-2], tensor.view[-1], tensor.view[-2]))
 
 
 def _reshaped(tensor: Tensor, shape: Sequence[int]) -> Tensor:

@@ -17,8 +17,8 @@ from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, Meaning, operator
 from soma_cp.model.network.onnx_import.options import is_named_like_mask
-from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
-from soma_cp.model.network.onnx_import.views import raised, shape_of, size
+from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced, side_of
+from soma_cp.model.network.onnx_import.views import batch_of, raised, shape_of, size
 
 _PART = "part of the layer before it, or of those that read it"
 _COMBINATION = "with a constant or a mask, part of a layer; of several tensors, `eltwise`"
@@ -217,10 +217,9 @@ def combined(node: NodeImport, operands: Sequence[Value], shape: tuple[int, ...]
 
 def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, ...], step: str = "") -> Value:
     """Return a function of one tensor, or an element-wise combination of several (parameters like `combined`)."""
-    sides = [value for value in operands if isinstance(value, Side)]
     real = [value for value in operands if not isinstance(value, Side)]
     if not real:
-        return Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs)))
+        return side_of(operands)
     name, origin = (f"{node.name}_{step}", f"{node.outputs[0]}/{step}") if step else (node.name, node.outputs[0])
     whole_ones = [value for value in real if not is_reduced(value)]
     bases = {node.base(value).sources for value in real}
@@ -292,7 +291,7 @@ def reduction(node: NodeImport) -> None:
         node.give(Tensor(base.sources, base.shape, tuple(kept)))
         return
     atoms = [atom for axis in reduced for atom in base.view[axis]]
-    if any(atom.dim == "B" for atom in atoms):
+    if batch_of(atoms):
         raise UnsupportedError("reduces over the batch")
     dims = {atom.dim for atom in atoms}
     spatial = dims <= {"H", "W"} and size(atoms) == prod(base.shape["CHW".index(dim)] for dim in dims)

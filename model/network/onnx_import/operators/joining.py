@@ -11,9 +11,11 @@ from dataclasses import replace
 
 from soma_cp.model.network.layers import Transpose
 from soma_cp.model.network.onnx_import.arranging import (
+    Dims,
     arranged,
     compact,
     compacted,
+    dims_of,
     is_free,
     is_whole,
     kept_order,
@@ -31,11 +33,16 @@ from soma_cp.model.network.onnx_import.views import (
     Atom,
     Axis,
     View,
+    atoms_of,
+    batch_of,
+    by_stride,
+    is_repeated,
     renumbered,
     shape_of,
     simplified,
     size,
     whole,
+    without_batch,
 )
 
 
@@ -60,7 +67,7 @@ def joined(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor:
 
 
 def _check_batch(tensors: Sequence[Tensor], axis: int) -> None:
-    batches = [[[atom for atom in atoms if atom.dim == BATCH] for atoms in tensor.view] for tensor in tensors]
+    batches = [[batch_of(atoms) for atoms in tensor.view] for tensor in tensors]
     if any(batch[axis] for batch in batches):
         raise UnsupportedError("joins samples of the batch (must keep them apart)")
     if any(batch != batches[0] for batch in batches):
@@ -105,7 +112,7 @@ def _on_a_lattice(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
     atoms = _lattice([tensor.offset for tensor in tensors])
     if atoms is None:
         return None
-    taken = [(atom.dim, atom.stride) for inner in first.view for atom in inner]
+    taken = [(atom.dim, atom.stride) for atom in atoms_of(first.view)]
     if any((atom.dim, atom.stride) in taken for atom in atoms):
         return None
     view = (*first.view[:axis], simplified((*atoms, *first.view[axis])), *first.view[axis + 1 :])
@@ -138,7 +145,7 @@ def _lattice(offsets: Sequence[tuple[int, int, int]]) -> Axis | None:
 def _are_digits(tensor: Tensor) -> bool:
     """Whether no element is named twice: within a dimension, each atom steps over all that are faster."""
     for dim in "CHW":
-        atoms = sorted((a for axis in tensor.view for a in axis if a.dim == dim), key=lambda atom: atom.stride)
+        atoms = sorted((a for a in atoms_of(tensor.view) if a.dim == dim), key=lambda atom: atom.stride)
         reach = 0
         for atom in atoms:
             if atom.stride <= reach:
@@ -154,7 +161,7 @@ def _channels(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor 
     for view in views:
         if view.view[axis] != whole("C", view.shape[0]) or _without(view.view, axis) != _without(first.view, axis):
             return None
-        if view.shape[1:] != first.shape[1:] or any(atom.dim == REPEAT for atoms in view.view for atom in atoms):
+        if view.shape[1:] != first.shape[1:] or is_repeated(view.view):
             return None
     made = [compacted(node.layers, tensor, node.name) for tensor in tensors]
     channels = sum(view.shape[0] for view in views)
@@ -180,7 +187,7 @@ def _with_cache(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tenso
         return None
     for tensor in tensors:
         channels, rows, columns = tensor.shape
-        heads = simplified(atom for atoms in tensor.view for atom in atoms if atom.dim == "C")
+        heads = simplified(atom for atom in atoms_of(tensor.view) if atom.dim == "C")
         fits = columns == 1 and tensor.view[axis] == whole("H", rows) and heads == whole("C", channels)
         if not fits or _without(tensor.view, axis) != _without(tensors[0].view, axis) or any(tensor.offset):
             return None
@@ -200,7 +207,7 @@ def _alike(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor | N
     """Join tensors of the same view and shape: channels of one after those of another, and the axis says which."""
     views = [compact(tensor) for tensor in tensors]
     first = views[0]
-    if any((view.shape, view.view) != (first.shape, first.view) for view in views) or _any_repeated(first):
+    if any((view.shape, view.view) != (first.shape, first.view) for view in views) or is_repeated(first.view):
         return None
     if len({(tensor.sources, tensor.offset) for tensor in tensors}) < len(tensors) or _is_parts_of_one(tensors):
         return None
@@ -209,10 +216,6 @@ def _alike(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor | N
     shape = (len(tensors) * first.shape[0], *first.shape[1:])
     result = Tensor(_sources(node, made), shape, (*first.view[:axis], atoms, *first.view[axis + 1 :]))
     return _as_before(node, result, tensors, axis) if first.view[axis] else result
-
-
-def _any_repeated(tensor: Tensor) -> bool:
-    return any(atom.dim == REPEAT for atoms in tensor.view for atom in atoms)
 
 
 def _is_parts_of_one(tensors: Sequence[Tensor]) -> bool:
@@ -234,10 +237,9 @@ def _parts_of_one(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
     first = tensors[0]
     if not _is_parts_of_one(tensors) or all(is_whole(tensor) for tensor in tensors):
         return None
-    if any(_any_repeated(tensor) for tensor in tensors):
+    if any(is_repeated(tensor.view) for tensor in tensors):
         return None
-    others = [place for place in range(len(first.view)) if place != axis]
-    splits = [(others[:cut], others[cut:]) for cut in range(len(others), -1, -1)]
+    splits = _splits(len(first.view), axis)
     orders = [[kept_order(tensor, _wanted(tensor, [[axis], *split]))[1:] for tensor in tensors] for split in splits]
     alike = [order[0] if len(set(order)) == 1 else "**" for order in orders]
     best = min(range(len(splits)), key=lambda place: alike[place].count("*"))
@@ -253,14 +255,11 @@ def _parts_of_one(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
 
 def _on_channels(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor:
     """Bring each tensor to an arrangement with the axis on channels; the other axes are rows and columns."""
-    rank = len(tensors[0].view)
-    others = [place for place in range(rank) if place != axis]
-    splits = [(others[:cut], others[cut:]) for cut in range(len(others), -1, -1)]
 
     def layers_of(split: tuple[list[int], list[int]]) -> int:
         return sum(not is_free(node.layers, tensor, _wanted(tensor, [[axis], *split])) for tensor in tensors)
 
-    rows, columns = min(splits, key=layers_of)
+    rows, columns = min(_splits(len(tensors[0].view), axis), key=layers_of)
     made = [
         laid_out(node.layers, tensor, _groups(tensor, [[axis], rows, columns]), f"{node.name}_{i}")
         for i, tensor in enumerate(tensors)
@@ -288,16 +287,22 @@ def _as_before(node: NodeImport, made: Tensor, tensors: Sequence[Tensor], axis: 
     groups: dict[str, list[int]] = {dim: [place for place, own in enumerate(dims) if own == {dim}] for dim in "CHW"}
     groups = {dim: [place for place in places if place != axis] for dim, places in groups.items()}
     for places in groups.values():
-        if simplified(a for place in places for a in like.view[place] if a.dim != BATCH) != _used_by(like, places):
+        atoms = without_batch(atoms_of(like.view[place] for place in places))
+        if atoms != by_stride(atoms):
             return made  # in another sequence than in the fmap
     groups[target] = [axis]
     return laid_out(node.layers, made, _groups(made, [groups["C"], groups["H"], groups["W"]]), node.name)
 
 
-def _used_by(tensor: Tensor, axes: Sequence[int]) -> Axis:
-    """Return the atoms of some axes, the slowest first."""
-    atoms = [atom for place in axes for atom in tensor.view[place] if atom.dim != BATCH]
-    return simplified(sorted(atoms, key=lambda atom: -atom.stride))
+def _splits(rank: int, axis: int) -> list[tuple[list[int], list[int]]]:
+    """Return the ways to divide all axes but one into rows and columns, in their order."""
+    others = [place for place in range(rank) if place != axis]
+    return [(others[:cut], others[cut:]) for cut in range(len(others), -1, -1)]
+
+
+def _wanted(tensor: Tensor, axes: Sequence[Sequence[int]]) -> Dims:
+    """Return the dimensions that three groups of axes become."""
+    return dims_of(tensor, _groups(tensor, axes))
 
 
 def _groups(tensor: Tensor, axes: Sequence[Sequence[int]]) -> tuple[list[int], list[int], list[int]]:
@@ -308,10 +313,4 @@ def _groups(tensor: Tensor, axes: Sequence[Sequence[int]]) -> tuple[list[int], l
         places.append([count + i for i, atom in enumerate(atoms) if atom.dim != BATCH])
         count += len(atoms)
     channels, rows, columns = ([place for axis in group for place in places[axis]] for group in axes)
-    return channels, rows, columns
-
-
-def _wanted(tensor: Tensor, axes: Sequence[Sequence[int]]) -> tuple[Axis, Axis, Axis]:
-    atoms = [atom for inner in tensor.view for atom in inner]
-    channels, rows, columns = (simplified(atoms[place] for place in group) for group in _groups(tensor, axes))
     return channels, rows, columns

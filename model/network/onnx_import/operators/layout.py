@@ -8,11 +8,12 @@ from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts, facts_of, operator
-from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
+from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, in_order, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,
     Atom,
     View,
+    atoms_of,
     raised,
     reshaped,
     simplified,
@@ -86,9 +87,8 @@ def _tokens(node: NodeImport, value: Value) -> Tensor | None:
         return None
     settled = node.state.settled(value)
     place = axes.index(tokens)
-    first = sum(len(axis) for axis in settled.view[:place]) + len(settled.view[place]) - len(tokens)
-    atoms = [atom for axis in settled.view for atom in axis]
-    channels = [place for place, atom in enumerate(atoms) if atom.dim == "C"]
+    first = len(atoms_of(settled.view[: place + 1])) - len(tokens)
+    channels = [place for place, atom in enumerate(atoms_of(settled.view)) if atom.dim == "C"]
     return laid_out(node.layers, settled, (channels, range(first, first + len(tokens)), ()), node.name)
 
 
@@ -120,9 +120,8 @@ def transpose(node: NodeImport) -> None:
         return
     order = node.node.permutation(len(node.shape()))
     if isinstance(value, Function) and value.part is not None and len(order) == len(value.part.view):
-        part = replace(value.part, view=tuple(value.part.view[axis] for axis in order))
-        of = replace(value.of, view=tuple(view[axis] for axis in order)) if len(order) == len(view) else value.of
-        node.give(replace(value, of=of, part=part))
+        of = in_order(value.of, order) if len(order) == len(view) else value.of
+        node.give(replace(value, of=of, part=in_order(value.part, order)))
         return
     if is_reduced(value) and len(order) != len(view):  # it has lost axes; the tensor that restores its shape has them
         node.give(value)
@@ -177,8 +176,7 @@ def _side(node: NodeImport) -> int:
 def _permuted(node: NodeImport, shape: tuple[int, ...], order: tuple[int, ...]) -> None:
     """Give the elements with axes of `shape`, in another order, and with axes of the output's shape."""
     split = node.regrouped(node.part(), shape)
-    turned = replace(split, view=tuple(split.view[axis] for axis in order))
-    node.give(node.regrouped(turned, node.out_shape()))
+    node.give(node.regrouped(in_order(split, order), node.out_shape()))
 
 
 def _extents(shape: tuple[int, ...], start: int, end: int | None) -> tuple[int, ...]:

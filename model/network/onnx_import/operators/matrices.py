@@ -8,13 +8,14 @@ from soma_cp.model.network.onnx_import.arranging import in_any_sequence, is_free
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
-from soma_cp.model.network.onnx_import.values import Tensor
+from soma_cp.model.network.onnx_import.values import Tensor, transposed
 from soma_cp.model.network.onnx_import.views import (
-    BATCH,
     REPEAT,
     Atom,
     Axis,
     View,
+    atoms_of,
+    batch_of,
     numbered,
     raised,
     renumbered,
@@ -56,8 +57,8 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
         weights = node.shape(left)
         if prod(weights[:-2]) > 1:
             turned = (*weights[:-2], weights[-1], weights[-2])
-            made = _multiplied_by_matrices(node, _turned(node.part(right)), turned, node.shared_weights(left))
-            node.give(_turned(made))
+            made = _multiplied_by_matrices(node, transposed(node.part(right)), turned, node.shared_weights(left))
+            node.give(transposed(made))
             return
         tensor = node.part(right)
         axis = -2 if len(tensor.view) > 1 else -1
@@ -67,11 +68,6 @@ def _multiply(node: NodeImport, left: int, right: int) -> None:
         node.give(_of_rank(node, made))
     else:
         node.give(multiplied_together(node, node.part(left), node.part(right)))
-
-
-def _turned(tensor: Tensor) -> Tensor:
-    """Return the transpose of matrices."""
-    return replace(tensor, view=(*tensor.view[:-2], tensor.view[-1], tensor.view[-2]))
 
 
 def _multiplied_by_matrices(node: NodeImport, tensor: Tensor, weights: tuple[int, ...], shared: str) -> Tensor:
@@ -89,7 +85,7 @@ def _multiplied_by_matrices(node: NodeImport, tensor: Tensor, weights: tuple[int
     _check_sum(tensor.view[-1])
     view = raised(tensor.view, max(len(weights), len(tensor.view)))
     leading, rows, inner = view[:-2], without_batch(view[-2]), without_batch(view[-1])
-    groups = without_batch(atom for axis in leading for atom in axis)
+    groups = without_batch(atoms_of(leading))
     G, (Kc, N) = prod(weights[:-2]), weights[-2:]
     if size(groups) != G or size(inner) != Kc:
         raise UnsupportedError(
@@ -99,10 +95,8 @@ def _multiplied_by_matrices(node: NodeImport, tensor: Tensor, weights: tuple[int
     M = size(rows)
     fields = {"C": G * Kc, "K": G * N, "G": G, "H": M, "W": 1, "weights": shared}
     sources = node.layers.add(GroupConv, node.name, read, **fields)
-    made = numbered("C", [*(without_batch(axis) for axis in leading), whole("C", N)])
-    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in (*leading, view[-2])]
-    heads = [(*batch, *axis) for batch, axis in zip(batches, made[:-1], strict=False)]
-    return Tensor(sources, (G * N, M, 1), (*heads, (*batches[-1], *whole("H", M)), made[-1]), name=node.name)
+    *heads, columns = numbered("C", [*leading, whole("C", N)])
+    return Tensor(sources, (G * N, M, 1), (*heads, *numbered("H", [view[-2]]), columns), name=node.name)
 
 
 def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
@@ -118,18 +112,18 @@ def gemm(node: NodeImport) -> None:
     if node.is_constant(1):
         channels = node.shape(1)[0 if right_transposed else 1]
         made = multiplied_by_weights(node, node.part(0), 0 if left_transposed else 1, channels, node.shared_weights(1))
-        node.give(_swapped(made, left_transposed))
+        node.give(_transposed_if(left_transposed, made))
     elif node.is_constant(0):
         channels = node.shape(0)[1 if left_transposed else 0]
         made = multiplied_by_weights(node, node.part(1), 1 if right_transposed else 0, channels, node.shared_weights(0))
-        node.give(_swapped(made, right_transposed))
+        node.give(_transposed_if(right_transposed, made))
     else:
-        left, right = node.part(0), node.part(1)
-        node.give(multiplied_together(node, _swapped(left, left_transposed), _swapped(right, right_transposed)))
+        left, right = _transposed_if(left_transposed, node.part(0)), _transposed_if(right_transposed, node.part(1))
+        node.give(multiplied_together(node, left, right))
 
 
-def _swapped(tensor: Tensor, wanted: bool) -> Tensor:
-    return replace(tensor, view=tensor.view[::-1]) if wanted else tensor
+def _transposed_if(wanted: bool, tensor: Tensor) -> Tensor:
+    return transposed(tensor) if wanted else tensor
 
 
 def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int, weights: str = "") -> Tensor:
@@ -158,9 +152,8 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
     if not is_whole(tensor):
         tensor = node.state.settled(tensor)
     others = [place for place in range(len(tensor.view)) if place != axis]
-    channels = without_batch(tensor.view[axis])
-    channels = in_any_sequence(channels)
-    rest = without_batch(atom for place in others for atom in tensor.view[place])
+    channels = in_any_sequence(without_batch(tensor.view[axis]))
+    rest = without_batch(atoms_of(tensor.view[place] for place in others))
     C, rows, columns = tensor.shape
     K = made or 1
     made_axis = whole("C", K)
@@ -186,7 +179,7 @@ def multiplied_by_weights(node: NodeImport, tensor: Tensor, axis: int, made: int
 
 
 def _batch_size(view: View) -> int:
-    return size(atom for axis in view for atom in axis if atom.dim == BATCH)
+    return size(batch_of(atoms_of(view)))
 
 
 def _check_sum(axis: Axis) -> None:
@@ -196,10 +189,7 @@ def _check_sum(axis: Axis) -> None:
 
 def _rows(view: View, without: int) -> View:
     """Return the axes as parts of the rows, except batch atoms and the axis `without`."""
-    inner = [axis if place != without else () for place, axis in enumerate(view)]
-    parts = numbered("H", [without_batch(axis) for axis in inner])
-    batches = [tuple(atom for atom in axis if atom.dim == BATCH) for axis in view]
-    return tuple((*batch, *part) for batch, part in zip(batches, parts, strict=True))
+    return tuple(numbered("H", [batch_of(axis) if place == without else axis for place, axis in enumerate(view)]))
 
 
 def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor:
@@ -221,7 +211,7 @@ def multiplied_together(node: NodeImport, left: Tensor, right: Tensor) -> Tensor
     across = _batch_size(leading) > max(_batch_size(left.view), _batch_size(right.view))
     if across or _batch_size((left.view[-2], right.view[-1])) > 1:
         raise UnsupportedError("multiplies samples of the batch with one another (must be within a sample)")
-    groups = size(without_batch(atom for axis in leading for atom in axis))
+    groups = size(without_batch(atoms_of(leading)))
     pairs = _matrices(left, right)
     sizes = [size(atom for pair in pairs for atom in pair[side]) for side in (0, 1)]
     if not groups == sizes[0] == sizes[1]:
@@ -316,7 +306,7 @@ def _product_view(leading: View, digits: list[_Digit], rows: int, columns: int) 
     places: tuple[list[int], list[int], list[int]] = ([], [], [])
     count = 0
     for axis, atoms in enumerate(leading):
-        batch = tuple(atom for atom in atoms if atom.dim == BATCH)
+        batch = batch_of(atoms)
         own = [digit for digit in digits if digit.axis == axis]
         count += len(batch)
         for digit in own:
@@ -336,4 +326,4 @@ def _leading(left: Tensor, right: Tensor) -> View:
 
 
 def _groups(tensor: Tensor) -> Axis:
-    return without_batch(atom for axis in tensor.view[:-2] for atom in axis)
+    return without_batch(atoms_of(tensor.view[:-2]))

@@ -12,11 +12,12 @@ from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.joining import joined
 from soma_cp.model.network.onnx_import.operators.layout import view_of
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
-from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced
+from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced, side_of
 from soma_cp.model.network.onnx_import.views import (
     BATCH,
     Atom,
     Axis,
+    atoms_of,
     numbered,
     raised,
     reshaped,
@@ -38,7 +39,7 @@ def concat(node: NodeImport) -> None:
     values = [node.value(place) for place in computed]
     sides = [value for value in values if isinstance(value, Side)]
     if len(sides) == len(values):
-        node.give(Side(tuple(dict.fromkeys(name for side in sides for name in side.inputs))))
+        node.give(side_of(sides))
         return
     axis = node.axis(computed[0])
     if not sides and any(is_reduced(value) for value in values) and _put_together(node, values):
@@ -73,11 +74,8 @@ def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
     dim = _dimension(like, axis)
     if dim == "":
         view = (*like.view[:axis], whole("C", extent), *like.view[axis + 1 :])
-        inner = numbered("C", [without_batch(atoms) for atoms in view])
-        batches = [tuple(atom for atom in atoms if atom.dim == BATCH) for atoms in view]
-        flat = tuple((*batch, *atoms) for batch, atoms in zip(batches, inner, strict=True))
-        shape = (size(without_batch(atom for atoms in flat for atom in atoms)), 1, 1)
-        return Tensor((node.layers.add_input(node.inputs[place], shape),), shape, flat)
+        shape = (size(without_batch(atoms_of(view))), 1, 1)
+        return Tensor((node.layers.add_input(node.inputs[place], shape),), shape, tuple(numbered("C", view)))
     dims = dict(zip("CHW", like.shape, strict=True))
     dims[dim] = extent
     shape = (dims["C"], dims["H"], dims["W"])
@@ -214,14 +212,11 @@ def _computed_places(node: NodeImport, tensor: Tensor, axis: int) -> list[int]:
 
 def _side_of(node: NodeImport) -> Side:
     """Return the mask or indices that a node makes from others."""
-    names: list[str] = []
-    for place in range(len(node.inputs)):
-        if node.has(place) and not node.is_constant(place):
-            value = node.value(place)
-            if not isinstance(value, Side):
-                raise UnsupportedError("looks up data in indices (must be indices in data)")
-            names += value.inputs
-    return Side(tuple(dict.fromkeys(names)))
+    computed = [place for place in range(len(node.inputs)) if node.has(place) and not node.is_constant(place)]
+    values = [node.value(place) for place in computed]
+    if not all(isinstance(value, Side) for value in values):
+        raise UnsupportedError("looks up data in indices (must be indices in data)")
+    return side_of(values)
 
 
 def _look_up(node: NodeImport) -> None:
@@ -235,7 +230,7 @@ def _look_up(node: NodeImport) -> None:
     *places, width = node.out_shape()
     batch = _batch_place(node, indices, places)
     axes = numbered("H", [() if place == batch else whole("H", extent) for place, extent in enumerate(places)])
-    rows = size(atom for axis in axes for atom in axis)
+    rows = size(atoms_of(axes))
     if batch is not None:
         axes[batch] = whole(BATCH, places[batch])
     view = (*axes, whole("C", width))

@@ -10,7 +10,7 @@ from typing import Any
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Importer, Signature
-from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value
+from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Value, in_order
 from soma_cp.model.network.onnx_import.views import shape_of
 
 Operand = int | Value
@@ -131,11 +131,6 @@ def _permuted(value: Value, order: Sequence[int]) -> Value:
         of = value.of if value.reduced else in_order(value.of, order)
         return replace(value, of=of, part=part)
     return in_order(value, order)
-
-
-def in_order(tensor: Tensor, order: Sequence[int]) -> Tensor:
-    """Return a tensor with its axes in another order."""
-    return replace(tensor, view=tuple(tensor.view[axis] for axis in order))
 
 
 def signature_of(node: NodeImport) -> Signature:
