@@ -13,7 +13,7 @@ from math import prod
 
 from soma_cp.model.errors import InternalError
 from soma_cp.model.network.layers import PointToPoint, Pool, Shape, Transpose, Upsample
-from soma_cp.model.network.onnx_import.dividing import can_divide, divided
+from soma_cp.model.network.onnx_import.dividing import can_divide, divided, sizes_around
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.values import Tensor
@@ -127,9 +127,7 @@ def _made(layers: Layers, tensor: Tensor, wanted: Dims, name: str) -> Sources:
 
 def _regrouped(layers: Layers, tensor: Tensor, wanted: Dims, name: str) -> Sources:
     """Add a regrouping transpose."""
-    K, H, W = _sizes(wanted)
-    order = kept_order(tensor, wanted)
-    made = layers.add(Transpose, f"{name}_regroup", tensor.sources, K=K, H=H, W=W, order=order, ifmap=tensor.shape)
+    made = layers.regroup(f"{name}_regroup", tensor.sources, _sizes(wanted), kept_order(tensor, wanted))
     if is_whole(tensor) and not any(tensor.offset):
         layers.remember_arrangement(made, tensor.sources, tensor.shape, wanted)
     return made
@@ -242,9 +240,7 @@ def _channel_sizes(tensor: Tensor) -> tuple[list[int], int] | None:
     taken = _range(tensor, 0)
     if taken is None or taken.step != 1:
         return None
-    sizes = [taken.start, len(taken), tensor.shape[0] - taken.stop]
-    kept = [place for place, count in enumerate(sizes) if count]
-    return [sizes[place] for place in kept], kept.index(1)
+    return sizes_around(taken, tensor.shape[0])
 
 
 def _is_range_of_channels(layers: Layers, tensor: Tensor) -> bool:

@@ -70,6 +70,13 @@ def can_divide(layers: Layers, sources: Sequence[str], sizes: Sequence[int]) -> 
     return True
 
 
+def sizes_around(taken: range, extent: int) -> tuple[list[int], int]:
+    """Return sizes that divide channels where a range begins and ends, and the place of the range among them."""
+    sizes = [taken.start, len(taken), extent - taken.stop]
+    kept = [place for place, count in enumerate(sizes) if count]
+    return [sizes[place] for place in kept], kept.index(1)
+
+
 def _can_divide_layer(layers: Layers, name: str, sizes: Sequence[int]) -> bool:
     layer = layers.layer(name)
     sources = layers.reads(name)

@@ -3,7 +3,6 @@
 from math import prod
 from shlex import quote
 
-from soma_cp.model.network.layers import PointToPoint
 from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable
@@ -57,7 +56,6 @@ class GraphImport:
         self.roles: dict[str, Role] = {}
         self.state = State(graph, options, mask_uses(graph))
         self._name = name
-        self._options = options
         self._read = {name for node in graph.nodes for name in node.inputs if name} | set(graph.outputs)
         self._notes = list(graph.notes)
         self._run()
@@ -77,7 +75,7 @@ class GraphImport:
     @property
     def may_be_element_wise(self) -> bool:
         """Whether the option to take unknown operators for element-wise could help with a node."""
-        return not self._options.ignore_unsupported and any(
+        return not self.state.options.ignore_unsupported and any(
             why_unknown(node) and not _record(node).facts.refusal and not _large_constant(self.graph, node)
             for node in self.graph.nodes
         )
@@ -110,20 +108,20 @@ class GraphImport:
 
     def _read_inputs(self) -> None:
         for source in self.graph.inputs:
-            role = role_of(self.graph, source, self._options.roles)
+            role = role_of(self.graph, source, self.state.options.roles)
             self.roles[source.name] = role
             if role is not Role.DATA:
                 self._notes.append(self._told_of_role(source.name, role))
                 self.state.values[source.name] = Side((source.name,))
                 continue
             name = self.state.layers.unique(source.name)
-            tensor = input_tensor(self.graph, source, name, self._options.layouts.get(source.name, ""))
+            tensor = input_tensor(self.graph, source, name, self.state.options.layouts.get(source.name, ""))
             self.state.layers.add_input(name, tensor.shape)
             self.state.values[source.name] = tensor
 
     def _told_of_role(self, name: str, role: Role) -> str:
         name = printable(name)
-        if name in self._options.roles:
+        if name in self.state.options.roles:
             what = "a mask" if role is Role.MASK else "indices"
             return f"input '{name}' is {what}, as --input says, never loaded"
         return (
@@ -167,7 +165,7 @@ class GraphImport:
         """Take an unknown operator for element-wise, if the option is set and its shapes allow it."""
         node = node_import.node
         reason = why_unknown(node)
-        if not self._options.ignore_unsupported or _record(node).facts.refusal:
+        if not self.state.options.ignore_unsupported or _record(node).facts.refusal:
             raise UnsupportedError(reason)
         fault = self._not_element_wise(node_import, reads)
         if fault:
@@ -218,8 +216,7 @@ class GraphImport:
         """Return the layers of an output; a layer copies an output that is an input."""
         layers = self.state.layers
         if any(layers.is_input(name) for name in tensor.sources):
-            channels, rows, columns = tensor.shape
-            return layers.add(PointToPoint, output, tensor.sources, K=channels, H=rows, W=columns)
+            return layers.point_to_point(output, tensor.sources)
         return tensor.sources
 
 

@@ -195,7 +195,7 @@ class Layers:
         return tuple(self._copy((name,)) if name in self._inputs else name for name in sources)
 
     def _copy(self, sources: Sources) -> str:
-        return self._point_to_point(f"{sources[0]}_copy", sources)
+        return self.point_to_point(f"{sources[0]}_copy", sources)[0]
 
     def joined(self, sources: Sequence[str], name: str = "") -> str:
         """Return the one source that holds all of `sources`; a `ptp` layer joins several.
@@ -212,14 +212,19 @@ class Layers:
             return read[0]
         known = self._joined.get(read)
         if known is None or known in self._parts:
-            known = self._point_to_point(name or f"{read[0]}_concat", read)
+            (known,) = self.point_to_point(name or f"{read[0]}_concat", read)
             self._joined[read] = known
         return known
 
-    def _point_to_point(self, name: str, sources: Sources) -> str:
-        channels = sum(self.shape(source)[0] for source in sources)
-        _, rows, columns = self.shape(sources[0])
-        return self.add(PointToPoint, name, sources, K=channels, H=rows, W=columns)[0]
+    def point_to_point(self, name: str, sources: Sequence[str]) -> Sources:
+        """Add a `ptp` layer whose ofmap has all channels of `sources`; return it as a source."""
+        K, H, W = self.shape_of_all(sources)
+        return self.add(PointToPoint, name, sources, K=K, H=H, W=W)
+
+    def regroup(self, name: str, sources: Sequence[str], ofmap: Shape, order: str) -> Sources:
+        """Add a regrouping transpose; `order` says for each dimension of `ofmap` what it is in the ifmap."""
+        K, H, W = ofmap
+        return self.add(Transpose, name, sources, K=K, H=H, W=W, order=order, ifmap=self.shape_of_all(sources))
 
     def prune(self, outputs: Sequence[str]) -> Sources:
         """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers.

@@ -1,15 +1,14 @@
 """One node during import: its operands and results, in the terms that operators use."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from soma_cp.model.errors import InternalError
-from soma_cp.model.network.layers import PointToPoint
 from soma_cp.model.network.onnx_import.arranging import arranged, compacted, regrouped
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable, whole_numbers
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
-from soma_cp.model.network.onnx_import.options import DEFAULT_OPTIONS, OnnxOptions, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.onnx_import.padding import with_padding
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import Axis, shape_of, without_batch
@@ -31,13 +30,10 @@ class State:
         First outputs of the nodes that take a smaller input of the graph for a mask.
     """
 
-    def __init__(
-        self, graph: Graph, options: OnnxOptions = DEFAULT_OPTIONS, mask_uses: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, graph: Graph, options: OnnxOptions, mask_uses: frozenset[str]) -> None:
         self.graph = graph
         self.options = options
         self.mask_uses = mask_uses
-        self.present = options.present.value
         self.layers = Layers()
         self.values: dict[str, Value] = {}
         self.notes: dict[str, list[str]] = {}
@@ -49,7 +45,7 @@ class State:
     def stored(self, output: str) -> list[Value | None]:
         """Return what is stored of an output of the graph."""
         value = self.values.get(output)
-        if self.present == "new" and isinstance(value, Tensor) and value.sources in self.new_tokens:
+        if self.options.present is Present.NEW and isinstance(value, Tensor) and value.sources in self.new_tokens:
             return [*self.new_tokens[value.sources]]
         return [value]
 
@@ -94,8 +90,7 @@ class State:
         tensor = value.of
         key = (tensor.sources, value.origin)
         if key not in self._made:
-            channels, rows, columns = tensor.shape
-            self._made[key] = self.layers.add(PointToPoint, value.name, tensor.sources, K=channels, H=rows, W=columns)
+            self._made[key] = self.layers.point_to_point(value.name, tensor.sources)
         return Tensor(self._made[key], tensor.shape, tensor.view)
 
 
@@ -142,6 +137,10 @@ class NodeImport:
     def is_constant(self, place: int) -> bool:
         """Whether input `place` is constant."""
         return self.has(place) and self.graph.info(self.inputs[place]).constant
+
+    def is_computed(self, place: int) -> bool:
+        """Whether input `place` is given and not constant."""
+        return self.has(place) and not self.is_constant(place)
 
     def shape(self, place: int = 0) -> tuple[int, ...]:
         """Return the shape of an input."""
@@ -265,16 +264,26 @@ class NodeImport:
         name = self.inputs[place]
         return printable(name) if len(self.graph.readers(name)) > 1 else ""
 
+    def check_constant(self, places: Iterable[int], what: str) -> None:
+        """Refuse computed inputs; `what` says what they are, such as "computed weights".
+
+        Raises
+        ------
+        UnsupportedError
+            If an input among `places` is computed.
+        """
+        if any(self.is_computed(place) for place in places):
+            raise UnsupportedError(f"has {what} (must be constant)")
+
     def check_bias(self, place: int) -> None:
         """Refuse a bias that is computed.
 
         Raises
         ------
         UnsupportedError
-            If input `place` is given and not constant.
+            If input `place` is computed.
         """
-        if self.has(place) and not self.is_constant(place):
-            raise UnsupportedError("has a computed bias (must be constant)")
+        self.check_constant((place,), "a computed bias")
 
     def axis(self, place: int = 0, default: int = 0) -> int:
         """Return the attribute ``axis``, counted from the first axis of input `place`.
@@ -288,8 +297,3 @@ class NodeImport:
         if not -rank <= axis < rank:
             raise UnsupportedError(f"has axis {axis} of a tensor of {rank} axes (must be from {-rank} to {rank - 1})")
         return axis % rank
-
-
-def only_batch(axis: Axis) -> bool:
-    """Whether an axis has only atoms of the batch."""
-    return not without_batch(axis)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from math import prod
 
-from soma_cp.model.network.layers import Transpose
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers
 from soma_cp.model.network.onnx_import.values import Tensor
@@ -48,9 +47,8 @@ def with_padding(layers: Layers, tensor: Tensor, shape: Sequence[int], name: str
         ofmap.append(prod(shape[place] for place in own))
         stays = without_batch(atoms_of(tensor.view[place] for place in own)) == whole(dim, before)
         order += "*" if not stays else dim if ofmap[-1] == before else dim.lower()
-    K, H, W = ofmap
-    sources = layers.add(Transpose, name, tensor.sources, K=K, H=H, W=W, order=order, ifmap=tensor.shape)
-    return Tensor(sources, (K, H, W), tuple(view))
+    made = (ofmap[0], ofmap[1], ofmap[2])
+    return Tensor(layers.regroup(name, tensor.sources, made, order), made, tuple(view))
 
 
 def _dimensions(tensor: Tensor, places: Sequence[int]) -> dict[int, str]:

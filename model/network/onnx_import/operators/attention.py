@@ -366,8 +366,7 @@ def _queries_keys_values(node: NodeImport, places: Places, sizes: Sizes) -> tupl
     first = node.tensor(0)
     by_place = (sizes.heads, sizes.key_heads, sizes.key_heads)
     if places.weights is not None:
-        if not node.is_constant(places.weights):
-            raise UnsupportedError("has computed weights (must be constant)")
+        node.check_constant((places.weights,), "computed weights")
         made = node.shape(places.weights)[1]
         shared = node.shared_weights(places.weights)
         projected = multiplied_by_weights(Step(node, name="qkv"), first, -1, made, shared)

@@ -80,15 +80,14 @@ def dynamic_quantisation(node: NodeImport) -> None:
 
 
 def _check_parameters(node: NodeImport) -> None:
-    """Refuse computed parameters."""
-    computed = [place for place in range(1, len(node.inputs)) if node.has(place) and not node.is_constant(place)]
-    if not all(isinstance(node.value(place), Side) for place in computed):
-        raise UnsupportedError("has computed parameters (must be constant)")
+    """Refuse computed parameters; those computed from masks and indices alone are none."""
+    computed = [place for place in range(1, len(node.inputs)) if node.is_computed(place)]
+    node.check_constant((place for place in computed if not isinstance(node.value(place), Side)), "computed parameters")
 
 
 def leave_out(node: NodeImport, places: Iterable[int], what: str) -> None:
     """Note the computed data among these inputs, which no layer loads; indices and masks have a note of their own."""
-    computed = [place for place in places if node.has(place) and not node.is_constant(place)]
+    computed = [place for place in places if node.is_computed(place)]
     if any(not isinstance(node.value(place), Side) for place in computed):
         node.note(f"{what} are computed or read from outside; they are left out")
 
@@ -163,15 +162,20 @@ def _masks_left_out(node: NodeImport, values: list[Value], size: int) -> list[Va
     left: list[Value] = []
     for value in values:
         if isinstance(value, Tensor) and size_of(value) < size and _is_mask(node, value):
-            listed = ", ".join(f"'{name}'" for name in value.sources)
-            node.note(
-                f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
-                f"say --input {quote(value.sources[0])}=data"
-            )
-            left.append(Side(value.sources))
+            left.append(_left_out(node, value))
         else:
             left.append(value)
     return left
+
+
+def _left_out(node: NodeImport, mask: Tensor) -> Side:
+    """Return what stands for a mask, and note it."""
+    listed = ", ".join(f"'{name}'" for name in mask.sources)
+    node.note(
+        f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
+        f"say --input {quote(mask.sources[0])}=data"
+    )
+    return Side(mask.sources)
 
 
 def _tensors(values: Sequence[Value]) -> list[Tensor | Function]:
@@ -238,11 +242,7 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
     operands_left = [tensor for tensor in tensors if tensor in full or not _is_mask(node, tensor)]
     for tensor in tensors:
         if tensor not in operands_left:
-            listed = ", ".join(f"'{name}'" for name in tensor.sources)
-            node.note(
-                f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
-                f"say --input {quote(tensor.sources[0])}=data"
-            )
+            _left_out(node, tensor)
     if len(operands_left) == 1:
         return full[0]
     like = min(full, key=lambda tensor: sum(not is_aligned(node.layers, other, tensor) for other in operands_left))

@@ -47,7 +47,7 @@ _NORMALISATION = "`eltwise` and `ptp`"
 )
 def skip_layer_normalisation(node: NodeImport) -> None:
     """Layer normalisation of a sum, which is the fourth output."""
-    _check_constant(node, (2, 3, 4))
+    node.check_constant((2, 3, 4), "computed parameters")
     _normalise_sum(node, (0, 1), 3)
 
 
@@ -58,7 +58,7 @@ def skip_layer_normalisation(node: NodeImport) -> None:
 )
 def skip_simplified_layer_normalisation(node: NodeImport) -> None:
     """Normalisation by the root mean square of a sum, which is the fourth output."""
-    _check_constant(node, (2, 3))
+    node.check_constant((2, 3), "computed parameters")
     _normalise_sum(node, (0, 1), 3)
 
 
@@ -69,7 +69,7 @@ def skip_simplified_layer_normalisation(node: NodeImport) -> None:
 )
 def skip_group_normalisation(node: NodeImport) -> None:
     """Group normalisation of a sum, which is the second output."""
-    _check_constant(node, (1, 2, 4))
+    node.check_constant((1, 2, 4), "computed parameters")
     _normalise_sum(node, (0, 3), 1)
 
 
@@ -78,12 +78,6 @@ def _normalise_sum(node: NodeImport, places: Sequence[int], sum_output: int) -> 
     total = combined(node, operands_of(node, places, shape), shape, "sum")
     node.give(total, sum_output)
     node.give(function_of(node, [total], shape))
-
-
-def _check_constant(node: NodeImport, places: Sequence[int]) -> None:
-    """Refuse computed parameters."""
-    if any(node.has(place) and not node.is_constant(place) for place in places):
-        raise UnsupportedError("has computed parameters (must be constant)")
 
 
 def _embedded_shapes(signature: Signature) -> Sequence[Extents | None]:
@@ -99,13 +93,13 @@ def _embedded_shapes(signature: Signature) -> Sequence[Extents | None]:
 )
 def embed_layer_normalisation(node: NodeImport) -> None:
     """Layer normalisation of the sum of embeddings of words, segments and positions; the third output is the sum."""
-    _check_constant(node, (2, 3, 4, 5, 6))
+    node.check_constant((2, 3, 4, 5, 6), "computed parameters")
     shape = node.out_shape()
     total = made_by(gather, Step(node, (2, 0), "words", attributes={}))
     if node.has(1) and node.has(4):
         segments = made_by(gather, Step(node, (4, 1), "segments", attributes={}))
         total = combined(node, [total, segments], shape, "with_segments")
-    if node.has(8) and not node.is_constant(8):
+    if node.is_computed(8):
         positions = made_by(gather, Step(node, (3, 8), "positions", attributes={}))
         total = combined(node, [total, positions], shape, "sum")
     else:
@@ -129,7 +123,7 @@ def bias_softmax(node: NodeImport) -> None:
 @operator("com.microsoft.BiasAdd", "`eltwise`", Facts(channels=Channels.LAST, shapes=sum_onto_first(2)))
 def bias_add(node: NodeImport) -> None:
     """The sum of two tensors and a bias."""
-    _check_constant(node, (1,))
+    node.check_constant((1,), "computed parameters")
     node.give(made_by(combination, Step(node, (0, 2))))
 
 
@@ -147,7 +141,7 @@ def _half_shape(signature: Signature) -> Sequence[Extents | None]:
 )
 def bias_split_gelu(node: NodeImport) -> None:
     """One half of the channels times the GELU of the other half."""
-    _check_constant(node, (1,))
+    node.check_constant((1,), "computed parameters")
     shape = node.out_shape()
     kept, gate = parts(node, node.tensor(0), len(shape) - 1, [shape[-1]] * 2)
     gate = node.state.settled(made_by(vector, Step(node, [gate], "gelu", shape=shape)))

@@ -247,9 +247,7 @@ def _parts_of_one(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
     views = [renumbered(tensor.view, group) for tensor, group in zip(tensors, groups, strict=True)]
     K = sum(shape_of(view)[axis] for view in views)
     _, H, W = (size(atoms) for atoms in _wanted(first, [[axis], *splits[best]]))
-    made = node.layers.add(
-        Transpose, node.name, first.sources, K=K, H=H, W=W, order=f"*{alike[best]}", ifmap=first.shape
-    )
+    made = node.layers.regroup(node.name, first.sources, (K, H, W), f"*{alike[best]}")
     return Tensor(made, (K, H, W), (*views[0][:axis], whole("C", K), *views[0][axis + 1 :]))
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 from math import prod
 
 from soma_cp.model.network.layers import PointToPoint
 from soma_cp.model.network.onnx_import.arranging import is_whole, separated
-from soma_cp.model.network.onnx_import.dividing import can_divide, divided
+from soma_cp.model.network.onnx_import.dividing import can_divide, divided, sizes_around
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.joining import joined
@@ -104,9 +105,8 @@ def split(node: NodeImport) -> None:
         return
     sizes = [node.out_shape(place)[axis] for place in range(len(node.outputs))]
     if _is_within_rows(node, value, axis):
-        starts = [sum(sizes[:place]) for place in range(len(sizes))]
-        for place, (start, extent) in enumerate(zip(starts, sizes, strict=True)):
-            _give_within_rows(node, value, [(axis, range(start, start + extent))], place)
+        for place, taken in enumerate(_one_after_another(sizes)):
+            _give_within_rows(node, value, [(axis, taken)], place)
         return
     for place, part in enumerate(parts(node, node.part(0), axis, sizes)):
         node.give(part, place)
@@ -212,7 +212,7 @@ def _computed_places(node: NodeImport, tensor: Tensor, axis: int) -> list[int]:
 
 def _side_of(node: NodeImport) -> Side:
     """Return the mask or indices that a node makes from others."""
-    computed = [place for place in range(len(node.inputs)) if node.has(place) and not node.is_constant(place)]
+    computed = [place for place in range(len(node.inputs)) if node.is_computed(place)]
     values = [node.value(place) for place in computed]
     if not all(isinstance(value, Side) for value in values):
         raise UnsupportedError("looks up data in indices (must be indices in data)")
@@ -269,10 +269,12 @@ def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list
                 )
                 for extent, sources in zip(sizes, ranges, strict=True)
             ]
-    starts = [sum(sizes[:place]) for place in range(len(sizes))]
-    return [
-        range_of(node, tensor, axis, range(start, start + extent)) for start, extent in zip(starts, sizes, strict=True)
-    ]
+    return [range_of(node, tensor, axis, taken) for taken in _one_after_another(sizes)]
+
+
+def _one_after_another(sizes: Sequence[int]) -> list[range]:
+    """Return ranges of these sizes, each beginning where the one before ends."""
+    return [range(end - extent, end) for extent, end in zip(sizes, accumulate(sizes), strict=True)]
 
 
 def _is_outermost_channels(tensor: Tensor, axis: int) -> bool:
@@ -296,10 +298,9 @@ def range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tenso
     if any(atom.dim == BATCH for atom in atoms):
         raise UnsupportedError(f"takes a part of axis {axis}, which holds samples of the batch (must take all)")
     if _is_outermost_channels(tensor, axis) and taken.step == 1:
-        sizes = [taken.start, len(taken), extent - taken.stop]
-        kept = [place for place, count in enumerate(sizes) if count]
-        if can_divide(node.layers, tensor.sources, [sizes[place] * atoms[0].stride for place in kept]):
-            return parts(node, tensor, axis, [sizes[place] for place in kept])[kept.index(1)]
+        sizes, place = sizes_around(taken, extent)
+        if can_divide(node.layers, tensor.sources, [count * atoms[0].stride for count in sizes]):
+            return parts(node, tensor, axis, sizes)[place]
     found = _within(atoms, taken)
     if found is None:
         first = sum(len(before) for before in tensor.view[:axis])

@@ -41,8 +41,7 @@ def _packed_shape(signature: Signature) -> Sequence[Extents | None]:
 def packed_matmul(node: NodeImport) -> None:
     """Multiplication by weights of a few bits each, packed into bytes."""
     K, N, bits = _packed_sizes(node.node)
-    if not node.is_constant(1):
-        raise UnsupportedError("has computed weights (must be constant)")
+    node.check_constant((1,), "computed weights")
     node.check_bias(5)
     node.give(multiplied_by_weights(node, node.tensor(0), -1, N, node.shared_weights(1)))
     node.note(

@@ -12,11 +12,11 @@ for each direction, whatever the number of steps.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from soma_cp.model.network.layers import Conv, Eltwise, Pool, Transpose
+from soma_cp.model.network.layers import Conv, Eltwise, Pool
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import printable
 from soma_cp.model.network.onnx_import.layers import Sources
-from soma_cp.model.network.onnx_import.node_import import NodeImport, only_batch
+from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.parts import parts
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
 from soma_cp.model.network.onnx_import.values import Tensor
@@ -167,16 +167,15 @@ def _run(node: NodeImport, gates: int, states: dict[int, str], step: Step) -> No
     time, batch = (1, 0) if batch_first else (0, 1)
     x = node.arranged(tensor, tensor.view[2], tensor.view[time])
     first = [_states(node, place, name, directions, width, batch_first) for place, name in states.items()]
-    if not all(_is_computed(node, place) for place in states):
+    if not all(node.is_computed(place) for place in states):
         node.note("states before the first step that the model doesn't compute are external inputs")
     if node.has(_LENGTHS):
         node.note("lengths of sequences are not read: all steps are counted")
-    names = {1: [node.name], 2: [f"{node.name}_forward", f"{node.name}_backward"]}[directions]
     shared = _shared(node, steps)
     backward = node.attribute("direction", "forward") != "forward"
     hidden: list[Sources] = []  # by direction and step
     last: list[list[Sources]] = []  # by direction and state
-    for number, name in enumerate(names):
+    for number, name in enumerate(_cells(node, directions)):
         cell = _Direction(
             node=node,
             name=name,
@@ -205,9 +204,7 @@ def _run(node: NodeImport, gates: int, states: dict[int, str], step: Step) -> No
 
 def _widths(node: NodeImport, gates: int) -> tuple[int, int, int]:
     """Return the number of directions, the channels that are read, and those of the states."""
-    for place in (_W, _R):
-        if not node.is_constant(place):
-            raise UnsupportedError("has computed weights (must be constant)")
+    node.check_constant((_W, _R), "computed weights")
     of_input, of_hidden = node.shape(_W), node.shape(_R)
     directions = 2 if node.attribute("direction", "forward") == "bidirectional" else 1
     width = of_hidden[-1]
@@ -220,12 +217,17 @@ def _widths(node: NodeImport, gates: int) -> tuple[int, int, int]:
     return directions, of_input[-1], width
 
 
+def _cells(node: NodeImport, directions: int) -> list[str]:
+    """Return the names of the cells, one for each direction."""
+    return [node.name] if directions == 1 else [f"{node.name}_forward", f"{node.name}_backward"]
+
+
 def _sequence(node: NodeImport) -> tuple[Tensor, int]:
     """Return the sequence, and its number of steps."""
     time, batch = (1, 0) if node.attribute("layout", 0) else (0, 1)
     tensor = node.tensor()
     steps = size(without_batch(tensor.view[time]))
-    if steps < size(tensor.view[time]) or not only_batch(tensor.view[batch]):
+    if steps < size(tensor.view[time]) or without_batch(tensor.view[batch]):
         raise UnsupportedError(
             f"takes its steps from axis {time} of {list(node.shape(0))} and samples from axis {batch}, but axis {time} "
             f"is taken for the batch, or axis {batch} is not; say which axis of the model's inputs is the batch"
@@ -240,17 +242,12 @@ def _sequence(node: NodeImport) -> tuple[Tensor, int]:
 
 def _states(node: NodeImport, place: int, name: str, directions: int, width: int, batch_first: bool) -> list[Sources]:
     """Return a state before the first step for each direction: an external input if the model computes none."""
-    if not _is_computed(node, place):
-        prefixes = [node.name] if directions == 1 else [f"{node.name}_forward", f"{node.name}_backward"]
-        return [(node.layers.add_input(f"{prefix}_{name}", (width, 1, 1)),) for prefix in prefixes]
+    if not node.is_computed(place):
+        return [(node.layers.add_input(f"{cell}_{name}", (width, 1, 1)),) for cell in _cells(node, directions)]
     tensor = node.tensor(place)
     axis = 1 if batch_first else 0
     each = parts(node, tensor, axis, [1] * directions)
     return [node.arranged(part, part.view[2]) for part in each]
-
-
-def _is_computed(node: NodeImport, place: int) -> bool:
-    return node.has(place) and not node.is_constant(place)
 
 
 def _shared(node: NodeImport, steps: int) -> str:
@@ -265,10 +262,7 @@ def _give_sequence(
     sources = tuple(source for states in hidden for source in states)
     channels = directions * width
     if steps > 1:
-        ifmap = (steps * channels, 1, 1)
-        sources = node.layers.add(
-            Transpose, f"{node.name}_steps", sources, K=channels, H=steps, W=1, order="**W", ifmap=ifmap
-        )
+        sources = node.layers.regroup(f"{node.name}_steps", sources, (channels, steps, 1), "**W")
     heads, inner = numbered("C", [whole("C", directions), whole("C", width)])
     rows = whole("H", steps)
     view = (batch, rows, heads, inner) if node.attribute("layout", 0) else (rows, heads, batch, inner)

@@ -38,8 +38,7 @@ def resize(node: NodeImport) -> None:
         R, S = real_rows // rows, real_columns // columns
         made = node.layers.add(Pool, node.name, image.sources, **fields, R=R, S=S, sH=R, sW=S)
     else:
-        ifmap = node.layers.shape_of_all(image.sources)
-        made = stretched(node.layers, node.name, image.sources, ifmap, ofmap)
+        made = stretched(node.layers, node.name, image.sources, ofmap)
     give_image(node, image, made)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from soma_cp.model.network.layers import Shape, Transpose
+from soma_cp.model.network.layers import Shape
 from soma_cp.model.network.onnx_import.arranging import in_any_sequence
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
@@ -83,12 +83,12 @@ class Window:
     dilations: Volume = (1, 1, 1)
 
 
-def volume(numbers: Sequence[int] | None, default: int = 1) -> Volume:
-    """Return a number for depth, rows and columns, of the numbers for the axes that a tensor has."""
+def volume(numbers: Sequence[int] | None) -> Volume:
+    """Return a number for depth, rows and columns, of the numbers for the axes that a tensor has; else 1."""
     given = list(numbers or [])
     if len(given) == 1:
-        return default, given[0], default
-    depth, rows, columns = [default] * (3 - len(given)) + given
+        return 1, given[0], 1
+    depth, rows, columns = [1] * (3 - len(given)) + given
     return depth, rows, columns
 
 
@@ -124,9 +124,8 @@ def image_of(node: NodeImport, with_padding: bool = True, in_sequence: bool = Tr
 def _enlarged(node: NodeImport, image: Image, extents: Volume) -> Image:
     """Return an image with the padding in its fmap."""
     depth, rows, columns = extents
-    ifmap = node.layers.shape_of_all(image.sources)
     ofmap = (image.channels, image.frames * depth * rows, columns)
-    sources = stretched(node.layers, f"{node.name}_padded", image.sources, ifmap, ofmap)
+    sources = stretched(node.layers, f"{node.name}_padded", image.sources, ofmap)
     return replace(image, sources=sources, extents=extents)
 
 
@@ -166,26 +165,18 @@ def _beside(node: NodeImport, image: Image, window: int, windows: int, repeated:
     Those of an external input may lie so, unless windows share them, or there are zeros among them.
     """
     layers, rows = node.layers, image.extents[1]
-    channels, height, columns = ifmap = layers.shape_of_all(image.sources)
+    channels, height, columns = shape = layers.shape_of_all(image.sources)
     if not repeated and all(layers.is_input(source) for source in image.sources):
         beside = (Atom("H", windows, window * rows), Atom("H", rows, 1), Atom("H", window, rows))
         view = (whole("C", channels), whole("H", height), whole("W", columns))
-        return node.arranged(Tensor(image.sources, ifmap, view), view[0], simplified(beside), view[2])
-    return layers.add(
-        Transpose,
-        f"{node.name}_frames",
-        image.sources,
-        K=channels,
-        H=windows * rows * window,
-        W=columns,
-        order="C*W" if repeated else "ChW",
-        ifmap=ifmap,
-    )
+        return node.arranged(Tensor(image.sources, shape, view), view[0], simplified(beside), view[2])
+    ofmap = (channels, windows * rows * window, columns)
+    return layers.regroup(f"{node.name}_frames", image.sources, ofmap, "C*W" if repeated else "ChW")
 
 
 def _with_padding(node: NodeImport, sources: Sources, fields: dict[str, int]) -> Sources:
     """Make padding part of the fmap if some windows lie in the padding alone: a layer's own is less than its window."""
-    channels, *extents = ifmap = node.layers.shape_of_all(sources)
+    channels, *extents = node.layers.shape_of_all(sources)
     needed = list(extents)
     for place, (extent, taps, stride, dilation) in enumerate((("H", "R", "sH", "dH"), ("W", "S", "sW", "dW"))):
         window = (fields[taps] - 1) * fields[dilation] + 1
@@ -195,16 +186,14 @@ def _with_padding(node: NodeImport, sources: Sources, fields: dict[str, int]) ->
     if needed == extents:
         return sources
     node.note("some windows lie in the padding alone; so the padding is stored with the fmap")
-    return stretched(node.layers, f"{node.name}_padded", sources, ifmap, (channels, needed[0], needed[1]))
+    return stretched(node.layers, f"{node.name}_padded", sources, (channels, needed[0], needed[1]))
 
 
-def stretched(layers: Layers, name: str, sources: Sources, ifmap: Shape, ofmap: Shape) -> Sources:
+def stretched(layers: Layers, name: str, sources: Sources, ofmap: Shape) -> Sources:
     """Add a regrouping transpose whose dimensions keep their places, but not all their extents."""
-    K, H, W = ofmap
-    order = "".join(
-        dim if before == after else dim.lower() for dim, before, after in zip("CHW", ifmap, ofmap, strict=True)
-    )
-    return layers.add(Transpose, name, sources, K=K, H=H, W=W, order=order, ifmap=ifmap)
+    extents = zip("CHW", layers.shape_of_all(sources), ofmap, strict=True)
+    order = "".join(dim if before == after else dim.lower() for dim, before, after in extents)
+    return layers.regroup(name, sources, ofmap, order)
 
 
 def image_view(image: Image, channels: int, extents: Volume, rank: int) -> View:

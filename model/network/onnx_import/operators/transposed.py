@@ -14,7 +14,6 @@ from collections import Counter
 from itertools import product
 from math import gcd, prod
 
-from soma_cp.model.network.layers import Transpose
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, operator
@@ -79,9 +78,7 @@ def _phases(kernel: int, stride: int, dilation: int) -> Counter[int]:
 
 def _interleaved(node: NodeImport, image: Image, lots: Sources, channels: int, made: Volume) -> Sources:
     """Interleave the phases: each tile reads its share of rows and columns, and of the channels of one convolution."""
-    ifmap = node.layers.shape_of_all(lots)
     ofmap = (channels, image.frames * made[0] * made[1], made[2])
     if len(lots) == 1:
-        return stretched(node.layers, node.name, lots, ifmap, ofmap)
-    K, H, W = ofmap
-    return node.layers.add(Transpose, node.name, lots, K=K, H=H, W=W, order="*hw", ifmap=ifmap)
+        return stretched(node.layers, node.name, lots, ofmap)
+    return node.layers.regroup(node.name, lots, ofmap, "*hw")

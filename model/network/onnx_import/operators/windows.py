@@ -6,7 +6,7 @@ from math import prod
 from soma_cp.model.network.layers import Conv, GroupConv, Pool
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.layers import Sources
-from soma_cp.model.network.onnx_import.node_import import NodeImport, only_batch
+from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.matrices import multiplied_by_weights
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, enter, facts_of, operator
 from soma_cp.model.network.onnx_import.operators.sliding import (
@@ -19,7 +19,7 @@ from soma_cp.model.network.onnx_import.operators.sliding import (
     window_of,
 )
 from soma_cp.model.network.onnx_import.values import Padded, Tensor
-from soma_cp.model.network.onnx_import.views import numbered, shape_of, simplified, whole
+from soma_cp.model.network.onnx_import.views import numbered, shape_of, simplified, whole, without_batch
 
 
 def stored_weights(node: NodeImport, place: int) -> tuple[int, ...]:
@@ -30,8 +30,7 @@ def stored_weights(node: NodeImport, place: int) -> tuple[int, ...]:
     UnsupportedError
         If they are computed, or the window has too many axes.
     """
-    if not node.is_constant(place):
-        raise UnsupportedError("has computed weights (must be constant)")
+    node.check_constant((place,), "computed weights")
     weights = node.shape(place)
     if not 3 <= len(weights) <= 5:
         raise UnsupportedError(f"has a window of {len(weights) - 2} dimensions (must be one to three)")
@@ -76,7 +75,7 @@ def _is_product(node: NodeImport, kernel: Sequence[int]) -> bool:
     if isinstance(value, Padded):
         return False
     first, _, *axes = node.base(value).view
-    return not only_batch(first) and shape_of(tuple(axes)) == tuple(kernel) and prod(node.out_shape()[2:]) == 1
+    return without_batch(first) != () and shape_of(tuple(axes)) == tuple(kernel) and prod(node.out_shape()[2:]) == 1
 
 
 def _multiply(node: NodeImport, weights: tuple[int, ...], shared: str) -> None:
