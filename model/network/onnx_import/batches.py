@@ -3,13 +3,13 @@
 Only nodes that keep or permute the axes are followed, up to the first one that multiplies by a matrix or has channels.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx
 
 from soma_cp.model.network.onnx_import.element_types import is_whole_number_type
-from soma_cp.model.network.onnx_import.graph import operator_kind
+from soma_cp.model.network.onnx_import.needed_nodes import kind_of, stored_names
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts
 from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.options import is_named_like_mask
@@ -63,33 +63,27 @@ def recurrent_batches(model: Readers, axes: Mapping[str, Sequence[int | str]]) -
     return found
 
 
-def first_readers(model: Readers, axes: Mapping[str, Sequence[int | str]]) -> dict[str, Facts]:
-    """Return, by input that holds data, the facts of the first node that multiplies it or knows its channels."""
+def deciding_nodes(model: Readers, axes: Mapping[str, Sequence[int | str]]) -> dict[str, onnx.NodeProto | None]:
+    """Return, by input that holds data, the first node that multiplies it or has its channels; None if none does."""
     types = {source.name: source.type.tensor_type.elem_type for source in model.model.graph.input}
-    found: dict[str, Facts] = {}
+    found: dict[str, onnx.NodeProto | None] = {}
     for name, known in axes.items():
         if is_whole_number_type(types[name]) or is_named_like_mask(name):
             continue
-        facts = (_facts(reading.node) for reading in _readings(model, name, len(known)))
-        found[name] = next((fact for fact in facts if _decides(fact)), Facts())
+        nodes = (reading.node for reading in _readings(model, name, len(known)))
+        found[name] = next((node for node in nodes if _decides(facts_of(kind_of(node)))), None)
     return found
 
 
-def multiplies_matrices(model: Readers, axes: Mapping[str, Sequence[int | str]], names: Mapping[str, Facts]) -> bool:
-    """Whether each of the inputs is multiplied with a computed tensor before it is with weights."""
+def multiplies_by_matrix(node: onnx.NodeProto | None) -> bool:
+    """Whether there is a node, and it multiplies by a matrix, stored or computed."""
+    return node is not None and facts_of(kind_of(node)).has_weights
+
+
+def multiply_together(model: Readers, nodes: Iterable[onnx.NodeProto | None]) -> bool:
+    """Whether each of the nodes multiplies two computed tensors."""
     constant = _constants(model.model)
-    for name in names:
-        deciding = (
-            reading.node for reading in _readings(model, name, len(axes[name])) if _decides(_facts(reading.node))
-        )
-        node = next(deciding, None)
-        if node is None or not _facts(node).has_weights or not constant.isdisjoint(node.input[:2]):
-            return False
-    return True
-
-
-def _facts(node: onnx.NodeProto) -> Facts:
-    return facts_of(operator_kind(node.op_type, node.domain))
+    return all(node and multiplies_by_matrix(node) and constant.isdisjoint(node.input[:2]) for node in nodes)
 
 
 def _decides(facts: Facts) -> bool:
@@ -106,7 +100,7 @@ def _readings(model: Readers, name: str, rank: int) -> Iterator[Reading]:
         tensor, axes = waiting.pop(0)
         for node in model.of(tensor):
             yield Reading(node, list(node.input).index(tensor), axes)
-            facts = _facts(node)
+            facts = facts_of(kind_of(node))
             if _decides(facts) or facts.axes is Axes.OTHER or not node.output or node.output[0] in seen:
                 continue
             seen.add(node.output[0])
@@ -119,8 +113,7 @@ def _readings(model: Readers, name: str, rank: int) -> Iterator[Reading]:
 
 def _constants(model: onnx.ModelProto) -> set[str]:
     """Return the tensors that are the same in every run; nodes are in an order in which they can run."""
-    found = {tensor.name for tensor in model.graph.initializer}
-    found |= {tensor.values.name for tensor in model.graph.sparse_initializer}
+    found = stored_names(model)
     for node in model.graph.node:
         if found.issuperset(name for name in node.input if name):
             found.update(name for name in node.output if name)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from soma_cp.model.network.layers import Layer, Shape
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.onnx_import.graph import Node, operator_kind, printable
+from soma_cp.model.network.onnx_import.graph import Node, printable
 from soma_cp.model.network.onnx_import.graph_import import GraphImport
 from soma_cp.model.network.onnx_import.importing import advice, imported_graph
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
@@ -150,7 +150,7 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
     """
     model = read_model(path)
     # Imported late: it needs the package ``onnx``; `read_model` raises an error if that is missing.
-    from soma_cp.model.network.onnx_import.needed_nodes import label, needed_nodes
+    from soma_cp.model.network.onnx_import.needed_nodes import kind_of, label, needed_nodes
 
     run = imported_graph(model, path.stem, options)
     kept = needed_nodes(model, run.graph.outputs)  # while these live, each node is one Python object
@@ -159,7 +159,7 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
     made = _Made(run)
     nodes: list[NodeReport] = []
     for proto in model.graph.node:
-        name, operator = label(proto), printable(operator_kind(proto.op_type, proto.domain))
+        name, operator = label(proto), printable(kind_of(proto))
         place = places.get(tuple(proto.output))
         if id(proto) not in needed:
             nodes.append(NodeReport(name, operator, Becomes.LEFT_OUT, reason="leads to no output"))

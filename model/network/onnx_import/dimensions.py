@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING
 
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.network.network_checks import LARGEST_EXTENT
-from soma_cp.model.network.onnx_import.batches import Readers, first_readers, multiplies_matrices, recurrent_batches
+from soma_cp.model.network.onnx_import.batches import (
+    Readers,
+    deciding_nodes,
+    multiplies_by_matrix,
+    multiply_together,
+    recurrent_batches,
+)
 from soma_cp.model.network.onnx_import.graph import GraphInput, printable
+from soma_cp.model.network.onnx_import.needed_nodes import stored_names
 from soma_cp.model.network.onnx_import.options import OnnxOptions
 
 if TYPE_CHECKING:
@@ -54,8 +61,7 @@ def known_inputs(model: "onnx.ModelProto", options: OnnxOptions) -> Inputs:
     options
         Dimensions, batch axes and layouts that the user gives.
     """
-    stored = {tensor.name for tensor in model.graph.initializer}
-    stored |= {tensor.values.name for tensor in model.graph.sparse_initializer}
+    stored = stored_names(model)
     sources = [source for source in model.graph.input if source.name not in stored]
     axes = {source.name: _axes(source) for source in sources}
     problems = [*_option_problems(axes, options)]
@@ -160,14 +166,14 @@ def _without_batch(model: Readers, axes: Mapping[str, Axes]) -> set[str]:
     These are a single input that is a matrix and is multiplied by weights (its rows), and inputs of three axes that are
     multiplied with one another before any weights (their heads).
     """
-    data = first_readers(model, axes)
+    data = deciding_nodes(model, axes)
     fixed = {name for name in data if all(isinstance(dim, int) for dim in axes[name])}
     if len(data) == 1 and fixed:
         (name,) = fixed
-        return {name} if len(axes[name]) == _MATRIX_RANK and data[name].has_weights else set()
+        return {name} if len(axes[name]) == _MATRIX_RANK and multiplies_by_matrix(data[name]) else set()
     firsts = {axes[name][0] if len(axes[name]) == _SEQUENCE_RANK else None for name in data}
     if len(fixed) == len(data) > 1 and len(firsts) == 1 and None not in firsts:
-        return fixed if multiplies_matrices(model, axes, data) else set()
+        return fixed if multiply_together(model, data.values()) else set()
     return set()
 
 

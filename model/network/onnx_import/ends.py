@@ -11,7 +11,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.graph_import import GraphImport, why_unknown
-from soma_cp.model.network.onnx_import.tracing import facts_of_node
+from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value
 
 _MOST_ENDS = 32
@@ -58,7 +58,7 @@ def _has_stored_matrix(run: GraphImport, node: Node) -> bool:
     """Whether a node multiplies by weights, or may do so."""
     constants = (run.graph.info(name) for name in node.inputs if name)
     shapes = (info.shape for info in constants if info.constant and info.shape is not None)
-    may_multiply = facts_of_node(node).has_weights or why_unknown(node) != ""
+    may_multiply = facts_of(node.kind).has_weights or why_unknown(node) != ""
     return may_multiply and any(sum(extent > 1 for extent in shape) > 1 for shape in shapes)
 
 

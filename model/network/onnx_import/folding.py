@@ -21,6 +21,7 @@ from soma_cp.model.network.onnx_import.graph import Graph, Info, Node, Value, op
 from soma_cp.model.network.onnx_import.needed_nodes import (
     graph_outputs,
     in_order,
+    kind_of,
     label,
     needed_nodes,
     repeated_problems,
@@ -307,7 +308,7 @@ def _domain(proto: onnx.NodeProto) -> str:
 
 
 def _facts(proto: onnx.NodeProto) -> Facts:
-    return facts_of(operator_kind(proto.op_type, proto.domain))
+    return facts_of(kind_of(proto))
 
 
 def _location(tensor: TensorProto) -> str:

@@ -1,6 +1,7 @@
 """An ONNX graph as the import needs it: nodes, shapes, constant tensors, and the values of small constants."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -132,6 +133,25 @@ class Graph:
             for name in dict.fromkeys(node.inputs):
                 found.setdefault(name, []).append(node)
         return {name: tuple(nodes) for name, nodes in found.items()}
+
+    def reached(self, tensors: Iterable[str], follows: Callable[[Node, str], bool]) -> Iterator[str]:
+        """Yield tensors and what nodes make of them, nearest first.
+
+        Parameters
+        ----------
+        tensors
+            Where to begin.
+        follows
+            Whether to go on from a tensor that has been reached to an output of a node that reads it.
+        """
+        waiting = deque(tensors)
+        seen = {*waiting, ""}
+        while waiting:
+            tensor = waiting.popleft()
+            yield tensor
+            made = [name for node in self.readers(tensor) for name in node.outputs if follows(node, name)]
+            waiting += [name for name in dict.fromkeys(made) if name not in seen]
+            seen.update(made)
 
     def info(self, name: str) -> Info:
         """Return what is known about a tensor."""

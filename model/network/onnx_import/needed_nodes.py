@@ -5,7 +5,13 @@ from collections.abc import Iterable, Sequence
 import onnx
 
 from soma_cp.model.errors import nearest_name_hint
-from soma_cp.model.network.onnx_import.graph import printable
+from soma_cp.model.network.onnx_import.graph import operator_kind, printable
+
+
+def stored_names(model: onnx.ModelProto) -> set[str]:
+    """Return the names of the stored tensors."""
+    dense = {tensor.name for tensor in model.graph.initializer}
+    return dense | {tensor.values.name for tensor in model.graph.sparse_initializer}
 
 
 def graph_outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
@@ -17,7 +23,7 @@ def graph_outputs(model: onnx.ModelProto, ends: Sequence[str]) -> tuple[tuple[st
         outputs = tuple(name for name in node.output if name)
         made |= {name: (name,) for name in outputs} | {node.name: outputs, label(node): outputs}
     made.pop("", None)  # nodes without a name
-    given = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    given = {source.name for source in model.graph.input} | stored_names(model)
     problems: list[str] = []
     for end in ends:
         if end in given and end not in made:
@@ -46,8 +52,7 @@ def needed_nodes(model: onnx.ModelProto, outputs: Sequence[str]) -> list[onnx.No
 def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[str]:
     """Return one sentence for each tensor that nodes read and nothing makes."""
     made = {name for node in model.graph.node for name in node.output}
-    made |= {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
-    made |= {sparse.values.name for sparse in model.graph.sparse_initializer}
+    made |= {source.name for source in model.graph.input} | stored_names(model)
     return [
         f"'{label(node)}' ({printable(node.op_type)}) reads '{printable(name)}', but the model has nothing of this name"
         for node in nodes
@@ -58,7 +63,7 @@ def unmade_problems(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> 
 
 def repeated_problems(model: onnx.ModelProto) -> list[str]:
     """Return one sentence for each tensor that is made twice: what reads it could mean either."""
-    made = {tensor.name for tensor in (*model.graph.input, *model.graph.initializer)}
+    made = {source.name for source in model.graph.input} | stored_names(model)
     problems: list[str] = []
     for node in model.graph.node:
         for name in node.output:
@@ -101,6 +106,11 @@ def in_order(nodes: Iterable[onnx.NodeProto]) -> list[onnx.NodeProto]:
     ready.sort(key=lambda place: (passes[place], place))
     blocked = [place for place, count in enumerate(awaited) if count]  # a cycle: the names that it reads stay unknown
     return [given[place] for place in (*ready, *blocked)]
+
+
+def kind_of(proto: onnx.NodeProto) -> str:
+    """Return the name of a node's operator in the table of operators."""
+    return operator_kind(proto.op_type, proto.domain)
 
 
 def label(proto: onnx.NodeProto) -> str:

@@ -6,12 +6,14 @@ smaller one is a mask where its name says so, or where it is added before a soft
 """
 
 from collections.abc import Mapping
+from itertools import islice
 from math import prod
 
 from soma_cp.model.network.onnx_import.graph import Graph, GraphInput, Node
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Meaning
+from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.options import Role, is_named_like_mask
-from soma_cp.model.network.onnx_import.tracing import Reader, facts_of_node, readers
+from soma_cp.model.network.onnx_import.tracing import Reader, readers
 
 _STEPS = 16
 """Most tensors between an addition and its softmax."""
@@ -46,21 +48,18 @@ def mask_uses(graph: Graph) -> frozenset[str]:
 
 
 def _uses_mask(graph: Graph, node: Node) -> bool:
-    meaning = facts_of_node(node).meaning
+    meaning = facts_of(node.kind).meaning
     return meaning is Meaning.CHOICE or (meaning is Meaning.SUM and _comes_before_softmax(graph, node))
 
 
 def _comes_before_softmax(graph: Graph, node: Node) -> bool:
     """Whether the result of a node reaches a softmax through operations element by element."""
-    waiting = list(node.outputs)
-    for _ in range(_STEPS):
-        if not waiting:
-            return False
-        tensor = waiting.pop(0)
-        size = prod(graph.info(tensor).shape or ())
-        for reader in graph.readers(tensor):
-            if facts_of_node(reader).meaning is Meaning.SOFTMAX:
-                return True
-            if not facts_of_node(reader).has_weights:
-                waiting += [name for name in reader.outputs if prod(graph.info(name).shape or ()) == size]
-    return False
+
+    def size(name: str) -> int:
+        return prod(graph.info(name).shape or ())
+
+    def follows(reader: Node, name: str) -> bool:
+        return not facts_of(reader.kind).has_weights and size(name) == size(node.outputs[0])
+
+    near = islice(graph.reached(node.outputs[:1], follows), _STEPS)
+    return any(facts_of(reader.kind).meaning is Meaning.SOFTMAX for name in near for reader in graph.readers(name))

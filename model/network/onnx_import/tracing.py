@@ -33,16 +33,11 @@ class Reader:
     @property
     def facts(self) -> Facts:
         """The facts about the node's operator."""
-        return facts_of_node(self.node)
+        return facts_of(self.node.kind)
 
     def origins(self, axis: int) -> tuple[int, ...]:
         """Return the axes of the graph's input that an axis is made of; those of one element are not known."""
         return tuple(dict.fromkeys(int(atom.dim) for atom in self.view[axis]))
-
-
-def facts_of_node(node: Node) -> Facts:
-    """Return the facts about a node's operator."""
-    return facts_of(node.kind)
 
 
 def readers(graph: Graph, name: str, shape: Sequence[int], alone: bool = False) -> Iterator[Reader]:
@@ -81,7 +76,7 @@ def _view_after(graph: Graph, node: Node, view: View, output: str) -> View | Non
     shape = graph.info(output).shape
     if shape is None or not output or graph.info(output).fault:
         return None
-    facts = facts_of_node(node)
+    facts = facts_of(node.kind)
     if facts.table is not None:
         return None
     if facts.axes is Axes.PERMUTED:

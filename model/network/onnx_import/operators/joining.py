@@ -22,7 +22,7 @@ from soma_cp.model.network.onnx_import.arranging import (
     laid_out,
 )
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
-from soma_cp.model.network.onnx_import.graph import Graph
+from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Axes, facts_of
@@ -224,12 +224,11 @@ def _is_parts_of_one(tensors: Sequence[Tensor]) -> bool:
 
 def _leads_to_output(graph: Graph, tensor: str) -> bool:
     """Whether a tensor is an output of the graph, or one with other axes is."""
-    views = [
-        reader.outputs[0]
-        for reader in graph.readers(tensor)
-        if facts_of(reader.kind).axes is Axes.PERMUTED or facts_of(reader.kind).regroups_axes
-    ]
-    return tensor in graph.outputs or any(_leads_to_output(graph, name) for name in views)
+
+    def follows(reader: Node, _: str) -> bool:
+        return facts_of(reader.kind).axes is Axes.PERMUTED or facts_of(reader.kind).regroups_axes
+
+    return any(name in graph.outputs for name in graph.reached([tensor], follows))
 
 
 def _parts_of_one(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor | None:

@@ -94,17 +94,12 @@ def _tokens(node: NodeImport, value: Value) -> Tensor | None:
 
 def _multiplied_together(graph: Graph, tensor: str, tokens: int) -> bool:
     """Whether a multiplication of two computed tensors reads what is made of a tensor, as long as it has the tokens."""
-    waiting, seen = [tensor], {tensor}
-    while waiting:
-        for reader in graph.readers(waiting.pop()):
-            computed = [name for name in reader.inputs[:2] if not graph.info(name).constant]
-            if facts_of(reader.kind).has_weights and len(computed) == 2:
-                return True
-            for name in reader.outputs:
-                if name not in seen and tokens in (graph.info(name).shape or ()):
-                    seen.add(name)
-                    waiting.append(name)
-    return False
+    made = graph.reached([tensor], lambda _, name: tokens in (graph.info(name).shape or ()))
+    return any(
+        facts_of(reader.kind).has_weights and sum(not graph.info(name).constant for name in reader.inputs[:2]) == 2
+        for name in made
+        for reader in graph.readers(name)
+    )
 
 
 @operator(
