@@ -28,7 +28,7 @@ WINGS = {
     ),
     "model/network/onnx_import/operators": (
         "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"
-        " resizing recurrent fused quantised attention without_layers table"
+        " resizing recurrent fused quantised attention_sizes attention without_layers table"
     ),
     "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
     "model/hardware/core_array": (

@@ -1,6 +1,7 @@
 """Quantised operators: each is imported as the one that it stands for, since all data is INT8; scales cost nothing."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
@@ -9,7 +10,7 @@ from soma_cp.model.network.onnx_import.operators.elementwise import combination,
 from soma_cp.model.network.onnx_import.operators.fused import windowed
 from soma_cp.model.network.onnx_import.operators.matrices import gemm, matmul, multiplied_by_weights
 from soma_cp.model.network.onnx_import.operators.parts import concat
-from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, Facts, Signature, operator
+from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, Facts, Signature, enter, operator
 from soma_cp.model.network.onnx_import.operators.shape_rules import broadcast, same_as, same_as_of_every
 from soma_cp.model.network.onnx_import.operators.steps import Step, made_by
 from soma_cp.model.network.onnx_import.operators.windows import convolution, global_pooling, pooling
@@ -50,29 +51,24 @@ def packed_matmul(node: NodeImport) -> None:
     )
 
 
-_LIKE_MATMUL = "like MatMul"
+def _matmul_with_bias(place: int, node: NodeImport) -> None:
+    """Import a multiplication with scales and zero points after the operands, and a bias at `place`."""
+    node.check_bias(place)
+    node.give(made_by(matmul, Step(node, (0, 1))))
 
 
-@operator(
+enter(
     "com.microsoft.MatMulInteger16 com.microsoft.MatMulIntegerToFloat",
-    _LIKE_MATMUL,
+    "like MatMul",
     Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+    partial(_matmul_with_bias, 6),
 )
-def integer_matmul(node: NodeImport) -> None:
-    """Multiplication with scales, zero points and a bias after the operands."""
-    node.check_bias(6)
-    node.give(made_by(matmul, Step(node, (0, 1))))
-
-
-@operator(
+enter(
     "com.microsoft.DynamicQuantizeMatMul",
-    _LIKE_MATMUL,
+    "like MatMul",
     Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+    partial(_matmul_with_bias, 4),
 )
-def dynamic_matmul(node: NodeImport) -> None:
-    """Multiplication that quantises its first operand, with a scale, a zero point and a bias after the operands."""
-    node.check_bias(4)
-    node.give(made_by(matmul, Step(node, (0, 1))))
 
 
 @operator(
