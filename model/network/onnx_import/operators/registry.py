@@ -15,12 +15,11 @@ from soma_cp.model.network.onnx_import.node_import import NodeImport
 Importer = Callable[[NodeImport], None]
 """Adds the layers of a node and sets its outputs."""
 
-OfShape = Callable[[tuple[int, ...], int, int | None], int | tuple[int, ...]]
-"""Makes whole numbers from a shape and the attributes ``start`` and ``end``."""
-
-
 Extents = tuple[int, ...]
 """Extents of the axes of a tensor."""
+
+OfShape = Callable[[Extents, int, int | None], int | Extents]
+"""Makes whole numbers from a shape and the attributes ``start`` and ``end``."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,8 @@ class Facts:
         The axes of its output. If they are not `OTHER`, an external input is followed through it to the node that
         decides the input's layout.
     regroups_axes
-        Whether it can merge several axes into one: rows and columns of an image become tokens.
+        Whether it only divides and merges axes: rows and columns of an image become tokens. An external input is
+        followed through it, too.
     has_weights
         Whether its constant matrix is weights; the result is then data, even if the input is indices.
     table
