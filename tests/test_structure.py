@@ -22,7 +22,7 @@ WINGS = {
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
-        "errors options views values graph layers dividing arranging padding enlarging node_import operators"
+        "errors options views values graph layers pruning dividing arranging padding enlarging node_import operators"
         " tracing layouts roles functions reading needed_nodes element_types batches dimensions folding graph_import"
         " ends importing checking"
     ),

@@ -11,6 +11,7 @@ from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
+from soma_cp.model.network.onnx_import.pruning import prune
 from soma_cp.model.network.onnx_import.roles import mask_uses, role_of
 from soma_cp.model.network.onnx_import.values import Side, Tensor, side_of
 
@@ -93,7 +94,7 @@ class GraphImport:
         if self.problems:
             return
         layers = self.state.layers
-        unread = layers.prune(outputs)
+        unread = prune(layers, outputs)
         if unread:
             listed = _listed([f"'{name}'" for name in unread])
             self._notes.append(f"{listed}: no node reads these channels; they are left out, and their multiplications")

@@ -3,10 +3,9 @@
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from itertools import takewhile
-from math import prod
 from typing import Any
 
-from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool, Shape, Transpose
+from soma_cp.model.network.layers import Eltwise, ExternalInput, Layer, PointToPoint, Shape, Transpose
 from soma_cp.model.network.onnx_import.graph import printable
 from soma_cp.model.network.onnx_import.views import Axis
 
@@ -14,10 +13,6 @@ Sources = tuple[str, ...]
 
 Arrangement = tuple[Sources, Shape, tuple[Axis, ...]]
 """What a layer arranges: its sources, their shape, and their atoms in the layer's channels, rows and columns."""
-
-
-_LARGER = 4
-"""How many times as large as its ofmap a layer's ifmap may be for a reader to arrange it at once, and hold it whole."""
 
 
 class Layers:
@@ -103,7 +98,7 @@ class Layers:
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def rearranged_input(self, sources: Sources, wanted: Hashable, shape: Shape, order: str) -> Sources:
-        """Return an external input in another arrangement: DRAM may hold it in any, but only in one (`prune`).
+        """Return an external input in another arrangement: DRAM may hold it in any, but only in one.
 
         Parameters
         ----------
@@ -119,7 +114,7 @@ class Layers:
         before = self._orders.get(sources[0]) if len(sources) == 1 else None
         if before is not None:
             wanted, (sources, earlier) = (sources, wanted), before
-            order = "".join(earlier["CHW".index(letter)] if letter != "*" else "*" for letter in order)
+            order = composed(order, earlier)
         key = (sources, wanted)
         if key not in self._rearranged:
             name = self.add_input(f"{sources[0]}_rearranged", shape)
@@ -135,6 +130,10 @@ class Layers:
         """Remember that the layer `made` has all elements of its sources in another arrangement; return it."""
         self._arranges[made[0]] = (sources, shape, wanted)
         return made
+
+    def only_arranges(self, name: str) -> bool:
+        """Whether a layer is remembered to have all elements of its sources."""
+        return name in self._arranges
 
     def arrangement(self, sources: Sources) -> Arrangement | None:
         """Return what a layer arranges; None if it does more."""
@@ -226,20 +225,8 @@ class Layers:
         K, H, W = ofmap
         return self.add(Transpose, name, sources, K=K, H=H, W=W, order=order, ifmap=self.shape_of_all(sources))
 
-    def prune(self, outputs: Sequence[str]) -> Sources:
-        """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers.
-
-        After this, each external input is in one arrangement, and layers that arrange what such layers make are one.
-        """
-        unread = self._keep_needed(outputs)
-        self._arrange_inputs_once()
-        stored = set(self.resolved(outputs))
-        for reader in reversed(list(self._layers)):
-            self._arrange_at_once(reader, stored)
-        self._keep_needed(outputs)
-        return unread
-
-    def _keep_needed(self, outputs: Sequence[str]) -> Sources:
+    def keep_needed(self, outputs: Sequence[str]) -> Sources:
+        """Remove layers that lead to none of the `outputs`; return those of them that are parts of matrix layers."""
         needed = set(self.resolved(outputs))
         for layer in reversed(list(self._layers.values())):
             if layer.name in needed:
@@ -249,7 +236,7 @@ class Layers:
         self._layers = {name: layer for name, layer in self._layers.items() if name in needed}
         return unread
 
-    def _arrange_inputs_once(self) -> None:
+    def arrange_inputs_once(self) -> None:
         """Make all arrangements of an external input but one by layers: the input is one tensor, whatever reads it."""
         read = {name for layer in self._layers.values() for name in layer.inputs}
         by_sources: dict[Sources, list[tuple[str, str]]] = {}
@@ -268,100 +255,38 @@ class Layers:
         inputs, known = source
         K, H, W = self._inputs.pop(name).shape
         letters = "".join("CHW"[known.index(letter)] if letter in known else "*" for letter in order.replace("*", "?"))
-        layer = Transpose(name=name, K=K, H=H, W=W, **_ordered(letters, self.shape_of_all(inputs)))
+        layer = Transpose(name=name, K=K, H=H, W=W, **ordered(letters, self.shape_of_all(inputs)))
         self._layers = {name: layer, **self._layers}
         self._set_reads(name, inputs)
-        for reader in self._readers(name):
+        for reader in self.readers(name):
             self._set_reads(reader, self._reads[reader])
 
-    def _readers(self, name: str) -> list[str]:
+    def readers(self, name: str) -> list[str]:
+        """Return the layers that read a layer or external input."""
         return [
             reader.name
             for reader in self._later(name)
             if name in self._reads[reader.name] or name in reader.weight_operands
         ]
 
-    def _arrange_at_once(self, name: str, outputs: set[str]) -> None:
-        """Let a layer that arranges what another one arranges read what that one reads."""
-        layer = self._layers.get(name)
-        outer = self._order_of(layer) if layer is not None else ""
-        if layer is None or not outer or isinstance(layer, Pool) or len(self._reads[name]) != 1:
-            return
-        (source,) = self._reads[name]
-        before = self._layers.get(source)
-        inner = self._order_of(before) if before is not None else ""
-        if before is None or not inner:
-            self._arrange_earlier(name, outputs)
-            return
-        letters = "".join(inner["CHW".index(letter)] if letter != "*" else "*" for letter in outer)
-        if letters == "CHW":
-            return
-        read = self._reads[source]
-        shape = self.shape_of_all(read)
-        fields = _ordered(letters, shape)
-        alone = self._readers(source) == [name]
-        if source in outputs:
-            if alone and name in self._arranges and name not in outputs:  # the same elements are stored
-                self._layers[source] = Transpose(name=source, K=layer.K, H=layer.H, W=layer.W, **fields)
-                self._set_reads(source, read)
-                self._rewire(name, (source,))
-                del self._layers[name]
-                self._arrange_at_once(source, outputs)
-        elif (alone and prod(shape) <= _LARGER * prod(before.ofmap)) or (
-            prod(shape) <= prod(before.ofmap) and not set(read) & set(self._inputs)
-        ):
-            self._layers[name] = Transpose(name=name, K=layer.K, H=layer.H, W=layer.W, **fields)
-            self._set_reads(name, read)
-            if alone:
-                del self._layers[source]
-            self._arrange_at_once(name, outputs)
-
-    def _arrange_earlier(self, name: str, outputs: set[str]) -> None:
-        """Arrange rows and columns before a multiplication by weights, if what it reads is arranged there anyway."""
-        layer = self._layers[name]
-        (source,) = self._reads[name]
-        product = self._layers.get(source)
-        if not isinstance(layer, Transpose) or _is_stretching(layer):
-            return
-        if layer.order[0] != "C" or type(product) is not Conv:
-            return
-        is_pointwise = product.R == product.S == product.sH == product.sW == 1 and not product.weight_operands
-        if not is_pointwise or {source, name} & outputs or self._readers(source) != [name]:
-            return
-        read = self._reads[source]
-        before = self._layers.get(read[0])
-        if len(read) != 1 or not isinstance(before, Transpose) or _is_stretching(before) or before.name in outputs:
-            return
-        if self._readers(before.name) != [source]:
-            return
-        sources = self._reads[before.name]
-        letters = "".join(before.order["CHW".index(letter)] if letter != "*" else "*" for letter in layer.order)
-        fields = _ordered(letters, self.shape_of_all(sources))
-        self._layers[before.name] = Transpose(name=before.name, K=before.K, H=layer.H, W=layer.W, **fields)
-        self._set_reads(before.name, sources)
-        self._layers[source] = replace(product, H=layer.H, W=layer.W)
-        self._rewire(name, (source,))
-        del self._layers[name]
-
-    def _order_of(self, layer: Layer) -> str:
-        """Return the order of dimensions of a layer that only moves elements; empty if it does more.
-
-        A transpose that stretches or shrinks dimensions does more: it interpolates, pads or interleaves.
-        """
-        if isinstance(layer, Transpose):
-            return "" if _is_stretching(layer) else layer.order
-        if isinstance(layer, PointToPoint) and layer.name in self._arranges:
-            return "*HW"
-        if isinstance(layer, Pool) and layer.R == layer.S == 1:
-            shape = self.shape_of_all(self._reads[layer.name])
-            return "".join(
-                dim if extent == made else "*" for dim, extent, made in zip("CHW", shape, layer.ofmap, strict=True)
-            )
-        return ""
-
     def layer(self, name: str) -> Layer:
         """Return a layer."""
         return self._layers[name]
+
+    def find(self, name: str) -> Layer | None:
+        """Return a layer; None for an external input and for a layer that was removed."""
+        return self._layers.get(name)
+
+    def put(self, layer: Layer, read: Sources) -> None:
+        """Put a layer in place of that of its name; it reads `read`."""
+        self._layers[layer.name] = layer
+        self._set_reads(layer.name, read)
+
+    def remove(self, name: str, stand_in: str = "") -> None:
+        """Remove a layer; those that read it read `stand_in`, if it is given."""
+        if stand_in:
+            self._rewire(name, (stand_in,))
+        del self._layers[name]
 
     def reads(self, name: str) -> Sources:
         """Return the sources of a layer, in the order of their concatenation."""
@@ -434,11 +359,12 @@ class Layers:
             self._layers[layer.name] = self._layers.pop(layer.name)
 
 
-def _is_stretching(layer: Transpose) -> bool:
-    return layer.order != layer.order.upper()
+def composed(outer: str, inner: str) -> str:
+    """Return the order of one arrangement after another; ``*`` is a dimension that is no whole dimension before."""
+    return "".join(inner["CHW".index(letter)] if letter != "*" else "*" for letter in outer)
 
 
-def _ordered(order: str, ifmap: Shape) -> dict[str, Any]:
+def ordered(order: str, ifmap: Shape) -> dict[str, Any]:
     """Return the fields of a transpose; one of whole dimensions needs no shape of its ifmap."""
     return {"order": order} if sorted(order) == sorted("CHW") else {"order": order, "ifmap": ifmap}
 
