@@ -22,9 +22,9 @@ WINGS = {
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
-        "errors options views values graph layers pruning dividing arranging padding enlarging node_import operators"
-        " tracing layouts roles functions reading needed_nodes element_types batches dimensions folding graph_import"
-        " ends importing checking"
+        "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
+        " operators tracing layouts roles functions reading needed_nodes element_types batches dimensions folding"
+        " graph_import ends importing checking"
     ),
     "model/network/onnx_import/operators": (
         "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"

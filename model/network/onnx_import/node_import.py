@@ -4,12 +4,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from soma_cp.model.errors import InternalError
-from soma_cp.model.network.onnx_import.arranging import arranged, compacted, regrouped
+from soma_cp.model.network.onnx_import.arranging import arranged, compacted
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable, whole_numbers
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.onnx_import.padding import with_padding
+from soma_cp.model.network.onnx_import.regrouping import regrouped
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, is_reduced
 from soma_cp.model.network.onnx_import.views import Axis, shape_of, without_batch
 

@@ -11,12 +11,12 @@ from math import prod
 from shlex import quote
 
 from soma_cp.model.network.layers import Eltwise, Pool
-from soma_cp.model.network.onnx_import.arranging import aligned, is_aligned
 from soma_cp.model.network.onnx_import.enlarging import enlarged
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Channels, Facts, Meaning, operator
 from soma_cp.model.network.onnx_import.options import is_named_like_mask
+from soma_cp.model.network.onnx_import.regrouping import aligned, is_aligned
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced, side_of
 from soma_cp.model.network.onnx_import.views import batch_of, raised, shape_of, size
 

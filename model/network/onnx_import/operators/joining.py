@@ -15,17 +15,16 @@ from soma_cp.model.network.onnx_import.arranging import (
     arranged,
     compact,
     compacted,
-    dims_of,
     is_free,
     is_whole,
     kept_order,
-    laid_out,
 )
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node
 from soma_cp.model.network.onnx_import.layers import Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Axes, facts_of
+from soma_cp.model.network.onnx_import.regrouping import dims_of, laid_out
 from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import (
     BATCH,

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from math import prod
 
-from soma_cp.model.network.onnx_import.arranging import laid_out
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts, facts_of, operator
+from soma_cp.model.network.onnx_import.regrouping import laid_out
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Tensor, Value, in_order, is_reduced
 from soma_cp.model.network.onnx_import.views import (
     REPEAT,

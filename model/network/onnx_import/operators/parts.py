@@ -6,13 +6,14 @@ from itertools import accumulate
 from math import prod
 
 from soma_cp.model.network.layers import PointToPoint
-from soma_cp.model.network.onnx_import.arranging import is_whole, separated
+from soma_cp.model.network.onnx_import.arranging import is_whole
 from soma_cp.model.network.onnx_import.dividing import can_divide, divided, sizes_around
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.joining import joined
 from soma_cp.model.network.onnx_import.operators.layout import view_of
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
+from soma_cp.model.network.onnx_import.regrouping import separated
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced, side_of
 from soma_cp.model.network.onnx_import.views import (
     BATCH,

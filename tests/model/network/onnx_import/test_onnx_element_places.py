@@ -18,7 +18,7 @@ from support.onnx_models import Model
 from support.twins import examples
 
 from soma_cp.model.network.layers import Layer, Transpose
-from soma_cp.model.network.onnx_import import arranging, node_import
+from soma_cp.model.network.onnx_import import arranging, node_import, regrouping
 from soma_cp.model.network.onnx_import.importing import import_onnx
 from soma_cp.model.network.onnx_import.layers import Layers, Sources
 from soma_cp.model.network.onnx_import.node_import import NodeImport
@@ -121,6 +121,7 @@ def followed() -> Iterator[Elements]:
     with (
         mock.patch.object(arranging, "arranged", follow_arranged),
         mock.patch.object(arranging, "compacted", follow_compacted),
+        mock.patch.object(regrouping, "arranged", follow_arranged),
         mock.patch.object(node_import, "compacted", follow_compacted),
         mock.patch.object(node_import, "arranged", follow_arranged),
         mock.patch.object(joining, "compacted", follow_compacted),
