@@ -8,6 +8,7 @@ from soma_cp.cli.formats import markdown_text
 from soma_cp.cli.tables import console, plain_table
 
 if TYPE_CHECKING:
+    from soma_cp.model.network.network import Network
     from soma_cp.model.network.onnx_import.checking import ModelReport, NodeReport
 
 _SHOWN_LAYERS = 3
@@ -36,7 +37,7 @@ def model_document(report: ModelReport) -> dict[str, Any]:
     return {
         "model": report.name,
         "supported": network is not None,
-        "summary": None if network is None else _summary(report),
+        "summary": None if network is None else _summary(report, network),
         "operators": {
             operator: {becomes.value: count for becomes, count in counts.items()}
             for operator, counts in report.operators.items()
@@ -70,14 +71,12 @@ def model_document(report: ModelReport) -> dict[str, Any]:
     }
 
 
-def _summary(report: ModelReport) -> dict[str, int]:
-    assert report.network is not None
-    layers = report.network.layers
+def _summary(report: ModelReport, network: Network) -> dict[str, int]:
     return {
         "nodes": len(report.nodes),
-        "layers": len(layers),
-        "macs": sum(layer.operations for layer in layers if layer.is_matrix),
-        "weight_bytes": sum(layer.weight_bytes for layer in layers),
+        "layers": len(network.layers),
+        "macs": network.operations[0],
+        "weight_bytes": network.weight_bytes,
         "loaded_bytes": sum(source.size for source in report.loaded),
         "stored_bytes": sum(made.size for made in report.stored),
     }
@@ -122,7 +121,7 @@ def show_model(report: ModelReport, markdown: bool) -> None:
         [(made.name, how, "×".join(map(str, made.shape)), f"{made.size:,}") for how, made in rows],
         markdown,
     )
-    summary = _summary(report)
+    summary = _summary(report, report.network)
     _show(
         ("one sample", "in all"),
         [(name.replace("macs", "MACs").replace("_", " "), f"{value:,}") for name, value in summary.items()],

@@ -199,3 +199,13 @@ def test_the_package_is_asked_for(run: Run, model: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "onnx", None)
     outcome = run("solve", "--net", model)
     assert_refused(outcome, "reading ONNX models needs the package 'onnx'", "pip install 'soma-cp[onnx]'")
+
+
+def test_weights_that_layers_share_count_once_in_a_report(run: Run, tmp_path: Path) -> None:
+    """Twice 32 → 32 channels by one matrix: 32·32 weight bytes in all, as in the network."""
+    built = Model()
+    x, w = built.input("x", [1, 16, 32]), built.weight(32, 32)
+    built.output(built.node("MatMul", built.node("Sigmoid", built.node("MatMul", x, w)), w))
+    path = built.save(tmp_path / "tied.onnx")
+    assert run("nets", "--check", path, "--json").document["summary"]["weight_bytes"] == 32 * 32
+    assert import_onnx(path).network.weight_bytes == 32 * 32
