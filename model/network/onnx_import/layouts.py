@@ -24,8 +24,6 @@ from soma_cp.model.network.onnx_import.views import BATCH, Axis, numbered, shape
 
 _IMAGE_AXES = 3
 _MATRIX_AXES = 2
-_NHWC = "nhwc"
-"""What the names or domains of operators begin or end with that have channels last."""
 
 Layout = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """The axes of an input that are channels, rows and columns, the slowest first."""
@@ -92,10 +90,7 @@ def _decided(graph: Graph, source: GraphInput, inner: Sequence[int]) -> Layout |
 def _channels(reader: Reader) -> Channels | None:
     """Return where a node has channels in the tensor that it reads; None if it may have them anywhere."""
     node, rank = reader.node, len(reader.view)
-    lower = node.kind.lower()
     channels = channels_of(node)
-    if channels is Channels.LAST_OF_IMAGE or lower.startswith(_NHWC) or f".{_NHWC}" in lower:
-        return Channels.LAST_OF_IMAGE
     if channels is Channels.FIRST:
         return channels if reader.place == 0 else None
     if channels is Channels.LAST and not reader.facts.has_weights and rank > _MATRIX_AXES + 1:
