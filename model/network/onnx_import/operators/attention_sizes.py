@@ -108,8 +108,7 @@ def _projected_sizes(places: Places, signature: Signature) -> Sizes:
     parts_made = projections(signature.node, made)
     heads = _heads(signature.node, places.heads)
     width, key_width, value_width = (_part_of(part, heads) for part in parts_made)
-    if width != key_width:
-        raise UnsupportedError(f"queries have {width} channels in a head, and keys {key_width} (must be the same)")
+    _check_width(width, key_width)
     return Sizes(
         batch=batch,
         tokens=tokens,
@@ -168,17 +167,14 @@ def _separate_sizes(places: Places, signature: Signature) -> Sizes:
         value = signature.shape(2, 4)
         _, key_heads, new, key_width = key
         value_width = value[3]
-        if (key_heads, new) != value[1:3]:
-            raise UnsupportedError(f"keys are {list(key)} and values {list(value)} (must be as many)")
+        _check_number(key, value, (key_heads, new) == value[1:3])
     else:
         value = signature.shape(2, 3)
         _, new, made = signature.shape(1, 3)
         key_heads = _heads(node, places.key_heads or places.heads)
         key_width, value_width = _part_of(made, key_heads), _part_of(value[2], key_heads)
-        if new != value[1]:
-            raise UnsupportedError(f"keys are {list(key)} and values {list(value)} (must be as many)")
-    if key_width != width:
-        raise UnsupportedError(f"queries have {width} channels in a head, and keys {key_width} (must be the same)")
+        _check_number(key, value, new == value[1])
+    _check_width(width, key_width)
     return Sizes(
         batch=batch,
         tokens=tokens,
@@ -188,6 +184,16 @@ def _separate_sizes(places: Places, signature: Signature) -> Sizes:
         width=width,
         value_width=value_width,
     )
+
+
+def _check_width(width: int, key_width: int) -> None:
+    if width != key_width:
+        raise UnsupportedError(f"queries have {width} channels in a head, and keys {key_width} (must be the same)")
+
+
+def _check_number(key: Extents, value: Extents, fits: bool) -> None:
+    if not fits:
+        raise UnsupportedError(f"keys are {list(key)} and values {list(value)} (must be as many)")
 
 
 def _heads(node: Node, attribute: str) -> int:
