@@ -6,6 +6,7 @@ made. Only constants of a few elements are computed; of weights, only the shape 
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -264,6 +265,11 @@ class _Folding:
         sizes = [prod(shape) for shape in map(self._known, proto.output) if shape is not None]
         if any(size > MOST_ELEMENTS for size in sizes):
             return
+        held = _held(proto)
+        if held is not None:  # a third of the nodes of many models; by the evaluator, a fifth of the import
+            with suppress(Exception):  # damaged data makes the package raise errors of many kinds
+                self._values[proto.output[0]] = numpy_helper.to_array(held)
+            return
         outputs = [helper.make_value_info(name, TypeProto()) for name in proto.output if name]
         inputs = [helper.make_value_info(name, TypeProto()) for name in dict.fromkeys(proto.input) if name]
         graph = helper.make_graph([proto], "constant", inputs, outputs)
@@ -277,6 +283,14 @@ class _Folding:
                 value = np.asarray(result)
                 self._values[output.name] = value
                 self._set_type(output.name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape)
+
+
+def _held(proto: onnx.NodeProto) -> TensorProto | None:
+    """Return the tensor that a node of ONNX's own makes of nothing but a stored tensor; None if it makes another."""
+    if proto.input or _domain(proto) or [item.name for item in proto.attribute] != ["value"]:
+        return None
+    held = proto.attribute[0]
+    return held.t if held.type == onnx.AttributeProto.TENSOR else None
 
 
 def _first_shape(node: Node, operator: str, shapes: Sequence[Extents]) -> Extents | None:
