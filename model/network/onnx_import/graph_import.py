@@ -192,7 +192,7 @@ class GraphImport:
         if node.has_graphs:
             return "it contains a graph"
         made = info(node.outputs[0])
-        if made.stated and not fits_statement(shape, made.stated):
+        if made.stated and not _fits_statement(shape, made.stated):
             listed = ", ".join("?" if extent is None else str(extent) for extent in made.stated)
             return f"{one_of_the_same_shape}, but it makes [{listed}] of {list(shape)}, as the model states"
         return "" if made.shape == shape else one_of_the_same_shape
@@ -239,7 +239,7 @@ def _told(node: Node, reason: str) -> str:
     return printable(f"'{node.label}' ({node.kind}) {reason}")
 
 
-def fits_statement(shape: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:
+def _fits_statement(shape: tuple[int, ...], stated: tuple[int | None, ...]) -> bool:
     """Whether a shape is the stated one, whose extents may be unknown."""
     return len(shape) == len(stated) and all(a == b or b is None for a, b in zip(shape, stated, strict=True))
 

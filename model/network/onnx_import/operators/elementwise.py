@@ -145,7 +145,7 @@ def operands_of(
     real = [value for value in values if not isinstance(value, Side)]
     if len(real) == 1 and with_constants:
         like = real[0].of if isinstance(real[0], Function) else real[0]
-        if isinstance(like, Tensor) and any(prod(node.shape(place)) >= size_of(like) for place in constants):
+        if isinstance(like, Tensor) and any(prod(node.shape(place)) >= _size_of(like) for place in constants):
             like = node.state.settled(like)
             values = [like if value is real[0] and isinstance(value, Tensor) else value for value in values]
         for place in constants:
@@ -157,11 +157,11 @@ def operands_of(
 
 def _masks_left_out(node: NodeImport, values: list[Value], size: int) -> list[Value]:
     """Return the operands with a mask in place of each input that is smaller than the result; note them."""
-    if not any(size_of(value.of if isinstance(value, Function) else value) == size for value in _tensors(values)):
+    if not any(_size_of(value.of if isinstance(value, Function) else value) == size for value in _tensors(values)):
         return values
     left: list[Value] = []
     for value in values:
-        if isinstance(value, Tensor) and size_of(value) < size and _is_mask(node, value):
+        if isinstance(value, Tensor) and _size_of(value) < size and _is_mask(node, value):
             left.append(_left_out(node, value))
         else:
             left.append(value)
@@ -214,7 +214,7 @@ def combined(node: NodeImport, operands: Sequence[Value], shape: tuple[int, ...]
     real = [value for value in operands if not isinstance(value, Side)]
     only = real[0] if len(real) == 1 else None
     moved = only.part if isinstance(only, Function) and not only.computes else only
-    if only is not None and isinstance(moved, Tensor) and size_of(moved) == prod(shape):
+    if only is not None and isinstance(moved, Tensor) and _size_of(moved) == prod(shape):
         return only
     return function_of(node, operands, shape, step)
 
@@ -236,7 +236,7 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
         part = parts.pop() if len(parts) == 1 and not whole_ones else None
         return Function(base, name, origin, not whole_ones, part)
     tensors = list(dict.fromkeys(node.state.settled(value) for value in real))
-    full = [tensor for tensor in tensors if size_of(tensor) == prod(shape)]
+    full = [tensor for tensor in tensors if _size_of(tensor) == prod(shape)]
     if not full:
         raise UnsupportedError("has no operand of the shape of its result (one must be)")
     operands_left = [tensor for tensor in tensors if tensor in full or not _is_mask(node, tensor)]
@@ -261,7 +261,7 @@ def _is_mask(node: NodeImport, tensor: Tensor) -> bool:
     return named or node.outputs[0] in state.mask_uses or prod(tensor.shape) == 1
 
 
-def size_of(tensor: Tensor) -> int:
+def _size_of(tensor: Tensor) -> int:
     """Return the number of elements of the ONNX tensor."""
     return prod(shape_of(tensor.view))
 

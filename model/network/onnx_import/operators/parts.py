@@ -133,7 +133,7 @@ def _give_within_rows(node: NodeImport, value: Value, ranges: list[tuple[int, ra
         part = node.state.settled(value)
     if part is not None and len(part.view) == len(node.shape()):
         for axis, taken in ranges:
-            part = range_of(node, part, axis, taken)
+            part = _range_of(node, part, axis, taken)
     computes = isinstance(value, Function) and value.part is not None and value.computes
     node.give_function(node.base(value), reduced=True, place=place, part=part, computes=computes)
 
@@ -167,7 +167,7 @@ def take_slice(node: NodeImport) -> None:
         return
     tensor = node.part(0)
     for axis, part in cut:
-        tensor = range_of(node, tensor, axis, part)
+        tensor = _range_of(node, tensor, axis, part)
     node.give(tensor)
 
 
@@ -195,7 +195,7 @@ def gather(node: NodeImport) -> None:
     taken = range(places[0], places[0] + step * len(places), step or 1)
     if list(taken) != places or step < 1:
         raise UnsupportedError(f"takes {len(places)} indices that are not neighbours along axis {axis}")
-    node.give(node.regrouped(range_of(node, tensor, axis, taken), node.out_shape()))
+    node.give(node.regrouped(_range_of(node, tensor, axis, taken), node.out_shape()))
 
 
 def _computed_places(node: NodeImport, tensor: Tensor, axis: int) -> list[int]:
@@ -270,7 +270,7 @@ def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list
                 )
                 for extent, sources in zip(sizes, ranges, strict=True)
             ]
-    return [range_of(node, tensor, axis, taken) for taken in _one_after_another(sizes)]
+    return [_range_of(node, tensor, axis, taken) for taken in _one_after_another(sizes)]
 
 
 def _one_after_another(sizes: Sequence[int]) -> list[range]:
@@ -284,7 +284,7 @@ def _is_outermost_channels(tensor: Tensor, axis: int) -> bool:
     return is_outermost and is_whole(tensor) and tensor.offset[0] == 0
 
 
-def range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tensor:
+def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tensor:
     """Return a range of an axis, as a part of the same fmap; neighbouring channels divide layers at once.
 
     Raises

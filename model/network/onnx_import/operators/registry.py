@@ -227,11 +227,11 @@ def facts_of(kind: str) -> Facts:
 def channels_of(node: Node) -> Channels | None:
     """Return where a node has channels; None if they may be anywhere."""
     facts = facts_of(node.kind)
-    if facts.channels_last is not None and is_channels_last(node):
+    if facts.channels_last is not None and _is_channels_last(node):
         return Channels.LAST_OF_IMAGE
     return facts.channels
 
 
-def is_channels_last(node: Node) -> bool:
+def _is_channels_last(node: Node) -> bool:
     """Whether a node's attribute ``channels_last`` says so."""
     return bool(node.attributes.get("channels_last", facts_of(node.kind).channels_last) == 1)

@@ -196,7 +196,7 @@ def stretched(layers: Layers, name: str, sources: Sources, ofmap: Shape) -> Sour
     return layers.regroup(name, sources, ofmap, order)
 
 
-def image_view(image: Image, channels: int, extents: Volume, rank: int) -> View:
+def _image_view(image: Image, channels: int, extents: Volume, rank: int) -> View:
     """Return the axes of an fmap of frames, each of these channels, depth, rows and columns."""
     depth, rows, columns = extents
     inner = without_batch(image.first)
@@ -219,5 +219,5 @@ def give_image(node: NodeImport, image: Image, sources: Sources) -> None:
     shape = node.out_shape()
     channels, extents = shape[1], volume(shape[2:])
     depth, rows, columns = extents
-    view = image_view(image, channels, extents, len(shape))
+    view = _image_view(image, channels, extents, len(shape))
     node.give(Tensor(sources, (channels, image.frames * depth * rows, columns), view))
