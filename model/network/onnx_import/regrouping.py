@@ -74,6 +74,12 @@ def separated(layers: Layers, tensor: Tensor, first: int, end: int, name: str) -
     return laid_out(layers, tensor, best, name)
 
 
+def with_axis_apart(layers: Layers, tensor: Tensor, axis: int, name: str) -> Tensor:
+    """Return the tensor as a view of an fmap in which an axis is one dimension; raises errors as `separated`."""
+    first = len(atoms_of(tensor.view[:axis]))
+    return separated(layers, tensor, first, first + len(tensor.view[axis]), name)
+
+
 def _kept_dimensions(tensor: Tensor, wanted: Dims) -> int:
     """Return how many dimensions of more than one element stay what they are."""
     kept = zip(kept_order(tensor, wanted), "CHW", wanted, strict=True)
@@ -112,8 +118,7 @@ def aligned(layers: Layers, tensor: Tensor, like: Tensor, name: str) -> Sources:
     for axis, atoms in enumerate(like.view):
         own = tensor.view[axis]
         if size(own) > 1 and reshaped((own,), [atom.extent for atom in atoms]) is None:
-            first = sum(len(before) for before in tensor.view[:axis])
-            tensor = separated(layers, tensor, first, first + len(own), name)
+            tensor = with_axis_apart(layers, tensor, axis, name)
     wanted = _alignment(tensor, like)
     if wanted is None:
         raise UnsupportedError("combines tensors whose axes are split differently")

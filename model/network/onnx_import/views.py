@@ -60,6 +60,11 @@ def by_stride(atoms: Iterable[Atom]) -> Axis:
     return simplified(sorted(atoms, key=lambda atom: -atom.stride))
 
 
+def with_axis(view: View, place: int, axis: Axis) -> View:
+    """Return a view with another axis in a place."""
+    return (*view[:place], axis, *view[place + 1 :])
+
+
 def size(atoms: Iterable[Atom]) -> int:
     """Return the number of elements."""
     return prod(atom.extent for atom in atoms)

@@ -41,6 +41,7 @@ from soma_cp.model.network.onnx_import.views import (
     simplified,
     size,
     whole,
+    with_axis,
     without_batch,
 )
 
@@ -99,7 +100,7 @@ def _side_by_side(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
         count += extent
     if count * stride > first.shape[place] + stride - 1:
         return None  # it has an element twice
-    view = (*first.view[:axis], simplified([Atom(dim, count, stride)]), *first.view[axis + 1 :])
+    view = with_axis(first.view, axis, simplified([Atom(dim, count, stride)]))
     return replace(first, view=view, name=node.name)
 
 
@@ -114,7 +115,7 @@ def _on_a_lattice(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
     taken = [(atom.dim, atom.stride) for atom in atoms_of(first.view)]
     if any((atom.dim, atom.stride) in taken for atom in atoms):
         return None
-    view = (*first.view[:axis], simplified((*atoms, *first.view[axis])), *first.view[axis + 1 :])
+    view = with_axis(first.view, axis, simplified((*atoms, *first.view[axis])))
     made = replace(first, view=view, name=node.name)
     return made if _are_digits(made) else None
 
@@ -167,7 +168,7 @@ def _channels(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor 
     return Tensor(
         _sources(node, made),
         (channels, *first.shape[1:]),
-        (*first.view[:axis], whole("C", channels), *first.view[axis + 1 :]),
+        with_axis(first.view, axis, whole("C", channels)),
     )
 
 
@@ -199,7 +200,7 @@ def _with_cache(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tenso
     made = node.layers.add(Transpose, node.name, (source,), K=channels, H=rows, W=1, order="HCW")
     node.layers.remember_rows(made[0], [tensor.sources for tensor in tensors])
     first = tensors[0]
-    return Tensor(made, (channels, rows, 1), (*first.view[:axis], whole("H", rows), *first.view[axis + 1 :]))
+    return Tensor(made, (channels, rows, 1), with_axis(first.view, axis, whole("H", rows)))
 
 
 def _alike(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor | None:
@@ -213,7 +214,7 @@ def _alike(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor | N
     made = [compacted(node.layers, tensor, node.name) for tensor in tensors]
     atoms = simplified([Atom("C", len(tensors), first.shape[0]), *first.view[axis]])
     shape = (len(tensors) * first.shape[0], *first.shape[1:])
-    result = Tensor(_sources(node, made), shape, (*first.view[:axis], atoms, *first.view[axis + 1 :]))
+    result = Tensor(_sources(node, made), shape, with_axis(first.view, axis, atoms))
     return _as_before(node, result, tensors, axis) if first.view[axis] else result
 
 
@@ -246,7 +247,7 @@ def _parts_of_one(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Ten
     K = sum(shape_of(view)[axis] for view in views)
     _, H, W = (size(atoms) for atoms in _wanted(first, [[axis], *splits[best]]))
     made = node.layers.regroup(node.name, first.sources, (K, H, W), f"*{alike[best]}")
-    return Tensor(made, (K, H, W), (*views[0][:axis], whole("C", K), *views[0][axis + 1 :]))
+    return Tensor(made, (K, H, W), with_axis(views[0], axis, whole("C", K)))
 
 
 def _on_channels(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tensor:
@@ -263,7 +264,7 @@ def _on_channels(node: NodeImport, tensors: Sequence[Tensor], axis: int) -> Tens
     channels = sum(tensor.shape[0] for tensor in made)
     first = made[0]
     shape = (channels, *first.shape[1:])
-    view = (*first.view[:axis], whole("C", channels), *first.view[axis + 1 :])
+    view = with_axis(first.view, axis, whole("C", channels))
     return _as_before(node, Tensor(_sources(node, made), shape, view), tensors, axis)
 
 

@@ -13,7 +13,7 @@ from soma_cp.model.network.onnx_import.node_import import NodeImport
 from soma_cp.model.network.onnx_import.operators.joining import joined
 from soma_cp.model.network.onnx_import.operators.layout import view_of
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Facts, operator
-from soma_cp.model.network.onnx_import.regrouping import separated
+from soma_cp.model.network.onnx_import.regrouping import with_axis_apart
 from soma_cp.model.network.onnx_import.values import Function, Side, Tensor, Value, is_reduced, side_of
 from soma_cp.model.network.onnx_import.views import (
     BATCH,
@@ -26,6 +26,7 @@ from soma_cp.model.network.onnx_import.views import (
     simplified,
     size,
     whole,
+    with_axis,
     without_batch,
 )
 
@@ -75,14 +76,14 @@ def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
     extent = node.shape(place)[axis]
     dim = _dimension(like, axis)
     if dim == "":
-        view = (*like.view[:axis], whole("C", extent), *like.view[axis + 1 :])
+        view = with_axis(like.view, axis, whole("C", extent))
         shape = (size(without_batch(atoms_of(view))), 1, 1)
         return Tensor((node.layers.add_input(node.inputs[place], shape),), shape, tuple(numbered("C", view)))
     dims = dict(zip("CHW", like.shape, strict=True))
     dims[dim] = extent
     shape = (dims["C"], dims["H"], dims["W"])
     name = node.layers.add_input(node.inputs[place], shape)
-    return Tensor((name,), shape, (*like.view[:axis], whole(dim, extent), *like.view[axis + 1 :]))
+    return Tensor((name,), shape, with_axis(like.view, axis, whole(dim, extent)))
 
 
 def _dimension(tensor: Tensor, axis: int) -> str:
@@ -265,7 +266,7 @@ def parts(node: NodeImport, tensor: Tensor, axis: int, sizes: list[int]) -> list
                 Tensor(
                     sources,
                     (extent * stride, *tensor.shape[1:]),
-                    (*tensor.view[:axis], simplified([Atom("C", extent, stride)]), *tensor.view[axis + 1 :]),
+                    with_axis(tensor.view, axis, simplified([Atom("C", extent, stride)])),
                     tensor.offset,
                 )
                 for extent, sources in zip(sizes, ranges, strict=True)
@@ -304,8 +305,7 @@ def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tens
             return parts(node, tensor, axis, sizes)[place]
     found = _within(atoms, taken)
     if found is None:
-        first = sum(len(before) for before in tensor.view[:axis])
-        tensor = separated(node.layers, tensor, first, first + len(atoms), node.name)
+        tensor = with_axis_apart(node.layers, tensor, axis, node.name)
         found = _within(tensor.view[axis], taken)
         assert found is not None, "an axis that is a dimension has one atom"
     axis_atoms, starts = found
@@ -313,7 +313,7 @@ def _range_of(node: NodeImport, tensor: Tensor, axis: int, taken: range) -> Tens
         (start + starts.get(dim, 0)) % whole_extent
         for dim, start, whole_extent in zip("CHW", tensor.offset, tensor.shape, strict=True)
     )
-    view = (*tensor.view[:axis], axis_atoms, *tensor.view[axis + 1 :])
+    view = with_axis(tensor.view, axis, axis_atoms)
     return replace(tensor, view=view, offset=(offset[0], offset[1], offset[2]), name=node.name)
 
 
