@@ -157,6 +157,7 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
     needed = {id(node) for node in kept}
     places = {node.outputs: place for place, node in enumerate(run.graph.nodes)}
     nodes: list[NodeReport] = []
+    made: set[str] = set()
     for proto in model.graph.node:
         name, operator = label(proto), printable(operator_kind(proto.op_type, proto.domain))
         place = places.get(tuple(proto.output))
@@ -165,7 +166,8 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
         elif place is None:
             nodes.append(NodeReport(name, operator, Becomes.CONSTANT))
         else:
-            nodes.append(_node_report(run, place, name, operator))
+            nodes.append(_node_report(run, place, name, operator, made))
+            made.update(layer.name for layer in nodes[-1].layers)
     of_nodes = {told(node, run.refused[place]) for place, node in _refused(run).items()}
     return ModelReport(
         name=path.stem,
@@ -185,7 +187,8 @@ def _refused(run: GraphImport) -> Mapping[int, Node]:
     return {place: run.graph.nodes[place] for place in run.refused}
 
 
-def _node_report(run: GraphImport, place: int, name: str, operator: str) -> NodeReport:
+def _node_report(run: GraphImport, place: int, name: str, operator: str, made: Collection[str]) -> NodeReport:
+    """Return what a node becomes; `made` are the layers of nodes before it, which this one may read or merge with."""
     node = run.graph.nodes[place]
     if place in run.refused:
         return NodeReport(name, operator, Becomes.REFUSED, reason=run.refused[place])
@@ -195,7 +198,7 @@ def _node_report(run: GraphImport, place: int, name: str, operator: str) -> Node
         return NodeReport(name, operator, Becomes.NOT_REACHED, reason=reason)
     added = _layers_of(run, place, node)
     present = {layer.name: layer for layer in run.state.layers.layers}
-    layers = tuple(present[added_name] for added_name in added if added_name in present)
+    layers = tuple(present[added_name] for added_name in added if added_name in present and added_name not in made)
     if layers:
         return NodeReport(name, operator, Becomes.LAYER, layers)
     if added:  # readers have taken what it joins, one by one

@@ -72,7 +72,10 @@ class GraphImport:
     def may_be_element_wise(self) -> bool:
         """Whether the option to take unknown operators for element-wise could help with a node."""
         return not self._options.ignore_unsupported and any(
-            why_unknown(node) and not _record(node).facts.refusal and not _large_constant(self.graph, node)
+            why_unknown(node)
+            and not _record(node).facts.refusal
+            and not _large_constant(self.graph, node)
+            and sum(1 for name in node.outputs if name) == 1
             for node in self.graph.nodes
         )
 
@@ -99,7 +102,9 @@ class GraphImport:
         except NetworkError as error:
             self.problems += error.problems
         self._notes += [
-            f"input '{name}' is taken to lie in DRAM in the sequence that layers read" for name in layers.rearranged
+            f"external input '{name}' is taken to lie in DRAM in the arrangement that layers read, not in the model's; "
+            "no layer rearranges it"
+            for name in layers.rearranged
         ]
 
     def _refuse(self, place: int, node: Node, reason: str) -> None:
@@ -198,19 +203,24 @@ class GraphImport:
         return "" if made.shape == shape else one_of_the_same_shape
 
     def _outputs(self) -> list[str]:
-        """Return the layers that make the outputs of the graph."""
+        """Return the layers that make the outputs of the graph; those added here belong to the outputs' nodes."""
+        places = {name: place for place, node in enumerate(self.graph.nodes) for name in node.outputs}
+        added = self.state.layers.added
         names: list[str] = []
         for output, value in ((name, value) for name in self.graph.outputs for value in self.state.stored(name)):
             if value is None or isinstance(value, Side):
                 if not self.problems:
                     self._notes.append(f"output '{output}' is constant or made of indices and masks; it is left out")
                 continue
+            before = len(added)
             try:
                 tensor = self.state.settled(value)
             except UnsupportedError as error:
                 self.problems.append(printable(f"output '{output}' {error}"))
                 continue
             names += self._stored(tensor, output)
+            if output in places:
+                self.made[places[output]] = (*self.made.get(places[output], ()), *added[before:])
         return names
 
     def _stored(self, tensor: Tensor, output: str) -> tuple[str, ...]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from onnx import TensorProto
+from support.onnx_corpus.cases import CASES
 from support.onnx_models import Model, bert_layer, gpt2_block, gpt2_decode_block
 
 from soma_cp.model.network.onnx_import.checking import Becomes, ModelReport, check_onnx
-from soma_cp.model.network.onnx_import.importing import import_onnx
+from soma_cp.model.network.onnx_import.importing import import_with
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
 
 
@@ -78,7 +79,7 @@ def test_refused_nodes_and_those_after_them(tmp_path: Path) -> None:
     assert found["after"] == (Becomes.NOT_REACHED, "depends on what is refused")
     assert found["conv"][0] is Becomes.LAYER
     assert report.problems == ()
-    assert "--end swish" in report.advice
+    assert report.advice == "ends that work, with what comes before them: --end swish"  # no ptp has two results
 
 
 def test_faults_of_the_model_are_no_faults_of_a_node(tmp_path: Path) -> None:
@@ -98,7 +99,37 @@ def test_the_layers_of_all_nodes_are_those_of_the_network(model: Model, tmp_path
     """Each layer belongs to one node, and nothing is left out."""
     report = checked(model, tmp_path)
     assert Becomes.LEFT_OUT not in becomes(report).values()
-    network = import_onnx(tmp_path / "net.onnx").network
+    check_layers(report, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["swin", "mobilevit", "llama-decode"])
+def test_layers_that_are_merged_belong_to_one_node(name: str, tmp_path: Path) -> None:
+    """In windows and patches, the order of elements after a projection is made before it."""
+    case = CASES[name]
+    (tmp_path / "net.onnx").write_bytes(case.build().model().SerializeToString())
+    options = OnnxOptions(dims=case.extents, ends=case.ends)
+    check_layers(check_onnx(tmp_path / "net.onnx", options), tmp_path, options)
+
+
+def test_layers_that_arrange_an_output_belong_to_its_node(tmp_path: Path) -> None:
+    """80 boxes of two levels: 4 of their 22 values are an output as they are, so a layer takes them from the rest."""
+    model = Model()
+    x = model.input("x", [1, 8, 16, 16])
+    levels = []
+    for stride, boxes in ((2, 64), (4, 16)):
+        made = model.node("Conv", x, model.weight(22, 8, 1, 1), strides=[stride, stride])
+        levels.append(model.node("Reshape", made, model.constant([1, 22, boxes])))
+    both = model.node("Concat", *levels, axis=2, name="join")
+    box, kinds = model.node("Split", both, model.constant([4, 18]), axis=1, name="divide", outputs=2)
+    model.output(box)
+    model.output(model.node("Sigmoid", kinds))
+    report = checked(model, tmp_path)
+    assert becomes(report)["divide"] is Becomes.LAYER
+    check_layers(report, tmp_path)
+
+
+def check_layers(report: ModelReport, folder: Path, options: OnnxOptions | None = None) -> None:
+    network = import_with(folder / "net.onnx", options or OnnxOptions()).network
     made = [layer for node in report.nodes for layer in node.layers]
     assert sorted(layer.name for layer in made) == sorted(layer.name for layer in network.layers)
     assert sum(node.macs for node in report.nodes) == sum(x.operations for x in network.layers if x.is_matrix)
