@@ -71,12 +71,14 @@ class GraphImport:
     @property
     def may_be_element_wise(self) -> bool:
         """Whether the option to take unknown operators for element-wise could help with a node."""
-        return not self._options.ignore_unsupported and any(
-            why_unknown(node)
-            and not _record(node).facts.refusal
+        if self._options.ignore_unsupported:
+            return False
+        unknown = [node for node in self.graph.nodes if why_unknown(node) and not _record(node).facts.refusal]
+        return any(
+            sum(1 for name in node.outputs if name) == 1
+            and sum(1 for name in node.inputs if name and not self.graph.info(name).constant) == 1
             and not _large_constant(self.graph, node)
-            and sum(1 for name in node.outputs if name) == 1
-            for node in self.graph.nodes
+            for node in unknown
         )
 
     def _run(self) -> None:

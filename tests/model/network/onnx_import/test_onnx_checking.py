@@ -82,6 +82,21 @@ def test_refused_nodes_and_those_after_them(tmp_path: Path) -> None:
     assert report.advice == "ends that work, with what comes before them: --end swish"  # no ptp has two results
 
 
+@pytest.mark.parametrize(
+    ("operator", "operands", "outputs"), [("NonMaxSuppression", 2, 1), ("TopK", 1, 2), ("Det", 1, 1)]
+)
+def test_only_what_may_be_element_wise_is_advised_to_be_ignored(
+    operator: str, operands: int, outputs: int, tmp_path: Path
+) -> None:
+    """What reads two computed tensors, or makes two, can't be one ptp layer."""
+    model, last = small()
+    made = model.node(operator, *[last] * operands, model.constant([3]), name="last", outputs=outputs)
+    model.output(made if outputs == 1 else made[0])
+    advice = checked(model, tmp_path).advice
+    assert ("--ignore-unsupported" in advice) == (operator == "Det")
+    assert advice.endswith("ends that work, with what comes before them: --end swish")
+
+
 def test_faults_of_the_model_are_no_faults_of_a_node(tmp_path: Path) -> None:
     model = Model()
     x = model.input("x", ["batch", "rows", 64])
