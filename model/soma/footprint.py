@@ -12,9 +12,6 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.plan import Plan
 
-_FEW_MIB = 4
-"""Sizes up to this many MiB are rounded to KiB in messages."""
-
 
 class BufferTooSmallError(UserError):
     """No DLSA of the LFA fits into the buffer, however briefly every tensor lives.
@@ -58,7 +55,7 @@ class LayerTooLargeError(UserError):
         self.layer = layer
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
-        enough = _size_text(footprint.total, MIB if footprint.total > _FEW_MIB * MIB else KIB)
+        enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
         part = max(available_bytes // 4, KIB)
         other = (
             "divide large layers by output channels: soma-cp nets --export NET --divide "
@@ -74,7 +71,7 @@ class LayerTooLargeError(UserError):
 
 
 def _size_text(size: int, unit: int) -> str:
-    """Return a size, rounded up to whole units, as options take it."""
+    """Return a size, rounded up to whole KiB or MiB, as options take it."""
     return f"{-(-size // unit)}{'MiB' if unit == MIB else 'KiB'}"
 
 

@@ -52,7 +52,12 @@ def test_the_wide_space_is_the_default_and_loads_an_input_once(fork: str, tmp_pa
 def test_the_bound_says_in_which_space_it_holds(fork: str, run: Run) -> None:
     common = ("solve", "--net", fork, "--hw", "edge", "--stage2", "greedy")
     assert "mJ, in the wide space" in run(*common).out
-    assert "in the wide space" not in run(*common, "--space", "paper").out
+    assert "mJ, in the paper's space" in run(*common, "--space", "paper").out
+    common = ("gap", "--net", fork, "--hw", "edge", "--time-limit", "20")
+    for space, said in (("wide", "in the wide space"), ("paper", "in the paper's space")):
+        line = run(*common, "--space", space).out.splitlines()[-1]
+        assert line.startswith("bound over every LFA ")
+        assert line.endswith(said)
 
 
 def test_exact_and_the_papers_search_are_in_the_papers_space(fork: str, run: Run) -> None:
@@ -65,6 +70,16 @@ def test_exact_and_the_papers_search_are_in_the_papers_space(fork: str, run: Run
         assert said in refused.err
     # Where no load can be shared, the spaces are the same.
     assert run("solve", "--net", "tiny-chain", "--exact", "--space", "wide", "--time-limit", "20").code == 0
+
+
+def test_a_stored_lfa_has_its_own_space(fork: str, tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "wide.json"
+    run("solve", "--net", fork, "--hw", "edge", "--stage2", "greedy", "-o", str(out))
+    refused = run("compare", "--schedule", str(out), "--space", "paper")
+    assert (refused.code, refused.err) == (
+        2,
+        "soma-cp: --space=paper with --schedule, which has its own; leave one of the two out\n",
+    )
 
 
 def test_reports_name_all_layers_that_a_load_serves(fork: str, tmp_path: Path, run: Run) -> None:

@@ -11,7 +11,7 @@ from soma_cp.model.network.onnx_import.layouts import input_tensor
 from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
-from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.onnx_import.roles import mask_uses, role_of
 from soma_cp.model.network.onnx_import.values import Side, Tensor
 
@@ -95,6 +95,12 @@ class GraphImport:
             return
         layers = self.state.layers
         unread = layers.prune(outputs)
+        cached = [f"'{name}'" for name in self.graph.outputs if self.state.has_cached(name)]
+        if cached and self._options.present is Present.WHOLE:
+            self._notes.append(
+                f"{_counted(cached, 'output')}: stored whole, cached inputs included; --present new stores only what "
+                "is new"
+            )
         if unread:
             listed = _listed([f"'{name}'" for name in unread])
             self._notes.append(f"{listed}: no node reads these channels; they are left out, and their multiplications")
@@ -103,11 +109,12 @@ class GraphImport:
             self.network = Network(self._name, layers.inputs_read, layers.layers, outputs=stored)
         except NetworkError as error:
             self.problems += error.problems
-        self._notes += [
-            f"external input '{name}' is taken to lie in DRAM in the arrangement that layers read, not in the model's; "
-            "no layer rearranges it"
-            for name in layers.rearranged
-        ]
+        if layers.rearranged:
+            inputs = _counted([f"'{name}'" for name in layers.rearranged], "external input")
+            self._notes.append(
+                f"{inputs}: taken to lie in DRAM in the arrangement that layers read, not in the model's; no layer "
+                "rearranges them"
+            )
 
     def _refuse(self, place: int, node: Node, reason: str) -> None:
         self.refused[place] = printable(reason)
@@ -280,6 +287,11 @@ def _listed(names: list[str]) -> str:
     """Return the names of some nodes and the number of the others."""
     more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
     return ", ".join(names[:_SHOWN_NODES]) + more
+
+
+def _counted(names: list[str], noun: str) -> str:
+    """Return the noun in the right number with `_listed` names."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {_listed(names)}"
 
 
 def _record(node: Node) -> OnnxOperator:

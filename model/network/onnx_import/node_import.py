@@ -49,9 +49,14 @@ class State:
     def stored(self, output: str) -> list[Value | None]:
         """Return what is stored of an output of the graph."""
         value = self.values.get(output)
-        if self.present == "new" and isinstance(value, Tensor) and value.sources in self.new_tokens:
+        if self.present == "new" and isinstance(value, Tensor) and self.has_cached(output):
             return [*self.new_tokens[value.sources]]
         return [value]
+
+    def has_cached(self, output: str) -> bool:
+        """Whether an output of the graph joins what the model computes to an input: keys or values to cached ones."""
+        value = self.values.get(output)
+        return isinstance(value, Tensor) and value.sources in self.new_tokens
 
     @property
     def functions(self) -> dict[str, list[str]]:

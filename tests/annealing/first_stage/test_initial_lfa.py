@@ -122,13 +122,13 @@ def test_a_layer_that_cannot_fit_is_refused_with_what_its_smallest_tile_needs() 
         (
             Conv(name="wide", C=1024, K=1024, H=64, W=1, inputs=("in",)),
             (1024, 64, 1),
-            "--buffer 1026KiB, or divide large layers by output channels: soma-cp nets --export NET --divide 128KiB ",
+            "--buffer 2MiB, or divide large layers by output channels: soma-cp nets --export NET --divide 128KiB ",
         ),
         # every tile reads 1024·1024 elements whole, and makes the 1024 channels of one row
         (
             Transpose(name="turn", K=1024, H=1024, W=1, order="HCW", inputs=("in",)),
             (1024, 1024, 1),
-            "--buffer 1025KiB, or schedule fewer tokens or pixels$",
+            "--buffer 2MiB, or schedule fewer tokens or pixels$",
         ),
     ],
 )
