@@ -10,7 +10,7 @@ from rich.console import Console
 
 from soma_cp.cli.formats import markdown_text
 from soma_cp.cli.tables import console, plain_table
-from soma_cp.model.network.layers import Conv, Layer
+from soma_cp.model.network.layers import Layer, weights_name
 
 if TYPE_CHECKING:
     from soma_cp.model.network.onnx_import.checking import ModelReport, NodeReport
@@ -76,7 +76,7 @@ def model_document(report: ModelReport) -> dict[str, Any]:
 
 
 def _layer_document(layer: Layer) -> dict[str, str]:
-    weights = {"weights": _weights_name(layer)} if layer.weight_bytes else {}
+    weights = {"weights": weights_name(layer)} if layer.weight_bytes else {}
     return {"name": layer.name, "kind": layer.kind, **weights}
 
 
@@ -93,14 +93,9 @@ def _summary(report: ModelReport) -> dict[str, int]:
     }
 
 
-def _weights_name(layer: Layer) -> str:
-    """Return the name of a layer's stored weights: the layer's own if it shares them with none."""
-    return (layer.weights if isinstance(layer, Conv) else "") or layer.name
-
-
 def show_model(report: ModelReport, markdown: bool) -> None:
     """Print the report: the nodes, the operators, then what is loaded, stored and computed."""
-    uses = Counter(_weights_name(layer) for node in report.nodes for layer in node.layers if layer.weight_bytes)
+    uses = Counter(weights_name(layer) for node in report.nodes for layer in node.layers if layer.weight_bytes)
     shared = {name for name, count in uses.items() if count > 1}
     _show(
         ("node", "operator", "becomes", "MACs", "weight bytes", "layers or reason"),
@@ -158,7 +153,7 @@ def _said(node: NodeReport, shared: Collection[str]) -> str:
     """Return the layers of a node, or the reason why there are none; `shared` are weights of several layers."""
     shown = [
         f"{layer.kind} {layer.name}"
-        + (f" (shares weights {_weights_name(layer)})" if layer.weight_bytes and _weights_name(layer) in shared else "")
+        + (f" (shares weights {weights_name(layer)})" if layer.weight_bytes and weights_name(layer) in shared else "")
         for layer in node.layers[:_SHOWN_LAYERS]
     ]
     more = len(node.layers) - len(shown)

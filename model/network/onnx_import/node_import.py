@@ -43,6 +43,8 @@ class State:
         self.notes: dict[str, list[str]] = {}
         self.new_tokens: dict[Sources, tuple[Tensor, ...]] = {}
         """What is joined to an input of the graph along another axis than channels, by the sources of the result."""
+        self.taken_for_masks: set[str] = set()
+        """Inputs of floats that a node takes for a mask and leaves out."""
         self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by sources and output
         self._with_padding: dict[Padded, Tensor] = {}
 

@@ -168,6 +168,7 @@ def _masks_left_out(node: NodeImport, values: list[Value], size: int) -> list[Va
                 f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
                 f"say --input {quote(value.sources[0])}=data"
             )
+            node.state.taken_for_masks.update(value.sources)
             left.append(Side(value.sources))
         else:
             left.append(value)
@@ -244,6 +245,7 @@ def function_of(node: NodeImport, operands: Sequence[Value], shape: tuple[int, .
                 f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
                 f"say --input {quote(tensor.sources[0])}=data"
             )
+            node.state.taken_for_masks.update(tensor.sources)
     if len(operands_left) == 1:
         return full[0]
     like = min(full, key=lambda tensor: sum(not is_aligned(node.layers, other, tensor) for other in operands_left))

@@ -97,6 +97,31 @@ def test_only_what_may_be_element_wise_is_advised_to_be_ignored(
     assert advice.endswith("ends that work, with what comes before them: --end swish")
 
 
+def test_weights_of_the_steps_of_one_node_count_once(tmp_path: Path) -> None:
+    """5 steps of 4 gates, each with 64·32 weights of the input and 64·64 of the state, which all steps share."""
+    model = Model()
+    x = model.input("x", [5, 1, 32])
+    model.output(model.node("LSTM", x, model.weight(1, 256, 32), model.weight(1, 256, 64), hidden_size=64, name="l"))
+    (node,) = [node for node in checked(model, tmp_path).nodes if node.operator == "LSTM"]
+    assert node.weight_bytes == 4 * (64 * 32 + 64 * 64)
+    assert node.macs == 5 * node.weight_bytes
+
+
+def test_inputs_are_told_as_they_are_read(tmp_path: Path) -> None:
+    """A bias of all heads is a mask; data in one more place, it is loaded."""
+    for also_data in (False, True):
+        model = Model()
+        bias = model.input("bias", [1, 1, 16, 16])
+        scores = model.node("Add", model.input("scores", [1, 4, 16, 16]), bias)
+        model.output(model.node("Softmax", scores, name="softmax"))
+        if also_data:
+            model.output(model.node("Conv", bias, model.weight(4, 1, 3, 3), name="conv"))
+        report = checked(model, tmp_path)
+        roles = {source.name: source.role for source in report.inputs}
+        assert roles == {"scores": Role.DATA, "bias": Role.DATA if also_data else Role.MASK}
+        assert ("bias" in {made.name for made in report.loaded}) == also_data
+
+
 def test_faults_of_the_model_are_no_faults_of_a_node(tmp_path: Path) -> None:
     model = Model()
     x = model.input("x", ["batch", "rows", 64])
@@ -104,6 +129,7 @@ def test_faults_of_the_model_are_no_faults_of_a_node(tmp_path: Path) -> None:
     report = checked(model, tmp_path)
     assert report.problems == ("input 'x' is of shape [batch, rows, 64]; give a number for each name: --dim rows=…",)
     assert becomes(report) == {"p": Becomes.NOT_REACHED}
+    assert report.inputs[0].shape == ("batch", "rows", 64)
     assert becomes(checked(model, tmp_path, OnnxOptions(dims={"rows": 5}))) == {"p": Becomes.LAYER}
 
 
