@@ -112,8 +112,8 @@ class GraphImport:
         if layers.rearranged:
             inputs = _counted([f"'{name}'" for name in layers.rearranged], "external input")
             self._notes.append(
-                f"{inputs}: taken to lie in DRAM in the arrangement that layers read, not in the model's; no layer "
-                "rearranges them"
+                f"{inputs}: taken to lie in DRAM in the arrangement that layers read, not in the model's; no layer is "
+                "added for this"
             )
 
     def _refuse(self, place: int, node: Node, reason: str) -> None:
