@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
 
 from soma_cp.cli.formats import markdown_text
 from soma_cp.cli.tables import console, plain_table
+from soma_cp.model.network.layers import Layer, weights_name
 
 if TYPE_CHECKING:
     from soma_cp.model.network.network import Network
@@ -47,7 +52,7 @@ def model_document(report: ModelReport) -> dict[str, Any]:
                 "name": node.name,
                 "operator": node.operator,
                 "becomes": node.becomes.value,
-                "layers": [{"name": layer.name, "kind": layer.kind} for layer in node.layers],
+                "layers": [_layer_document(layer) for layer in node.layers],
                 "macs": node.macs,
                 "weight_bytes": node.weight_bytes,
                 "reason": node.reason,
@@ -71,6 +76,11 @@ def model_document(report: ModelReport) -> dict[str, Any]:
     }
 
 
+def _layer_document(layer: Layer) -> dict[str, str]:
+    weights = {"weights": weights_name(layer)} if layer.weight_bytes else {}
+    return {"name": layer.name, "kind": layer.kind, **weights}
+
+
 def _summary(report: ModelReport, network: Network) -> dict[str, int]:
     return {
         "nodes": len(report.nodes),
@@ -84,10 +94,19 @@ def _summary(report: ModelReport, network: Network) -> dict[str, int]:
 
 def show_model(report: ModelReport, markdown: bool) -> None:
     """Print the report: the nodes, the operators, then what is loaded, stored and computed."""
+    uses = Counter(weights_name(layer) for node in report.nodes for layer in node.layers if layer.weight_bytes)
+    shared = {name for name, count in uses.items() if count > 1}
     _show(
         ("node", "operator", "becomes", "MACs", "weight bytes", "layers or reason"),
         [
-            (node.name, node.operator, node.becomes.value, _count(node.macs), _count(node.weight_bytes), _said(node))
+            (
+                node.name,
+                node.operator,
+                node.becomes.value,
+                _count(node.macs),
+                _count(node.weight_bytes),
+                _said(node, shared),
+            )
             for node in report.nodes
         ],
         markdown,
@@ -129,9 +148,13 @@ def show_model(report: ModelReport, markdown: bool) -> None:
     )
 
 
-def _said(node: NodeReport) -> str:
-    """Return the layers of a node, or the reason why there are none."""
-    shown = [f"{layer.kind} {layer.name}" for layer in node.layers[:_SHOWN_LAYERS]]
+def _said(node: NodeReport, shared: Collection[str]) -> str:
+    """Return the layers of a node, or the reason why there are none; `shared` are weights of several layers."""
+    shown = [
+        f"{layer.kind} {layer.name}"
+        + (f" (shares weights {weights_name(layer)})" if layer.weight_bytes and weights_name(layer) in shared else "")
+        for layer in node.layers[:_SHOWN_LAYERS]
+    ]
     more = len(node.layers) - len(shown)
     return node.reason or ", ".join(shown) + (f" and {more} more" if more > 0 else "")
 
@@ -141,17 +164,22 @@ def _count(number: int) -> str:
 
 
 def _show(headers: tuple[str, ...], rows: list[tuple[str, ...]], markdown: bool) -> None:
+    """Print a table; names and reasons are folded to the width of a terminal, elsewhere lines have any length."""
     out = console()
     if markdown:
         cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
         out.print(markdown_text(headers, cells), soft_wrap=True, markup=False)
         return
     table = plain_table(*headers, gap=2)
+    widths = [max(len(row[place]) for row in (headers, *rows)) for place in range(len(headers))]
+    if not out.is_terminal:
+        out = Console(width=sum(widths) + 2 * len(widths), highlight=False)
     for column, header in zip(table.columns, headers, strict=True):
         is_figure = header in ("MACs", "weight bytes", "nodes", "bytes", "in all")
         column.justify = "right" if is_figure else "left"
-    table.columns[-1].no_wrap = False
-    table.columns[-1].overflow = "fold"
+    for place in (0, 1, -1):
+        table.columns[place].no_wrap = False
+        table.columns[place].overflow = "fold"
     for row in rows:
         table.add_row(*(_plain(cell) for cell in row))
     out.print(table)

@@ -163,9 +163,11 @@ def counted(number: int, noun: str) -> str:
 
 
 def lfa_text(plan: Plan) -> str:
-    """Say in one line how large the schedule is."""
+    """Say in one line how large the schedule is, and how many reads of a source another layer's load serves."""
     numbers = (plan.lfa.lg_count, len(plan.lfa.flgs), plan.tile_count, plan.dram_tensor_count)
-    return ", ".join(map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")))
+    shared = len(plan.lfa.shared_loads)
+    sharing = () if not shared else (f"{counted(shared, 'read')} share{'' if shared > 1 else 's'} a load",)
+    return ", ".join((*map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")), *sharing))
 
 
 def bound_lines(result: SecondStageResult) -> list[str]:

@@ -27,3 +27,8 @@ class Space(Enum):
 
     PAPER = "paper"
     WIDE = "wide"
+
+    @property
+    def text(self) -> str:
+        """Where a bound holds, in words."""
+        return "in the wide space" if self is Space.WIDE else "in the paper's space"

@@ -136,7 +136,7 @@ def gap_ladder(
     steps.append(bound_of_lfa(MAXIMUM_OF_LFA, figures.bound, f"of this LFA; {figures.limit}-bound"))
     bound = found.network_bound
     space = parameters.searched_space
-    how = bound.latency_source + ("; in the wide space" if space is Space.WIDE else "")
+    how = f"{bound.latency_source}; {space.text}"
     steps.append(Step(BOUND_OF_ALL, True, bound.latency, bound.energy_pj, bound.cost, how, bound.seconds))
     return Ladder(found.schedule, objective, space, tuple(steps), found.interrupted, found.out_of_time)
 

@@ -106,7 +106,8 @@ def _check_source(options: CompareOptions) -> None:
         raise UserError("compare needs --net NAME|FILE to search an LFA for, or --schedule FILE to take one from")
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
-        for given in (batch, options.hardware.given):
+        space = ("--space", options.search.space.value) if options.search.space is not None else None
+        for given in (batch, options.hardware.given, space):
             if given is not None:
                 raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
         if options.seq is not None and not options.nets:

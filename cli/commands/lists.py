@@ -23,7 +23,8 @@ NOTES_ON_NETS = (
     "GMAC and MiB of weights: one sample.",
     "GPT, Llama and BERT are one transformer block, lstm and gnmt one time step.",
     "llama2-70b needs --buffer 257MiB: its largest layer has 256 MiB of weights.",
-    "--json describes each. Your own: --net FILE.json; --export NET writes one.",
+    "--json describes each. Your own: --net FILE.json; --export NET writes one, with",
+    "--divide 8MiB one without larger layers. --check MODEL.onnx reports on a model.",
 )
 
 NOTES_ON_PLATFORMS = (

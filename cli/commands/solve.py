@@ -33,7 +33,7 @@ from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.figures import json_figures
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
-from soma_cp.solver.choices import FirstStage, SecondStage, Space
+from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.provenance import provenance
 from soma_cp.solver.solve import SolveResult
@@ -176,8 +176,8 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
     verdict = f"at most {percent(result.cost_gap)} above the optimum"
     if result.is_global_optimum:
         verdict = "proven optimal"
-    figures = f"at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ"
-    figures += ", in the wide space" if result.parameters.searched_space is Space.WIDE else ""
+    space = result.parameters.searched_space.text
+    figures = f"at least {bound.latency:,} cycles, {millijoules(bound.energy_pj)} mJ, {space}"
     lines = [
         f"{'over every LFA':<{LABEL_WIDTH}}{figures}{'' if bound.complete else ' (more time may raise it)'}",
         f"{'':<{LABEL_WIDTH}}{cost_name(objective)} {verdict}",

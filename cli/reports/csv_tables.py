@@ -68,7 +68,7 @@ def tensor_columns(execution: Execution) -> Columns:
         "tile": [*transfers.tile.tolist(), *chip.tile.tolist()],
         "source": [*(plan.source_name(int(i)) for i in transfers.tensor), *absent],
         "consumers": [
-            *(consumers[i] if store else names[i] for i, store in zip(transfers.layer, is_store, strict=True)),
+            *(";".join(names[i] for i in execution.transfer_readers(rank)) for rank in range(places)),
             *(consumers[i] for i in chip.layer),
         ],
         "bytes": [*transfers.bytes.tolist(), *chip.bytes.tolist()],

@@ -83,6 +83,7 @@ class _ProcessEvents:
             args = {
                 "place": i,
                 "bytes": int(transfers.bytes[i]),
+                "readers": ", ".join(self.layer_names[reader] for reader in self.execution.transfer_readers(i)),
                 "Start": int(transfers.start[i]),
                 "End": int(transfers.end[i]),
                 "waited for": WAITED_FOR_NAMES[transfers.waited_for[i]],

@@ -229,3 +229,8 @@ class ExternalInput:
 
     name: str
     shape: Shape
+
+
+def weights_name(layer: Layer) -> str:
+    """Return the name of a layer's stored weights: the layer's own if it shares them with none."""
+    return (layer.weights if isinstance(layer, Conv) else "") or layer.name

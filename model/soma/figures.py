@@ -272,6 +272,13 @@ FIGURES = (
         page="DRAM tensors",
     ),
     Figure(
+        name="shared_loads",
+        unit=Unit.COUNT,
+        compute=lambda of: len(of.schedule.lfa.shared_loads),
+        in_json=True,
+        page="  reads that share a load",
+    ),
+    Figure(
         name="moved_bytes",
         unit=Unit.MOVED_BYTES,
         compute=lambda of: int(of.schedule.plan.tensors.bytes.sum()),

@@ -55,14 +55,24 @@ class LayerTooLargeError(UserError):
         self.layer = layer
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
-        enough = f"{-(-footprint.total // MIB)}MiB"
-        part = f"{max(available_bytes // 4 // KIB, 1)}KiB"
+        enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
+        part = max(available_bytes // 4, KIB)
+        other = (
+            "divide large layers by output channels: soma-cp nets --export NET --divide "
+            f"{_size_text(part, MIB if part % MIB == 0 else KIB)} -o FILE"
+            if footprint.ifmaps < available_bytes and footprint.weights
+            else "schedule fewer tokens or pixels"
+        )
         super().__init__(
             f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
             f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
-            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, or divide large "
-            f"layers by output channels: soma-cp nets --export NET --divide {part} -o FILE"
+            f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, or {other}"
         )
+
+
+def _size_text(size: int, unit: int) -> str:
+    """Return a size, rounded up to whole KiB or MiB, as options take it."""
+    return f"{-(-size // unit)}{'MiB' if unit == MIB else 'KiB'}"
 
 
 @dataclass(frozen=True)

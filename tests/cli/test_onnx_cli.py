@@ -181,6 +181,29 @@ def test_a_model_is_checked(run: Run, model: Path, form: str) -> None:
         assert any(line.split()[:4] == ["stem", "Conv", "layer", "73,728"] for line in outcome.out.splitlines())
 
 
+def test_weights_that_nodes_share_are_stored_once(run: Run, tmp_path: Path) -> None:
+    """3×3 windows of 4 channels to 4, at two resolutions: 144 weights."""
+    built = Model()
+    weights = built.weight(4, 4, 3, 3)
+    for size in (16, 8):
+        x = built.input(f"x{size}", [1, 4, size, size])
+        built.output(built.node("Conv", x, weights, pads=[1, 1, 1, 1], name=f"conv{size}"))
+    path = built.save(tmp_path / "heads.onnx")
+    document = json.loads(run("nets", "--check", path, "--json").out)
+    assert document["summary"]["weight_bytes"] == 144
+    assert [layer["weights"] for node in document["nodes"] for layer in node["layers"]] == [weights, weights]
+    assert run("nets", "--check", path).out.count(f"(shares weights {weights})") == 2
+
+
+def test_long_names_leave_room_for_reasons(run: Run, tmp_path: Path) -> None:
+    """Outside of a terminal, lines of the report are as long as they need."""
+    built = Model()
+    name = "/".join(["model", *(f"layers.{number}" for number in range(12)), "determinant"])
+    built.output(built.node("Det", built.input("x", ["batch", 4, 16, 16]), name=name))
+    lines = run("nets", "--check", built.save(tmp_path / "det.onnx")).out.splitlines()
+    assert " ".join(lines[1].split()) == f"{name} Det refused is an operator that no layer stands for"
+
+
 def test_a_model_that_is_refused_is_reported_all_the_same(run: Run, tmp_path: Path) -> None:
     built = Model()
     x = built.node("Conv", built.input("x", ["batch", 4, 16, 16]), built.weight(8, 4, 1, 1), name="conv")

@@ -46,8 +46,8 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
         "right": transfers.finish[places],
         "name": [f"{verb} {execution.transfer_label(place)}" for place in places.tolist()],
         "label": [
-            network[layer].name if kind == WGT else _tile_name(execution, layer, tile)
-            for layer, tile in zip(layers, tiles, strict=True)
+            (network[layer].name if kind == WGT else _tile_name(execution, layer, tile)) + _sharers(execution, place)
+            for place, layer, tile in zip(places.tolist(), layers, tiles, strict=True)
         ],
         "place": places,
         "cycles": transfers.finish[places] - transfers.begin[places],
@@ -204,6 +204,12 @@ def _ofmap_columns(execution: Execution) -> Columns:
 
 def _tile_name(execution: Execution, layer: int, index: int) -> str:
     return f"{execution.schedule.plan.problem.network.layers[layer].name}[{index}]"
+
+
+def _sharers(execution: Execution, place: int) -> str:
+    """Say how many other layers use a load."""
+    more = execution.sharers(place)
+    return f" +{more}" if more else ""
 
 
 def _began(execution: Execution, place: int) -> str:

@@ -80,7 +80,7 @@ def made_text(provenance: Mapping[str, Any]) -> str:
     """Say how a schedule was made, as far as its file says."""
     method = provenance.get("second_stage") or STAGES.get(str(provenance.get("stage2")))
     parts = [str(method) if method else "unknown how"]
-    for field, text in (("lfa_search", "--lfa {}"), ("seed", "seed {}"), ("seconds", "{} s")):
+    for field, text in (("lfa_search", "--lfa {}"), ("space", "--space {}"), ("seed", "seed {}"), ("seconds", "{} s")):
         if provenance.get(field) is not None:
             parts.append(text.format(provenance[field]))
     return ", ".join(parts)

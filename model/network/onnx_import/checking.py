@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import prod
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from soma_cp.model.network.layers import Layer, Shape
 from soma_cp.model.network.network import Network
@@ -15,6 +16,9 @@ from soma_cp.model.network.onnx_import.importing import advice, imported_graph
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
 from soma_cp.model.network.onnx_import.reading import read_model
 from soma_cp.model.network.onnx_import.values import Function, Padded, Side, Value
+
+if TYPE_CHECKING:
+    import onnx
 
 
 class Becomes(Enum):
@@ -59,16 +63,19 @@ class NodeReport:
 
     @property
     def weight_bytes(self) -> int:
-        """Weight bytes of its layers."""
-        return sum(layer.weight_bytes for layer in self.layers)
+        """Bytes of the weights that its layers have; weights that several of them share count once."""
+        return sum({(getattr(layer, "weights", "") or layer): layer.weight_bytes for layer in self.layers}.values())
 
 
 @dataclass(frozen=True)
 class InputReport:
-    """An input of the graph: its shape in the model, what it is, and the axis that is the batch."""
+    """An input of the graph: its shape in the model, what it is, and the axis that is the batch.
+
+    While dimensions without a number are missing, the shape has their names.
+    """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | str, ...]
     role: Role | None
     batch_axis: int | None
 
@@ -172,7 +179,12 @@ def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:
         network=run.network,
         nodes=tuple(nodes),
         inputs=tuple(
-            InputReport(source.name, source.shape, run.roles.get(source.name), source.batch_axis)
+            InputReport(
+                source.name,
+                _stated(model, source.name) if run.graph.problems else source.shape,
+                _role(run, source.name),
+                source.batch_axis,
+            )
             for source in run.graph.inputs
         ),
         problems=(*run.graph.problems, *run.faults),
@@ -195,6 +207,7 @@ class _Made:
         self._run = run
         self._of_functions: set[str] = set()
         self._by_output: dict[str, list[str]] = {}  # layers of functions
+        self._given: set[str] = set()
         outputs = {name for node in run.graph.nodes for name in node.outputs if name}
         for origin, names in run.state.functions.items():
             output = origin
@@ -210,6 +223,28 @@ class _Made:
         return list(dict.fromkeys(self._run.state.layers.resolved(own)))
 
 
+    def layers(self, names: list[str]) -> tuple[Layer, ...]:
+        """Return those of the network's layers that no node before has got, which this one may read or merge with."""
+        layers = [self.present[name] for name in names if name in self.present and name not in self._given]
+        self._given.update(layer.name for layer in layers)
+        return tuple(layers)
+
+
+def _stated(model: "onnx.ModelProto", name: str) -> tuple[int | str, ...]:
+    """Return the shape of an input as the model states it, with names, or ``?``, in place of missing numbers."""
+    stated = next(source for source in model.graph.input if source.name == name).type.tensor_type.shape.dim
+    return tuple(dim.dim_value if dim.HasField("dim_value") else printable(dim.dim_param) or "?" for dim in stated)
+
+
+def _role(run: GraphImport, name: str) -> Role | None:
+    """Return what an input is; data that is taken for a mask wherever it is read is one."""
+    role = run.roles.get(name)
+    if run.network is None or name not in run.state.taken_for_masks:
+        return role
+    read = {source.name for source in run.network.inputs}
+    return role if any(other == name or other.startswith(f"{name}_") for other in read) else Role.MASK
+
+
 def _node_report(run: GraphImport, made: _Made, place: int, name: str, operator: str) -> NodeReport:
     node = run.graph.nodes[place]
     if place in run.refused:
@@ -219,7 +254,7 @@ def _node_report(run: GraphImport, made: _Made, place: int, name: str, operator:
         reason = "depends on what is refused" if run.refused else "is not read before the model's faults are mended"
         return NodeReport(name, operator, Becomes.NOT_REACHED, reason=reason)
     added = made.names(place, node)
-    layers = tuple(made.present[layer] for layer in added if layer in made.present)
+    layers = made.layers(added)
     if layers:
         return NodeReport(name, operator, Becomes.LAYER, layers)
     if added:  # readers have taken what it joins, one by one

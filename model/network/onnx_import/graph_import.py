@@ -10,7 +10,7 @@ from soma_cp.model.network.onnx_import.layouts import input_tensor
 from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
-from soma_cp.model.network.onnx_import.options import OnnxOptions, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.onnx_import.pruning import prune
 from soma_cp.model.network.onnx_import.roles import mask_uses, role_of
 from soma_cp.model.network.onnx_import.values import Side, Tensor, side_of
@@ -76,9 +76,14 @@ class GraphImport:
     @property
     def may_be_element_wise(self) -> bool:
         """Whether the option to take unknown operators for element-wise could help with a node."""
-        return not self.state.options.ignore_unsupported and any(
-            why_unknown(node) and not _record(node).facts.refusal and not _large_constant(self.graph, node)
-            for node in self.graph.nodes
+        if self.state.options.ignore_unsupported:
+            return False
+        unknown = [node for node in self.graph.nodes if why_unknown(node) and not _record(node).facts.refusal]
+        return any(
+            sum(1 for name in node.outputs if name) == 1
+            and sum(1 for name in node.inputs if name and not self.graph.info(name).constant) == 1
+            and not _large_constant(self.graph, node)
+            for node in unknown
         )
 
     def _run(self) -> None:
@@ -95,6 +100,12 @@ class GraphImport:
             return
         layers = self.state.layers
         unread = prune(layers, outputs)
+        cached = [f"'{name}'" for name in self.graph.outputs if self.state.has_cached(name)]
+        if cached and self.state.options.present is Present.WHOLE:
+            self._notes.append(
+                f"{_counted(cached, 'output')}: stored whole, cached inputs included; --present new stores only what "
+                "is new"
+            )
         if unread:
             listed = _listed([f"'{name}'" for name in unread])
             self._notes.append(f"{listed}: no node reads these channels; they are left out, and their multiplications")
@@ -103,9 +114,12 @@ class GraphImport:
             self.network = Network(self._name, layers.inputs_read, layers.layers, outputs=stored)
         except NetworkError as error:
             self.faults += error.problems
-        self._notes += [
-            f"input '{name}' is taken to lie in DRAM in the sequence that layers read" for name in layers.rearranged
-        ]
+        if layers.rearranged:
+            inputs = _counted([f"'{name}'" for name in layers.rearranged], "external input")
+            self._notes.append(
+                f"{inputs}: taken to lie in DRAM in the arrangement that layers read, not in the model's; no layer is "
+                "added for this"
+            )
 
     def _read_inputs(self) -> None:
         for source in self.graph.inputs:
@@ -198,19 +212,24 @@ class GraphImport:
         return "" if made.shape == shape else one_of_the_same_shape
 
     def _outputs(self) -> list[str]:
-        """Return the layers that make the outputs of the graph."""
+        """Return the layers that make the outputs of the graph; those added here belong to the outputs' nodes."""
+        places = {name: place for place, node in enumerate(self.graph.nodes) for name in node.outputs}
+        added = self.state.layers.added
         names: list[str] = []
         for output, value in ((name, value) for name in self.graph.outputs for value in self.state.stored(name)):
             if value is None or isinstance(value, Side):
                 if not self.problems:
                     self._notes.append(f"output '{output}' is constant or made of indices and masks; it is left out")
                 continue
+            before = len(added)
             try:
                 tensor = self.state.settled(value)
             except UnsupportedError as error:
                 self.faults.append(printable(f"output '{output}' {error}"))
                 continue
             names += self._stored(tensor, output)
+            if output in places:
+                self.made[places[output]] = (*self.made.get(places[output], ()), *added[before:])
         return names
 
     def _stored(self, tensor: Tensor, output: str) -> tuple[str, ...]:
@@ -267,6 +286,11 @@ def _listed(names: list[str]) -> str:
     """Return the names of some nodes and the number of the others."""
     more = f" and {len(names) - _SHOWN_NODES} more" if len(names) > _SHOWN_NODES else ""
     return ", ".join(names[:_SHOWN_NODES]) + more
+
+
+def _counted(names: list[str], noun: str) -> str:
+    """Return the noun in the right number with `_listed` names."""
+    return f"{noun}{'s' if len(names) > 1 else ''} {_listed(names)}"
 
 
 def _record(node: Node) -> OnnxOperator:

@@ -40,15 +40,22 @@ class State:
         self.notes: dict[str, list[str]] = {}
         self.new_tokens: dict[Sources, tuple[Tensor, ...]] = {}
         """What is joined to an input of the graph along another axis than channels, by the sources of the result."""
+        self.taken_for_masks: set[str] = set()
+        """Inputs of floats that a node takes for a mask and leaves out."""
         self._made: dict[tuple[Sources, str], Sources] = {}  # layers of functions, by sources and output
         self._with_padding: dict[Padded, Tensor] = {}
 
     def stored(self, output: str) -> list[Value | None]:
         """Return what is stored of an output of the graph."""
         value = self.values.get(output)
-        if self.options.present is Present.NEW and isinstance(value, Tensor) and value.sources in self.new_tokens:
+        if self.options.present is Present.NEW and isinstance(value, Tensor) and self.has_cached(output):
             return [*self.new_tokens[value.sources]]
         return [value]
+
+    def has_cached(self, output: str) -> bool:
+        """Whether an output of the graph joins what the model computes to an input: keys or values to cached ones."""
+        value = self.values.get(output)
+        return isinstance(value, Tensor) and value.sources in self.new_tokens
 
     @property
     def functions(self) -> dict[str, list[str]]:

@@ -91,8 +91,9 @@ class Execution:
         return self.latency - int(self.tiles.end[-1])
 
     def transfer_label(self, rank: int) -> str:
-        """Return the name of the DRAM tensor at `rank`, for people."""
-        return self.schedule.plan.tensor_label(int(self.transfers.tensor[rank]))
+        """Return the name of the DRAM tensor at `rank`, for people; of a shared load with the number of its sharers."""
+        label, more = self.schedule.plan.tensor_label(int(self.transfers.tensor[rank])), self.sharers(rank)
+        return f"{label} (+{more} layer{'s' if more > 1 else ''})" if more else label
 
     def transfer_uses(self, rank: int) -> tuple[Use, ...]:
         """Return the tiles that read the DRAM tensor at `rank`: those of a load's readers, of a store's consumers."""
@@ -100,8 +101,20 @@ class Execution:
         if self.transfers.kind[rank] == OFM:
             return self._ofmap_uses(layer, int(self.transfers.tile[rank]))
         tile = None if self.transfers.kind[rank] == WGT else int(self.transfers.tile[rank])
-        readers = self.schedule.plan.load_readers(int(self.transfers.tensor[rank]))
+        readers = self.transfer_readers(rank)
         return tuple(Use(reader, self._tiles_for(reader, layer, tile), False) for reader in readers)
+
+    def transfer_readers(self, rank: int) -> tuple[int, ...]:
+        """Return the ids of the layers that read the DRAM tensor at `rank`; of a load its owner, then the others."""
+        if self.transfers.kind[rank] == OFM:
+            return self.ofmap_consumers(int(self.transfers.layer[rank]))
+        first = self.schedule.plan.layers.first
+        readers = self.schedule.plan.load_readers(int(self.transfers.tensor[rank]))
+        return tuple(sorted(readers, key=lambda reader: int(first[reader])))
+
+    def sharers(self, rank: int) -> int:
+        """Return how many layers besides its owner use the load at `rank`; 0 for a store."""
+        return 0 if self.transfers.kind[rank] == OFM else len(self.transfer_readers(rank)) - 1
 
     def on_chip_uses(self, index: int) -> tuple[Use, ...]:
         """Return the tiles that read the on-chip ofmap tensor `index`."""

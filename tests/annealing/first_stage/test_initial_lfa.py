@@ -18,7 +18,7 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.presets import PAPER_PRESETS
 from soma_cp.model.network.builtin.catalogue import BUILT_INS, builtin_names
-from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, PointToPoint
+from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, PointToPoint, Shape, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import LayerTooLargeError, least_peak_bytes
@@ -113,6 +113,29 @@ def test_a_layer_that_cannot_fit_is_refused_with_what_its_smallest_tile_needs() 
         assert refused.value.layer == "conv"
         assert refused.value.needed_bytes == needed
         assert refused.value.available_bytes == needed - 1
+
+
+@pytest.mark.parametrize(
+    ("layer", "source", "way_out"),
+    [
+        # 1024·1024 weights; the ifmap of one row has 1024 bytes
+        (
+            Conv(name="wide", C=1024, K=1024, H=64, W=1, inputs=("in",)),
+            (1024, 64, 1),
+            "--buffer 2MiB, or divide large layers by output channels: soma-cp nets --export NET --divide 128KiB ",
+        ),
+        # every tile reads 1024·1024 elements whole, and makes the 1024 channels of one row
+        (
+            Transpose(name="turn", K=1024, H=1024, W=1, order="HCW", inputs=("in",)),
+            (1024, 1024, 1),
+            "--buffer 2MiB, or schedule fewer tokens or pixels$",
+        ),
+    ],
+)
+def test_the_refusal_of_a_layer_gives_ways_out_that_can_help(layer: Layer, source: Shape, way_out: str) -> None:
+    network = Network("one layer", (ExternalInput("in", source),), (layer,))
+    with pytest.raises(LayerTooLargeError, match=way_out):
+        initial_lfa(Problem(network, replace(EDGE, gbuf_bytes=512 << 10)))
 
 
 def test_a_layer_that_the_core_array_cannot_run_is_refused() -> None:

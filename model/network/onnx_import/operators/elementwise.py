@@ -175,6 +175,7 @@ def _left_out(node: NodeImport, mask: Tensor) -> Side:
         f"{listed}, smaller than what it is combined with, is taken for a mask and left out; if it is data, "
         f"say --input {quote(mask.sources[0])}=data"
     )
+    node.state.taken_for_masks.update(mask.sources)
     return Side(mask.sources)
 
 

@@ -115,7 +115,10 @@ def _multiply_patches(node: NodeImport, image: Image, weights: tuple[int, ...]) 
     sources = node.layers.add(Conv, node.name, (patches,), C=width, K=K, H=tokens, W=1)
     axes = numbered("H", [whole("H", extent) for extent in shape[2:]])
     node.give(Tensor(sources, (K, tokens, 1), (image.first, whole("C", K), *axes)))
-    node.note(f"patches of '{name}' become tokens: they are taken to lie in DRAM one after another")
+    node.note(
+        f"multiplies the patches of '{name}' by a matrix, each patch a token; they are taken to lie in DRAM one after "
+        "another, and no layer cuts them out"
+    )
 
 
 _CONV = "`conv`, or `group_conv` with groups (depthwise too); of frames, `transpose` before it"

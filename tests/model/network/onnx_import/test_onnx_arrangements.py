@@ -436,7 +436,10 @@ def test_a_token_with_cached_keys_and_values(imported: Import, kind: str) -> Non
     Each cache of 2·127·32 = 8,128 bytes is loaded once. Stored are the result and 2·128·32 = 8,192 bytes each of keys
     and values. A rotation is a layer for queries and one for keys.
     """
-    network = imported(decoding(kind)).network
+    result = imported(decoding(kind))
+    network = result.network
+    assert [note for note in result.notes if "--present new stores" in note]
+    assert sum("taken to lie in DRAM in the arrangement" in note for note in result.notes) <= 1
     assert (macs(network), macs(network, computed=True), weights(network)) == (229_376, 65_536, 163_840)
     assert input_bytes(network) == 256 + 2 * 8_128
     assert output_bytes(network) == 256 + 2 * 8_192
@@ -447,7 +450,9 @@ def test_a_token_with_cached_keys_and_values(imported: Import, kind: str) -> Non
 
 @pytest.mark.parametrize("cached", [127, 1])
 def test_the_new_token_alone_may_be_stored(imported: Import, cached: int) -> None:
-    network = imported(decoding(cached=cached), present="new").network
+    result = imported(decoding(cached=cached), present="new")
+    network = result.network
+    assert not [note for note in result.notes if "--present" in note]
     assert output_bytes(network) == 256 + 2 * 64
     assert set(network.outputs) == {"o", "k", "v"}
     assert input_bytes(network) == 256 + 2 * 64 * cached
