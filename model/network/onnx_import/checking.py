@@ -222,7 +222,6 @@ class _Made:
         own += [name for output in node.outputs for name in self._by_output.get(output, ())]
         return list(dict.fromkeys(self._run.state.layers.resolved(own)))
 
-
     def layers(self, names: list[str]) -> tuple[Layer, ...]:
         """Return those of the network's layers that no node before has got, which this one may read or merge with."""
         layers = [self.present[name] for name in names if name in self.present and name not in self._given]
