@@ -10,7 +10,7 @@ from rich.console import Console
 
 from soma_cp.cli.formats import markdown_text
 from soma_cp.cli.tables import console, plain_table
-from soma_cp.model.network.layers import Layer, weights_name
+from soma_cp.model.network.layers import Layer, weights_key
 
 if TYPE_CHECKING:
     from soma_cp.model.network.network import Network
@@ -77,7 +77,7 @@ def model_document(report: ModelReport) -> dict[str, Any]:
 
 
 def _layer_document(layer: Layer) -> dict[str, str]:
-    weights = {"weights": weights_name(layer)} if layer.weight_bytes else {}
+    weights = {"weights": weights_key(layer)[1]} if layer.weight_bytes else {}
     return {"name": layer.name, "kind": layer.kind, **weights}
 
 
@@ -94,7 +94,7 @@ def _summary(report: ModelReport, network: Network) -> dict[str, int]:
 
 def show_model(report: ModelReport, markdown: bool) -> None:
     """Print the report: the nodes, the operators, then what is loaded, stored and computed."""
-    uses = Counter(weights_name(layer) for node in report.nodes for layer in node.layers if layer.weight_bytes)
+    uses = Counter(weights_key(layer) for node in report.nodes for layer in node.layers if layer.weight_bytes)
     shared = {name for name, count in uses.items() if count > 1}
     _show(
         ("node", "operator", "becomes", "MACs", "weight bytes", "layers or reason"),
@@ -148,11 +148,11 @@ def show_model(report: ModelReport, markdown: bool) -> None:
     )
 
 
-def _said(node: NodeReport, shared: Collection[str]) -> str:
+def _said(node: NodeReport, shared: Collection[tuple[bool, str]]) -> str:
     """Return the layers of a node, or the reason why there are none; `shared` are weights of several layers."""
     shown = [
         f"{layer.kind} {layer.name}"
-        + (f" (shares weights {weights_name(layer)})" if layer.weight_bytes and weights_name(layer) in shared else "")
+        + (f" (shares weights {weights_key(layer)[1]})" if layer.weight_bytes and weights_key(layer) in shared else "")
         for layer in node.layers[:_SHOWN_LAYERS]
     ]
     more = len(node.layers) - len(shown)

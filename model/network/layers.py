@@ -231,6 +231,10 @@ class ExternalInput:
     shape: Shape
 
 
-def weights_name(layer: Layer) -> str:
-    """Return the name of a layer's stored weights: the layer's own if it shares them with none."""
-    return (layer.weights if isinstance(layer, Conv) else "") or layer.name
+def weights_key(layer: Layer) -> tuple[bool, str]:
+    """Return what identifies a layer's stored weights: whether they have a name of their own, and that or the layer's.
+
+    The two kinds of names are apart: shared weights may be called as a layer that has no part in them.
+    """
+    shared = layer.weights if isinstance(layer, Conv) else ""
+    return bool(shared), shared or layer.name

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network.layers import ExternalInput, Layer, Shape
+from soma_cp.model.network.layers import ExternalInput, Layer, Shape, weights_key
 from soma_cp.model.network.network_checks import network_problems, unread_layers
 
 
@@ -74,13 +74,17 @@ class Network:
     @cached_property
     def weight_bytes(self) -> int:
         """Bytes of all stored weights; weights that several layers share count once."""
-        stored = {(getattr(layer, "weights", "") or layer): layer.weight_bytes for layer in self.layers}
+        stored = {weights_key(layer): layer.weight_bytes for layer in self.layers}
         return sum(stored.values())
 
     @cached_property
     def input_id(self) -> dict[str, int]:
         """Index of every external input in `inputs`, by name."""
         return {source.name: i for i, source in enumerate(self.inputs)}
+
+    def source_name(self, source: int) -> str:
+        """Return the name of the layer `source`, or of the external input ``-1 - source``."""
+        return self.layers[source].name if source >= 0 else self.inputs[-1 - source].name
 
     def source_shape(self, name: str) -> Shape:
         """Shape of the ofmap or external input called `name`."""

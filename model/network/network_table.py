@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.network.layers import LAYER_KINDS, Conv, Layer
+from soma_cp.model.network.layers import LAYER_KINDS, Layer, weights_key
 from soma_cp.model.network.network import Network
 from soma_cp.model.semantics import CORRECTED, PUBLISHED
 
@@ -203,9 +203,8 @@ def _repeated(values: IntArray) -> IntArray:
 
 
 def _stored_weights(layers: Sequence[Layer]) -> IntArray:
-    first: dict[str, int] = {}
-    names = [layer.weights if isinstance(layer, Conv) else "" for layer in layers]
-    return np.array([first.setdefault(name, i) if name else i for i, name in enumerate(names)], np.int64)
+    first: dict[tuple[bool, str], int] = {}
+    return np.array([first.setdefault(weights_key(layer), i) for i, layer in enumerate(layers)], np.int64)
 
 
 def _layer_row(network: Network, layer: Layer) -> list[int]:

@@ -69,10 +69,7 @@ def _shared_loads(arrays: LFAArrays, network: Network, table: NetworkTable) -> t
         name = network.layers[layer].name
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             if owners.edge[edge] not in (edge, -1):
-                source = int(table.source[edge])
-                found.append(
-                    SharedLoad(name, network.layers[source].name if source >= 0 else network.inputs[-1 - source].name)
-                )
+                found.append(SharedLoad(name, network.source_name(int(table.source[edge]))))
         if network.layers[layer].weight_bytes and owners.weights[layer] != layer:
             found.append(SharedLoad(name, ""))
     return tuple(found)

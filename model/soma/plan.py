@@ -88,8 +88,7 @@ class Plan:
         source = int(self.tensors.source[tensor])
         if source == NO_SOURCE:
             return ""
-        network = self.problem.network
-        return network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
+        return self.problem.network.source_name(source)
 
     def load_readers(self, tensor: int) -> tuple[int, ...]:
         """Return the ids of the layers that use a load, its owner among them."""
@@ -193,8 +192,7 @@ def _no_share(problem: Problem, item: int, owners: LoadOwners) -> str:
     layer = network.layers[table.reader[item] if item < edges else item - edges].name
     if item >= edges:
         return f"'{layer}' can't share the load of its weights: no layer before it in its LG has the same; load them"
-    source = int(table.source[item])
-    name = network.layers[source].name if source >= 0 else network.inputs[-1 - source].name
+    name = network.source_name(int(table.source[item]))
     if owners.edge[item] < 0:
         return f"'{layer}' can't share a load of '{name}', which it reads on chip; leave the shared load out"
     return (

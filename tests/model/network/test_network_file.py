@@ -174,6 +174,10 @@ def test_layers_may_share_weights() -> None:
     assert network.weight_bytes == 144
     assert [layer.weight_bytes for layer in network.layers] == [144, 144]
     assert network_from_document(network_document(network), "here") == network
+    own = {field: value for field, value in conv.items() if field != "weights"}
+    alone = document | {"layers": [*layers, {"name": "head", "inputs": ["x0"], **own}]}
+    named_alike = network_from_document(alone | {"outputs": ["level0", "level1", "head"]}, "here")
+    assert named_alike.weight_bytes == 2 * 144  # a layer called as weights that it doesn't share
     layers[1]["K"] = 8
     (problem,) = problems(document)
     assert problem == (

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given
+from support.budgets import Looks
 from support.slow_layer_bounds import slow_choices, slow_tile_extents
 from support.twins import Pair, examples, pairs
 
@@ -25,19 +26,6 @@ from soma_cp.solver.every_lfa.layer_bounds import ancestors, cut, divisors, tile
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
 
 EDGE = PLATFORMS["edge"]
-
-
-class Looks(Budget):
-    """A budget that is over after so many looks at it."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def over(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support.annealing_cases import all_lfas_of_chain
+from support.budgets import Looks
 from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
@@ -294,19 +295,6 @@ def test_the_first_lfa_of_every_builtin_network_is_above_its_bounds() -> None:
             assert bound.energy_pj <= found.energy_pj
 
 
-class _Looks(Budget):
-    """A budget that is over after so many looks at it."""
-
-    def __init__(self, looks: int) -> None:
-        super().__init__()
-        self.looks = looks
-
-    @property
-    def over(self) -> bool:
-        self.looks -= 1
-        return self.looks < 0
-
-
 @examples(150)
 @given(pairs(max_layers=8, max_tiling_number=4), st.integers(0, 20))
 def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks: int) -> None:
@@ -317,7 +305,7 @@ def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks:
     loads = network_bounds._Loads(rng.integers(0, 500, (size, 2)), rng.integers(0, 10**7, size), False)
     needs = ancestors(problem)
     whole = network_bounds._chain_bounds(problem, needs, *figures, loads, Budget())
-    short = network_bounds._chain_bounds(problem, needs, *figures, loads, _Looks(looks))
+    short = network_bounds._chain_bounds(problem, needs, *figures, loads, Looks(looks))
     assert len(whole) == 3 * size
     assert short == whole[: len(short)]
     looks = max(looks - 1, 0)  # the first is before any layer
