@@ -62,7 +62,7 @@ HEAVY = ("ortools", "numba", "pydantic", "matplotlib", "onnx", "networkx", "boke
 
 MODULES = sorted(path for floor in FLOORS for path in (ROOT / floor).rglob("*.py"))
 FRAME = sorted((ROOT / "src" / "soma_cp").glob("*.py"))  # above the floors, which are links in this folder
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
+PAGES = [*(ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md")), *sorted(DOCS.glob("*.md"))]
 
 
 def label(path: Path) -> str:
@@ -195,7 +195,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 # What docs and docstrings name.
 
 NAMED_FILE = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.(?:py|md|svg|toml))(?![\w/])")
-USERS_FILES = {"my_arrays.py"}
+USERS_FILES = {"make_model.py", "my_arrays.py"}
 """Files that docs ask users to write."""
 NAMED_MODULE = re.compile(r"soma_cp(?:\.[a-z_]\w*)+")
 

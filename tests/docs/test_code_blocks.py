@@ -53,8 +53,7 @@ def test_blocks_run_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
     for block, following in pairwise([*blocks_of(page), None]):
         assert block is not None
         if block.language not in RUN:
-            if block.file is not None:
-                (reader.folder / block.file).write_text(block.code, encoding="utf-8")
+            reader.keep(block)
             continue
         printed = reader.run(block)
         if following is not None and following.language == "text" and is_next(page, block, following):

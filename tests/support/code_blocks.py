@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import onnx
-from onnx import TensorProto, helper
+from support.onnx_models import Model, gpt2_block, linear
 from support.paths import ROOT
 
 SECONDS = 20
@@ -88,14 +87,11 @@ def write_program(path: Path, text: str) -> None:
 
 
 def write_readers_files(folder: Path) -> None:
-    """Write what pages take a reader to have: an ONNX model with a dimension, a hardware file."""
-    rows = helper.make_tensor_value_info("rows", TensorProto.FLOAT, ["batch", "sequence", 64])
-    out = helper.make_tensor_value_info("out", TensorProto.FLOAT, ["batch", "sequence", 32])
-    weights = helper.make_tensor("weights", TensorProto.FLOAT, [64, 32], [0.0] * 64 * 32)
-    product = helper.make_node("MatMul", ["rows", "weights"], ["out"], "product")
-    model = helper.make_model(helper.make_graph([product], "tokens", [rows], [out], [weights]))
-    for name in ("model.onnx", "gpt2.onnx"):
-        onnx.save(model, folder / name)
+    """Write what pages take a reader to have: ONNX models, one with a dimension to give, and a hardware file."""
+    small = Model()
+    small.output(linear(small, small.input("tokens", ["batch", 16, 64]), 64, 32))
+    small.save(folder / "model.onnx")
+    gpt2_block().save(folder / "gpt2.onnx")
     (folder / "board.yaml").write_text("version: 2\nextends: edge\n", encoding="utf-8")
 
 
@@ -113,7 +109,7 @@ class Reader:
         self.programs.mkdir()
         for name in ("docs", "build"):
             (self.folder / name).mkdir()
-        for name in ("tests", "benchmarks", "pyproject.toml"):
+        for name in ("tests", "benchmarks"):
             (self.folder / name).symlink_to(ROOT / name)
         write_readers_files(self.folder)
         where = {"python": sys.executable, "root": str(ROOT), "programs": self.programs, "seconds": SECONDS}
@@ -125,14 +121,18 @@ class Reader:
 
     def run(self, block: Block) -> str:
         """Run a block and return what it printed to stdout."""
-        if block.file is not None:
-            (self.folder / block.file).write_text(block.code, encoding="utf-8")
+        self.keep(block)
         if block.language == "bash":
             return self.run_bash(block.code)
         printed = io.StringIO()
         with contextlib.chdir(self.folder), contextlib.redirect_stdout(printed):
             exec(compile(block.code, f"block at line {block.line}", "exec"), self.names)
         return printed.getvalue()
+
+    def keep(self, block: Block) -> None:
+        """Write a block to the file that the page names, if it names one."""
+        if block.file is not None:
+            (self.folder / block.file).write_text(block.code, encoding="utf-8")
 
     def run_bash(self, code: str) -> str:
         for long, short in SHORTER.items():
