@@ -7,7 +7,7 @@ import typer
 
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present
-from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space
+from soma_cp.solver.choices import Space
 
 NetOption = Annotated[
     str | None,
@@ -71,17 +71,18 @@ LfaOption = Annotated[
     str,
     typer.Option(
         "--lfa",
-        help="What finds layer fusions: greedy, a search that prices them by the greedy second stage; paper, the "
-        "paper's first stage; or that of an installed package.",
-        metavar=f"[{'|'.join(FIRST_STAGE_KIND.built_in)}|NAME]",
+        help="What finds layer fusions: greedy (a search that prices them by the greedy second stage), paper (the "
+        "paper's first stage), or the first stage of an installed package.",
+        metavar="NAME",
     ),
 ]
 Stage2Option = Annotated[
     str,
     typer.Option(
         "--stage2",
-        help="Second stage: exact, annealing, one greedy pass, double buffering only, or that of an installed package.",
-        metavar=f"[{'|'.join(SECOND_STAGE_KIND.built_in)}|NAME]",
+        help="Second stage: cpsat (exact), sa (annealing), greedy (one pass), none (double buffering only), or that of "
+        "an installed package.",
+        metavar="NAME",
     ),
 ]
 StartOption = Annotated[
