@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, reject
+from support.paths import PUBLISHED
 from support.strategies import Case, cases
 from support.twins import examples, lfa_of, problem_of_case
 
@@ -25,6 +26,7 @@ from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.lfa import FLG, LFA, SharedLoad, unfused_lfa
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import Schedule, make_schedule, priced
+from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
@@ -128,12 +130,12 @@ def test_a_start_with_no_time_left_is_the_result() -> None:
     assert stopped.interrupted
 
 
-def test_a_schedule_of_the_lfa_that_greedy_misses_is_kept() -> None:
-    """Whatever the second stage makes of the LFA, the better DLSA of the start stays."""
-    exact = solve(Problem(builtin_network("resnet50"), EDGE, 4), BRIEF).schedule
-    result = solve(exact.problem, replace(BRIEF, second_stage="none", fix_lfa=True), start=exact)
-    assert result.best.method == "start"
-    assert result.schedule.latency == exact.latency
+def test_a_dlsa_that_greedy_misses_is_kept() -> None:
+    """2,639,194 cycles were published for this LFA, and the greedy DLSA takes 2,703,706 (docs/second-stage.md)."""
+    stored = read_schedule(PUBLISHED / "schedules" / "resnet50.b4.8MiB.16GBps.json")
+    result = solve(stored.problem, replace(BRIEF, second_stage="greedy", fix_lfa=True), start=stored)
+    assert (result.best.method, result.schedule.latency) == ("start", 2_639_194)
+    assert not result.best.proven_optimal
 
 
 def test_each_run_draws_anew() -> None:
