@@ -61,6 +61,7 @@ def allocate_buffer(
     objective: Objective = Objective(),  # noqa: B008  # immutable
     parameters: PaperSearchParameters = PaperSearchParameters(),  # noqa: B008
     monitor: Monitor | None = None,
+    start: LFA | None = None,
 ) -> AllocatorResult:
     """Search LFAs under shrinking buffer limits, run the second stage on each, return the best schedule.
 
@@ -79,6 +80,9 @@ def allocate_buffer(
         What is minimised, and how.
     monitor
         How the search is stopped and watched.
+    start
+        The LFA from which each iteration begins, one of the paper's space that `check_start` takes; by default
+        `initial_lfa`.
 
     Raises
     ------
@@ -86,7 +90,7 @@ def allocate_buffer(
         If a layer can't fit into the buffer.
     """
     monitor = monitor or Monitor()
-    start = initial_lfa(problem)
+    start = initial_lfa(problem) if start is None else start
     costs = CostCache(problem)
     capacity = problem.platform.gbuf_bytes
     limit = capacity

@@ -24,6 +24,7 @@ from soma_cp.cli.options import (
     DramOption,
     EndOption,
     EnergyExponentOption,
+    FixLfaOption,
     HardwareOption,
     IgnoreUnsupportedOption,
     InputOption,
@@ -32,10 +33,14 @@ from soma_cp.cli.options import (
     LfaOption,
     NetOption,
     PresentOption,
+    ResumeOption,
     SeedOption,
     SeqOption,
     SpaceOption,
+    Stage2Option,
+    StartOption,
     WorkersOption,
+    given_options,
 )
 from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.model.network.onnx_import.options import Present
@@ -51,7 +56,8 @@ app = typer.Typer(
 
 @app.command()
 def solve(
-    net: NetOption,
+    context: typer.Context,
+    net: NetOption = None,
     batch: BatchOption = 1,
     seq: SeqOption = None,
     blocks: Annotated[
@@ -70,11 +76,11 @@ def solve(
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
-    lfa: LfaOption = FirstStage.GREEDY,
-    stage2: Annotated[
-        SecondStage,
-        typer.Option("--stage2", help="Second stage: exact, annealing, one greedy pass, or double buffering only."),
-    ] = SecondStage.CPSAT,
+    lfa: LfaOption = FirstStage.GREEDY.value,
+    stage2: Stage2Option = SecondStage.CPSAT.value,
+    start: StartOption = None,
+    fix_lfa: FixLfaOption = None,
+    resume: ResumeOption = None,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
@@ -98,6 +104,7 @@ def solve(
     from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
     from soma_cp.cli.search_options import SearchOptions
+    from soma_cp.cli.starts import StartOptions
 
     run_solve(
         SolveOptions(
@@ -117,6 +124,7 @@ def solve(
                 deterministic=deterministic,
                 space=space,
             ),
+            starts=StartOptions(start, fix_lfa, resume, given_options(context)),
             exact=exact,
             blocks=blocks,
             output=output,
@@ -127,6 +135,7 @@ def solve(
 
 @app.command()
 def compare(
+    context: typer.Context,
     net: Annotated[
         list[str] | None,
         typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
@@ -152,7 +161,7 @@ def compare(
     hw: HardwareOption = None,
     buffer: BufferOption = None,
     dram: DramOption = None,
-    lfa: LfaOption = FirstStage.GREEDY,
+    lfa: LfaOption = FirstStage.GREEDY.value,
     energy_exponent: EnergyExponentOption = 1.0,
     delay_exponent: DelayExponentOption = 1.0,
     time_limit: Annotated[
@@ -182,6 +191,7 @@ def compare(
             hardware=HardwareOptions(hw, buffer, dram),
             onnx=onnx_models(net or [], dim, end, batch_axis, layout, input, present, ignore_unsupported),
             first_stage=lfa,
+            given=given_options(context),
             search=SearchOptions(
                 energy_exponent=energy_exponent,
                 delay_exponent=delay_exponent,

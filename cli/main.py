@@ -29,6 +29,8 @@ def main() -> None:
         _drop_stdout()
         _fail(str(error), EXIT_USER_ERROR)
     except UserError as error:
+        if error.__cause__ is not None and os.environ.get(TRACEBACK_VARIABLE):  # what a plug-in raised
+            traceback.print_exception(error.__cause__)
         _fail(str(error), EXIT_USER_ERROR)
     except InternalError as error:
         _fail(f"internal error, please report it: {error}", EXIT_INTERNAL_ERROR)

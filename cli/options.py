@@ -1,15 +1,16 @@
 """The options that several commands share, as typer takes them."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present
-from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.choices import Space
 
 NetOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX).", show_default=False
     ),
@@ -67,8 +68,42 @@ IgnoreUnsupportedOption = Annotated[
     typer.Option("--ignore-unsupported", help="Take unknown ONNX operators as element-wise if shapes allow it."),
 ]
 LfaOption = Annotated[
-    FirstStage,
-    typer.Option("--lfa", help="What prices layer fusions: the greedy second stage, or the paper's first stage."),
+    str,
+    typer.Option(
+        "--lfa",
+        help="What finds layer fusions: greedy (a search that prices them by the greedy second stage), paper (the "
+        "paper's first stage), or the first stage of an installed package.",
+        metavar="NAME",
+    ),
+]
+Stage2Option = Annotated[
+    str,
+    typer.Option(
+        "--stage2",
+        help="Second stage: cpsat (exact), sa (annealing), greedy (one pass), none (double buffering only), or that of "
+        "an installed package.",
+        metavar="NAME",
+    ),
+]
+StartOption = Annotated[
+    Path | None,
+    typer.Option("--start", help="Begin from this schedule file: the result is never worse.", show_default=False),
+]
+FixLfaOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--fix-lfa",
+        help="Keep the layer fusion of this schedule file; the second stage alone runs.",
+        show_default=False,
+    ),
+]
+ResumeOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--resume",
+        help="Go on with the search that wrote this file, with its options; writes it again unless -o names another.",
+        show_default=False,
+    ),
 ]
 SpaceOption = Annotated[
     Space | None,
@@ -91,3 +126,9 @@ DeterministicOption = Annotated[
         help="CP-SAT with one thread and deterministic time: the same schedule on every run.",
     ),
 ]
+
+
+def given_options(context: typer.Context) -> frozenset[str]:
+    """Return the names of the parameters that are given on the command line."""
+    sources = {name: context.get_parameter_source(name) for name in context.params}
+    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")

@@ -1,10 +1,12 @@
 """The choices of a user, by their names on the command line; few imports keep ``--help`` fast."""
 
-from enum import Enum
+from enum import Enum, StrEnum
+
+from soma_cp.model.plug_ins import PlugInKind
 
 
-class SecondStage(Enum):
-    """Methods that make a schedule of an LFA; `soma_cp.solver.second_stages` has a row for each."""
+class SecondStage(StrEnum):
+    """Built-in methods that make a schedule of an LFA; `soma_cp.solver.second_stages` has a row for each."""
 
     CPSAT = "cpsat"
     SA = "sa"
@@ -12,11 +14,19 @@ class SecondStage(Enum):
     NONE = "none"
 
 
-class FirstStage(Enum):
-    """Methods that find and price LFAs; `soma_cp.solver.first_stages` has a row for each."""
+class FirstStage(StrEnum):
+    """Built-in methods that find and price LFAs; `soma_cp.solver.first_stages` has a row for each."""
 
     GREEDY = "greedy"
     PAPER = "paper"
+
+
+SECOND_STAGE_KIND = PlugInKind(
+    "soma_cp.second_stages", "second stage", tuple(SecondStage), "a function of a plan and a monitor"
+)
+FIRST_STAGE_KIND = PlugInKind(
+    "soma_cp.first_stages", "first stage", tuple(FirstStage), "a function of a problem and a monitor"
+)
 
 
 class Space(Enum):

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
-from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stages import SECOND_STAGES, Aim
+from soma_cp.solver.second_stages import SECOND_STAGES, Aim, SecondStageEntry, all_second_stages
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +18,8 @@ class Comparison:
     plan
         The plan of the LFA.
     results
-        In the order of `SECOND_STAGES`: double buffering, greedy, SA, CP-SAT. Double buffering may exceed the buffer.
+        By second stage: double buffering, greedy, SA, CP-SAT, then those of packages. Double buffering may exceed the
+        buffer.
     lower_bound, lower_bound_source
         The highest lower bound on the latency that any of them proved (cycles), and how.
     """
@@ -67,7 +67,8 @@ def compare_second_stages(
         If no DLSA of the plan fits into the buffer.
     """
     monitor = monitor or Monitor()
-    results = tuple(_compared(stage, plan, parameters, seconds_each, monitor) for stage in SECOND_STAGES)
+    entries = all_second_stages().values()
+    results = tuple(_compared(entry, plan, parameters, seconds_each, monitor) for entry in entries)
     tightest = max(results, key=lambda result: result.lower_bound)
     return Comparison(plan, results, tightest.lower_bound, tightest.lower_bound_source)
 
@@ -75,13 +76,12 @@ def compare_second_stages(
 def inexact_second_stages(
     plan: Plan, parameters: SolveParameters, seconds_each: float | None, monitor: Monitor
 ) -> tuple[SecondStageResult, ...]:
-    """Run the second stages that prove nothing; see `compare_second_stages`."""
-    inexact = [stage for stage, entry in SECOND_STAGES.items() if not entry.proves]
-    return tuple(_compared(stage, plan, parameters, seconds_each, monitor) for stage in inexact)
+    """Run the built-in second stages that prove nothing; see `compare_second_stages`."""
+    inexact = [entry for entry in SECOND_STAGES.values() if not entry.proves]
+    return tuple(_compared(entry, plan, parameters, seconds_each, monitor) for entry in inexact)
 
 
 def _compared(
-    stage: SecondStage, plan: Plan, parameters: SolveParameters, seconds: float | None, monitor: Monitor
+    entry: SecondStageEntry, plan: Plan, parameters: SolveParameters, seconds: float | None, monitor: Monitor
 ) -> SecondStageResult:
-    entry = SECOND_STAGES[stage]
     return (entry.compared or entry.run)(plan, parameters, Aim(), monitor.within(seconds))

@@ -1,29 +1,44 @@
 """The first stages by name: each finds LFAs and runs a second stage on them.
 
-A new first stage is a row of `FIRST_STAGES`.
+A new one is a row of `FIRST_STAGES`, or a plug-in: an entry point of the group of `FIRST_STAGE_KIND`, a function of a
+problem and a monitor that yields LFAs (docs/plug-ins.md). Those LFAs are priced as our search prices its own, by the
+greedy DLSA, and the best few go through the second stage.
 """
 
 import math
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 from soma_cp.annealing.buffer_allocator import Finish, allocate_buffer, latency_for
-from soma_cp.annealing.first_stage.lfa_search import search_lfas
+from soma_cp.annealing.first_stage.lfa_search import LFASearchResult, search_lfas
 from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.plug_ins import PlugIn, PlugInError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import LFA
-from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.solver.choices import FirstStage
+from soma_cp.model.soma.schedule import priced
+from soma_cp.solver.choices import FIRST_STAGE_KIND, FirstStage
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.plug_in_calls import Caller, LeftBehindError, wanted_keywords
+from soma_cp.solver.plug_in_results import checked_plan
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
-from soma_cp.solver.second_stages import SECOND_STAGES
+from soma_cp.solver.second_stages import second_stage
 
 SEARCH_SHARE = 0.6
 """Share of the time that the search for LFAs may take."""
 LEAST_FINISH_SECONDS = 1.0
 """CP-SAT may take as long for the best few LFAs as the search took, but at least this."""
+
+
+_END = object()
+"""Stands for the end of a plug-in's LFAs; it may yield anything."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +61,24 @@ class Found:
     out_of_time: bool
 
 
-Run = Callable[[Problem, LFA, float, SolveParameters, Finish, Monitor], Found | None]
-"""Searches from a valid LFA; may end once a cost is as low as the float given. None if no LFA that fits was found."""
+@dataclass(frozen=True)
+class Origin:
+    """Where a search begins.
+
+    Parameters
+    ----------
+    coarse
+        The LFA without any fusion and with the fewest tiles, `coarse_lfa`.
+    own
+        The user's LFA to begin from; None without one.
+    """
+
+    coarse: LFA
+    own: LFA | None = None
+
+
+Run = Callable[[Problem, Origin, float, SolveParameters, Finish, Monitor], Found | None]
+"""Searches LFAs; may end once a cost is as low as the float given. None if no LFA that fits was found."""
 
 
 @dataclass(frozen=True)
@@ -62,28 +93,53 @@ class FirstStageEntry:
         Its name in comparisons.
     counts_iterations
         Whether it repeats the search, as the Buffer Allocator does; otherwise several LFAs of one search are finished.
+    plug_in
+        What brings it, unless it is built in.
     """
 
     run: Run
     description: str
     counts_iterations: bool = False
+    plug_in: PlugIn | None = None
+
+
+def first_stage(name: str) -> FirstStageEntry:
+    """Return the first stage called `name`, built in or a plug-in.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name, or the package that brings it is broken.
+    """
+    if name in FIRST_STAGES:
+        return FIRST_STAGES[name]
+    plug_in = FIRST_STAGE_KIND.load(name)
+    return FirstStageEntry(partial(_take_and_finish, plug_in), str(plug_in), plug_in=plug_in)
 
 
 def _search_and_finish(
-    problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
+    problem: Problem, origin: Origin, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
 ) -> Found | None:
     """Search LFAs by their greedy DLSA, then run the second stage on the best few."""
     searched = search_lfas(
         problem,
-        start,
-        parameters.seed,
+        origin.coarse,
+        parameters.draws,
         parameters.objective,
         parameters.search,
         parameters.threads,
         enough,
         monitor.part(SEARCH_SHARE),
+        origin.own,
     )
-    if SECOND_STAGES[parameters.second_stage].proves and not parameters.cpsat.deterministic:
+    return _finish(problem, searched, parameters, finish, monitor)
+
+
+def _finish(
+    problem: Problem, searched: LFASearchResult, parameters: SolveParameters, finish: Finish, monitor: Monitor
+) -> Found | None:
+    """Run the second stage on the best few LFAs, cheapest first, and return the best schedule."""
+    if second_stage(parameters.second_stage).proves and not parameters.cpsat.deterministic:
         monitor = monitor.within(max(searched.seconds, LEAST_FINISH_SECONDS))
     best: Found | None = None
     best_cost = math.inf
@@ -105,15 +161,71 @@ def _search_and_finish(
     return None if best is None else replace(best, iterations=finished)
 
 
+def _take_and_finish(
+    plug_in: PlugIn,
+    problem: Problem,
+    origin: Origin,
+    enough: float,
+    parameters: SolveParameters,
+    finish: Finish,
+    monitor: Monitor,
+) -> Found | None:
+    """Take the LFAs of a package, then run the second stage on the best few."""
+    searching = monitor.part(SEARCH_SHARE)
+    begin = time.monotonic()
+    found: dict[float, LFA] = {}
+    count = 0
+    for count, plan in _plans_of(plug_in, problem, origin, parameters, searching):
+        if plan is not None and least_peak_bytes(plan) <= problem.platform.gbuf_bytes:
+            cost = priced(plan, greedy_dlsa(plan)).cost(parameters.objective)
+            found.setdefault(cost, plan.lfa)
+            if len(found) > parameters.search.archive_size:
+                del found[max(found)]
+        lowest = min(found, default=None)
+        searching.progress(ProgressEvent(f"first stage {plug_in.name}", 0, count, 0, lowest))
+        if lowest is not None and lowest <= enough:
+            break
+    if not found and not searching.budget.over:
+        nothing = "yielded no LFA" if count == 0 else f"yielded no LFA that fits into the buffer, of {count:,}"
+        raise PlugInError(f"{plug_in} {nothing}; repair it, enlarge the buffer, or take another first stage")
+    out_of_time = searching.budget.over and not searching.budget.stop_requested
+    searched = LFASearchResult(tuple(sorted(found.items())), count, out_of_time, time.monotonic() - begin)
+    return _finish(problem, searched, parameters, finish, monitor)
+
+
+def _plans_of(
+    plug_in: PlugIn, problem: Problem, origin: Origin, parameters: SolveParameters, monitor: Monitor
+) -> Iterator[tuple[int, Plan | None]]:
+    """Yield number and plan of each LFA of a package until it ends or the budget is over; see `checked_plan`."""
+    offered = {"seed": parameters.draws, "objective": parameters.objective, "start": origin.own}
+    keywords = wanted_keywords(plug_in, offered)
+    caller = Caller(plug_in, monitor)
+    number = 0
+    try:
+        lfas = caller.call(lambda: iter(plug_in.function(problem, caller.monitor, **keywords)))
+        while not monitor.budget.over:
+            yielded = caller.call(lambda: next(lfas, _END))
+            if yielded is _END:
+                return
+            number += 1
+            yield number, checked_plan(plug_in, problem, parameters.searched_space, yielded, number)
+    except LeftBehindError:  # the best so far is what was asked for
+        return
+    finally:
+        caller.end()
+
+
 def _allocate(
-    problem: Problem, start: LFA, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
+    problem: Problem, origin: Origin, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
 ) -> Found:
-    """Search as the paper does; `start` and `enough` are not used."""
-    found = allocate_buffer(problem, finish, parameters.seed, parameters.objective, parameters.paper_search, monitor)
+    """Search as the paper does; the coarse LFA and `enough` are not used."""
+    found = allocate_buffer(
+        problem, finish, parameters.draws, parameters.objective, parameters.paper_search, monitor, origin.own
+    )
     return Found(found.second_stage, found.iterations, found.rounds, monitor.budget.over)
 
 
-FIRST_STAGES: Mapping[FirstStage, FirstStageEntry] = {
+FIRST_STAGES: Mapping[str, FirstStageEntry] = {
     FirstStage.GREEDY: FirstStageEntry(_search_and_finish, "search that prices LFAs by the greedy second stage"),
     FirstStage.PAPER: FirstStageEntry(
         _allocate, "paper's first stage, Buffer Allocator with the greedy second stage", counts_iterations=True

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
@@ -60,12 +62,13 @@ class SolveParameters:
     first_stage
         GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
         PAPER: LFAs are priced by double buffering, inside the Buffer Allocator.
+        Or the name of a plug-in (docs/plug-ins.md).
     second_stage
-        The method that makes a schedule of an LFA.
+        The method that makes a schedule of an LFA: one of `SecondStage`, or the name of a plug-in.
     objective
         What to minimise.
-    seed
-        Seed of all draws.
+    seed, run
+        Seed of all draws, and how often the search ran before: a search that is resumed draws anew.
     search, paper_search, annealing, cpsat
         Parameters of the search with GREEDY, of the paper's two stages, of CP-SAT.
     threads
@@ -76,15 +79,18 @@ class SolveParameters:
     space
         Which schedules the search may make. By default the wide space; but the paper's if `exact` is set or the first
         stage is the paper's, which know no other.
+    fix_lfa
+        Whether the LFA of the start is kept: no LFA is searched, the second stage alone runs.
     exact
         Whether to go through all LFAs at the end and prove the schedule optimal over them; for networks of at most
         `MOST_LAYERS` layers, with CP-SAT as the second stage.
     """
 
-    first_stage: FirstStage = FirstStage.GREEDY
-    second_stage: SecondStage = SecondStage.CPSAT
+    first_stage: str = FirstStage.GREEDY
+    second_stage: str = SecondStage.CPSAT
     objective: Objective = Objective()
     seed: int = 0
+    run: int = 0
     search: LFASearchParameters = LFASearchParameters()
     paper_search: PaperSearchParameters = PaperSearchParameters()
     annealing: AnnealingParameters = AnnealingParameters()
@@ -92,11 +98,19 @@ class SolveParameters:
     threads: int | None = None
     prove_seconds: float = 60.0
     space: Space | None = None
+    fix_lfa: bool = False
     exact: bool = False
+
+    @property
+    def draws(self) -> int:
+        """What searches seed their draws with: `seed` in the first run, a number made of seed and run in later ones."""
+        if self.run == 0:
+            return self.seed
+        return int(np.random.SeedSequence([self.seed, self.run]).generate_state(1)[0] >> 1)
 
     @property
     def searched_space(self) -> Space:
         """The space that is searched, and over which bounds and proofs hold."""
         if self.space is not None:
             return self.space
-        return Space.PAPER if self.exact or self.first_stage is FirstStage.PAPER else Space.WIDE
+        return Space.PAPER if self.exact or self.first_stage == FirstStage.PAPER else Space.WIDE

@@ -1,20 +1,28 @@
-"""The second stages by name: each makes a schedule of an LFA. A new one is a row of `SECOND_STAGES`."""
+"""The second stages by name: each makes a schedule of an LFA.
+
+A new one is a row of `SECOND_STAGES`, or a plug-in: an entry point of the group of `SECOND_STAGE_KIND`, a function of a
+plan and a monitor that returns a DLSA (docs/plug-ins.md).
+"""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.annealing import anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.plug_ins import PlugIn
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
-from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
-from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.choices import SECOND_STAGE_KIND, SecondStage
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.plug_in_calls import Caller, LeftBehindError, wanted_keywords
+from soma_cp.solver.plug_in_results import checked_dlsa
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 
 
@@ -50,18 +58,24 @@ class SecondStageEntry:
     column
         Column header in comparisons, on two lines.
     proves
-        Whether it runs until the optimum is proven; its time must then be limited.
+        Whether it runs until the optimum is proven.
+    takes_all_time
+        Whether it may run until its budget is over; its time must then be limited.
     shows_seconds
         Whether comparisons show how long it takes.
     compared
         What comparisons run instead of `run`; its schedule may exceed the buffer.
+    plug_in
+        What brings it, unless it is built in.
     """
 
     run: Run
     column: str
     proves: bool = False
+    takes_all_time: bool = False
     shows_seconds: bool = False
     compared: Run | None = None
+    plug_in: PlugIn | None = None
 
 
 def run_second_stage(
@@ -85,7 +99,57 @@ def run_second_stage(
     BufferTooSmallError
         If no DLSA of the plan fits into the buffer.
     """
-    return SECOND_STAGES[parameters.second_stage].run(plan, parameters, aim, monitor or Monitor())
+    return second_stage(parameters.second_stage).run(plan, parameters, aim, monitor or Monitor())
+
+
+def second_stage(name: str) -> SecondStageEntry:
+    """Return the second stage called `name`, built in or a plug-in.
+
+    Raises
+    ------
+    UserError
+        If there is none of that name, or the package that brings it is broken.
+    """
+    return SECOND_STAGES.get(name) or _of_package(SECOND_STAGE_KIND.load(name))
+
+
+def all_second_stages() -> dict[str, SecondStageEntry]:
+    """Return every second stage by its name, those of packages last."""
+    return {**SECOND_STAGES, **{name: second_stage(name) for name in SECOND_STAGE_KIND.installed}}
+
+
+def _of_package(plug_in: PlugIn) -> SecondStageEntry:
+    """Return the row of a plug-in."""
+    head, dash, tail = plug_in.name.rpartition("-")
+    return SecondStageEntry(
+        partial(_run_plug_in, plug_in),
+        f"{head}{dash}\n{tail}",
+        takes_all_time=True,
+        shows_seconds=True,
+        plug_in=plug_in,
+    )
+
+
+def _run_plug_in(
+    plug_in: PlugIn, plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor
+) -> SecondStageResult:
+    """Run a second stage of a package and check what it returns; greedy stands in if the user won't wait for it."""
+    own = make_plan(plan.problem, plan.lfa)  # a package may write into the arrays that it gets
+    offered = {"seed": parameters.draws, "objective": parameters.objective, "incumbent": aim.incumbent}
+    caller = Caller(plug_in, monitor)
+    keywords = wanted_keywords(plug_in, offered)
+
+    def make() -> DLSA:
+        returned = caller.call(lambda: plug_in.function(own, caller.monitor, **keywords))
+        return checked_dlsa(plug_in, plan, returned)
+
+    try:
+        result = timed(plug_in.name, plan, make)
+    except LeftBehindError:
+        return timed(f"greedy ({plug_in.name} was interrupted)", plan, lambda: greedy_dlsa(plan))
+    finally:
+        caller.end()
+    return replace(result, details={"package": plug_in.package, "package_version": plug_in.version})
 
 
 def _exact(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) -> SecondStageResult:
@@ -97,9 +161,14 @@ def _exact(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) 
 
 
 def _annealed(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) -> SecondStageResult:
-    random = np.random.default_rng([parameters.seed, 1000 + monitor.iteration])
-    annealing = parameters.annealing
-    return timed("SA", plan, lambda: anneal_dlsas(plan, random, parameters.objective, annealing, monitor).dlsa)
+    random = np.random.default_rng([parameters.draws, 1000 + monitor.iteration])
+
+    def make() -> DLSA:
+        return anneal_dlsas(
+            plan, random, parameters.objective, parameters.annealing, monitor, incumbent=aim.incumbent
+        ).dlsa
+
+    return timed("SA", plan, make)
 
 
 def _greedy(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) -> SecondStageResult:
@@ -120,13 +189,13 @@ def _double_buffered_or_greedy(
     return timed("greedy (double buffering exceeds the buffer)", plan, lambda: greedy_dlsa(plan))
 
 
-SECOND_STAGES: Mapping[SecondStage, SecondStageEntry] = {
+SECOND_STAGES: Mapping[str, SecondStageEntry] = {
     SecondStage.NONE: SecondStageEntry(_double_buffered_or_greedy, "double\nbuffer", compared=_double_buffered),
     SecondStage.GREEDY: SecondStageEntry(_greedy, "\ngreedy"),
     SecondStage.SA: SecondStageEntry(_annealed, "\nSA", shows_seconds=True),
-    SecondStage.CPSAT: SecondStageEntry(_exact, "\nCP-SAT", proves=True, shows_seconds=True),
+    SecondStage.CPSAT: SecondStageEntry(_exact, "\nCP-SAT", proves=True, takes_all_time=True, shows_seconds=True),
 }
-"""In the order of comparisons, the simplest first."""
+"""The built-in ones in the order of comparisons, the simplest first."""
 
 
 def timed(method: str, plan: Plan, make: Callable[[], DLSA]) -> SecondStageResult:

@@ -5,12 +5,18 @@ The second stages are interchangeable; the same evaluator prices the schedules o
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from soma_cp.annealing.buffer_allocator import latency_for
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import plan_figures
+from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.schedule import Schedule
@@ -18,9 +24,11 @@ from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
-from soma_cp.solver.first_stages import FIRST_STAGES, Found
+from soma_cp.solver.first_stages import LEAST_FINISH_SECONDS, Found, Origin, first_stage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stages import SECOND_STAGES, Aim, run_second_stage
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from soma_cp.solver.second_stages import Aim, run_second_stage, second_stage, timed
+from soma_cp.solver.start import OwnStart, Start, own_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +51,10 @@ class SolveResult:
         Whether the user, or the time limit, ended the search before its own stop rule did.
     seconds
         Wall-clock time in all.
+    lfa_from
+        The first stage that found the LFA, or `START`.
+    start
+        The schedule from which the search began, as it is under this problem; None without one.
     """
 
     parameters: SolveParameters
@@ -54,6 +66,8 @@ class SolveResult:
     interrupted: bool
     out_of_time: bool
     seconds: float
+    lfa_from: str = FirstStage.GREEDY
+    start: Schedule | None = None
 
     @property
     def schedule(self) -> Schedule:
@@ -81,6 +95,8 @@ class SolveResult:
         return self.schedule.cost(self.parameters.objective) <= self.cost_bound * (1 + MET)
 
 
+START = "start"
+"""The method of a schedule that is the user's own, and the name of where its LFA comes from."""
 BOUND_SHARE = 0.1
 """The bound over every LFA may take this share of the time left before the search, and once more after it."""
 LAST_SECONDS = 0.25
@@ -95,6 +111,7 @@ def solve(
     problem: Problem,
     parameters: SolveParameters = SolveParameters(),  # noqa: B008  # immutable
     monitor: Monitor | None = None,
+    start: Start | None = None,
 ) -> SolveResult:
     """Find a schedule of `problem`.
 
@@ -106,6 +123,9 @@ def solve(
         How to search.
     monitor
         How the run is stopped and watched; by default it runs to its end without reports.
+    start
+        A schedule or an LFA from which the search begins; a schedule that is valid here is never bettered by a worse
+        one. With `parameters.fix_lfa` its LFA is kept, and the second stage alone runs.
 
     Returns
     -------
@@ -115,49 +135,34 @@ def solve(
     Raises
     ------
     UserError
-        If no schedule can exist, since a layer can't fit into the buffer or run on the core array; or if `exact` is set
-        and the network is too large or the second stage is not CP-SAT.
+        If no schedule can exist, since a layer can't fit into the buffer or run on the core array; if `exact` is set
+        and the network is too large or the second stage is not CP-SAT; if the start does not suit the problem; or if a
+        package that brings a stage is at fault.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
     budget = monitor.budget
-    proves = SECOND_STAGES[parameters.second_stage].proves
+    _check(problem, parameters, start)
     wide = parameters.searched_space is Space.WIDE
-    if wide and len(problem.table.shareable) > 0:
-        _check_wide(parameters)
-    if parameters.exact:
-        check_provable(problem)
-        if not proves:
-            given = parameters.second_stage.value
-            raise UserError(f"--exact needs the exact second stage: --stage2 cpsat, not {given}")
-
-    first_look = replace(
-        parameters,
-        cpsat=replace(parameters.cpsat, deterministic_time=parameters.cpsat.deterministic_time * FIRST_LOOK_SHARE),
-    )
-
-    def finish(plan: Plan, wanted: float | None, left: Monitor) -> SecondStageResult:
-        return run_second_stage(plan, first_look, Aim(wanted), left.part(PROOF_SHARE) if proves else left)
-
-    start = coarse_lfa(problem)  # raises if no schedule can exist
+    coarse = coarse_lfa(problem)  # raises if no schedule can exist
+    own = None if start is None else own_start(problem, start, parameters)
     # The bound lets the search end early once it is met. It goes on after the search if its share was too short.
     first_share = budget.part(BOUND_SHARE)
     prices = layer_prices(problem, first_share)
     bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide)
     searching = replace(parameters, search=replace(parameters.search, shared_loads=wide))
-    found = None
-    for stage in (parameters.first_stage, FirstStage.PAPER):  # the paper's search finds an LFA whenever one exists
-        found = found or FIRST_STAGES[stage].run(problem, start, bound.met_at, searching, finish, monitor)
-    assert found is not None
+    if parameters.run:
+        searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
+    found, lfa_from = _found(problem, coarse, own, bound, searching, monitor)
     if not bound.complete:
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide))
-    best = _prove(found, parameters, monitor)
+    best = _prove(found, searching, monitor)
     if not bound.complete:
         last = budget.extended(LAST_SECONDS) if budget.over else budget
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide))
     proof = None
     if parameters.exact:
-        best, proof = _go_through_all(best, bound, parameters, monitor)
+        best, proof = _go_through_all(best, bound, searching, monitor)
     schedule = best.schedule
     require_valid(schedule.plan, schedule.dlsa)
     return SolveResult(
@@ -170,14 +175,111 @@ def solve(
         interrupted=budget.stop_requested,
         out_of_time=not budget.stop_requested and (budget.over or found.out_of_time),
         seconds=time.monotonic() - begin,
+        lfa_from=lfa_from,
+        start=None if own is None else own.schedule,
     )
+
+
+def _check(problem: Problem, parameters: SolveParameters, start: Start | None) -> None:
+    """Refuse parameters that contradict one another, before anything is searched."""
+    first_stage(parameters.first_stage)
+    entry = second_stage(parameters.second_stage)
+    if parameters.searched_space is Space.WIDE and len(problem.table.shareable) > 0:
+        _check_wide(parameters)
+    if parameters.exact:
+        check_provable(problem)
+        if not entry.proves:
+            raise UserError(f"--exact needs the exact second stage: --stage2 cpsat, not {parameters.second_stage}")
+    if parameters.fix_lfa and start is None:
+        raise UserError("fix_lfa keeps the LFA of a start, and there is none; give one")
+    if parameters.fix_lfa and parameters.exact:
+        raise UserError("--exact goes through all LFAs, and --fix-lfa keeps one; leave one out")
+
+
+def _found(
+    problem: Problem,
+    coarse: LFA,
+    own: OwnStart | None,
+    bound: NetworkBound,
+    parameters: SolveParameters,
+    monitor: Monitor,
+) -> tuple[Found, str]:
+    """Run the first stage; return the best schedule that it or the start has, and where its LFA comes from."""
+    if own is not None and parameters.fix_lfa:
+        return _of_fixed_lfa(own, parameters, monitor), START
+    name = str(parameters.first_stage)
+    origin = Origin(coarse, None if own is None else own.plan.lfa)
+    finish = _finisher(parameters)
+    found = first_stage(name).run(problem, origin, bound.met_at, parameters, finish, monitor)
+    if own is not None:
+        found = _with_start(found, own, parameters, monitor)
+        return found, START if found.second_stage.schedule.lfa == own.plan.lfa else name
+    if found is None:  # the paper's search finds an LFA whenever one exists
+        name = str(FirstStage.PAPER)
+        found = first_stage(name).run(problem, origin, bound.met_at, parameters, finish, monitor)
+    assert found is not None
+    return found, name
+
+
+def _finisher(parameters: SolveParameters) -> Callable[..., SecondStageResult]:
+    """Return the second stage as it runs on one LFA of several."""
+    short = parameters.cpsat.deterministic_time * FIRST_LOOK_SHARE
+    first_look = replace(parameters, cpsat=replace(parameters.cpsat, deterministic_time=short))
+    takes_all_time = second_stage(parameters.second_stage).takes_all_time
+
+    def finish(plan: Plan, wanted: float | None, left: Monitor, incumbent: DLSA | None = None) -> SecondStageResult:
+        part = left.part(PROOF_SHARE) if takes_all_time else left
+        return run_second_stage(plan, first_look, Aim(wanted, incumbent), part)
+
+    return finish
+
+
+def _of_fixed_lfa(own: OwnStart, parameters: SolveParameters, monitor: Monitor) -> Found:
+    """Return a schedule of the start's LFA; a second stage that proves optima has its turn later, in `_prove`."""
+    if not second_stage(parameters.second_stage).proves:
+        result = run_second_stage(own.plan, parameters, Aim(incumbent=own.dlsa), monitor.at(1))
+    else:
+        result = timed("greedy", own.plan, lambda: greedy_dlsa(own.plan))
+    return _better_of(Found(result, 1, 0, False), own, parameters)
+
+
+def _with_start(found: Found | None, own: OwnStart, parameters: SolveParameters, monitor: Monitor) -> Found:
+    """Give the start's LFA to the second stage, too; return the best of its result, the start itself, and `found`."""
+    objective, plan = parameters.objective, own.plan
+    best_cost = math.inf if found is None else found.second_stage.schedule.cost(objective)
+    energy_pj = plan_figures(plan).energy_pj
+    promises = objective.cost(energy_pj, best_combinatorial_bound(plan)[0]) < best_cost
+    if found is None or (promises and not monitor.budget.over):
+        if second_stage(parameters.second_stage).proves and not parameters.cpsat.deterministic:
+            monitor = monitor.within(LEAST_FINISH_SECONDS)
+        number = 1 if found is None else found.iterations + 1
+        wanted = latency_for(best_cost, energy_pj, objective)
+        result = _finisher(parameters)(plan, wanted, monitor.at(number), own.dlsa)
+        if result.schedule.cost(objective) < best_cost:
+            found = Found(result, 1, 0, False) if found is None else replace(found, second_stage=result)
+    assert found is not None
+    return _better_of(found, own, parameters)
+
+
+def _better_of(found: Found, own: OwnStart, parameters: SolveParameters) -> Found:
+    """Return what was found, or the start itself if that is better, or as good with another LFA."""
+    kept, other, objective = own.schedule, found.second_stage, parameters.objective
+    same_lfa = other.schedule.lfa == own.plan.lfa
+    if kept is None or other.schedule.cost(objective) < kept.cost(objective):
+        return found
+    if same_lfa and other.schedule.cost(objective) == kept.cost(objective):
+        return found  # with what it has proven
+    result = timed(START, own.plan, lambda: kept.dlsa)
+    if same_lfa and other.lower_bound > result.lower_bound:
+        result = replace(result, lower_bound=other.lower_bound, lower_bound_source=other.lower_bound_source)
+    return replace(found, second_stage=result)
 
 
 def _check_wide(parameters: SolveParameters) -> None:
     """Refuse the wide space, where it differs from the paper's, to searches that know only the latter."""
     for option, given in (
         ("--exact", parameters.exact),
-        ("--lfa paper", parameters.first_stage is FirstStage.PAPER),
+        ("--lfa paper", parameters.first_stage == FirstStage.PAPER),
     ):
         if given:
             raise UserError(
@@ -195,7 +297,7 @@ def _prove(found: Found, parameters: SolveParameters, monitor: Monitor) -> Secon
     best = found.second_stage
     if math.isinf(monitor.budget.deadline) and not parameters.cpsat.deterministic:
         monitor = monitor.within(parameters.prove_seconds)
-    if not SECOND_STAGES[parameters.second_stage].proves or best.proven_optimal or monitor.budget.over:
+    if not second_stage(parameters.second_stage).proves or best.proven_optimal or monitor.budget.over:
         return best
     aim = Aim(incumbent=best.schedule.dlsa)
     again = run_second_stage(best.schedule.plan, parameters, aim, monitor.at(found.iterations))

@@ -16,7 +16,7 @@ FLOORS = ("model", "annealing", "solver", "cli")
 """From the lowest up; each may import itself and those before it."""
 
 WINGS = {
-    "model": "errors compiled arrays semantics objective files network hardware problem soma",
+    "model": "errors plug_ins compiled arrays semantics objective files network hardware problem soma",
     "model/files": "text_file forms yaml_file",
     "model/network": (
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
@@ -46,14 +46,14 @@ WINGS = {
         "groups moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
     ),
     "solver": (
-        "choices parameters second_stage every_lfa second_stages first_stages solve provenance blocks comparison ladder"
-        " schedule_ladder warm_up"
+        "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages first_stages start solve"
+        " provenance blocks comparison ladder schedule_ladder warm_up"
     ),
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
-        " progress_display stored reports commands app main"
+        " progress_display stored starts reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
@@ -202,7 +202,7 @@ NAMED_MODULE = re.compile(r"soma_cp(?:\.[a-z_]\w*)+")
 
 def known_files() -> set[str]:
     """Every path of a file of the project from its root, from a floor or docs, and its bare name."""
-    folders = (*FLOORS, "benchmarks", "tests", "docs")
+    folders = (*FLOORS, "benchmarks", "examples", "tests", "docs")
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*.*")] + list(ROOT.glob("*.*"))
     return {name for path in paths for name in (label(path), path.name)}
 
@@ -222,7 +222,15 @@ def test_modules_that_texts_name_exist(path: Path) -> None:
     """A dotted name is a module or folder, or something within one."""
     if path.name == "former_addresses.py":  # names former modules
         return
-    known = {*PATH_OF, "soma_cp", "soma_cp.__main__", "soma_cp.__version__", "soma_cp.core_arrays"}
+    known = {
+        *PATH_OF,
+        "soma_cp",
+        "soma_cp.__main__",
+        "soma_cp.__version__",
+        "soma_cp.core_arrays",
+        "soma_cp.first_stages",
+        "soma_cp.second_stages",
+    }
     for name in NAMED_MODULE.findall(path.read_text(encoding="utf-8")):
         parts = name.split(".")
         holder = next(".".join(parts[:n]) for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in known)

@@ -114,6 +114,7 @@ def search_lfas(
     threads: int | None = None,
     enough: float = -math.inf,
     monitor: Monitor | None = None,
+    own_start: LFA | None = None,
 ) -> LFASearchResult:
     """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
 
@@ -133,6 +134,8 @@ def search_lfas(
         A cost that is known to be optimal: the search ends at a meeting if a chain has reached it.
     monitor
         How the search is stopped and watched.
+    own_start
+        A valid LFA that fits the buffer; the first chain begins there rather than at `start`.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
@@ -140,7 +143,7 @@ def search_lfas(
     sharing = parameters.shared_loads and len(problem.table.shareable) > 0
     rounds = parameters.rounds_for(problem)
     more_rounds = round(rounds * parameters.sharing_rounds) if sharing else 0
-    chains = _chains(problem, start, seed, objective, parameters, rounds)
+    chains = _chains(problem, start, own_start, seed, objective, parameters, rounds)
     planned = (rounds + more_rounds) * len(chains)
 
     def report() -> None:
@@ -193,7 +196,13 @@ def _archived(chains: list[Chain]) -> list[tuple[float, LFA]]:
 
 
 def _chains(
-    problem: Problem, start: LFA, seed: int, objective: Objective, parameters: LFASearchParameters, rounds: int
+    problem: Problem,
+    start: LFA,
+    own_start: LFA | None,
+    seed: int,
+    objective: Objective,
+    parameters: LFASearchParameters,
+    rounds: int,
 ) -> list[Chain]:
     """Return chains of the paper's space, at their starts."""
     settings = lfa_settings(
@@ -209,7 +218,8 @@ def _chains(
 
     layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))
     fused = LFA((FLG(start.computing_order, problem.batch, True),))
-    starts = (start, layerwise, fused, fused) if parameters.mixed_starts else (start,)
+    first = own_start or start
+    starts = (first, layerwise, fused, fused) if parameters.mixed_starts else (first,)
     chains = []
     for number in range(parameters.chains):
         run = chain(starts[number % len(starts)], number)

@@ -69,10 +69,12 @@ def anneal_dlsas(
     objective: Objective = Objective(),  # noqa: B008  # immutable
     parameters: AnnealingParameters = AnnealingParameters(),
     monitor: Monitor | None = None,
+    incumbent: DLSA | None = None,
 ) -> AnnealedDLSA:
     """Search for the DLSA with the lowest latency, then lower its average buffer usage.
 
-    The search starts from double buffering, or from the greedy DLSA if double buffering overflows the buffer.
+    The search starts from the incumbent; without one from double buffering, or from the greedy DLSA if double buffering
+    overflows the buffer.
 
     Parameters
     ----------
@@ -84,6 +86,8 @@ def anneal_dlsas(
         What is minimised (energy is fixed here), and how.
     monitor
         How the search is stopped and watched.
+    incumbent
+        A valid DLSA that the result is never slower than.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def anneal_dlsas(
     """
     begin = time.monotonic()
     capacity = plan.problem.platform.gbuf_bytes
-    start = double_buffering(plan.tensors)
+    start = double_buffering(plan.tensors) if incumbent is None else incumbent
     state = _state(plan, start)
     if dlsa_kernel.begin_state(plan.tensors, plan.sequence, capacity, state) < 0:
         state = _state(plan, greedy_dlsa(plan))

@@ -27,11 +27,11 @@ from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.comparison import Comparison, compare_second_stages
-from soma_cp.solver.first_stages import FIRST_STAGES
+from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stages import SECOND_STAGES
+from soma_cp.solver.second_stages import all_second_stages
 from soma_cp.solver.solve import solve
 
 
@@ -45,9 +45,11 @@ class CompareOptions:
     seq: int | None
     hardware: HardwareOptions
     onnx: OnnxModels
-    first_stage: FirstStage
+    first_stage: str
     search: SearchOptions
     format: Format
+    given: frozenset[str] = frozenset()
+    """The options on the command line, by the names of their parameters."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class _Case:
 def run_compare(options: CompareOptions) -> None:
     """Find or read LFAs, run every second stage on each, report."""
     _check_source(options)
+    first_stage(options.first_stage)  # refuses an unknown name
     parameters = replace(
         parameters_from(options.search), first_stage=options.first_stage, second_stage=SecondStage.GREEDY
     )
@@ -107,7 +110,8 @@ def _check_source(options: CompareOptions) -> None:
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None
-        for given in (batch, options.hardware.given, space):
+        lfa = ("--lfa", options.first_stage) if "lfa" in options.given else None
+        for given in (batch, options.hardware.given, space, lfa):
             if given is not None:
                 raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
         if options.seq is not None and not options.nets:
@@ -140,7 +144,7 @@ def _case(source: Problem | tuple[Path, Plan], parameters: SolveParameters, seco
         comparison = compare_second_stages(plan, parameters, seconds, monitor)
         return _Case(comparison, f"LFA of {path}", path, out_of_time=False)
     found = solve(source, parameters, monitor.within(seconds))
-    search = FIRST_STAGES[parameters.first_stage].description
+    search = first_stage(parameters.first_stage).description
     comparison = compare_second_stages(found.schedule.plan, parameters, seconds, monitor)
     return _Case(comparison, f"LFA of the {search}, seed {parameters.seed}", None, found.out_of_time)
 
@@ -190,12 +194,13 @@ def _print(case: _Case, done: str) -> None:
 
 def _summary_columns() -> tuple[str, ...]:
     """Return the headers of the table of several cases."""
+    entries = all_second_stages().values()
     return (
         "\nnetwork, batch",
         "DRAM\ntensors",
-        *(entry.column for entry in SECOND_STAGES.values()),
+        *(entry.column for entry in entries),
         "bound\n(cycles)",
-        *(f"{entry.column.strip()}\n(s)" for entry in SECOND_STAGES.values() if entry.shows_seconds),
+        *(f"{entry.column.strip()}\n(s)" for entry in entries if entry.shows_seconds),
     )
 
 
@@ -205,7 +210,7 @@ def _summary(case: _Case) -> tuple[str, ...]:
     above = [
         short_percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results
     ]
-    entries = zip(SECOND_STAGES.values(), comparison.results, strict=True)
+    entries = zip(all_second_stages().values(), comparison.results, strict=True)
     seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
     return (
         case.label,

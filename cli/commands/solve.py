@@ -12,6 +12,14 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
+from soma_cp.cli.starts import (
+    StartOptions,
+    checked_start,
+    read_start,
+    resumed_options,
+    resumed_parameters,
+    stored_problem,
+)
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     blocks_line,
@@ -30,14 +38,18 @@ from soma_cp.cli.timeline import timeline_lines
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
+from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.figures import json_figures
+from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
-from soma_cp.solver.choices import FirstStage, SecondStage
-from soma_cp.solver.first_stages import FIRST_STAGES
-from soma_cp.solver.provenance import provenance
+from soma_cp.solver.first_stages import first_stage
+from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.provenance import provenance, start_record
+from soma_cp.solver.second_stages import second_stage
 from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
+from soma_cp.solver.start import OwnStart
 
 ONE_BLOCK_SHARE = 0.2
 """Share of the time limit for one block alone, if several are scheduled as one network."""
@@ -47,14 +59,15 @@ ONE_BLOCK_SHARE = 0.2
 class SolveOptions:
     """The options of the command, as typed."""
 
-    net: str
+    net: str | None
     batch: int
     seq: int | None
     hardware: HardwareOptions
     onnx: OnnxModels
-    first_stage: FirstStage
-    second_stage: SecondStage
+    first_stage: str
+    second_stage: str
     search: SearchOptions
+    starts: StartOptions
     exact: bool
     blocks: int | None
     output: Path | None
@@ -63,42 +76,90 @@ class SolveOptions:
 
 def run_solve(options: SolveOptions) -> None:
     """Solve, report and write."""
-    problem = problem_from(options.net, options.seq, options.hardware, options.batch, options.onnx)
-    block = None
-    if options.blocks is not None:
-        block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))
-    parameters = replace(
-        parameters_from(options.search),
-        first_stage=options.first_stage,
-        second_stage=options.second_stage,
-        prove_seconds=math.inf,  # --time-limit decides
-        exact=options.exact,
-    )
+    named = options.starts.named
+    if named is not None and named[0] == "--resume":
+        options = replace(options, output=options.output or named[1])
+    job = _job(options, named)
+    parameters = job.parameters
+    first_stage(parameters.first_stage)  # refuses an unknown name
+    takes_solver = second_stage(parameters.second_stage).proves
     if options.output is not None:
         _check_writable(options.output)
-    budget_from(options.search.time_limit)  # refuses an invalid limit before kernels are loaded
-    if options.second_stage is SecondStage.CPSAT:
+    budget_from(job.time_limit)  # refuses an invalid limit before kernels are loaded
+    start = None
+    if named is not None and job.stored is not None:
+        start = checked_start(named, job.stored, job.problem, parameters)
+    if takes_solver:
         load_solver()
-    prepare_kernels(options.exact)
-    budget = budget_from(options.search.time_limit)
+    prepare_kernels(parameters.exact)
+    budget = budget_from(job.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None
-        if block is not None:
-            alone = solve_problem(block, replace(parameters, exact=False), monitor.part(ONE_BLOCK_SHARE))
-        result = solve_problem(problem, parameters, monitor)
+        if job.block is not None:
+            once = replace(parameters, exact=False, fix_lfa=False)
+            alone = solve_problem(job.block, once, monitor.part(ONE_BLOCK_SHARE))
+        result = solve_problem(job.problem, parameters, monitor, job.stored)
     repeated = None
     document = _document(result)
     if alone is not None and options.blocks is not None:
         repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
         document["one_block_repeated"] = asdict(repeated)
-    failure = _written(result, options)
+    failure = _written(result, options.output, job.time_limit)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, repeated, options.output if failure is None else None)
+        _print(result, repeated, _start_lines(result, named, start), options.output if failure is None else None)
     if failure is not None:  # raised last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What the options amount to: a problem, how to search, and where to begin."""
+
+    problem: Problem
+    parameters: SolveParameters
+    time_limit: float | None
+    block: Problem | None = None
+    stored: StoredSchedule | None = None
+
+
+def _job(options: SolveOptions, named: tuple[str, Path] | None) -> _Job:
+    """Read what the options name."""
+    if named is not None and named[0] == "--resume":
+        return _resumed_job(named[1], options.search)
+    parameters = replace(
+        parameters_from(options.search),
+        first_stage=options.first_stage,
+        second_stage=options.second_stage,
+        prove_seconds=math.inf,  # --time-limit decides
+        fix_lfa=named is not None and named[0] == "--fix-lfa",
+        exact=options.exact,
+    )
+    block: Problem | None = None
+    stored: StoredSchedule | None = None
+    if options.net is None:
+        if named is None:
+            raise UserError("solve needs --net NAME|FILE, or --start, --fix-lfa or --resume with a schedule file")
+        stored = read_start(named[1], None)
+        batch = options.batch if "batch" in options.starts.given else None
+        problem = stored_problem(stored, batch, options.hardware)
+    else:
+        problem = problem_from(options.net, options.seq, options.hardware, options.batch, options.onnx)
+        if options.blocks is not None:
+            block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))
+        if named is not None:
+            stored = read_start(named[1], problem.network)
+    return _Job(problem, parameters, options.search.time_limit, block, stored)
+
+
+def _resumed_job(path: Path, typed: SearchOptions) -> _Job:
+    """Read what a file says of its search."""
+    stored = read_start(path, None)
+    search = resumed_options(path, stored.provenance, typed.time_limit, typed.workers)
+    parameters = resumed_parameters(path, stored.provenance, parameters_from(search))
+    return _Job(stored.problem, replace(parameters, prove_seconds=math.inf), search.time_limit, stored=stored)
 
 
 def _check_writable(path: Path) -> None:
@@ -115,9 +176,9 @@ def _check_writable(path: Path) -> None:
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
     return json_figures(best.schedule, best.lower_bound) | {
-        "lfa_search": result.parameters.first_stage.value,
+        "lfa_search": str(result.parameters.first_stage),
         "space": result.parameters.searched_space.value,
-        "stage2": result.parameters.second_stage.value,
+        "stage2": str(result.parameters.second_stage),
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
         "bound_over_every_lfa": {
@@ -136,6 +197,7 @@ def _document(result: SolveResult) -> dict[str, Any]:
         "out_of_time": result.out_of_time,
         "seed": result.parameters.seed,
         "seconds": result.seconds,
+        **start_record(result),
     }
 
 
@@ -155,16 +217,16 @@ def _proof_document(result: SolveResult) -> dict[str, Any] | None:
     }
 
 
-def _written(result: SolveResult, options: SolveOptions) -> UserError | None:
+def _written(result: SolveResult, output: Path | None, time_limit: float | None) -> UserError | None:
     """Write the schedule if a file is given; return the error if that fails."""
-    if options.output is None:
+    if output is None:
         return None
     # Imported late: pydantic takes a while.
     from soma_cp.model.soma.schedule_document import write_schedule
 
-    made = provenance(result, seconds_of(options.search.time_limit)) | {"exact": _proof_document(result)}
+    made = provenance(result, seconds_of(time_limit)) | {"exact": _proof_document(result)}
     try:
-        write_schedule(result.schedule, options.output, result.best.lower_bound, made)
+        write_schedule(result.schedule, output, result.best.lower_bound, made)
     except UserError as error:
         return error
     return None
@@ -206,7 +268,27 @@ def _repeated_line(repeated: OneBlockRepeated, objective: Objective) -> str:
     return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
 
 
-def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path | None) -> None:
+def _start_lines(result: SolveResult, named: tuple[str, Path] | None, own: OwnStart | None) -> list[str]:
+    """Say what became of the start, and that the LFA was fixed."""
+    if named is None or own is None:
+        return []
+    path, start, objective = named[1], result.start, result.parameters.objective
+    text = f"{path}: its LFA alone"
+    if start is not None:
+        figures = f"{start.latency:,} cycles, {millijoules(start.energy_pj)} mJ"
+        share = result.schedule.cost(objective) / start.cost(objective) if start.cost(objective) else 1.0
+        better = f"{cost_name(objective)} is now {share:.4f} of it" if share < 1 else "nothing better was found"
+        text = f"{path}: {figures}; {better}"
+    lines = [f"{'start':<{LABEL_WIDTH}}{text}"]
+    if result.parameters.fix_lfa:
+        lines.append(
+            f"{'fixed LFA':<{LABEL_WIDTH}}that of the start, and no other was searched: the proven lower bound is of "
+            "it alone"
+        )
+    return lines
+
+
+def _print(result: SolveResult, repeated: OneBlockRepeated | None, start_lines: list[str], output: Path | None) -> None:
     out = console()
     best, schedule = result.best, result.schedule
     out.print(problem_text(schedule.problem))
@@ -222,18 +304,20 @@ def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path 
         out.print(line)
     for line in _network_bound_lines(result):
         out.print(line)
+    for line in start_lines:
+        out.print(line, soft_wrap=True, markup=False)
     blocks = blocks_line(schedule)
     if blocks:
         out.print(blocks)
     if repeated is not None:
         out.print(_repeated_line(repeated, result.parameters.objective), soft_wrap=True)
     finished = f"{result.iterations:,} finished"
-    if FIRST_STAGES[result.parameters.first_stage].counts_iterations:
+    if first_stage(result.parameters.first_stage).counts_iterations:
         finished = counted(result.iterations, "iteration")
     ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
     out.print(
         f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.rounds, 'LFA')} tried, {finished}, "
-        f"seed {result.parameters.seed}"
+        f"seed {result.parameters.seed}{f', run {result.parameters.run + 1}' if result.parameters.run else ''}"
     )
     out.print()
     execution = make_execution(schedule)

@@ -13,7 +13,7 @@ from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.schedule import priced
+from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
 from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
@@ -43,7 +43,7 @@ def solve_dlsa_exactly(
     parameters
         How CP-SAT is run.
     incumbent
-        A valid DLSA to start from; the greedy one by default.
+        A valid DLSA to start from, unless the greedy one is faster.
     cutoff_latency
         Only a faster schedule is useful (cycles): the solver stops when it has proven that there is none.
     monitor
@@ -63,7 +63,10 @@ def solve_dlsa_exactly(
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
-    search = _Search(plan, parameters, incumbent or greedy_dlsa(plan))
+    start = priced(plan, greedy_dlsa(plan))
+    if incumbent is not None:
+        start = min(priced(plan, incumbent), start, key=lambda schedule: schedule.latency)  # of equals the incumbent
+    search = _Search(start, parameters)
     search.bound_without_solver()
     search.improve_piece_by_piece(monitor, cutoff_latency)
     search.solve_whole(monitor, cutoff_latency)
@@ -80,11 +83,11 @@ def solve_dlsa_exactly(
 class _Search:
     """One exact search: the best schedule, the best bound, and details for the result."""
 
-    def __init__(self, plan: Plan, parameters: CpSatParameters, incumbent: DLSA) -> None:
-        self.plan = plan
+    def __init__(self, incumbent: Schedule, parameters: CpSatParameters) -> None:
+        self.plan = incumbent.plan
         self.parameters = parameters
-        self.best = priced(plan, incumbent)
-        self.lower_bound = plan_figures(plan).bound
+        self.best = incumbent
+        self.lower_bound = plan_figures(self.plan).bound
         self.source = THEORETICAL_MAXIMUM
         self.deterministic_time = parameters.deterministic_time
         self.details: dict[str, object] = {

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from support.command_line import Run, run
 
-from soma_cp.cli.commands import compare
-from soma_cp.solver import comparison
+from soma_cp.solver import second_stages
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
 from soma_cp.solver.second_stages import SECOND_STAGES, SecondStageEntry
@@ -29,8 +28,7 @@ def test_a_second_stage_more_is_a_row_more(run: Run, monkeypatch: pytest.MonkeyP
     """A row that no code names appears in the JSON, the CSV and both tables of ``compare``."""
     new = SecondStageEntry(SECOND_STAGES[SecondStage.GREEDY].run, "\nmade up", shows_seconds=True)
     table: Mapping[Any, SecondStageEntry] = {**SECOND_STAGES, "made up": new}
-    monkeypatch.setattr(comparison, "SECOND_STAGES", table)
-    monkeypatch.setattr(compare, "SECOND_STAGES", table)
+    monkeypatch.setattr(second_stages, "SECOND_STAGES", table)
     command = ("compare", "--net", "tiny-chain", "--time-limit", 2)
     methods = [row["second_stage"] for row in json.loads(run(*command, "--json").out)["second_stages"]]
     assert methods == ["double buffering", "greedy", "SA", "CP-SAT", "greedy"]

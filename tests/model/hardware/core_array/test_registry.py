@@ -3,12 +3,13 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support.packages import install, site
 from support.paths import DOCS
 
 from soma_cp.cli.main import main
@@ -25,27 +26,10 @@ from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.schedule_file import read_schedule
 
+__all__ = ["site"]  # a fixture
+
 EDGE = PLATFORMS["edge"]
 GUIDE = DOCS / "core-arrays.md"
-
-
-def install(folder: Path, package: str, modules: Mapping[str, str], entry_points: str) -> None:
-    """Put a package into `folder` as an installer does."""
-    for name, code in modules.items():
-        (folder / f"{name}.py").write_text(code, encoding="utf-8")
-    info = folder / f"{package}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(entry_points)
-
-
-@pytest.fixture
-def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder in which packages may be installed."""
-    folder = tmp_path / "site"
-    folder.mkdir()
-    monkeypatch.syspath_prepend(folder)
-    return folder
 
 
 def problem_on(core_array: str, **options: str) -> Problem:
