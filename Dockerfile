@@ -9,7 +9,7 @@ FROM python:3.12-slim AS build
 WORKDIR /source
 COPY . .
 # A wheel of the checkout, and an environment to copy: neither pip's cache nor the sources reach the image below.
-RUN python -m venv /opt/soma-cp && /opt/soma-cp/bin/pip install --no-cache-dir '.[onnx,figures,report]'
+RUN python -m venv /opt/soma-cp && /opt/soma-cp/bin/pip install --no-cache-dir '.[onnx,figures]'
 
 FROM python:3.12-slim
 LABEL org.opencontainers.image.title="soma-cp" org.opencontainers.image.licenses="Apache-2.0"
