@@ -195,7 +195,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 # What docs and docstrings name.
 
 NAMED_FILE = re.compile(r"(?<![\w/.])((?:[\w-]+/)*[\w-]+\.(?:py|md|svg|toml))(?![\w/])")
-USERS_FILES = {"make_model.py", "my_arrays.py"}
+USERS_FILES = {"make_model.py", "my_arrays.py", "my_lfas.py", "my_stages.py"}
 """Files that docs ask users to write."""
 NAMED_MODULE = re.compile(r"soma_cp(?:\.[a-z_]\w*)+")
 

@@ -1,5 +1,6 @@
 """Stages that packages bring: run like built-in ones, checked, and at fault in one sentence that names the package."""
 
+import re
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from support.command_line import Run, assert_refused, run
 from support.packages import install, site
+from support.paths import DOCS
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
@@ -291,6 +293,21 @@ def test_numbers_of_numpy_are_taken(site: Path) -> None:
     )
     flg = solve(PROBLEM, bring_first(site, body)).schedule.lfa.flgs[0]
     assert (type(flg.layers), type(flg.tiling_number), type(flg.dram_cut)) == (tuple, int, bool)
+
+
+def test_the_examples_of_the_guide(site: Path) -> None:
+    blocks = re.findall(r"```(\w+)\n(.*?)```", (DOCS / "plug-ins.md").read_text(encoding="utf-8"), re.DOTALL)
+    codes = [text for language, text in blocks if language == "python"]
+    points = "".join(
+        re.sub(r"project.entry-points.\"(.*)\"", r"\1", text) for language, text in blocks if language == "toml"
+    )
+    modules = {code.removeprefix('"""').partition(".py:")[0]: code for code in codes}
+    install(site, "my-stages", modules, points.replace('"', ""))
+    problem = replace(PROBLEM, batch=4)
+    result = solve(problem, SolveParameters(first_stage="even-tiles", second_stage="shortest-lives"))
+    assert result.rounds == 3  # 1, 2 and 4 tiles
+    assert result.best.method == "shortest-lives"
+    assert result.schedule.latency > priced(result.schedule.plan, greedy_dlsa(result.schedule.plan)).latency
 
 
 # The command line.
