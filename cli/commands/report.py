@@ -1,9 +1,9 @@
 """``soma-cp report``."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
@@ -27,12 +27,8 @@ def _figure_writer(format: ReportFormat) -> Writer:
     """Return a writer of pictures; matplotlib is an extra and takes a while to import."""
 
     def write(reported: Sequence[Reported], output: Path) -> list[Path]:
-        if find_spec("matplotlib") is None:
-            raise UserError(
-                f"a report in {format.value.upper()} needs matplotlib, which is not installed; "
-                "pip install 'soma-cp[figures]', or take --format csv or perfetto"
-            )
-        from soma_cp.cli.reports.figure import write_figure
+        with _needing("matplotlib", f"a report in {format.value.upper()}", "pip install 'soma-cp[figures]'"):
+            from soma_cp.cli.reports.figure import write_figure
 
         return write_figure(reported, output, format.value)
 
@@ -40,15 +36,32 @@ def _figure_writer(format: ReportFormat) -> Writer:
 
 
 def _write_page(reported: Sequence[Reported], output: Path) -> list[Path]:
-    """Write a page; Bokeh is an extra and takes a while to import."""
-    if find_spec("bokeh") is None:
-        raise UserError(
-            "a report in HTML needs Bokeh, which is not installed; "
-            "pip install 'soma-cp[report]', or take --format csv or perfetto"
-        )
-    from soma_cp.cli.reports.html.page import write_html
+    """Write a page; Bokeh takes a while to import."""
+    with _needing("Bokeh", "a report in HTML", "pip install 'bokeh>=3.9,<4' 'jinja2>=3.1'"):
+        from soma_cp.cli.reports.html.page import write_html
 
     return write_html(reported, output)
+
+
+@contextmanager
+def _needing(package: str, report: str, remedy: str) -> Iterator[None]:
+    """Say in a sentence that a package, or one that it needs, is missing or broken.
+
+    Raises
+    ------
+    UserError
+        If an import within fails.
+    """
+    try:
+        yield
+    except ImportError as fault:
+        if (fault.name or "").startswith("soma_cp"):
+            raise
+        missing = isinstance(fault, ModuleNotFoundError) and fault.name == package.lower()
+        state = "is not installed" if missing else f"does not load ({fault})"
+        raise UserError(
+            f"{report} needs {package}, which {state}; {remedy}, or take --format csv or perfetto"
+        ) from fault
 
 
 WRITERS: dict[ReportFormat, Writer] = {

@@ -19,7 +19,8 @@ from matplotlib.path import Path
 
 from soma_cp.cli.reports.buffer_axis import HEADROOM, highest_buffer
 from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
-from soma_cp.cli.reports.reported import Reported, common_clock
+from soma_cp.cli.reports.reported import Reported, shared_time
+from soma_cp.cli.tables import clock_text
 from soma_cp.model.arrays import FloatArray
 from soma_cp.model.files.text_file import write_bytes_atomically
 from soma_cp.model.hardware.quantities import MIB
@@ -79,26 +80,27 @@ def write_figure(reported: Sequence[Reported], output: pathlib.Path, format: str
 
 
 def draw_figure(reported: Sequence[Reported]) -> Figure:
-    """Draw all schedules on one time axis, in cycles of one clock."""
-    common_clock(reported)
+    """Draw all schedules on one time axis: in cycles, or in seconds if their clocks differ."""
     panel = TITLE + EVENTS + SPACE + BUFFER + BELOW
     height = TOP + len(reported) * panel + BOTTOM
     figure = Figure(figsize=(WIDTH, height))
     executions = [one.execution for one in reported]
-    longest = max(execution.latency for execution in executions)
-    unit, unit_name = _time_unit(longest)
+    time = shared_time(reported)
+    scale, unit_name = _time_unit(time.longest) if time.is_cycles else (1.0, time.unit)
+    longest = time.longest / scale
 
     def axes_at(bottom: float, tall: float) -> Axes:
         axes = figure.add_axes((LEFT / WIDTH, bottom / height, (WIDTH - LEFT - RIGHT) / WIDTH, tall / height))
-        axes.set_xlim(0, longest / unit)
+        axes.set_xlim(0, longest)
         axes.spines[["top", "right"]].set_visible(False)
         return axes
 
-    for index, one in enumerate(reported):
+    for index, (one, per_cycle) in enumerate(zip(reported, time.per_cycle, strict=True)):
+        unit = scale / per_cycle
         top = height - TOP - index * panel - TITLE
         events = axes_at(top - EVENTS, EVENTS)
-        _draw_events(events, one.execution, unit, (WIDTH - LEFT - RIGHT) * POINTS_PER_INCH * unit / longest)
-        events.set_title(_title(one), loc="left", fontsize=FONT_SIZE + 0.5, pad=3)
+        _draw_events(events, one.execution, unit, (WIDTH - LEFT - RIGHT) * POINTS_PER_INCH / longest)
+        events.set_title(_title(one, with_clock=not time.is_cycles), loc="left", fontsize=FONT_SIZE + 0.5, pad=3)
         buffer = axes_at(top - EVENTS - SPACE - BUFFER, BUFFER)
         _draw_buffer(buffer, one, unit, highest_buffer(one.execution, executions))
         if index + 1 < len(reported):
@@ -118,18 +120,19 @@ def draw_figure(reported: Sequence[Reported]) -> Figure:
     return figure
 
 
-def _time_unit(cycles: int) -> tuple[float, str]:
+def _time_unit(cycles: float) -> tuple[float, str]:
     for unit, name in ((1e6, "million cycles"), (1e3, "thousand cycles")):
         if cycles >= 10 * unit:
             return unit, name
     return 1.0, "cycles"
 
 
-def _title(one: Reported) -> str:
+def _title(one: Reported, with_clock: bool) -> str:
     execution = one.execution
     latency = execution.latency
+    clock = f" at {clock_text(execution.schedule.problem.platform)}" if with_clock else ""
     parts = [
-        f"{latency:,} cycles",
+        f"{latency:,} cycles{clock}",
         f"DRAM busy {execution.dram_busy / latency * 100:.1f} %",
         f"compute busy {execution.compute_busy / latency * 100:.1f} %",
     ]
@@ -195,8 +198,13 @@ def _draw_bars(
 
 
 def _draw_stalls(axes: Axes, begin: FloatArray, end: FloatArray, colour: str) -> None:
-    tint = mpl.colors.to_rgba(colour, STALL_TINT)
-    axes.add_artist(_bars(begin, end, "compute", facecolor=tint, edgecolor=colour, linewidth=0.0, hatch=STALL_HATCH))
+    axes.add_artist(_bars(begin, end, "compute", **_stall_style(colour)))
+
+
+def _stall_style(colour: str) -> dict[str, Any]:
+    """Return hatching on a tint, which is opaque: SVG applies the opacity of a fill to its pattern, too."""
+    tint = STALL_TINT * np.array(mpl.colors.to_rgb(colour)) + (1 - STALL_TINT)
+    return {"facecolor": tuple(tint), "edgecolor": colour, "linewidth": 0.0, "hatch": STALL_HATCH}
 
 
 def _bars(begin: FloatArray, end: FloatArray, row: str, **style: Any) -> PathPatch:
@@ -247,9 +255,6 @@ def _draw_buffer(axes: Axes, one: Reported, unit: float, highest: float) -> None
 def _legend_handles() -> list[Patch | Line2D]:
     kinds = [Patch(label=LEGEND[row], **_style(row)) for row in KINDS]
     tile = Patch(facecolor=TILE_GREYS[0], label="compute")
-    tint = mpl.colors.to_rgba(KINDS[WEIGHTS], STALL_TINT)
-    stall = Patch(
-        facecolor=tint, edgecolor=KINDS[WEIGHTS], linewidth=0.0, hatch=STALL_HATCH, label="stall (colour: its cause)"
-    )
+    stall = Patch(label="stall (colour: its cause)", **_stall_style(KINDS[WEIGHTS]))
     capacity = Line2D([], [], color="black", linewidth=0.7, linestyle="--", label="capacity")
     return [*kinds, tile, stall, capacity]

@@ -1,14 +1,15 @@
 """Reports as a trace that ui.perfetto.dev opens (the JSON trace-event format); docs/reports.md has the tracks.
 
-Each schedule is a process. Slices are complete events (``X``), each on one track; tensors that hold buffer at the same
-time lie on different lanes. Counters (``C``) give the buffer and the channel. Flows (``s``, ``f``) lead from a cause to
+Each schedule is three processes, which group its tracks: the core array, the DRAM channel, the buffer. Slices are
+complete events (``X``), each on one track, which is a thread; tensors that hold buffer at the same time lie on
+different lanes. Counters (``C``) stand with the process that they measure. Flows (``s``, ``f``) lead from a cause to
 what waited for it. Timestamps are whole nanoseconds, written in microseconds as the format asks.
 """
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,13 +33,34 @@ from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 Event = dict[str, Any]
 
-# Tracks of a process; lanes of living durations come after them.
-DRAM, COMPUTE, STALLS, GROUPS, FIRST_LANE = 1, 2, 3, 4, 5
-TRACK_NAMES = {DRAM: "DRAM channel", COMPUTE: "compute", STALLS: "compute stalls", GROUPS: "LGs and FLGs"}
+CORE_ARRAY, CHANNEL, BUFFER = 1, 2, 3
+PROCESS_NAMES = {CORE_ARRAY: "core array", CHANNEL: "DRAM channel", BUFFER: "buffer"}
+"""The processes of a schedule, from the top down."""
+
+
+class Track(NamedTuple):
+    """A track: the process, by `PROCESS_NAMES`, and the number of the thread within it; threads lie in that order."""
+
+    process: int
+    thread: int
+
+
+GROUPS, TILES, STALLS = (Track(CORE_ARRAY, thread) for thread in (1, 2, 3))
+TRANSFERS = {kind: Track(CHANNEL, thread) for thread, kind in enumerate((WGT, IFM, OFM), start=1)}
+IDLE = Track(CHANNEL, 4)
+TRACK_NAMES = {
+    GROUPS: "LGs and FLGs",
+    TILES: "tiles",
+    STALLS: "stalls",
+    TRANSFERS[WGT]: "load weights",
+    TRANSFERS[IFM]: "load ifmaps",
+    TRANSFERS[OFM]: "store ofmaps",
+    IDLE: "idle",
+}
 
 
 def write_perfetto(reported: Sequence[Reported], output: Path) -> list[Path]:
-    """Write one trace with a process for each schedule."""
+    """Write one trace of all schedules, one below the other."""
     write_text_atomically(output, json.dumps(trace_document(reported), separators=(",", ":")) + "\n")
     return [output]
 
@@ -46,29 +68,31 @@ def write_perfetto(reported: Sequence[Reported], output: Path) -> list[Path]:
 def trace_document(reported: Sequence[Reported]) -> dict[str, Any]:
     """Return the trace."""
     events: list[Event] = []
-    for process, one in enumerate(reported, start=1):
-        events += _ProcessEvents(one, process).all()
+    for index, one in enumerate(reported):
+        events += _ScheduleEvents(one, index).all()
     return {"displayTimeUnit": "ns", "traceEvents": events}
 
 
-class _ProcessEvents:
+class _ScheduleEvents:
     """The events of one schedule."""
 
-    def __init__(self, reported: Reported, process: int) -> None:
+    def __init__(self, reported: Reported, index: int) -> None:
         self.name = reported.name
-        self.process = process
+        self.index = index
         self.execution = reported.execution
         self.layer_names = [layer.name for layer in self.execution.schedule.plan.problem.network.layers]
 
     def all(self) -> Iterator[Event]:
-        yield self._metadata("process_name", {"name": self.name})
-        yield self._metadata("process_sort_index", {"sort_index": self.process})
+        for process, name in PROCESS_NAMES.items():
+            yield self._metadata(process, "process_name", {"name": f"{self.name}: {name}"})
+            yield self._metadata(process, "process_sort_index", {"sort_index": self._pid(process)})
         for track, name in TRACK_NAMES.items():
             yield from self._track(track, name)
-        yield from self._transfers()
+        yield from self._groups()
         yield from self._tiles()
         yield from self._stalls()
-        yield from self._groups()
+        yield from self._transfers()
+        yield from self._gaps()
         yield from self._living_durations()
         yield from self._buffer_counters()
         yield from self._bandwidth_counters()
@@ -90,7 +114,18 @@ class _ProcessEvents:
                 "idle cycles before": int(transfers.gap[i]),
                 "stall cycles caused": int(transfers.stall[i]),
             }
-            yield self._slice(DRAM, self.execution.transfer_label(i), begin, end, args)
+            yield self._slice(TRANSFERS[int(transfers.kind[i])], self.execution.transfer_label(i), begin, end, args)
+
+    def _gaps(self) -> Iterator[Event]:
+        gaps, plan = self.execution.gaps, self.execution.schedule.plan
+        times = zip(self._times(gaps.begin), self._times(gaps.end), strict=True)
+        for i, (begin, end) in enumerate(times):
+            args = {
+                "cycles": int(gaps.end[i] - gaps.begin[i]),
+                "transfer": self.execution.transfer_label(int(gaps.rank[i])),
+                "cause": GAP_CAUSE_NAMES[gaps.cause[i]],
+            }
+            yield self._slice(IDLE, f"until {plan.tile_label(int(gaps.tile[i]))} ends", begin, end, args)
 
     def _tiles(self) -> Iterator[Event]:
         tiles, flgs = self.execution.tiles, self.execution.flgs
@@ -104,7 +139,7 @@ class _ProcessEvents:
                 "tiling number": int(flgs.tiling_number[tiles.flg[p]]),
                 "stall cycles before": int(tiles.stall[p]),
             }
-            yield self._slice(COMPUTE, name, begin, end, args)
+            yield self._slice(TILES, name, begin, end, args)
 
     def _stalls(self) -> Iterator[Event]:
         tiles = self.execution.tiles
@@ -135,7 +170,7 @@ class _ProcessEvents:
 
     def _living_durations(self) -> Iterator[Event]:
         execution, kinds = self.execution, self.execution.transfers.kind
-        first_lane = FIRST_LANE
+        lane_number = 0
         for row, kind in ((WEIGHTS, WGT), (IFMAPS, IFM), (OFMAPS_ON_CHIP, None), (OFMAPS_TO_STORE, OFM)):
             held: Transfers | OnChip = execution.transfers
             label: Callable[[int], str] = execution.transfer_label
@@ -146,19 +181,20 @@ class _ProcessEvents:
             begin, end = held.hold_begin[of_kind], held.hold_end[of_kind]
             lanes = first_fit_lanes(begin, end)
             lane_count = int(lanes.max(initial=-1)) + 1
-            for lane in range(lane_count):
-                yield from self._track(first_lane + lane, f"buffer: {OCCUPANCY_NAMES[row]} {lane}")
+            tracks = [Track(BUFFER, lane_number + lane + 1) for lane in range(lane_count)]
+            lane_number += lane_count
+            for lane, track in enumerate(tracks):
+                yield from self._track(track, f"{OCCUPANCY_NAMES[row]} {lane}")
             times = zip(of_kind.tolist(), lanes.tolist(), self._times(begin), self._times(end), strict=True)
             for i, lane, since, until in times:
                 args = {"bytes": int(held.bytes[i]), "Start": int(held.start[i]), "End": int(held.end[i])}
-                yield self._slice(first_lane + lane, label(i), since, until, args)
-            first_lane += lane_count
+                yield self._slice(tracks[lane], label(i), since, until, args)
 
     def _buffer_counters(self) -> Iterator[Event]:
         times = self._times(self.execution.handover)
         for row, name in enumerate(OCCUPANCY_NAMES):
             for time, held in zip(times, [*self.execution.occupancy[row].tolist(), 0], strict=True):
-                yield self._counter(f"buffer: {name}", "bytes", time, held)
+                yield self._counter(BUFFER, f"buffer: {name}", "bytes", time, held)
 
     def _bandwidth_counters(self) -> Iterator[Event]:
         """Yield the average of each transfer, in GB/s (bytes per nanosecond); 0 between transfers of one direction."""
@@ -169,26 +205,27 @@ class _ProcessEvents:
         for name, counted in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
             own = np.flatnonzero(counted).tolist()
             for i, following in zip(own, [*own[1:], NONE], strict=True):
-                yield self._counter(f"DRAM bandwidth: {name}", "GB/s", begins[i], rates[i])
+                yield self._counter(CHANNEL, f"DRAM bandwidth: {name}", "GB/s", begins[i], rates[i])
                 if following == NONE or begins[following] > ends[i]:
-                    yield self._counter(f"DRAM bandwidth: {name}", "GB/s", ends[i], 0)
+                    yield self._counter(CHANNEL, f"DRAM bandwidth: {name}", "GB/s", ends[i], 0)
 
     def _flows(self) -> Iterator[Event]:
         """Yield arrows from transfers to the tiles that stalled for them, and from tiles to transfers that waited."""
         execution = self.execution
         tiles, transfers, gaps = execution.tiles, execution.transfers, execution.gaps
         stalled = np.flatnonzero(tiles.cause != NONE)
-        number = self.process << 32  # flows of all processes share their ids
+        number = self.index << 32  # flows of all schedules share their ids
+        channel = [TRANSFERS[kind] for kind in transfers.kind.tolist()]
         transfer_begins, tile_begins = self._times(transfers.begin), self._times(tiles.begin)
         for p in stalled.tolist():
             number += 1
             cause = int(tiles.cause[p])
-            yield self._flow("s", "stall", number, DRAM, transfer_begins[cause])
-            yield self._flow("f", "stall", number, COMPUTE, tile_begins[p])
+            yield self._flow("s", "stall", number, channel[cause], transfer_begins[cause])
+            yield self._flow("f", "stall", number, TILES, tile_begins[p])
         for place, tile, cause in zip(gaps.rank.tolist(), gaps.tile.tolist(), gaps.cause.tolist(), strict=True):
             number += 1
-            yield self._flow("s", GAP_CAUSE_NAMES[cause], number, COMPUTE, tile_begins[tile])
-            yield self._flow("f", GAP_CAUSE_NAMES[cause], number, DRAM, transfer_begins[place])
+            yield self._flow("s", GAP_CAUSE_NAMES[cause], number, TILES, tile_begins[tile])
+            yield self._flow("f", GAP_CAUSE_NAMES[cause], number, channel[place], transfer_begins[place])
 
     # How it is written.
 
@@ -198,37 +235,27 @@ class _ProcessEvents:
         nanoseconds: list[int] = np.rint(cycles * (seconds * 1e9)).astype(np.int64).tolist()
         return nanoseconds
 
-    def _metadata(self, name: str, args: Event) -> Event:
-        return {"ph": "M", "name": name, "pid": self.process, "args": args}
+    def _pid(self, process: int) -> int:
+        return self.index * len(PROCESS_NAMES) + process
 
-    def _track(self, track: int, name: str) -> Iterator[Event]:
-        yield self._metadata("thread_name", {"name": name}) | {"tid": track}
-        yield self._metadata("thread_sort_index", {"sort_index": track}) | {"tid": track}
+    def _where(self, track: Track) -> dict[str, int]:
+        return {"pid": self._pid(track.process), "tid": track.thread}
 
-    def _slice(self, track: int, name: str, begin: int, end: int, args: Event) -> Event:
-        return {
-            "ph": "X",
-            "name": name,
-            "cat": "soma-cp",
-            "pid": self.process,
-            "tid": track,
-            "ts": begin / 1000,
-            "dur": (end - begin) / 1000,
-            "args": args,
-        }
+    def _metadata(self, process: int, name: str, args: Event) -> Event:
+        return {"ph": "M", "name": name, "pid": self._pid(process), "args": args}
 
-    def _counter(self, name: str, unit: str, time: int, value: float) -> Event:
+    def _track(self, track: Track, name: str) -> Iterator[Event]:
+        for kind, args in (("thread_name", {"name": name}), ("thread_sort_index", {"sort_index": track.thread})):
+            yield {"ph": "M", "name": kind, **self._where(track), "args": args}
+
+    def _slice(self, track: Track, name: str, begin: int, end: int, args: Event) -> Event:
+        times = {"ts": begin / 1000, "dur": (end - begin) / 1000}
+        return {"ph": "X", "name": name, "cat": "soma-cp", **self._where(track), **times, "args": args}
+
+    def _counter(self, process: int, name: str, unit: str, time: int, value: float) -> Event:
         # One value and no thread: some versions of Perfetto refuse several values, or lose the counters of threads.
-        return {"ph": "C", "name": name, "pid": self.process, "ts": time / 1000, "args": {unit: value}}
+        return {"ph": "C", "name": name, "pid": self._pid(process), "ts": time / 1000, "args": {unit: value}}
 
-    def _flow(self, phase: str, name: str, number: int, track: int, time: int) -> Event:
-        event: Event = {
-            "ph": phase,
-            "name": name,
-            "cat": "cause",
-            "id": number,
-            "pid": self.process,
-            "tid": track,
-            "ts": time / 1000,
-        }
-        return event | {"bp": "e"} if phase == "f" else event
+    def _flow(self, phase: str, name: str, number: int, track: Track, time: int) -> Event:
+        event: Event = {"ph": phase, "name": name, "cat": "cause", "id": number, **self._where(track)}
+        return event | {"ts": time / 1000} | ({"bp": "e"} if phase == "f" else {})

@@ -1,12 +1,17 @@
-"""What a report shows: executions, each with a name of its own."""
+"""What a report shows: executions, each with a name of its own, and the time axis that they share."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import mul
 from typing import Any
 
 from soma_cp.cli.tables import clock_text
-from soma_cp.model.errors import UserError
 from soma_cp.model.soma.execution.execution import Execution
+
+CYCLES = "cycles"
+TIME_UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+LEAST_OF_UNIT = 10
+"""The longest schedule takes at least so many of the unit, unless it is the smallest."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,18 +36,43 @@ class Reported:
     claimed_bound: int | None = None
 
 
-def common_clock(reported: Sequence[Reported]) -> str:
-    """Return the clock of all schedules as text; one axis of cycles needs one clock.
+@dataclass(frozen=True)
+class SharedTime:
+    """The time axis that all schedules of a report share.
 
-    Raises
-    ------
-    UserError
-        If clocks differ.
+    Parameters
+    ----------
+    unit
+        ``cycles`` if all platforms have one clock; else ``µs``, ``ms`` or ``s``.
+    per_cycle
+        How long a cycle of each schedule lasts, in that unit.
+    longest
+        The latency of the schedule that takes longest, in that unit.
     """
-    clocks = list(dict.fromkeys(clock_text(one.execution.schedule.plan.problem.platform) for one in reported))
-    if len(clocks) > 1:
-        raise UserError(
-            f"the schedules have clocks of {' and '.join(clocks)}, but share one time axis in cycles; "
-            "write a report for each clock"
-        )
-    return clocks[0]
+
+    unit: str
+    per_cycle: tuple[float, ...]
+    longest: float
+
+    @property
+    def is_cycles(self) -> bool:
+        """Whether the axis counts cycles."""
+        return self.unit == CYCLES
+
+
+def shared_time(reported: Sequence[Reported]) -> SharedTime:
+    """Return the axis: in cycles if all clocks are equal, else in seconds."""
+    platforms = [one.execution.schedule.problem.platform for one in reported]
+    latencies = [one.execution.latency for one in reported]
+    if len({platform.clock_hz for platform in platforms}) == 1:
+        return SharedTime(CYCLES, (1.0,) * len(reported), max(latencies))
+    seconds = max(platform.seconds(latency) for platform, latency in zip(platforms, latencies, strict=True))
+    unit, size = next((unit, size) for unit, size in TIME_UNITS if seconds >= LEAST_OF_UNIT * size or unit == "µs")
+    per_cycle = tuple(platform.seconds(1) / size for platform in platforms)
+    return SharedTime(unit, per_cycle, max(map(mul, latencies, per_cycle)))
+
+
+def clocks_text(reported: Sequence[Reported]) -> str:
+    """Return the clocks of the schedules, each once."""
+    clocks = dict.fromkeys(clock_text(one.execution.schedule.problem.platform) for one in reported)
+    return " and ".join(clocks)

@@ -19,7 +19,6 @@ import soma_cp
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli import main as cli_main
 from soma_cp.cli import tables
-from soma_cp.cli.commands import report as report_command
 from soma_cp.cli.commands import solve as solve_command
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_from
@@ -290,7 +289,9 @@ def test_report_writes_two_csv_tables(run: Run) -> None:
 
 
 def test_report_without_matplotlib(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(report_command, "find_spec", lambda name: None)
+    for name in [name for name in sys.modules if name.startswith(("matplotlib.", "soma_cp.cli.reports.figure"))]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
     outcome = run("report", TWO_SCHEDULES[0], "-o", "x.svg")
     assert_refused(outcome, "matplotlib, which is not installed", "pip install 'soma-cp[figures]'")
     assert run("report", TWO_SCHEDULES[0], "-o", "x.json").code == 0

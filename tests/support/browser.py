@@ -39,9 +39,7 @@ def why_no_browser() -> str | None:
     """Return what is missing, in words; None if nothing is."""
     if CHROMIUM is None or CHROMEDRIVER is None:
         return "no chromium and chromedriver on the path (Debian: chromium, chromium-driver)"
-    return next(
-        (f"{package} is not installed" for package in ("selenium", "bokeh") if find_spec(package) is None), None
-    )
+    return "selenium is not installed" if find_spec("selenium") is None else None
 
 
 @contextmanager

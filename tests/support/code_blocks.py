@@ -54,8 +54,23 @@ def blocks_of(page: Path) -> list[Block]:
 
 
 STAND_IN = """#!{python}
-import re, sys, tomllib
+import re, shutil, sys, tomllib
 from pathlib import Path
+
+
+def install(folder):
+    project = tomllib.loads((folder / "pyproject.toml").read_text())["project"]
+    info = Path({site!r}, project["name"] + "-1.0.dist-info")
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: " + project["name"] + "\\nVersion: 1.0\\n")
+    lines = []
+    for group, entries in project["entry-points"].items():
+        lines += ["[" + group + "]", *(name + "=" + value for name, value in entries.items())]
+    (info / "entry_points.txt").write_text("\\n".join(lines))
+    for module in folder.glob("*.py"):
+        shutil.copy(module, info.parent)
+
+
 project = tomllib.loads(Path({root!r}, "pyproject.toml").read_text())["project"]
 for argument in sys.argv[1:]:
     for extras in re.findall(r"^(?:\\.|soma-cp)\\[(.*)\\]$", argument):
@@ -63,6 +78,8 @@ for argument in sys.argv[1:]:
         assert not unknown, f"no extra {{unknown}}"
     if argument.startswith(("tests/", "docs/")):
         assert Path({root!r}, argument).exists(), argument
+    if argument.startswith("./"):
+        install(Path({root!r}, argument))
 """
 
 SOMA_CP = """#!/bin/sh
@@ -107,17 +124,24 @@ class Reader:
         """Lay out the folder and the programs."""
         self.folder.mkdir()
         self.programs.mkdir()
-        for name in ("docs", "build"):
+        for name in ("build", "docs"):
             (self.folder / name).mkdir()
         for name in ("tests", "benchmarks"):
             (self.folder / name).symlink_to(ROOT / name)
         write_readers_files(self.folder)
+        self.site.mkdir()
         where = {"python": sys.executable, "root": str(ROOT), "programs": self.programs, "seconds": SECONDS}
+        where |= {"site": str(self.site)}
         for name in STOOD_IN:
             write_program(self.programs / name, STAND_IN.format(**where))
         write_program(self.programs / "soma-cp", SOMA_CP.format(**where))
         for name in ("python", "python3"):
             write_program(self.programs / name, PYTHON.format(**where))
+
+    @property
+    def site(self) -> Path:
+        """Where the reader's packages are installed."""
+        return self.programs / "site"
 
     def run(self, block: Block) -> str:
         """Run a block and return what it printed to stdout."""
@@ -139,7 +163,7 @@ class Reader:
             code = code.replace(long, short)
         paths = {
             "PATH": f"{self.programs}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}",
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'tests'}:{self.site}",
             "COLUMNS": "100",
         }
         run = subprocess.run(

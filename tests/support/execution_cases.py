@@ -1,12 +1,13 @@
 """Executions of random schedules for tests of events and reports."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis.strategies as st
 
-from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.execution.execution import Execution, make_execution
-from soma_cp.model.soma.plan import Plan
+from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.schedule_file import read_schedule
 from support.paths import PUBLISHED
@@ -25,6 +26,14 @@ def execution_in(path: Path) -> Execution:
     """Return the events of a stored schedule."""
     stored = read_schedule(path)
     return execution_of(stored.plan, stored.dlsa)
+
+
+def at_clock(execution: Execution, clock_hz: int) -> Execution:
+    """Return double buffering of the same LFA on a platform of another clock."""
+    problem = execution.schedule.problem
+    problem = replace(problem, platform=replace(problem.platform, clock_hz=clock_hz))
+    plan = make_plan(problem, execution.schedule.lfa)
+    return execution_of(plan, double_buffering(plan.tensors))
 
 
 @st.composite

@@ -1,14 +1,17 @@
 """What the charts of a page show, as columns: one row for each item, taken from the events of an execution.
 
-Times are in cycles. Every item of a lane has ``left`` and ``right`` (cycles), a full ``name``, and a ``label`` that is
-written into it if there is room. Items that hold buffer also have the columns of `holding`.
+Times are in cycles. Every item of a lane has ``left`` and ``right`` (cycles), a full ``name``, and a ``label``, without
+the prefix that all layers have in common, that is written into it if there is room. Items that hold buffer also have
+the columns of `holding`.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from soma_cp.cli.reports.html.names import prefix_of
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import (
@@ -41,14 +44,17 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
     layers, tiles = transfers.layer[places].tolist(), transfers.tile[places].tolist()
     network = execution.schedule.plan.problem.network.layers
     verb = "store" if kind == OFM else "load"
+    prefix = prefix_of(execution)
     return {
         "left": transfers.begin[places],
         "right": transfers.finish[places],
         "name": [f"{verb} {execution.transfer_label(place)}" for place in places.tolist()],
         "label": [
-            (network[layer].name if kind == WGT else _tile_name(execution, layer, tile)) + _sharers(execution, place)
+            (network[layer].name if kind == WGT else _tile_name(execution, layer, tile)).removeprefix(prefix)
+            + _sharers(execution, place)
             for place, layer, tile in zip(places.tolist(), layers, tiles, strict=True)
         ],
+        "layer": transfers.layer[places],
         "place": places,
         "cycles": transfers.finish[places] - transfers.begin[places],
         "began": [_began(execution, place) for place in places.tolist()],
@@ -59,7 +65,7 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
 
 def tile_columns(execution: Execution) -> Columns:
     """Return the tiles by position; the columns of `holding` describe the ofmap that each makes."""
-    tiles = execution.tiles
+    tiles, prefix = execution.tiles, prefix_of(execution)
     names = [
         _tile_name(execution, layer, index)
         for layer, index in zip(tiles.layer.tolist(), tiles.index.tolist(), strict=True)
@@ -68,7 +74,8 @@ def tile_columns(execution: Execution) -> Columns:
         "left": tiles.begin,
         "right": tiles.end,
         "name": [f"tile {position}: {name}" for position, name in enumerate(names)],
-        "label": names,
+        "label": [name.removeprefix(prefix) for name in names],
+        "layer": tiles.layer,
         "cycles": tiles.end - tiles.begin,
         "group": [_group_text(execution, flg) for flg in tiles.flg.tolist()],
         "odd": tiles.flg % 2,
@@ -82,7 +89,7 @@ def tile_columns(execution: Execution) -> Columns:
 
 def stall_columns(execution: Execution) -> Columns:
     """Return the stalls of the core array, in order of time."""
-    tiles, plan = execution.tiles, execution.schedule.plan
+    tiles, plan, prefix = execution.tiles, execution.schedule.plan, prefix_of(execution)
     stalled = np.flatnonzero(tiles.stall > 0)
     causes = [execution.transfer_label(place) for place in tiles.cause[stalled].tolist()]
     is_store = execution.transfers.kind[tiles.cause[stalled]] == OFM
@@ -90,7 +97,7 @@ def stall_columns(execution: Execution) -> Columns:
         "left": tiles.begin[stalled] - tiles.stall[stalled],
         "right": tiles.begin[stalled],
         "name": [f"stall before {plan.tile_label(position)}" for position in stalled.tolist()],
-        "label": [f"waits for {cause}" for cause in causes],
+        "label": [f"waits for {_shortened(cause, prefix)}" for cause in causes],
         "cycles": tiles.stall[stalled],
         "cause": causes,
         "why": ["it must have left the buffer" if store else "the tile reads it" for store in is_store.tolist()],
@@ -100,6 +107,7 @@ def stall_columns(execution: Execution) -> Columns:
 def idle_columns(execution: Execution) -> Columns:
     """Return the gaps of the DRAM channel, in order of time."""
     gaps, tiles, plan = execution.gaps, execution.tiles, execution.schedule.plan
+    prefix = prefix_of(execution)
     labels = [execution.transfer_label(place) for place in gaps.rank.tolist()]
     ends = [plan.tile_label(tile) for tile in gaps.tile.tolist()]
     return {
@@ -107,7 +115,7 @@ def idle_columns(execution: Execution) -> Columns:
         "right": gaps.end,
         "name": ["DRAM channel idle"] * len(labels),
         "label": [
-            f"until {_tile_name(execution, int(tiles.layer[tile]), int(tiles.index[tile]))} ends"
+            f"until {_tile_name(execution, int(tiles.layer[tile]), int(tiles.index[tile])).removeprefix(prefix)} ends"
             for tile in gaps.tile.tolist()
         ],
         "cycles": gaps.end - gaps.begin,
@@ -204,6 +212,11 @@ def _ofmap_columns(execution: Execution) -> Columns:
 
 def _tile_name(execution: Execution, layer: int, index: int) -> str:
     return f"{execution.schedule.plan.problem.network.layers[layer].name}[{index}]"
+
+
+def _shortened(label: str, prefix: str) -> str:
+    """Return the label of a DRAM tensor with the names of its layers cut short."""
+    return re.sub(rf"(^|of |ofmap |from ){re.escape(prefix)}", r"\1", label) if prefix else label
 
 
 def _sharers(execution: Execution, place: int) -> str:

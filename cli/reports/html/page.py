@@ -10,17 +10,32 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from soma_cp import __version__
-from soma_cp.cli.reports.colours import CAPACITY, IDLE, KINDS, TILES
 from soma_cp.cli.reports.html.charts import FOLDER, make_charts
 from soma_cp.cli.reports.html.document import document_json
+from soma_cp.cli.reports.html.layers import layers_document
+from soma_cp.cli.reports.html.palette import CAPACITY, DARK, IDLE, INK, KINDS, LINE, LINK, PAPER, SOFT, TILES
 from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
-from soma_cp.cli.reports.reported import Reported, common_clock
+from soma_cp.cli.reports.reported import Reported, clocks_text, shared_time
 from soma_cp.cli.tables import lfa_text, percent, problem_text
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.soma.execution.events import OCCUPANCY_NAMES
 
 DOCUMENT_ID = "report"
 BOKEH = Resources(mode="inline", components=["bokeh"], minified=True, log_level="warn")
+SCRIPTS = ("page.mjs", "table.mjs")
+COLOURS = {
+    **{f"kind{row}": KINDS[row] for row in range(len(OCCUPANCY_NAMES))},
+    "capacity": CAPACITY,
+    "idle": IDLE,
+    "tile-even": TILES[0],
+    "tile-odd": TILES[1],
+    "paper": PAPER,
+    "ink": INK,
+    "soft": SOFT,
+    "line": LINE,
+    "link": LINK,
+}
+"""Colours of the page by the names of its style sheet."""
 STAGES = {"cpsat": "CP-SAT", "sa": "SA", "greedy": "greedy", "none": "double buffering"}
 
 
@@ -31,16 +46,11 @@ def write_html(reported: Sequence[Reported], output: Path) -> list[Path]:
 
 
 def page_text(reported: Sequence[Reported]) -> str:
-    """Return the page.
-
-    Raises
-    ------
-    UserError
-        If the schedules' clocks differ.
-    """
-    clock = common_clock(reported)
-    document, ids = document_json(make_charts([one.execution for one in reported]))
-    targets = [target for index in range(len(reported)) for target in (f"events-{index}", f"buffer-{index}")]
+    """Return the page."""
+    shared = shared_time(reported)
+    document, ids = document_json(make_charts([one.execution for one in reported], shared))
+    charts = [target for index in range(len(reported)) for target in (f"events-{index}", f"buffer-{index}")]
+    targets = ["overview", *charts]
     item = {"docid": DOCUMENT_ID, "roots": dict(zip(ids, targets, strict=True)), "root_ids": ids}
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -50,11 +60,16 @@ def page_text(reported: Sequence[Reported]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "cycles": "{:,}".format}
+    layers = layers_document(reported, shared)
     networks = list(dict.fromkeys(one.execution.schedule.plan.problem.network.name for one in reported))
     return environment.get_template("page.html").render(
         title=", ".join(networks),
         version=__version__,
-        clock=clock,
+        clock=clocks_text(reported),
+        unit=shared.unit,
+        layers=layers,
+        layer_data=_script_json(layers),
+        scripts=[Markup((FOLDER / name).read_text(encoding="utf-8")) for name in SCRIPTS],
         bokeh=[Markup(script) for script in BOKEH.js_raw],
         data=_script_json({"documents": {DOCUMENT_ID: document}, "items": [item]}),
         schedules=[
@@ -71,8 +86,10 @@ def page_text(reported: Sequence[Reported]) -> str:
             for one, ladder in zip(reported, ladders(reported), strict=True)
         ],
         figures=figure_rows(reported),
-        kinds=[(KINDS[row], name) for row, name in enumerate(OCCUPANCY_NAMES)],
-        colours={"capacity": CAPACITY, "idle": IDLE, "tiles": TILES},
+        has_difference=len(reported) == 2,
+        kinds=list(OCCUPANCY_NAMES),
+        light=COLOURS,
+        dark={name: DARK[colour] for name, colour in COLOURS.items()},
     )
 
 

@@ -1,5 +1,5 @@
 // A click on a transfer or on a tile (which stands for the ofmap that it makes) highlights how long the tensor lives in
-// the buffer and which tiles read it; a click on an empty spot ends this.
+// the buffer and which tiles read it, and points the table of layers to its layer; a click on an empty spot ends this.
 
 const REACH = 2 // of a click, in pixels: as much as narrow items are widened
 
@@ -34,25 +34,28 @@ function describe(all, row, lane) {
   )
 }
 
-export default ({lanes, tiles, picked, living, readers, note, mib, range, figure}, event) => {
-  const reach = (REACH * (range.end - range.start)) / figure.inner_width
-  const found = itemAt(lanes, event.x, event.y, reach)
-  const text = document.getElementById(note)
+export default ({lanes, tiles, picked, living, readers, index, mib, range, figure}, event) => {
+  const {per_cycle} = lanes[0]
+  const reach = (REACH * (range.end - range.start)) / figure.inner_width / per_cycle
+  const found = itemAt(lanes, event.x / per_cycle, event.y, reach)
+  const text = document.getElementById(`note-${index}`)
   if (found === null) {
     picked.data = {left: [], right: [], bottom: [], top: []}
-    living.data = {left: [], right: [], top: [], kind: []}
+    living.data = {left: [], right: [], top: [], kind: [], drawn_left: [], drawn_right: []}
     readers.data = {left: [], right: [], name: [], label: []}
     text.textContent = text.dataset.hint
     return
   }
   const [lane, row] = found
   const all = lane.all.data
-  picked.data = {left: [all.left[row]], right: [all.right[row]], bottom: [lane.bottom], top: [lane.top]}
+  picked.data = {left: [all.left[row] * per_cycle], right: [all.right[row] * per_cycle], bottom: [lane.bottom], top: [lane.top]}
   living.data = {
     left: [all.hold_begin[row]],
     right: [all.hold_end[row]],
     top: [all.bytes[row] / mib],
     kind: [all.held_as[row]],
+    drawn_left: [all.hold_begin[row] * per_cycle],
+    drawn_right: [all.hold_end[row] * per_cycle],
   }
   const positions = new Set()
   for (const [first, end, step] of all.reading[row]) for (let p = first; p < end; p += step) positions.add(p)
@@ -60,4 +63,5 @@ export default ({lanes, tiles, picked, living, readers, note, mib, range, figure
   const pick = (name) => rows.map((p) => tiles.data[name][p])
   readers.data = {left: pick("left"), right: pick("right"), name: pick("name"), label: rows.map(() => "")}
   text.textContent = describe(all, row, lane)
+  dispatchEvent(new CustomEvent("picked", {detail: {schedule: index, layer: all.layer[row]}}))
 }

@@ -24,10 +24,17 @@ BOUND_SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: its label, a cell for each schedule, and whether it belongs to the row above."""
+    """A row of a table: its label, a cell for each schedule, whether it belongs to the row above, and the difference.
+
+    Parameters
+    ----------
+    difference
+        Of the second schedule from the first; empty if there are not two, or if the figure has none.
+    """
 
     label: str
     cells: tuple[str, ...]
+    difference: str = ""
     is_part: bool = False
 
 
@@ -62,7 +69,12 @@ def figure_rows(reported: Sequence[Reported]) -> list[Row]:
     for row in page_figures():
         rows.setdefault(row.page, []).append(row)
     return [
-        Row(label.strip(), tuple(_cell(figures, one.execution) for one in reported), is_part=label.startswith(" "))
+        Row(
+            label.strip(),
+            tuple(_cell(figures, one.execution) for one in reported),
+            " / ".join(_differences(figures, reported)),
+            is_part=label.startswith(" "),
+        )
         for label, figures in rows.items()
     ]
 
@@ -96,6 +108,32 @@ def stalls(execution: Execution) -> Stalls:
             for tile in longest_stalls(execution, MOST_STALLS).tolist()
         ),
     )
+
+
+def _differences(figures: Iterable[Figure], reported: Sequence[Reported]) -> list[str]:
+    """Return by how much two schedules differ; cycles of different clocks can't be compared."""
+    if len(reported) != 2:
+        return []
+    one, two = (each.execution.schedule for each in reported)
+    same_clock = one.problem.platform.clock_hz == two.problem.platform.clock_hz
+    return [
+        difference_text(row.unit, row.compute(Measured(one)), row.compute(Measured(two)))
+        for row in figures
+        if same_clock or row.unit not in (Unit.CYCLES, Unit.PJ_CYCLES)
+    ]
+
+
+def difference_text(unit: Unit, one: float, two: float) -> str:
+    """Write how far `two` is from `one`: counts and shares by themselves, all else in percent of `one`."""
+    if two == one:
+        return "same"
+    if unit is Unit.SHARE:
+        text = f"{(two - one) * 100:+.2f} points"
+    elif unit is Unit.COUNT or one == 0:
+        text = f"{two - one:+,}"
+    else:
+        text = f"{(two / one - 1) * 100:+.2f} %"
+    return text.replace("-", "−")
 
 
 def _cell(figures: Iterable[Figure], execution: Execution) -> str:

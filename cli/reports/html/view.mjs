@@ -3,7 +3,9 @@
 // An item that is wide enough is drawn alone. Narrow neighbours on a lane become one block, which says how many items
 // it stands for, has the colour of most of their cycles, and is paler the less of its time they fill. A narrow item
 // without such neighbours is drawn wider, if there is room. Of the buffer's positions that share a pixel, the fullest
-// is drawn. Runs whenever the shared range of time changes.
+// is drawn. Runs whenever the shared range of time changes, and on the events "theme" and "mark" of the page.
+//
+// Items are in cycles of their schedule; only what is drawn is in the unit of the shared axis, `per_cycle` for a cycle.
 
 const LEAST_WIDTH = 3 // of an item that is drawn alone, in pixels; and of a block
 const LEAST_DRAWN = 2 // of anything that is drawn, in pixels, so that it can be seen and hovered
@@ -107,14 +109,32 @@ function thinned(cuts, space) {
   })
 }
 
-// The part of a label that fits into `letters` letters. A label with a short form is never cut off.
+// A label cut in the middle if it has more than `letters` letters. A label with a short form is never cut.
 function fitted(label, short, letters) {
   if (label.length <= letters) return label
   if (short !== undefined) return short.length <= letters ? short : ""
-  return letters >= LEAST_LETTERS ? label.slice(0, letters - 1) + "…" : ""
+  if (letters < LEAST_LETTERS) return ""
+  const tail = Math.floor((letters - 1) / 2)
+  return label.slice(0, letters - 1 - tail) + "…" + label.slice(label.length - tail)
 }
 
-function showLane(lane, range, pixel) {
+// The range in cycles of a schedule.
+const ownRange = (range, per_cycle) => ({start: range.start / per_cycle, end: range.end / per_cycle})
+
+function scale(columns, names, factor) {
+  if (factor === 1) return
+  for (const name of names) if (columns[name] !== undefined) columns[name] = columns[name].map((x) => x * factor)
+}
+
+// The colours of columns in the page's theme.
+function shade(columns, dark) {
+  if (columns.colour === undefined || document.documentElement.dataset.shown !== "dark") return
+  columns.colour = columns.colour.map((colour) => dark[colour] ?? colour)
+}
+
+function showLane(lane, shared, shared_pixel, dark) {
+  const range = ownRange(shared, lane.per_cycle)
+  const pixel = shared_pixel / lane.per_cycle
   const all = lane.all.data
   const [rows, blocks] = splitLane(lane, range, pixel)
   const items = rowsOf(all, rows)
@@ -127,11 +147,17 @@ function showLane(lane, range, pixel) {
   })
   if (items.cut !== undefined) items.cut = thinned(items.cut, LEAST_SPACE * pixel)
   widen(items, blocks, range, pixel)
+  for (const columns of [items, blocks]) {
+    scale(columns, ["drawn_left", "drawn_right", "middle", "cut"], lane.per_cycle)
+    shade(columns, dark)
+  }
   setRows(lane.items, items)
   setRows(lane.blocks, blocks)
 }
 
-function showBuffer(buffer, range, pixel) {
+function showBuffer(buffer, shared, shared_pixel) {
+  const range = ownRange(shared, buffer.per_cycle)
+  const pixel = shared_pixel / buffer.per_cycle
   const all = buffer.all.data
   const [first, end] = inView(all, range)
   const rows = []
@@ -171,8 +197,12 @@ function showBuffer(buffer, range, pixel) {
     const under = below
     below = shown[`top${k}`] = shown[kind].map((held, i) => under[i] + held)
   })
+  const outline = outlineOf(buffer.living.data, shown, rows.length)
+  shown.drawn_left = shown.left.slice()
+  scale(shown, ["drawn_left", "drawn_right"], buffer.per_cycle)
+  scale(outline, ["x"], buffer.per_cycle)
   buffer.shown.data = shown
-  buffer.outline.data = outlineOf(buffer.living.data, shown, rows.length)
+  buffer.outline.data = outline
 }
 
 // The outline of a tensor while it lives: as high as its bytes, from the bottom of its own kind's band, so that it
@@ -198,22 +228,56 @@ function outlineOf({left, right, top, kind}, shown, count) {
   return outline
 }
 
-let scheduled = false
+// Frames around what is in view of the marked layer; those that nearly touch are one.
+function showMarks({lanes, source, per_cycle}, layer, shared, shared_pixel) {
+  const marks = {left: [], drawn_left: [], drawn_right: [], bottom: [], top: []}
+  const range = ownRange(shared, per_cycle)
+  const space = (LEAST_WIDTH * shared_pixel) / per_cycle
+  for (const lane of layer === undefined ? [] : lanes) {
+    const all = lane.all.data
+    const [first, end] = inView(all, range)
+    let right = -Infinity
+    for (let i = first; i < end; i++) {
+      if (all.layer[i] !== layer) continue
+      const last = marks.left.length - 1
+      if (all.left[i] - right < space) marks.drawn_right[last] = all.right[i]
+      else {
+        marks.left.push(all.left[i])
+        marks.drawn_left.push(all.left[i])
+        marks.drawn_right.push(all.right[i])
+        marks.bottom.push(lane.bottom)
+        marks.top.push(lane.top)
+      }
+      right = all.right[i]
+    }
+  }
+  scale(marks, ["drawn_left", "drawn_right"], per_cycle)
+  if (source.data.drawn_left.length > 0 || marks.left.length > 0) source.data = marks
+}
 
-function show({range, figure, lanes, buffers}) {
+let scheduled = false
+let marked = [] // the marked layer of each schedule; none if undefined
+
+function show({range, figure, lanes, buffers, marks, dark}) {
   scheduled = false
   if (!(figure.inner_width > 0)) return // not laid out yet
   const pixel = (range.end - range.start) / figure.inner_width
-  for (const lane of lanes) showLane(lane, range, pixel)
+  for (const lane of lanes) showLane(lane, range, pixel, dark)
   for (const buffer of buffers) showBuffer(buffer, range, pixel)
+  marks.forEach((one, i) => showMarks(one, marked[i], range, pixel))
 }
 
-let resized = false
+let listens = false
 
 export default (args) => {
-  if (!resized) {
-    resized = true
+  if (!listens) {
+    listens = true
     new ResizeObserver(() => schedule(args)).observe(document.body)
+    addEventListener("theme", () => schedule(args))
+    addEventListener("mark", ({detail}) => {
+      marked = detail
+      schedule(args)
+    })
   }
   schedule(args)
 }

@@ -1,16 +1,20 @@
 """The picture: its bars are the events, nothing is missing, and it is the same file every time."""
 
+import base64
+import io
 import xml.etree.ElementTree as ElementTree
 from itertools import pairwise
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.patches import PathPatch
-from support.execution_cases import GPT2, execution_in, execution_of
+from support.browser import browser, why_no_browser
+from support.execution_cases import GPT2, at_clock, execution_in, execution_of
 
 from soma_cp.cli.reports import figure
 from soma_cp.cli.reports.colours import KINDS
@@ -18,7 +22,9 @@ from soma_cp.cli.reports.figure import OCCUPANCY_OF_KIND, TILE_GREYS, draw_figur
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import double_buffering
+from soma_cp.model.soma.execution.events import WEIGHTS
 from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.tensors import WGT
 
 ROW_OF_BOTTOM = {bottom: row for row, (bottom, _) in figure.ROWS.items()}
 
@@ -29,15 +35,16 @@ def gpt2() -> Execution:
 
 
 def bars(axes: Axes) -> dict[tuple[str, str, bool], np.ndarray]:
-    """Return begins and ends of the bars [n, 2] by row, colour, and whether they are tinted as stalls."""
+    """Return begins and ends of the bars [n, 2] by row, colour, and whether they are hatched as stalls."""
     found = {}
     for artist in axes.get_children():
         if isinstance(artist, PathPatch):
             corners = artist.get_path().vertices.reshape(-1, 5, 2)
             if len(corners):
                 row = ROW_OF_BOTTOM[corners[0, 0, 1]]
-                tinted = artist.get_facecolor()[3] < 1
-                found[row, to_hex(artist.get_facecolor()).upper(), tinted] = corners[:, [0, 2], 0]
+                stalled = artist.get_hatch() == figure.STALL_HATCH
+                colour = artist.get_edgecolor() if stalled else artist.get_facecolor()
+                found[row, to_hex(colour).upper(), stalled] = corners[:, [0, 2], 0]
     return found
 
 
@@ -129,6 +136,65 @@ def test_schedules_share_one_time_axis_and_say_what_does_not_fit(gpt2: Execution
     assert [label.split(" (")[0] for label in legend] == [
         *("weights", "ifmaps", "ofmaps to DRAM", "ofmaps on chip", "compute", "stall", "capacity")
     ]
+
+
+def test_schedules_of_different_clocks_share_an_axis_in_seconds(gpt2: Execution) -> None:
+    slow = at_clock(gpt2, 500_000_000)
+    drawn = draw_figure([Reported("one", gpt2), Reported("two", slow)])
+    microseconds = 1e6 * slow.latency / 500_000_000
+    assert [axes.get_xlim() for axes in drawn.axes] == [(0, pytest.approx(microseconds))] * 4
+    assert drawn.axes[-1].get_xlabel() == "time (µs)"
+    for execution, events, clock in ((gpt2, drawn.axes[0], 1e9), (slow, drawn.axes[2], 5e8)):
+        lgs = np.concatenate([part for (row, _, _), part in bars(events).items() if row == "LG"])
+        assert sorted(lgs[:, 1]) == pytest.approx((execution.lgs.end * 1e6 / clock).tolist())
+        assert f"{execution.latency:,} cycles at {clock / 1e9:g} GHz" in events.get_title(loc="left")
+
+
+def test_the_svg_shows_the_hatching_of_stalls_as_the_png_does(gpt2: Execution, tmp_path: Path) -> None:
+    """The widest stall in both pictures: the same share of its pixels is darker than the tint, by as much."""
+    if (missing := why_no_browser()) is not None:
+        pytest.skip(missing)
+    svg, png = (write_figure([Reported("gpt2", gpt2)], tmp_path / f"x.{kind}", kind)[0] for kind in ("svg", "png"))
+    drawn = image_of(png.read_bytes())
+    tall, wide = drawn.shape[:2]
+    page = tmp_path / "page.html"
+    page.write_text(f'<body style="margin: 0"><img src="{svg.name}" width="{wide}" height="{tall}">', encoding="utf-8")
+    with browser(tmp_path / "profile") as chromium:
+        chromium.resize(wide, tall)
+        chromium.driver.get(page.as_uri())
+        chromium.until("return document.images[0].complete && document.images[0].naturalWidth > 0")
+        shown = image_of(base64.b64decode(chromium.driver.get_screenshot_as_base64()))
+    assert shown.shape == drawn.shape
+    with_stall = widest_stall(gpt2, drawn.shape)
+    of_png, of_svg = (hatched_share(picture[with_stall], KINDS[WEIGHTS]) for picture in (drawn, shown))
+    assert of_png > 0.15
+    assert of_svg == pytest.approx(of_png, rel=0.25)
+
+
+def image_of(png: bytes) -> np.ndarray:
+    """Return the pixels of a picture: float64[rows, columns, 3], 0 … 1."""
+    return np.asarray(mpl.image.imread(io.BytesIO(png), format="png"))[..., :3].astype(float)
+
+
+def widest_stall(execution: Execution, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    """Return where the inner part of the longest stall for weights is: its rows and columns of pixels."""
+    tiles, transfers = execution.tiles, execution.transfers
+    stalls = [tiles.stall[p] if transfers.kind[tiles.cause[p]] == WGT else 0 for p in range(len(tiles.stall))]
+    tile = int(np.argmax(stalls))
+    (events, _), (tall, wide) = draw_figure([Reported("gpt2", execution)]).axes, shape[:2]
+    bottom, height = figure.ROWS["compute"]
+    begin, end = (tiles.begin[tile] - tiles.stall[tile]) / 1000, tiles.begin[tile] / 1000
+    corners = [(0.9 * begin + 0.1 * end, bottom + 0.2 * height), (0.1 * begin + 0.9 * end, bottom + 0.8 * height)]
+    (left, low), (right, high) = events.figure.transSubfigure.inverted().transform(events.transData.transform(corners))
+    return slice(round((1 - high) * tall), round((1 - low) * tall)), slice(round(left * wide), round(right * wide))
+
+
+def hatched_share(pixels: np.ndarray, colour: str) -> float:
+    """Return the share of pixels that are at least half as dark as the lines of the hatching, from the tint on."""
+    line = np.array(mpl.colors.to_rgb(colour))
+    tint = figure.STALL_TINT * line + 1 - figure.STALL_TINT
+    way = (pixels - tint) @ (line - tint) / ((line - tint) @ (line - tint))
+    return float((way > 0.5).mean())
 
 
 @pytest.mark.parametrize("format", ["svg", "png", "pdf"])

@@ -15,7 +15,17 @@ from support.twins import examples
 
 from soma_cp.cli.reports.csv_tables import layer_columns, tensor_columns, write_csv
 from soma_cp.cli.reports.lanes import first_fit_lanes
-from soma_cp.cli.reports.perfetto import COMPUTE, DRAM, FIRST_LANE, GROUPS, STALLS, trace_document
+from soma_cp.cli.reports.perfetto import (
+    BUFFER,
+    GROUPS,
+    IDLE,
+    PROCESS_NAMES,
+    STALLS,
+    TILES,
+    TRANSFERS,
+    Track,
+    trace_document,
+)
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.execution.events import OCCUPANCY_NAMES
@@ -111,14 +121,23 @@ def test_traces_keep_the_format_and_hold_every_event(execution: Execution) -> No
     document = json.loads(json.dumps(trace_document([Reported("one", execution), Reported("two", execution)])))
     slices = check_trace(document)
     tiles, transfers, chip = execution.tiles, execution.transfers, execution.on_chip
-    for process in (1, 2):
-        own = {track: found for (pid, track), found in slices.items() if pid == process}
-        assert [found[:2] for found in own[DRAM]] == list(zip(transfers.begin, transfers.finish, strict=True))
-        assert [found[:2] for found in own[COMPUTE]] == list(zip(tiles.begin, tiles.end, strict=True))
+    for index in (0, 1):
+        own = {
+            Track(pid - index * len(PROCESS_NAMES), thread): found
+            for (pid, thread), found in slices.items()
+            if (pid - 1) // len(PROCESS_NAMES) == index
+        }
+        for kind, track in TRANSFERS.items():
+            of_kind = transfers.kind == kind
+            expected = list(zip(transfers.begin[of_kind], transfers.finish[of_kind], strict=True))
+            assert [found[:2] for found in own.get(track, [])] == expected
+        gaps = list(zip(execution.gaps.begin, execution.gaps.end, strict=True))
+        assert [found[:2] for found in own.get(IDLE, [])] == gaps
+        assert [found[:2] for found in own[TILES]] == list(zip(tiles.begin, tiles.end, strict=True))
         stalls = [(end - stall, end) for end, stall in zip(tiles.begin, tiles.stall, strict=True) if stall]
         assert [found[:2] for found in own.get(STALLS, [])] == stalls
         assert len(own[GROUPS]) == len(execution.flgs.first) + len(execution.lgs.first)
-        lives = [found[:2] for track, lane in own.items() if track >= FIRST_LANE for found in lane]
+        lives = [found[:2] for track, lane in own.items() if track.process == BUFFER for found in lane]
         expected = [*zip(transfers.hold_begin, transfers.hold_end, strict=True)]
         expected += zip(chip.hold_begin, chip.hold_end, strict=True)
         assert sorted(lives) == sorted(expected)
@@ -145,11 +164,36 @@ def test_counters_of_a_trace(gpt2: Execution) -> None:
 def test_a_trace_names_its_processes_and_the_causes_of_stalls(both: list[Reported]) -> None:
     events = trace_document(both)["traceEvents"]
     names = {event["pid"]: event["args"]["name"] for event in events if event["name"] == "process_name"}
-    assert names == {1: "gpt2", 2: 'double "buffering", as it were'}
+    doubled = 'double "buffering", as it were'
+    of_both = [f"{name}: {part}" for name in ("gpt2", doubled) for part in ("core array", "DRAM channel", "buffer")]
+    order = {event["pid"]: event["args"]["sort_index"] for event in events if event["name"] == "process_sort_index"}
+    assert [names[pid] for pid in sorted(names, key=order.__getitem__)] == of_both
     gpt2 = both[0].execution
-    stalls = [event for event in events if event["pid"] == 1 and event["ph"] == "X" and event["tid"] == STALLS]
+    stalls = [event for event in events if event["ph"] == "X" and (event["pid"], event["tid"]) == STALLS]
     stalled = np.flatnonzero(gpt2.tiles.stall)
     assert [event["args"]["position"] for event in stalls] == stalled.tolist()
     assert [event["args"]["cause"] for event in stalls] == [
         gpt2.transfer_label(int(gpt2.tiles.cause[p])) for p in stalled
     ]
+
+
+def test_tracks_are_grouped_and_lie_in_a_readable_order(gpt2: Execution) -> None:
+    tracks: dict[int, list[tuple[int, str]]] = {}
+    order = {}
+    events = trace_document([Reported("gpt2", gpt2)])["traceEvents"]
+    for event in events:
+        if event["name"] == "thread_sort_index":
+            order[event["pid"], event["tid"]] = event["args"]["sort_index"]
+    for event in events:
+        if event["name"] == "thread_name":
+            place = order[event["pid"], event["tid"]]
+            tracks.setdefault(event["pid"], []).append((place, event["args"]["name"]))
+    names = [[name for _, name in sorted(of_one)] for _, of_one in sorted(tracks.items())]
+    assert names[0] == ["LGs and FLGs", "tiles", "stalls"]
+    assert names[1] == ["load weights", "load ifmaps", "store ofmaps", "idle"]
+    kinds = [name.rsplit(" ", 1) for name in names[2]]
+    assert list(dict.fromkeys(kind for kind, _ in kinds)) == list(OCCUPANCY_NAMES)
+    for kind in OCCUPANCY_NAMES:
+        assert [int(lane) for its, lane in kinds if its == kind] == list(range(sum(its == kind for its, _ in kinds)))
+    counters = {(event["pid"], event["name"].split(":")[0]) for event in events if event["ph"] == "C"}
+    assert counters == {(2, "DRAM bandwidth"), (3, "buffer")}
