@@ -141,7 +141,7 @@ class Reader:
     @property
     def site(self) -> Path:
         """Where the reader's packages are installed."""
-        return self.programs / "site"
+        return self.folder.parent / "site"
 
     def run(self, block: Block) -> str:
         """Run a block and return what it printed to stdout."""
