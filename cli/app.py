@@ -1,9 +1,10 @@
 """The commands with their options, as typer takes them; each calls its module in `soma_cp.cli.commands`.
 
-Nothing heavy is imported before a command needs it, so that ``--help`` answers at once.
+Nothing heavy is imported before a command needs it, so that ``--help`` and completion answer at once.
 """
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,285 +14,230 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
     sys.exit(130)
 
 from soma_cp import __version__
+from soma_cp.cli.command import HELP_NAMES, command, given_options
+from soma_cp.cli.completion import network_names, platform_names
 from soma_cp.cli.formats import Format
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions
 from soma_cp.cli.options import (
-    BatchAxisOption,
+    RESULT,
+    BatchesOption,
     BatchOption,
-    BufferOption,
-    DelayExponentOption,
-    DeterministicOption,
-    DimOption,
-    DramOption,
-    EndOption,
-    EnergyExponentOption,
-    FixLfaOption,
-    HardwareOption,
-    IgnoreUnsupportedOption,
-    InputOption,
+    BlocksOption,
+    EachTimeLimitOption,
+    ExactOption,
     JsonOption,
-    LayoutOption,
     LfaOption,
     NetOption,
-    PresentOption,
-    ResumeOption,
-    SeedOption,
+    NetsOption,
+    NetworkArgument,
+    NetworksArgument,
+    ScheduleOutputOption,
     SeqOption,
-    SpaceOption,
     Stage2Option,
-    StartOption,
-    WorkersOption,
-    given_options,
+    StoredNetOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
-from soma_cp.model.network.onnx_import.options import Present
+from soma_cp.cli.schema_names import SchemaName
+from soma_cp.model.errors import UserError
 from soma_cp.solver.choices import FirstStage, SecondStage
 
 app = typer.Typer(
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings=HELP_NAMES,
     help="Schedules the DRAM communication of DNN accelerators: what is fused and tiled, and when every tensor "
     "moves between DRAM and the buffer.",
+    epilog="Begin with: soma-cp solve gpt2-small  [dim](soma-cp COMMAND -h has the options and examples)[/dim]",
 )
 
+EACH_TIME_LIMIT = {"time_limit": EachTimeLimitOption}
 
-@app.command()
+
+@command(
+    app,
+    examples={
+        "solve resnet50 --batch 4": "a schedule, and how far it is from the best possible",
+        "solve model.onnx --dim seq=512 --hw board.yaml -o out.json": "your model on your hardware",
+        "solve gpt2-small --fix-lfa mine.json -o best.json": "your layer fusion, the best second stage",
+    },
+)
 def solve(
+    *,
     context: typer.Context,
+    network: NetworkArgument = None,
     net: NetOption = None,
     batch: BatchOption = 1,
     seq: SeqOption = None,
-    blocks: Annotated[
-        int | None,
-        typer.Option(
-            "--blocks", help="Number of transformer blocks to schedule as one network, if the network is one block."
-        ),
-    ] = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
-    hw: HardwareOption = None,
-    buffer: BufferOption = None,
-    dram: DramOption = None,
+    blocks: BlocksOption = None,
+    hardware: HardwareOptions,
+    onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
     stage2: Stage2Option = SecondStage.CPSAT.value,
-    start: StartOption = None,
-    fix_lfa: FixLfaOption = None,
-    resume: ResumeOption = None,
-    energy_exponent: EnergyExponentOption = 1.0,
-    delay_exponent: DelayExponentOption = 1.0,
-    time_limit: Annotated[
-        float | None, typer.Option("--time-limit", help="Seconds in all, 60 by default; 0 for no limit.")
-    ] = None,
-    space: SpaceOption = None,
-    seed: SeedOption = 0,
-    workers: WorkersOption = None,
-    deterministic: DeterministicOption = False,
-    exact: Annotated[
-        bool,
-        typer.Option("--exact", help="Search all layer fusions: proves the optimum of networks of up to 12 layers."),
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the whole schedule to this JSON file.")
-    ] = None,
+    exact: ExactOption = False,
+    search: SearchOptions,
+    starts: StartOptions,
+    output: ScheduleOutputOption = None,
     json: JsonOption = False,
+    log: LogOptions,
 ) -> None:
     """Find a schedule of a network and report how good it is."""
     from soma_cp.cli.commands.solve import SolveOptions, run_solve
-    from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
-    from soma_cp.cli.search_options import SearchOptions
-    from soma_cp.cli.starts import StartOptions
 
+    if network is not None and net not in (None, network):
+        raise UserError(f"two networks, {network} and --net {net}, but solve takes one; leave one out")
+    given = given_options(context)
+    named = network or net
     run_solve(
         SolveOptions(
-            net=net,
+            net=named,
             batch=batch,
             seq=seq,
-            hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported),
+            hardware=hardware,
+            onnx=onnx_models([named], onnx),
             first_stage=lfa,
             second_stage=stage2,
-            search=SearchOptions(
-                energy_exponent=energy_exponent,
-                delay_exponent=delay_exponent,
-                time_limit=time_limit,
-                seed=seed,
-                workers=workers,
-                deterministic=deterministic,
-                space=space,
-            ),
-            starts=StartOptions(start, fix_lfa, resume, given_options(context)),
+            search=search,
+            starts=replace(starts, given=given if named is None else given | {"net"}),
             exact=exact,
             blocks=blocks,
             output=output,
             as_json=json,
+            log=log,
         )
     )
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "compare resnet50 gpt2-small": "one line a network: how far each second stage is from the bound",
+        "compare --schedule mine.json": "every second stage on the layer fusion of a schedule",
+        "compare resnet50 --batch 1 --batch 4 --format csv": "the same for several batches, as CSV",
+    },
+)
 def compare(
+    *,
     context: typer.Context,
-    net: Annotated[
-        list[str] | None,
-        typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
-    ] = None,
+    networks: NetworksArgument = None,
+    net: NetsOption = None,
+    batch: BatchesOption = None,
+    seq: SeqOption = None,
     schedule: Annotated[
         list[Path] | None,
         typer.Option(
-            "--schedule", help="Take the LFA of this schedule file instead of searching; may be given several times."
+            "--schedule",
+            help="Take the LFA of this schedule file instead of searching; may be given several times.",
+            rich_help_panel="Where the search begins",
         ),
     ] = None,
-    batch: Annotated[
-        list[int] | None,
-        typer.Option("--batch", help="Samples that run together, 1 by default; may be given several times."),
-    ] = None,
-    seq: SeqOption = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
-    hw: HardwareOption = None,
-    buffer: BufferOption = None,
-    dram: DramOption = None,
+    hardware: HardwareOptions,
+    onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
-    energy_exponent: EnergyExponentOption = 1.0,
-    delay_exponent: DelayExponentOption = 1.0,
-    time_limit: Annotated[
-        float | None,
-        typer.Option("--time-limit", help="Seconds for the search and each second stage, 60 by default; 0: none."),
-    ] = None,
-    space: SpaceOption = None,
-    seed: SeedOption = 0,
-    workers: WorkersOption = None,
-    deterministic: DeterministicOption = False,
+    search: Annotated[SearchOptions, EACH_TIME_LIMIT],
     json: JsonOption = False,
-    format: Annotated[Format | None, typer.Option("--format", help="Form of the result; a table by default.")] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Form of the result; a table by default.", rich_help_panel=RESULT)
+    ] = None,
+    log: LogOptions,
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.commands.compare import CompareOptions, run_compare
     from soma_cp.cli.formats import format_from
-    from soma_cp.cli.inputs import HardwareOptions
     from soma_cp.cli.onnx_models import onnx_models
-    from soma_cp.cli.search_options import SearchOptions
 
+    nets = [*(networks or ()), *(net or ())]
     run_compare(
         CompareOptions(
-            nets=net or [],
+            nets=nets,
             schedules=schedule or [],
             batches=batch or [],
             seq=seq,
-            hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net or [], dim, end, batch_axis, layout, input, present, ignore_unsupported),
+            hardware=hardware,
+            onnx=onnx_models(nets, onnx),
             first_stage=lfa,
             given=given_options(context),
-            search=SearchOptions(
-                energy_exponent=energy_exponent,
-                delay_exponent=delay_exponent,
-                time_limit=time_limit,
-                seed=seed,
-                workers=workers,
-                deterministic=deterministic,
-                space=space,
-            ),
+            search=search,
             format=format_from(format, json),
+            log=log,
         )
     )
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "gap resnet50": "from double buffering to the bound over every layer fusion",
+        "gap resnet50 gpt2-small --batch 1 --batch 4": "several ladders",
+        "gap resnet50 --format markdown": "as a table for a page",
+    },
+)
 def gap(
-    net: Annotated[
-        list[str],
-        typer.Option("--net", help="Built-in network or network file (JSON, YAML, ONNX); may be given several times."),
-    ],
-    batch: Annotated[
-        list[int] | None,
-        typer.Option("--batch", help="Samples that run together, 1 by default; may be given several times."),
-    ] = None,
+    *,
+    networks: NetworksArgument = None,
+    net: NetsOption = None,
+    batch: BatchesOption = None,
     seq: SeqOption = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
-    hw: HardwareOption = None,
-    buffer: BufferOption = None,
-    dram: DramOption = None,
-    energy_exponent: EnergyExponentOption = 1.0,
-    delay_exponent: DelayExponentOption = 1.0,
-    time_limit: Annotated[
-        float | None,
-        typer.Option("--time-limit", help="Seconds for each search and for SA, 60 by default; 0: none."),
+    hardware: HardwareOptions,
+    onnx: OnnxWords,
+    search: Annotated[SearchOptions, EACH_TIME_LIMIT],
+    json: JsonOption = False,
+    format: Annotated[
+        Format | None, typer.Option("--format", help="Form of the ladders; a table by default.", rich_help_panel=RESULT)
     ] = None,
-    space: SpaceOption = None,
-    seed: SeedOption = 0,
-    workers: WorkersOption = None,
-    deterministic: DeterministicOption = False,
-    format: Annotated[Format, typer.Option("--format", help="Form of the ladders.")] = Format.TABLE,
+    log: LogOptions,
 ) -> None:
     """Report how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.commands.gap import GapOptions, run_gap
-    from soma_cp.cli.inputs import HardwareOptions
+    from soma_cp.cli.formats import format_from
     from soma_cp.cli.onnx_models import onnx_models
-    from soma_cp.cli.search_options import SearchOptions
 
+    nets = [*(networks or ()), *(net or ())]
     run_gap(
         GapOptions(
-            nets=net,
+            nets=nets,
             batches=batch or [1],
             seq=seq,
-            hardware=HardwareOptions(hw, buffer, dram),
-            onnx=onnx_models(net, dim, end, batch_axis, layout, input, present, ignore_unsupported),
-            search=SearchOptions(
-                energy_exponent=energy_exponent,
-                delay_exponent=delay_exponent,
-                time_limit=time_limit,
-                seed=seed,
-                workers=workers,
-                deterministic=deterministic,
-                space=space,
-            ),
-            format=format,
+            hardware=hardware,
+            onnx=onnx_models(nets, onnx),
+            search=search,
+            format=format_from(format, json),
+            log=log,
         )
     )
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "evaluate out.json": "every figure again, and every rule checked",
+        "evaluate out.json --json": "the same as JSON",
+        "evaluate theirs.json --net model.onnx": "a schedule that only names its network",
+    },
+)
 def evaluate(
+    *,
     schedule: Annotated[Path, typer.Argument(help="A schedule file.", show_default=False)],
-    net: Annotated[
-        str | None, typer.Option("--net", help="Network file, if the schedule's network is not built in.")
-    ] = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
+    net: StoredNetOption = None,
+    onnx: OnnxWords,
     json: JsonOption = False,
 ) -> None:
     """Recompute a stored schedule and report it, or refuse it with the rule that it breaks."""
     from soma_cp.cli.commands.evaluate import run_evaluate
     from soma_cp.cli.onnx_models import onnx_models
 
-    run_evaluate(
-        schedule, net, json, onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported)
-    )
+    run_evaluate(schedule, net, json, onnx_models([net], onnx))
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "report out.json -o out.html": "a page for the browser: zoom, hover, click",
+        "report before.json after.json -o both.html": "two schedules on one time axis",
+        "report out.json -o out.svg --double-buffering": "a picture, double buffering before it",
+    },
+)
 def report(
+    *,
     schedules: Annotated[
         list[Path], typer.Argument(help="Schedule files, shown one below the other.", show_default=False)
     ],
@@ -305,43 +251,40 @@ def report(
     double_buffering: Annotated[
         bool, typer.Option("--double-buffering", help="Show double buffering of the same LFA before each schedule.")
     ] = False,
-    net: Annotated[
-        str | None, typer.Option("--net", help="Network file, if the schedules' network is not built in.")
-    ] = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
+    net: StoredNetOption = None,
+    onnx: OnnxWords,
 ) -> None:
     """Show schedules as a page (html), tables (csv), a trace for ui.perfetto.dev (perfetto), or as svg, png, pdf."""
     from soma_cp.cli.commands.report import ReportOptions, run_report
     from soma_cp.cli.onnx_models import onnx_models
 
-    onnx = onnx_models([net], dim, end, batch_axis, layout, input, present, ignore_unsupported)
-    run_report(ReportOptions(schedules, net, double_buffering, format, output, onnx))
+    run_report(ReportOptions(schedules, net, double_buffering, format, output, onnx_models([net], onnx)))
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "nets": "the built-in networks and their sizes",
+        "nets --export resnet50 -o mine.json": "a network file to start your own from",
+        "nets --check model.onnx": "what every node of a model becomes",
+    },
+)
 def nets(
+    *,
     export: Annotated[
         str | None,
-        typer.Option("--export", help="Write this network as a network file, to start your own from.", metavar="NET"),
+        typer.Option(
+            "--export",
+            help="Write this network as a network file, to start your own from.",
+            metavar="NET",
+            autocompletion=network_names,
+        ),
     ] = None,
     check: Annotated[
         str | None,
         typer.Option("--check", help="Report what every node of this ONNX model becomes.", metavar="MODEL.onnx"),
     ] = None,
     seq: SeqOption = None,
-    dim: DimOption = None,
-    end: EndOption = None,
-    batch_axis: BatchAxisOption = None,
-    layout: LayoutOption = None,
-    input: InputOption = None,
-    present: PresentOption = Present.WHOLE,
-    ignore_unsupported: IgnoreUnsupportedOption = False,
     divide: Annotated[
         str | None,
         typer.Option(
@@ -357,6 +300,7 @@ def nets(
     format: Annotated[
         Format | None, typer.Option("--format", help="Form of the report of --check; a table by default.")
     ] = None,
+    onnx: OnnxWords,
 ) -> None:
     """List the built-in networks, export one, or check an ONNX model."""
     from soma_cp.cli.commands.lists import checked_choice, run_check, run_export, run_nets
@@ -364,19 +308,29 @@ def nets(
     from soma_cp.cli.onnx_models import onnx_models
 
     checked_choice(export, check, format)
-    onnx = onnx_models([export, check], dim, end, batch_axis, layout, input, present, ignore_unsupported)
+    models = onnx_models([export, check], onnx)
     if check is not None:
-        run_check(check, seq, output, divide, onnx, format_from(format, json))
+        run_check(check, seq, output, divide, models, format_from(format, json))
     elif export is None:
         run_nets(json, seq, output, divide)
     else:
-        run_export(export, seq, output, onnx, divide)
+        run_export(export, seq, output, models, divide)
 
 
-@app.command()
+@command(
+    app,
+    examples={
+        "hw": "the built-in platforms",
+        "hw --export edge -o board.yaml": "a hardware file to change",
+        "hw --json": "every field of every platform",
+    },
+)
 def hw(
     export: Annotated[
-        str | None, typer.Option("--export", help="Write the hardware file of this platform, to change it.")
+        str | None,
+        typer.Option(
+            "--export", help="Write the hardware file of this platform, to change it.", autocompletion=platform_names
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; PLATFORM.yaml by default.")] = None,
     json: JsonOption = False,
@@ -390,6 +344,23 @@ def hw(
         run_hardware_export(export, output)
 
 
+@command(
+    app,
+    examples={
+        "schema network": "of network files",
+        "schema hardware > hardware.schema.json": "of hardware files, for an editor",
+        "schema result": "of what --json prints",
+    },
+)
+def schema(
+    name: Annotated[SchemaName, typer.Argument(help="What the schema describes.", show_default=False)],
+) -> None:
+    """Print the JSON Schema of a kind of file, or of what --json prints (result)."""
+    from soma_cp.cli.commands.schema import run_schema
+
+    run_schema(name)
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"soma-cp {__version__}")
@@ -400,7 +371,7 @@ def _print_version(wanted: bool) -> None:
 def _root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

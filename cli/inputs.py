@@ -2,11 +2,11 @@
 
 import math
 import sys
-from dataclasses import dataclass
 from importlib import import_module
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
+from soma_cp.cli.option_groups import HardwareOptions
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
@@ -36,21 +36,6 @@ def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> N
     return loaded.network
 
 
-@dataclass(frozen=True)
-class HardwareOptions:
-    """The options that select the hardware, as typed."""
-
-    hardware: str | None
-    buffer: str | None
-    dram: str | None
-
-    @property
-    def given(self) -> tuple[str, str] | None:
-        """The first of these options that is given, and its value."""
-        options = (("--hw", self.hardware), ("--buffer", self.buffer), ("--dram", self.dram))
-        return next(((option, value) for option, value in options if value is not None), None)
-
-
 def problem_from(
     net: str, tokens: int | None, options: HardwareOptions, batch: int, onnx: OnnxModels = NO_ONNX
 ) -> Problem:
@@ -58,7 +43,7 @@ def problem_from(
     if not 1 <= batch <= MAX_BATCH:
         raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
     network = network_from(net, tokens, onnx)
-    hardware = options.hardware
+    hardware = options.hw
     if hardware is None:
         hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
     platform = with_overrides(platform_from(hardware), options.buffer, options.dram)

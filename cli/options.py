@@ -1,134 +1,206 @@
-"""The options that several commands share, as typer takes them."""
+"""The arguments and options that several commands share, as typer takes them, in the panels of ``--help``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from soma_cp.cli.completion import network_names, platform_names, stage_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present
 from soma_cp.solver.choices import Space
 
-NetOption = Annotated[
+PROBLEM = "What is scheduled"
+ONNX = "ONNX models"
+HARDWARE = "Hardware"
+SEARCH = "Search"
+BEGINNING = "Where the search begins"
+RESULT = "Result"
+
+_NETWORK_HELP = "built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX)"
+
+
+def _option(panel: str, *declared: str, **settings: Any) -> Any:
+    """Return an option of a panel; its default is shown where it says something."""
+    return typer.Option(*declared, rich_help_panel=panel, **{"show_default": False} | settings)
+
+
+def _repeated(help: str) -> str:
+    return f"{help}; may be given several times."
+
+
+NetworkArgument = Annotated[
     str | None,
-    typer.Option(
-        "--net", help="Built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX).", show_default=False
+    typer.Argument(
+        metavar="NETWORK",
+        help=f"The network: {_NETWORK_HELP}.",
+        show_default=False,
+        autocompletion=network_names,
     ),
 ]
-BatchOption = Annotated[int, typer.Option("--batch", help="Samples that run together.")]
+NetworksArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="NETWORK...",
+        help=f"Networks, each a {_NETWORK_HELP}.",
+        show_default=False,
+        autocompletion=network_names,
+    ),
+]
+NetOption = Annotated[str | None, _option(PROBLEM, "--net", help="The same as NETWORK.", autocompletion=network_names)]
+NetsOption = Annotated[
+    list[str] | None,
+    _option(PROBLEM, "--net", help=_repeated("Another NETWORK"), autocompletion=network_names),
+]
+StoredNetOption = Annotated[
+    str | None,
+    _option(PROBLEM, "--net", help="Network file, if the schedule's network is not built in."),
+]
+BatchOption = Annotated[int, _option(PROBLEM, "--batch", help="Samples that run together.", show_default=True)]
+BatchesOption = Annotated[
+    list[int] | None,
+    _option(PROBLEM, "--batch", help=_repeated("Samples that run together, 1 by default")),
+]
 SeqOption = Annotated[
     int | None,
-    typer.Option("--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
+    _option(PROBLEM, "--seq", help="Tokens: prompt length (prefill) or cached tokens (decode) of a transformer."),
+]
+BlocksOption = Annotated[
+    int | None,
+    _option(
+        PROBLEM,
+        "--blocks",
+        help="Number of transformer blocks to schedule as one network, if the network is one block.",
+    ),
 ]
 HardwareOption = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        HARDWARE,
         "--hw",
         help=f"Built-in platform ({', '.join(PRESETS)}; see 'soma-cp hw') or hardware file (YAML, JSON); by default "
-        f"the network's usual platform.",
+        "the network's usual platform.",
+        autocompletion=platform_names,
     ),
 ]
-BufferOption = Annotated[str | None, typer.Option("--buffer", help="Another buffer capacity, such as 4MiB.")]
-DramOption = Annotated[str | None, typer.Option("--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
-DimOption = Annotated[
-    list[str] | None,
-    typer.Option("--dim", help="Value of a dimension of an ONNX model, such as seq=128; may be given several times."),
+BufferOption = Annotated[
+    str | None, _option(HARDWARE, "--buffer", help="Another capacity of the global buffer (GBUF), such as 4MiB.")
 ]
+DramOption = Annotated[str | None, _option(HARDWARE, "--dram", help="Another DRAM bandwidth, such as 32GB/s.")]
+DimOption = Annotated[list[str] | None, _option(ONNX, "--dim", help=_repeated("Value of a dimension, such as seq=128"))]
 EndOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--end", help="Node or tensor at which an ONNX model ends, not its outputs; may be given several times."
-    ),
+    _option(ONNX, "--end", help=_repeated("Node or tensor at which a model ends, not its outputs")),
 ]
 BatchAxisOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--batch-axis",
-        help="Axis of an ONNX input that is the batch, such as src=1 or x=none; may be given several times.",
-    ),
+    _option(ONNX, "--batch-axis", help=_repeated("Axis of an input that is the batch, such as src=1 or x=none")),
 ]
 LayoutOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--layout", help="Axes of an ONNX input: image=NHWC (NCHW), text=NLC (NCL); may be given several times."
-    ),
+    _option(ONNX, "--layout", help=_repeated("Axes of an input: image=NHWC (NCHW), text=NLC (NCL)")),
 ]
 InputOption = Annotated[
     list[str] | None,
-    typer.Option(
-        "--input", help="What an ONNX input is: depth=data, valid=mask or ids=index; may be given several times."
-    ),
+    _option(ONNX, "--input", help=_repeated("What an input is: depth=data, valid=mask or ids=index")),
 ]
 PresentOption = Annotated[
     Present,
-    typer.Option("--present", help="What is stored of keys and values that an ONNX model joins to cached ones."),
+    _option(
+        ONNX, "--present", help="What is stored of keys and values that are joined to cached ones.", show_default=True
+    ),
 ]
 IgnoreUnsupportedOption = Annotated[
     bool,
-    typer.Option("--ignore-unsupported", help="Take unknown ONNX operators as element-wise if shapes allow it."),
+    _option(ONNX, "--ignore-unsupported", help="Take unknown operators as element-wise if shapes allow it."),
 ]
 LfaOption = Annotated[
     str,
-    typer.Option(
+    _option(
+        SEARCH,
         "--lfa",
-        help="What finds layer fusions: greedy (a search that prices them by the greedy second stage), paper (the "
-        "paper's first stage), or the first stage of an installed package.",
+        help="What finds layer fusions (LFAs, Layer-Fusion-related Attributes: order, groups, tiling numbers, DRAM "
+        "cuts): greedy, a search that prices them by the greedy second stage; paper, the paper's first stage; or that "
+        "of an installed package.",
         metavar="NAME",
+        autocompletion=stage_names(FIRST_STAGE_KIND),
+        show_default=True,
     ),
 ]
 Stage2Option = Annotated[
     str,
-    typer.Option(
+    _option(
+        SEARCH,
         "--stage2",
-        help="Second stage: cpsat (exact), sa (annealing), greedy (one pass), none (double buffering only), or that of "
-        "an installed package.",
+        help="Second stage, which decides when each tensor is loaded, stored and released (DLSA, DRAM-Load-and-"
+        "Store-related Attributes): cpsat, exact; sa, annealing; greedy, one pass; none, double "
+        "buffering only; or that of an installed package.",
         metavar="NAME",
+        autocompletion=stage_names(SECOND_STAGE_KIND),
+        show_default=True,
     ),
 ]
-StartOption = Annotated[
-    Path | None,
-    typer.Option("--start", help="Begin from this schedule file: the result is never worse.", show_default=False),
-]
-FixLfaOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--fix-lfa",
-        help="Keep the layer fusion of this schedule file; the second stage alone runs.",
-        show_default=False,
-    ),
-]
-ResumeOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--resume",
-        help="Go on with the search that wrote this file, with its options; writes it again unless -o names another.",
-        show_default=False,
-    ),
+ExactOption = Annotated[
+    bool,
+    _option(SEARCH, "--exact", help="Search all layer fusions: proves the optimum of networks of up to 12 layers."),
 ]
 SpaceOption = Annotated[
     Space | None,
-    typer.Option(
+    _option(
+        SEARCH,
         "--space",
         help="wide: readers of a source may share its loads; paper: each loads by itself, as in the SoMa paper. "
         "By default wide, but paper with --exact and --lfa paper.",
-        show_default=False,
     ),
 ]
-EnergyExponentOption = Annotated[float, typer.Option("--energy-exponent", help="n of energy^n × delay^m.")]
-DelayExponentOption = Annotated[float, typer.Option("--delay-exponent", help="m of energy^n × delay^m.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of all random draws.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of tables.")]
-WorkersOption = Annotated[int | None, typer.Option("--workers", help="Threads of CP-SAT; all cores by default.")]
+EnergyExponentOption = Annotated[
+    float, _option(SEARCH, "--energy-exponent", help="n of energy^n × delay^m, which is minimised.", show_default=True)
+]
+DelayExponentOption = Annotated[
+    float, _option(SEARCH, "--delay-exponent", help="m of energy^n × delay^m.", show_default=True)
+]
+SeedOption = Annotated[int, _option(SEARCH, "--seed", help="Seed of all random draws.", show_default=True)]
+TimeLimitOption = Annotated[
+    float | None, _option(SEARCH, "--time-limit", help="Seconds in all, 60 by default; 0 for no limit.")
+]
+EachTimeLimitOption = Annotated[
+    float | None,
+    _option(
+        SEARCH, "--time-limit", help="Seconds for each search and each second stage, 60 by default; 0 for no limit."
+    ),
+]
+WorkersOption = Annotated[int | None, _option(SEARCH, "--workers", help="Threads of CP-SAT; all cores by default.")]
 DeterministicOption = Annotated[
     bool,
-    typer.Option(
+    _option(
+        SEARCH,
         "--deterministic",
-        help="CP-SAT with one thread and deterministic time: the same schedule on every run.",
+        help="CP-SAT with one thread and deterministic time: the same schedule on every run, and outputs without "
+        "seconds, the same to the byte.",
     ),
 ]
-
-
-def given_options(context: typer.Context) -> frozenset[str]:
-    """Return the names of the parameters that are given on the command line."""
-    sources = {name: context.get_parameter_source(name) for name in context.params}
-    return frozenset(name for name, source in sources.items() if source is not None and source.name == "COMMANDLINE")
+StartOption = Annotated[
+    Path | None, _option(BEGINNING, "--start", help="Begin from this schedule file: the result is never worse.")
+]
+FixLfaOption = Annotated[
+    Path | None,
+    _option(BEGINNING, "--fix-lfa", help="Keep the layer fusion of this schedule file; the second stage alone runs."),
+]
+ResumeOption = Annotated[
+    Path | None,
+    _option(
+        BEGINNING,
+        "--resume",
+        help="Go on with the search that wrote this file, with its options; writes it again unless -o names another.",
+    ),
+]
+ScheduleOutputOption = Annotated[
+    Path | None, _option(RESULT, "--output", "-o", help="Write the whole schedule to this JSON file.")
+]
+JsonOption = Annotated[
+    bool, _option(RESULT, "--json", help="Print one JSON object instead of tables ('soma-cp schema result').")
+]
+VerboseOption = Annotated[
+    bool, _option(RESULT, "--verbose", "-v", help="Say on stderr what the search does: stages, bounds, seconds.")
+]
+LogFileOption = Annotated[Path | None, _option(RESULT, "--log-file", help="Write the same to this file.")]

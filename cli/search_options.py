@@ -1,23 +1,8 @@
-"""The options that all searching commands share."""
-
-from dataclasses import dataclass
+"""From the options of a search to its parameters."""
 
 from soma_cp.cli.inputs import checked_seed, cpsat_from, objective_from
-from soma_cp.solver.choices import Space
+from soma_cp.cli.option_groups import SearchOptions
 from soma_cp.solver.parameters import SolveParameters
-
-
-@dataclass(frozen=True)
-class SearchOptions:
-    """The options of all searching commands, as typed."""
-
-    energy_exponent: float
-    delay_exponent: float
-    time_limit: float | None
-    seed: int
-    workers: int | None
-    deterministic: bool
-    space: Space | None = None
 
 
 def parameters_from(options: SearchOptions) -> SolveParameters:

@@ -2,12 +2,11 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import HardwareOptions
-from soma_cp.cli.search_options import SearchOptions
+from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.hardware.builtin.catalogue import platform_from
@@ -18,58 +17,6 @@ from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.solver.choices import Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.start import OwnStart, own_start
-
-OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks")
-OF_THE_SEARCH = ("lfa", "stage2", "energy_exponent", "delay_exponent", "space", "seed", "deterministic", "exact")
-CONTRADICTIONS = {
-    "--fix-lfa": (("lfa", "space", "exact"), "which searches no LFA"),
-    "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
-}
-"""Options that can't go with an option of this module, by their names as parameters, and why."""
-OF_A_NETWORK = ("seq", "blocks")
-"""Options that change the network that ``--net`` names."""
-
-
-@dataclass(frozen=True)
-class StartOptions:
-    """The options that name a schedule file to begin from, as typed.
-
-    Parameters
-    ----------
-    start, fix_lfa, resume
-        The files.
-    given
-        The options on the command line, by the names of their parameters.
-    """
-
-    start: Path | None = None
-    fix_lfa: Path | None = None
-    resume: Path | None = None
-    given: frozenset[str] = frozenset()
-
-    @property
-    def named(self) -> tuple[str, Path] | None:
-        """The option and its file.
-
-        Raises
-        ------
-        UserError
-            If several are given, or with them what contradicts them.
-        """
-        options = (("--start", self.start), ("--fix-lfa", self.fix_lfa), ("--resume", self.resume))
-        given = [(option, path) for option, path in options if path is not None]
-        if not given:
-            return None
-        if len(given) > 1:
-            raise UserError(f"{given[0][0]} and {given[1][0]} both say where the search begins; leave one out")
-        option, path = given[0]
-        refused, why = CONTRADICTIONS.get(option, ((), ""))
-        if "net" not in self.given:
-            refused, why = (*refused, *OF_A_NETWORK), why or "whose file has its own network, without --net"
-        for name in refused:
-            if name in self.given:
-                raise UserError(f"--{name.replace('_', '-')} with {option}, {why}; leave one of the two out")
-        return option, path
 
 
 def read_start(path: Path, network: Network | None) -> StoredSchedule:
@@ -95,7 +42,7 @@ def read_start(path: Path, network: Network | None) -> StoredSchedule:
 def stored_problem(stored: StoredSchedule, batch: int | None, options: HardwareOptions) -> Problem:
     """Return the problem of a file, with another batch or other hardware where options name one."""
     problem = stored.problem
-    platform = problem.platform if options.hardware is None else platform_from(options.hardware)
+    platform = problem.platform if options.hw is None else platform_from(options.hw)
     platform = with_overrides(platform, options.buffer, options.dram)
     return replace(problem, platform=platform, batch=problem.batch if batch is None else batch)
 

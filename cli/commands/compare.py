@@ -8,11 +8,12 @@ from typing import Any
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli.formats import Format, csv_text, markdown_text
-from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, network_from, problem_from
+from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
-from soma_cp.cli.search_options import SearchOptions, parameters_from
+from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
     cell,
     console,
@@ -48,6 +49,7 @@ class CompareOptions:
     first_stage: str
     search: SearchOptions
     format: Format
+    log: LogOptions = LogOptions()
     given: frozenset[str] = frozenset()
     """The options on the command line, by the names of their parameters."""
 
@@ -106,7 +108,10 @@ def run_compare(options: CompareOptions) -> None:
 def _check_source(options: CompareOptions) -> None:
     """Refuse options that name no LFA, or that contradict the schedule files."""
     if not options.nets and not options.schedules:
-        raise UserError("compare needs --net NAME|FILE to search an LFA for, or --schedule FILE to take one from")
+        raise UserError(
+            "compare needs a network to search an LFA for, such as 'soma-cp compare resnet50', or --schedule FILE to "
+            "take one from"
+        )
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None

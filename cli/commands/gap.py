@@ -5,11 +5,12 @@ from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format, csv_text, markdown_text
-from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
+from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
-from soma_cp.cli.search_options import SearchOptions, parameters_from
+from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
     console,
@@ -21,6 +22,7 @@ from soma_cp.cli.tables import (
     print_json,
     problem_text,
 )
+from soma_cp.model.errors import UserError
 from soma_cp.model.soma.figures import Measured, figure
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
 
@@ -36,10 +38,13 @@ class GapOptions:
     onnx: OnnxModels
     search: SearchOptions
     format: Format
+    log: LogOptions = LogOptions()
 
 
 def run_gap(options: GapOptions) -> None:
     """Make the ladder of every network at every batch; tables are printed one by one, other formats at the end."""
+    if not options.nets:
+        raise UserError("gap needs a network, such as 'soma-cp gap resnet50'; 'soma-cp nets' lists them")
     problems = [
         problem_from(net, options.seq, options.hardware, batch, options.onnx)
         for net in options.nets

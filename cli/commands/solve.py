@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
+from soma_cp.cli.inputs import budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions, StartOptions
 from soma_cp.cli.progress_display import prepare_kernels, progress_display
-from soma_cp.cli.search_options import SearchOptions, parameters_from
+from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.starts import (
-    StartOptions,
     checked_start,
     read_start,
     resumed_options,
@@ -72,6 +72,7 @@ class SolveOptions:
     blocks: int | None
     output: Path | None
     as_json: bool
+    log: LogOptions = LogOptions()
 
 
 def run_solve(options: SolveOptions) -> None:
@@ -141,7 +142,10 @@ def _job(options: SolveOptions, named: tuple[str, Path] | None) -> _Job:
     stored: StoredSchedule | None = None
     if options.net is None:
         if named is None:
-            raise UserError("solve needs --net NAME|FILE, or --start, --fix-lfa or --resume with a schedule file")
+            raise UserError(
+                "solve needs a network, such as 'soma-cp solve resnet50', or --start, --fix-lfa or --resume with a "
+                "schedule file"
+            )
         stored = read_start(named[1], None)
         batch = options.batch if "batch" in options.starts.given else None
         problem = stored_problem(stored, batch, options.hardware)

@@ -1,0 +1,213 @@
+"""The options of commands, as typed, in groups; a field whose annotation is an option is one on the command line."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from soma_cp.cli.options import (
+    BatchAxisOption,
+    BufferOption,
+    DelayExponentOption,
+    DeterministicOption,
+    DimOption,
+    DramOption,
+    EndOption,
+    EnergyExponentOption,
+    FixLfaOption,
+    HardwareOption,
+    IgnoreUnsupportedOption,
+    InputOption,
+    LayoutOption,
+    LogFileOption,
+    PresentOption,
+    ResumeOption,
+    SeedOption,
+    SpaceOption,
+    StartOption,
+    TimeLimitOption,
+    VerboseOption,
+    WorkersOption,
+)
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+
+_NONE = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HardwareOptions:
+    """The options that select the hardware."""
+
+    hw: HardwareOption = None
+    buffer: BufferOption = None
+    dram: DramOption = None
+
+    @property
+    def given(self) -> tuple[str, str] | None:
+        """The first of these options that is given, and its value."""
+        options = (("--hw", self.hw), ("--buffer", self.buffer), ("--dram", self.dram))
+        return next(((option, value) for option, value in options if value is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """The options of all searching commands."""
+
+    energy_exponent: EnergyExponentOption = 1.0
+    delay_exponent: DelayExponentOption = 1.0
+    time_limit: TimeLimitOption = None
+    space: SpaceOption = None
+    seed: SeedOption = 0
+    workers: WorkersOption = None
+    deterministic: DeterministicOption = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """What a search says of itself, and where."""
+
+    verbose: VerboseOption = False
+    log_file: LogFileOption = None
+
+
+OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks")
+OF_THE_SEARCH = ("lfa", "stage2", "energy_exponent", "delay_exponent", "space", "seed", "deterministic", "exact")
+CONTRADICTIONS = {
+    "--fix-lfa": (("lfa", "space", "exact"), "which searches no LFA"),
+    "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
+}
+"""Options that can't go with one of `StartOptions`, by their names as parameters, and why."""
+OF_A_NETWORK = ("seq", "blocks")
+"""Options that change the network that is named."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartOptions:
+    """The options that name a schedule file to begin from.
+
+    Parameters
+    ----------
+    start, fix_lfa, resume
+        The files.
+    given
+        The options on the command line, by the names of their parameters; ``net`` if a network is named in any way.
+    """
+
+    start: StartOption = None
+    fix_lfa: FixLfaOption = None
+    resume: ResumeOption = None
+    given: frozenset[str] = frozenset()
+
+    @property
+    def named(self) -> tuple[str, Path] | None:
+        """The option and its file.
+
+        Raises
+        ------
+        UserError
+            If several are given, or with them what contradicts them.
+        """
+        options = (("--start", self.start), ("--fix-lfa", self.fix_lfa), ("--resume", self.resume))
+        given = [(option, path) for option, path in options if path is not None]
+        if not given:
+            return None
+        if len(given) > 1:
+            raise UserError(f"{given[0][0]} and {given[1][0]} both say where the search begins; leave one out")
+        option, path = given[0]
+        refused, why = CONTRADICTIONS.get(option, ((), ""))
+        if "net" not in self.given:
+            refused, why = (*refused, *OF_A_NETWORK), why or "whose file has its own network, if none is named"
+        for name in refused:
+            if name in self.given:
+                said = "a network" if name == "net" else f"--{name.replace('_', '-')}"
+                raise UserError(f"{said} with {option}, {why}; leave one of the two out")
+        return option, path
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxWords:
+    """The options for ONNX models.
+
+    Parameters
+    ----------
+    dim
+        Dimensions as ``name=value``.
+    end
+        Nodes or tensors at which models end.
+    batch_axis
+        The axis of the batch, as ``input=axis`` or ``input=none``.
+    layout
+        The axes of inputs, as ``input=NHWC``.
+    input
+        What inputs are, as ``input=data``.
+    present
+        What is stored of keys and values that are joined to cached ones.
+    ignore_unsupported
+        Whether unknown operators that could be element-wise are taken as element-wise.
+    """
+
+    dim: DimOption = None
+    end: EndOption = None
+    batch_axis: BatchAxisOption = None
+    layout: LayoutOption = None
+    input: InputOption = None
+    present: PresentOption = Present.WHOLE
+    ignore_unsupported: IgnoreUnsupportedOption = False
+
+    @property
+    def given(self) -> str:
+        """The first of these options that is given; empty if none is."""
+        options = (
+            ("--dim", self.dim),
+            ("--end", self.end),
+            ("--batch-axis", self.batch_axis),
+            ("--layout", self.layout),
+            ("--input", self.input),
+            ("--present", self.present is not Present.WHOLE),
+            ("--ignore-unsupported", self.ignore_unsupported),
+        )
+        return next((option for option, given in options if given), "")
+
+    def parsed(self) -> OnnxOptions:
+        """Return the options in terms of the import.
+
+        Raises
+        ------
+        UserError
+            If a word is not of its option's form.
+        """
+        batch_axes = _parsed("--batch-axis", self.batch_axis, "input=axis or input=none, such as src=1", _is_axis)
+        roles = [role.value for role in Role]
+        inputs = _parsed("--input", self.input, f"input=one of {', '.join(roles)}", roles.__contains__)
+        layouts = _parsed("--layout", self.layout, "input=letters, such as image=NHWC", str.isalpha)
+        dims = _parsed("--dim", self.dim, "name=value with a whole number, such as --dim seq=128", _is_number)
+        return OnnxOptions(
+            dims={name: int(value) for name, value in dims.items()},
+            ignore_unsupported=self.ignore_unsupported,
+            ends=tuple(self.end or ()),
+            batch_axes={name: None if axis == _NONE else int(axis) for name, axis in batch_axes.items()},
+            layouts={name: letters.upper() for name, letters in layouts.items()},
+            roles={name: Role(role) for name, role in inputs.items()},
+            present=self.present,
+        )
+
+
+def _parsed(option: str, words: Sequence[str] | None, form: str, fits: Callable[[str], bool]) -> dict[str, str]:
+    """Return values by name, from words such as ``name=value``."""
+    values: dict[str, str] = {}
+    for word in words or ():
+        name, _, value = word.rpartition("=")
+        if not name or not fits(value):
+            raise UserError(f"{option} {word} (must be {form})")
+        if name in values:
+            raise UserError(f"{option} {name} is given twice; keep one")
+        values[name] = value
+    return values
+
+
+def _is_number(word: str) -> bool:
+    return word.isascii() and word.isdecimal()
+
+
+def _is_axis(word: str) -> bool:
+    return word == _NONE or _is_number(word)
