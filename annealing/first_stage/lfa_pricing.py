@@ -13,7 +13,7 @@ from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
@@ -147,11 +147,11 @@ class LFASettings(NamedTuple):
     costing: int
 
 
-@compiled
+@in_place
 def lay_out(
     tiles: LayerTiles, tensors: Tensors, chip: int, count: int, tile_cycles: IntArray, chip_usage: IntArray
-) -> TileSequence:
-    """Fill the cycles and on-chip ofmap bytes of the first `count` positions; return them as a sequence.
+) -> None:
+    """Fill the cycles and on-chip ofmap bytes of the first `count` positions.
 
     `chip` is the number of ofmaps that stay on chip.
     """
@@ -161,10 +161,9 @@ def lay_out(
             tile_cycles[position] = tiles.cycles[layer]
             position += tiles.step[layer]
     fill_alive(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, chip, count, chip_usage)
-    return TileSequence(count, tile_cycles, chip_usage)
 
 
-@compiled
+@in_place
 def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
     total = 0
     place = 0
@@ -175,7 +174,7 @@ def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
     return total
 
 
-@compiled
+@in_place
 def rough_figures(
     table: NetworkTable,
     lfa: LFAArrays,
@@ -225,7 +224,7 @@ def rough_figures(
     return energy + moved * dram_pj_per_byte, latency
 
 
-@compiled
+@in_place
 def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
     """Return a latency (cycles) above which a candidate must cost more than `ceiling`."""
     if delay_exponent <= 0.0 or energy_factor <= 0.0 or not ceiling < np.inf:
@@ -234,7 +233,7 @@ def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: floa
     return int(latency) if latency < LARGEST_CUTOFF else NO_CUTOFF
 
 
-@compiled
+@in_place
 def evaluate_candidate(
     table: NetworkTable,
     costs: CostTable,
@@ -274,7 +273,8 @@ def evaluate_candidate(
         return NEEDS_ROOM, INVALID
     state.counters[TILES_PRICED] += count
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
-    sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
     dlsa, limit = scratch.dlsa, settings.limit_bytes
     if settings.costing == GREEDY:
@@ -299,7 +299,7 @@ def evaluate_candidate(
     return DONE, PRICED
 
 
-@compiled
+@in_place
 def _least(values: IntArray, count: int) -> int:
     """Return the least of the first `count` values."""
     least: int = values[0]
