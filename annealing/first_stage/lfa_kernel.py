@@ -20,9 +20,11 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     PAUSE_TILES,
     PAUSED,
     PENDING,
+    PRICE_ALONE,
     PRICED,
     ROUND,
     TILES_PRICED,
+    VERDICT,
     LFAScratch,
     LFASettings,
     LFAState,
@@ -110,14 +112,16 @@ def anneal_lfa(
     """Run until round `last_round`; return DONE, or why it returns before: UNKNOWN_COSTS, NEEDS_ROOM or PAUSED.
 
     `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
-    worse.
+    worse. With `PRICE_ALONE` as the last round, the candidate is priced and nothing else happens; ``counters[VERDICT]``
+    says what `evaluate_candidate` thinks of it. One kernel does both, since each would be compiled with all that prices.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
-    while counters[ROUND] < last_round:
-        if counters[TILES_PRICED] >= PAUSE_TILES:
+    alone = last_round == PRICE_ALONE
+    while alone or counters[ROUND] < last_round:
+        if not alone and counters[TILES_PRICED] >= PAUSE_TILES:
             counters[TILES_PRICED] = 0
             return PAUSED
-        if counters[PENDING] == 0:
+        if not alone and counters[PENDING] == 0:
             done = counters[ROUND]
             if done == int(settings.return_to_best_at * settings.rounds):
                 copy_lfa(state.best, state.current)
@@ -133,6 +137,9 @@ def anneal_lfa(
             ceiling[0] = highest_accepted(figures[CURRENT, COST], heat, chance)
             counters[PENDING] = 1
         status, verdict = evaluate_candidate(table, costs, apart, settings, state, scratch)
+        if alone:
+            counters[VERDICT] = verdict
+            return status
         if status != DONE:
             return status
         counters[PENDING] = 0

@@ -33,6 +33,9 @@ from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM, PAUSED = 0, 1, 2, 3
 
+PRICE_ALONE = -1
+"""The last round of a call that prices the candidate and ends."""
+
 # The DLSA that prices a candidate.
 DOUBLE_BUFFERING, GREEDY = 0, 1
 
@@ -45,7 +48,8 @@ PENDING = 1  # 1 while a candidate waits to be evaluated
 UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 TILES_PRICED = 6  # tiles of all candidates that were priced since the last pause
-COUNTERS = 7
+VERDICT = 7  # on the candidate, of a call that prices it alone
+COUNTERS = 8
 
 # Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
