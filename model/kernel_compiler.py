@@ -51,6 +51,10 @@ class _LoweredCode(JITCodeLibrary):  # type: ignore[misc]
     def codegen(self) -> Any:
         return _WithoutEnvironments(self._codegen)
 
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Leave it to the kernel that Python calls."""
+        ll_module.data_layout = self._codegen._data_layout
+
     def finalize(self) -> None:
         """Gather the code of the kernels that this one calls."""
         for library in dict.fromkeys(self._linking_libraries):
