@@ -8,7 +8,7 @@ import typer
 from soma_cp.cli.completion import network_names, platform_names, stage_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present
-from soma_cp.solver.choices import Space
+from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space
 
 PROBLEM = "What is scheduled"
 ONNX = "ONNX models"

@@ -1,9 +1,9 @@
 """Records a command in a terminal and writes it as an animated SVG, which a code host shows as an image.
 
-    python docs/record_terminal.py docs/session.svg soma-cp solve --net gpt2-small -o gpt2-small.json
+    python docs/record_terminal.py docs/session.svg soma-cp solve gpt2-small -o gpt2-small.json
 
-The command runs in a pseudo-terminal; pyte keeps the screen as a terminal would. Each change of the screen is a group of
-the SVG that CSS shows for as long as it stood, longer pauses shortened. The last screen stays: it is also what is
+The command runs in a pseudo-terminal; pyte keeps the screen as a terminal would. Each change of the screen is a group
+of the SVG that CSS shows for as long as it stood, longer pauses shortened. The last screen stays: it is also what is
 shown where nothing moves. The panel is dark, on dark and on light pages. Block characters are drawn as rectangles, so
 that they need no font.
 """
@@ -25,6 +25,7 @@ import pyte
 COLUMNS, ROWS = 100, 48
 WIDTH, HEIGHT = 8.4, 17.0  # of a character, in pixels at 14 pixels of the font
 MARGIN, BAR = 14, 30
+FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 PROMPT = "$ "
 STILL = 0.25  # seconds for which a screen must stand to be kept
 PAUSE, LAST = 0.7, 12.0  # seconds: a screen at most, the last one
@@ -130,10 +131,11 @@ def drawn(rows: Picture) -> str:
 def blocks(text: str, left: float, top: float, colour: str) -> str:
     """Return block characters as one path."""
     path = ""
+    bottom = top + HEIGHT - 2
     for character, run in groupby(enumerate(text), key=lambda item: item[1]):
         places = [place for place, _ in run]
-        high = EIGHTHS[character] * (HEIGHT - 3)
-        path += f"M{left + places[0] * WIDTH:.1f} {top + HEIGHT - 2:.1f}v{-high:.1f}h{len(places) * WIDTH:.1f}v{high:.1f}z"
+        high, wide = EIGHTHS[character] * (HEIGHT - 3), len(places) * WIDTH
+        path += f"M{left + places[0] * WIDTH:.1f} {bottom:.1f}v{-high:.1f}h{wide:.1f}v{high:.1f}z"
     return f'<path fill="{colour}" d="{path}"/>'
 
 
@@ -148,7 +150,8 @@ def animated(screens: list[tuple[Picture, float]], title: str) -> str:
         shown = f"{begin:.2f}%{'' if last else f',{end - 0.005:.3f}%'}{{visibility:visible}}"
         hidden = "" if last else f"{end:.2f}%,to{{visibility:hidden}}"
         start = "from{visibility:hidden}" if index else ""
-        rules.append(f"@keyframes s{index}{{{start}{shown}{hidden}}}#s{index}{{animation:s{index} {total:.2f}s step-end infinite}}")
+        rules.append(f"@keyframes s{index}{{{start}{shown}{hidden}}}")
+        rules.append(f"#s{index}{{animation:s{index} {total:.2f}s step-end infinite}}")
         groups.append(f'<g id="s{index}" visibility="{"visible" if last else "hidden"}">{drawn(rows)}</g>')
     wide = 2 * MARGIN + COLUMNS * WIDTH
     high = BAR + max(len(rows) for rows, _ in screens) * HEIGHT + MARGIN
@@ -156,13 +159,13 @@ def animated(screens: list[tuple[Picture, float]], title: str) -> str:
         f'<circle cx="{MARGIN + 6 + 18 * place}" cy="15" r="5" fill="{colour}"/>'
         for place, colour in enumerate(("#e06c75", "#e5c07b", "#98c379"))
     )
+    still = "@media(prefers-reduced-motion:reduce){g{animation:none!important}}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:.0f} {high:.0f}" width="{wide:.0f}" height="{high:.0f}"'
-        f' role="img" font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,\'DejaVu Sans Mono\',monospace" font-size="14">'
-        f"<title>{escape(title)}</title>"
-        f"<style>text{{white-space:pre}}{''.join(rules)}@media(prefers-reduced-motion:reduce){{g{{animation:none!important}}}}</style>"
-        f'<rect x=".5" y=".5" width="{wide - 1:.0f}" height="{high - 1:.0f}" rx="8" fill="{BACKGROUND}" stroke="{BORDER}"/>'
-        f"{dots}{''.join(groups)}</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide:.0f} {high:.0f}" role="img"'
+        f' width="{wide:.0f}" height="{high:.0f}" font-family="{escape(FONTS)}" font-size="14">'
+        f"<title>{escape(title)}</title><style>text{{white-space:pre}}{''.join(rules)}{still}</style>"
+        f'<rect x=".5" y=".5" width="{wide - 1:.0f}" height="{high - 1:.0f}" rx="8"'
+        f' fill="{BACKGROUND}" stroke="{BORDER}"/>{dots}{"".join(groups)}</svg>\n'
     )
 
 

@@ -16,7 +16,19 @@ pytest.importorskip("sphinx", reason="the extra docs is not installed")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built with warnings as errors, also those of names that lead nowhere."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "sphinx", "-W", "-n", "-q", "--keep-going", "-d", folder / "doctrees", DOCS, folder]
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "-W",
+        "-n",
+        "-q",
+        "--keep-going",
+        "-d",
+        folder / "doctrees",
+        DOCS,
+        folder,
+    ]
     paths = os.pathsep.join([str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     run = subprocess.run(
         command, capture_output=True, text=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": paths}, timeout=600

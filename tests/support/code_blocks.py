@@ -1,9 +1,9 @@
 """Code blocks of Markdown pages, and a folder in which they run as a reader would run them, offline.
 
-A page's blocks run from top to bottom in one folder. ``bash`` runs in a shell of its own, ``python`` in one namespace. Any
-block is written to a file first if the line above it ends with that file's name and a colon. Only `stood_in` programs
-do not really run: they install or check what ``.ci/run`` installs and checks. `soma-cp` runs with a time limit, unless
-the page gives one.
+A page's blocks run from top to bottom in one folder. ``bash`` runs in a shell of its own, ``python`` in one namespace.
+Any block is written to a file first if the line above it ends with that file's name and a colon. Only the programs of
+`STOOD_IN` do not really run: they install or check what ``.ci/run`` installs and checks. `soma-cp` runs with a time
+limit, unless the page gives one.
 """
 
 import contextlib
