@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.errors import UserError
 
 
@@ -38,14 +38,14 @@ class Cooling:
             )
 
 
-@compiled
+@in_place
 def temperature(initial: float, alpha: float, power: float, done: int, rounds: int) -> float:
     """Return the temperature after `done` of `rounds` rounds."""
     share = done / rounds
     return float(initial * (1.0 - share) ** power / (1.0 + alpha * share))
 
 
-@compiled
+@in_place
 def accepts(current: float, candidate: float, heat: float, chance: float) -> bool:
     """Whether a candidate with the cost `candidate` is accepted; `chance` is uniform in [0, 1).
 
@@ -58,7 +58,7 @@ def accepts(current: float, candidate: float, heat: float, chance: float) -> boo
     return chance < math.exp((current - candidate) / current / heat)
 
 
-@compiled
+@in_place
 def highest_accepted(current: float, heat: float, chance: float) -> float:
     """Return the highest cost that `accepts` would accept with the same arguments."""
     if heat <= 0.0:

@@ -145,18 +145,7 @@ class Chain:
         Once `budget` is over, the run ends at the first tile whose cost is unknown, or at the next pause of the kernel.
         """
         while True:
-            status = lfa_kernel.anneal_lfa(
-                self.problem.table,
-                self.costs.table,
-                self.apart,
-                self.weights,
-                self.settings,
-                self.state,
-                self.scratch,
-                last,
-                heated,
-                self.random,
-            )
+            status = self._call(last, heated)
             if status == lfa_pricing.DONE:
                 return
             if status != lfa_pricing.NEEDS_ROOM and budget is not None and budget.over:
@@ -178,12 +167,25 @@ class Chain:
     def price_candidate(self) -> int:
         """Price ``state.candidate`` under ``state.ceiling``; return the verdict of `evaluate_candidate`."""
         while True:
-            status, verdict = lfa_pricing.evaluate_candidate(
-                self.problem.table, self.costs.table, self.apart, self.settings, self.state, self.scratch
-            )
+            status = self._call(lfa_pricing.PRICE_ALONE, False)
             if status == lfa_pricing.DONE:
-                return int(verdict)
+                return int(self.state.counters[lfa_pricing.VERDICT])
             self._provide(status)
+
+    def _call(self, last: int, heated: bool) -> int:
+        """Call the kernel, which says why it returned."""
+        return lfa_kernel.anneal_lfa(
+            self.problem.table,
+            self.costs.table,
+            self.apart,
+            self.weights,
+            self.settings,
+            self.state,
+            self.scratch,
+            last,
+            heated,
+            self.random,
+        )
 
     def _evaluate_start(self) -> None:
         self.start_is_valid = self.price_candidate() == lfa_pricing.PRICED

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tiling import LayerTiles
 
@@ -39,7 +39,7 @@ def _empty_table(size: int) -> CostTable:
     return CostTable(np.full((size, 5), -1, np.int64), np.zeros(size, np.int64), np.zeros(size, np.float64))
 
 
-@compiled
+@in_place
 def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
     """Return the slot of the tile, or the free slot for it."""
     mixed = layer
@@ -55,7 +55,7 @@ def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
     return at
 
 
-@compiled
+@in_place
 def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tuple[int, bool]:
     """Fill cycles and energy of `tiles`; return how many layers have unknown costs, and whether all others can run.
 
@@ -76,11 +76,12 @@ def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tup
     return unknown, feasible
 
 
-@compiled
+@in_place
 def _insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
     for n in range(len(rows)):
         at = _slot(table.keys, rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4])
-        table.keys[at] = rows[n]
+        for column in range(rows.shape[1]):
+            table.keys[at, column] = rows[n, column]
         table.cycles[at] = cycles[n]
         table.energy_pj[at] = energy_pj[n]
 

@@ -3,25 +3,25 @@
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 
 
-@compiled
+@in_place
 def pick(count: int, random: np.random.Generator) -> int:
     """Draw one of 0 … count − 1."""
     return min(int(random.random() * count), count - 1)
 
 
-@compiled
+@in_place
 def pick_other(first: int, last: int, present: int, random: np.random.Generator) -> int:
     """Draw one of `first` … `last` but `present`, which is one of them; there must be another."""
     drawn = first + pick(last - first, random)
     return drawn + 1 if drawn >= present else drawn
 
 
-@compiled
+@in_place
 def pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.random.Generator) -> int:
     """Draw one of the `count` places after the first that are in `marks` and not in `excluded`."""
     left = pick(count, random)
@@ -33,7 +33,7 @@ def pick_marked(marks: BoolArray, excluded: BoolArray, count: int, random: np.ra
     return -1
 
 
-@compiled
+@in_place
 def group_begin(begins: BoolArray, place: int) -> int:
     """Return the first place of the group (FLG or LG) that holds `place`."""
     while not begins[place]:
@@ -41,7 +41,7 @@ def group_begin(begins: BoolArray, place: int) -> int:
     return place
 
 
-@compiled
+@in_place
 def group_end(begins: BoolArray, place: int) -> int:
     """Return the place after the last of the group that holds `place`."""
     place += 1
@@ -50,7 +50,7 @@ def group_end(begins: BoolArray, place: int) -> int:
     return place
 
 
-@compiled
+@in_place
 def merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None:
     """Merge the FLGs at `border`; the tiling number of either stays, with probability proportional to its layers."""
     begin = group_begin(lfa.begins_flg, border - 1)
@@ -61,7 +61,7 @@ def merge_flgs(lfa: LFAArrays, border: int, random: np.random.Generator) -> None
     lfa.begins_lg[border] = False
 
 
-@compiled
+@in_place
 def cut_flg(begins_flg: BoolArray, tiling: IntArray, place: int) -> None:
     """Insert an FLC before `place`; both parts keep the tiling number."""
     if not begins_flg[place]:
@@ -69,7 +69,7 @@ def cut_flg(begins_flg: BoolArray, tiling: IntArray, place: int) -> None:
         begins_flg[place] = True
 
 
-@compiled
+@in_place
 def reads(source_begin: IntArray, sources: IntArray, consumer: int, producer: int) -> bool:
     """Whether the layer `consumer` reads the ofmap of the layer `producer`."""
     for edge in range(source_begin[consumer], source_begin[consumer + 1]):
@@ -78,7 +78,7 @@ def reads(source_begin: IntArray, sources: IntArray, consumer: int, producer: in
     return False
 
 
-@compiled
+@in_place
 def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, place: int) -> tuple[int, int]:
     """Return the first and last place that the layer at `place` can take, after its producers, before its consumers."""
     layer = order[place]
@@ -91,7 +91,7 @@ def place_range(source_begin: IntArray, sources: IntArray, order: IntArray, plac
     return first, last
 
 
-@compiled
+@in_place
 def pick_new_place(table: NetworkTable, order: IntArray, random: np.random.Generator) -> tuple[int, int]:
     """Draw a place, and another that its layer can take; twice the same place if the layer can take no other."""
     old = pick(len(order), random)
@@ -99,7 +99,7 @@ def pick_new_place(table: NetworkTable, order: IntArray, random: np.random.Gener
     return old, pick_other(first, last, old, random) if first < last else old
 
 
-@compiled
+@in_place
 def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
     """Draw the first place of an FLG."""
     count = 0
@@ -113,7 +113,7 @@ def pick_flg(begins_flg: BoolArray, random: np.random.Generator) -> int:
     return place
 
 
-@compiled
+@in_place
 def pick_inner_flc(begins_flg: BoolArray, begins_lg: BoolArray, random: np.random.Generator) -> int:
     """Draw an FLC that is not a DRAM Cut; −1 if there is none."""
     count = 0
@@ -133,7 +133,7 @@ def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
     return pick_marked(lfa.begins_lg, np.zeros(len(lfa.order), np.bool_), count, random)
 
 
-@compiled
+@in_place
 def keeps_groups_apart(order: IntArray, begins_lg: BoolArray, apart: IntArray) -> bool:
     """Whether no LG mixes layers of different groups in `apart`; ``apart[l]`` is the group of layer l."""
     for place in range(1, len(order)):

@@ -15,13 +15,16 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     COST,
     CURRENT,
     DONE,
+    FIGURES,
     OVERFLOW_BYTES,
     PAUSE_TILES,
     PAUSED,
     PENDING,
+    PRICE_ALONE,
     PRICED,
     ROUND,
     TILES_PRICED,
+    VERDICT,
     LFAScratch,
     LFASettings,
     LFAState,
@@ -29,22 +32,31 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
 )
 from soma_cp.annealing.first_stage.moves import apply_move
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 
 
-@compiled
+@in_place
 def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
     """Copy all arrays of an LFA."""
-    target.order[:] = source.order
-    target.begins_flg[:] = source.begins_flg
-    target.begins_lg[:] = source.begins_lg
-    target.tiling[:] = source.tiling
-    target.shares[:] = source.shares
+    for place in range(len(source.order)):
+        target.order[place] = source.order[place]
+        target.begins_flg[place] = source.begins_flg[place]
+        target.begins_lg[place] = source.begins_lg[place]
+        target.tiling[place] = source.tiling[place]
+    for item in range(len(source.shares)):
+        target.shares[item] = source.shares[item]
 
 
-@compiled
+@in_place
+def copy_figures(figures: FloatArray, source: int, target: int) -> None:
+    """Copy the figures of one row to another."""
+    for column in range(FIGURES):
+        figures[target, column] = figures[source, column]
+
+
+@in_place
 def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
     """Whether the candidate overflows less than the LFA in row `reference`, or costs less if both fit."""
     column = COST
@@ -54,7 +66,7 @@ def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
     return bool(candidate < present or (or_equal and candidate == present))
 
 
-@compiled
+@in_place
 def file_away(state: LFAState) -> None:
     """Put the candidate into the archive if it is among the cheapest and no archived LFA has the same cost."""
     costs, archive, shares, lfa = state.archive_costs, state.archive, state.archive_shares, state.candidate
@@ -69,10 +81,14 @@ def file_away(state: LFAState) -> None:
         return
     for n in range(size - 1, at, -1):
         costs[n] = costs[n - 1]
-        archive[n] = archive[n - 1]
-        shares[n] = shares[n - 1]
+        for row in range(archive.shape[1]):
+            for place in range(archive.shape[2]):
+                archive[n, row, place] = archive[n - 1, row, place]
+        for item in range(shares.shape[1]):
+            shares[n, item] = shares[n - 1, item]
     costs[at] = cost
-    shares[at] = lfa.shares
+    for item in range(len(lfa.shares)):
+        shares[at, item] = lfa.shares[item]
     for place in range(len(lfa.order)):
         archive[at, 0, place] = lfa.order[place]
         archive[at, 1, place] = 1 if lfa.begins_flg[place] else 0
@@ -96,18 +112,20 @@ def anneal_lfa(
     """Run until round `last_round`; return DONE, or why it returns before: UNKNOWN_COSTS, NEEDS_ROOM or PAUSED.
 
     `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
-    worse.
+    worse. With `PRICE_ALONE` as the last round, the candidate is priced and nothing else happens; ``counters[VERDICT]``
+    says what `evaluate_candidate` thinks of it. One kernel does both, since each would be compiled with all that prices.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
-    while counters[ROUND] < last_round:
-        if counters[TILES_PRICED] >= PAUSE_TILES:
+    alone = last_round == PRICE_ALONE
+    while alone or counters[ROUND] < last_round:
+        if not alone and counters[TILES_PRICED] >= PAUSE_TILES:
             counters[TILES_PRICED] = 0
             return PAUSED
-        if counters[PENDING] == 0:
+        if not alone and counters[PENDING] == 0:
             done = counters[ROUND]
             if done == int(settings.return_to_best_at * settings.rounds):
                 copy_lfa(state.best, state.current)
-                figures[CURRENT] = figures[BEST]
+                copy_figures(figures, BEST, CURRENT)
             copy_lfa(state.current, state.candidate)
             if not apply_move(table, state.candidate, settings.batch, weights, random):
                 counters[ROUND] += 1
@@ -119,6 +137,9 @@ def anneal_lfa(
             ceiling[0] = highest_accepted(figures[CURRENT, COST], heat, chance)
             counters[PENDING] = 1
         status, verdict = evaluate_candidate(table, costs, apart, settings, state, scratch)
+        if alone:
+            counters[VERDICT] = verdict
+            return status
         if status != DONE:
             return status
         counters[PENDING] = 0
@@ -128,9 +149,9 @@ def anneal_lfa(
         fits = figures[CURRENT, OVERFLOW_BYTES] == 0 and figures[CANDIDATE, OVERFLOW_BYTES] == 0
         if (fits and figures[CANDIDATE, COST] <= ceiling[0]) or (not fits and _goes_lower(figures, CURRENT, True)):
             copy_lfa(state.candidate, state.current)
-            figures[CURRENT] = figures[CANDIDATE]
+            copy_figures(figures, CANDIDATE, CURRENT)
             file_away(state)
             if _goes_lower(figures, BEST, False):
                 copy_lfa(state.candidate, state.best)
-                figures[BEST] = figures[CANDIDATE]
+                copy_figures(figures, CANDIDATE, BEST)
     return DONE

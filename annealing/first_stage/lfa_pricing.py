@@ -13,7 +13,7 @@ from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
@@ -33,6 +33,9 @@ from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM, PAUSED = 0, 1, 2, 3
 
+PRICE_ALONE = -1
+"""The last round of a call that prices the candidate and ends."""
+
 # The DLSA that prices a candidate.
 DOUBLE_BUFFERING, GREEDY = 0, 1
 
@@ -45,7 +48,8 @@ PENDING = 1  # 1 while a candidate waits to be evaluated
 UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 TILES_PRICED = 6  # tiles of all candidates that were priced since the last pause
-COUNTERS = 7
+VERDICT = 7  # on the candidate, of a call that prices it alone
+COUNTERS = 8
 
 # Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
@@ -147,11 +151,11 @@ class LFASettings(NamedTuple):
     costing: int
 
 
-@compiled
+@in_place
 def lay_out(
     tiles: LayerTiles, tensors: Tensors, chip: int, count: int, tile_cycles: IntArray, chip_usage: IntArray
-) -> TileSequence:
-    """Fill the cycles and on-chip ofmap bytes of the first `count` positions; return them as a sequence.
+) -> None:
+    """Fill the cycles and on-chip ofmap bytes of the first `count` positions.
 
     `chip` is the number of ofmaps that stay on chip.
     """
@@ -161,10 +165,9 @@ def lay_out(
             tile_cycles[position] = tiles.cycles[layer]
             position += tiles.step[layer]
     fill_alive(tensors.chip_bytes, tensors.chip_start, tensors.chip_end, chip, count, chip_usage)
-    return TileSequence(count, tile_cycles, chip_usage)
 
 
-@compiled
+@in_place
 def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
     total = 0
     place = 0
@@ -175,7 +178,7 @@ def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
     return total
 
 
-@compiled
+@in_place
 def rough_figures(
     table: NetworkTable,
     lfa: LFAArrays,
@@ -225,7 +228,7 @@ def rough_figures(
     return energy + moved * dram_pj_per_byte, latency
 
 
-@compiled
+@in_place
 def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: float) -> int:
     """Return a latency (cycles) above which a candidate must cost more than `ceiling`."""
     if delay_exponent <= 0.0 or energy_factor <= 0.0 or not ceiling < np.inf:
@@ -234,7 +237,7 @@ def _slowest_accepted(ceiling: float, energy_factor: float, delay_exponent: floa
     return int(latency) if latency < LARGEST_CUTOFF else NO_CUTOFF
 
 
-@compiled
+@in_place
 def evaluate_candidate(
     table: NetworkTable,
     costs: CostTable,
@@ -274,7 +277,8 @@ def evaluate_candidate(
         return NEEDS_ROOM, INVALID
     state.counters[TILES_PRICED] += count
     make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
-    sequence = lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+    sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
     dlsa, limit = scratch.dlsa, settings.limit_bytes
     if settings.costing == GREEDY:
@@ -299,7 +303,7 @@ def evaluate_candidate(
     return DONE, PRICED
 
 
-@compiled
+@in_place
 def _least(values: IntArray, count: int) -> int:
     """Return the least of the first `count` values."""
     least: int = values[0]

@@ -25,7 +25,7 @@ from soma_cp.annealing.first_stage.groups import (
     pick_other,
 )
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.shared_loads import items_with_a_load_before
@@ -72,7 +72,7 @@ FUSE_LGS, SPLIT_LG = 0.3, 0.3  # the remaining moves shift a border
 MAX_TILING_NUMBER = 1 << 20
 
 
-@compiled
+@in_place
 def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move a layer to another place between its producers and consumers; the cuts stay where they are."""
     order = lfa.order
@@ -87,7 +87,7 @@ def change_order(table: NetworkTable, lfa: LFAArrays, random: np.random.Generato
     return True
 
 
-@compiled
+@in_place
 def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Double or halve the tiling number of an FLG."""
     place = pick_flg(lfa.begins_flg, random)
@@ -104,7 +104,7 @@ def change_tiling(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def remove_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Merge two FLGs of one LG."""
     border = pick_inner_flc(lfa.begins_flg, lfa.begins_lg, random)
@@ -114,7 +114,7 @@ def remove_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Fuse two LGs; the FLGs at the border merge."""
     border = pick_border(lfa, random)
@@ -124,7 +124,7 @@ def fuse_lgs(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Split an LG before a random layer."""
     place = pick(len(lfa.order), random)
@@ -135,7 +135,7 @@ def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two LGs to another place within them; the old border stays as an FLC."""
     border = pick_border(lfa, random)
@@ -152,7 +152,7 @@ def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Draw one of the published moves and apply it."""
     drawn = random.random()
@@ -170,7 +170,7 @@ def paper_move(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     return move_border(lfa, random)
 
 
-@compiled
+@in_place
 def draw_tiling_number(present: int, batch: int, random: np.random.Generator) -> int:
     """Draw a tiling number: `present` doubled, halved, ±1, tripled or a third of it; or 1, batch, or a power of two."""
     drawn = random.random()
@@ -195,7 +195,7 @@ def draw_tiling_number(present: int, batch: int, random: np.random.Generator) ->
     return min(max(number, 1), MAX_TILING_NUMBER)
 
 
-@compiled
+@in_place
 def retile(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
     """Give an FLG another tiling number."""
     place = pick_flg(lfa.begins_flg, random)
@@ -206,7 +206,7 @@ def retile(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def insert_flc(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
     """Cut an FLG in two within its LG; either part may get another tiling number."""
     place = pick(len(lfa.order), random)
@@ -220,7 +220,7 @@ def insert_flc(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def shift_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two FLGs of one LG: by one place, or anywhere within the two."""
     begins_flg, tiling = lfa.begins_flg, lfa.tiling
@@ -244,7 +244,7 @@ def shift_flc(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def isolate_layer(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bool:
     """Make a layer an FLG of its own, untiled, tiled by samples, or with another tiling number."""
     place = pick(len(lfa.order), random)
@@ -265,7 +265,7 @@ def isolate_layer(lfa: LFAArrays, batch: int, random: np.random.Generator) -> bo
     return True
 
 
-@compiled
+@in_place
 def turn_cut(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Turn an FLC into a DRAM Cut, or a DRAM Cut into an FLC that fmaps cross on chip."""
     if len(lfa.order) < 2:
@@ -277,7 +277,7 @@ def turn_cut(lfa: LFAArrays, random: np.random.Generator) -> bool:
     return True
 
 
-@compiled
+@in_place
 def move_layer(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move a layer to another place between its producers and consumers, out of its FLG and into the one there."""
     order = lfa.order
@@ -290,7 +290,7 @@ def move_layer(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     return True
 
 
-@compiled
+@in_place
 def _take_out(
     order: IntArray,
     begins_flg: BoolArray,
@@ -313,7 +313,7 @@ def _take_out(
         tiling[p] = tiling[p + 1]
 
 
-@compiled
+@in_place
 def _put_in(
     order: IntArray,
     begins_flg: BoolArray,
@@ -354,7 +354,7 @@ def turn_share(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     return True
 
 
-@compiled
+@in_place
 def apply_move(
     table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
 ) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 
 from soma_cp.annealing.acceptance import accepts, temperature
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.compiled import compiled
-from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.compiled import compiled, in_place
+from soma_cp.model.soma.dlsa import DLSA, copy_dlsa
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
 from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.tensors import Tensors
@@ -61,7 +61,7 @@ class DLSAState(NamedTuple):
     times: Times
 
 
-@compiled
+@in_place
 def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: int) -> bool:
     """Whether tensor i may come before tensor j (docs/model.md#validity: SPACE, DEADLOCK, DATA)."""
     if start[i] >= end[j]:
@@ -73,7 +73,7 @@ def _may_precede(tensors: Tensors, start: IntArray, end: IntArray, i: int, j: in
     return not tensors.after_begin[i] <= j < tensors.after_end[i]
 
 
-@compiled
+@in_place
 def rank_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, int]:
     """Return the first and last rank that the tensor can take while everything else stays."""
     order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
@@ -86,7 +86,7 @@ def rank_range(tensors: Tensors, state: DLSAState, tensor: int) -> tuple[int, in
     return first, last
 
 
-@compiled
+@in_place
 def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) -> tuple[int, int]:
     """Return the least and greatest Start (load) or End (store) that the order allows."""
     order, start, end = state.dlsa.order, state.dlsa.start, state.dlsa.end
@@ -104,7 +104,7 @@ def duration_range(tensors: Tensors, state: DLSAState, tiles: int, tensor: int) 
     return -1, greatest
 
 
-@compiled
+@in_place
 def _move_to(state: DLSAState, tensor: int, new_rank: int) -> None:
     """Move `tensor` to `new_rank`; the tensors in between shift by one."""
     order, rank = state.dlsa.order, state.rank
@@ -116,7 +116,7 @@ def _move_to(state: DLSAState, tensor: int, new_rank: int) -> None:
     rank[tensor] = new_rank
 
 
-@compiled
+@in_place
 def _shift(state: DLSAState, size: int, is_store: bool, old: int, new: int) -> bool:
     """Move a Start or End from `old` to `new`; return whether everything still fits into the buffer."""
     old, new = max(old, 0), max(new, 0)
@@ -132,14 +132,14 @@ def _shift(state: DLSAState, size: int, is_store: bool, old: int, new: int) -> b
     return fits
 
 
-@compiled
+@in_place
 def _other_than(low: int, high: int, present: int, chance: float) -> int:
     """Draw uniformly from low … high, but never `present`, which is one of them."""
     drawn = low + int(chance * (high - low))
     return drawn if drawn < present else drawn + 1
 
 
-@compiled
+@in_place
 def begin_state(tensors: Tensors, sequence: TileSequence, capacity: int, state: DLSAState) -> int:
     """Compute all other fields of `state` from its DLSA; return the least room (negative: overflow)."""
     size = len(state.rank)
@@ -218,9 +218,7 @@ def anneal_dlsa(
                 if cost < state.costs[1]:
                     state.costs[1] = cost
                     state.latencies[1] = latency
-                    best.order[:] = dlsa.order
-                    best.start[:] = dlsa.start
-                    best.end[:] = dlsa.end
+                    copy_dlsa(dlsa, len(state.rank), best)
         if not accepted:
             edge = dlsa.end[tensor] if is_store else dlsa.start[tensor]
             if edge != old_edge:
@@ -233,7 +231,7 @@ def anneal_dlsa(
                 _move_to(state, tensor, old_rank)
 
 
-@compiled
+@in_place
 def return_to_best(tensors: Tensors, state: DLSAState) -> None:
     """Make the best DLSA the current one."""
     dlsa, best = state.dlsa, state.best
@@ -242,9 +240,7 @@ def return_to_best(tensors: Tensors, state: DLSAState) -> None:
         new = best.end[i] if tensors.is_store[i] else best.start[i]
         if old != new:
             _shift(state, tensors.bytes[i], tensors.is_store[i], old, new)
-    dlsa.order[:] = best.order
-    dlsa.start[:] = best.start
-    dlsa.end[:] = best.end
+    copy_dlsa(best, len(state.rank), dlsa)
     for n in range(len(state.rank)):
         state.rank[dlsa.order[n]] = n
     state.costs[0] = state.costs[1]

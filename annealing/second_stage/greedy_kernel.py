@@ -9,11 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled, inlined
-from soma_cp.model.soma.dlsa import DLSA, empty_dlsa
+from soma_cp.model.compiled import compiled, in_place, inlined
+from soma_cp.model.soma.dlsa import DLSA, copy_dlsa, empty_dlsa
 from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.tensors import WGT, Tensors
 from soma_cp.model.soma.tiling import TileSequence
+from soma_cp.model.sorting import sort_keys
 
 OVERFLOW = -1
 """`greedy` returns ``OVERFLOW - p`` if even the shortest living durations exceed the buffer at position p."""
@@ -97,7 +98,7 @@ def greedy_pass(tensors: Tensors, sequence: TileSequence, capacity: int) -> tupl
     return greedy(tensors, count, sequence, capacity, NO_CUTOFF, scratch, dlsa), dlsa, scratch.free
 
 
-@compiled
+@in_place
 def greedy(
     tensors: Tensors,
     count: int,
@@ -125,20 +126,18 @@ def greedy(
         if latency < best:
             best = latency
             cutoff = latency - 1
-            dlsa.order[:count] = scratch.dlsa.order[:count]
-            dlsa.start[:count] = scratch.dlsa.start[:count]
-            dlsa.end[:count] = scratch.dlsa.end[:count]
+            copy_dlsa(scratch.dlsa, count, dlsa)
     return best
 
 
-@compiled
+@in_place
 def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[int, int, int]:
     """Sort the DRAM tensors into the queues; return the numbers of plain loads, readers and stores.
 
     Also fills the Starts and Ends that are fixed.
     """
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
-    start, end = scratch.dlsa.start, scratch.dlsa.end
+    start, end, spare = scratch.dlsa.start, scratch.dlsa.end, scratch.dlsa.order
     is_store, position, least_end = tensors.is_store, tensors.position, tensors.least_end
     after_begin, after_end = tensors.after_begin, tensors.after_end
     plain_count, reader_count, store_count = 0, 0, 0
@@ -155,13 +154,13 @@ def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[
             else:
                 plain[plain_count] = i
                 plain_count += 1
-    _sort_by_position(position, tensors.kind, plain, plain_count, scratch.keys)
-    _sort_by_position(position, tensors.kind, readers, reader_count, scratch.keys)
-    _sort_by_position(position, tensors.kind, stores, store_count, scratch.keys)
+    _sort_by_position(position, tensors.kind, plain, plain_count, scratch.keys, spare)
+    _sort_by_position(position, tensors.kind, readers, reader_count, scratch.keys, spare)
+    _sort_by_position(position, tensors.kind, stores, store_count, scratch.keys, spare)
     return plain_count, reader_count, store_count
 
 
-@compiled
+@in_place
 def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Queues) -> bool:
     """Whether loads and stores ever compete: the loads of a tile are done before the tile ends."""
     plain_count, reader_count, store_count = counts
@@ -173,8 +172,10 @@ def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Q
     return store_count > 0 and position[queues.stores[0]] < last_load
 
 
-@compiled
-def _sort_by_position(position: IntArray, kind: IntArray, items: IntArray, count: int, keys: IntArray) -> None:
+@in_place
+def _sort_by_position(
+    position: IntArray, kind: IntArray, items: IntArray, count: int, keys: IntArray, spare: IntArray
+) -> None:
     """Sort tensors by position, then weights first, then creation order."""
     last = 1
     for n in range(count):
@@ -182,12 +183,12 @@ def _sort_by_position(position: IntArray, kind: IntArray, items: IntArray, count
     for n in range(count):
         i = items[n]
         keys[n] = (position[i] * 2 + (0 if kind[i] == WGT else 1)) * last + i
-    keys[:count].sort()
+    sort_keys(keys, count, spare)
     for n in range(count):
         items[n] = keys[n] % last
 
 
-@compiled
+@in_place
 def _has_room(room: IntArray, size: int, first: int, last: int) -> bool:
     for p in range(first, last):
         if room[p] < size:
@@ -195,7 +196,7 @@ def _has_room(room: IntArray, size: int, first: int, last: int) -> bool:
     return True
 
 
-@compiled
+@in_place
 def _outlive(
     positions: IntArray,
     sizes: IntArray,
@@ -219,7 +220,7 @@ def _outlive(
     return True
 
 
-@compiled
+@in_place
 def _run(
     tensors: Tensors,
     sequence: TileSequence,

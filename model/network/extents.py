@@ -1,17 +1,17 @@
 """Extents: the part of its sources that a tile of a layer needs, as kernels (docs/model.md#backward-extents)."""
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.compiled import in_place, inlined
 from soma_cp.model.network import network_table as nt
 
 
-@compiled
+@in_place
 def ceil_div(numerator: int, denominator: int) -> int:
     """Integer ceiling division."""
     return -((-numerator) // denominator)
 
 
-@compiled
+@in_place
 def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -> tuple[int, int, int, int]:
     """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs.
 
@@ -56,14 +56,14 @@ def _share(layers: IntArray, layer: int, dimension: int, k: int, h: int, w: int,
     return ceil_div(part * whole, layers[layer, nt.K + dimension])
 
 
-@compiled
+@in_place
 def operand_extent(layers: IntArray, layer: int, b: int, k: int) -> tuple[int, int, int, int]:
     """Return the extent (b, c, h, w) of the second operand that an ofmap tile of b samples, k channels needs."""
     per_group = layers[layer, nt.IN_CHANNELS] // layers[layer, nt.GROUPS]
     return b, k, per_group, layers[layer, nt.R] * layers[layer, nt.S]
 
 
-@compiled
+@in_place
 def loaded_extent(layers: IntArray, extents: IntArray, layer: int, role: int) -> tuple[int, int]:
     """Return the rows and columns of a source that one tile of a layer needs; `extents` are its tiles', by layer."""
     b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]

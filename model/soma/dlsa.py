@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.compiled import compiled, in_place, inlined
 from soma_cp.model.soma.tensors import OFM, WGT, Tensors
+from soma_cp.model.sorting import sort_indices, sort_keys
 
 _LARGEST = int(np.iinfo(np.int64).max)
 
@@ -78,6 +79,15 @@ def awaited_tiles(tensors: Tensors, dlsa: DLSA) -> IntArray:
 # Double buffering.
 
 
+@in_place
+def copy_dlsa(source: DLSA, count: int, target: DLSA) -> None:
+    """Copy the first `count` items of a DLSA."""
+    for n in range(count):
+        target.order[n] = source.order[n]
+        target.start[n] = source.start[n]
+        target.end[n] = source.end[n]
+
+
 def double_buffering(tensors: Tensors) -> DLSA:
     """Return the classical strategy: load one tile ahead, store within one tile.
 
@@ -96,7 +106,7 @@ def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
     or with that tile if it is the last of its LG.
     """
     order, start, end = dlsa.order, dlsa.start, dlsa.end
-    keys = np.empty(count, np.int64)
+    keys, spare = np.empty(count, np.int64), np.empty(count, np.int64)
     span = 0
     for i in range(count):
         if tensors.is_store[i]:
@@ -114,8 +124,8 @@ def double_buffer(tensors: Tensors, count: int, dlsa: DLSA) -> None:
     if 4 * (span + 1) * (span + 1) < _LARGEST // max(count, 1):
         for i in range(count):  # all four, with the creation order, are packed into one integer
             keys[i] = keys[i] * count + i
-        keys.sort()
+        sort_keys(keys, count, spare)
         for i in range(count):
             order[i] = keys[i] % count
     else:
-        order[:count] = np.argsort(keys, kind="mergesort")  # stable
+        sort_indices(keys, count, order, spare)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.soma.dlsa import DLSA, awaited_tile, waiting_tile
 from soma_cp.model.soma.occupancy import fill_usage
 from soma_cp.model.soma.tensors import Tensors
@@ -39,7 +39,7 @@ def empty_times(tiles: int, tensors: int) -> Times:
     )
 
 
-@compiled
+@in_place
 def run(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times, usage: IntArray) -> int:
     """Fill `times` and `usage` (int64[T + 1]: bytes alive) in one call from Python; return as `begin_times` does."""
     latency = begin_times(sequence, tensors, count, dlsa, times)
@@ -47,7 +47,7 @@ def run(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times:
     return latency
 
 
-@compiled
+@in_place
 def begin_times(sequence: TileSequence, tensors: Tensors, count: int, dlsa: DLSA, times: Times) -> int:
     """Fill `times`; return the latency, or ``-1 - p`` if tile p can never begin.
 

@@ -6,13 +6,13 @@ All follow from one rule, `_mark_lives`: a tensor is alive at the positions ``st
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import TileSequence
 
 
-@compiled
+@in_place
 def _mark_lives(sizes: IntArray, start: IntArray, end: IntArray, count: int, positions: int, change: IntArray) -> None:
     """Fill ``change[0 … positions]`` with the bytes that come alive at each position less those that go."""
     for p in range(positions + 1):
@@ -22,7 +22,7 @@ def _mark_lives(sizes: IntArray, start: IntArray, end: IntArray, count: int, pos
         change[end[i]] -= sizes[i]
 
 
-@compiled
+@in_place
 def fill_alive(sizes: IntArray, start: IntArray, end: IntArray, count: int, positions: int, alive: IntArray) -> None:
     """Fill ``alive[0 … positions − 1]`` with the bytes of the first `count` tensors that are alive there.
 
@@ -47,7 +47,7 @@ def alive_bytes(sizes: IntArray, start: IntArray, end: IntArray, positions: int)
     return alive[:-1]
 
 
-@compiled
+@in_place
 def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, usage: IntArray) -> int:
     """Fill ``usage[0 … T − 1]`` with all bytes alive under a DLSA of `count` DRAM tensors; return the peak.
 
@@ -64,7 +64,7 @@ def fill_usage(sizes: IntArray, count: int, dlsa: DLSA, sequence: TileSequence, 
     return peak
 
 
-@compiled
+@in_place
 def fill_least_room(tensors: Tensors, count: int, sequence: TileSequence, capacity: int, room: IntArray) -> int:
     """Fill ``room[0 … T − 1]`` with the room that is left if each of `count` DRAM tensors lives as briefly as it can.
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
@@ -108,7 +108,8 @@ def _fill_whole(table: NetworkTable, order: IntArray, flg: IntArray, whole: Bool
     """Fill `whole`: an ofmap is made whole if the FLG cuts it, or a reader in the FLG needs all of it."""
     source_begin, sources, needs_all, is_output = table.source_begin, table.source, table.needs_all, table.is_output
     read = np.zeros(len(whole), np.bool_)  # by a layer in the FLG
-    whole[:] = is_output
+    for layer in range(len(whole)):
+        whole[layer] = is_output[layer]
     for place in range(len(order) - 1, -1, -1):
         layer = order[place]
         if not read[layer]:
@@ -122,7 +123,7 @@ def _fill_whole(table: NetworkTable, order: IntArray, flg: IntArray, whole: Bool
                 whole[source] = True
 
 
-@compiled
+@in_place
 def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: IntArray, owners: LoadOwners) -> None:
     """Fill `owners` for the layers of `lfa`; `flg` and `lg` are int64[L], the groups of each layer."""
     source_begin, sources, readers = table.source_begin, table.source, table.reader
@@ -131,10 +132,14 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
     owner, weight_owner, holds_all, whole = owners.edge, owners.weights, owners.holds_all, owners.whole
     cuts = ((owners.rows_cut, table.rows_cut), (owners.columns_cut, table.columns_cut))
     latest, latest_weights = owners.latest, owners.latest_weights
-    latest[:] = -1
-    latest_weights[:] = -1
-    if shares.any():
-        _fill_whole(table, order, flg, whole)
+    for item in range(len(latest)):
+        latest[item] = -1
+    for layer in range(len(latest_weights)):
+        latest_weights[layer] = -1
+    for item in range(len(shares)):
+        if shares[item]:
+            _fill_whole(table, order, flg, whole)
+            break
     for place in range(len(order)):
         layer = order[place]
         for edge in range(source_begin[layer], source_begin[layer + 1]):

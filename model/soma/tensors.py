@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.compiled import in_place, inlined
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import loaded_extent
@@ -130,7 +130,7 @@ def empty_tensor_places(table: NetworkTable) -> TensorPlaces:
     )
 
 
-@compiled
+@in_place
 def count_tensors(table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces) -> tuple[int, int]:
     """Fill `places`; return the numbers of DRAM tensors and of ofmap tensors that stay on chip."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
@@ -182,7 +182,7 @@ def count_tensors(table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places
     return dram, chip
 
 
-@compiled
+@in_place
 def make_tensors(
     table: NetworkTable,
     lfa: LFAArrays,
@@ -196,7 +196,7 @@ def make_tensors(
     _make_ofmaps(table, lfa, tiles, places, dram_rate, tensors)
 
 
-@compiled
+@in_place
 def _make_loads(
     table: NetworkTable, tiles: LayerTiles, places: TensorPlaces, dram_rate: DramRate, tensors: Tensors
 ) -> None:
@@ -251,7 +251,7 @@ def _make_loads(
             tensors.last_of_lg[i] = False
 
 
-@compiled
+@in_place
 def _make_ofmaps(
     table: NetworkTable,
     lfa: LFAArrays,

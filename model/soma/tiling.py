@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ceil_div, ifmap_extent, operand_extent
 from soma_cp.model.network.network_table import NetworkTable
@@ -82,7 +82,7 @@ def empty_layer_tiles(layers: int) -> LayerTiles:
     )
 
 
-@compiled
+@in_place
 def greatest_common_divisor(a: int, b: int) -> int:
     """Greatest common divisor of two positive integers."""
     while b:
@@ -90,7 +90,7 @@ def greatest_common_divisor(a: int, b: int) -> int:
     return a
 
 
-@compiled
+@in_place
 def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
     """Split `parts` into (fh, fw), fh · fw = parts, with fh/fw as close as possible to rows/columns."""
     if parts == 1:
@@ -117,7 +117,7 @@ def split_rows_columns(parts: int, rows: int, columns: int) -> tuple[int, int]:
     return parts // above, above
 
 
-@compiled
+@in_place
 def _divisor_up_to(number: int, most: int) -> int:
     """Return the largest divisor of `number` that is at most `most`; 0 if there is none."""
     # Above √number, the divisors are number / d for the d below it: no more than √number candidates in all.
@@ -135,7 +135,7 @@ def _divisor_up_to(number: int, most: int) -> int:
     return divisor
 
 
-@compiled
+@in_place
 def _divisor_from(number: int, least: int) -> int:
     """Return the smallest divisor of `number` that is at least `least` (1 or more); number + 1 if there is none."""
     if least > number:
@@ -151,7 +151,7 @@ def _divisor_from(number: int, least: int) -> int:
     return number // other
 
 
-@compiled
+@in_place
 def uncut_dimensions(
     layers: IntArray,
     source_begin: IntArray,
@@ -185,7 +185,7 @@ def uncut_dimensions(
     return keep_rows, keep_columns
 
 
-@compiled
+@in_place
 def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
     """Fill `tiles` (all but the costs); return T, the number of tiles, or ``TILING_TOO_LARGE - place``."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
@@ -237,7 +237,7 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
     return position
 
 
-@compiled
+@in_place
 def tile_flg(
     layers: IntArray,
     use_begin: IntArray,

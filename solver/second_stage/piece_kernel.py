@@ -1,7 +1,7 @@
 """The longest paths after a piece of the second stage, and the shortest living durations (kernels)."""
 
 from soma_cp.model.arrays import IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import in_place
 from soma_cp.model.soma.dlsa import DLSA, awaited_tile, waiting_tile
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import TileSequence
@@ -9,7 +9,7 @@ from soma_cp.model.soma.tiling import TileSequence
 NO_PATH = -(2**62)
 
 
-@compiled
+@in_place
 def tails_of_suffix(
     sequence: TileSequence, tensors: Tensors, dlsa: DLSA, last: int, tile_tail: IntArray, leaving: IntArray
 ) -> int:
@@ -46,7 +46,7 @@ def tails_of_suffix(
     return tail
 
 
-@compiled
+@in_place
 def shorten(sequence: TileSequence, tensors: Tensors, tile_begin: IntArray, tensor_begin: IntArray, dlsa: DLSA) -> None:
     """Shorten the living durations of a valid schedule as far as no time changes: Starts rise, Ends fall.
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.compiled import compiled
+from soma_cp.model.compiled import compiled, in_place
+from soma_cp.model.sorting import sort_indices
 
 NO_CHAIN = -(2**60)
 
@@ -74,7 +75,7 @@ class Frame(NamedTuple):
     longest_window: int
 
 
-@compiled
+@in_place
 def _widest_durations(
     free: FreeTransfers, room: IntArray, longest: int, starts: IntArray, ends: IntArray, read_at: IntArray
 ) -> None:
@@ -123,7 +124,8 @@ def sorted_transfers(
     count = len(free.bytes)
     starts, ends, read_at = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count, np.int64)
     _widest_durations(free, room, longest_window, starts, ends, read_at)
-    dearest = np.argsort(-(free.cycles / free.bytes), kind="mergesort")  # stable
+    dearest, spare = np.empty(count, np.int64), np.empty(count, np.int64)
+    sort_indices(-(free.cycles / free.bytes), count, dearest, spare)
     transfers = SortedTransfers(
         is_store=free.is_store[dearest],
         bytes=free.bytes[dearest],
@@ -138,7 +140,7 @@ def sorted_transfers(
     return transfers, starts, ends
 
 
-@compiled
+@in_place
 def _filled(size: int, cycles: int, room: int) -> int:
     """Return an upper bound on the cycles of an item that fit into `room` bytes."""
     if size <= room:
@@ -183,14 +185,14 @@ def _held_at_begins(transfers: SortedTransfers, tiles: int, room: IntArray, long
                     left[f] -= size
 
 
-@compiled
+@in_place
 def _waits_until(transfers: SortedTransfers, store: int, tiles: int) -> int:
     """Return the first position from ``least_end`` on whose tile can't begin before this store is finished."""
     due: int = min(transfers.latest_end[store], transfers.read_at[store], tiles)
     return due
 
 
-@compiled
+@in_place
 def _by_key(keys: IntArray, limit: int, begin: IntArray, items: IntArray) -> None:
     """Sort indices by key: those of key k are ``items[begin[k]: begin[k + 1]]``; keys outside 0 … limit are left out.
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.compiled import compiled, inlined
+from soma_cp.model.compiled import compiled, in_place, inlined
 from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
 from soma_cp.model.network import network_table as column
 
@@ -243,7 +243,7 @@ def tile_costs(array: ArrayNumbers, layers: IntArray, tiles: IntArray) -> tuple[
     return cycles, energy_pj
 
 
-@compiled
+@in_place
 def tile_cost(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) -> Cost:
     """Return the cost of a tile of b samples, k channels, h rows, w columns; `layer` is the table's row."""
     kind = layer[column.KIND]
@@ -263,13 +263,13 @@ def tile_cost(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: i
     )
 
 
-@compiled
+@in_place
 def total_pj(cost: Cost) -> float:
     """Return the energy of a tile in pJ."""
     return cost.buffer_pj + cost.gbuf_pj + cost.noc_pj + cost.mac_pj
 
 
-@compiled
+@in_place
 def _ceil(dividend: int, divisor: int) -> int:
     return -(-dividend // divisor)
 
@@ -279,7 +279,7 @@ def _no_mapping() -> Cost:
     return Cost(cycles=INFEASIBLE, buffer_pj=0.0, gbuf_pj=0.0, noc_pj=0.0, mac_pj=0.0)
 
 
-@compiled
+@in_place
 def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) -> Work:
     C, K, B, G = layer[column.IN_CHANNELS], k, b, 1
     if layer[column.KIND] == column.GROUP_CONV:
@@ -317,7 +317,7 @@ def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) 
     )
 
 
-@compiled
+@in_place
 def _matrix_cost(array: ArrayNumbers, work: Work) -> Cost:
     """Return the cost of the candidate of least energy × cycles, the first among equals."""
     best = _no_mapping()
@@ -346,7 +346,7 @@ def _matrix_cost(array: ArrayNumbers, work: Work) -> Cost:
     return best
 
 
-@compiled
+@in_place
 def _split(array: ArrayNumbers, work: Work, i: int) -> Split:
     P, vec, lane = array.P, array.vec, array.lane
     P_C = P if SPLITS[i, 0] else 1
@@ -374,14 +374,14 @@ def _split(array: ArrayNumbers, work: Work, i: int) -> Split:
     )
 
 
-@compiled
+@in_place
 def _l1_tile(split: Split, K1: int, h1: int, w1: int) -> L1Tile:
     KT, WT, H3 = _ceil(split.tK, K1), _ceil(split.tW, w1), _ceil(split.tH, h1)
     KB, WB = min(KT, split.w_dup), min(WT, split.a_dup)
     return L1Tile(K1=K1, h1=h1, w1=w1, KT=KT, WT=WT, H3=H3, KB=KB, WB=WB, KR=_ceil(KT, KB), WR=_ceil(WT, WB))
 
 
-@compiled
+@in_place
 def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> Cost:
     """Count the traffic of one mapping: activations (a), weights (w) and outputs (o) in bytes; return its cost."""
     # The counting is not a separate function: tiles of resnet50, resnext50 and gpt2-small would take 10 to 12 % longer
@@ -437,7 +437,7 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotate
     return _cost(array, work, split.compute, moved)
 
 
-@compiled
+@in_place
 def _can_rotate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> bool:
     """Return whether rotation can pay, and the bus between PEs is wide enough."""
     rk, ra = rotated.weights, rotated.activations
@@ -472,7 +472,7 @@ def _windows(work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> Windows:
     )
 
 
-@compiled
+@in_place
 def _length(extent: int, overlap: int, parts: int) -> int:
     """Return what `parts` windows side by side touch together."""
     return extent + overlap * (parts - 1)

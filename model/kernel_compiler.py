@@ -1,0 +1,115 @@
+"""How numba compiles kernels that call one another: each is optimised once, within the kernel that Python calls.
+
+By itself, numba optimises a kernel and makes machine code of it, with all kernels that it calls, and again within every
+kernel that calls it, and lets Python call every one of them. Here, a kernel that is compiled because another calls it
+stays as it was lowered (`_LoweredCode`). It is optimised as a part of the one that Python calls, which alone gets
+machine code and a way to be called from Python. When Python calls such a kernel later, it is compiled for that.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from numba.core import caching, compiler, sigutils
+from numba.core.codegen import JITCodeLibrary
+from numba.core.compiler_lock import global_compiler_lock
+from numba.core.registry import CPUDispatcher
+
+_depth = 0
+"""How many kernels are being compiled, each for the one before; numba's lock guards it."""
+
+_watchers: list[Callable[[str], None]] = []
+
+
+@contextmanager
+def watched(watcher: Callable[[str], None]) -> Iterator[None]:
+    """Within the block, call `watcher` with the name of every kernel before it is compiled, in any thread."""
+    _watchers.append(watcher)
+    try:
+        yield
+    finally:
+        _watchers.remove(watcher)
+
+
+class _WithoutEnvironments:
+    """numba's code generator, but for setting the environments of functions that have no machine code."""
+
+    def __init__(self, codegen: Any) -> None:
+        self._codegen = codegen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._codegen, name)
+
+    def set_env(self, name: str, env: Any) -> None:
+        """Leave it to the kernel that Python calls."""
+
+
+class _LoweredCode(JITCodeLibrary):  # type: ignore[misc]
+    """The code of a kernel that kernels call: not optimised, and without machine code."""
+
+    @property
+    def codegen(self) -> Any:
+        return _WithoutEnvironments(self._codegen)
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        """Leave it to the kernel that Python calls."""
+        ll_module.data_layout = self._codegen._data_layout
+
+    def finalize(self) -> None:
+        """Gather the code of the kernels that this one calls."""
+        for library in dict.fromkeys(self._linking_libraries):
+            self._reload_init.update(library._reload_init)
+            self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+        self._finalize_dynamic_globals()
+        self._finalized = True
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Return that there is no machine code."""
+        self._ensure_finalized()
+        return 0
+
+
+class _Compiler(compiler.Compiler):  # type: ignore[misc]
+    """numba's compiler; the code of a kernel that a kernel calls is only lowered."""
+
+    def __init__(self, typingctx: Any, targetctx: Any, library: Any, *others: Any) -> None:
+        super().__init__(typingctx, targetctx, library, *others)
+        if _depth > 1:
+            self.state.library = _LoweredCode(self.state.targetctx.codegen(), "kernel")
+
+
+class Kernel(CPUDispatcher):  # type: ignore[misc]
+    """A function that is compiled when it is called."""
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any], kept: Any) -> None:
+        super().__init__(function, targetoptions={"nopython": True, **options}, pipeline_class=_Compiler)
+        self._cache = self._kept = kept or caching.NullCache()
+
+    def compile(self, sig: Any) -> Any:
+        """Compile for these types, as a part of the kernel that is being compiled, if one is."""
+        global _depth
+        with global_compiler_lock:
+            inner = _depth > 0
+            types = tuple(sigutils.normalize_signature(sig)[0])
+            known = self.overloads.get(types)
+            if known is not None:
+                if inner or not isinstance(known.library, _LoweredCode):
+                    return known.entry_point
+                del self.overloads[types]
+            self._cache = caching.NullCache() if inner else self._kept
+            self.targetoptions.update(no_cpython_wrapper=inner, no_cfunc_wrapper=True)
+            _depth += 1
+            try:
+                return super().compile(sig)
+            finally:
+                _depth -= 1
+                self._cache = self._kept
+
+    def add_overload(self, cres: Any) -> None:
+        """Let Python call what has machine code."""
+        if isinstance(cres.library, _LoweredCode):
+            self.overloads[tuple(cres.signature.args)] = cres
+            return
+        for environment in cres._find_referenced_environments():
+            cres.library.codegen.set_env(environment.env_name, environment)
+        super().add_overload(cres)
