@@ -22,6 +22,8 @@ class ProgressEvent:
         Latency (cycles) of the best schedule of the current LFA; None if the stage does not report it.
     lower_bound
         Lower bound on the latency (cycles) that this stage has proven; None if it proves nothing.
+    cost_bound
+        Lower bound on the objective over every LFA and DLSA, in the event that reports it; else None.
     """
 
     stage: str
@@ -31,6 +33,7 @@ class ProgressEvent:
     best_cost: float | None
     latency: int | None = None
     lower_bound: int | None = None
+    cost_bound: float | None = None
 
 
 Progress = Callable[[ProgressEvent], None]

@@ -47,6 +47,10 @@ class Problem:
                 f"(at most {MAX_OPERATIONS:,}); take a batch of at most {most}"
             )
 
+    def __reduce__(self) -> tuple[type["Problem"], tuple[Network, Platform, int]]:
+        # What is computed on first use is computed again: a core array may hold what can't be pickled.
+        return Problem, (self.network, self.platform, self.batch)
+
     @cached_property
     def table(self) -> NetworkTable:
         """The network as arrays."""

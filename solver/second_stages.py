@@ -12,10 +12,12 @@ from functools import partial
 import numpy as np
 
 from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.annealing import anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.plug_ins import PlugIn
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
+from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
@@ -157,7 +159,13 @@ def _exact(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) 
     from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
     cutoff = None if aim.cutoff_latency is None else int(aim.cutoff_latency)
-    return solve_dlsa_exactly(plan, parameters.cpsat, aim.incumbent, cutoff, monitor)
+    energy_pj, watched = plan_figures(plan).energy_pj, monitor.progress
+
+    def priced_event(event: ProgressEvent) -> None:
+        cost = None if event.latency is None else parameters.objective.cost(energy_pj, event.latency)
+        watched(replace(event, best_cost=cost))
+
+    return solve_dlsa_exactly(plan, parameters.cpsat, aim.incumbent, cutoff, replace(monitor, progress=priced_event))
 
 
 def _annealed(plan: Plan, parameters: SolveParameters, aim: Aim, monitor: Monitor) -> SecondStageResult:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from soma_cp.annealing.buffer_allocator import latency_for
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.monitor import Monitor
+from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
@@ -150,6 +151,7 @@ def solve(
     first_share = budget.part(BOUND_SHARE)
     prices = layer_prices(problem, first_share)
     bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide)
+    monitor.progress(ProgressEvent("bound over every LFA", 0, 0, 0, None, cost_bound=bound.cost))
     searching = replace(parameters, search=replace(parameters.search, shared_loads=wide))
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))

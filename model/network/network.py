@@ -40,6 +40,9 @@ class Network:
     outputs
         Layers whose ofmaps are stored, whatever reads them. Layers that nothing reads are added, in the order of
         `layers`.
+    notes
+        One sentence for each approximation and likely mistake that its source made known; networks that differ in the
+        notes alone are equal.
 
     Raises
     ------
@@ -52,6 +55,7 @@ class Network:
     layers: tuple[Layer, ...]
     blocks: int = field(default=1)
     outputs: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         problems = network_problems(self.inputs, self.layers, self.blocks, self.outputs)
@@ -59,6 +63,13 @@ class Network:
             raise NetworkError(self.name, problems)
         stored = {*self.outputs, *unread_layers(self.layers)}
         object.__setattr__(self, "outputs", tuple(layer.name for layer in self.layers if layer.name in stored))
+
+    def __repr__(self) -> str:
+        matrix, vector = self.operations
+        return (
+            f"<Network '{self.name}': {len(self.layers)} layers, {matrix + vector:,} operations a sample, "
+            f"{self.weight_bytes:,} bytes of weights>"
+        )
 
     @cached_property
     def layer_id(self) -> dict[str, int]:

@@ -1,10 +1,10 @@
 """The rules between the layers of a network; each broken rule is one sentence."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from math import prod
 
 from soma_cp.model.errors import nearest_name_hint
-from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Transpose
+from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Shape, Transpose
 
 _POSITIVE = ("C", "K", "R", "S", "H", "W", "sH", "sW", "dH", "dW", "G", "N", "sK")
 
@@ -23,27 +23,57 @@ def network_problems(
         problems.append("has no layers; give at least one")
     if blocks < 1:
         problems.append(f"blocks={blocks} (must be at least 1)")
-    known = {source.name: source.shape for source in inputs}
-    for source in inputs:
-        if min(source.shape) < 1:
-            problems.append(f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)")
-        elif prod(source.shape) > LARGEST_COUNT:
-            size = prod(source.shape)
-            problems.append(f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})")
-    later = {layer.name for layer in layers}
-    made: set[str] = set()
-    first_with: dict[str, Conv] = {}  # by name of shared weights
+    problems += [problem for source in inputs for problem in input_problems(source)]
+    earlier = EarlierLayers({source.name: source.shape for source in inputs}, {layer.name for layer in layers})
     for layer in layers:
+        problems += earlier.problems_of_next(layer)
+    return problems + list(_output_problems(outputs, earlier.made))
+
+
+def input_problems(source: ExternalInput) -> Iterator[str]:
+    """Yield the faults of an external input."""
+    if min(source.shape) < 1:
+        yield f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)"
+    elif prod(source.shape) > LARGEST_COUNT:
+        yield f"input '{source.name}': {prod(source.shape)} bytes (must be at most {LARGEST_COUNT})"
+
+
+class EarlierLayers:
+    """The layers before a layer, against which it is checked.
+
+    Parameters
+    ----------
+    inputs
+        Shapes of the external inputs, by name; later changes count.
+    all_layers
+        Names of all layers, where they are known before.
+    """
+
+    def __init__(self, inputs: dict[str, Shape], all_layers: set[str]) -> None:
+        self.inputs = inputs
+        self.all_layers = all_layers
+        self.made: dict[str, Shape] = {}
+        self._first_with: dict[str, Conv] = {}  # by name of shared weights
+
+    def problems_of_next(self, layer: Layer) -> list[str]:
+        """Return the faults of a layer against those before it, and take it as one of them."""
         faults = list(_field_problems(layer))
         if isinstance(layer, Conv) and layer.weights:
-            faults += _shared_weights_problems(layer, first_with.setdefault(layer.weights, layer))
-        faults += _reference_problems(layer, made, later, {source.name for source in inputs})
+            faults += _shared_weights_problems(layer, self._first_with.setdefault(layer.weights, layer))
+        faults += _reference_problems(layer, self.made, self.all_layers, self.inputs)
         if not faults:
-            faults += _shape_problems(layer, known)
-        problems += [f"layer '{layer.name}': {fault}" for fault in faults]
-        made.add(layer.name)
-        known[layer.name] = layer.ofmap
-    return problems + list(_output_problems(outputs, made))
+            faults += _shape_problems(layer, self)
+        self.made[layer.name] = layer.ofmap
+        return [f"layer '{layer.name}': {fault}" for fault in faults]
+
+    def forget(self, layer: Layer) -> None:
+        """Take no layer of that name as made, after its faults were found."""
+        self.made.pop(layer.name, None)
+        self._first_with = {key: first for key, first in self._first_with.items() if first.name != layer.name}
+
+    def __getitem__(self, name: str) -> Shape:
+        """Return the shape that the layer or input called `name` makes."""
+        return self.made[name] if name in self.made else self.inputs[name]
 
 
 def unread_layers(layers: Sequence[Layer]) -> list[str]:
@@ -52,7 +82,7 @@ def unread_layers(layers: Sequence[Layer]) -> list[str]:
     return [layer.name for layer in layers if layer.name not in read]
 
 
-def _output_problems(outputs: Sequence[str], made: set[str]) -> Iterator[str]:
+def _output_problems(outputs: Sequence[str], made: Collection[str]) -> Iterator[str]:
     for name in dict.fromkeys(outputs):
         if name not in made:
             yield f"outputs names '{name}', which is not a layer{nearest_name_hint(name, sorted(made))}"
@@ -126,7 +156,9 @@ def _order_problems(layer: Transpose) -> Iterator[str]:
             )
 
 
-def _reference_problems(layer: Layer, made: set[str], all_layers: set[str], inputs: set[str]) -> Iterator[str]:
+def _reference_problems(
+    layer: Layer, made: Collection[str], all_layers: Collection[str], inputs: Collection[str]
+) -> Iterator[str]:
     for role, names in (("ifmaps", layer.ifmaps), ("weight_operands", layer.weight_operands)):
         for name in names:
             if name in made:
@@ -152,7 +184,7 @@ def _reference_problems(layer: Layer, made: set[str], all_layers: set[str], inpu
             yield f"reads '{name}' both as ifmap and as second operand; put a ptp layer between for one of them"
 
 
-def _shape_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+def _shape_problems(layer: Layer, known: "EarlierLayers") -> Iterator[str]:
     sources = [(name, known[name]) for name in (*layer.ifmaps, *layer.inputs)]
     wanted_channels, wanted_rows, wanted_columns = layer.wanted_ifmap()
     channels = sum(shape[0] for _, shape in sources)
@@ -196,7 +228,7 @@ def _padding_problems(layer: Layer, rows: int, columns: int) -> Iterator[str]:
             )
 
 
-def _operand_problems(layer: Layer, known: dict[str, tuple[int, int, int]]) -> Iterator[str]:
+def _operand_problems(layer: Layer, known: "EarlierLayers") -> Iterator[str]:
     shapes = [(name, known[name]) for name in layer.weight_operands]
     per_group = getattr(layer, "C", 0) // getattr(layer, "G", 1)
     window = getattr(layer, "R", 1) * getattr(layer, "S", 1)

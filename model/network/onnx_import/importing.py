@@ -11,7 +11,7 @@ from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.graph import printable
 from soma_cp.model.network.onnx_import.graph_import import GraphImport
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
-from soma_cp.model.network.onnx_import.reading import read_model
+from soma_cp.model.network.onnx_import.reading import checked_model, read_model
 
 if TYPE_CHECKING:
     import onnx
@@ -74,10 +74,20 @@ def import_onnx(
 
 def import_with(path: Path, options: OnnxOptions) -> ImportedNetwork:
     """Read an ONNX model as a network; like `import_onnx`, with the options as one."""
-    model = read_model(path)
-    run = imported_graph(model, path.stem, options)
+    return _imported(read_model(path), path.stem, str(path), options)
+
+
+def import_model(model: "onnx.ModelProto", name: str, options: OnnxOptions) -> ImportedNetwork:
+    """Make a network of a model in memory, which stays as it is; errors as `import_with`."""
+    copy = type(model)()
+    copy.CopyFrom(model)
+    return _imported(checked_model(copy, Path(name), Path()), name, name, options)
+
+
+def _imported(model: "onnx.ModelProto", name: str, where: str, options: OnnxOptions) -> ImportedNetwork:
+    run = imported_graph(model, name, options)
     if run.network is None:
-        raise OnnxFileError(str(path), run.problems, advice(model, run, path.stem, options))
+        raise OnnxFileError(where, run.problems, advice(model, run, name, options))
     return ImportedNetwork(run.network, run.notes)
 
 

@@ -30,7 +30,6 @@ def read_model(path: Path) -> "onnx.ModelProto":
     try:
         import onnx
         from google.protobuf.message import DecodeError
-        from onnx import inliner
     except ImportError as error:
         raise UserError(
             f"{path}: reading ONNX models needs the package 'onnx' ({str(error).lower()}); "
@@ -41,9 +40,16 @@ def read_model(path: Path) -> "onnx.ModelProto":
             model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
         raise UserError(f"{path}: not an ONNX model; export the network to ONNX again") from None
+    return checked_model(model, path, path.parent)
+
+
+def checked_model(model: "onnx.ModelProto", path: Path, folder: Path) -> "onnx.ModelProto":
+    """Check a model and inline its functions; `path` names it in messages, `folder` has external data."""
+    from onnx import inliner
+
     if not _is_text(model):
         raise OnnxFileError(str(path), ["a name in the model is no text in UTF-8; export the network to ONNX again"])
-    _read_small_constants(model, path.parent)
+    _read_small_constants(model, folder)
     if not model.graph.node:
         raise OnnxFileError(str(path), ["the model has no nodes; there is nothing to schedule"])
     if model.functions:

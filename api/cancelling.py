@@ -1,0 +1,89 @@
+"""How a caller ends a search early: a `Cancel` or an event from any thread, or Ctrl-C.
+
+Ctrl-C is taken in the main thread alone, and only where nobody else has: the first one ends the search with the best
+schedule so far, as in other solvers; a second one raises KeyboardInterrupt.
+"""
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Protocol
+
+from soma_cp.annealing.budget import Budget
+
+
+class Stopper(Protocol):
+    """What can ask a search to stop: `Cancel`, `threading.Event`, `multiprocessing.Event`."""
+
+    def is_set(self) -> bool:
+        """Whether the search must end."""
+
+
+class Cancel:
+    """Ends searches early, from a progress callback or another thread; they return the best schedule so far.
+
+    Examples
+    --------
+    >>> import soma_cp as sc
+    >>> cancel = sc.Cancel()
+    >>> cancel.stop()
+    >>> sc.solve("tiny-chain", stage2="greedy", cancel=cancel).interrupted
+    True
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def stop(self) -> None:
+        """Ask every search that was given this object to end with the best it has found."""
+        self._event.set()
+
+    def is_set(self) -> bool:
+        """Whether `stop` was called."""
+        return self._event.is_set()
+
+    def __repr__(self) -> str:
+        return f"<Cancel: {'stopped' if self.is_set() else 'not stopped'}>"
+
+
+class CancellableBudget(Budget):
+    """A budget that a `Stopper` ends, too.
+
+    Parameters
+    ----------
+    seconds
+        Time from now; None for no limit.
+    cancel
+        Asked between chunks of work; None if nothing but the time ends the search.
+    """
+
+    def __init__(self, seconds: float | None, cancel: Stopper | None) -> None:
+        super().__init__(seconds)
+        self._cancel = cancel
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a stop was requested."""
+        return super().stop_requested or (self._cancel is not None and self._cancel.is_set())
+
+
+@contextmanager
+def interruptible(budget: Budget) -> Iterator[None]:
+    """Within the block, turn the first Ctrl-C into a stop request to `budget`."""
+    earlier = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or earlier is not signal.default_int_handler:
+        yield
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if budget.stop_requested:
+            raise KeyboardInterrupt
+        budget.request_stop()
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, earlier)

@@ -1,0 +1,138 @@
+"""Networks by name, file, ONNX model or object."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from soma_cp.model.errors import UserError
+from soma_cp.model.network.builtin.catalogue import builtin_names, default_platform
+from soma_cp.model.network.network import Network
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.sources import is_onnx
+from soma_cp.model.network.sources import load_network as load_named
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def network_names() -> tuple[str, ...]:
+    """Return the names of the built-in networks.
+
+    Examples
+    --------
+    >>> import soma_cp as sc
+    >>> "resnet50" in sc.network_names()
+    True
+    """
+    return builtin_names()
+
+
+def load_network(
+    network: "str | os.PathLike[str] | onnx.ModelProto | Network",
+    *,
+    tokens: int | None = None,
+    name: str | None = None,
+    dims: Mapping[str, int] | None = None,
+    ends: Sequence[str] = (),
+    batch_axes: Mapping[str, int | None] | None = None,
+    layouts: Mapping[str, str] | None = None,
+    inputs: Mapping[str, str] | None = None,
+    present: str = "whole",
+    ignore_unsupported: bool = False,
+) -> Network:
+    """Return a network.
+
+    Nothing is printed: `Network.notes` has a sentence for each approximation and likely mistake.
+
+    Parameters
+    ----------
+    network
+        Name of a built-in network, path of a network file or an ONNX model, an ONNX model in memory, or a network.
+    tokens
+        Sequence length of a built-in network; by default the network's own.
+    name
+        Another name for the network; a model in memory is called as its graph, or else ``model``.
+    dims
+        ONNX: values of dimensions that have a name but no number in the model.
+    ends
+        ONNX: nodes or tensors at which the model ends.
+    batch_axes
+        ONNX: by input, the axis that is the batch, from 0; None if the input has no batch.
+    layouts
+        ONNX: by input, its axes, one letter each, such as ``"NHWC"``.
+    inputs
+        ONNX: by input, what it is: ``"data"``, ``"mask"`` or ``"index"``.
+    present
+        ONNX: what is stored of keys and values that are joined to cached ones: ``"whole"`` or ``"new"``.
+    ignore_unsupported
+        ONNX: whether unknown operators that could be element-wise are taken as element-wise.
+
+    Returns
+    -------
+    Network
+        Of one sample; `solve` takes the batch.
+
+    Raises
+    ------
+    UserError
+        If there is no such network, the file or model has faults, or an option does not suit it.
+
+    Examples
+    --------
+    >>> import soma_cp as sc
+    >>> sc.load_network("tiny-chain")
+    <Network 'tiny-chain': 4 layers, 71,831,552 operations a sample, 210,944 bytes of weights>
+    """
+    roles = {key: _choice("inputs", Role, value) for key, value in (inputs or {}).items()}
+    options = OnnxOptions(
+        dims=dims or {},
+        ignore_unsupported=ignore_unsupported,
+        ends=tuple(ends),
+        batch_axes=batch_axes or {},
+        layouts={key: letters.upper() for key, letters in (layouts or {}).items()},
+        roles=roles,
+        present=_choice("present", Present, present),
+    )
+    if isinstance(network, str | os.PathLike):
+        spec = os.fspath(network)
+        if options != OnnxOptions() and not is_onnx(spec):
+            raise UserError(f"options for ONNX models are given, but '{spec}' is none; leave them out")
+        loaded = load_named(spec, tokens, options)
+        found = replace(loaded.network, notes=loaded.notes)
+    elif tokens is not None:
+        raise UserError(f"tokens={tokens} is for built-in networks; this network has its own length")
+    elif isinstance(network, Network):
+        if options != OnnxOptions():
+            raise UserError("options for ONNX models are given, but this is a network already; leave them out")
+        found = network
+    else:
+        found = _of_model(network, name, options)
+    return found if name is None else replace(found, name=name)
+
+
+def _choice(option: str, kind: Any, value: Any) -> Any:
+    """Return the member of an enumeration that a value stands for."""
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(repr(member.value) for member in kind)
+        raise UserError(f"{option}={value!r} (must be one of {allowed})") from None
+
+
+def _of_model(model: Any, name: str | None, options: OnnxOptions) -> Network:
+    """Return the network of an ONNX model in memory."""
+    if type(model).__name__ != "ModelProto":
+        raise UserError(
+            f"network is of the type {type(model).__name__} (must be a name, a path, an onnx.ModelProto or a Network)"
+        )
+    # Imported late: few runs need it.
+    from soma_cp.model.network.onnx_import.importing import import_model
+
+    imported = import_model(model, name or model.graph.name or "model", options)
+    return replace(imported.network, notes=tuple(imported.notes))
+
+
+def usual_platform(network: Network) -> str:
+    """Return the name of the platform on which a network usually runs: ``edge`` unless a built-in one says otherwise."""
+    return default_platform(network.name) if network.name in builtin_names() else "edge"

@@ -1,0 +1,86 @@
+"""From the arguments of a caller to the parameters of a search, each checked."""
+
+import math
+from enum import Enum
+from typing import TypeVar
+
+from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.objective import Objective
+from soma_cp.solver.choices import FirstStage, SecondStage, Space
+from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+
+MAX_SEED = 2**31 - 1
+MAX_EXPONENT = 8.0
+MAX_WORKERS = 256
+
+_Choice = TypeVar("_Choice", bound=Enum)
+
+
+def choice(argument: str, kind: type[_Choice], value: _Choice | str) -> _Choice:
+    """Return the member of `kind` that a value stands for."""
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = [member.value for member in kind]
+        hint = nearest_name_hint(str(value), allowed)
+        raise UserError(f"{argument}={value!r} (must be one of {', '.join(map(repr, allowed))}){hint}") from None
+
+
+def checked_exponents(energy_exponent: float, delay_exponent: float) -> Objective:
+    """Return the objective of these exponents."""
+    for argument, value in (("energy_exponent", energy_exponent), ("delay_exponent", delay_exponent)):
+        if not 0 <= value <= MAX_EXPONENT:
+            raise UserError(f"{argument}={value} (must be from 0 to {MAX_EXPONENT:g})")
+    if energy_exponent == 0 and delay_exponent == 0:
+        raise UserError("energy_exponent and delay_exponent are both 0: nothing is left to minimise; raise one")
+    return Objective(energy_exponent, delay_exponent)
+
+
+def checked_seconds(time_limit: float | None) -> float:
+    """Return a time limit, infinite if it is None."""
+    if time_limit is None:
+        return math.inf
+    if math.isnan(time_limit) or time_limit <= 0:
+        raise UserError(f"time_limit={time_limit} (must be more than 0 seconds; None is no limit)")
+    return time_limit
+
+
+def stage(kind: type[_Choice], name: str) -> str:
+    """Return a stage as the solver takes it: a member of `kind` for a built-in one, else the name of a plug-in."""
+    built_in = {str(member.value): member for member in kind}
+    member = built_in.get(str(name))
+    return str(name) if member is None else member  # type: ignore[return-value]  # the members are texts
+
+
+def search_parameters(
+    *,
+    seed: int,
+    lfa: str,
+    stage2: str,
+    space: Space | str | None,
+    exact: bool,
+    fix_lfa: bool,
+    energy_exponent: float,
+    delay_exponent: float,
+    workers: int | None,
+    deterministic: bool,
+) -> SolveParameters:
+    """Return the parameters of a search; see `soma_cp.api.solving.solve`."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"seed={seed} (must be from 0 to {MAX_SEED})")
+    if workers is not None and not 1 <= workers <= MAX_WORKERS:
+        raise UserError(f"workers={workers} (must be from 1 to {MAX_WORKERS})")
+    if deterministic and workers not in (None, 1):
+        raise UserError(f"workers={workers} with deterministic=True: several threads are not deterministic; keep one")
+    return SolveParameters(
+        first_stage=stage(FirstStage, lfa),
+        second_stage=stage(SecondStage, stage2),
+        objective=checked_exponents(energy_exponent, delay_exponent),
+        seed=seed,
+        cpsat=CpSatParameters(workers=workers, seed=seed, deterministic=deterministic),
+        threads=workers,
+        prove_seconds=math.inf,  # the time limit decides
+        space=None if space is None else choice("space", Space, space),
+        fix_lfa=fix_lfa,
+        exact=exact,
+    )

@@ -1,0 +1,29 @@
+"""Loads what a run needs before its clock starts: machine code of the kernels, and the solver."""
+
+import threading
+from importlib import import_module
+
+from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.parameters import SolveParameters
+
+_LOCK = threading.Lock()
+
+
+def prepare(*runs: SolveParameters) -> None:
+    """Compile or load the kernels that runs with these parameters call; threads wait for one another.
+
+    Parameters
+    ----------
+    runs
+        How to solve; without any, only what prices a schedule is prepared.
+    """
+    with _LOCK:
+        # Imported late: it loads numba.
+        from soma_cp.solver.warm_up import warm_up, warm_up_pricing
+
+        if any(run.second_stage == SecondStage.CPSAT for run in runs):
+            import_module("soma_cp.solver.second_stage.exact")
+        if runs:
+            warm_up(*runs)
+        else:
+            warm_up_pricing()
