@@ -9,8 +9,9 @@ from typing import Any
 
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
@@ -79,7 +80,7 @@ def run_solve(options: SolveOptions) -> None:
     budget_from(options.search.time_limit)  # refuses an invalid limit before kernels are loaded
     if options.second_stage is SecondStage.CPSAT:
         load_solver()
-    prepare_kernels(options.exact)
+    prepare_kernels(parameters)
     budget = budget_from(options.search.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None
