@@ -1,11 +1,12 @@
 """The documentation site: the Markdown pages of this folder, as a code host shows them, built by sphinx.
 
 ``sphinx-build -W -n docs build/site`` builds it with warnings as errors; ``pip install -e '.[docs]'`` installs what
-that takes. The lists of links in ``index.md`` are also the site's table of contents (`with_contents`), so that the page
-holds no markup that a code host would show as it stands.
+that takes. The lists of links in ``index.md`` are also the site's table of contents (`with_contents`), and the docstrings
+of the Python API follow the text of ``api.md`` (`with_reference`), so that pages hold no markup that a code host would
+show as it stands.
 
 Extensions, few: myst_nb reads the pages and the notebook (which a test runs; the site shows its stored outputs),
-autodoc and napoleon the docstrings of the Python API, copybutton puts a button beside commands.
+autodoc and numpydoc the docstrings of the Python API, copybutton puts a button beside commands.
 """
 
 import re
@@ -17,28 +18,30 @@ from sphinx.application import Sphinx
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "src"))
 
-from soma_cp import __version__  # noqa: E402
+import soma_cp  # noqa: E402
 
 project = "soma-cp"
 author = "soma-cp contributors"
 copyright = author
-release = version = __version__
+release = version = soma_cp.__version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc", "sphinx_copybutton"]
 exclude_patterns = ["**/.ipynb_checkpoints"]
 nitpicky = True
+nitpick_ignore_regex = [("py:class", r"(?!soma_cp\.[A-Z]).*")]  # types within the API, which have no page of their own
 
 source_suffix = {".md": "myst-nb", ".ipynb": "myst-nb"}
 myst_heading_anchors = 3  # links to page.md#section work as on a code host
 nb_execution_mode = "off"  # tests/docs/test_notebook.py runs it and compares what it prints
 highlight_language = "text"
 
+default_role = "code"  # what docstrings put into single backticks
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc sections say types
-napoleon_google_docstring = False
+numpydoc_show_class_members = False  # autodoc does
 
 html_theme = "furo"
-html_title = f"soma-cp {__version__}"
+html_title = f"soma-cp {version}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
@@ -58,10 +61,33 @@ def with_contents(index: str) -> str:
     return index + contents
 
 
+def kind_of(name: str) -> str:
+    """Return under which heading of the reference a name of the API stands."""
+    value = getattr(soma_cp, name)
+    if not isinstance(value, type):
+        return "Functions"
+    return "Errors" if issubclass(value, Exception) else "Classes"
+
+
+def with_reference(page: str) -> str:
+    """Return the page with the docstrings of all names of the API, by kind."""
+    names = [name for name in soma_cp.__all__ if not name.startswith("_")]
+    for kind in ("Functions", "Classes", "Errors"):
+        page += f"\n## {kind}\n"
+        for name in sorted((name for name in names if kind_of(name) == kind), key=str.lower):
+            directive = "autofunction" if kind == "Functions" else "autoclass"
+            options = "" if kind == "Functions" else "   :members:\n"
+            page += f"\n### {name}\n\n```{{eval-rst}}\n.. {directive}:: soma_cp.{name}\n{options}```\n"
+    return page
+
+
+ADDED = {"index": with_contents, "api": with_reference}
+
+
 def read_page(_: Sphinx, page: str, source: list[str]) -> None:
-    """Add the contents to the front page as it is read."""
-    if page == "index":
-        source[0] = with_contents(source[0])
+    """Add to a page as it is read."""
+    if page in ADDED:
+        source[0] = ADDED[page](source[0])
 
 
 def setup(app: Sphinx) -> None:
