@@ -1,8 +1,8 @@
 """The documentation site: the Markdown pages of this folder, as a code host shows them, built by sphinx.
 
 ``sphinx-build -W -n docs build/site`` builds it with warnings as errors; ``pip install -e '.[docs]'`` installs what
-that takes. The lists of links in ``index.md`` are also the site's table of contents (`with_contents`), and the docstrings
-of the Python API follow the text of ``api.md`` (`with_reference`), so that pages hold no markup that a code host would
+that takes. The lists of links in ``index.md`` are also the site's table of contents (`with_contents`), and the
+docstrings of the Python API follow the text of ``api.md`` (`with_reference`), so that pages hold no markup that a code host would
 show as it stands.
 
 Extensions, few: myst_nb reads the pages and the notebook (which a test runs; the site shows its stored outputs),
