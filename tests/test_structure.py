@@ -17,7 +17,8 @@ FLOORS = ("model", "annealing", "solver", "cli")
 
 WINGS = {
     "model": (
-        "errors kernel_cache kernel_compiler compiled arrays sorting semantics objective files network hardware problem soma"
+        "errors kernel_cache kernel_compiler compiled arrays sorting semantics objective files network hardware problem"
+        " soma"
     ),
     "model/files": "text_file forms yaml_file",
     "model/network": (
