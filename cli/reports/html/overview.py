@@ -7,7 +7,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, Range1d, RangeTool
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
-from soma_cp.cli.reports.html.palette import CAPACITY, INK, SOFT, TILES
+from soma_cp.cli.reports.html.palette import CAPACITY, INK, LINK, TILES
 from soma_cp.cli.reports.html.parts import style
 from soma_cp.cli.timeline import busy_shares
 from soma_cp.model.soma.execution.execution import Execution
@@ -61,7 +61,7 @@ def _draw_rows(chart: figure, execution: Execution, scale: float, top: int) -> N
     compute = busy_shares(tiles.begin, tiles.end, latency, COLUMNS) * ROW
     stall = busy_shares(tiles.begin - tiles.stall, tiles.begin, latency, COLUMNS) * ROW
     for bottom, height, colour in (
-        (np.full(COLUMNS, top - 1.0), dram, SOFT),
+        (np.full(COLUMNS, top - 1.0), dram, LINK),
         (np.full(COLUMNS, top - 2.0), compute, TILES[1]),
         (top - 2.0 + compute, stall, CAPACITY),
     ):

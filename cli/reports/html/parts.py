@@ -91,7 +91,7 @@ def themed(document: Document, script: CustomJS) -> None:
     """Hand all colours of a document that differ in the dark to the script, as ``[model, property, colour]``."""
     found = []
     for model in sorted(document.models, key=lambda model: int(model.id[1:])):
-        for name, colour in sorted(model.properties_with_values(include_defaults=False).items()):
+        for name, colour in sorted(model.properties_with_values().items()):
             colour = getattr(colour, "value", colour)
             if isinstance(colour, str) and colour in DARK:
                 found.append([model, name, colour])
