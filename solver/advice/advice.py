@@ -170,15 +170,19 @@ _PLAIN = {(0.0, 1.0): "latency", (1.0, 0.0): "energy"}
 
 def _lever_text(advice: Advice) -> str:
     assert advice.estimated_gain is not None
+    how = _HOW[advice.basis]
     saves = min(advice.change_bytes or 0, advice.change_bytes_per_second or 0) < 0
-    most = "at most " if saves and advice.estimated_gain < 0 else "at least "
-    how = "same schedule re-priced" if advice.basis is Basis.REPRICED else "short search"
-    subject = f"{advice.change} would do" if saves else advice.change
-    estimate = _gains(advice, advice.estimated_gain, advice.estimated_latency_gain)
-    if advice.checked_gain is None:
-        return f"{subject}: {most}{estimate} ({how})"
-    checked = _gains(advice, advice.checked_gain, advice.checked_latency_gain)
-    return f"{subject}: {checked} (re-solved; {how}: {signed(advice.estimated_gain)})"
+    subject = f"{advice.change} would do" if saves and round(advice.gain, 3) <= 0 else advice.change
+    if advice.checked_gain is not None:
+        checked = _gains(advice, advice.checked_gain, advice.checked_latency_gain)
+        return f"{subject}: {checked} (re-solved; {how}: {signed(advice.estimated_gain)})"
+    if round(advice.estimated_gain, 3) == 0:
+        return f"{subject}: no loss ({how})"
+    most = "at most" if advice.estimated_gain < 0 else "at least"
+    return f"{subject}: {most} {_gains(advice, advice.estimated_gain, advice.estimated_latency_gain)} ({how})"
+
+
+_HOW = {Basis.REPRICED: "same schedule re-priced", Basis.SEARCHED: "short search"}
 
 
 def _search_text(advice: Advice) -> str:

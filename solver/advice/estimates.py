@@ -34,9 +34,9 @@ from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.advice.advice import Advice, Basis, Topic
 from soma_cp.solver.advice.levers import Lever
 
-WORK = 200_000
-"""Tiles and DRAM tensors that all rounds of a short search price together, about: 0.05 s on one core."""
-MOST_ROUNDS, LEAST_ROUNDS = 2000, 20
+WORK = 50_000
+"""Tiles and DRAM tensors that all rounds of a short search price together, about."""
+MOST_ROUNDS, LEAST_ROUNDS = 500, 20
 COOLING = Cooling(initial_temperature=0.03, power=2.0)
 """As in the last phase of the first stage: the search stays near the LFA."""
 DRAWS = 5003
