@@ -23,9 +23,10 @@ from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import violations
+from soma_cp.solver.advice import limits
 from soma_cp.solver.advice.advice import Basis, Topic
 from soma_cp.solver.advice.advise import estimates
-from soma_cp.solver.advice.estimates import base_of, estimate, gains, repriced
+from soma_cp.solver.advice.estimates import base_of, estimate, repriced
 from soma_cp.solver.advice.levers import levers
 from soma_cp.solver.advice.limits import compute_limit
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -36,7 +37,7 @@ EDP = Objective()
 @st.composite
 def schedules(draw: st.DrawFn) -> Schedule:
     """Draw a valid schedule of a random network, whose buffer is as large as the schedule needs."""
-    pair = draw(pairs(max_layers=4, max_tiling_number=4))
+    pair = draw(pairs(max_layers=3, max_tiling_number=3))
     dlsa = dlsa_of(pair.plan, draw(valid_dlsas(pair.slow)))
     needed = evaluate(pair.plan, dlsa).peak_buffer_bytes
     platform = replace(pair.plan.problem.platform, gbuf_bytes=max(needed, 8))
@@ -100,8 +101,10 @@ def test_a_step_that_takes_nothing_away_loses_no_latency(schedule: Schedule) -> 
 @examples(25)
 @given(schedules(), st.sampled_from([2, 1000]))
 def test_no_dlsa_gains_more_from_bandwidth_than_the_bound_says(schedule: Schedule, factor: int) -> None:
-    limit = compute_limit(schedule, EDP, None)
-    assume(limit is not None and schedule.plan.dram_tensor_count <= 5)
+    assume(schedule.plan.dram_tensor_count <= 6)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(limits, "COMPUTES_MOSTLY", 0.0)  # the line is shown from a share on, but holds for any
+        limit = compute_limit(schedule, EDP, None)
     assert limit is not None
     assert limit.most_gain is not None
     platform = schedule.problem.platform
@@ -119,7 +122,7 @@ def test_no_lfa_gains_more_from_bandwidth_than_the_bound_says() -> None:
         Conv(name="a", C=8, K=8, H=2, W=2, inputs=("x",)),
         Conv(name="b", C=8, K=8, H=2, W=2, R=2, S=2, ifmaps=("a",)),
     )
-    network = Network("two", layers, inputs=(ExternalInput("x", (8, 2, 2)),))
+    network = Network("two", (ExternalInput("x", (8, 2, 2)),), layers)
     platform = replace(PLATFORMS["ethos-u85"], dram_bytes_per_cycle=64, macs_per_pe=1, pe_grid=1)
     problem = Problem(network, platform)
     plan = make_plan(problem, unfused_lfa(network))
@@ -137,12 +140,3 @@ def test_no_lfa_gains_more_from_bandwidth_than_the_bound_says() -> None:
 
 def plan_and_greedy(plan: Plan) -> Schedule:
     return priced(plan, greedy_dlsa(plan))
-
-
-def test_gains_are_counted_from_the_schedule_given() -> None:
-    problem = Problem(
-        Network("one", (Conv(name="a", C=8, K=8, H=2, W=2, inputs=("x",)),), inputs=(ExternalInput("x", (8, 2, 2)),)),
-        PLATFORMS["edge"],
-    )
-    schedule = plan_and_greedy(make_plan(problem, unfused_lfa(problem.network)))
-    assert gains(schedule, schedule, EDP) == (0.0, 0.0)
