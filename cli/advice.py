@@ -1,6 +1,8 @@
 """Advice at the end of ``solve``: estimates, or with ``--advise`` solved again, and how the lines look."""
 
 import math
+import textwrap
+from itertools import chain, repeat
 
 from rich.console import Console
 
@@ -43,10 +45,11 @@ def check_seconds(advises: bool, limit: float | None) -> float | None:
 
 
 def print_advice(out: Console, advice: tuple[Advice, ...]) -> None:
-    """Print the lines."""
-    label = "what limits me"
+    """Print the lines, each below its label and broken where the terminal ends."""
+    width = max(out.width - LABEL_WIDTH, LABEL_WIDTH)
+    labels = chain(["what limits me"], repeat(""))
+    if advice:
+        out.print()
     for one in advice:
-        if label:
-            out.print()
-        out.print(f"{label:<{LABEL_WIDTH}}{one.text}", soft_wrap=True, markup=False)
-        label = ""
+        for line in textwrap.wrap(one.text, width, subsequent_indent="  ", break_long_words=False):
+            out.print(f"{next(labels):<{LABEL_WIDTH}}{line}", soft_wrap=True, markup=False)

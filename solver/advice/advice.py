@@ -188,7 +188,7 @@ _HOW = {Basis.REPRICED: "same schedule re-priced", Basis.SEARCHED: "short search
 def _search_text(advice: Advice) -> str:
     assert advice.estimated_gain is not None
     estimate = _gains(advice, advice.estimated_gain, advice.estimated_latency_gain)
-    return f"the search: going on gains at least {estimate} on the same hardware (short search)"
+    return f"a longer search: at least {estimate} on the same hardware (short search)"
 
 
 _TENSORS = {"wgt": ("the weights of layer {}", "all weights"), "ifm": ("the input of layer {}", "all inputs")}
@@ -210,10 +210,12 @@ def _compute_text(advice: Advice) -> str:
     assert advice.compute_share is not None
     assert advice.most_gain is not None
     text = f"computing: {_percent(advice.compute_share)} of the latency"
-    text += f"; more DRAM bandwidth shortens this layer fusion by at most {_percent(advice.most_gain)}"
-    if advice.most_gain_of_any is not None:
-        text += f", any by {_percent(advice.most_gain_of_any)}"
-    return text
+    most = _percent(advice.most_gain)
+    text += f"; more DRAM bandwidth gains at most {most}"
+    if advice.most_gain_of_any is None:
+        return f"{text} with this layer fusion"
+    of_any = _percent(advice.most_gain_of_any)
+    return f"{text}, {'whatever the layer fusion' if of_any == most else f'with another layer fusion {of_any}'}"
 
 
 def _nothing_text(advice: Advice) -> str:
