@@ -88,6 +88,12 @@ def solve(
         bool,
         typer.Option("--exact", help="Search all layer fusions: proves the optimum of networks of up to 12 layers."),
     ] = False,
+    advise: Annotated[
+        bool,
+        typer.Option(
+            "--advise", help="Solve again with each change of the hardware that is advised; takes up to the time again."
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write the whole schedule to this JSON file.")
     ] = None,
@@ -121,6 +127,7 @@ def solve(
             blocks=blocks,
             output=output,
             as_json=json,
+            advise=advise,
         )
     )
 

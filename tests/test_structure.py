@@ -47,13 +47,14 @@ WINGS = {
     ),
     "solver": (
         "choices parameters second_stage every_lfa second_stages first_stages solve provenance blocks comparison ladder"
-        " schedule_ladder warm_up"
+        " schedule_ladder advice warm_up"
     ),
+    "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
-        " progress_display stored reports commands app main"
+        " progress_display advice stored reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from soma_cp.cli.advice import advice_on, check_seconds, print_advice
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.onnx_models import OnnxModels
@@ -32,6 +33,7 @@ from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.figures import json_figures
+from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.first_stages import FIRST_STAGES
@@ -59,6 +61,7 @@ class SolveOptions:
     blocks: int | None
     output: Path | None
     as_json: bool
+    advise: bool = False
 
 
 def run_solve(options: SolveOptions) -> None:
@@ -86,16 +89,17 @@ def run_solve(options: SolveOptions) -> None:
         if block is not None:
             alone = solve_problem(block, replace(parameters, exact=False), monitor.part(ONE_BLOCK_SHARE))
         result = solve_problem(problem, parameters, monitor)
+    failure = _written(result, options)
+    advice = advice_on(result, budget, check_seconds(options.advise, seconds_of(options.search.time_limit)))
     repeated = None
-    document = _document(result)
+    document = _document(result) | {"advice": [one.document() for one in advice]}
     if alone is not None and options.blocks is not None:
         repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
         document["one_block_repeated"] = asdict(repeated)
-    failure = _written(result, options)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, repeated, options.output if failure is None else None)
+        _print(result, repeated, advice, options.output if failure is None else None)
     if failure is not None:  # raised last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
@@ -206,7 +210,9 @@ def _repeated_line(repeated: OneBlockRepeated, objective: Objective) -> str:
     return f"{'one block repeated':<{LABEL_WIDTH}}{figures}; as one network {shares}"
 
 
-def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path | None) -> None:
+def _print(
+    result: SolveResult, repeated: OneBlockRepeated | None, advice: tuple[Advice, ...], output: Path | None
+) -> None:
     out = console()
     best, schedule = result.best, result.schedule
     out.print(problem_text(schedule.problem))
@@ -239,6 +245,7 @@ def _print(result: SolveResult, repeated: OneBlockRepeated | None, output: Path 
     execution = make_execution(schedule)
     for timeline_line in timeline_lines(execution, out.width, out.options.ascii_only):
         out.print(timeline_line, no_wrap=True, overflow="crop")
+    print_advice(out, advice)
     if output is not None:
         out.print()
         out.print(f"{'schedule written to':<{LABEL_WIDTH}}{output}", soft_wrap=True, markup=False)
