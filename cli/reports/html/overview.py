@@ -8,7 +8,7 @@ from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
 from soma_cp.cli.reports.html.palette import CAPACITY, INK, LINK, TILES
-from soma_cp.cli.reports.html.parts import style
+from soma_cp.cli.reports.html.parts import LEFT_MARGIN, RIGHT_MARGIN, style
 from soma_cp.cli.timeline import busy_shares
 from soma_cp.model.soma.execution.execution import Execution
 
@@ -33,7 +33,7 @@ def make_overview(executions: Sequence[Execution], per_cycle: Sequence[float], t
     )
     style(chart)
     chart.min_border = 4
-    chart.min_border_left, chart.min_border_right = 104, 16
+    chart.min_border_left, chart.min_border_right = LEFT_MARGIN, RIGHT_MARGIN
     for index, (execution, scale) in enumerate(zip(executions, per_cycle, strict=True)):
         _draw_rows(chart, execution, scale, rows - 2 * index)
     names = [name for _ in executions for name in ("DRAM", "compute")]

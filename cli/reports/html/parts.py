@@ -25,7 +25,8 @@ from soma_cp.cli.reports.html.palette import AXIS, DARK, GRID, INK, PAPER
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
-RIGHT_MARGIN = 16
+RIGHT_MARGIN = 30
+"""Room for the buttons beside a chart; the overview has none, and the same margin."""
 BOX_STYLE = (
     "font: 12px/1.5 system-ui, 'Segoe UI', Arial, sans-serif; "
     "max-width: 520px; white-space: normal; overflow-wrap: anywhere; "

@@ -149,7 +149,7 @@ def test_every_button_beside_a_chart_has_room(opened: Browser) -> None:
 def test_charts_are_aligned_and_zoom_together(opened: Browser, both: list[Execution]) -> None:
     charts = ("events 0", "buffer 0", "events 1", "buffer 1")
     for cycle in (0, both[0].latency):
-        assert len({opened.place(chart, cycle, 0)[0] for chart in charts}) == 1
+        assert len({opened.place(chart, cycle, 0)[0] for chart in (*charts, "overview")}) == 1
     middle = both[0].latency / 2
     opened.zoom(*opened.place("events 1", middle, 4), steps=2)
     opened.until("const time = Bokeh.documents[0].get_model_by_name('time'); return time.start > 0")
@@ -374,7 +374,7 @@ def test_the_table_of_layers_is_sorted_and_searched(opened: Browser, both: list[
     assert opened.run(LAYERS) == sorted(order, key=lambda name: -difference[name])
     texts = opened.run("return [...document.querySelectorAll('#layer-table tr')].map(row => row.lastChild.textContent)")
     largest = max(difference.values())
-    assert texts[:2] == ["difference", f"+{largest:,}" if largest > 0 else f"{largest:,}"]
+    assert texts[:2] == ["difference (cycles)", f"+{largest:,}" if largest > 0 else f"{largest:,}"]
     assert sort_by(opened, "difference") == "ascending"
     assert opened.run(LAYERS) == sorted(order, key=difference.__getitem__)
     assert sort_by(opened, "difference") == "none"
