@@ -20,6 +20,7 @@ from soma_cp.cli.formats import Format
 from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions
 from soma_cp.cli.options import (
     RESULT,
+    AdviseOption,
     BatchesOption,
     BatchOption,
     BlocksOption,
@@ -75,6 +76,7 @@ def solve(
     exact: ExactOption = False,
     search: SearchOptions,
     starts: StartOptions,
+    advise: AdviseOption = False,
     output: ScheduleOutputOption = None,
     json: JsonOption = False,
     log: LogOptions,
@@ -103,6 +105,7 @@ def solve(
             output=output,
             as_json=json,
             log=log,
+            advise=advise,
         )
     )
 

@@ -144,6 +144,14 @@ ExactOption = Annotated[
     bool,
     _option(SEARCH, "--exact", help="Search all layer fusions: proves the optimum of networks of up to 12 layers."),
 ]
+AdviseOption = Annotated[
+    bool,
+    _option(
+        SEARCH,
+        "--advise",
+        help="Solve again with each change of the hardware that is advised; takes up to the time again.",
+    ),
+]
 SpaceOption = Annotated[
     Space | None,
     _option(

@@ -152,9 +152,7 @@ def _header(text: str) -> str:
 
 def cost_name(objective: Objective) -> str:
     """Say what is minimised."""
-    if objective.energy_exponent == objective.delay_exponent == 1:
-        return "energy × delay"
-    return f"energy^{objective.energy_exponent:g} × delay^{objective.delay_exponent:g}"
+    return objective.text
 
 
 def counted(number: int, noun: str) -> str:

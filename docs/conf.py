@@ -2,8 +2,8 @@
 
 ``sphinx-build -W -n docs build/site`` builds it with warnings as errors; ``pip install -e '.[docs]'`` installs what
 that takes. The lists of links in ``index.md`` are also the site's table of contents (`with_contents`), and the
-docstrings of the Python API follow the text of ``api.md`` (`with_reference`), so that pages hold no markup that a code host would
-show as it stands.
+docstrings of the Python API follow the text of ``api.md`` (`with_reference`), so that pages hold no markup that a code
+host would show as it stands.
 
 Extensions, few: myst_nb reads the pages and the notebook (which a test runs; the site shows its stored outputs),
 autodoc and numpydoc the docstrings of the Python API, copybutton puts a button beside commands.

@@ -21,6 +21,13 @@ class Objective:
     energy_exponent: float = 1.0
     delay_exponent: float = 1.0
 
+    @property
+    def text(self) -> str:
+        """What is minimised, in words."""
+        if self.energy_exponent == self.delay_exponent == 1:
+            return "energy × delay"
+        return f"energy^{self.energy_exponent:g} × delay^{self.delay_exponent:g}"
+
     def cost(self, energy_pj: float, latency: float) -> float:
         """Return the cost of a schedule of that energy (pJ) and latency (cycles); infinite if too large for a float."""
         try:

@@ -50,13 +50,14 @@ WINGS = {
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages first_stages start solve"
-        " provenance blocks comparison ladder schedule_ladder pricing_warm_up warm_up"
+        " provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
     ),
+    "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
-        " progress_display kernel_progress stored starts reports commands app main"
+        " progress_display kernel_progress advice stored starts reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from soma_cp.cli.advice import advice_on, check_seconds, print_advice
 from soma_cp.cli.inputs import budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.kernel_progress import prepare_kernels
@@ -43,6 +44,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.figures import json_figures
 from soma_cp.model.soma.stored_schedule import StoredSchedule
+from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
 from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.parameters import SolveParameters
@@ -74,6 +76,7 @@ class SolveOptions:
     output: Path | None
     as_json: bool
     log: LogOptions = LogOptions()
+    advise: bool = False
 
 
 def run_solve(options: SolveOptions) -> None:
@@ -101,16 +104,18 @@ def run_solve(options: SolveOptions) -> None:
             once = replace(parameters, exact=False, fix_lfa=False)
             alone = solve_problem(job.block, once, monitor.part(ONE_BLOCK_SHARE))
         result = solve_problem(job.problem, parameters, monitor, job.stored)
+    failure = _written(result, options.output, job.time_limit)
+    advice = advice_on(result, budget, check_seconds(options.advise, seconds_of(job.time_limit)))
     repeated = None
-    document = _document(result)
+    document = _document(result) | {"advice": [one.document() for one in advice]}
     if alone is not None and options.blocks is not None:
         repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
         document["one_block_repeated"] = asdict(repeated)
-    failure = _written(result, options.output, job.time_limit)
     if options.as_json:
         print_json(document)
     else:
-        _print(result, repeated, _start_lines(result, named, start), options.output if failure is None else None)
+        start_lines = _start_lines(result, named, start)
+        _print(result, repeated, start_lines, advice, options.output if failure is None else None)
     if failure is not None:  # raised last, so that the figures are not lost with the file
         sys.stdout.flush()
         raise failure
@@ -293,7 +298,13 @@ def _start_lines(result: SolveResult, named: tuple[str, Path] | None, own: OwnSt
     return lines
 
 
-def _print(result: SolveResult, repeated: OneBlockRepeated | None, start_lines: list[str], output: Path | None) -> None:
+def _print(
+    result: SolveResult,
+    repeated: OneBlockRepeated | None,
+    start_lines: list[str],
+    advice: tuple[Advice, ...],
+    output: Path | None,
+) -> None:
     out = console()
     best, schedule = result.best, result.schedule
     out.print(problem_text(schedule.problem))
@@ -328,6 +339,7 @@ def _print(result: SolveResult, repeated: OneBlockRepeated | None, start_lines: 
     execution = make_execution(schedule)
     for timeline_line in timeline_lines(execution, out.width, out.options.ascii_only):
         out.print(timeline_line, no_wrap=True, overflow="crop")
+    print_advice(out, advice)
     if output is not None:
         out.print()
         out.print(f"{'schedule written to':<{LABEL_WIDTH}}{output}", soft_wrap=True, markup=False)

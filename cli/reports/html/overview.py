@@ -7,8 +7,8 @@ from bokeh.models import ColumnDataSource, FixedTicker, Range1d, RangeTool
 from bokeh.models.annotations import BoxAnnotation
 from bokeh.plotting import figure
 
-from soma_cp.cli.reports.html.palette import CAPACITY, INK, SOFT, TILES
-from soma_cp.cli.reports.html.parts import style
+from soma_cp.cli.reports.html.palette import CAPACITY, INK, LINK, TILES
+from soma_cp.cli.reports.html.parts import LEFT_MARGIN, RIGHT_MARGIN, style
 from soma_cp.cli.timeline import busy_shares
 from soma_cp.model.soma.execution.execution import Execution
 
@@ -33,7 +33,7 @@ def make_overview(executions: Sequence[Execution], per_cycle: Sequence[float], t
     )
     style(chart)
     chart.min_border = 4
-    chart.min_border_left, chart.min_border_right = 104, 16
+    chart.min_border_left, chart.min_border_right = LEFT_MARGIN, RIGHT_MARGIN
     for index, (execution, scale) in enumerate(zip(executions, per_cycle, strict=True)):
         _draw_rows(chart, execution, scale, rows - 2 * index)
     names = [name for _ in executions for name in ("DRAM", "compute")]
@@ -61,7 +61,7 @@ def _draw_rows(chart: figure, execution: Execution, scale: float, top: int) -> N
     compute = busy_shares(tiles.begin, tiles.end, latency, COLUMNS) * ROW
     stall = busy_shares(tiles.begin - tiles.stall, tiles.begin, latency, COLUMNS) * ROW
     for bottom, height, colour in (
-        (np.full(COLUMNS, top - 1.0), dram, SOFT),
+        (np.full(COLUMNS, top - 1.0), dram, LINK),
         (np.full(COLUMNS, top - 2.0), compute, TILES[1]),
         (top - 2.0 + compute, stall, CAPACITY),
     ):

@@ -14,7 +14,7 @@ from soma_cp.cli.reports.html.charts import FOLDER, make_charts
 from soma_cp.cli.reports.html.document import document_json
 from soma_cp.cli.reports.html.layers import layers_document
 from soma_cp.cli.reports.html.palette import CAPACITY, DARK, IDLE, INK, KINDS, LINE, LINK, PAPER, SOFT, TILES
-from soma_cp.cli.reports.html.summary import figure_rows, ladders, stalls
+from soma_cp.cli.reports.html.summary import advice_lines, bounds_of, figure_rows, ladder, stalls
 from soma_cp.cli.reports.reported import Reported, clocks_text, shared_time
 from soma_cp.cli.tables import lfa_text, percent, problem_text
 from soma_cp.model.files.text_file import write_text_atomically
@@ -60,6 +60,7 @@ def page_text(reported: Sequence[Reported]) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"percent": percent, "cycles": "{:,}".format}
+    bounds = bounds_of(reported)
     layers = layers_document(reported, shared)
     networks = list(dict.fromkeys(one.execution.schedule.plan.problem.network.name for one in reported))
     return environment.get_template("page.html").render(
@@ -78,12 +79,13 @@ def page_text(reported: Sequence[Reported]) -> str:
                 "problem": problem_text(one.execution.schedule.plan.problem),
                 "size": lfa_text(one.execution.schedule.plan),
                 "made": made_text(one.provenance),
-                "ladder": ladder,
+                "ladder": ladder(one, bounds),
+                "advice": advice_lines(one, bounds),
                 "stalls": stalls(one.execution),
                 "latency": one.execution.latency,
                 "fits": one.execution.schedule.fits,
             }
-            for one, ladder in zip(reported, ladders(reported), strict=True)
+            for one in reported
         ],
         figures=figure_rows(reported),
         has_difference=len(reported) == 2,

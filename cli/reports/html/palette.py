@@ -10,8 +10,8 @@ from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_T
 
 KINDS = PICTURE_KINDS | {IFMAPS: "#b87a00"}  # on white paper, the orange of pictures is too pale
 CAPACITY = "#d55e00"
-IDLE = "#8f979f"
-TILES = ("#767e87", "#8e96a0")  # FLGs alternate
+IDLE = "#8d959d"
+TILES = ("#767e87", "#8c949e")  # FLGs alternate
 GROUPS = ("#eef1f4", "#dce2e8")
 PAPER = "#ffffff"
 INK = "#22272e"
@@ -29,7 +29,7 @@ DARK = {
     KINDS[OFMAPS_TO_STORE]: "#1fb58a",
     KINDS[OFMAPS_ON_CHIP]: "#d48fb6",
     CAPACITY: "#f08030",
-    IDLE: "#66707b",
+    IDLE: "#808b97",
     TILES[0]: "#8b929a",
     TILES[1]: "#aab2bb",
     GROUPS[0]: "#232a31",

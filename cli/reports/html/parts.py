@@ -25,7 +25,8 @@ from soma_cp.cli.reports.html.palette import AXIS, DARK, GRID, INK, PAPER
 FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', sans-serif"
 LEFT_MARGIN = 104
 """Pixels left of the axes, so that the charts lie exactly below one another."""
-RIGHT_MARGIN = 16
+RIGHT_MARGIN = 30
+"""Room for the buttons beside a chart; the overview has none, and the same margin."""
 BOX_STYLE = (
     "font: 12px/1.5 system-ui, 'Segoe UI', Arial, sans-serif; "
     "max-width: 520px; white-space: normal; overflow-wrap: anywhere; "
@@ -91,7 +92,7 @@ def themed(document: Document, script: CustomJS) -> None:
     """Hand all colours of a document that differ in the dark to the script, as ``[model, property, colour]``."""
     found = []
     for model in sorted(document.models, key=lambda model: int(model.id[1:])):
-        for name, colour in sorted(model.properties_with_values(include_defaults=False).items()):
+        for name, colour in sorted(model.properties_with_values().items()):
             colour = getattr(colour, "value", colour)
             if isinstance(colour, str) and colour in DARK:
                 found.append([model, name, colour])

@@ -8,14 +8,18 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.tables import PJ_PER_MJ, counted, mebibytes, percent
 from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.objective import Objective
+from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls_by_kind
 from soma_cp.model.soma.figures import Figure, Measured, Unit, page_figures
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
-from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
+from soma_cp.solver.advice.advise import advise
+from soma_cp.solver.every_lfa.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.schedule_ladder import Rung, schedule_ladder
 
 MOST_STALLS = 10
+OBJECTIVE_FIELDS = ("energy_exponent", "delay_exponent")
 STALLED_FOR = {WGT: "weights", IFM: "ifmaps", OFM: "stores that must leave the buffer"}
 
 BOUND_SECONDS = 20.0
@@ -79,18 +83,38 @@ def figure_rows(reported: Sequence[Reported]) -> list[Row]:
     ]
 
 
-def ladders(reported: Sequence[Reported]) -> list[list[Rung]]:
-    """Return the ladder of every schedule: from the slowest schedule of its LFA down to the bound over every LFA."""
+Bounds = dict[Problem, NetworkBound]
+
+
+def bounds_of(reported: Sequence[Reported]) -> Bounds:
+    """Return the bounds over every LFA of all problems."""
     schedules = [one.execution.schedule for one in reported]
     wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads}
-    bounds = {
-        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide).latency
+    return {
+        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide)
         for problem in {schedule.problem for schedule in schedules}
     }
-    return [
-        schedule_ladder(schedule, one.claimed_bound, bounds[schedule.problem])
-        for schedule, one in zip(schedules, reported, strict=True)
-    ]
+
+
+def ladder(one: Reported, bounds: Bounds) -> list[Rung]:
+    """Return the ladder of a schedule: from the slowest schedule of its LFA down to the bound over every LFA."""
+    schedule = one.execution.schedule
+    return schedule_ladder(schedule, one.claimed_bound, bounds[schedule.problem].latency)
+
+
+def advice_lines(one: Reported, bounds: Bounds) -> list[str]:
+    """Return what limits a schedule, the most important first; see docs/what-limits-me.md."""
+    schedule = one.execution.schedule
+    return [line.text for line in advise(schedule, _objective(one), bounds[schedule.problem])]
+
+
+def _objective(one: Reported) -> Objective:
+    """Return what the search minimised, as far as the file says so in numbers that make sense."""
+    exponents = [one.provenance.get(name) for name in OBJECTIVE_FIELDS]
+    try:
+        return Objective(*map(float, exponents))  # type: ignore[arg-type]  # unchecked: what else it is, float refuses
+    except (TypeError, ValueError):
+        return Objective()
 
 
 def stalls(execution: Execution) -> Stalls:

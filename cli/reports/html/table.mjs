@@ -67,7 +67,7 @@ function makeColumns() {
       const [one, two] = [figure(name, 0, index), figure(name, 1, index)]
       return one === null || two === null ? null : two - one
     }
-    each.push(of("difference", column, difference, true))
+    each.push(of(`difference (${unit(column)})`, column, difference, true))
   }
   return [...first, ...each]
 }

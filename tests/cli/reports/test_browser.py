@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.browser import SOURCE, Browser, browser, why_no_browser
-from support.execution_cases import GPT2, SCHEDULES, execution_in, execution_of
+from support.execution_cases import GPT2, SCHEDULES, at_clock, execution_in, execution_of
 from support.nasty_names import NASTY, nasty_execution
 
 from soma_cp.cli.reports.reported import Reported
@@ -101,7 +102,8 @@ def test_many_items_are_drawn_as_blocks_until_one_zooms_in(chromium: Browser, tm
 
 
 def test_stalls_have_the_colour_of_what_they_wait_for(opened: Browser, both: list[Execution]) -> None:
-    from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
+    from soma_cp.cli.reports.colours import OCCUPANCY_OF_KIND
+    from soma_cp.cli.reports.html.palette import KINDS
 
     opened.run(f"{SOURCE}('time').setv({{bounds: null, end: 100 * {SOURCE}('time').end}})")
     opened.until(f"return [0, 1].every(i => {SOURCE}(`blocks stalls ${{i}}`).data.left.length > 0)")
@@ -147,7 +149,7 @@ def test_every_button_beside_a_chart_has_room(opened: Browser) -> None:
 def test_charts_are_aligned_and_zoom_together(opened: Browser, both: list[Execution]) -> None:
     charts = ("events 0", "buffer 0", "events 1", "buffer 1")
     for cycle in (0, both[0].latency):
-        assert len({opened.place(chart, cycle, 0)[0] for chart in charts}) == 1
+        assert len({opened.place(chart, cycle, 0)[0] for chart in (*charts, "overview")}) == 1
     middle = both[0].latency / 2
     opened.zoom(*opened.place("events 1", middle, 4), steps=2)
     opened.until("const time = Bokeh.documents[0].get_model_by_name('time'); return time.start > 0")
@@ -306,7 +308,7 @@ def test_long_names_stay_within_their_place(chromium: Browser, tmp_path: Path, w
         assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
         assert chromium.run(TABLES_BEYOND) == 0
         tiles = chromium.data("items tiles 0")
-        assert any(label.endswith("…") for label in chromium.data("items stalls 0")["label"])
+        assert any("…" in label for label in chromium.data("items stalls 0")["label"])
         chromium.hover(*chromium.place("events 0", tiles["middle"][0], lane_middle("tiles")))
         chromium.text_with("stalled before")
         boxes = chromium.run(HOVER_BOXES)
@@ -326,3 +328,182 @@ def test_a_narrow_flg_still_tells_its_tiling_number(opened: Browser, both: list[
         end = f"{begin} + {cycles / pixels} * {SOURCE}('events 0').inner_width"
         opened.run(f"{SOURCE}('time').setv({{bounds: null, start: {begin}, end: {end}}})")
         opened.until(f"return {SOURCE}('items flg 0').data.label[0] === '{label}'")
+
+
+def test_a_click_on_a_layer_zooms_and_the_pointer_marks_it(opened: Browser, both: list[Execution]) -> None:
+    name = both[0].schedule.lfa.computing_order[-1]
+    opened.run("const shown = document.getElementById('layer-shown'); shown.value = 'all 0'; "
+               "shown.dispatchEvent(new Event('change'))")  # fmt: skip
+    row = f"document.querySelector('tr[data-layer=\"{name}\"]')"
+    opened.run(f"{row}.dispatchEvent(new PointerEvent('pointerover', {{bubbles: true}}))")
+    opened.until(f"return {SOURCE}('marks 0').data.drawn_left.length > 0")
+    tiles = both[0].tiles
+    own = tiles.layer == both[0].schedule.problem.network.layer_id[name]
+    marks = opened.data("marks 0")
+    assert tiles.begin[own].min() in marks["drawn_left"]
+    assert tiles.end[own].max() in marks["drawn_right"]
+    assert opened.data("marks 1")["drawn_left"] == []
+    opened.run("document.querySelector('#layer-table tbody').dispatchEvent(new PointerEvent('pointerleave'))")
+    opened.until(f"return {SOURCE}('marks 0').data.drawn_left.length === 0")
+    opened.run(f"{row}.querySelector('button').click()")
+    opened.until(f"return {SOURCE}('time').start > 0")
+    start, end = opened.run(f"return [{SOURCE}('time').start, {SOURCE}('time').end]")
+    assert start <= tiles.begin[own].min() < tiles.end[own].max() <= end
+    assert end - start < 0.5 * both[0].latency
+    assert opened.errors() == []
+
+
+LAYERS = "return [...document.querySelectorAll('#layer-table tbody tr')].map(row => row.dataset.layer)"
+
+
+def sort_by(chromium: Browser, title: str) -> str:
+    """Click on a heading; return how the column is sorted then."""
+    head = f"[...document.querySelectorAll('#layer-table th')].find(cell => cell.textContent.startsWith('{title}'))"
+    chromium.run(f"{head}.querySelector('button').click()")
+    return str(chromium.run(f"return {head}.getAttribute('aria-sort')"))
+
+
+def test_the_table_of_layers_is_sorted_and_searched(opened: Browser, both: list[Execution]) -> None:
+    from soma_cp.model.soma.execution.execution_tables import layer_table
+
+    order = list(both[0].schedule.lfa.computing_order)
+    assert opened.run(LAYERS) == order
+    stalls = [dict(zip(order, layer_table(one).stall_cycles.tolist(), strict=True)) for one in both]
+    difference = {name: stalls[1][name] - stalls[0][name] for name in order}
+    assert sort_by(opened, "difference") == "descending"
+    assert opened.run(LAYERS) == sorted(order, key=lambda name: -difference[name])
+    texts = opened.run("return [...document.querySelectorAll('#layer-table tr')].map(row => row.lastChild.textContent)")
+    largest = max(difference.values())
+    assert texts[:2] == ["difference (cycles)", f"+{largest:,}" if largest > 0 else f"{largest:,}"]
+    assert sort_by(opened, "difference") == "ascending"
+    assert opened.run(LAYERS) == sorted(order, key=difference.__getitem__)
+    assert sort_by(opened, "difference") == "none"
+    opened.run("const search = document.getElementById('layer-search'); search.value = 'FFN'; "
+               "search.dispatchEvent(new Event('input'))")  # fmt: skip
+    found = [name for name in order if "ffn" in name]
+    assert opened.run(LAYERS) == found
+    assert opened.run("return document.getElementById('layer-count').textContent").startswith(f"{len(found)} of ")
+    assert opened.errors() == []
+
+
+def test_the_table_of_layers_works_with_keys(opened: Browser, both: list[Execution]) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    order = list(both[0].schedule.lfa.computing_order)
+    stops = "return document.querySelectorAll('#layer-table tbody button[tabindex=\"0\"]').length"
+    assert opened.run(stops) == 1
+    opened.run("document.querySelector('#layer-table tbody button').focus()")
+    focused = "return document.activeElement.closest('tr').dataset.layer"
+    for key, name in ((Keys.DOWN, order[1]), (Keys.END, order[-1]), (Keys.UP, order[-2]), (Keys.HOME, order[0])):
+        opened.driver.switch_to.active_element.send_keys(key)
+        assert opened.run(focused) == name
+    assert opened.run(stops) == 1
+    opened.driver.switch_to.active_element.send_keys(Keys.ENTER)
+    opened.until(f"return {SOURCE}('time').end < {both[0].latency}")
+
+
+def test_a_click_in_the_chart_points_to_the_row_of_the_layer(opened: Browser, both: list[Execution]) -> None:
+    middle = (both[0].tiles.begin[-1] + both[0].tiles.end[-1]) / 2
+    opened.click(*opened.place("events 0", middle, lane_middle("tiles")))
+    opened.until("return document.querySelector('tr.picked') !== null")
+    picked = opened.run("return document.querySelector('tr.picked').dataset.layer")
+    assert picked == both[0].schedule.problem.network.layers[both[0].tiles.layer[-1]].name
+
+
+def test_the_overview_moves_the_view_by_dragging_buttons_and_keys(opened: Browser, both: list[Execution]) -> None:
+    from selenium.webdriver.common.keys import Keys
+
+    longest = max(one.latency for one in both)
+    seen = f"return [{SOURCE}('time').start, {SOURCE}('time').end]"
+    opened.run("document.querySelector('[data-move=closer]').click()")
+    assert opened.run(seen) == pytest.approx([longest / 4, 3 * longest / 4])
+    assert opened.run("return document.getElementById('time-shown').textContent").endswith("cycles")
+    bar = opened.driver.find_element("id", "time-bar")
+    bar.send_keys(Keys.ARROW_RIGHT)
+    assert opened.run(seen) == pytest.approx([3 * longest / 8, 7 * longest / 8])
+    bar.send_keys("0")
+    assert opened.run(seen) == [0, longest]
+    bar.send_keys("+")
+    x, y = opened.place("overview", longest / 2, 2)
+    to, _ = opened.place("overview", longest * 0.6, 2)
+    opened.hover(x, y)
+    opened.mouse("mousePressed", x, y, button="left", clickCount=1)
+    for step in range(1, 6):
+        opened.mouse("mouseMoved", x + (to - x) * step / 5, y, button="left", buttons=1)
+    opened.mouse("mouseReleased", to, y, button="left", clickCount=1)
+    opened.until(f"return {SOURCE}('time').start > {0.3 * longest}")
+    assert opened.run(seen) == pytest.approx([0.35 * longest, 0.85 * longest], rel=0.02)
+    assert opened.errors() == []
+
+
+def wants(chromium: Browser, scheme: str, media: str = "screen") -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    chromium.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+
+
+def test_dark_mode_follows_the_system_and_the_switch(opened: Browser) -> None:
+    from soma_cp.cli.reports.html.palette import DARK, INK, PAPER
+
+    background = f"return {SOURCE}('events 0').background_fill_color"
+    ink = f"return {SOURCE}('events 0').left[0].major_label_text_color"
+    paper = "return getComputedStyle(document.body).backgroundColor"
+    try:
+        for scheme, shade in (("light", PAPER), ("dark", DARK[PAPER])):
+            wants(opened, scheme)
+            opened.until(f"{background} === '{shade}'")
+            rgb = ", ".join(str(int(shade[i : i + 2], 16)) for i in (1, 3, 5))
+            assert opened.run(paper) == f"rgb({rgb})"
+        assert opened.run(ink) == DARK[INK]
+        stall = opened.run(f"return [...{SOURCE}('items stalls 1').data.colour]")
+        assert set(stall) <= set(DARK.values())
+        assert opened.run("return document.getElementById('dark').getAttribute('aria-checked')") == "true"
+        opened.run("document.getElementById('dark').click()")  # the system wants dark, the reader light
+        opened.until(f"{background} === '{PAPER}'")
+        opened.run("document.getElementById('dark').click(); dispatchEvent(new Event('beforeprint'))")
+        assert opened.run(background) == PAPER  # paper is white
+        opened.run("dispatchEvent(new Event('afterprint'))")
+        assert opened.run(background) == DARK[PAPER]
+    finally:
+        wants(opened, "light")
+    assert opened.errors() == []
+
+
+def test_schedules_of_two_clocks_share_an_axis_of_time(
+    chromium: Browser, both: list[Execution], tmp_path: Path
+) -> None:
+    slow = at_clock(both[0], 500_000_000)
+    chromium.open(write_page([both[0], slow], tmp_path / "clocks.html"))
+    for index, (execution, microseconds) in enumerate(((both[0], 1e-3), (slow, 2e-3))):
+        drawn = chromium.data(f"items tiles {index}")
+        widest = int(np.argmax(np.subtract(drawn["right"], drawn["left"])))
+        assert drawn["drawn_right"][widest] == pytest.approx(drawn["right"][widest] * microseconds)
+        assert drawn["right"][widest] in execution.tiles.end
+    assert chromium.run(f"return {SOURCE}('buffer 0').below[0].axis_label") == "time (µs)"
+    assert chromium.run(f"return {SOURCE}('time').end") == pytest.approx(2e-3 * slow.latency)
+    middle = (slow.tiles.begin[-1] + slow.tiles.end[-1]) / 2
+    chromium.click(*chromium.place("events 1", middle * 2e-3, lane_middle("tiles")))
+    chromium.until("return document.getElementById('note-1').textContent.startsWith('ofmap of tile')")
+    assert chromium.data("living 1")["drawn_left"][0] == pytest.approx(chromium.data("living 1")["left"][0] * 2e-3)
+    chromium.hover(*chromium.place("events 1", middle * 2e-3, lane_middle("tiles")))
+    assert f"from {slow.tiles.begin[-1]:,} to {slow.tiles.end[-1]:,}" in chromium.text_with("stalled before")
+    assert chromium.errors() == []
+
+
+def test_a_narrow_page_does_not_scroll_sideways(chromium: Browser, page: Path) -> None:
+    chromium.resize(400, 900)
+    try:
+        chromium.open(page)
+        assert chromium.run("return document.documentElement.scrollWidth") <= 400
+    finally:
+        chromium.resize(1280, 1400)
+
+
+def test_labels_are_cut_in_the_middle(opened: Browser, both: list[Execution]) -> None:
+    lanes = [f"{lane} {index}" for lane in ("tiles", "stalls", "idle") for index in range(len(both))]
+    labels = [label for lane in lanes for label in opened.data(f"items {lane}")["label"] if "…" in label]
+    full = [label for lane in lanes for label in opened.data(f"all {lane}")["label"]]
+    assert labels
+    for label in labels:
+        head, tail = label.split("…")
+        assert tail
+        assert any(name.startswith(head) and name.endswith(tail) for name in full)

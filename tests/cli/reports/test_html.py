@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
-from support.execution_cases import GPT2, execution_in, execution_of, executions
+from support.execution_cases import GPT2, at_clock, execution_in, execution_of, executions
 from support.nasty_names import NASTY, nasty_execution
 from support.twins import examples
 
@@ -27,13 +27,17 @@ from soma_cp.cli.reports.html.columns import (
     tile_numbers,
     transfer_columns,
 )
-from soma_cp.cli.reports.html.summary import stalls
-from soma_cp.cli.reports.reported import Reported
+from soma_cp.cli.reports.html.layers import COLUMNS, layers_document
+from soma_cp.cli.reports.html.names import common_prefix
+from soma_cp.cli.reports.html.summary import difference_text, figure_rows, stalls
+from soma_cp.cli.reports.reported import Reported, shared_time
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.execution.events import OFMAPS_ON_CHIP
 from soma_cp.model.soma.execution.execution import Execution
+from soma_cp.model.soma.execution.execution_tables import layer_table
+from soma_cp.model.soma.figures import Unit
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
 
 
@@ -235,15 +239,80 @@ def test_the_command_writes_a_page(tmp_path: Path) -> None:
 def test_a_broken_import_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, message: str
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith(("soma_cp.cli.reports.html", f"{package}."))]:
+    class Absent:
+        @staticmethod
+        def find_spec(name: str, path: object = None, target: object = None) -> None:
+            if name == package:
+                raise ModuleNotFoundError(f"No module named '{package}'", name=package)
+
+    gone = ("soma_cp.cli.reports.html", package)
+    for name in [name for name in sys.modules if name == package or name.startswith(tuple(f"{one}." for one in gone))]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys, "meta_path", [Absent, *sys.meta_path])
     with pytest.raises(UserError, match=message):
         run_report(ReportOptions([GPT2], None, False, None, tmp_path / "report.html"))
     assert not list(tmp_path.iterdir())
 
 
 # Tables.
+
+
+@pytest.mark.parametrize(
+    ("unit", "one", "two", "text"),
+    [
+        (Unit.CYCLES, 200, 150, "−25.00 %"),
+        (Unit.SHARE, 0.5, 0.625, "+12.50 points"),
+        (Unit.COUNT, 1200, 2500, "+1,300"),
+        (Unit.PJ, 3.0, 3.0, "same"),
+        (Unit.BYTES, 0, 7, "+7"),
+    ],
+)
+def test_differences_are_of_the_second_from_the_first(unit: Unit, one: float, two: float, text: str) -> None:
+    assert difference_text(unit, one, two) == text
+
+
+def test_figures_of_two_schedules_have_a_difference(both: list[Reported]) -> None:
+    rows = {row.label: row for row in figure_rows(both)}
+    one, two = (each.execution.latency for each in both)
+    assert rows["latency"].difference == difference_text(Unit.CYCLES, one, two) != "same"
+    assert {row.difference for row in figure_rows([*both, *both])} == {""}
+    slow = Reported("slow", at_clock(both[0].execution, 500_000_000))
+    rows = {row.label: row for row in figure_rows([both[0], slow])}
+    assert rows["latency"].difference == ""
+    assert rows["in time"].difference
+
+
+def test_the_table_of_layers_holds_the_figures_of_each_layer(both: list[Reported]) -> None:
+    document = layers_document(both, shared_time(both))
+    for one, schedule in zip(both, document["schedules"], strict=True):
+        table = layer_table(one.execution)
+        values = dict(zip([column.title for column in COLUMNS], schedule["values"], strict=True))
+        assert schedule["layer"] == list(one.execution.schedule.lfa.computing_order)
+        assert values["stalls before its tiles"] == table.stall_cycles.tolist()
+        assert sum(values["weights"]) == pytest.approx(table.weight_bytes.sum() / MIB, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix"),
+    [
+        (["/model/layers.0/attn", "/model/layers.1/mlp"], "/model/layers."),
+        (["conv_1", "conv_2"], "conv_"),
+        (["convolution1", "convolution2"], ""),
+        (["net/a", "net/"], ""),
+        (["only/one"], ""),
+        (["a/b", "a/c"], ""),
+    ],
+)
+def test_names_lose_what_all_have_in_common(names: list[str], prefix: str) -> None:
+    assert common_prefix(names) == prefix
+
+
+def test_schedules_of_different_clocks_share_an_axis_in_seconds(gpt2: Execution) -> None:
+    slow = at_clock(gpt2, 500_000_000)
+    shared = shared_time([Reported("one", gpt2), Reported("other", slow)])
+    assert (shared.unit, shared.per_cycle) == ("µs", (pytest.approx(1e-3), pytest.approx(2e-3)))
+    assert shared.longest == pytest.approx(max(gpt2.latency * 1e-3, slow.latency * 2e-3))
+    assert shared_time([Reported("one", gpt2)]).unit == "cycles"
 
 
 @pytest.mark.parametrize(

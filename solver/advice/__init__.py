@@ -1,0 +1,1 @@
+"""Advice: what limits a schedule, and what a change of the hardware is worth."""
