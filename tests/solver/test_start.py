@@ -43,7 +43,7 @@ BRIEF = SolveParameters(
     cpsat=CpSatParameters(deterministic=True, deterministic_time=0.2),
     threads=1,
 )
-STAGES = st.sampled_from(SecondStage)
+STAGES = st.sampled_from([SecondStage.NONE, *SecondStage])  # NONE is often slower than the start
 DLSAS = st.sampled_from([greedy_dlsa, lambda plan: double_buffering(plan.tensors)])
 OBJECTIVES = st.sampled_from([Objective(), Objective(1.0, 0.0), Objective(0.0, 1.0), Objective(2.0, 0.5)])
 
@@ -72,7 +72,8 @@ def test_the_result_is_never_worse_than_the_start(
     case: Case, stage2: SecondStage, make_dlsa: Callable[[Plan], DLSA], objective: Objective
 ) -> None:
     start = start_of(case, make_dlsa)
-    parameters = replace(BRIEF, second_stage=stage2, objective=objective)
+    few = LFASearchParameters(rounds=4)  # more would find better schedules without the start
+    parameters = replace(BRIEF, second_stage=stage2, objective=objective, search=few)
     result = solve(start.problem, parameters, start=start)
     assert not violations(result.schedule.plan, result.schedule.dlsa)
     assert (result.start is not None) == start.fits
@@ -83,7 +84,7 @@ def test_the_result_is_never_worse_than_the_start(
     assert same(solve(start.problem, parameters, start=start), result)
 
 
-@examples(60)
+@examples(300)
 @given(cases(max_layers=4), STAGES, DLSAS, OBJECTIVES)
 def test_a_fixed_lfa_is_kept(
     case: Case, stage2: SecondStage, make_dlsa: Callable[[Plan], DLSA], objective: Objective
