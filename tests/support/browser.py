@@ -19,7 +19,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--force-device-scale-factor=1",
-    "--window-size=1280,1400",
+    "--window-size=1280,1800",
 )
 SECONDS = 20.0
 CTRL = 2

@@ -275,9 +275,8 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         opacity=PALE if style.is_hatched else 1,
         per_cycle=per_cycle,
     )
-    hatch: dict[str, Any] = {}
-    if style.is_hatched:
-        hatch = {"hatch_pattern": "/", "hatch_color": colour, "hatch_alpha": HATCH, "hatch_scale": 6}
+    pattern = {"hatch_pattern": "/", "hatch_color": colour, "hatch_alpha": HATCH, "hatch_scale": 6}
+    hatch: dict[str, Any] = pattern if style.is_hatched else {}
     items = chart.quad(
         *DRAWN,
         bottom,

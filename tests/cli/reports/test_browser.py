@@ -302,7 +302,7 @@ def test_long_names_stay_within_their_place(chromium: Browser, tmp_path: Path, w
     long = "a_name_without_spaces." * 20
     execution = nasty_execution(long)
     path = write_page([execution] * 2, tmp_path / "long.html", name=long)
-    chromium.resize(width, 1400)
+    chromium.resize(width, 1800)
     try:
         chromium.open(path)
         assert chromium.run("return document.documentElement.scrollWidth <= innerWidth")
@@ -316,7 +316,7 @@ def test_long_names_stay_within_their_place(chromium: Browser, tmp_path: Path, w
         for scroll_width, client_width in boxes:
             assert scroll_width <= client_width
     finally:
-        chromium.resize(1280, 1400)
+        chromium.resize(1280, 1800)
     assert chromium.errors() == []
 
 
@@ -495,7 +495,7 @@ def test_a_narrow_page_does_not_scroll_sideways(chromium: Browser, page: Path) -
         chromium.open(page)
         assert chromium.run("return document.documentElement.scrollWidth") <= 400
     finally:
-        chromium.resize(1280, 1400)
+        chromium.resize(1280, 1800)
 
 
 def test_labels_are_cut_in_the_middle(opened: Browser, both: list[Execution]) -> None:

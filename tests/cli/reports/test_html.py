@@ -29,7 +29,7 @@ from soma_cp.cli.reports.html.columns import (
 )
 from soma_cp.cli.reports.html.layers import COLUMNS, layers_document
 from soma_cp.cli.reports.html.names import common_prefix
-from soma_cp.cli.reports.html.summary import difference_text, figure_rows, stalls
+from soma_cp.cli.reports.html.summary import advice_lines, bounds_of, difference_text, figure_rows, stalls
 from soma_cp.cli.reports.reported import Reported, shared_time
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
@@ -39,6 +39,7 @@ from soma_cp.model.soma.execution.execution import Execution
 from soma_cp.model.soma.execution.execution_tables import layer_table
 from soma_cp.model.soma.figures import Unit
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
+from soma_cp.solver.advice.advise import advise
 
 
 @pytest.fixture(scope="module")
@@ -336,3 +337,24 @@ def test_the_longest_stalls_come_first_and_add_up(gpt2: Execution) -> None:
     assert f"{gpt2.stall_cycles:,} cycles" in found.total
     of_kinds = [int(text.split(" cycles")[0].replace(",", "")) for text in found.kinds]
     assert sum(of_kinds) == gpt2.stall_cycles
+
+
+def test_the_page_says_what_limits_each_schedule_as_the_advice_does(both: list[Reported], page: Page) -> None:
+    words = " ".join(" ".join(page.words).split())
+    bounds = bounds_of(both)
+    for one in both:
+        lines = advice_lines(one, bounds)
+        assert lines == [
+            line.text for line in advise(one.execution.schedule, bound=bounds[one.execution.schedule.problem])
+        ]
+        assert all(line in words for line in lines)
+    assert advice_lines(both[0], bounds)
+
+
+@pytest.mark.parametrize("exponents", [{}, {"energy_exponent": "much", "delay_exponent": 1}, {"energy_exponent": [1]}])
+def test_advice_does_not_rely_on_what_a_file_says_of_itself(gpt2: Execution, exponents: dict[str, Any]) -> None:
+    one = Reported("gpt2", gpt2, exponents)
+    bounds = bounds_of([one])
+    assert advice_lines(one, bounds) == advice_lines(Reported("gpt2", gpt2), bounds)
+    hasty = Reported("gpt2", gpt2, {"energy_exponent": 0.0, "delay_exponent": 1.0})
+    assert any("latency" in line for line in advice_lines(hasty, bounds))
