@@ -15,6 +15,9 @@ from numba.core import caching, compiler, dispatcher, sigutils, targetconfig, ty
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
+from numba.extending import register_jitable
+
+from soma_cp.model.kernel_cache import kept_code, say_once
 
 _depth = 0
 """How many kernels are being compiled, each for the one before; numba's lock guards it."""
@@ -195,6 +198,29 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         super().add_overload(cres)
 
 
+def make_kernel(function: Callable[..., Any], counts_references: bool) -> Kernel:
+    """Return `function` as a kernel; its machine code is kept where that is possible.
+
+    Parameters
+    ----------
+    function
+        What it computes.
+    counts_references
+        Whether it counts references to arrays; it must if it makes or returns arrays.
+    """
+    try:
+        kept = kept_code(function)
+    except OSError:
+        say_once()
+        kept = None
+    return Kernel(function, {"nogil": True, "_nrt": counts_references}, kept)
+
+
+def make_known(function: Callable[..., Any]) -> None:
+    """Let kernels call a Python function."""
+    register_jitable(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+
+
 def _check_borrows(cres: Any) -> None:
     """Refuse a kernel that doesn't count references to arrays, but returns arrays or calls a kernel that does.
 
@@ -224,6 +250,7 @@ def called_kernels(*kernels: Callable[..., Any]) -> set[str]:
     left: list[Any] = list(kernels)
     while left:
         function = left.pop()
+        function = getattr(function, "kernel", function)
         if function in seen:
             continue
         seen.add(function)
@@ -232,5 +259,5 @@ def called_kernels(*kernels: Callable[..., Any]) -> set[str]:
             function = function.py_func
         names = function.__code__.co_names
         known = (function.__globals__.get(name) for name in names)
-        left += [one for one in known if isinstance(one, Kernel | FunctionType)]
+        left += [one for one in known if isinstance(one, FunctionType) or hasattr(one, "kernel")]
     return found
