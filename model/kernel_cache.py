@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import pickle
 import stat
 import tempfile
 from collections.abc import Callable
@@ -176,6 +177,10 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep machine code; a disk that is full or can't be written is no error."""
         try:
-            super().save_overload(sig, data)
+            try:
+                super().save_overload(sig, data)
+            except pickle.UnpicklingError:  # the index is damaged
+                self.flush()
+                super().save_overload(sig, data)
         except OSError:
             say_once()

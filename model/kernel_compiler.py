@@ -7,14 +7,17 @@ machine code and a way to be called from Python. When Python calls such a kernel
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FunctionType
 from typing import Any
 
-from numba.core import caching, compiler, dispatcher, sigutils, types
+from numba.core import caching, compiler, dispatcher, sigutils, targetconfig, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
+from numba.extending import register_jitable
+
+from soma_cp.model.kernel_cache import kept_code, say_once
 
 _depth = 0
 """How many kernels are being compiled, each for the one before; numba's lock guards it."""
@@ -82,15 +85,60 @@ class _Compiler(compiler.Compiler):  # type: ignore[misc]
             self.state.library = _LoweredCode(self.state.targetctx.codegen(), "kernel")
 
 
+_OF_WRAPPERS = frozenset(("no_cpython_wrapper", "no_cfunc_wrapper"))
+
+
 class _Flags(compiler.Flags):  # type: ignore[misc]
-    """numba's flags of a compilation; comparing them takes numba a tenth of all time."""
+    """numba's flags of a compilation, compared faster; that takes numba a tenth of all time.
+
+    Whether Python can call a kernel makes no difference to what it calls, so numba compiles that once for both.
+    """
 
     __slots__ = ()
 
     def __eq__(self, other: object) -> bool:
-        return (isinstance(other, _Flags) and self._values == other._values) or bool(super().__eq__(other))
+        if not isinstance(other, compiler.Flags):
+            return NotImplemented
+        if self._values == other._values:
+            return True
+        names = {*self._values, *other._values} - _OF_WRAPPERS
+        return all(getattr(self, name) == getattr(other, name) for name in names)
 
-    __hash__ = compiler.Flags.__hash__
+    def __hash__(self) -> int:
+        return _HASH
+
+
+_HASH = hash(compiler.Flags())  # numba's depends on the names of the options alone
+
+
+_signatures: dict[Any, Any] = {}
+
+
+@contextmanager
+def _known_signatures(context: Any) -> Iterator[None]:
+    """Within the block, let numba's typing context look up what it found before for the same operator and types.
+
+    By itself, it goes through all operators of that name for every ``+``, a fifth of all time.
+    """
+    resolve = context.resolve_function_type
+
+    def look_up(function: Any, args: Any, kws: Any) -> Any:
+        known = context._lookup_global(function) or function
+        if not isinstance(known, types.Function):  # kernels, and methods of types
+            return resolve(function, args, kws)
+        key = known, tuple(args), tuple(sorted(kws.items())), targetconfig.ConfigStack.top_or_none()
+        found = _signatures.get(key)
+        if found is None:
+            found = resolve(function, args, kws)
+            if found is not None:
+                _signatures[key] = found
+        return found
+
+    context.resolve_function_type = look_up
+    try:
+        yield
+    finally:
+        del context.resolve_function_type
 
 
 class _FunctionCompiler(dispatcher._FunctionCompiler):  # type: ignore[misc]
@@ -126,7 +174,8 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
             self.targetoptions.update(no_cpython_wrapper=inner, no_cfunc_wrapper=True)
             _depth += 1
             try:
-                return super().compile(sig)
+                with nullcontext() if inner else _known_signatures(self.typingctx):
+                    return super().compile(sig)
             finally:
                 _depth -= 1
                 self._cache = self._kept
@@ -147,6 +196,29 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         for environment in cres._find_referenced_environments():
             cres.library.codegen.set_env(environment.env_name, environment)
         super().add_overload(cres)
+
+
+def make_kernel(function: Callable[..., Any], counts_references: bool) -> Kernel:
+    """Return `function` as a kernel; its machine code is kept where that is possible.
+
+    Parameters
+    ----------
+    function
+        What it computes.
+    counts_references
+        Whether it counts references to arrays; it must if it makes or returns arrays.
+    """
+    try:
+        kept = kept_code(function)
+    except OSError:
+        say_once()
+        kept = None
+    return Kernel(function, {"nogil": True, "_nrt": counts_references}, kept)
+
+
+def make_known(function: Callable[..., Any]) -> None:
+    """Let kernels call a Python function."""
+    register_jitable(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def _check_borrows(cres: Any) -> None:
@@ -178,6 +250,7 @@ def called_kernels(*kernels: Callable[..., Any]) -> set[str]:
     left: list[Any] = list(kernels)
     while left:
         function = left.pop()
+        function = getattr(function, "kernel", function)
         if function in seen:
             continue
         seen.add(function)
@@ -186,5 +259,5 @@ def called_kernels(*kernels: Callable[..., Any]) -> set[str]:
             function = function.py_func
         names = function.__code__.co_names
         known = (function.__globals__.get(name) for name in names)
-        left += [one for one in known if isinstance(one, Kernel | FunctionType)]
+        left += [one for one in known if isinstance(one, FunctionType) or hasattr(one, "kernel")]
     return found
