@@ -38,7 +38,6 @@ from soma_cp.cli.options import (
     StoredNetOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
-from soma_cp.cli.schema_names import SchemaName
 from soma_cp.model.errors import UserError
 from soma_cp.solver.choices import FirstStage, SecondStage
 
@@ -345,23 +344,6 @@ def hw(
         run_hw(json, output)
     else:
         run_hardware_export(export, output)
-
-
-@command(
-    app,
-    examples={
-        "schema network": "of network files",
-        "schema hardware > hardware.schema.json": "of hardware files, for an editor",
-        "schema result": "of what --json prints",
-    },
-)
-def schema(
-    name: Annotated[SchemaName, typer.Argument(help="What the schema describes.", show_default=False)],
-) -> None:
-    """Print the JSON Schema of a kind of file, or of what --json prints (result)."""
-    from soma_cp.cli.commands.schema import run_schema
-
-    run_schema(name)
 
 
 def _print_version(wanted: bool) -> None:

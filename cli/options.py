@@ -205,9 +205,7 @@ ResumeOption = Annotated[
 ScheduleOutputOption = Annotated[
     Path | None, _option(RESULT, "--output", "-o", help="Write the whole schedule to this JSON file.")
 ]
-JsonOption = Annotated[
-    bool, _option(RESULT, "--json", help="Print one JSON object instead of tables ('soma-cp schema result').")
-]
+JsonOption = Annotated[bool, _option(RESULT, "--json", help="Print one JSON object instead of tables.")]
 VerboseOption = Annotated[
     bool, _option(RESULT, "--verbose", "-v", help="Say on stderr what the search does: stages, bounds, seconds.")
 ]
