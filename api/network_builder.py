@@ -222,7 +222,7 @@ class NetworkBuilder:
         return self._add(LAYER_KINDS[kind], name, sources, **fields)
 
     def output(self, *names: str) -> None:
-        """Mark layers as outputs, which are stored whatever reads them; layers that nothing reads are outputs anyway."""
+        """Mark layers as outputs, which are stored whatever reads them; those that nothing reads are outputs anyway."""
         for name in names:
             if name not in self._layers:
                 hint = nearest_name_hint(name, self._layers)

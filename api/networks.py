@@ -134,5 +134,5 @@ def _of_model(model: Any, name: str | None, options: OnnxOptions) -> Network:
 
 
 def usual_platform(network: Network) -> str:
-    """Return the name of the platform on which a network usually runs: ``edge`` unless a built-in one says otherwise."""
+    """Return the name of the platform on which a built-in network usually runs; ``edge`` for others."""
     return default_platform(network.name) if network.name in builtin_names() else "edge"

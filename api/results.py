@@ -103,7 +103,8 @@ class Result:
         schedule = self.schedule
         return (
             f"<Result of '{schedule.network.name}', batch {schedule.batch}: {self.status.name}, "
-            f"{schedule.latency_cycles:,} cycles, {schedule.energy_pj:.4g} pJ, at most {self.gap:.2%} above the optimum>"
+            f"{schedule.latency_cycles:,} cycles, {schedule.energy_pj:.4g} pJ, "
+            f"at most {self.gap:.2%} above the optimum>"
         )
 
     def _repr_html_(self) -> str:

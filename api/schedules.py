@@ -368,7 +368,8 @@ def evaluate(
     True
     """
     prepare()
-    claimed, differences, provenance = None, (), {}
+    claimed: int | None = None
+    differences: tuple[str, ...] = ()
     if isinstance(schedule, Schedule):
         plan, dlsa, provenance = schedule.priced.plan, schedule.priced.dlsa, dict(schedule.provenance)
     else:

@@ -57,18 +57,6 @@ class _Line:
         return Text(" · ".join(parts), no_wrap=True, overflow="ellipsis")
 
 
-def prepare_kernels(exact: bool = False) -> None:
-    """Compile or load the kernels, before any clock starts; a terminal shows it, since the first time takes long."""
-    from soma_cp.solver.warm_up import warm_up
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        warm_up(exact)
-        return
-    with console.status("preparing (the first run on a machine compiles the kernels, up to a minute)"):
-        warm_up(exact)
-
-
 @contextmanager
 def progress_display(budget: Budget) -> Iterator[Monitor]:
     """Yield a monitor of that budget that keeps the line up to date while the block runs."""

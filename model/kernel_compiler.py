@@ -8,9 +8,10 @@ machine code and a way to be called from Python. When Python calls such a kernel
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import FunctionType
 from typing import Any
 
-from numba.core import caching, compiler, sigutils
+from numba.core import caching, compiler, dispatcher, sigutils
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
@@ -23,7 +24,10 @@ _watchers: list[Callable[[str], None]] = []
 
 @contextmanager
 def watched(watcher: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, call `watcher` with the name of every kernel before it is compiled, in any thread."""
+    """Within the block, call `watcher` with the full name of every kernel before it is compiled, in any thread.
+
+    A kernel whose machine code is kept is not compiled.
+    """
     _watchers.append(watcher)
     try:
         yield
@@ -78,11 +82,33 @@ class _Compiler(compiler.Compiler):  # type: ignore[misc]
             self.state.library = _LoweredCode(self.state.targetctx.codegen(), "kernel")
 
 
+class _Flags(compiler.Flags):  # type: ignore[misc]
+    """numba's flags of a compilation; comparing them takes numba a tenth of all time."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return (isinstance(other, _Flags) and self._values == other._values) or bool(super().__eq__(other))
+
+    __hash__ = compiler.Flags.__hash__
+
+
+class _FunctionCompiler(dispatcher._FunctionCompiler):  # type: ignore[misc]
+    def _customize_flags(self, flags: Any) -> Any:
+        return _Flags(flags)
+
+    def _compile_core(self, args: Any, return_type: Any) -> Any:
+        for watcher in list(_watchers):
+            watcher(f"{self.py_func.__module__}.{self.py_func.__qualname__}")
+        return super()._compile_core(args, return_type)
+
+
 class Kernel(CPUDispatcher):  # type: ignore[misc]
     """A function that is compiled when it is called."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any], kept: Any) -> None:
         super().__init__(function, targetoptions={"nopython": True, **options}, pipeline_class=_Compiler)
+        self._compiler = _FunctionCompiler(function, self.targetdescr, self.targetoptions, self.locals, _Compiler)
         self._cache = self._kept = kept or caching.NullCache()
 
     def compile(self, sig: Any) -> Any:
@@ -113,3 +139,22 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         for environment in cres._find_referenced_environments():
             cres.library.codegen.set_env(environment.env_name, environment)
         super().add_overload(cres)
+
+
+def called_kernels(*kernels: Callable[..., Any]) -> set[str]:
+    """Return the full names of these kernels and of all kernels that they call."""
+    found: set[str] = set()
+    seen: set[Any] = set()
+    left: list[Any] = list(kernels)
+    while left:
+        function = left.pop()
+        if function in seen:
+            continue
+        seen.add(function)
+        if isinstance(function, Kernel):
+            found.add(f"{function.__module__}.{function.__qualname__}")
+            function = function.py_func
+        names = function.__code__.co_names
+        known = (function.__globals__.get(name) for name in names)
+        left += [one for one in known if isinstance(one, Kernel | FunctionType)]
+    return found

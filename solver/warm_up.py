@@ -6,30 +6,76 @@ so at once.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from soma_cp.annealing.first_stage import cost_cache
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.lfa_kernel import anneal_lfa, copy_lfa, file_away
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
+from soma_cp.annealing.second_stage.dlsa_kernel import anneal_dlsa, begin_state
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.problem import Problem
-from soma_cp.model.soma.dlsa import double_buffering
-from soma_cp.model.soma.lfa import unfused_lfa
-from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.annealing.second_stage.greedy_kernel import greedy_pass
+from soma_cp.model.kernel_compiler import called_kernels
+from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.schedule import priced
+from soma_cp.model.soma.tiling import split_rows_columns
 from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.every_lfa import layer_bounds
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
+from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
+from soma_cp.solver.every_lfa.prefix_kernel import prefix_latency
+from soma_cp.solver.every_lfa.suffixes import undominated
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.pricing_warm_up import PRICING, smallest_problem, unfused_plan, warm_up_pricing
 from soma_cp.solver.second_stage.piece import cut_piece, shortened
-from soma_cp.solver.second_stage.windows import best_combinatorial_bound, window_arcs
+from soma_cp.solver.second_stage.piece_kernel import shorten, tails_of_suffix
+from soma_cp.solver.second_stage.windows import window_arcs
+from soma_cp.solver.second_stage.windows_kernel import needed_arcs
 from soma_cp.solver.second_stages import run_second_stage
 
 WITHOUT_PIECES = (SecondStage.NONE, SecondStage.GREEDY, SecondStage.SA)
 """Second stages that cut no pieces."""
+
+
+SEARCH = (
+    anneal_lfa,
+    copy_lfa,
+    file_away,
+    cost_cache.insert,
+    split_rows_columns,
+    layer_bounds.read_extents,
+    greedy_pass,
+    fill_least_room,
+)
+PIECES = (shorten, tails_of_suffix, needed_arcs)
+ANNEALING = (begin_state, anneal_dlsa)
+EXACT = (tilings, tile_loads, prefix_latency, undominated)
+"""The kernels that Python calls, by what needs them; tests/solver/test_warm_up.py knows whether they are all."""
+
+
+def kernels_of(*runs: SolveParameters) -> set[str]:
+    """Return the names of the kernels that `warm_up` compiles or loads for `runs`."""
+    entries = PRICING + SEARCH
+    entries += PIECES if _cuts_pieces(runs) else ()
+    entries += ANNEALING if _anneals(runs) else ()
+    entries += EXACT if _proves(runs) else ()
+    return called_kernels(*entries)
+
+
+def _cuts_pieces(runs: Sequence[SolveParameters]) -> bool:
+    return not runs or any(run.second_stage not in WITHOUT_PIECES for run in runs)
+
+
+def _anneals(runs: Sequence[SolveParameters]) -> bool:
+    return not runs or any(run.second_stage is SecondStage.SA for run in runs)
+
+
+def _proves(runs: Sequence[SolveParameters]) -> bool:
+    return not runs or any(run.exact for run in runs)
 
 
 def warm_up(*runs: SolveParameters) -> None:
@@ -41,30 +87,15 @@ def warm_up(*runs: SolveParameters) -> None:
         How to solve; without any, all kernels are compiled or loaded.
     """
     warm_up_pricing()
-    problem = _problem()
+    problem = smallest_problem()
     greedy = SolveParameters(second_stage=SecondStage.GREEDY)
     search_lfas(problem, coarse_lfa(problem), 0, parameters=LFASearchParameters(rounds=100))
     bound_every_lfa(problem)
-    schedule = priced(plan := _plan(problem), greedy_dlsa(plan))
-    if not runs or any(run.second_stage is SecondStage.SA for run in runs):
+    schedule = priced(plan := unfused_plan(problem), greedy_dlsa(plan))
+    if _anneals(runs):
         anneal_dlsas(plan, np.random.default_rng(0), parameters=AnnealingParameters(rounds_per_tensor=1))
-    if not runs or any(run.second_stage not in WITHOUT_PIECES for run in runs):
+    if _cuts_pieces(runs):
         shortened(schedule)
         window_arcs(cut_piece(schedule, 1, 4))
-    if not runs or any(run.exact for run in runs):
+    if _proves(runs):
         prove_over_every_lfa(problem, math.inf, 0.0, lambda plan, _: run_second_stage(plan, greedy))
-
-
-def warm_up_pricing() -> None:
-    """Compile or load the kernels that read, check and price a schedule, and bound its latency."""
-    plan = _plan(_problem())
-    priced(plan, double_buffering(plan.tensors))
-    best_combinatorial_bound(plan)
-
-
-def _problem() -> Problem:
-    return Problem(builtin_network("tiny-chain"), PLATFORMS["edge"])
-
-
-def _plan(problem: Problem) -> Plan:
-    return make_plan(problem, unfused_lfa(problem.network))

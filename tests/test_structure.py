@@ -16,7 +16,10 @@ FLOORS = ("model", "annealing", "solver", "cli")
 """From the lowest up; each may import itself and those before it."""
 
 WINGS = {
-    "model": "errors plug_ins compiled arrays semantics objective files network hardware problem soma",
+    "model": (
+        "errors plug_ins kernel_cache kernel_compiler compiled arrays sorting semantics objective files network hardware"
+        " problem soma"
+    ),
     "model/files": "text_file forms yaml_file",
     "model/network": (
         "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
@@ -47,13 +50,13 @@ WINGS = {
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages first_stages start solve"
-        " provenance blocks comparison ladder schedule_ladder warm_up"
+        " provenance blocks comparison ladder schedule_ladder pricing_warm_up warm_up"
     ),
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
-        " progress_display stored starts reports commands app main"
+        " progress_display kernel_progress stored starts reports commands app main"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
@@ -173,8 +176,12 @@ def test_ortools_is_known_to_the_solver_alone() -> None:
     assert [label(path) for path in MODULES + FRAME if imports_of(path, "ortools") and floor_of(path) != "solver"] == []
 
 
-def test_numba_is_known_to_one_module() -> None:
-    assert [label(path) for path in MODULES + FRAME if imports_of(path, "numba")] == ["model/compiled.py"]
+def test_numba_is_known_to_three_modules() -> None:
+    assert [label(path) for path in MODULES + FRAME if imports_of(path, "numba")] == [
+        "model/compiled.py",
+        "model/kernel_cache.py",
+        "model/kernel_compiler.py",
+    ]
 
 
 def test_zigzag_is_known_to_one_module() -> None:

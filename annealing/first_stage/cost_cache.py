@@ -77,7 +77,8 @@ def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tup
 
 
 @in_place
-def _insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
+def insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
+    """Store the costs of the tiles in `rows` (layer, samples, channels, rows, columns)."""
     for n in range(len(rows)):
         at = _slot(table.keys, rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4])
         for column in range(rows.shape[1]):
@@ -109,6 +110,6 @@ class CostCache:
             old = self.table
             taken = old.keys[:, 0] >= 0
             self.table = _empty_table(2 << needed.bit_length())
-            _insert(self.table, old.keys[taken], old.cycles[taken], old.energy_pj[taken])
-        _insert(self.table, rows, cycles, energy_pj)
+            insert(self.table, old.keys[taken], old.cycles[taken], old.energy_pj[taken])
+        insert(self.table, rows, cycles, energy_pj)
         self._used += len(rows)

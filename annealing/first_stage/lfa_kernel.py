@@ -113,7 +113,7 @@ def anneal_lfa(
 
     `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
     worse. With `PRICE_ALONE` as the last round, the candidate is priced and nothing else happens; ``counters[VERDICT]``
-    says what `evaluate_candidate` thinks of it. One kernel does both, since each would be compiled with all that prices.
+    is then what `evaluate_candidate` returns. One kernel does both, since each would be compiled with all that prices.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
     alone = last_round == PRICE_ALONE

@@ -10,8 +10,9 @@ from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     cell,
@@ -78,7 +79,7 @@ def run_compare(options: CompareOptions) -> None:
     seconds = budget_from(options.search.time_limit).seconds_left
     sources = list(_sources(options))
     load_solver()
-    prepare_kernels()
+    prepare_kernels(*(replace(parameters, second_stage=stage) for stage in (SecondStage.SA, SecondStage.CPSAT)))
     budget = Budget()
     cases: list[_Case] = []
     with stops_on_interrupt(budget):

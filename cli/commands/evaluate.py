@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.kernel_progress import pricing_shown
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.stored import MOST_SHOWN, read_valid_schedule
 from soma_cp.cli.tables import (
@@ -20,6 +21,7 @@ from soma_cp.model.soma.stored_schedule import claim_differences
 from soma_cp.solver.second_stages import timed
 
 
+@pricing_shown()
 def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = NO_ONNX) -> None:
     """Recompute a stored schedule; refuse it if it breaks a rule."""
     stored = read_valid_schedule(path, None if net is None else network_from(net, None, onnx))

@@ -1,14 +1,15 @@
 """``soma-cp gap``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
@@ -22,6 +23,7 @@ from soma_cp.cli.tables import (
     problem_text,
 )
 from soma_cp.model.soma.figures import Measured, figure
+from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
 
 
@@ -48,7 +50,7 @@ def run_gap(options: GapOptions) -> None:
     parameters = parameters_from(options.search)
     seconds = budget_from(options.search.time_limit).seconds_left
     load_solver()
-    prepare_kernels()
+    prepare_kernels(*(replace(parameters, second_stage=stage) for stage in (SecondStage.SA, SecondStage.CPSAT)))
     budget = Budget()
     ladders: list[Ladder] = []
     with stops_on_interrupt(budget):

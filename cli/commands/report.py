@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.kernel_progress import pricing_shown
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.reports.csv_tables import write_csv
 from soma_cp.cli.reports.formats import ReportFormat, report_format
@@ -74,6 +75,7 @@ class ReportOptions:
     onnx: OnnxModels = NO_ONNX
 
 
+@pricing_shown()
 def run_report(options: ReportOptions) -> None:
     """Read schedules, and write one report of all of them."""
     write = WRITERS[report_format(options.format, options.output)]

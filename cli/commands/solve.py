@@ -9,8 +9,9 @@ from typing import Any
 
 from soma_cp.cli.inputs import HardwareOptions, budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.progress_display import prepare_kernels, progress_display
+from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import SearchOptions, parameters_from
 from soma_cp.cli.starts import (
     StartOptions,
@@ -91,7 +92,7 @@ def run_solve(options: SolveOptions) -> None:
         start = checked_start(named, job.stored, job.problem, parameters)
     if takes_solver:
         load_solver()
-    prepare_kernels(parameters.exact)
+    prepare_kernels(parameters)
     budget = budget_from(job.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None

@@ -213,7 +213,7 @@ class OptionTable:
         possible = np.zeros(len(number), np.bool_)
         self._in_chunks(
             len(number),
-            lambda first, last: _tilings(
+            lambda first, last: tilings(
                 table, problem.batch, order, number[first:last], extent[first:last], possible[first:last]
             ),
         )
@@ -260,7 +260,7 @@ class OptionTable:
                 if source in layers:
                     continue
                 size = np.empty(len(extent), np.int64)
-                _tile_loads(table.layers, layer, int(table.source_role[edge]), extent[:, place], size)
+                tile_loads(table.layers, layer, int(table.source_role[edge]), extent[:, place], size)
                 size *= int(table.source_channels[edge])
                 found.append(Load(place, source, size, transfer_cycles(size, rate)))
         return found
@@ -283,7 +283,7 @@ def _possible_numbers(batch: int, rows: int, columns: int, most: int) -> IntArra
 
 
 @compiled
-def _tilings(
+def tilings(
     table: NetworkTable, batch: int, order: IntArray, number: IntArray, extent: IntArray, possible: BoolArray
 ) -> None:
     """Fill `possible`, whether the FLG can have each Tiling Number, and `extent` where it can."""
@@ -318,7 +318,7 @@ def _tilings(
 
 
 @compiled
-def _tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size: IntArray) -> None:
+def tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size: IntArray) -> None:
     """Fill the bytes that one tile loads for each channel of a source, by option."""
     extents = np.zeros((layer + 1, 4), np.int64)
     for option in range(len(size)):

@@ -249,8 +249,8 @@ def extents_read(
             _share_read(layers, consumer, from_columns, nt.REAL_W, made),
         )
     return (
-        _steps(rows.parts, _read(layers, consumer, ROWS, rows.extent)),
-        _steps(columns.parts, _read(layers, consumer, COLUMNS, columns.extent)),
+        _steps(rows.parts, read_extents(layers, consumer, ROWS, rows.extent)),
+        _steps(columns.parts, read_extents(layers, consumer, COLUMNS, columns.extent)),
     )
 
 
@@ -277,7 +277,7 @@ def _share(layers: IntArray, transpose: int, dimension: int, whole: int, made: I
 
 
 @compiled
-def _read(layers: IntArray, consumer: int, dimension: int, extents: IntArray) -> IntArray:
+def read_extents(layers: IntArray, consumer: int, dimension: int, extents: IntArray) -> IntArray:
     """Return the channels, rows or columns, at least 1, that tiles with these channels, rows or columns read."""
     read = np.empty(len(extents), np.int64)
     for i in range(len(extents)):
@@ -323,7 +323,7 @@ def _values_read(
         )
         return channels, rows, columns
     channels, rows, columns = (
-        _read(layers, consumer, dimension, values[dimension]) for dimension in (CHANNELS, ROWS, COLUMNS)
+        read_extents(layers, consumer, dimension, values[dimension]) for dimension in (CHANNELS, ROWS, COLUMNS)
     )
     return channels, rows, columns
 

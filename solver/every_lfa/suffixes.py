@@ -93,7 +93,7 @@ def _merged(front: Front, part: Front, objective: Objective, cutoff: float) -> F
     compute = np.concatenate([front.compute_path, part.compute_path[cheap]])
     channel = np.concatenate([front.channel_path, part.channel_path[cheap]])
     kept = np.lexsort((channel, compute, energy))
-    kept = kept[_undominated(compute[kept], channel[kept])]
+    kept = kept[undominated(compute[kept], channel[kept])]
     return Front(energy[kept], compute[kept], channel[kept])
 
 
@@ -121,7 +121,7 @@ def _joined(options: FLGOptions, behind: Front, last: bool) -> Iterator[Front]:
 
 
 @compiled
-def _undominated(compute: IntArray, channel: IntArray) -> IntArray:
+def undominated(compute: IntArray, channel: IntArray) -> IntArray:
     """Return the indices of the items that no earlier item dominates in both."""
     kept = np.empty(len(compute), np.int64)
     count = 0
