@@ -5,18 +5,15 @@ The second stages are interchangeable; the same evaluator prices the schedules o
 
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from soma_cp.annealing.buffer_allocator import latency_for
+from soma_cp.annealing.buffer_allocator import Finish
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
-from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
@@ -25,11 +22,10 @@ from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
-from soma_cp.solver.first_stages import LEAST_FINISH_SECONDS, Found, Origin, first_stage
+from soma_cp.solver.first_stages import Found, Origin, first_stage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.second_stage.windows import best_combinatorial_bound
-from soma_cp.solver.second_stages import Aim, run_second_stage, second_stage, timed
-from soma_cp.solver.start import OwnStart, Start, own_start
+from soma_cp.solver.second_stages import Aim, run_second_stage, second_stage
+from soma_cp.solver.start import START, OwnStart, Start, found_of_fixed_lfa, found_or_start, own_start
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +92,6 @@ class SolveResult:
         return self.schedule.cost(self.parameters.objective) <= self.cost_bound * (1 + MET)
 
 
-START = "start"
-"""The method of a schedule that is the user's own, and the name of where its LFA comes from."""
 BOUND_SHARE = 0.1
 """The bound over every LFA may take this share of the time left before the search, and once more after it."""
 LAST_SECONDS = 0.25
@@ -125,8 +119,8 @@ def solve(
     monitor
         How the run is stopped and watched; by default it runs to its end without reports.
     start
-        A schedule or an LFA from which the search begins; a schedule that is valid here is never bettered by a worse
-        one. With `parameters.fix_lfa` its LFA is kept, and the second stage alone runs.
+        A schedule or an LFA from which the search begins. The result is never worse than a schedule that is valid here.
+        With `parameters.fix_lfa` its LFA is kept, and the second stage alone runs.
 
     Returns
     -------
@@ -208,13 +202,13 @@ def _found(
 ) -> tuple[Found, str]:
     """Run the first stage; return the best schedule that it or the start has, and where its LFA comes from."""
     if own is not None and parameters.fix_lfa:
-        return _of_fixed_lfa(own, parameters, monitor), START
+        return found_of_fixed_lfa(own, parameters, monitor), START
     name = str(parameters.first_stage)
     origin = Origin(coarse, None if own is None else own.plan.lfa)
     finish = _finisher(parameters)
     found = first_stage(name).run(problem, origin, bound.met_at, parameters, finish, monitor)
     if own is not None:
-        found = _with_start(found, own, parameters, monitor)
+        found = found_or_start(found, own, parameters, _finisher(parameters, own.dlsa), monitor)
         return found, START if found.second_stage.schedule.lfa == own.plan.lfa else name
     if found is None:  # the paper's search finds an LFA whenever one exists
         name = str(FirstStage.PAPER)
@@ -223,58 +217,17 @@ def _found(
     return found, name
 
 
-def _finisher(parameters: SolveParameters) -> Callable[..., SecondStageResult]:
-    """Return the second stage as it runs on one LFA of several."""
+def _finisher(parameters: SolveParameters, incumbent: DLSA | None = None) -> Finish:
+    """Return the second stage as it runs on one LFA of several; with an incumbent, on that LFA alone."""
     short = parameters.cpsat.deterministic_time * FIRST_LOOK_SHARE
     first_look = replace(parameters, cpsat=replace(parameters.cpsat, deterministic_time=short))
     takes_all_time = second_stage(parameters.second_stage).takes_all_time
 
-    def finish(plan: Plan, wanted: float | None, left: Monitor, incumbent: DLSA | None = None) -> SecondStageResult:
+    def finish(plan: Plan, wanted: float | None, left: Monitor) -> SecondStageResult:
         part = left.part(PROOF_SHARE) if takes_all_time else left
         return run_second_stage(plan, first_look, Aim(wanted, incumbent), part)
 
     return finish
-
-
-def _of_fixed_lfa(own: OwnStart, parameters: SolveParameters, monitor: Monitor) -> Found:
-    """Return a schedule of the start's LFA; a second stage that proves optima has its turn later, in `_prove`."""
-    if not second_stage(parameters.second_stage).proves:
-        result = run_second_stage(own.plan, parameters, Aim(incumbent=own.dlsa), monitor.at(1))
-    else:
-        result = timed("greedy", own.plan, lambda: greedy_dlsa(own.plan))
-    return _better_of(Found(result, 1, 0, False), own, parameters)
-
-
-def _with_start(found: Found | None, own: OwnStart, parameters: SolveParameters, monitor: Monitor) -> Found:
-    """Give the start's LFA to the second stage, too; return the best of its result, the start itself, and `found`."""
-    objective, plan = parameters.objective, own.plan
-    best_cost = math.inf if found is None else found.second_stage.schedule.cost(objective)
-    energy_pj = plan_figures(plan).energy_pj
-    promises = objective.cost(energy_pj, best_combinatorial_bound(plan)[0]) < best_cost
-    if found is None or (promises and not monitor.budget.over):
-        if second_stage(parameters.second_stage).proves and not parameters.cpsat.deterministic:
-            monitor = monitor.within(LEAST_FINISH_SECONDS)
-        number = 1 if found is None else found.iterations + 1
-        wanted = latency_for(best_cost, energy_pj, objective)
-        result = _finisher(parameters)(plan, wanted, monitor.at(number), own.dlsa)
-        if result.schedule.cost(objective) < best_cost:
-            found = Found(result, 1, 0, False) if found is None else replace(found, second_stage=result)
-    assert found is not None
-    return _better_of(found, own, parameters)
-
-
-def _better_of(found: Found, own: OwnStart, parameters: SolveParameters) -> Found:
-    """Return what was found, or the start itself if that is better, or as good with another LFA."""
-    kept, other, objective = own.schedule, found.second_stage, parameters.objective
-    same_lfa = other.schedule.lfa == own.plan.lfa
-    if kept is None or other.schedule.cost(objective) < kept.cost(objective):
-        return found
-    if same_lfa and other.schedule.cost(objective) == kept.cost(objective):
-        return found  # with what it has proven
-    result = timed(START, own.plan, lambda: kept.dlsa)
-    if same_lfa and other.lower_bound > result.lower_bound:
-        result = replace(result, lower_bound=other.lower_bound, lower_bound_source=other.lower_bound_source)
-    return replace(found, second_stage=result)
 
 
 def _check_wide(parameters: SolveParameters) -> None:

@@ -4,15 +4,19 @@ The LFA must suit the problem; the DLSA is used if it is valid here, else the LF
 platform or batch is thus checked and priced again.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
+from soma_cp.annealing.buffer_allocator import Finish, latency_for
 from soma_cp.annealing.first_stage.groups import keeps_groups_apart
 from soma_cp.annealing.first_stage.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.annealing.first_stage.paper_search import layers_kept_apart
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.lfa_arrays import lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
@@ -20,8 +24,13 @@ from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.first_stages import LEAST_FINISH_SECONDS, Found, first_stage
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from soma_cp.solver.second_stages import Aim, run_second_stage, second_stage, timed
 
+START = "start"
+"""The method of a schedule that is the user's own, and where its LFA comes from."""
 Start = Schedule | StoredSchedule | LFA
 """What a search may begin from; it may belong to another problem."""
 
@@ -107,3 +116,53 @@ def _has_same_tensors(plan: Plan, other: Plan) -> bool:
     if (plan.tile_count, plan.dram_tensor_count) != (other.tile_count, other.dram_tensor_count):
         return False
     return all(plan.tensor_key(i) == other.tensor_key(i) for i in range(plan.dram_tensor_count))
+
+
+def found_of_fixed_lfa(own: OwnStart, parameters: SolveParameters, monitor: Monitor) -> Found:
+    """Return a schedule of the start's LFA; a second stage that proves optima then goes on from there."""
+    if second_stage(parameters.second_stage).proves:
+        result = timed("greedy", own.plan, lambda: greedy_dlsa(own.plan))
+    else:
+        result = run_second_stage(own.plan, parameters, Aim(incumbent=own.dlsa), monitor.at(1))
+    return _better_of(Found(result, 1, 0, False), own, parameters)
+
+
+def found_or_start(
+    found: Found | None, own: OwnStart, parameters: SolveParameters, finish: Finish, monitor: Monitor
+) -> Found:
+    """Give the start's LFA to the second stage, too; return the best of its result, the start itself, and `found`.
+
+    The second stage is left out if the bound of the LFA promises nothing better, or the time is over.
+    """
+    objective, plan = parameters.objective, own.plan
+    best_cost = math.inf if found is None else found.second_stage.schedule.cost(objective)
+    energy_pj = plan_figures(plan).energy_pj
+    promises = objective.cost(energy_pj, best_combinatorial_bound(plan)[0]) < best_cost
+    if found is None or (promises and not monitor.budget.over):
+        if second_stage(parameters.second_stage).proves and not parameters.cpsat.deterministic:
+            monitor = monitor.within(LEAST_FINISH_SECONDS)
+        iterations = 1 if found is None else found.iterations + 1
+        result = finish(plan, latency_for(best_cost, energy_pj, objective), monitor.at(iterations))
+        if found is None:
+            found = Found(result, iterations, 0, False)
+        elif not first_stage(parameters.first_stage).counts_iterations:
+            found = replace(found, iterations=iterations)
+        if result.schedule.cost(objective) < best_cost:
+            found = replace(found, second_stage=result)
+    return _better_of(found, own, parameters)
+
+
+def _better_of(found: Found, own: OwnStart, parameters: SolveParameters) -> Found:
+    """Return what was found, or the start itself if that is better, or as good with another LFA."""
+    dlsa = own.dlsa
+    if dlsa is None:
+        return found
+    result, objective = found.second_stage, parameters.objective
+    kept = timed(START, own.plan, lambda: dlsa)
+    ranks = [(one.schedule.cost(objective), one.schedule.latency) for one in (result, kept)]
+    same_lfa = result.schedule.lfa == own.plan.lfa
+    if ranks[0] < ranks[1] or (ranks[0] == ranks[1] and same_lfa):  # the latter with what it has proven
+        return found
+    if same_lfa and result.lower_bound > kept.lower_bound:
+        kept = replace(kept, lower_bound=result.lower_bound, lower_bound_source=result.lower_bound_source)
+    return replace(found, second_stage=kept)

@@ -173,7 +173,7 @@ def test_the_timeline_is_plain_where_the_encoding_has_no_blocks(tmp_path: Path) 
 def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Problem, SolveParameters, float]] = []
 
-    def spy(problem: Problem, parameters: SolveParameters, monitor: Monitor) -> SolveResult:
+    def spy(problem: Problem, parameters: SolveParameters, monitor: Monitor, start: object) -> SolveResult:
         seen.append((problem, parameters, monitor.budget.seconds_left))
         raise InternalError("seen")
 
@@ -189,9 +189,9 @@ def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     problem, parameters, seconds = seen[0]
     assert problem.batch == 3
     assert problem.platform.gbuf_bytes == 12345678
-    assert (parameters.second_stage.value, parameters.seed, parameters.cpsat.workers) == ("sa", 11, 2)
+    assert (parameters.second_stage, parameters.seed, parameters.cpsat.workers) == ("sa", 11, 2)
     assert (parameters.objective.energy_exponent, parameters.objective.delay_exponent) == (0.5, 2.0)
-    assert parameters.first_stage is FirstStage.PAPER
+    assert parameters.first_stage == FirstStage.PAPER
     assert 6 < seconds <= 7
     assert not parameters.cpsat.deterministic
 
@@ -199,7 +199,7 @@ def test_options_reach_the_search(run: Run, monkeypatch: pytest.MonkeyPatch) -> 
     problem, parameters, seconds = seen[1]
     assert problem.platform == PLATFORMS["cloud"]
     assert parameters.cpsat.deterministic
-    assert parameters.first_stage is FirstStage.GREEDY
+    assert parameters.first_stage == FirstStage.GREEDY
     assert seconds == float("inf")
 
     run("solve", "--net", "resnet50", "--hw", "cloud")
@@ -618,7 +618,7 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fragments"),
     [
-        ("solve", ("missing option '--net'", "soma-cp solve --help")),
+        ("solve", ("solve needs --net NAME|FILE",)),
         ("solve --nett resnet50", ("no such option: --nett",)),
         ("foo", ("no such command 'foo'",)),
         ("hw x", ("unexpected extra argument",)),
@@ -655,8 +655,8 @@ def test_solve_tells_the_bound_over_every_lfa(run: Run) -> None:
         ("solve --net ./", ("this is a folder",)),
         ("solve --net resnet50 --hw edgee", ("did you mean 'edge'",)),
         ("solve --net resnet50 --hw nope.json", ("nope.json", "edge, cloud")),
-        ("solve --net resnet50 --stage2 exact", ("'--stage2'", "'cpsat', 'sa', 'greedy', 'none'")),
-        ("solve --net resnet50 --lfa exact", ("'--lfa'", "'greedy', 'paper'")),
+        ("solve --net resnet50 --stage2 exact", ("no second stage is called 'exact'", "cpsat, sa, greedy, none")),
+        ("solve --net resnet50 --lfa exact", ("no first stage is called 'exact'", "greedy, paper")),
         ("solve --net resnet50 --batch 0", ("--batch=0", "from 1 to 1048576")),
         ("solve --net resnet50 --batch -1", ("--batch=-1",)),
         ("compare --net resnet50 --batch 0", ("--batch=0",)),
