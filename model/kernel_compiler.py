@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
-from numba.core import caching, compiler, dispatcher, sigutils
+from numba.core import caching, compiler, dispatcher, sigutils, types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
@@ -116,12 +116,12 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
         global _depth
         with global_compiler_lock:
             inner = _depth > 0
-            types = tuple(sigutils.normalize_signature(sig)[0])
-            known = self.overloads.get(types)
+            taken = tuple(sigutils.normalize_signature(sig)[0])
+            known = self.overloads.get(taken)
             if known is not None:
                 if inner or not isinstance(known.library, _LoweredCode):
                     return known.entry_point
-                del self.overloads[types]
+                del self.overloads[taken]
             self._cache = caching.NullCache() if inner else self._kept
             self.targetoptions.update(no_cpython_wrapper=inner, no_cfunc_wrapper=True)
             _depth += 1
@@ -131,14 +131,44 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
                 _depth -= 1
                 self._cache = self._kept
 
+    def get_call_template(self, args: Any, kws: Any) -> Any:
+        """Type a call within a kernel; constants are no types of their own, or each would be compiled again."""
+        return super().get_call_template(
+            tuple(types.unliteral(one) for one in args), {name: types.unliteral(one) for name, one in kws.items()}
+        )
+
     def add_overload(self, cres: Any) -> None:
         """Let Python call what has machine code."""
+        if not self.targetoptions.get("_nrt", True):
+            _check_borrows(cres)
         if isinstance(cres.library, _LoweredCode):
             self.overloads[tuple(cres.signature.args)] = cres
             return
         for environment in cres._find_referenced_environments():
             cres.library.codegen.set_env(environment.env_name, environment)
         super().add_overload(cres)
+
+
+def _check_borrows(cres: Any) -> None:
+    """Refuse a kernel that doesn't count references to arrays, but returns arrays or calls a kernel that does.
+
+    The former would free arrays that are in use, the latter would never free them.
+    """
+    if _holds_arrays(cres.signature.return_type):
+        raise TypeError(f"{cres.fndesc.qualname} returns arrays, so it can't be in_place; decorate it with compiled")
+    for call, signature in (cres.fndesc.calltypes or {}).items():
+        called = cres.fndesc.typemap[call.func.name] if getattr(call, "op", None) == "call" else None
+        if isinstance(called, types.Dispatcher) and _holds_arrays(signature.return_type):
+            raise TypeError(
+                f"{cres.fndesc.qualname} calls {called.dispatcher.__name__}, which returns arrays, so it can't be "
+                "in_place; decorate it with compiled"
+            )
+
+
+def _holds_arrays(found: Any) -> bool:
+    if isinstance(found, types.BaseTuple):
+        return any(_holds_arrays(one) for one in found)
+    return isinstance(found, types.Array)
 
 
 def called_kernels(*kernels: Callable[..., Any]) -> set[str]:

@@ -12,7 +12,7 @@ import networkx as nx
 import pytest
 from support.paths import DOCS, ROOT
 
-FLOORS = ("model", "annealing", "solver", "cli")
+FLOORS = ("model", "annealing", "solver", "cli", "api")
 """From the lowest up; each may import itself and those before it."""
 
 WINGS = {
@@ -57,6 +57,10 @@ WINGS = {
     "cli": (
         "formats options onnx_models inputs search_options interrupts streams tables timeline model_reports"
         " progress_display kernel_progress stored starts reports commands app main"
+    ),
+    "api": (
+        "wording networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
+        " cancelling history bounding results solving comparing"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""

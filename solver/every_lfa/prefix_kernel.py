@@ -11,7 +11,7 @@ from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.occupancy import fill_least_room
 from soma_cp.model.soma.tensors import TensorPlaces, Tensors, count_tensors, make_tensors
-from soma_cp.model.soma.tiling import LayerTiles
+from soma_cp.model.soma.tiling import LayerTiles, TileSequence
 from soma_cp.solver.second_stage.windows_kernel import Frame, FreeTransfers, Paths, longest_paths_to, sorted_transfers
 
 NOTHING_FITS = -1
@@ -57,7 +57,8 @@ def prefix_latency(
     dram, chip = count_tensors(table, lfa, tiles, scratch.places)
     make_tensors(table, lfa, tiles, scratch.places, dram_rate, tensors)
     tile_cycles, chip_usage = np.empty(tile_count, np.int64), np.empty(tile_count + 1, np.int64)
-    sequence = lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
+    lay_out(tiles, tensors, chip, tile_count, tile_cycles, chip_usage)
+    sequence = TileSequence(tile_count, tile_cycles, chip_usage)
     room = np.empty(tile_count + 1, np.int64)
     if fill_least_room(tensors, dram, sequence, capacity, room) < 0:
         return NOTHING_FITS, NOTHING_FITS
