@@ -14,6 +14,7 @@ from soma_cp.api.results import Result, Status
 from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_of
 from soma_cp.api.schedules import read_schedule as read
 from soma_cp.api.tables import Table
+from soma_cp.api.wording import speaks_python
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.solver.choices import Space
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from soma_cp.solver.start import Start
 
 
+@speaks_python
 def solve(
     network: NetworkLike,
     hardware: HardwareLike | None = None,

@@ -17,8 +17,8 @@ FLOORS = ("model", "annealing", "solver", "cli", "api")
 
 WINGS = {
     "model": (
-        "errors plug_ins kernel_cache kernel_compiler compiled arrays sorting semantics objective files network hardware"
-        " problem soma"
+        "errors plug_ins kernel_cache kernel_compiler compiled arrays sorting semantics objective files network"
+        " hardware problem soma"
     ),
     "model/files": "text_file forms yaml_file",
     "model/network": (
