@@ -94,7 +94,7 @@ def load_network(
     --------
     >>> import soma_cp as sc
     >>> sc.load_network("tiny-chain")
-    <Network 'tiny-chain': 4 layers, 71,831,552 operations a sample, 210,944 bytes of weights>
+    <Network 'tiny-chain': 4 layers, 78,675,968 operations a sample, 210,944 bytes of weights>
     """
     roles = {key: _choice("inputs", Role, value) for key, value in (inputs or {}).items()}
     options = OnnxOptions(
