@@ -58,7 +58,7 @@ def test_a_layer_is_checked_when_it_is_added() -> None:
     stem = builder.conv("stem", image, channels=8, kernel=3, stride=2)
     assert builder.shape(stem) == (8, 16, 16)
     assert builder.shape(builder.pool("pool", stem, kernel=3, stride=2, padding=1)) == (8, 8, 8)
-    with pytest.raises(sc.NetworkError, match="layer 'sum': .*'pool'"):
+    with pytest.raises(sc.NetworkError, match=r"layer 'sum': .*'pool'"):
         builder.eltwise("sum", [stem, "pool"])
     with pytest.raises(sc.NetworkError, match="layer 'next': no layer or input is called 'stm'; did you mean 'stem'"):
         builder.conv("next", "stm", channels=8)
@@ -68,7 +68,7 @@ def test_a_layer_is_checked_when_it_is_added() -> None:
         builder.pool("p", stem, kernel=0)
     with pytest.raises(sc.NetworkError, match="did you mean 'conv'"):
         builder.layer("cnv", "next", stem)
-    with pytest.raises(sc.NetworkError, match="layer 'next'.*unexpected keyword argument 'Q'"):
+    with pytest.raises(sc.NetworkError, match=r"layer 'next'.*unexpected keyword argument 'Q'"):
         builder.layer("conv", "next", stem, Q=1)
     with pytest.raises(sc.NetworkError, match="output names 'pol', which is not a layer; did you mean 'pool'"):
         builder.output("pol")
@@ -121,7 +121,7 @@ def test_options_of_onnx_models(model: Model, tmp_path: Path) -> None:
     path = model.save(tmp_path / "mine.onnx")
     network = sc.load_network(path, batch_axes={"x": 0}, inputs={"x": "data"}, layouts={"x": "NHC"})
     assert network.inputs[0].shape[1] == 16
-    with pytest.raises(sc.UserError, match="dims={'seq': 4}: no input has such a dimension") as error:
+    with pytest.raises(sc.UserError, match=r"dims=\{'seq': 4}: no input has such a dimension") as error:
         sc.load_network(path, dims={"seq": 4})
     assert "--" not in str(error.value)
     with pytest.raises(sc.UserError, match=r"inputs='dta' \(must be one of"):
