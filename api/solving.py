@@ -15,6 +15,7 @@ from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_o
 from soma_cp.api.schedules import read_schedule as read
 from soma_cp.api.tables import Table
 from soma_cp.api.wording import speaks_python
+from soma_cp.model.errors import UserError
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.solver.choices import Space
 
@@ -121,10 +122,10 @@ def solve(
     parameters = search_parameters(**arguments)  # type: ignore[arg-type]  # the values have the types above
     seconds = checked_seconds(time_limit)
     problem = problem_of(network, hardware, batch)
+    origin = _origin(start)
     prepare(parameters)
     from soma_cp.solver.solve import solve as solve_problem
 
-    origin = _origin(start)
     budget = CancellableBudget(None if math.isinf(seconds) else seconds, cancel)
     recorder = Recorder(on_progress, budget)
     with interruptible(budget):
@@ -137,7 +138,11 @@ def _origin(start: Schedule | LFA | str | os.PathLike[str] | None) -> "Start | N
     """Return a start as the solver takes it."""
     if isinstance(start, str | os.PathLike):
         start = read(start)
-    return start.priced if isinstance(start, Schedule) else start
+    if start is None or isinstance(start, LFA):
+        return start
+    if not isinstance(start, Schedule):
+        raise UserError(f"start is of the type {type(start).__name__} (must be a Schedule, its path, or an LFA)")
+    return start.priced
 
 
 def _result(found: "SolveResult", history: Table, arguments: dict[str, object]) -> Result:

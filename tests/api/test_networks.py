@@ -58,7 +58,7 @@ def test_a_layer_is_checked_when_it_is_added() -> None:
     stem = builder.conv("stem", image, channels=8, kernel=3, stride=2)
     assert builder.shape(stem) == (8, 16, 16)
     assert builder.shape(builder.pool("pool", stem, kernel=3, stride=2, padding=1)) == (8, 8, 8)
-    with pytest.raises(sc.NetworkError, match=r"layer 'sum': .*'pool'"):
+    with pytest.raises(sc.NetworkError, match=r"layer 'sum': reads different shapes \(.*\[8, 8, 8\] of 'pool'\)"):
         builder.eltwise("sum", [stem, "pool"])
     with pytest.raises(sc.NetworkError, match="layer 'next': no layer or input is called 'stm'; did you mean 'stem'"):
         builder.conv("next", "stm", channels=8)
