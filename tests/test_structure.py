@@ -12,7 +12,7 @@ import networkx as nx
 import pytest
 from support.paths import DOCS, ROOT
 
-FLOORS = ("model", "annealing", "solver", "cli")
+FLOORS = ("model", "annealing", "solver", "cli", "api")
 """From the lowest up; each may import itself and those before it."""
 
 WINGS = {
@@ -56,8 +56,12 @@ WINGS = {
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
-        "formats completion options option_groups command onnx_models inputs search_options interrupts streams tables timeline model_reports"
-        " progress_display kernel_progress advice stored starts reports commands app main"
+        "formats completion options option_groups command onnx_models inputs search_options interrupts streams tables"
+        " timeline model_reports progress_display kernel_progress advice stored starts reports commands app main"
+    ),
+    "api": (
+        "wording networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
+        " cancelling history bounding results solving comparing"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
