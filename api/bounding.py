@@ -7,6 +7,7 @@ from soma_cp.api.parameters import checked_exponents, checked_seconds, choice
 from soma_cp.api.preparation import prepare
 from soma_cp.api.schedules import HardwareLike, NetworkLike, problem_of
 from soma_cp.api.tables import html_table
+from soma_cp.api.wording import speaks_python
 from soma_cp.solver.choices import SecondStage, Space
 from soma_cp.solver.parameters import SolveParameters
 
@@ -46,6 +47,7 @@ class Bounds:
         return html_table(("bound", "value"), rows)
 
 
+@speaks_python
 def bounds(
     network: NetworkLike,
     hardware: HardwareLike | None = None,

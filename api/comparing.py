@@ -11,6 +11,7 @@ from soma_cp.api.parameters import checked_seconds, search_parameters
 from soma_cp.api.preparation import prepare
 from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_of
 from soma_cp.api.tables import Table, html_table, make_table
+from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError
 from soma_cp.model.soma.result import relative_gap
 from soma_cp.solver.choices import SecondStage
@@ -99,6 +100,7 @@ class Comparison:
         return html_table(("second stage", "latency (cycles)", "above the bound", "seconds"), rows)
 
 
+@speaks_python
 def compare(
     network: NetworkLike | Schedule,
     hardware: HardwareLike | None = None,

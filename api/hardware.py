@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.fields import KIND
@@ -29,6 +30,7 @@ def hardware_names() -> tuple[str, ...]:
     return PRESETS
 
 
+@speaks_python
 def load_hardware(
     hardware: str | os.PathLike[str] | Platform,
     *,

@@ -174,7 +174,12 @@ class NetworkBuilder:
 
     def eltwise(self, name: str, sources: Sequence[str]) -> str:
         """Add an element-wise operation on sources of the same shape, such as a sum."""
-        channels, rows, columns = self.shape(_names(sources)[0])
+        _, rows, columns = self._read(name, sources)
+        shapes = {one: self.shape(one) for one in _names(sources)}
+        if len(set(shapes.values())) > 1:
+            listed = ", ".join(f"{list(shape)} of '{one}'" for one, shape in shapes.items())
+            raise self._fault(name, f"reads different shapes ({listed}); they must be the same")
+        channels = shapes[_names(sources)[0]][0]
         return self._add(Eltwise, name, sources, K=channels, H=rows, W=columns, N=len(_names(sources)))
 
     def pointwise(self, name: str, sources: Sources) -> str:
@@ -222,7 +227,7 @@ class NetworkBuilder:
         return self._add(LAYER_KINDS[kind], name, sources, **fields)
 
     def output(self, *names: str) -> None:
-        """Mark layers as outputs, stored whatever reads them; layers that nothing reads are outputs anyway."""
+        """Mark layers as outputs, which are stored whatever reads them; those that nothing reads are outputs anyway."""
         for name in names:
             if name not in self._layers:
                 hint = nearest_name_hint(name, self._layers)

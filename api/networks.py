@@ -1,19 +1,26 @@
 """Networks by name, file, ONNX model or object."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from soma_cp.api.wording import in_python, speaks_python
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.quantities import SIZE_EXAMPLE, bytes_of
 from soma_cp.model.network.builtin.catalogue import builtin_names, default_platform
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.rewrites.channels import divided
 from soma_cp.model.network.sources import is_onnx
 from soma_cp.model.network.sources import load_network as load_named
 
 if TYPE_CHECKING:
     import onnx
+
+_LOGGER = logging.getLogger("soma_cp")
+_LOGGER.addHandler(logging.NullHandler())
 
 
 def network_names() -> tuple[str, ...]:
@@ -28,11 +35,13 @@ def network_names() -> tuple[str, ...]:
     return builtin_names()
 
 
+@speaks_python
 def load_network(
     network: "str | os.PathLike[str] | onnx.ModelProto | Network",
     *,
     tokens: int | None = None,
     name: str | None = None,
+    divide: str | int | None = None,
     dims: Mapping[str, int] | None = None,
     ends: Sequence[str] = (),
     batch_axes: Mapping[str, int | None] | None = None,
@@ -43,7 +52,8 @@ def load_network(
 ) -> Network:
     """Return a network.
 
-    Nothing is printed: `Network.notes` has a sentence for each approximation and likely mistake.
+    Nothing is printed: `Network.notes` has a sentence for each approximation and likely mistake; the logger ``soma_cp``
+    takes them, too, at the level INFO.
 
     Parameters
     ----------
@@ -53,6 +63,8 @@ def load_network(
         Sequence length of a built-in network; by default the network's own.
     name
         Another name for the network; a model in memory is called as its graph, or else ``model``.
+    divide
+        Layers with more weights than this, such as ``"2MiB"`` or bytes, are divided by output channels.
     dims
         ONNX: values of dimensions that have a name but no number in the model.
     ends
@@ -82,7 +94,7 @@ def load_network(
     --------
     >>> import soma_cp as sc
     >>> sc.load_network("tiny-chain")
-    <Network 'tiny-chain': 4 layers, 71,831,552 operations a sample, 210,944 bytes of weights>
+    <Network 'tiny-chain': 4 layers, 78,675,968 operations a sample, 210,944 bytes of weights>
     """
     roles = {key: _choice("inputs", Role, value) for key, value in (inputs or {}).items()}
     options = OnnxOptions(
@@ -99,7 +111,7 @@ def load_network(
         if options != OnnxOptions() and not is_onnx(spec):
             raise UserError(f"options for ONNX models are given, but '{spec}' is none; leave them out")
         loaded = load_named(spec, tokens, options)
-        found = replace(loaded.network, notes=loaded.notes)
+        found = _noted(loaded.network, loaded.notes)
     elif tokens is not None:
         raise UserError(f"tokens={tokens} is for built-in networks; this network has its own length")
     elif isinstance(network, Network):
@@ -108,7 +120,25 @@ def load_network(
         found = network
     else:
         found = _of_model(network, name, options)
+    if divide is not None:
+        found = replace(divided(found, _bytes(divide)), notes=found.notes)
     return found if name is None else replace(found, name=name)
+
+
+def _noted(network: Network, notes: Iterable[str]) -> Network:
+    """Return a network with notes, which are logged, too."""
+    said = tuple(in_python(note) for note in notes)
+    for note in said:
+        _LOGGER.info("%s: %s", network.name, note)
+    return replace(network, notes=said)
+
+
+def _bytes(divide: str | int) -> int:
+    """Return a size in bytes."""
+    size = bytes_of(divide) if isinstance(divide, str) else divide
+    if size is None or size < 1:
+        raise UserError(f"divide={divide!r} (must be {SIZE_EXAMPLE}, or bytes)")
+    return size
 
 
 def _choice(option: str, kind: Any, value: Any) -> Any:
@@ -130,9 +160,9 @@ def _of_model(model: Any, name: str | None, options: OnnxOptions) -> Network:
     from soma_cp.model.network.onnx_import.importing import import_model
 
     imported = import_model(model, name or model.graph.name or "model", options)
-    return replace(imported.network, notes=tuple(imported.notes))
+    return _noted(imported.network, imported.notes)
 
 
 def usual_platform(network: Network) -> str:
-    """Return the name of the platform on which a network usually runs: ``edge`` unless a built-in one has another."""
+    """Return the name of the platform on which a built-in network usually runs; ``edge`` for others."""
     return default_platform(network.name) if network.name in builtin_names() else "edge"

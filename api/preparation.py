@@ -19,7 +19,8 @@ def prepare(*runs: SolveParameters) -> None:
     """
     with _LOCK:
         # Imported late: it loads numba.
-        from soma_cp.solver.warm_up import warm_up, warm_up_pricing
+        from soma_cp.solver.pricing_warm_up import warm_up_pricing
+        from soma_cp.solver.warm_up import warm_up
 
         if any(run.second_stage == SecondStage.CPSAT for run in runs):
             import_module("soma_cp.solver.second_stage.exact")

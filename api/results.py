@@ -36,7 +36,8 @@ class Result:
         Lower bounds over every LFA and DLSA.
     history
         Rows of (seconds, cost, bound): the objective of the best found so far, infinite before the first, and the lower
-        bound over every LFA and DLSA, 0 before the first. The last row is the result.
+        bound over every LFA and DLSA, 0 before the first. The last row is the result; which rows come before it depends
+        on when the search reports, on any run.
     seconds
         Wall-clock time, without that for preparing kernels.
     interrupted, out_of_time

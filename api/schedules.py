@@ -15,6 +15,7 @@ from soma_cp.api.preparation import prepare
 from soma_cp.api.reporting import write_report
 from soma_cp.api.tables import Table, html_table, layers_table, tensors_table, tiles_table
 from soma_cp.api.transfers import Transfer, dlsa_of, transfers_of
+from soma_cp.api.wording import speaks_python
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Network
@@ -148,6 +149,7 @@ class Schedule:
         """Return energy^n · delay^m (pJ, cycles)."""
         return self.priced.cost(Objective(energy_exponent, delay_exponent))
 
+    @speaks_python
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a schedule file (docs/file-formats.md), which `read_schedule` and the command line read.
 
@@ -161,6 +163,7 @@ class Schedule:
 
         write_schedule(self.priced, Path(path), self.lower_bound_cycles, self.provenance)
 
+    @speaks_python
     def report(self, path: str | os.PathLike[str], *others: "Schedule", format: str | None = None) -> tuple[Path, ...]:
         """Write a report, and return the files written.
 
@@ -236,6 +239,7 @@ def with_bound(priced: soma.Schedule, provenance: Mapping[str, Any]) -> Schedule
     return Schedule(priced, bound, source, provenance)
 
 
+@speaks_python
 def make_schedule(
     network: NetworkLike,
     hardware: HardwareLike | None = None,
@@ -288,6 +292,7 @@ def make_schedule(
     return with_bound(soma.make_schedule(plan, dlsa), {})
 
 
+@speaks_python
 def read_schedule(path: str | os.PathLike[str], network: NetworkLike | None = None) -> Schedule:
     """Read a schedule file, check it against every rule, and price it.
 
@@ -335,6 +340,7 @@ class Evaluated:
         return f"<Evaluated {self.schedule!r}: valid, {len(self.differences)} differences to the file>"
 
 
+@speaks_python
 def evaluate(
     schedule: Schedule | str | os.PathLike[str],
     network: NetworkLike | None = None,
@@ -368,7 +374,8 @@ def evaluate(
     True
     """
     prepare()
-    claimed, differences, provenance = None, (), {}
+    claimed: int | None = None
+    differences: tuple[str, ...] = ()
     if isinstance(schedule, Schedule):
         plan, dlsa, provenance = schedule.priced.plan, schedule.priced.dlsa, dict(schedule.provenance)
     else:

@@ -13,13 +13,18 @@ from soma_cp.api.preparation import prepare
 from soma_cp.api.results import Result, Status
 from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_of
 from soma_cp.api.schedules import read_schedule as read
+from soma_cp.api.tables import Table
+from soma_cp.api.wording import speaks_python
+from soma_cp.model.errors import UserError
 from soma_cp.model.soma.lfa import LFA
 from soma_cp.solver.choices import Space
 
 if TYPE_CHECKING:
     from soma_cp.solver.solve import SolveResult
+    from soma_cp.solver.start import Start
 
 
+@speaks_python
 def solve(
     network: NetworkLike,
     hardware: HardwareLike | None = None,
@@ -117,10 +122,10 @@ def solve(
     parameters = search_parameters(**arguments)  # type: ignore[arg-type]  # the values have the types above
     seconds = checked_seconds(time_limit)
     problem = problem_of(network, hardware, batch)
+    origin = _origin(start)
     prepare(parameters)
     from soma_cp.solver.solve import solve as solve_problem
 
-    origin = _origin(start)
     budget = CancellableBudget(None if math.isinf(seconds) else seconds, cancel)
     recorder = Recorder(on_progress, budget)
     with interruptible(budget):
@@ -129,14 +134,18 @@ def solve(
     return _result(found, history, arguments | {"time_limit": time_limit, "batch": batch})
 
 
-def _origin(start: object) -> object:
+def _origin(start: Schedule | LFA | str | os.PathLike[str] | None) -> "Start | None":
     """Return a start as the solver takes it."""
     if isinstance(start, str | os.PathLike):
         start = read(start)
-    return start.priced if isinstance(start, Schedule) else start
+    if start is None or isinstance(start, LFA):
+        return start
+    if not isinstance(start, Schedule):
+        raise UserError(f"start is of the type {type(start).__name__} (must be a Schedule, its path, or an LFA)")
+    return start.priced
 
 
-def _result(found: "SolveResult", history: object, arguments: dict[str, object]) -> Result:
+def _result(found: "SolveResult", history: Table, arguments: dict[str, object]) -> Result:
     # Imported late: it asks for the versions of libraries.
     from soma_cp.solver.provenance import provenance
 
@@ -164,7 +173,7 @@ def _result(found: "SolveResult", history: object, arguments: dict[str, object])
             space=found.parameters.searched_space,
             complete=bound.complete,
         ),
-        history=history,  # type: ignore[arg-type]
+        history=history,
         seconds=found.seconds,
         interrupted=found.interrupted,
         out_of_time=found.out_of_time,

@@ -60,7 +60,7 @@ WINGS = {
         " timeline model_reports progress_display kernel_progress advice stored starts reports commands app main"
     ),
     "api": (
-        "networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
+        "wording networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
         " cancelling history bounding results solving comparing"
     ),
 }

@@ -154,7 +154,9 @@ def test_solve_prints_tables_that_fit_into_80_columns(run: Run, monkeypatch: pyt
     for label in ("latency (cycles)", "energy × delay (pJ·cycles)", "theoretical maximum", "12 blocks"):
         assert label in outcome.out
     assert "seed 0" in " ".join(outcome.out.split())  # the line may be wrapped there
-    timeline = [line.split()[0] for line in outcome.out.splitlines()[-8:-2]]
+    lines = outcome.out.splitlines()
+    first = next(place for place, line in enumerate(lines) if line.startswith("timeline"))
+    timeline = [line.split()[0] for line in lines[first : first + 6]]
     assert timeline == ["timeline", "DRAM", "compute", "stalls", "buffer", "stalled"]
     assert outcome.out.splitlines()[-1].split() == ["schedule", "written", "to", "schedule.json"]
 

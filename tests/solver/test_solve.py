@@ -170,7 +170,7 @@ def test_a_stop_request_during_the_search_ends_it() -> None:
 
     parameters = replace(QUICK, second_stage=SecondStage.GREEDY, first_stage=FirstStage.PAPER)
     result = solve(problem_of("gpt2-small"), parameters, Monitor(budget, stop_in_iteration_two))
-    assert iterations == {1, 2}
+    assert iterations == {0, 1, 2}  # 0: the bound before the Buffer Allocator
     assert result.iterations == 2
     assert result.interrupted
 

@@ -18,6 +18,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.schedule_file import read_schedule
+from soma_cp.solver.advice import checks
 from soma_cp.solver.advice.advice import Advice, Basis, Topic
 from soma_cp.solver.advice.advise import MOST_LINES, advise
 from soma_cp.solver.advice.checks import checked_advice
@@ -157,6 +158,20 @@ def test_solving_again_gains_at_least_the_estimate(result: SolveResult) -> None:
         assert one.estimated_gain is not None
         assert one.checked_gain >= one.estimated_gain
     assert checked_advice(result, Monitor()) == checked
+
+
+@pytest.mark.parametrize("share", [0.25, 4.0])
+def test_the_better_of_the_estimate_and_the_new_search_counts(
+    result: SolveResult, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schedule = result.schedule
+    evaluation = replace(schedule.evaluation, latency=round(schedule.latency * share))
+    found = replace(result, best=replace(result.best, schedule=replace(schedule, evaluation=evaluation)))
+    monkeypatch.setattr(checks, "solve", lambda *_: found)
+    gains = [(one.checked_gain, one.estimated_gain) for one in checked_advice(result, Monitor())]
+    for checked, estimated in gains:
+        assert checked is None or checked == pytest.approx(0.75 if share < 1 else estimated, abs=1e-3)
+    assert any(checked is not None for checked, _ in gains)
 
 
 def test_a_stop_keeps_the_estimates(result: SolveResult) -> None:
