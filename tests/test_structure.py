@@ -59,8 +59,8 @@ WINGS = {
         " progress_display kernel_progress stored starts reports commands app main"
     ),
     "api": (
-        "wording networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
-        " cancelling history bounding results solving comparing"
+        "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
+        " parameters cancelling history bounding results solving comparing"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
