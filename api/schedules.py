@@ -361,7 +361,8 @@ class Evaluated:
         return self.schedule.figures
 
     def __repr__(self) -> str:
-        return f"<Evaluated {self.schedule!r}: valid, {len(self.differences)} differences to the file>"
+        said = f", {len(self.differences)} figures of the file differ" if self.differences else ""
+        return f"<Evaluated: valid{said}; {self.schedule!r}>"
 
 
 @speaks_python
