@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.model.errors import UserError
 
 
+@runtime_checkable
 class Stopper(Protocol):
     """What can ask a search to stop: `Cancel`, `threading.Event`, `multiprocessing.Event`."""
 
@@ -57,10 +59,17 @@ class CancellableBudget(Budget):
         Time from now; None for no limit.
     cancel
         Asked between chunks of work; None if nothing but the time ends the search.
+
+    Raises
+    ------
+    UserError
+        If `cancel` can't be asked.
     """
 
     def __init__(self, seconds: float | None, cancel: Stopper | None) -> None:
         super().__init__(seconds)
+        if cancel is not None and not isinstance(cancel, Stopper):
+            raise UserError(f"cancel is of the type {type(cancel).__name__} (must be a Cancel or an Event)")
         self._cancel = cancel
 
     @property

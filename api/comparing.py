@@ -9,7 +9,7 @@ from soma_cp.api.cancelling import CancellableBudget, Stopper, interruptible
 from soma_cp.api.history import OnProgress, Recorder
 from soma_cp.api.parameters import checked_seconds, search_parameters
 from soma_cp.api.preparation import prepare
-from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_of
+from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, ScheduleLike, problem_of, schedule_of
 from soma_cp.api.tables import Table, html_table, make_table
 from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError
@@ -102,7 +102,7 @@ class Comparison:
 
 @speaks_python
 def compare(
-    network: NetworkLike | Schedule,
+    network: NetworkLike | ScheduleLike,
     hardware: HardwareLike | None = None,
     *,
     batch: int | None = None,
@@ -121,7 +121,7 @@ def compare(
     Parameters
     ----------
     network
-        A network, for which an LFA is searched first; or a schedule, whose LFA, hardware and batch are taken.
+        A network, for which an LFA is searched first; or a schedule or result, whose LFA, hardware and batch are taken.
     time_limit
         Seconds for each second stage, and for the search before them; None for no limit.
     hardware, batch, seed, lfa, energy_exponent, delay_exponent, workers, deterministic, on_progress, cancel
@@ -144,7 +144,8 @@ def compare(
     >>> bool(latency[-1] == latency[comparison.table["fits"]].min())
     True
     """
-    if isinstance(network, Schedule) and (hardware is not None or batch is not None):
+    source = schedule_of(network)
+    if isinstance(source, Schedule) and (hardware is not None or batch is not None):
         given = "hardware" if hardware is not None else "batch"
         raise UserError(f"{given} is given, but the schedule has its own; leave it out")
     searching = search_parameters(
@@ -160,7 +161,7 @@ def compare(
         deterministic=deterministic,
     )
     seconds = checked_seconds(time_limit)
-    problem = None if isinstance(network, Schedule) else problem_of(network, hardware, 1 if batch is None else batch)
+    problem = None if isinstance(source, Schedule) else problem_of(source, hardware, 1 if batch is None else batch)
     prepare(*(SolveParameters(first_stage=searching.first_stage, second_stage=stage) for stage in SecondStage))
     # Imported late: they load numba.
     from soma_cp.solver.comparison import compare_second_stages
@@ -172,8 +173,8 @@ def compare(
     monitor = Monitor(budget, recorder.record)
     with interruptible(budget):
         if problem is None:
-            assert isinstance(network, Schedule)
-            plan = network.priced.plan
+            assert isinstance(source, Schedule)
+            plan = source.priced.plan
         else:
             plan = solve_problem(problem, searching, monitor.within(each)).schedule.plan
         found = compare_second_stages(plan, searching, each, monitor)

@@ -1,14 +1,19 @@
 """Hardware by name, file or object, with fields changed."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from soma_cp.api.values import whole
 from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.hardware.builtin.catalogue import platform_from
+from soma_cp.model.hardware.field_kinds import Kind
 from soma_cp.model.hardware.fields import KIND
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.presets import PRESETS
@@ -72,6 +77,9 @@ def load_hardware(
     >>> sc.load_hardware("edge", dram="25.6GB/s").dram_bytes_per_second
     25600000000.0
     """
+    if not isinstance(hardware, str | os.PathLike | Platform):
+        kind = type(hardware).__name__
+        raise UserError(f"hardware is of the type {kind} (must be a name, a path or a Platform)")
     platform = hardware if isinstance(hardware, Platform) else platform_from(os.fspath(hardware))
     given = {name: value for name, value in (("buffer", buffer), ("dram", dram), ("clock", clock)) if value is not None}
     for name in given:
@@ -95,14 +103,24 @@ def load_hardware(
 def _read(name: str, field: str, value: Any) -> Any:
     """Return a value as `Platform` takes it, but for bandwidths in a text."""
     kind = KIND[field]
-    if isinstance(value, dict):
-        return tuple(value.items())
-    if not isinstance(value, str) or field in ("name", "core_array", "semantics"):
-        return value
-    try:
-        return kind.yaml.read(value)
-    except ValueError:
-        raise UserError(f"{name}={value!r} (must be {kind.yaml.allowed})") from None
+    if field == "core_array_options" and isinstance(value, Mapping):
+        return tuple((option, str(said)) for option, said in value.items())
+    if isinstance(value, Mapping):
+        items = kind.items or {}
+        return tuple((item, _quantity(f"{name} {item}", items.get(item), said)) for item, said in value.items())
+    return value if field in ("name", "core_array", "semantics") else _quantity(name, kind, value)
+
+
+def _quantity(name: str, kind: Kind | None, value: Any) -> Any:
+    """Return a quantity, which may be a text with a unit or one of numpy's numbers."""
+    if kind is not None and isinstance(value, str):
+        try:
+            return kind.yaml.read(value)
+        except ValueError:
+            raise UserError(f"{name}={value!r} (must be {kind.yaml.allowed})") from None
+    if isinstance(value, np.integer):
+        return whole(name, value)
+    return float(value) if isinstance(value, np.floating) else value
 
 
 def platform_of(hardware: str | os.PathLike[str] | Path | Platform | None, otherwise: str) -> Platform:

@@ -9,6 +9,7 @@ import numpy as np
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.api.tables import Table, make_table
+from soma_cp.model.errors import UserError
 
 OnProgress = Callable[[ProgressEvent], object]
 
@@ -25,6 +26,8 @@ class Recorder:
     """
 
     def __init__(self, on_progress: OnProgress | None, budget: Budget) -> None:
+        if on_progress is not None and not callable(on_progress):
+            raise UserError(f"on_progress is of the type {type(on_progress).__name__} (must be a function)")
         self._on_progress = on_progress
         self._budget = budget
         self._begin = time.monotonic()

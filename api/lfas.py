@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from soma_cp.api.values import whole
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
 
@@ -43,6 +44,8 @@ def make_lfa(
     [(('a', 'b'), 4), (('c',), 2)]
     """
     order = tuple(computing_order)
+    if not order or isinstance(computing_order, str):
+        raise LFAError(f"computing_order={computing_order!r} (must list the names of all layers)")
     cuts, fine = set(dram_cuts) | set(order[:1]), set(flcs)
     named = tiling_numbers if isinstance(tiling_numbers, Mapping) else {}
     known = set(order)
@@ -63,8 +66,8 @@ def make_lfa(
 
 def _tiling_number(group: Sequence[str], given: int | Mapping[str, int]) -> int:
     if not isinstance(given, Mapping):
-        return given
-    numbers = {name: given[name] for name in group if name in given}
+        return whole("tiling_numbers", given, 1)
+    numbers = {name: whole(f"tiling_numbers['{name}']", given[name], 1) for name in group if name in given}
     if len(set(numbers.values())) > 1:
         listed = ", ".join(f"{number} for '{name}'" for name, number in numbers.items())
         raise LFAError(f"tiling_numbers gives one FLG different numbers ({listed}); give one")

@@ -6,6 +6,7 @@ Shapes are (channels, rows, columns) of one sample. Tokens stand on rows, with o
 from collections.abc import Sequence
 from typing import Any
 
+from soma_cp.api.values import whole
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
@@ -28,6 +29,8 @@ Sources = str | Sequence[str]
 """The name of a layer or input, or several."""
 Pair = int | tuple[int, int]
 """Rows and columns; one number if they are equal."""
+NUMBERS = frozenset(("C", "K", "H", "W", "R", "S", "sH", "sW", "dH", "dW", "G", "N", "sK"))
+"""The fields of layers that are whole numbers."""
 
 
 class NetworkBuilder:
@@ -59,7 +62,7 @@ class NetworkBuilder:
 
     def __init__(self, name: str, *, blocks: int = 1) -> None:
         self.name = name
-        self.blocks = blocks
+        self.blocks = whole("blocks", blocks, 1)
         self._inputs: dict[str, ExternalInput] = {}
         self._layers: dict[str, Layer] = {}
         self._outputs: list[str] = []
@@ -79,9 +82,7 @@ class NetworkBuilder:
     def input(self, name: str, shape: Sequence[int]) -> str:
         """Add an external input of (channels, rows, columns) for each sample."""
         self._check_name(name)
-        if len(shape) != 3:
-            raise NetworkError(self.name, [f"input '{name}': shape={list(shape)} (must be channels, rows, columns)"])
-        source = ExternalInput(name, (int(shape[0]), int(shape[1]), int(shape[2])))
+        source = ExternalInput(name, self._shape(f"input '{name}'", shape))
         self._refuse(list(input_problems(source)))
         self._inputs[name] = source
         self._shapes[name] = source.shape
@@ -206,8 +207,9 @@ class NetworkBuilder:
         """
         read = self._read(name, sources)
         if shape is not None:
-            return self._add(Transpose, name, sources, **_extents(shape), order=order, ifmap=read)
-        if sorted(order) != ["C", "H", "W"]:
+            extents = self._shape(f"layer '{name}'", shape)
+            return self._add(Transpose, name, sources, **_extents(extents), order=order, ifmap=read)
+        if not isinstance(order, str) or sorted(order) != ["C", "H", "W"]:
             raise self._fault(name, f"order={order!r} (must be a permutation of C, H, W; a regrouping has a shape)")
         made = [read["CHW".index(origin)] for origin in order]
         return self._add(Transpose, name, sources, **_extents(made), order=order)
@@ -215,7 +217,8 @@ class NetworkBuilder:
     def upsample(self, name: str, sources: Sources, *, factor: Pair = 2, channel_factor: int = 1) -> str:
         """Add an enlargement of rows and columns by `factor`, of channels by `channel_factor`."""
         channels, rows, columns = self._read(name, sources)
-        by_rows, by_columns = _pair(factor)
+        by_rows, by_columns = self._pair(name, "factor", factor)
+        channel_factor = self._number(name, "channel_factor", channel_factor)
         made = {"K": channels * channel_factor, "H": rows * by_rows, "W": columns * by_columns}
         return self._add(Upsample, name, sources, **made, sK=channel_factor, sH=by_rows, sW=by_columns)
 
@@ -257,19 +260,22 @@ class NetworkBuilder:
     ) -> dict[str, int]:
         """Return the fields of a layer that slides a window, its rows and columns among them."""
         _, *given = self._read(name, sources)
-        taps, steps, apart = _pair(kernel), _pair(stride), _pair(dilation)
+        taps, steps, apart = (
+            self._pair(name, what, value)
+            for what, value in (("kernel", kernel), ("stride", stride), ("dilation", dilation))
+        )
         for what, values in (("kernel", taps), ("stride", steps), ("dilation", apart)):
             if min(values) < 1:
                 raise self._fault(name, f"{what}={values} (must be at least 1)")
         if size is not None:
-            made = list(_pair(size))
+            made = list(self._pair(name, "size", size))
         elif isinstance(padding, str):
             if padding != "same":
                 raise self._fault(name, f"padding={padding!r} (must be 'same', a number, or rows and columns)")
             made = [-(-extent // step) for extent, step in zip(given, steps, strict=True)]
         else:
             spans = [(tap - 1) * by + 1 for tap, by in zip(taps, apart, strict=True)]
-            sides = _pair(padding)
+            sides = self._pair(name, "padding", padding)
             made = [(given[i] + 2 * sides[i] - spans[i]) // steps[i] + 1 for i in range(2)]
         fields = {"H": made[0], "W": made[1], "R": taps[0], "S": taps[1], "sH": steps[0], "sW": steps[1]}
         return fields | {"dH": apart[0], "dW": apart[1]}
@@ -284,12 +290,13 @@ class NetworkBuilder:
         """Check a layer against those before it, and take it."""
         self._check_name(name)
         read = _names(sources)
+        numbers = {field: self._number(name, field, value) for field, value in fields.items() if field in NUMBERS}
         try:
             layer = kind(
                 name=name,
                 ifmaps=tuple(one for one in read if one not in self._inputs),
                 inputs=tuple(one for one in read if one in self._inputs),
-                **fields,
+                **fields | numbers,
             )
         except TypeError as error:
             said = str(error).partition(" ")[2]
@@ -312,6 +319,29 @@ class NetworkBuilder:
             raise self._fault(name, error.problems[0]) from None
         return sum(shape[0] for shape in shapes), shapes[0][1], shapes[0][2]
 
+    def _pair(self, name: str, what: str, value: Pair) -> tuple[int, int]:
+        """Return rows and columns."""
+        if not isinstance(value, Sequence):
+            number = self._number(name, what, value)
+            return number, number
+        if len(value) != 2:
+            raise self._fault(name, f"{what}={value!r} (must be a number, or rows and columns)")
+        return self._number(name, what, value[0]), self._number(name, what, value[1])
+
+    def _number(self, name: str, what: str, value: Any) -> int:
+        try:
+            return whole(what, value)
+        except UserError as error:
+            raise self._fault(name, str(error)) from None
+
+    def _shape(self, what: str, shape: Sequence[int]) -> Shape:
+        """Return channels, rows and columns."""
+        try:
+            channels, rows, columns = (whole("shape", extent) for extent in shape)
+        except (TypeError, ValueError):  # a UserError is a ValueError, too
+            raise NetworkError(self.name, [f"{what}: shape={shape!r} (must be channels, rows, columns)"]) from None
+        return channels, rows, columns
+
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str) or not name:
             raise NetworkError(self.name, [f"a layer or input is called {name!r} (must be a text that is not empty)"])
@@ -330,9 +360,5 @@ def _names(sources: Sources) -> tuple[str, ...]:
     return (sources,) if isinstance(sources, str) else tuple(sources)
 
 
-def _pair(value: Pair) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
 def _extents(shape: Sequence[int]) -> dict[str, int]:
-    return dict(zip("KHW", map(int, shape), strict=True))
+    return dict(zip("KHW", shape, strict=True))

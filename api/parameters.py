@@ -4,6 +4,7 @@ import math
 from enum import Enum
 from typing import TypeVar
 
+from soma_cp.api.values import real, whole
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.objective import Objective
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
@@ -28,21 +29,23 @@ def choice(argument: str, kind: type[_Choice], value: _Choice | str) -> _Choice:
 
 def checked_exponents(energy_exponent: float, delay_exponent: float) -> Objective:
     """Return the objective of these exponents."""
-    for argument, value in (("energy_exponent", energy_exponent), ("delay_exponent", delay_exponent)):
-        if not 0 <= value <= MAX_EXPONENT:
+    given = (("energy_exponent", energy_exponent), ("delay_exponent", delay_exponent))
+    for argument, value in given:
+        if not 0 <= real(argument, value) <= MAX_EXPONENT:
             raise UserError(f"{argument}={value} (must be from 0 to {MAX_EXPONENT:g})")
     if energy_exponent == 0 and delay_exponent == 0:
         raise UserError("energy_exponent and delay_exponent are both 0: nothing is left to minimise; raise one")
-    return Objective(energy_exponent, delay_exponent)
+    return Objective(*(real(argument, value) for argument, value in given))
 
 
 def checked_seconds(time_limit: float | None) -> float:
     """Return a time limit, infinite if it is None."""
     if time_limit is None:
         return math.inf
-    if math.isnan(time_limit) or time_limit <= 0:
+    seconds = real("time_limit", time_limit)
+    if seconds <= 0:
         raise UserError(f"time_limit={time_limit} (must be more than 0 seconds; None is no limit)")
-    return time_limit
+    return seconds
 
 
 def stage(kind: type[_Choice], name: str) -> str:
@@ -66,10 +69,8 @@ def search_parameters(
     deterministic: bool,
 ) -> SolveParameters:
     """Return the parameters of a search; see `soma_cp.api.solving.solve`."""
-    if not 0 <= seed <= MAX_SEED:
-        raise UserError(f"seed={seed} (must be from 0 to {MAX_SEED})")
-    if workers is not None and not 1 <= workers <= MAX_WORKERS:
-        raise UserError(f"workers={workers} (must be from 1 to {MAX_WORKERS})")
+    seed = whole("seed", seed, 0, MAX_SEED)
+    workers = None if workers is None else whole("workers", workers, 1, MAX_WORKERS)
     if deterministic and workers not in (None, 1):
         raise UserError(f"workers={workers} with deterministic=True: several threads are not deterministic; keep one")
     return SolveParameters(

@@ -18,13 +18,14 @@ def prepare(*runs: SolveParameters) -> None:
         How to solve; without any, only what prices a schedule is prepared.
     """
     with _LOCK:
-        # Imported late: it loads numba.
-        from soma_cp.solver.pricing_warm_up import warm_up_pricing
+        # Imported late: they load numba.
+        if not runs:
+            from soma_cp.solver.pricing_warm_up import warm_up_pricing
+
+            warm_up_pricing()
+            return
         from soma_cp.solver.warm_up import warm_up
 
         if any(run.second_stage == SecondStage.CPSAT for run in runs):
             import_module("soma_cp.solver.second_stage.exact")
-        if runs:
-            warm_up(*runs)
-        else:
-            warm_up_pricing()
+        warm_up(*runs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from soma_cp.api.bounding import Bounds
-from soma_cp.api.schedules import Schedule
+from soma_cp.api.schedules import Schedule, ScheduleLike
 from soma_cp.api.tables import Table, html_table
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.result import relative_gap
@@ -31,7 +31,7 @@ class Result:
     schedule
         Always valid, however early the search ended.
     status
-        What is proven.
+        What is proven; OPTIMAL means: among the schedules of `bounds.space`.
     bounds
         Lower bounds over every LFA and DLSA.
     history
@@ -96,7 +96,9 @@ class Result:
         """Write the schedule; see `Schedule.save`."""
         self.schedule.save(path)
 
-    def report(self, path: str | os.PathLike[str], *others: Schedule, format: str | None = None) -> tuple[Path, ...]:
+    def report(
+        self, path: str | os.PathLike[str], *others: ScheduleLike, format: str | None = None
+    ) -> tuple[Path, ...]:
         """Write a report of the schedule; see `Schedule.report`."""
         return self.schedule.report(path, *others, format=format)
 
@@ -105,7 +107,7 @@ class Result:
         return (
             f"<Result of '{schedule.network.name}', batch {schedule.batch}: {self.status.name}, "
             f"{schedule.latency_cycles:,} cycles, {schedule.energy_pj:.4g} pJ, "
-            f"at most {self.gap:.2%} above the optimum>"
+            f"at most {self.gap:.2%} above the optimum {self.bounds.space.text}>"
         )
 
     def _repr_html_(self) -> str:
@@ -113,7 +115,7 @@ class Result:
         rows = [
             *self.schedule.summary(),
             ("bound over every LFA", f"{self.bounds.latency_cycles:,} cycles, {self.bounds.energy_pj / 1e9:.4g} mJ"),
-            ("status", f"{self.status.value}; at most {self.gap:.2%} above the optimum"),
+            ("status", f"{self.status.value}; at most {self.gap:.2%} above the optimum {self.bounds.space.text}"),
             ("search", f"{ended} after {self.seconds:.1f} s, {self.rounds:,} LFAs tried"),
         ]
         return html_table(("figure", "value"), rows)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -15,12 +15,14 @@ from soma_cp.api.preparation import prepare
 from soma_cp.api.reporting import write_report
 from soma_cp.api.tables import Table, html_table, layers_table, tensors_table, tiles_table
 from soma_cp.api.transfers import Transfer, dlsa_of, transfers_of
+from soma_cp.api.values import whole
 from soma_cp.api.wording import speaks_python
+from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
-from soma_cp.model.problem import Problem
+from soma_cp.model.problem import MAX_BATCH, Problem
 from soma_cp.model.soma import schedule as soma
 from soma_cp.model.soma.execution.execution import Execution, make_execution
 from soma_cp.model.soma.figures import json_figures
@@ -164,7 +166,9 @@ class Schedule:
         write_schedule(self.priced, Path(path), self.lower_bound_cycles, self.provenance)
 
     @speaks_python
-    def report(self, path: str | os.PathLike[str], *others: "Schedule", format: str | None = None) -> tuple[Path, ...]:
+    def report(
+        self, path: str | os.PathLike[str], *others: "ScheduleLike", format: str | None = None
+    ) -> tuple[Path, ...]:
         """Write a report, and return the files written.
 
         Parameters
@@ -173,7 +177,7 @@ class Schedule:
             The ending decides: ``.html`` a page, ``.svg``, ``.png``, ``.pdf`` a picture, ``.csv`` two tables, ``.json``
             a trace for Perfetto.
         others
-            Schedules that the report shows, too.
+            Schedules, or results, that the report shows, too.
         format
             ``"html"``, ``"svg"``, ``"png"``, ``"pdf"``, ``"csv"`` or ``"perfetto"``, whatever the ending.
 
@@ -183,7 +187,7 @@ class Schedule:
             If the format is unknown, needs a package that is missing, or the file can't be written.
         """
         named = []
-        for number, one in enumerate((self, *others), start=1):
+        for number, one in enumerate((self, *map(schedule_of, others)), start=1):
             name = one.network.name if not others else f"{number} {one.network.name}"
             named.append((name, one.priced, dict(one.provenance), one.lower_bound_cycles))
         return write_report(named, path, format)
@@ -224,10 +228,28 @@ class Schedule:
         ]
 
 
+@runtime_checkable
+class HasSchedule(Protocol):
+    """What holds a schedule: a result, an evaluated schedule."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The schedule."""
+
+
+ScheduleLike = Schedule | HasSchedule
+"""A schedule, or what holds one."""
+
+
+def schedule_of(value: Any) -> Any:
+    """Return the schedule of what holds one; anything else as it is."""
+    return value.schedule if isinstance(value, HasSchedule) else value
+
+
 def problem_of(network: NetworkLike, hardware: HardwareLike | None, batch: int) -> Problem:
     """Return what is to be scheduled, from what a caller names."""
     found = load_network(network)
-    return Problem(found, platform_of(hardware, usual_platform(found)), batch)
+    return Problem(found, platform_of(hardware, usual_platform(found)), whole("batch", batch, 1, MAX_BATCH))
 
 
 def with_bound(priced: soma.Schedule, provenance: Mapping[str, Any]) -> Schedule:
@@ -284,6 +306,8 @@ def make_schedule(
     ...     print(error.violations[0].rule.name)
     FIXED_END
     """
+    if not isinstance(lfa, LFA):
+        raise UserError(f"lfa is of the type {type(lfa).__name__} (must be an LFA; make_lfa makes one)")
     prepare()
     from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 
@@ -337,12 +361,13 @@ class Evaluated:
         return self.schedule.figures
 
     def __repr__(self) -> str:
-        return f"<Evaluated {self.schedule!r}: valid, {len(self.differences)} differences to the file>"
+        said = f", {len(self.differences)} figures of the file differ" if self.differences else ""
+        return f"<Evaluated: valid{said}; {self.schedule!r}>"
 
 
 @speaks_python
 def evaluate(
-    schedule: Schedule | str | os.PathLike[str],
+    schedule: ScheduleLike | str | os.PathLike[str],
     network: NetworkLike | None = None,
     *,
     hardware: HardwareLike | None = None,
@@ -352,7 +377,7 @@ def evaluate(
     Parameters
     ----------
     schedule
-        A schedule, or the path of a schedule file.
+        A schedule, a result, or the path of a schedule file.
     network
         The network, if a file names one that is not built in.
     hardware
@@ -376,6 +401,9 @@ def evaluate(
     prepare()
     claimed: int | None = None
     differences: tuple[str, ...] = ()
+    schedule = schedule_of(schedule)
+    if not isinstance(schedule, Schedule | str | os.PathLike):
+        raise UserError(f"schedule is of the type {type(schedule).__name__} (must be a Schedule, a Result or a path)")
     if isinstance(schedule, Schedule):
         plan, dlsa, provenance = schedule.priced.plan, schedule.priced.dlsa, dict(schedule.provenance)
     else:

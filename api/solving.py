@@ -11,7 +11,7 @@ from soma_cp.api.history import OnProgress, Recorder
 from soma_cp.api.parameters import checked_seconds, search_parameters
 from soma_cp.api.preparation import prepare
 from soma_cp.api.results import Result, Status
-from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, problem_of
+from soma_cp.api.schedules import HardwareLike, NetworkLike, Schedule, ScheduleLike, problem_of, schedule_of
 from soma_cp.api.schedules import read_schedule as read
 from soma_cp.api.tables import Table
 from soma_cp.api.wording import speaks_python
@@ -36,7 +36,7 @@ def solve(
     stage2: str = "cpsat",
     space: Space | str | None = None,
     exact: bool = False,
-    start: Schedule | LFA | str | os.PathLike[str] | None = None,
+    start: ScheduleLike | LFA | str | os.PathLike[str] | None = None,
     fix_lfa: bool = False,
     energy_exponent: float = 1.0,
     delay_exponent: float = 1.0,
@@ -73,7 +73,7 @@ def solve(
     exact
         Whether to go through all LFAs at the end and prove the schedule optimal; for small networks.
     start
-        A schedule, its path, or an LFA, from which the search begins.
+        A schedule, a result, the path of a schedule, or an LFA, from which the search begins.
     fix_lfa
         Whether the LFA of `start` is kept and the second stage alone runs.
     energy_exponent, delay_exponent
@@ -134,14 +134,17 @@ def solve(
     return _result(found, history, arguments | {"time_limit": time_limit, "batch": batch})
 
 
-def _origin(start: Schedule | LFA | str | os.PathLike[str] | None) -> "Start | None":
+def _origin(start: ScheduleLike | LFA | str | os.PathLike[str] | None) -> "Start | None":
     """Return a start as the solver takes it."""
     if isinstance(start, str | os.PathLike):
         start = read(start)
+    start = schedule_of(start)
     if start is None or isinstance(start, LFA):
         return start
     if not isinstance(start, Schedule):
-        raise UserError(f"start is of the type {type(start).__name__} (must be a Schedule, its path, or an LFA)")
+        raise UserError(
+            f"start is of the type {type(start).__name__} (must be a Schedule, a Result, a path, or an LFA)"
+        )
     return start.priced
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.api.values import whole
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.plan import Plan
@@ -59,14 +60,18 @@ def dlsa_of(plan: Plan, transfers: Iterable[Transfer]) -> DLSA:
     start, end, order = usual.start.copy(), usual.end.copy(), []
     seen: set[int] = set()
     for place, given in enumerate(transfers):
+        if isinstance(given, str) or not 2 <= len(given) <= len(Transfer._fields):
+            raise UserError(f"transfer {place} is {given!r} (must be a Transfer: {', '.join(Transfer._fields)})")
         row = Transfer(*given)
         tensor = _index(plan, index, row, place)
         if tensor in seen:
             raise _not_once(plan, tensor, f"{plan.tensor_label(tensor)} is given twice, again at place {place}")
         seen.add(tensor)
         order.append(tensor)
-        start[tensor] = usual.start[tensor] if row.start is None else row.start
-        end[tensor] = usual.end[tensor] if row.end is None else row.end
+        if row.start is not None:
+            start[tensor] = whole(f"start of transfer {place}", row.start)
+        if row.end is not None:
+            end[tensor] = whole(f"end of transfer {place}", row.end)
     missing = [tensor for tensor in range(plan.dram_tensor_count) if tensor not in seen]
     if missing:
         raise _not_once(

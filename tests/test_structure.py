@@ -60,8 +60,8 @@ WINGS = {
         " timeline model_reports progress_display kernel_progress advice stored starts reports commands app main"
     ),
     "api": (
-        "wording networks network_builder hardware lfas transfers preparation tables reporting schedules parameters"
-        " cancelling history bounding results solving comparing"
+        "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
+        " parameters cancelling history bounding results solving comparing"
     ),
 }
 """What a folder holds, files and folders, from the lowest up: each may import itself and those before it."""
