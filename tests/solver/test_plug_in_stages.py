@@ -230,14 +230,19 @@ def test_an_endless_first_stage_ends_with_the_budget(site: Path) -> None:
     result = solve(PROBLEM, parameters, Monitor(budget, stop_at_ten))
     assert result.rounds == 10
     assert result.interrupted
-    assert counts[:10] == list(range(1, 11))
+    assert counts[:11] == list(range(11))  # 0: the bound before the search
 
 
 def test_a_first_stage_that_does_not_return_keeps_the_best_so_far(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plug_in_calls, "GRACE_SECONDS", 0.0)
     parameters = bring_first(site, "yield coarse_lfa(problem); threading.Event().wait()")
     budget = Budget()
-    result = solve(PROBLEM, parameters, Monitor(budget, lambda event: budget.request_stop()))
+
+    def stop_at_one(event: ProgressEvent) -> None:
+        if event.rounds_done == 1:
+            budget.request_stop()
+
+    result = solve(PROBLEM, parameters, Monitor(budget, stop_at_one))
     assert result.schedule.lfa == coarse_lfa(PROBLEM)
     assert result.lfa_from == "mine"
     assert result.interrupted
