@@ -6,7 +6,8 @@ so at once.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ EXACT = (tilings, tile_loads, prefix_latency, undominated)
 
 def kernels_of(*runs: SolveParameters) -> set[str]:
     """Return the names of the kernels that `warm_up` compiles or loads for `runs`."""
-    entries = PRICING + SEARCH
+    entries: tuple[Callable[..., Any], ...] = PRICING + SEARCH
     entries += PIECES if _cuts_pieces(runs) else ()
     entries += ANNEALING if _anneals(runs) else ()
     entries += EXACT if _proves(runs) else ()
