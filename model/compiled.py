@@ -78,7 +78,7 @@ class _LateKernel:
                     for function in waiting:
                         _make_known(function)
                 if self._made is None:
-                    self._made = make_kernel(self.__wrapped__, self._counts_references)  # type: ignore[attr-defined]
+                    self._made = make_kernel(self.__wrapped__, self._counts_references)
                     self.__call__ = self._made
         return self._made
 
@@ -96,4 +96,4 @@ class _LateKernel:
         return getattr(self.kernel, name)
 
     def __reduce__(self) -> str:
-        return self.__qualname__  # type: ignore[attr-defined, no-any-return]
+        return self.__qualname__  # type: ignore[no-any-return]

@@ -166,12 +166,12 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
             found = super().load_overload(sig, target_context)
         if found is None and self._packaged is not None:
             with contextlib.suppress(Exception):
-                found = self._load_packaged(sig, target_context)
+                found = self._load_packaged(self._packaged, sig, target_context)
         return found
 
-    def _load_packaged(self, sig: Any, target_context: Any) -> Any:
+    def _load_packaged(self, packaged: Any, sig: Any, target_context: Any) -> Any:
         types, (triple, *_), code = self._index_key(sig, target_context.codegen())
-        data = self._packaged.load((types, (triple, *ANY_PROCESSOR), code))
+        data = packaged.load((types, (triple, *ANY_PROCESSOR), code))
         return None if data is None else self._impl.rebuild(target_context, data)
 
     def save_overload(self, sig: Any, data: Any) -> None:
