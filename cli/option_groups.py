@@ -18,14 +18,12 @@ from soma_cp.cli.options import (
     IgnoreUnsupportedOption,
     InputOption,
     LayoutOption,
-    LogFileOption,
     PresentOption,
     ResumeOption,
     SeedOption,
     SpaceOption,
     StartOption,
     TimeLimitOption,
-    VerboseOption,
     WorkersOption,
 )
 from soma_cp.model.errors import UserError
@@ -60,14 +58,6 @@ class SearchOptions:
     seed: SeedOption = 0
     workers: WorkersOption = None
     deterministic: DeterministicOption = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogOptions:
-    """What a search says of itself, and where."""
-
-    verbose: VerboseOption = False
-    log_file: LogFileOption = None
 
 
 OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks")

@@ -206,7 +206,3 @@ ScheduleOutputOption = Annotated[
     Path | None, _option(RESULT, "--output", "-o", help="Write the whole schedule to this JSON file.")
 ]
 JsonOption = Annotated[bool, _option(RESULT, "--json", help="Print one JSON object instead of tables.")]
-VerboseOption = Annotated[
-    bool, _option(RESULT, "--verbose", "-v", help="Say on stderr what the search does: stages, bounds, seconds.")
-]
-LogFileOption = Annotated[Path | None, _option(RESULT, "--log-file", help="Write the same to this file.")]

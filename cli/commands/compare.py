@@ -12,7 +12,7 @@ from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_f
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions
+from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
@@ -50,7 +50,6 @@ class CompareOptions:
     first_stage: str
     search: SearchOptions
     format: Format
-    log: LogOptions = LogOptions()
     given: frozenset[str] = frozenset()
     """The options on the command line, by the names of their parameters."""
 

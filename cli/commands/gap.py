@@ -9,7 +9,7 @@ from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions
+from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
@@ -40,7 +40,6 @@ class GapOptions:
     onnx: OnnxModels
     search: SearchOptions
     format: Format
-    log: LogOptions = LogOptions()
 
 
 def run_gap(options: GapOptions) -> None:

@@ -12,7 +12,7 @@ from soma_cp.cli.inputs import budget_from, load_solver, problem_from, seconds_o
 from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, SearchOptions, StartOptions
+from soma_cp.cli.option_groups import HardwareOptions, SearchOptions, StartOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.starts import (
@@ -75,7 +75,6 @@ class SolveOptions:
     blocks: int | None
     output: Path | None
     as_json: bool
-    log: LogOptions = LogOptions()
     advise: bool = False
 
 
