@@ -3,10 +3,11 @@
 import math
 from dataclasses import dataclass
 
-from soma_cp.api.parameters import checked_exponents, checked_seconds, choice
+from soma_cp.api.parameters import checked_exponents, checked_seconds
 from soma_cp.api.preparation import prepare
 from soma_cp.api.schedules import HardwareLike, NetworkLike, problem_of
 from soma_cp.api.tables import html_table
+from soma_cp.api.values import choice
 from soma_cp.api.wording import speaks_python
 from soma_cp.solver.choices import SecondStage, Space
 from soma_cp.solver.parameters import SolveParameters

@@ -8,10 +8,10 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Protocol, runtime_checkable
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.model.errors import UserError
 
 
@@ -81,18 +81,9 @@ class CancellableBudget(Budget):
 @contextmanager
 def interruptible(budget: Budget) -> Iterator[None]:
     """Within the block, turn the first Ctrl-C into a stop request to `budget`."""
-    earlier = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or earlier is not signal.default_int_handler:
+    in_main = threading.current_thread() is threading.main_thread()
+    if in_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with stops_on_interrupt(budget, signal.SIGINT):
+            yield
+    else:
         yield
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if budget.stop_requested:
-            raise KeyboardInterrupt
-        budget.request_stop()
-
-    signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, earlier)

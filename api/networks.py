@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from soma_cp.api.values import choice
 from soma_cp.api.wording import in_python, speaks_python
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import SIZE_EXAMPLE, bytes_of
-from soma_cp.model.network.builtin.catalogue import builtin_names, default_platform
+from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.rewrites.channels import divided
@@ -96,7 +97,7 @@ def load_network(
     >>> sc.load_network("tiny-chain")
     <Network 'tiny-chain': 4 layers, 78,675,968 operations a sample, 210,944 bytes of weights>
     """
-    roles = {key: _choice("inputs", Role, value) for key, value in (inputs or {}).items()}
+    roles = {key: choice("inputs", Role, value) for key, value in (inputs or {}).items()}
     options = OnnxOptions(
         dims=dims or {},
         ignore_unsupported=ignore_unsupported,
@@ -104,7 +105,7 @@ def load_network(
         batch_axes=batch_axes or {},
         layouts={key: letters.upper() for key, letters in (layouts or {}).items()},
         roles=roles,
-        present=_choice("present", Present, present),
+        present=choice("present", Present, present),
     )
     if isinstance(network, str | os.PathLike):
         spec = os.fspath(network)
@@ -141,15 +142,6 @@ def _bytes(divide: str | int) -> int:
     return size
 
 
-def _choice(option: str, kind: Any, value: Any) -> Any:
-    """Return the member of an enumeration that a value stands for."""
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = ", ".join(repr(member.value) for member in kind)
-        raise UserError(f"{option}={value!r} (must be one of {allowed})") from None
-
-
 def _of_model(model: Any, name: str | None, options: OnnxOptions) -> Network:
     """Return the network of an ONNX model in memory."""
     if type(model).__name__ != "ModelProto":
@@ -161,8 +153,3 @@ def _of_model(model: Any, name: str | None, options: OnnxOptions) -> Network:
 
     imported = import_model(model, name or model.graph.name or "model", options)
     return _noted(imported.network, imported.notes)
-
-
-def usual_platform(network: Network) -> str:
-    """Return the name of the platform on which a built-in network usually runs; ``edge`` for others."""
-    return default_platform(network.name) if network.name in builtin_names() else "edge"

@@ -2,40 +2,18 @@
 
 import math
 from enum import Enum
-from typing import TypeVar
 
-from soma_cp.api.values import real, whole
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.api.values import choice, real, whole
+from soma_cp.cli.inputs import objective_from
+from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
-from soma_cp.solver.parameters import CpSatParameters, SolveParameters
-
-MAX_SEED = 2**31 - 1
-MAX_EXPONENT = 8.0
-MAX_WORKERS = 256
-
-_Choice = TypeVar("_Choice", bound=Enum)
-
-
-def choice(argument: str, kind: type[_Choice], value: _Choice | str) -> _Choice:
-    """Return the member of `kind` that a value stands for."""
-    try:
-        return kind(value)
-    except ValueError:
-        allowed = [member.value for member in kind]
-        hint = nearest_name_hint(str(value), allowed)
-        raise UserError(f"{argument}={value!r} (must be one of {', '.join(map(repr, allowed))}){hint}") from None
+from soma_cp.solver.parameters import MAX_SEED, MAX_WORKERS, CpSatParameters, SolveParameters
 
 
 def checked_exponents(energy_exponent: float, delay_exponent: float) -> Objective:
     """Return the objective of these exponents."""
-    given = (("energy_exponent", energy_exponent), ("delay_exponent", delay_exponent))
-    for argument, value in given:
-        if not 0 <= real(argument, value) <= MAX_EXPONENT:
-            raise UserError(f"{argument}={value} (must be from 0 to {MAX_EXPONENT:g})")
-    if energy_exponent == 0 and delay_exponent == 0:
-        raise UserError("energy_exponent and delay_exponent are both 0: nothing is left to minimise; raise one")
-    return Objective(*(real(argument, value) for argument, value in given))
+    return objective_from(real("energy_exponent", energy_exponent), real("delay_exponent", delay_exponent))
 
 
 def checked_seconds(time_limit: float | None) -> float:
@@ -48,7 +26,7 @@ def checked_seconds(time_limit: float | None) -> float:
     return seconds
 
 
-def stage(kind: type[_Choice], name: str) -> str:
+def stage(kind: type[Enum], name: str) -> str:
     """Return a stage as the solver takes it: a member of `kind` for a built-in one, else the name of a plug-in."""
     built_in = {str(member.value): member for member in kind}
     member = built_in.get(str(name))

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from soma_cp.api.hardware import load_hardware, platform_of
-from soma_cp.api.networks import load_network, usual_platform
+from soma_cp.api.networks import load_network
 from soma_cp.api.preparation import prepare
 from soma_cp.api.reporting import write_report
 from soma_cp.api.tables import Table, html_table, layers_table, tensors_table, tiles_table
@@ -20,6 +20,7 @@ from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.network.builtin.catalogue import usual_platform
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import MAX_BATCH, Problem

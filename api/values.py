@@ -1,10 +1,13 @@
-"""Plain numbers of what callers give: numpy's numbers become Python's, other things are refused in a sentence."""
+"""Plain values of what callers give: numpy's numbers become Python's, other things are refused in a sentence."""
 
 import math
 import operator
-from typing import Any
+from enum import Enum
+from typing import Any, TypeVar
 
-from soma_cp.model.errors import UserError
+from soma_cp.model.errors import UserError, nearest_name_hint
+
+_Choice = TypeVar("_Choice", bound=Enum)
 
 
 def whole(argument: str, value: Any, least: int | None = None, most: int | None = None) -> int:
@@ -53,3 +56,13 @@ def real(argument: str, value: Any) -> float:
     if math.isnan(number):
         raise UserError(f"{argument}={value!r} (must be a number)")
     return number
+
+
+def choice(argument: str, kind: type[_Choice], value: _Choice | str) -> _Choice:
+    """Return the member of `kind` that a value stands for."""
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = [member.value for member in kind]
+        hint = nearest_name_hint(str(value), allowed)
+        raise UserError(f"{argument}={value!r} (must be one of {', '.join(map(repr, allowed))}){hint}") from None

@@ -11,20 +11,14 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform_file import with_overrides
-from soma_cp.model.network.builtin.catalogue import (
-    builtin_names,
-    default_platform,
-)
+from soma_cp.model.network.builtin.catalogue import usual_platform
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.sources import is_onnx, load_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import MAX_BATCH, Problem
-from soma_cp.solver.parameters import CpSatParameters
+from soma_cp.solver.parameters import MAX_EXPONENT, MAX_SEED, MAX_WORKERS, CpSatParameters
 
-MAX_SEED = 2**31 - 1
 DEFAULT_SECONDS = 60.0
-MAX_EXPONENT = 8.0
-MAX_WORKERS = 256
 
 
 def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> Network:
@@ -43,9 +37,7 @@ def problem_from(
     if not 1 <= batch <= MAX_BATCH:
         raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
     network = network_from(net, tokens, onnx)
-    hardware = options.hw
-    if hardware is None:
-        hardware = default_platform(network.name) if network.name in builtin_names() else "edge"
+    hardware = usual_platform(network) if options.hw is None else options.hw
     platform = with_overrides(platform_from(hardware), options.buffer, options.dram)
     doubt = doubtful_gbuf_energy(platform)
     if doubt is not None:

@@ -7,17 +7,19 @@ from types import FrameType
 
 from soma_cp.annealing.budget import Budget
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 
 @contextmanager
-def stops_on_interrupt(budget: Budget) -> Iterator[None]:
-    """Within the block, turn the first SIGINT or SIGTERM into a stop request to `budget`."""
+def stops_on_interrupt(budget: Budget, *signals: signal.Signals) -> Iterator[None]:
+    """Within the block, turn the first of these signals into a stop request to `budget`; by default SIGINT, SIGTERM."""
 
     def handle(number: int, frame: FrameType | None) -> None:
         if budget.stop_requested:
             raise KeyboardInterrupt
         budget.request_stop()
 
-    earlier = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = {number: signal.signal(number, handle) for number in signals or SIGNALS}
     try:
         yield
     finally:

@@ -10,6 +10,11 @@ from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
 
+MAX_SEED = 2**31 - 1
+MAX_EXPONENT = 8.0
+MAX_WORKERS = 256
+"""What callers may give: the seed of CP-SAT has 32 bits, costs of higher exponents overflow, more threads are idle."""
+
 
 @dataclass(frozen=True)
 class CpSatParameters:

@@ -200,6 +200,11 @@ def default_platform(name: str) -> str:
     return built_in(name).platform
 
 
+def usual_platform(network: Network) -> str:
+    """Return the name of the platform on which a network usually runs: ``edge`` unless a built-in one has another."""
+    return default_platform(network.name) if network.name in builtin_names() else "edge"
+
+
 def builtin_network(name: str, tokens: int | None = None) -> Network:
     """Build a built-in network.
 
