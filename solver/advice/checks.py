@@ -9,6 +9,8 @@ from dataclasses import replace
 
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.problem import Problem
+from soma_cp.model.soma.footprint import BufferTooSmallError
+from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.advice.advise import estimates
@@ -36,23 +38,30 @@ def checked_advice(result: SolveResult, monitor: Monitor) -> tuple[Advice, ...]:
         result.schedule, parameters.objective, result.network_bound, parameters.seed, monitor.budget
     )
     again = replace(parameters, prove_seconds=min(parameters.prove_seconds, PROVE_SECONDS))
+    lfa = result.schedule.lfa if parameters.fix_lfa else None
     open_checks = sum(line.platform is not None for line in lines)
     checked = []
     for line in lines:
         if line.platform is None or monitor.budget.stop_requested:
             checked.append(line.advice)
             continue
-        checked.append(_check(line, base, again, monitor.part(1 / open_checks)))
+        checked.append(_check(line, base, again, monitor.part(1 / open_checks), lfa))
         open_checks -= 1
     return tuple(checked)
 
 
-def _check(line: Estimate, base: Schedule, parameters: SolveParameters, monitor: Monitor) -> Advice:
-    """Return the line with the gain after solving again; as it is if the user stops that."""
+def _check(line: Estimate, base: Schedule, parameters: SolveParameters, monitor: Monitor, lfa: LFA | None) -> Advice:
+    """Return the line with the gain after solving again; as it is if the user stops that, or a fixed LFA fits no more.
+
+    `lfa` is the LFA that the search keeps, if it keeps one.
+    """
     assert line.platform is not None
     assert line.schedule is not None
     problem: Problem = replace(base.problem, platform=line.platform)
-    result = solve(problem, parameters, monitor)
+    try:
+        result = solve(problem, parameters, monitor, lfa)
+    except BufferTooSmallError:
+        return line.advice
     if result.interrupted:
         return line.advice
     best = min((line.schedule, result.schedule), key=lambda one: one.cost(parameters.objective))

@@ -43,3 +43,12 @@ def test_the_schedule_is_the_same_with_and_without_advise(run: Run) -> None:
     one, other = (loads(Path(name).read_text()) for name in ("a.json", "b.json"))
     assert one["lfa"] == other["lfa"]
     assert (one["latency"], one["dlsa"]) == (other["latency"], other["dlsa"])
+
+
+def test_advise_keeps_a_fixed_lfa(run: Run) -> None:
+    """The first search has an LFA of its own for each platform; with --fix-lfa each has that of the file."""
+    run("solve", *QUICK, "-o", "mine.json")
+    document = run("solve", "--fix-lfa", "mine.json", "--stage2", "greedy", "--advise", "--json").document
+    levers = [one for one in document["advice"] if one["lever"] in ("buffer", "dram_bandwidth")]
+    assert levers
+    assert all(one["checked_gain_share"] is not None for one in levers)
