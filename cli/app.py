@@ -57,7 +57,7 @@ EACH_TIME_LIMIT = {"time_limit": EachTimeLimitOption}
     examples={
         "solve resnet50 --batch 4": "a schedule, and how far it is from the best possible",
         "solve model.onnx --dim seq=512 --hw board.yaml -o out.json": "your model on your hardware",
-        "solve gpt2-small --fix-lfa mine.json -o best.json": "your layer fusion, the best second stage",
+        "solve --fix-lfa fused.json -o best.json": "your layer fusion, the best second stage",
     },
 )
 def solve(

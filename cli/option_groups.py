@@ -106,11 +106,10 @@ class StartOptions:
         option, path = given[0]
         refused, why = CONTRADICTIONS.get(option, ((), ""))
         if "net" not in self.given:
-            refused, why = (*refused, *OF_A_NETWORK), why or "whose file has its own network, if none is named"
+            refused, why = (*refused, *OF_A_NETWORK), why or "whose file has its own network, without --net"
         for name in refused:
             if name in self.given:
-                said = "a network" if name == "net" else f"--{name.replace('_', '-')}"
-                raise UserError(f"{said} with {option}, {why}; leave one of the two out")
+                raise UserError(f"--{name.replace('_', '-')} with {option}, {why}; leave one of the two out")
         return option, path
 
 

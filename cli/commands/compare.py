@@ -108,10 +108,7 @@ def run_compare(options: CompareOptions) -> None:
 def _check_source(options: CompareOptions) -> None:
     """Refuse options that name no LFA, or that contradict the schedule files."""
     if not options.nets and not options.schedules:
-        raise UserError(
-            "compare needs a network to search an LFA for, such as 'soma-cp compare resnet50', or --schedule FILE to "
-            "take one from"
-        )
+        raise UserError("compare needs --net NAME|FILE to search an LFA for, or --schedule FILE to take one from")
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None

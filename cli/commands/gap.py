@@ -45,7 +45,7 @@ class GapOptions:
 def run_gap(options: GapOptions) -> None:
     """Make the ladder of every network at every batch; tables are printed one by one, other formats at the end."""
     if not options.nets:
-        raise UserError("gap needs a network, such as 'soma-cp gap resnet50'; 'soma-cp nets' lists them")
+        raise UserError("missing option '--net', or a network after 'gap'; see 'soma-cp gap --help'")
     problems = [
         problem_from(net, options.seq, options.hardware, batch, options.onnx)
         for net in options.nets

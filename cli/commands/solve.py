@@ -147,10 +147,7 @@ def _job(options: SolveOptions, named: tuple[str, Path] | None) -> _Job:
     stored: StoredSchedule | None = None
     if options.net is None:
         if named is None:
-            raise UserError(
-                "solve needs a network, such as 'soma-cp solve resnet50', or --start, --fix-lfa or --resume with a "
-                "schedule file"
-            )
+            raise UserError("solve needs --net NAME|FILE, or --start, --fix-lfa or --resume with a schedule file")
         stored = read_start(named[1], None)
         batch = options.batch if "batch" in options.starts.given else None
         problem = stored_problem(stored, batch, options.hardware)
