@@ -90,12 +90,12 @@ def run_solve(options: SolveOptions) -> None:
     if options.output is not None:
         _check_writable(options.output)
     budget_from(job.time_limit)  # refuses an invalid limit before kernels are loaded
-    start = None
-    if named is not None and job.stored is not None:
-        start = checked_start(named, job.stored, job.problem, parameters)
     if takes_solver:
         load_solver()
     prepare_kernels(parameters)
+    start = None
+    if named is not None and job.stored is not None:
+        start = checked_start(named, job.stored, job.problem, parameters)
     budget = budget_from(job.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None
