@@ -415,7 +415,7 @@ def evaluate(
         stored = read(Path(schedule), None if network is None else load_network(network))
         require_valid(stored.plan, stored.dlsa)
         plan, dlsa, provenance = stored.plan, stored.dlsa, dict(stored.provenance)
-        claimed = stored.claims.get("proven_lower_bound")
+        claimed = stored.claimed_lower_bound
         differences = tuple(claim_differences(stored, soma.priced(plan, dlsa)))
     if hardware is not None:
         problem = plan.problem

@@ -17,7 +17,7 @@ from soma_cp import __version__
 from soma_cp.cli.command import HELP_NAMES, command, given_options
 from soma_cp.cli.completion import network_names, platform_names
 from soma_cp.cli.formats import Format
-from soma_cp.cli.option_groups import HardwareOptions, OnnxWords, SearchOptions, StartOptions
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions
 from soma_cp.cli.options import (
     RESULT,
     AdviseOption,
@@ -44,6 +44,7 @@ from soma_cp.solver.choices import FirstStage, SecondStage
 app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings=HELP_NAMES,
+    rich_markup_mode="rich",
     help="Schedules the DRAM communication of DNN accelerators: what is fused and tiled, and when every tensor "
     "moves between DRAM and the buffer.",
     epilog="Begin with: soma-cp solve gpt2-small  [dim](soma-cp COMMAND -h has the options and examples)[/dim]",
@@ -78,6 +79,7 @@ def solve(
     advise: AdviseOption = False,
     output: ScheduleOutputOption = None,
     json: JsonOption = False,
+    log: LogOptions,
 ) -> None:
     """Find a schedule of a network and report how good it is."""
     from soma_cp.cli.commands.solve import SolveOptions, run_solve
@@ -103,6 +105,7 @@ def solve(
             output=output,
             as_json=json,
             advise=advise,
+            log=log,
         )
     )
 
@@ -138,6 +141,7 @@ def compare(
     format: Annotated[
         Format | None, typer.Option("--format", help="Form of the result; a table by default.", rich_help_panel=RESULT)
     ] = None,
+    log: LogOptions,
 ) -> None:
     """Compare double buffering, greedy, SA and CP-SAT on the same LFA, for one or several networks."""
     from soma_cp.cli.commands.compare import CompareOptions, run_compare
@@ -157,6 +161,7 @@ def compare(
             given=given_options(context),
             search=search,
             format=format_from(format, json),
+            log=log,
         )
     )
 
@@ -182,6 +187,7 @@ def gap(
     format: Annotated[
         Format | None, typer.Option("--format", help="Form of the ladders; a table by default.", rich_help_panel=RESULT)
     ] = None,
+    log: LogOptions,
 ) -> None:
     """Report how far from the best possible: the ladder from double buffering to the bound over every LFA."""
     from soma_cp.cli.commands.gap import GapOptions, run_gap
@@ -198,6 +204,7 @@ def gap(
             onnx=onnx_models(nets, onnx),
             search=search,
             format=format_from(format, json),
+            log=log,
         )
     )
 

@@ -1,4 +1,4 @@
-"""Ctrl-C once: end with the best so far. Ctrl-C again: end at once."""
+"""Ctrl-C or SIGTERM once: end with the best so far. Once more: end at once."""
 
 import signal
 from collections.abc import Iterator
@@ -8,6 +8,18 @@ from types import FrameType
 from soma_cp.annealing.budget import Budget
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+EXIT_AT_ONCE = 130
+"""128 and the number of SIGINT, as shells count."""
+EXIT_TERMINATED = 143
+"""The same of SIGTERM; also where the search ended with a schedule, since whoever asked for the end expects it."""
+
+_received: list[int] = []
+"""The signals that this process has turned into stop requests: an exit code is that of the process."""
+
+
+def exit_code(otherwise: int) -> int:
+    """Return the exit code of a process that ends now: `EXIT_TERMINATED` after SIGTERM."""
+    return EXIT_TERMINATED if signal.SIGTERM in _received else otherwise
 
 
 @contextmanager
@@ -15,6 +27,7 @@ def stops_on_interrupt(budget: Budget, *signals: signal.Signals) -> Iterator[Non
     """Within the block, turn the first of these signals into a stop request to `budget`; by default SIGINT, SIGTERM."""
 
     def handle(number: int, frame: FrameType | None) -> None:
+        _received.append(number)
         if budget.stop_requested:
             raise KeyboardInterrupt
         budget.request_stop()

@@ -11,6 +11,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from soma_cp.cli.run_log import LOG, logs_to_stderr
+
 if TYPE_CHECKING:
     from soma_cp.solver.parameters import SolveParameters
 
@@ -35,7 +37,7 @@ class _Compiling:
         with self.lock:
             if not self.begun:
                 self.total = self.total_of()
-                if self.console.is_terminal:
+                if self.console.is_terminal and not logs_to_stderr():
                     self.live = Live(
                         self, console=self.console, refresh_per_second=REFRESHES_PER_SECOND, transient=True
                     )
@@ -43,6 +45,7 @@ class _Compiling:
                 else:
                     print(NOTE, file=sys.stderr, flush=True)
             self.begun[kernel] = None
+        LOG.info("compiling kernel %d of %d: %s", len(self.begun), max(self.total, len(self.begun)), kernel)
 
     def end(self) -> None:
         """Take the line away."""

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from soma_cp.cli.app import app
-from soma_cp.cli.streams import StdoutError, prepare_streams
+from soma_cp.cli.interrupts import EXIT_AT_ONCE, exit_code
+from soma_cp.cli.streams import ReaderGoneError, StdoutError, prepare_streams
 from soma_cp.model.errors import InternalError, UserError
 
 EXIT_USER_ERROR = 2
 EXIT_INTERNAL_ERROR = 1
-EXIT_INTERRUPTED = 130
 TRACEBACK_VARIABLE = "SOMA_CP_TRACEBACK"
 
 
@@ -36,18 +36,18 @@ def main() -> None:
         _fail(f"internal error, please report it: {error}", EXIT_INTERNAL_ERROR)
     except KeyboardInterrupt:
         _end_at_once()
-    except BrokenPipeError:  # the reader of a pipe is gone: nobody is left to report to
+    except ReaderGoneError:  # it has read what it wanted
         _drop_stdout()
-        sys.exit(EXIT_INTERNAL_ERROR)
+        sys.exit(exit_code(0))
     except MemoryError:
         _fail("out of memory; lower the batch, or take a smaller network", EXIT_USER_ERROR)
     except Exception as error:
         if hasattr(error, "format_message"):  # an error of the command line's parser
             _fail(_usage_text(error), EXIT_USER_ERROR)
         _fail(_unforeseen_text(error), EXIT_INTERNAL_ERROR)
-    if code == EXIT_INTERRUPTED:  # the parser's way of passing on a KeyboardInterrupt
+    if code == EXIT_AT_ONCE:  # the parser's way of passing on a KeyboardInterrupt
         _end_at_once()
-    sys.exit(0)
+    sys.exit(exit_code(0))
 
 
 def _drop_stdout() -> None:
@@ -79,7 +79,7 @@ def _unforeseen_text(error: Exception) -> str:
 def _end_at_once() -> None:
     """End without waiting for solver threads that may still run."""
     print("soma-cp: interrupted", file=sys.stderr, flush=True)
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(exit_code(EXIT_AT_ONCE))
 
 
 def _fail(message: str, code: int) -> NoReturn:

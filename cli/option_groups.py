@@ -18,12 +18,14 @@ from soma_cp.cli.options import (
     IgnoreUnsupportedOption,
     InputOption,
     LayoutOption,
+    LogFileOption,
     PresentOption,
     ResumeOption,
     SeedOption,
     SpaceOption,
     StartOption,
     TimeLimitOption,
+    VerboseOption,
     WorkersOption,
 )
 from soma_cp.model.errors import UserError
@@ -59,6 +61,16 @@ class SearchOptions:
     workers: WorkersOption = None
     deterministic: DeterministicOption = False
 
+
+@dataclass(frozen=True, kw_only=True)
+class LogOptions:
+    """The options that say where a search is logged."""
+
+    verbose: VerboseOption = False
+    log_file: LogFileOption = None
+
+
+NO_LOG = LogOptions()
 
 OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks")
 OF_THE_SEARCH = ("lfa", "stage2", "energy_exponent", "delay_exponent", "space", "seed", "deterministic", "exact")

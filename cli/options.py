@@ -205,4 +205,10 @@ ResumeOption = Annotated[
 ScheduleOutputOption = Annotated[
     Path | None, _option(RESULT, "--output", "-o", help="Write the whole schedule to this JSON file.")
 ]
+VerboseOption = Annotated[
+    bool, _option(RESULT, "--verbose", "-v", help="Log on stderr what the search does, line by line.")
+]
+LogFileOption = Annotated[
+    Path | None, _option(RESULT, "--log-file", help="Write the same log to this file.", metavar="FILE")
+]
 JsonOption = Annotated[bool, _option(RESULT, "--json", help="Print one JSON object instead of tables.")]

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.monitor import Monitor
-from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.annealing.progress import ProgressEvent, silent
+from soma_cp.cli.run_log import LOG, LoggedProgress, logs_to_stderr
 
 REFRESHES_PER_SECOND = 8
 
@@ -61,9 +62,15 @@ class _Line:
 def progress_display(budget: Budget) -> Iterator[Monitor]:
     """Yield a monitor of that budget that keeps the line up to date while the block runs."""
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield Monitor(budget)
+    log = LoggedProgress().update if LOG.handlers else silent
+    if not console.is_terminal or logs_to_stderr():
+        yield Monitor(budget, log)
         return
     line = _Line(budget)
+
+    def update(event: ProgressEvent) -> None:
+        line.update(event)
+        log(event)
+
     with Live(line, console=console, refresh_per_second=REFRESHES_PER_SECOND, transient=True):
-        yield Monitor(budget, line.update)
+        yield Monitor(budget, update)

@@ -23,14 +23,18 @@ def prepare_streams() -> None:
     sys.stderr = _prepared(sys.stderr, 2, _Stderr)
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads stdout any more, as after ``| head -1``: no fault of the command."""
+
+
 class _Stdout(io.FileIO):
-    """Says in a sentence that it can't write; a reader that goes away is a `BrokenPipeError`, as ever."""
+    """Says in a sentence that it can't write, and that nobody reads any more."""
 
     def write(self, data: Any) -> int | None:  # type: ignore[override]  # None: would block
         try:
             return super().write(data)
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
         except OSError as error:
             said = os.strerror(error.errno) if error.errno is not None else str(error)
             raise StdoutError(f"can't write to stdout: {said[:1].lower()}{said[1:]}") from error

@@ -1,6 +1,5 @@
-"""How figures look: the tables that commands print, and the JSON objects of ``--json``."""
+"""How figures look in the tables and lines that commands print."""
 
-import json
 import sys
 import textwrap
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.builtin.catalogue import known_name
 from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.objective import Objective
@@ -40,11 +39,6 @@ def plain_table(*columns: str, gap: int = 3) -> Table:
     return table
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """Print one JSON object."""
-    print(json.dumps(document, indent=1))
-
-
 def percent(share: float) -> str:
     """Format a share."""
     return f"{share * 100:.2f} %"
@@ -53,6 +47,11 @@ def percent(share: float) -> str:
 def short_percent(share: float) -> str:
     """Format a share for a table of many columns: from 10 % on with one decimal."""
     return percent(share) if share < 0.09995 else f"{share * 100:.1f} %"
+
+
+def seconds_cell(seconds: float, digits: int, deterministic: bool) -> str:
+    """Format a time; a dash where the output must be the same on every run."""
+    return "–" if deterministic else f"{seconds:.{digits}f}"
 
 
 def mebibytes(size: float) -> str:
@@ -74,6 +73,8 @@ CELLS: dict[Unit, Callable[[Any], str]] = {
     Unit.BYTES: mebibytes,
     Unit.AVERAGE_BYTES: mebibytes,
     Unit.MOVED_BYTES: mebibytes,
+    Unit.HERTZ: "{:,}".format,
+    Unit.BYTES_PER_SECOND: "{:g}".format,
     Unit.COUNT: "{:,}".format,
     Unit.SHARE: percent,
     Unit.VERDICT: str,
@@ -103,8 +104,7 @@ def array_text(platform: Platform) -> str:
 
 def platform_text(platform: Platform) -> str:
     """Say in a few words what a platform is."""
-    own = platform.name if platform.name not in PLATFORMS else ""
-    name = next((name for name, known in PLATFORMS.items() if known == platform), own or "own platform")
+    name = known_name(platform) or "own platform"
     unusual = (
         (platform.clock_hz != CLOCK_HZ, clock_text(platform)),
         (platform.core_array != PUBLISHED_CORE_ARRAY, f"core array: {platform.core_array}"),

@@ -56,8 +56,9 @@ WINGS = {
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
-        "formats completion options option_groups command onnx_models inputs search_options interrupts streams tables"
-        " timeline model_reports progress_display kernel_progress advice stored starts reports commands app main"
+        "formats completion options option_groups command onnx_models inputs search_options interrupts streams run_log"
+        " json_output tables timeline model_reports progress_display kernel_progress advice stored starts reports"
+        " commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"

@@ -10,24 +10,26 @@ from soma_cp.annealing.monitor import Monitor
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions
 from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
     cell,
     console,
     lfa_text,
     plain_table,
-    print_json,
     problem_text,
+    seconds_cell,
     short_percent,
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.figures import csv_figures, figure, json_figures
+from soma_cp.model.soma.figures import csv_figures, figure, json_figures, problem_figures
 from soma_cp.model.soma.plan import Plan
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.comparison import Comparison, compare_second_stages
@@ -52,6 +54,7 @@ class CompareOptions:
     format: Format
     given: frozenset[str] = frozenset()
     """The options on the command line, by the names of their parameters."""
+    log: LogOptions = NO_LOG
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class _Case:
     origin: str
     path: Path | None
     out_of_time: bool
+    deterministic: bool
 
     @property
     def label(self) -> str:
@@ -72,6 +76,11 @@ class _Case:
 
 def run_compare(options: CompareOptions) -> None:
     """Find or read LFAs, run every second stage on each, report."""
+    with run_log(options.log):
+        _compare(options)
+
+
+def _compare(options: CompareOptions) -> None:
     _check_source(options)
     first_stage(options.first_stage)  # refuses an unknown name
     parameters = replace(
@@ -87,6 +96,7 @@ def run_compare(options: CompareOptions) -> None:
         for source in sources:
             if budget.stop_requested:
                 break
+            LOG.info("%s", problem_text(source) if isinstance(source, Problem) else f"LFA of {source[0]}")
             with progress_display(budget) as monitor:
                 case = _case(source, parameters, seconds, monitor)
             if not budget.stop_requested or not cases:  # a case that was cut short can't be compared with others
@@ -94,7 +104,7 @@ def run_compare(options: CompareOptions) -> None:
     done = "" if not budget.stop_requested else f"interrupted: {len(cases)} of {len(sources)} compared"
     if options.format is Format.JSON:
         documents = [_document(case) | {"interrupted": budget.stop_requested} for case in cases]
-        print_json(documents[0] if len(sources) == 1 else {"comparisons": documents})
+        print_json("compare", documents[0] if len(sources) == 1 else {"comparisons": documents})
     elif options.format is Format.CSV:
         print(csv_text([row for case in cases for row in _rows(case)]), end="")
     elif options.format is Format.MARKDOWN:
@@ -141,14 +151,16 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
 
 def _case(source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, monitor: Monitor) -> _Case:
     """Search for an LFA, or take that of a file, and run every second stage on it."""
+    deterministic = parameters.cpsat.deterministic
     if not isinstance(source, Problem):
         path, plan = source
         comparison = compare_second_stages(plan, parameters, seconds, monitor)
-        return _Case(comparison, f"LFA of {path}", path, out_of_time=False)
+        return _Case(comparison, f"LFA of {path}", path, False, deterministic)
     found = solve(source, parameters, monitor.within(seconds))
     search = first_stage(parameters.first_stage).description
     comparison = compare_second_stages(found.schedule.plan, parameters, seconds, monitor)
-    return _Case(comparison, f"LFA of the {search}, seed {parameters.seed}", None, found.out_of_time)
+    origin = f"LFA of the {search}, seed {parameters.seed}"
+    return _Case(comparison, origin, None, found.out_of_time, deterministic)
 
 
 def _print_ends(cases: list[_Case], done: str) -> None:
@@ -171,10 +183,10 @@ def _print(case: _Case, done: str) -> None:
     out.print()
     known = "optimum" if comparison.is_met else "bound"
     columns = {
-        "latency": "latency\n(cycles)",
-        "gap_to_proven_lower_bound": f"above\n{known}",
-        "gap_to_bound": "above\nmaximum",
-        "edp": "energy × delay\n(pJ·cycles)",
+        "latency_cycles": "latency\n(cycles)",
+        "above_proven_lower_bound": f"above\n{known}",
+        "above_theoretical_maximum": "above\nmaximum",
+        "energy_delay_pj_cycles": "energy × delay\n(pJ·cycles)",
         "peak_buffer_bytes": "peak\n(MiB)",
     }
     table = plain_table("\nsecond stage", *columns.values(), "\nseconds", gap=2)
@@ -183,7 +195,7 @@ def _print(case: _Case, done: str) -> None:
         table.add_row(
             result.method if schedule.fits else f"{result.method} *",
             *(cell(figure(name), schedule, comparison.lower_bound) for name in columns),
-            f"{result.seconds:.3f}",
+            seconds_cell(result.seconds, 3, case.deterministic),
         )
     out.print(table)
     if not comparison.all_fit:
@@ -213,7 +225,7 @@ def _summary(case: _Case) -> tuple[str, ...]:
         short_percent(comparison.gap(result)) + ("" if result.schedule.fits else " *") for result in comparison.results
     ]
     entries = zip(all_second_stages().values(), comparison.results, strict=True)
-    seconds = [f"{result.seconds:.1f}" for entry, result in entries if entry.shows_seconds]
+    seconds = [seconds_cell(result.seconds, 1, case.deterministic) for entry, result in entries if entry.shows_seconds]
     return (
         case.label,
         str(comparison.plan.dram_tensor_count),
@@ -258,7 +270,7 @@ def _rows(case: _Case) -> list[dict[str, Any]]:
             "out_of_time": case.out_of_time,
         }
         rows.append({name: row[name] for name in (*_COLUMNS, *row)})
-    return rows
+    return without_seconds(rows) if case.deterministic else rows
 
 
 def _document(case: _Case) -> dict[str, Any]:
@@ -266,14 +278,16 @@ def _document(case: _Case) -> dict[str, Any]:
     rows = []
     for result in comparison.results:
         figures = json_figures(result.schedule, comparison.lower_bound)
-        rows.append(figures | {"second_stage": result.method, "fits": result.schedule.fits, "seconds": result.seconds})
-    return {
-        "network": comparison.plan.problem.network.name,
-        "batch": comparison.plan.problem.batch,
+        others = {"second_stage": result.method, "fits": result.schedule.fits, "seconds": result.seconds}
+        rows.append(with_former_names(figures | others))
+    document = {
+        **problem_figures(comparison.results[0].schedule),
         "lfa": case.origin,
         "out_of_time": case.out_of_time,
-        "bound": comparison.results[0].schedule.evaluation.figures.bound,
-        "proven_lower_bound": comparison.lower_bound,
+        "theoretical_maximum_cycles": comparison.results[0].schedule.evaluation.figures.bound,
+        "proven_lower_bound_cycles": comparison.lower_bound,
         "proven_lower_bound_source": comparison.lower_bound_source,
         "second_stages": rows,
     }
+    document = with_former_names(document)
+    return without_seconds(document) if case.deterministic else document

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.json_output import print_json, with_former_names
 from soma_cp.cli.kernel_progress import pricing_shown
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.stored import MOST_SHOWN, read_valid_schedule
@@ -12,7 +13,6 @@ from soma_cp.cli.tables import (
     bound_lines,
     console,
     lfa_text,
-    print_json,
     problem_text,
     schedule_table,
 )
@@ -29,16 +29,13 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     schedule = result.schedule
     differences = claim_differences(stored, schedule)
     if as_json:
-        figures = json_figures(schedule, result.lower_bound)
-        print_json(
-            figures
-            | {
-                "proven_lower_bound_source": result.lower_bound_source,
-                "claimed_proven_lower_bound": stored.claims.get("proven_lower_bound"),
-                "differences_to_file": differences,
-                "seconds": result.seconds,
-            }
-        )
+        document = json_figures(schedule, result.lower_bound) | {
+            "proven_lower_bound_source": result.lower_bound_source,
+            "claimed_proven_lower_bound_cycles": stored.claimed_lower_bound,
+            "differences_to_file": differences,
+            "seconds": result.seconds,
+        }
+        print_json("evaluate", with_former_names(document))
         return
     out = console()
     out.print(problem_text(schedule.problem))
@@ -48,7 +45,7 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     out.print()
     for line in bound_lines(result):
         out.print(line)
-    claimed = stored.claims.get("proven_lower_bound")
+    claimed = stored.claimed_lower_bound
     if claimed is not None and claimed > result.lower_bound:
         out.print(
             f"{'bound in the file':<{LABEL_WIDTH}}{claimed:,} cycles (unchecked; 'compare --schedule' proves a bound)"

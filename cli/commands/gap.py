@@ -7,10 +7,12 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import budget_from, load_solver, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.json_output import print_json, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions
 from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.tables import (
     LABEL_WIDTH,
@@ -20,11 +22,11 @@ from soma_cp.cli.tables import (
     millijoules,
     percent,
     plain_table,
-    print_json,
     problem_text,
+    seconds_cell,
 )
 from soma_cp.model.errors import UserError
-from soma_cp.model.soma.figures import Measured, figure
+from soma_cp.model.soma.figures import Measured, figure, problem_figures
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
 
@@ -40,10 +42,16 @@ class GapOptions:
     onnx: OnnxModels
     search: SearchOptions
     format: Format
+    log: LogOptions = NO_LOG
 
 
 def run_gap(options: GapOptions) -> None:
     """Make the ladder of every network at every batch; tables are printed one by one, other formats at the end."""
+    with run_log(options.log):
+        _gap(options)
+
+
+def _gap(options: GapOptions) -> None:
     if not options.nets:
         raise UserError("missing option '--net', or a network after 'gap'; see 'soma-cp gap --help'")
     problems = [
@@ -56,24 +64,28 @@ def run_gap(options: GapOptions) -> None:
     load_solver()
     prepare_kernels(*(replace(parameters, second_stage=stage) for stage in (SecondStage.SA, SecondStage.CPSAT)))
     budget = Budget()
+    deterministic = parameters.cpsat.deterministic
     ladders: list[Ladder] = []
     with stops_on_interrupt(budget):
         for problem in problems:
             if budget.stop_requested:
                 break
+            LOG.info("%s", problem_text(problem))
             with progress_display(budget) as monitor:
                 ladders.append(gap_ladder(problem, parameters, seconds, monitor))
             if options.format is Format.TABLE:
-                _print(ladders[-1], first=len(ladders) == 1)
+                _print(ladders[-1], deterministic, first=len(ladders) == 1)
     if options.format is Format.JSON:
-        print_json({"ladders": [_document(ladder) for ladder in ladders]})
+        document = {"ladders": [_document(ladder) for ladder in ladders]}
+        print_json("gap", without_seconds(document) if deterministic else document)
     elif options.format is Format.CSV:
-        print(csv_text([_row(ladder, step) for ladder in ladders for step in ladder.steps]), end="")
+        rows = [_row(ladder, step) for ladder in ladders for step in ladder.steps]
+        print(csv_text(without_seconds(rows) if deterministic else rows), end="")
     elif options.format is Format.MARKDOWN:
         print(markdown_text(_MARKDOWN, [_cells(ladder, step) for ladder in ladders for step in ladder.steps]), end="")
 
 
-def _print(ladder: Ladder, first: bool) -> None:
+def _print(ladder: Ladder, deterministic: bool, first: bool) -> None:
     out = console()
     if not first:
         out.print()
@@ -98,7 +110,7 @@ def _print(ladder: Ladder, first: bool) -> None:
             f"{step.cost:.5g}",
             "" if step.is_bound else percent(ladder.above_lfa_bound(step)),
             _above_every_lfa(ladder, step),
-            f"{step.seconds:.2f}",
+            seconds_cell(step.seconds, 2, deterministic),
         )
     out.print(table)
     out.print()
@@ -137,12 +149,13 @@ def _row(ladder: Ladder, step: Step) -> dict[str, Any]:
     }
 
 
-_SIZE = ("network", "batch", "lgs", "flgs", "tiles", "dram_tensors")
+_SIZE = ("lgs", "flgs", "tiles", "dram_tensors")
 
 
 def _document(ladder: Ladder) -> dict[str, Any]:
     objective = ladder.objective
     return {
+        **problem_figures(ladder.schedule),
         **{name: figure(name).compute(Measured(ladder.schedule)) for name in _SIZE},
         "energy_exponent": objective.energy_exponent,
         "delay_exponent": objective.delay_exponent,

@@ -5,15 +5,16 @@ from typing import Any
 
 from soma_cp.cli.formats import Format, csv_text
 from soma_cp.cli.inputs import network_from
+from soma_cp.cli.json_output import print_json
 from soma_cp.cli.model_reports import model_document, node_rows, show_model
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
-from soma_cp.cli.tables import console, plain_table, print_json
+from soma_cp.cli.tables import console, plain_table
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_named
 from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.hardware.presets import preset_text
-from soma_cp.model.hardware.quantities import MIB, SIZE_EXAMPLE, bytes_of
+from soma_cp.model.hardware.quantities import MIB, SIZE_EXAMPLE, bytes_of, is_bare_number
 from soma_cp.model.network.builtin.catalogue import ALIASES, built_in, builtin_names, builtin_network
 from soma_cp.model.network.onnx_import.reading import ENDING
 from soma_cp.model.network.rewrites.channels import divided
@@ -46,6 +47,8 @@ def run_export(
     most = None
     if divide is not None:
         most = bytes_of(divide)
+        if is_bare_number(divide):
+            raise UserError(f"--divide={divide} has no unit (must be a size such as 2MiB)")
         if not most:
             raise UserError(f"--divide={divide} (must be {SIZE_EXAMPLE})")
     # Imported late: pydantic takes a while.
@@ -82,7 +85,7 @@ def run_check(
     report = check_onnx(Path(spec), onnx.words.parsed())
     print_notes(spec, report.notes)
     if form is Format.JSON:
-        print_json(model_document(report))
+        print_json("nets --check", model_document(report))
     elif form is Format.CSV:
         print(csv_text(node_rows(report)), end="")
     else:
@@ -117,7 +120,7 @@ def run_nets(as_json: bool, tokens: int | None, output: Path | None, divide: str
             }
         )
     if as_json:
-        print_json({"nets": rows})
+        print_json("nets", {"nets": rows})
         return
     table = plain_table("network", "alias", "layers", "GMAC", "MiB", "tokens", "platform", gap=2)
     table.columns[1].justify = table.columns[-1].justify = "left"
@@ -151,7 +154,7 @@ def run_hw(as_json: bool, output: Path | None) -> None:
     if output is not None:
         raise UserError(f"--output={output} without --export PLATFORM, to which it applies; give both or neither")
     if as_json:
-        print_json({"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
+        print_json("hw", {"platforms": {name: platform_document(p) for name, p in PLATFORMS.items()}})
         return
     table = plain_table(
         "\nplatform",

@@ -104,7 +104,7 @@ def _reported(options: ReportOptions) -> list[Reported]:
     reported = []
     for name, path in zip(_names(options.schedules), options.schedules, strict=True):
         stored = read_valid_schedule(path, network)
-        bound = stored.claims.get("proven_lower_bound")
+        bound = stored.claimed_lower_bound
         if options.double_buffering:
             execution = _executed(stored.plan, double_buffering(stored.plan.tensors))
             provenance = {"second_stage": f"double buffering of the LFA of {name}"}

@@ -10,10 +10,12 @@ from typing import Any
 from soma_cp.cli.advice import advice_on, check_seconds, print_advice
 from soma_cp.cli.inputs import budget_from, load_solver, problem_from, seconds_of
 from soma_cp.cli.interrupts import stops_on_interrupt
+from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import HardwareOptions, SearchOptions, StartOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, StartOptions
 from soma_cp.cli.progress_display import progress_display
+from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
 from soma_cp.cli.starts import (
     checked_start,
@@ -32,7 +34,6 @@ from soma_cp.cli.tables import (
     lfa_text,
     millijoules,
     percent,
-    print_json,
     problem_text,
     schedule_table,
 )
@@ -76,10 +77,16 @@ class SolveOptions:
     output: Path | None
     as_json: bool
     advise: bool = False
+    log: LogOptions = NO_LOG
 
 
 def run_solve(options: SolveOptions) -> None:
     """Solve, report and write."""
+    with run_log(options.log):
+        _solve(options)
+
+
+def _solve(options: SolveOptions) -> None:
     named = options.starts.named
     if named is not None and named[0] == "--resume":
         options = replace(options, output=options.output or named[1])
@@ -96,6 +103,7 @@ def run_solve(options: SolveOptions) -> None:
     start = None
     if named is not None and job.stored is not None:
         start = checked_start(named, job.stored, job.problem, parameters)
+    LOG.info("%s", problem_text(job.problem))
     budget = budget_from(job.time_limit)
     with stops_on_interrupt(budget), progress_display(budget) as monitor:
         alone = None
@@ -103,15 +111,16 @@ def run_solve(options: SolveOptions) -> None:
             once = replace(parameters, exact=False, fix_lfa=False)
             alone = solve_problem(job.block, once, monitor.part(ONE_BLOCK_SHARE))
         result = solve_problem(job.problem, parameters, monitor, job.stored)
+    LOG.info("%s", _end_text(result))
     failure = _written(result, options.output, job.time_limit)
     advice = advice_on(result, budget, check_seconds(options.advise, seconds_of(job.time_limit)))
     repeated = None
     document = _document(result) | {"advice": [one.document() for one in advice]}
     if alone is not None and options.blocks is not None:
         repeated = one_block_repeated(result.schedule, alone.schedule, options.blocks, parameters.objective)
-        document["one_block_repeated"] = asdict(repeated)
+        document["one_block_repeated"] = _repeated_document(repeated)
     if options.as_json:
-        print_json(document)
+        print_json("solve", without_seconds(document) if parameters.cpsat.deterministic else document)
     else:
         start_lines = _start_lines(result, named, start)
         _print(result, repeated, start_lines, advice, options.output if failure is None else None)
@@ -181,22 +190,24 @@ def _check_writable(path: Path) -> None:
 
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
-    return json_figures(best.schedule, best.lower_bound) | {
+    document = json_figures(best.schedule, best.lower_bound) | {
         "lfa_search": str(result.parameters.first_stage),
         "space": result.parameters.searched_space.value,
         "stage2": str(result.parameters.second_stage),
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
-        "bound_over_every_lfa": {
-            "latency": bound.latency,
-            "latency_source": bound.latency_source,
-            "energy_pj": bound.energy_pj,
-            "cost": result.cost_bound,
-        },
+        "bound_over_every_lfa": with_former_names(
+            {
+                "latency_cycles": bound.latency,
+                "latency_source": bound.latency_source,
+                "energy_pj": bound.energy_pj,
+                "cost": result.cost_bound,
+            }
+        ),
         "proven_optimal_over_every_lfa": result.is_global_optimum,
         "exact": _proof_document(result),
-        "first_stage_latency": result.double_buffered.latency,
-        "first_stage_edp": result.double_buffered.evaluation.edp,
+        "first_stage_latency_cycles": result.double_buffered.latency,
+        "first_stage_energy_delay_pj_cycles": result.double_buffered.evaluation.edp,
         "iterations": result.iterations,
         "first_stage_rounds": result.rounds,
         "interrupted": result.interrupted,
@@ -205,6 +216,13 @@ def _document(result: SolveResult) -> dict[str, Any]:
         "seconds": result.seconds,
         **start_record(result),
     }
+    return with_former_names(document)
+
+
+def _repeated_document(repeated: OneBlockRepeated) -> dict[str, Any]:
+    """Return one block run several times, and how the blocks as one network compare."""
+    document = asdict(repeated)
+    return with_former_names({"blocks": document.pop("blocks"), "latency_cycles": document.pop("latency"), **document})
 
 
 def _proof_document(result: SolveResult) -> dict[str, Any] | None:
@@ -231,10 +249,13 @@ def _written(result: SolveResult, output: Path | None, time_limit: float | None)
     from soma_cp.model.soma.schedule_document import write_schedule
 
     made = provenance(result, seconds_of(time_limit)) | {"exact": _proof_document(result)}
+    if result.parameters.cpsat.deterministic:
+        made = without_seconds(made)
     try:
         write_schedule(result.schedule, output, result.best.lower_bound, made)
     except UserError as error:
         return error
+    LOG.info("schedule written to %s", output)
     return None
 
 
@@ -256,7 +277,8 @@ def _network_bound_lines(result: SolveResult) -> list[str]:
         if not proof.complete or proof.orders:
             orders = f"{'all' if proof.complete else 'not complete:'} {counted(proof.orders, 'computing order')}"
             beginnings = f"{counted(proof.prefixes, 'beginning')} looked at closely"
-            text = f"{orders} gone through, {beginnings}, {proof.seconds:.1f} s"
+            seconds = "" if result.parameters.cpsat.deterministic else f", {proof.seconds:.1f} s"
+            text = f"{orders} gone through, {beginnings}{seconds}"
         lines.append(f"{'exact search':<{LABEL_WIDTH}}{text}")
     return lines
 
@@ -294,6 +316,14 @@ def _start_lines(result: SolveResult, named: tuple[str, Path] | None, own: OwnSt
     return lines
 
 
+def _end_text(result: SolveResult) -> str:
+    """Say for the log how the search ended, and what it found."""
+    schedule, best = result.schedule, result.best
+    ended = "interrupted" if result.interrupted else "time limit reached" if result.out_of_time else "finished"
+    figures = f"{schedule.latency:,} cycles, {millijoules(schedule.energy_pj)} mJ"
+    return f"{ended}: {figures}, proven lower bound {best.lower_bound:,} cycles ({best.lower_bound_source})"
+
+
 def _print(
     result: SolveResult,
     repeated: OneBlockRepeated | None,
@@ -327,8 +357,9 @@ def _print(
     if first_stage(result.parameters.first_stage).counts_iterations:
         finished = counted(result.iterations, "iteration")
     ended = "interrupted; " if result.interrupted else "time limit reached; " if result.out_of_time else ""
+    seconds = "" if result.parameters.cpsat.deterministic else f"{result.seconds:.1f} s, "
     out.print(
-        f"{'search':<{LABEL_WIDTH}}{ended}{result.seconds:.1f} s, {counted(result.rounds, 'LFA')} tried, {finished}, "
+        f"{'search':<{LABEL_WIDTH}}{ended}{seconds}{counted(result.rounds, 'LFA')} tried, {finished}, "
         f"seed {result.parameters.seed}{f', run {result.parameters.run + 1}' if result.parameters.run else ''}"
     )
     out.print()

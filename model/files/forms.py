@@ -45,8 +45,9 @@ def form_problems(error: ValidationError, form: type[Form], item: Mapping[str, A
     fields = form.model_fields
     for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
         if field not in fields:
-            hint = nearest_name_hint(field, fields)
-            yield f"{shown(field)} is not a field (must be one of {', '.join(fields)}){hint}"
+            present = [name for name, known in fields.items() if not known.deprecated]
+            hint = nearest_name_hint(field, present)
+            yield f"{shown(field)} is not a field (must be one of {', '.join(present)}){hint}"
         elif field not in item:
             yield f"{field} is missing (must be {_allowed(form, field)})"
         else:

@@ -22,7 +22,7 @@ from soma_cp.model.hardware.fields import FIELDS, KIND, MACS_PER_CYCLE
 from soma_cp.model.hardware.platform import CLOCK_HZ, Platform, PlatformError
 from soma_cp.model.hardware.platform_forms import NESTED_FORMS, PlatformForm, YamlForm
 from soma_cp.model.hardware.presets import PRESETS, preset_path
-from soma_cp.model.hardware.quantities import Bandwidth
+from soma_cp.model.hardware.quantities import BANDWIDTH_EXAMPLE, Bandwidth, is_bare_number
 
 MOST_EXTENSIONS = 16
 """The most files that may extend one another."""
@@ -206,8 +206,11 @@ def with_overrides(platform: Platform, buffer: str | None, dram: str | None) -> 
     Raises
     ------
     UserError
-        If a text is not such a quantity, or out of range.
+        If a text is not such a quantity, has no unit, or is out of range.
     """
+    for option, text, example in (("--buffer", buffer, "a size such as 4MiB"), ("--dram", dram, BANDWIDTH_EXAMPLE)):
+        if text is not None and is_bare_number(text):
+            raise UserError(f"{option}={text} has no unit (must be {example})")
     if buffer is not None:
         try:
             size = _SIZE.yaml.read(buffer)

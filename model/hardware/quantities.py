@@ -43,6 +43,12 @@ class Bandwidth(NamedTuple):
         return rate.limit_denominator(MOST_DENOMINATOR)
 
 
+def is_bare_number(text: str) -> bool:
+    """Return whether a text is a number without a unit, which readers may take for another unit than its writer."""
+    match = _NUMBER.fullmatch(text)
+    return match is not None and not match[2]
+
+
 def bytes_of(text: str) -> int | None:
     """Return the bytes of a size: "4 MiB", "4MB" (10⁶), "4194304"; None if it is no size, or not whole bytes."""
     return _whole(_value(text, {"": 1} | _SIZES))

@@ -2,14 +2,15 @@
 
 Schedule files and their schema, ``--json``, the CSV of ``compare``, the table in the terminal and the page take their
 figures from `FIGURES`, in its order. A new figure is a new row here, and a name in docs/reading-the-output.md. Each
-output decides how it writes a unit for people.
+output decides how it writes a unit for people. Names say the unit, where the figure has one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
+from soma_cp.model.hardware.builtin.catalogue import known_name
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import reaches_bound, relative_gap
 from soma_cp.model.soma.schedule import Schedule
@@ -27,6 +28,8 @@ class Unit(Enum):
     AVERAGE_BYTES = auto()
     """Bytes with fractions."""
     MOVED_BYTES = auto()
+    HERTZ = auto()
+    BYTES_PER_SECOND = auto()
     COUNT = auto()
     SHARE = auto()
     VERDICT = auto()
@@ -51,6 +54,9 @@ class Figure:
         Unit of the result of `compute`.
     compute
         Returns a number; text for `Unit.NAME`, true or false for `Unit.VERDICT`, None if the figure is not known.
+    former
+        Its name before the names had units, under which JSON objects and schedule files of this version also have it
+        (docs/reading-the-output.md#former-names); empty if it has none.
     in_file, in_json
         Whether schedule files, and the objects of ``--json``, hold it.
     csv
@@ -65,6 +71,7 @@ class Figure:
     name: str
     unit: Unit
     compute: Callable[[Measured], Any]
+    former: str = ""
     in_file: bool = False
     in_json: bool = False
     csv: str = ""
@@ -79,7 +86,26 @@ FIGURES = (
     Figure(name="batch", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.batch, in_json=True, csv="batch"),
     Figure(name="blocks", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.network.blocks, in_json=True),
     Figure(
-        name="latency",
+        name="platform",
+        unit=Unit.NAME,
+        compute=lambda of: known_name(of.schedule.problem.platform),
+        in_json=True,
+    ),
+    Figure(name="clock_hz", unit=Unit.HERTZ, compute=lambda of: of.schedule.problem.platform.clock_hz, in_json=True),
+    Figure(
+        name="dram_bytes_per_second",
+        unit=Unit.BYTES_PER_SECOND,
+        compute=lambda of: of.schedule.problem.platform.dram_bytes_per_second,
+        in_json=True,
+    ),
+    Figure(
+        name="gbuf_bytes", unit=Unit.BYTES, compute=lambda of: of.schedule.problem.platform.gbuf_bytes, in_json=True
+    ),
+    Figure(name="core_array", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.core_array, in_json=True),
+    Figure(name="semantics", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.semantics, in_json=True),
+    Figure(
+        name="latency_cycles",
+        former="latency",
         unit=Unit.CYCLES,
         compute=lambda of: of.schedule.latency,
         in_file=True,
@@ -89,7 +115,8 @@ FIGURES = (
         page="latency",
     ),
     Figure(
-        name="double_buffer_latency",
+        name="double_buffer_latency_cycles",
+        former="double_buffer_latency",
         unit=Unit.CYCLES,
         compute=lambda of: of.schedule.double_buffered.latency,
         in_file=True,
@@ -149,7 +176,8 @@ FIGURES = (
         page="  DRAM",
     ),
     Figure(
-        name="edp",
+        name="energy_delay_pj_cycles",
+        former="edp",
         unit=Unit.PJ_CYCLES,
         compute=lambda of: of.schedule.evaluation.edp,
         in_file=True,
@@ -167,7 +195,8 @@ FIGURES = (
         page="utilization",
     ),
     Figure(
-        name="bound",
+        name="theoretical_maximum_cycles",
+        former="bound",
         unit=Unit.CYCLES,
         compute=lambda of: of.schedule.evaluation.figures.bound,
         in_file=True,
@@ -175,7 +204,8 @@ FIGURES = (
         csv="theoretical_maximum",
     ),
     Figure(
-        name="gap_to_bound",
+        name="above_theoretical_maximum",
+        former="gap_to_bound",
         unit=Unit.SHARE,
         compute=lambda of: relative_gap(of.schedule.latency, of.schedule.evaluation.figures.bound),
         in_json=True,
@@ -196,14 +226,16 @@ FIGURES = (
         in_json=True,
     ),
     Figure(
-        name="proven_lower_bound",
+        name="proven_lower_bound_cycles",
+        former="proven_lower_bound",
         unit=Unit.CYCLES,
         compute=lambda of: of.lower_bound,
         in_json=True,
         csv="proven_lower_bound",
     ),
     Figure(
-        name="gap_to_proven_lower_bound",
+        name="above_proven_lower_bound",
+        former="gap_to_proven_lower_bound",
         unit=Unit.SHARE,
         compute=lambda of: None if of.lower_bound is None else relative_gap(of.schedule.latency, of.lower_bound),
         in_json=True,
@@ -246,11 +278,6 @@ FIGURES = (
         table="average buffer (MiB)",
         page="  average",
     ),
-    Figure(
-        name="gbuf_bytes", unit=Unit.BYTES, compute=lambda of: of.schedule.problem.platform.gbuf_bytes, in_json=True
-    ),
-    Figure(name="core_array", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.core_array, in_json=True),
-    Figure(name="semantics", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.semantics, in_json=True),
     Figure(name="lgs", unit=Unit.COUNT, compute=lambda of: of.schedule.lfa.lg_count, in_json=True, page="LGs / FLGs"),
     Figure(name="flgs", unit=Unit.COUNT, compute=lambda of: len(of.schedule.lfa.flgs), in_json=True, page="LGs / FLGs"),
     Figure(
@@ -323,6 +350,37 @@ def json_figures(schedule: Schedule, lower_bound: int) -> dict[str, Any]:
         No DLSA of its LFA has a lower latency (cycles).
     """
     return {row.name: row.compute(Measured(schedule, lower_bound)) for row in FIGURES if row.in_json}
+
+
+OF_THE_PROBLEM = (
+    *("network", "batch", "blocks"),
+    *("platform", "clock_hz", "dram_bytes_per_second", "gbuf_bytes", "core_array", "semantics"),
+)
+"""The figures that say what is scheduled, on what."""
+
+
+def problem_figures(schedule: Schedule) -> dict[str, Any]:
+    """Return what is scheduled, on what, under the names of ``--json``."""
+    return {name: figure(name).compute(Measured(schedule)) for name in OF_THE_PROBLEM}
+
+
+def former_names() -> dict[str, str]:
+    """Return the present names of figures by their former ones."""
+    return {row.former: row.name for row in FIGURES if row.former}
+
+
+def with_former_names(document: Mapping[str, Any], others: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return a document in which values stand under their former names, too, after all others.
+
+    Parameters
+    ----------
+    document
+        Values by their present names.
+    others
+        Present names by former ones, of values that are no rows of the table.
+    """
+    names = former_names() | dict(others or {})
+    return {**document, **{former: document[name] for former, name in names.items() if name in document}}
 
 
 def csv_figures(schedule: Schedule, lower_bound: int) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_document
-from soma_cp.model.soma.figures import schedule_figures, tile_shapes
+from soma_cp.model.soma.figures import schedule_figures, tile_shapes, with_former_names
 from soma_cp.model.soma.result import reaches_bound
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.schedule_form import VERSION, Row
@@ -62,8 +62,7 @@ def schedule_document(
         "batch": problem.batch,
         "hardware": platform_document(problem.platform),
         "violations": [],
-        **schedule_figures(schedule),
-        "proven_lower_bound": proven_lower_bound,
+        **with_former_names(schedule_figures(schedule) | {"proven_lower_bound_cycles": proven_lower_bound}),
         "proven_optimal": reaches_bound(schedule.latency, proven_lower_bound),
         "provenance": _plain(provenance or {}),
         "tile_begin_cycles": evaluation.tile_begin.tolist(),

@@ -204,7 +204,8 @@ class _Reading:
         return rows if len(self.problems) == before else None
 
     def _claims(self, head: ScheduleFields) -> dict[str, Any] | None:
-        names = {*FiguresForm.model_fields, "proven_lower_bound", "proven_optimal", "tile_shapes"}
+        bounds = "proven_lower_bound_cycles", "proven_lower_bound"
+        names = {*FiguresForm.model_fields, *bounds, "proven_optimal", "tile_shapes"}
         claims = head.model_dump(include=names, exclude_unset=True)
         expect = self._checked(FiguresForm, head.expect or {}, "expect: ")
         if expect is None:

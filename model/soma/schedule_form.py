@@ -19,6 +19,8 @@ Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False, description="a number of at least 0")]
 
 
+FORMER = Field(deprecated=True)
+"""A former name of a figure: it is read as ever, and messages do not offer it."""
 _TYPES: dict[Unit, Any] = {
     Unit.CYCLES: Count,
     Unit.MILLISECONDS: Amount,
@@ -32,10 +34,14 @@ _TYPES: dict[Unit, Any] = {
 }
 _CLAIMS: dict[str, Any] = {
     **{row.name: (_TYPES[row.unit], _NOT_GIVEN) for row in file_figures()},
+    **{row.former: (Annotated[_TYPES[row.unit], FORMER], _NOT_GIVEN) for row in file_figures() if row.former},
     "tile_begin_cycles": (Annotated[list[Count], Field(description="a list of whole numbers")], _NOT_GIVEN),
 }
 FiguresForm: type[Form] = create_model("FiguresForm", __base__=Form, **_CLAIMS)
 """Figures that files claim, at the top or under `expect`."""
+
+
+Bound = Annotated[int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole number of at least 0, or null")]
 
 
 class ScheduleFields(Form):
@@ -49,9 +55,8 @@ class ScheduleFields(Form):
     dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
     violations: Annotated[list[Any], Field(description="a list")] = _NOT_GIVEN
     expect: Annotated[dict[str, Any], Field(description="an object with figures")] = _NOT_GIVEN
-    proven_lower_bound: Annotated[
-        int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole number of at least 0, or null")
-    ] = None
+    proven_lower_bound_cycles: Bound = None
+    proven_lower_bound: Annotated[Bound, FORMER] = None
     proven_optimal: Annotated[bool, Field(description="true or false")] = False
     tile_shapes: Annotated[
         dict[str, Annotated[list[Count], Field(min_length=4, max_length=4)]],

@@ -126,7 +126,7 @@ def test_a_schedule_is_written_and_read(branch: sc.Result, tmp_path: Path) -> No
     assert hash(read) == hash(branch.schedule)
     evaluated = sc.evaluate(str(tmp_path / "mine.json"))
     assert evaluated.differences == ()
-    assert evaluated.figures["latency"] == branch.schedule.latency_cycles
+    assert evaluated.figures["latency_cycles"] == branch.schedule.latency_cycles
     assert evaluated.claimed_lower_bound_cycles == branch.schedule.lower_bound_cycles
 
 

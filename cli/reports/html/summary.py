@@ -60,6 +60,8 @@ FORMATS: dict[Unit, Callable[[Any], str]] = {
     Unit.BYTES: lambda size: f"{mebibytes(size)} MiB",
     Unit.AVERAGE_BYTES: lambda size: f"{mebibytes(size)} MiB",
     Unit.MOVED_BYTES: lambda size: f"{size / MIB:,.3f} MiB",
+    Unit.HERTZ: "{:,} Hz".format,
+    Unit.BYTES_PER_SECOND: "{:,g} B/s".format,
     Unit.COUNT: "{:,}".format,
     Unit.SHARE: percent,
     Unit.VERDICT: str,

@@ -49,6 +49,16 @@ def platform_named(name: str) -> Platform:
     return PLATFORMS[name]
 
 
+def known_name(platform: Platform) -> str | None:
+    """Return the name of the built-in platform that `platform` equals, else its own; None if it has none.
+
+    The name of a built-in platform is not that of a platform with other figures.
+    """
+    built_in = next((name for name, known in PLATFORMS.items() if known == platform), None)
+    own = platform.name if platform.name not in PLATFORMS else ""
+    return built_in or own or None
+
+
 def platform_from(spec: str) -> Platform:
     """Return the platform that a user names.
 

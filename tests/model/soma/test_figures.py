@@ -28,7 +28,13 @@ def test_files_sort_figures_by_unit_and_keep_the_tables_order_within_one() -> No
     for unit in Unit:
         assert [row for row in rows if row.unit is unit] == [r for r in FIGURES if r.in_file and r.unit is unit]
     assert [row.name for row in rows] == [
-        *("latency", "double_buffer_latency", "bound", "compute_cycles", "dram_cycles"),
-        *("energy_pj", "core_energy_pj", "dram_energy_pj", "edp"),
+        *(
+            "latency_cycles",
+            "double_buffer_latency_cycles",
+            "theoretical_maximum_cycles",
+            "compute_cycles",
+            "dram_cycles",
+        ),
+        *("energy_pj", "core_energy_pj", "dram_energy_pj", "energy_delay_pj_cycles"),
         *("peak_buffer_bytes", "double_buffer_peak_bytes", "average_buffer_bytes", "tiles", "dram_tensors"),
     ]
