@@ -5,7 +5,7 @@ import platform
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,8 +61,9 @@ def run_log(options: LogOptions) -> Iterator[None]:
     finally:
         for handler in handlers:
             LOG.removeHandler(handler)
-            if handler is file:
-                handler.close()
+        if file is not None:
+            with suppress(OSError):  # the rest of a full file, which has said so
+                file.close()
 
 
 def logs_to_stderr() -> bool:

@@ -830,18 +830,19 @@ main()
 """
 
 
-def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_ends_at_once(number: signal.Signals, code: int, tmp_path: Path) -> None:
     """Even a search that ignores the first signal ends."""
     with subprocess.Popen(
         [sys.executable, "-c", DEAF_SEARCH], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"searching\n"
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         time.sleep(0.5)
         assert process.poll() is None
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         out, err = process.communicate(timeout=20)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert err == b"soma-cp: interrupted\n"
     assert out == b""
