@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -88,7 +89,7 @@ case "$1 $*" in
     *--time-limit*) ;;
     solve\\ *|compare\\ *|gap\\ *) set -- "$@" --time-limit {seconds} ;;
 esac
-exec {python} -IS {forked} run {server} "$@"
+exec {soma_cp} "$@"
 """
 
 PYTHON = """#!/bin/sh
@@ -133,7 +134,7 @@ class Reader:
         write_readers_files(self.folder)
         self.site.mkdir()
         where = {"python": sys.executable, "root": str(ROOT), "programs": self.programs, "seconds": SECONDS}
-        where |= {"site": str(self.site), "forked": forked.__file__, "server": self.server}
+        where |= {"site": str(self.site), "soma_cp": shlex.join(forked.command(self.server))}
         for name in STOOD_IN:
             write_program(self.programs / name, STAND_IN.format(**where))
         write_program(self.programs / "soma-cp", SOMA_CP.format(**where))

@@ -30,14 +30,19 @@ LOADED = (
 @contextmanager
 def server(address: Path) -> Iterator[None]:
     """Serve commands at the address of a socket, within the block."""
-    command = [sys.executable, __file__, "serve", str(address)]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
+    serving = [sys.executable, __file__, "serve", str(address)]
+    with subprocess.Popen(serving, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
         try:
             assert process.stdout is not None
             assert process.stdout.readline(), "the server does not start"
             yield
         finally:
             process.kill()
+
+
+def command(address: Path) -> list[str]:
+    """Return the beginning of a command line that runs as ``soma-cp``."""
+    return [sys.executable, "-IS", __file__, "run", str(address)]
 
 
 def run(address: str, words: list[str]) -> int:
@@ -99,8 +104,7 @@ def answer(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    action, place, *command = sys.argv[1:]
-    if action == "serve":
-        serve(place)
+    if sys.argv[1] == "serve":
+        serve(sys.argv[2])
     else:
-        sys.exit(run(place, command))
+        sys.exit(run(sys.argv[2], sys.argv[3:]))
