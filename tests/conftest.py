@@ -1,4 +1,4 @@
-"""Profiles of hypothesis for all tests, and a plan that several files need; ``support/division.py`` divides a run.
+"""Profiles of hypothesis for all tests, and what several files need; ``support/division.py`` divides a run.
 
 ========  =========================  ==============================================================
 profile   examples of a plain test   for
@@ -12,9 +12,13 @@ A test that sets its number of examples sets it for the profile ci; the other pr
 ``support/twins.py``.
 """
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
+from support import forked
 from support.division import pytest_cmdline_main, pytest_sessionstart, pytest_xdist_node_collection_finished
 
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
@@ -38,3 +42,11 @@ def resnet_plan() -> Plan:
     problem = Problem(builtin_network("resnet50"), PLATFORMS["edge"])
     found = anneal_lfas(problem, initial_lfa(problem), problem.platform.gbuf_bytes, np.random.default_rng(0))
     return make_plan(problem, found.lfa)
+
+
+@pytest.fixture(scope="session")
+def command_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The address of a process that runs `soma-cp` in forks."""
+    address = tmp_path_factory.mktemp("server") / "socket"
+    with forked.server(address):
+        yield address

@@ -48,8 +48,8 @@ def test_files_in_blocks_parse(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if RUN & {b.language for b in blocks_of(page)}], ids=label)
-def test_blocks_run_from_top_to_bottom(page: Path, tmp_path: Path) -> None:
-    reader = Reader(tmp_path / "page", tmp_path / "programs")
+def test_blocks_run_from_top_to_bottom(page: Path, tmp_path: Path, command_server: Path) -> None:
+    reader = Reader(tmp_path / "page", tmp_path / "programs", command_server)
     for block, following in pairwise([*blocks_of(page), None]):
         assert block is not None
         if block.language not in RUN:
@@ -76,22 +76,22 @@ def page_of(tmp_path: Path, text: str) -> Path:
     return page
 
 
-def test_a_command_that_fails_is_noticed(tmp_path: Path) -> None:
+def test_a_command_that_fails_is_noticed(tmp_path: Path, command_server: Path) -> None:
     page = page_of(tmp_path, "```bash\nsoma-cp nets --check no-such-model.onnx\n```\n")
     with pytest.raises(AssertionError, match="no-such-model"):
-        Reader(tmp_path / "page", tmp_path / "programs").run(blocks_of(page)[0])
+        Reader(tmp_path / "page", tmp_path / "programs", command_server).run(blocks_of(page)[0])
 
 
-def test_an_extra_that_does_not_exist_is_noticed(tmp_path: Path) -> None:
+def test_an_extra_that_does_not_exist_is_noticed(tmp_path: Path, command_server: Path) -> None:
     page = page_of(tmp_path, "```bash\npython3 -m venv .venv && .venv/bin/pip install '.[no-extra]'\n```\n")
     with pytest.raises(AssertionError, match="no-extra"):
-        Reader(tmp_path / "page", tmp_path / "programs").run(blocks_of(page)[0])
+        Reader(tmp_path / "page", tmp_path / "programs", command_server).run(blocks_of(page)[0])
 
 
-def test_output_that_was_not_printed_is_noticed(tmp_path: Path) -> None:
+def test_output_that_was_not_printed_is_noticed(tmp_path: Path, command_server: Path) -> None:
     page = page_of(tmp_path, "Keep it in `two.py`:\n\n```python\nprint(1 + 1)\n```\n\n```text\n3\n```\n")
     code, shown = blocks_of(page)
     assert (code.file, code.line, shown.line) == ("two.py", 4, 8)
     assert is_next(page, code, shown)
     with pytest.raises(AssertionError, match="what was not printed"):
-        check_output(shown, Reader(tmp_path / "page", tmp_path / "programs").run(code))
+        check_output(shown, Reader(tmp_path / "page", tmp_path / "programs", command_server).run(code))

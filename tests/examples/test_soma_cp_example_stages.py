@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, reject
+from support import forked
 from support.paths import ROOT
 from support.strategies import Case, cases
 from support.twins import examples, lfa_of, problem_of_case
@@ -31,7 +32,7 @@ NO_BUILDER = "setuptools below 77 can't build the example without fetching a new
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Variables under which a fresh Python finds the example, installed offline into a folder of its own."""
+    """Variables under which a command finds the example, installed offline into a folder of its own."""
     folder = tmp_path_factory.mktemp("example")
     source = shutil.copytree(EXAMPLE, folder / "source")  # the build leaves files beside what it builds
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
@@ -43,9 +44,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
-def soma_cp(environment: dict[str, str], folder: Path, *words: str) -> dict:
+def soma_cp(server: Path, environment: dict[str, str], folder: Path, *words: str) -> dict:
     run = subprocess.run(
-        [sys.executable, "-m", "soma_cp", *words, "--json"],
+        [*forked.command(server), *words, "--json"],
         capture_output=True,
         text=True,
         timeout=300,
@@ -58,20 +59,22 @@ def soma_cp(environment: dict[str, str], folder: Path, *words: str) -> dict:
 
 
 @pytest.mark.skipif(not BUILDS, reason=NO_BUILDER)
-def test_the_package_runs_through_solve_and_compare(environment: dict[str, str], tmp_path: Path) -> None:
+def test_the_package_runs_through_solve_and_compare(
+    command_server: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
     stages = ("--lfa", "joined-neighbours", "--stage2", "just-in-time", "--time-limit", "0")
-    solved = soma_cp(environment, tmp_path, "solve", "--net", "tiny-branch", *stages, "-o", "a.json")
+    solved = soma_cp(command_server, environment, tmp_path, "solve", "--net", "tiny-branch", *stages, "-o", "a.json")
     assert (solved["lfa_search"], solved["second_stage"]) == ("joined-neighbours", "just-in-time")
     made = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))["provenance"]
     assert made["plug_ins"] == [
         {"kind": kind, "name": name, "package": "soma-cp-example-stages", "version": "0.1.0"}
         for kind, name in (("first stage", "joined-neighbours"), ("second stage", "just-in-time"))
     ]
-    again = soma_cp(environment, tmp_path, "solve", "--net", "tiny-branch", *stages)
+    again = soma_cp(command_server, environment, tmp_path, "solve", "--net", "tiny-branch", *stages)
     assert again["latency"] == solved["latency"]
-    resumed = soma_cp(environment, tmp_path, "solve", "--resume", "a.json")
+    resumed = soma_cp(command_server, environment, tmp_path, "solve", "--resume", "a.json")
     assert resumed["latency"] * resumed["energy_pj"] <= solved["latency"] * solved["energy_pj"]
-    compared = soma_cp(environment, tmp_path, "compare", "--net", "gpt2-small", "--time-limit", "10")
+    compared = soma_cp(command_server, environment, tmp_path, "compare", "--net", "gpt2-small", "--time-limit", "10")
     latency = {row["second_stage"]: row["latency"] for row in compared["second_stages"]}
     assert latency["CP-SAT"] <= latency["just-in-time"] < latency["double buffering"]
 

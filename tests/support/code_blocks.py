@@ -2,14 +2,15 @@
 
 A page's blocks run from top to bottom in one folder. ``bash`` runs in a shell of its own, ``python`` in one namespace.
 Any block is written to a file first if the line above it ends with that file's name and a colon. Only the programs of
-`STOOD_IN` do not really run: they install or check what ``.ci/run`` installs and checks. `soma-cp` runs with a time
-limit, unless the page gives one.
+`STOOD_IN` do not really run: they install or check what ``.ci/run`` installs and checks. `soma-cp` runs in a fork of a
+process that has loaded it (``forked.py``), with a time limit, unless the page gives one.
 """
 
 import contextlib
 import io
 import os
 import re
+import shlex
 import stat
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support import forked
 from support.onnx_models import Model, gpt2_block, linear
 from support.paths import ROOT
 
@@ -87,7 +89,7 @@ case "$1 $*" in
     *--time-limit*) ;;
     solve\\ *|compare\\ *|gap\\ *) set -- "$@" --time-limit {seconds} ;;
 esac
-exec {python} -m soma_cp "$@"
+exec {soma_cp} "$@"
 """
 
 PYTHON = """#!/bin/sh
@@ -114,10 +116,11 @@ def write_readers_files(folder: Path) -> None:
 
 @dataclass
 class Reader:
-    """Someone who runs the blocks of a page in a `folder`."""
+    """Someone who runs the blocks of a page in a `folder`; `server` is the address of `forked.server`."""
 
     folder: Path
     programs: Path
+    server: Path
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
 
     def __post_init__(self) -> None:
@@ -131,7 +134,7 @@ class Reader:
         write_readers_files(self.folder)
         self.site.mkdir()
         where = {"python": sys.executable, "root": str(ROOT), "programs": self.programs, "seconds": SECONDS}
-        where |= {"site": str(self.site)}
+        where |= {"site": str(self.site), "soma_cp": shlex.join(forked.command(self.server))}
         for name in STOOD_IN:
             write_program(self.programs / name, STAND_IN.format(**where))
         write_program(self.programs / "soma-cp", SOMA_CP.format(**where))
