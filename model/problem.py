@@ -1,14 +1,15 @@
 """Problem: a network on a platform at a batch size; every schedule is a schedule of a problem."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.registry import make_core_array
 from soma_cp.model.hardware.platform import Platform
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.network_table import NetworkTable, network_table
+from soma_cp.model.network.rewrites.channels import divided_as
 
 MAX_BATCH = 1 << 20
 MAX_OPERATIONS = 1 << 53
@@ -50,6 +51,30 @@ class Problem:
     def __reduce__(self) -> tuple[type["Problem"], tuple[Network, Platform, int]]:
         # What is computed on first use is computed again: a core array may hold what can't be pickled.
         return Problem, (self.network, self.platform, self.batch)
+
+    def divided_as(self, divisions: tuple[Division, ...]) -> "Problem":
+        """Return the problem with these layers divided by output channels, and no others.
+
+        Raises
+        ------
+        UserError
+            If the network can't be divided so, or a part is off the granule of the core array.
+        """
+        if divisions == self.network.divisions:
+            return self
+        whole = self.network.whole
+        if not divisions:
+            return replace(self, network=whole)
+        network = divided_as(whole, divisions)
+        granule = self.core_array.granule
+        for name, channels in network.divisions:
+            if sum(part % granule != 0 for part in channels) > 1:
+                said = " + ".join(map(str, channels))
+                raise UserError(
+                    f"layer '{name}' can't be divided into {said} channels: all parts but one must be multiples of "
+                    f"{granule}, which the core array '{self.core_array.name}' computes at once"
+                )
+        return replace(self, network=network)
 
     @cached_property
     def table(self) -> NetworkTable:

@@ -6,6 +6,7 @@ for each sample of the batch. Names are unique; layers refer to one another by n
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape, weights_key
@@ -20,6 +21,26 @@ class NetworkError(UserError):
         shown = "; ".join(problems[:5])
         more = f"; and {len(problems) - 5} more" if len(problems) > 5 else ""
         super().__init__(f"network '{network}': {shown}{more}")
+
+
+class Division(NamedTuple):
+    """A layer divided by output channels (docs/model.md#divided-layers).
+
+    Parameters
+    ----------
+    layer
+        Its name; its parts are called ``name/1``, ``name/2`` and so on.
+    channels
+        Output channels of each part, in channel order; two or more.
+    """
+
+    layer: str
+    channels: tuple[int, ...]
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names of the parts."""
+        return tuple(f"{self.layer}/{number}" for number in range(1, len(self.channels) + 1))
 
 
 @dataclass(frozen=True)
@@ -71,6 +92,21 @@ class Network:
             f"{self.weight_bytes:,} bytes of weights>"
         )
 
+    @property
+    def whole(self) -> "Network":
+        """The network in which no layer is divided: this one, unless it is a `DividedNetwork`."""
+        return self
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """The layers of `whole` that are divided in this network, in its order."""
+        return ()
+
+    @property
+    def part_names(self) -> frozenset[str]:
+        """The names of all parts of divided layers."""
+        return frozenset()
+
     @cached_property
     def layer_id(self) -> dict[str, int]:
         """Index of every layer in `layers`, by name."""
@@ -113,3 +149,34 @@ class Network:
         rows = min(max(shape[1] for shape in sources), wanted_rows)
         columns = min(max(shape[2] for shape in sources), wanted_columns)
         return rows, columns
+
+
+@dataclass(frozen=True)
+class DividedNetwork(Network):
+    """A network whose layers are those of another, some of them divided; `soma_cp.model.network.rewrites` makes it.
+
+    Parameters
+    ----------
+    undivided
+        The other network.
+    made_by
+        The layers that are divided, in the order of `undivided`.
+    """
+
+    undivided: Network = field(kw_only=True)
+    made_by: tuple[Division, ...] = field(kw_only=True)
+
+    @property
+    def whole(self) -> Network:
+        """The network in which no layer is divided."""
+        return self.undivided
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """The layers of `whole` that are divided in this network, in its order."""
+        return self.made_by
+
+    @property
+    def part_names(self) -> frozenset[str]:
+        """The names of all parts of divided layers."""
+        return frozenset(name for division in self.made_by for name in division.parts)

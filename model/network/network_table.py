@@ -42,7 +42,7 @@ SCALE_W = 19
 IFMAP_C_FROM = 20
 IFMAP_H_FROM = 21
 IFMAP_W_FROM = 22
-TILE_CHANNELS = 23  # fixed channels of a tile (corrected semantics: K); 0: as many as its consumers need
+TILE_CHANNELS = 23  # fixed channels of a tile (parts, corrected semantics: K); 0: as many as its consumers need
 WINDOW_H = 24  # rows and columns from the first tap of a window to the last
 WINDOW_W = 25
 COLUMNS = 26
@@ -117,12 +117,14 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
     """Turn `network` into arrays.
 
     In the corrected semantics padding replaces no part of a tile's halo, so tiles read all of it; and a tile has all
-    channels of its own layer.
+    channels of its own layer. So has a tile of a part of a divided layer, in both semantics.
     """
     rows = np.array([_layer_row(network, layer) for layer in network.layers], dtype=np.int64)
     if semantics == CORRECTED:
         rows[:, [PAD_H, PAD_W]] = 0
         rows[:, TILE_CHANNELS] = rows[:, K]
+    for name in network.part_names:
+        rows[network.layer_id[name], TILE_CHANNELS] = rows[network.layer_id[name], K]
     edges: list[tuple[int, int, int, int]] = []  # consumer, source, role, channels
     for consumer, layer in enumerate(network.layers):
         producers = [(network.layer_id[name], IFMAP) for name in layer.ifmaps]

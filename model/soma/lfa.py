@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
 
 
 class LFAError(UserError):
@@ -54,11 +54,13 @@ class SharedLoad(NamedTuple):
 class LFA:
     """The FLGs in computing order; the first one always begins an LG.
 
-    `shared_loads`, sorted by place and source, are outside of the paper's space.
+    `shared_loads`, sorted by place and source, and `divisions`, whose parts stand in the FLGs in place of their layers,
+    are outside of the paper's space.
     """
 
     flgs: tuple[FLG, ...]
     shared_loads: tuple[SharedLoad, ...] = ()
+    divisions: tuple[Division, ...] = ()
 
     @property
     def computing_order(self) -> tuple[str, ...]:
@@ -72,7 +74,7 @@ class LFA:
 
 
 def check_lfa(lfa: LFA, network: Network) -> None:
-    """Refuse an LFA that does not fit `network`; whether a tiling number is too large shows when tiles are made.
+    """Refuse an LFA that does not fit `network`, divided as it says; too large a tiling number shows when tiles are made.
 
     Raises
     ------

@@ -37,7 +37,7 @@ class Plan:
     Parameters
     ----------
     problem, lfa
-        What the plan is made of.
+        What the plan is made of; layers are divided in the problem as the LFA says.
     layers
         Extents, positions and costs of the tiles, by layer id.
     tensors
@@ -142,6 +142,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     ----------
     docs/model.md#tiles; SoMa paper (HPCA 2025), Sec. IV.
     """
+    problem = problem.divided_as(lfa.divisions)
     check_lfa(lfa, problem.network)
     _check_tile_count(lfa)
     arrays = lfa_arrays(lfa, problem.network, problem.table)

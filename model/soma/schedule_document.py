@@ -54,10 +54,11 @@ def schedule_document(
     A network that equals the built-in one of its name is written as the name alone; any other is written whole.
     """
     plan, evaluation = schedule.plan, schedule.evaluation
-    problem, network = schedule.problem, schedule.problem.network
+    problem, network = schedule.problem, schedule.problem.network.whole
+    divisions = [{"layer": name, "channels": list(channels)} for name, channels in schedule.lfa.divisions]
     shared = [share._asdict() for share in schedule.lfa.shared_loads]
     return {
-        "version": VERSION if shared else 1,
+        "version": VERSION if shared or divisions else 1,
         "network": network.name if _is_builtin(network) else network_document(network),
         "batch": problem.batch,
         "hardware": platform_document(problem.platform),
@@ -73,6 +74,7 @@ def schedule_document(
                 for flg in schedule.lfa.flgs
             ],
             **({"shared_loads": shared} if shared else {}),
+            **({"divisions": divisions} if divisions else {}),
         },
         "dlsa": {"columns": list(Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
     }

@@ -19,7 +19,7 @@ from soma_cp.model.files.text_file import read_json
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.platform_file import PlatformFileError, platform_from_document
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.network.network_file import NetworkFileError, network_from_document
 from soma_cp.model.problem import Problem
@@ -30,6 +30,7 @@ from soma_cp.model.soma.schedule_form import (
     CELLS,
     NUMBER_CELL,
     OPTIONAL_COLUMNS,
+    DivisionForm,
     DLSAForm,
     FiguresForm,
     FLGForm,
@@ -183,7 +184,14 @@ class _Reading:
             for n, share in enumerate(form.shared_loads or [], 1)
         ]
         shared = tuple(SharedLoad(share.layer, share.source) for share in shares if share is not None)
-        return LFA(tuple(flgs), shared) if len(flgs) == len(forms) and len(shared) == len(shares) else None
+        parts = [
+            self._checked(DivisionForm, division, f"lfa: division number {n}: ")
+            for n, division in enumerate(form.divisions or [], 1)
+        ]
+        divisions = tuple(Division(part.layer, tuple(part.channels)) for part in parts if part is not None)
+        if len(flgs) < len(forms) or len(shared) < len(shares) or len(divisions) < len(parts):
+            return None
+        return LFA(tuple(flgs), shared, divisions)
 
     def _rows(self, item: object) -> list[Row] | None:
         """Read the table of DRAM tensors; check each cell against its column alone."""

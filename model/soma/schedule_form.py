@@ -12,7 +12,7 @@ from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import KIND_NAMES
 
 VERSION = 2
-"""Version 2 has shared loads."""
+"""Version 2 has shared loads and divisions."""
 
 _NOT_GIVEN: Any = None
 Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
@@ -75,6 +75,7 @@ class LFAForm(Form):
 
     flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
     shared_loads: Annotated[list[Any], Field(description="a list of objects with layer and source")] = _NOT_GIVEN
+    divisions: Annotated[list[Any], Field(description="a list of objects with layer and channels")] = _NOT_GIVEN
 
 
 class FLGForm(Form):
@@ -90,6 +91,16 @@ class SharedLoadForm(Form):
 
     layer: Name
     source: Annotated[str, Field(description="the name of what it reads, empty for its weights")]
+
+
+class DivisionForm(Form):
+    """An item of `lfa.divisions`."""
+
+    layer: Name
+    channels: Annotated[
+        list[Annotated[int, whole_number(1, LARGEST_COUNT)]],
+        Field(min_length=2, description="a list of two or more whole numbers of at least 1"),
+    ]
 
 
 class DLSAForm(Form):

@@ -54,6 +54,14 @@ class CoreArray(Protocol):
         """The name of this model in reports."""
         ...
 
+    @property
+    def granule(self) -> int:
+        """The kernels that fill the array when it is partitioned by output channels; 1 (default) if any number does.
+
+        Layers are divided into parts of multiples of it (docs/model.md#divided-layers).
+        """
+        return 1
+
     @network_may_come_first
     def tile_costs(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, FloatArray]:
         """Price many tiles; never raise, so that searches can try tiles that don't fit.

@@ -84,6 +84,11 @@ class PublishedCoreArray(CoreArray):
                 f", but {' and '.join(found)}; change that, or take core_array: roofline, which takes any array"
             )
 
+    @property
+    def granule(self) -> int:
+        """The kernels that a column of PEs, or a row, computes at once."""
+        return self.platform.lane * self.platform.pe_rows
+
     @cached_property
     def _numbers(self) -> ArrayNumbers:
         platform = self.platform

@@ -7,20 +7,94 @@ the weights of its own channels. What read the layer reads the parts in the orde
 from collections.abc import Sequence
 from dataclasses import replace
 
-from soma_cp.model.errors import UserError
+from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import Conv, GroupConv, Layer
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import DividedNetwork, Division, Network
 
 GRANULE = 256
 """Channels of a part are a multiple of this, where the layer has that many: what the arrays of `edge` (128) and `cloud`
 (256) fill with kernels, so that the parts take no more cycles than the layer."""
 
 
-def divided(network: Network, most_weight_bytes: int) -> Network:
-    """Return `network` with every `conv` and `fc` divided whose own weights exceed a limit.
+def is_divisible(layer: Layer) -> bool:
+    """Return whether a layer may be divided: it is a `conv` or `fc` with weights of its own."""
+    return isinstance(layer, Conv) and not isinstance(layer, GroupConv) and not layer.weight_operands
 
-    The parts of a layer ``name`` are called ``name/1``, ``name/2`` and so on, and have as many channels each as the
-    limit allows: multiples of `GRANULE` if one fits the limit.
+
+def divided_as(network: Network, divisions: Sequence[Division]) -> DividedNetwork:
+    """Return `network` with these layers divided; what read a layer reads its parts in channel order.
+
+    Parameters
+    ----------
+    network
+        A network in which no layer is divided.
+    divisions
+        At most one for each layer, in any order.
+
+    Raises
+    ------
+    UserError
+        If a layer is unknown, may not be divided or is divided twice; if there are fewer than two parts, their channels
+        do not add up, or a name of a part is taken.
+    """
+    by_name = {division.layer: division for division in divisions}
+    known = {*network.layer_id, *network.input_id}
+    for division in divisions:
+        _check(network, division, known, twice=by_name[division.layer] is not division)
+
+    def resolved(names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(part for name in names for part in (by_name[name].parts if name in by_name else (name,)))
+
+    layers = tuple(
+        replace(part, ifmaps=resolved(part.ifmaps), weight_operands=resolved(part.weight_operands))
+        for layer in network.layers
+        for part in (_parts(layer, by_name[layer.name]) if layer.name in by_name else (layer,))
+    )
+    return DividedNetwork(
+        network.name,
+        network.inputs,
+        layers,
+        network.blocks,
+        resolved(network.outputs),
+        network.notes,
+        undivided=network,
+        made_by=tuple(by_name[layer.name] for layer in network.layers if layer.name in by_name),
+    )
+
+
+def _check(network: Network, division: Division, known: set[str], twice: bool) -> None:
+    name, channels = division
+    if name not in network.layer_id:
+        hint = nearest_name_hint(name, network.layer_id)
+        raise UserError(f"a division names the layer '{name}', which '{network.name}' does not have{hint}")
+    if twice:
+        raise UserError(f"the layer '{name}' is divided twice; keep one division")
+    layer = network.layers[network.layer_id[name]]
+    if not is_divisible(layer):
+        raise UserError(f"layer '{name}' can't be divided: it is no conv or fc with weights of its own")
+    if len(channels) < 2 or min(channels) < 1 or sum(channels) != layer.K:
+        said = " + ".join(map(str, channels))
+        raise UserError(
+            f"layer '{name}' can't be divided into {said} channels (must be two or more parts of at least 1 channel "
+            f"that add up to its {layer.K})"
+        )
+    taken = next((part for part in division.parts if part in known), None)
+    if taken is not None:
+        raise UserError(f"layer '{name}' can't be divided: its part '{taken}' would have the name of another layer")
+
+
+def _parts(layer: Layer, division: Division) -> tuple[Layer, ...]:
+    assert isinstance(layer, Conv)
+    return tuple(
+        replace(layer, name=name, K=channels, weights=f"{layer.weights}/{number}" if layer.weights else "")
+        for number, (name, channels) in enumerate(zip(division.parts, division.channels, strict=True), start=1)
+    )
+
+
+def divided(network: Network, most_weight_bytes: int) -> Network:
+    """Return `network` with every `conv` and `fc` divided whose own weights exceed a limit, as an ordinary network.
+
+    The parts of a layer have as many channels each as the limit allows: multiples of `GRANULE` if one fits the limit.
 
     Parameters
     ----------
@@ -34,50 +108,39 @@ def divided(network: Network, most_weight_bytes: int) -> Network:
     UserError
         If a single kernel of a layer exceeds the limit, or a name of a part is taken.
     """
-    parts = {layer.name: _parts(layer, most_weight_bytes) for layer in network.layers if _is_divisible(layer)}
-    parts = {name: layers for name, layers in parts.items() if len(layers) > 1}
-    known = {*network.layer_id, *network.input_id}
-    for name, layers in parts.items():
-        taken = next((part.name for part in layers if part.name in known), None)
-        if taken is not None:
-            raise UserError(f"layer '{name}' can't be divided: its part '{taken}' would have the name of another layer")
-
-    def resolved(names: Sequence[str]) -> tuple[str, ...]:
-        return tuple(part for name in names for part in _names(name, parts))
-
-    layers = tuple(
-        replace(part, ifmaps=resolved(part.ifmaps), weight_operands=resolved(part.weight_operands))
-        for layer in network.layers
-        for part in parts.get(layer.name, (layer,))
-    )
-    return Network(network.name, network.inputs, layers, network.blocks, resolved(network.outputs))
+    made = divided_as(network, divisions_up_to(network, most_weight_bytes, GRANULE))
+    return Network(made.name, made.inputs, made.layers, made.blocks, made.outputs)
 
 
-def _names(name: str, parts: dict[str, tuple[Layer, ...]]) -> tuple[str, ...]:
-    return tuple(part.name for part in parts[name]) if name in parts else (name,)
+def divisions_up_to(network: Network, most_weight_bytes: int, granule: int) -> tuple[Division, ...]:
+    """Return a division of every layer whose own weights exceed a limit, into parts as large as the limit allows.
 
+    Parameters
+    ----------
+    network
+        Any network; layers that may not be divided are left as they are.
+    most_weight_bytes
+        The most bytes of weights of a part.
+    granule
+        Parts but the last have a multiple of so many channels, if one granule fits the limit.
 
-def _is_divisible(layer: Layer) -> bool:
-    return isinstance(layer, Conv) and not isinstance(layer, GroupConv) and not layer.weight_operands
-
-
-def _parts(layer: Layer, most_weight_bytes: int) -> tuple[Layer, ...]:
-    assert isinstance(layer, Conv)
-    kernel_bytes = layer.weight_bytes // layer.K
-    most = most_weight_bytes // kernel_bytes
-    if most == 0:
-        raise UserError(
-            f"layer '{layer.name}' can't be divided into parts of {most_weight_bytes:,} bytes of weights: one of its "
-            f"{layer.K} kernels alone has {kernel_bytes:,}; allow at least that"
-        )
-    each = most // GRANULE * GRANULE or most
-    sizes = [min(each, layer.K - first) for first in range(0, layer.K, each)]
-    return tuple(
-        replace(
-            layer,
-            name=f"{layer.name}/{number}",
-            K=size,
-            weights=f"{layer.weights}/{number}" if layer.weights else "",
-        )
-        for number, size in enumerate(sizes, start=1)
-    )
+    Raises
+    ------
+    UserError
+        If a single kernel of a layer exceeds the limit.
+    """
+    found = []
+    for layer in network.layers:
+        if is_divisible(layer) and layer.weight_bytes > most_weight_bytes:
+            assert isinstance(layer, Conv)
+            kernel_bytes = layer.weight_bytes // layer.K
+            most = most_weight_bytes // kernel_bytes
+            if most == 0:
+                raise UserError(
+                    f"layer '{layer.name}' can't be divided into parts of {most_weight_bytes:,} bytes of weights: one "
+                    f"of its {layer.K} kernels alone has {kernel_bytes:,}; allow at least that"
+                )
+            each = most // granule * granule or most
+            sizes = tuple(min(each, layer.K - first) for first in range(0, layer.K, each))
+            found.append(Division(layer.name, sizes))
+    return tuple(found)
