@@ -22,7 +22,8 @@ WINGS = {
     ),
     "model/files": "text_file forms yaml_file",
     "model/network": (
-        "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
+        "layers network_checks network network_table extents network_forms network_file builtin rewrites"
+        " onnx_import sources"
     ),
     "model/network/onnx_import": (
         "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
