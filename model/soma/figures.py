@@ -32,6 +32,19 @@ class Unit(Enum):
     VERDICT = auto()
 
 
+UNIT_NAMES = {
+    Unit.CYCLES: "cycles",
+    Unit.MILLISECONDS: "ms",
+    Unit.PJ: "pJ",
+    Unit.PJ_CYCLES: "pJ·cycles",
+    Unit.BYTES: "bytes",
+    Unit.AVERAGE_BYTES: "bytes",
+    Unit.MOVED_BYTES: "bytes",
+    Unit.SHARE: "0.1 is 10 %",
+}
+"""How descriptions write the units that have a name."""
+
+
 class Measured(NamedTuple):
     """What figures are computed from: a schedule, and a lower bound on the latency of any DLSA of its LFA, or None."""
 
@@ -60,6 +73,8 @@ class Figure:
         a space is a part of the figure above it.
     page
         Label in the table of the page; figures of the same label share a row.
+    meaning
+        What it is, for the schemas of files and of ``--json``; `Figure.description` adds the unit.
     """
 
     name: str
@@ -70,14 +85,39 @@ class Figure:
     csv: str = ""
     table: str = ""
     page: str = ""
+    meaning: str = ""
+
+    @property
+    def description(self) -> str:
+        """What it is, with its unit."""
+        unit = UNIT_NAMES.get(self.unit)
+        return f"{self.meaning} ({unit})" if unit else self.meaning
 
 
 FIGURES = (
     Figure(
-        name="network", unit=Unit.NAME, compute=lambda of: of.schedule.problem.network.name, in_json=True, csv="network"
+        name="network",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.network.name,
+        in_json=True,
+        csv="network",
+        meaning="network that is scheduled",
     ),
-    Figure(name="batch", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.batch, in_json=True, csv="batch"),
-    Figure(name="blocks", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.network.blocks, in_json=True),
+    Figure(
+        name="batch",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.problem.batch,
+        in_json=True,
+        csv="batch",
+        meaning="samples that run together",
+    ),
+    Figure(
+        name="blocks",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.problem.network.blocks,
+        in_json=True,
+        meaning="blocks of the whole model; the network is one of them",
+    ),
     Figure(
         name="latency",
         unit=Unit.CYCLES,
@@ -87,12 +127,14 @@ FIGURES = (
         csv="latency_cycles",
         table="latency (cycles)",
         page="latency",
+        meaning="latency: until the last tile and the last transfer have ended",
     ),
     Figure(
         name="double_buffer_latency",
         unit=Unit.CYCLES,
         compute=lambda of: of.schedule.double_buffered.latency,
         in_file=True,
+        meaning="latency of the same LFA under double buffering, whether or not it fits into the buffer",
     ),
     Figure(
         name="latency_ms",
@@ -101,24 +143,28 @@ FIGURES = (
         in_json=True,
         table="latency (ms at {clock})",
         page="  in time",
+        meaning="latency in time, at the platform's clock",
     ),
     Figure(
         name="compute_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.figures.compute_cycles / of.schedule.latency,
         page="  core array computes",
+        meaning="share of the latency in which the core array computes",
     ),
     Figure(
         name="stall_share",
         unit=Unit.SHARE,
         compute=lambda of: stall_cycles(of.schedule) / of.schedule.latency,
         page="  core array stalls",
+        meaning="share of the latency in which the core array waits for DRAM",
     ),
     Figure(
         name="dram_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.figures.dram_cycles / of.schedule.latency,
         page="  DRAM channel busy",
+        meaning="share of the latency in which the DRAM channel is busy",
     ),
     Figure(
         name="energy_pj",
@@ -129,6 +175,7 @@ FIGURES = (
         csv="energy_pj",
         table="energy (mJ)",
         page="energy",
+        meaning="energy",
     ),
     Figure(
         name="core_energy_pj",
@@ -138,6 +185,7 @@ FIGURES = (
         in_json=True,
         table="  core array",
         page="  core array",
+        meaning="energy of the core array",
     ),
     Figure(
         name="dram_energy_pj",
@@ -147,6 +195,7 @@ FIGURES = (
         in_json=True,
         table="  DRAM",
         page="  DRAM",
+        meaning="energy of DRAM",
     ),
     Figure(
         name="edp",
@@ -157,6 +206,7 @@ FIGURES = (
         csv="edp",
         table="energy × delay (pJ·cycles)",
         page="energy × delay",
+        meaning="energy × latency",
     ),
     Figure(
         name="utilization",
@@ -165,6 +215,7 @@ FIGURES = (
         in_json=True,
         table="utilization",
         page="utilization",
+        meaning="share of the latency that fully used arrays would need for the operations",
     ),
     Figure(
         name="bound",
@@ -173,6 +224,7 @@ FIGURES = (
         in_file=True,
         in_json=True,
         csv="theoretical_maximum",
+        meaning="theoretical maximum: the larger of compute_cycles and dram_cycles, which no DLSA of the LFA beats",
     ),
     Figure(
         name="gap_to_bound",
@@ -180,6 +232,7 @@ FIGURES = (
         compute=lambda of: relative_gap(of.schedule.latency, of.schedule.evaluation.figures.bound),
         in_json=True,
         table="above theoretical maximum",
+        meaning="share by which the latency is above the theoretical maximum",
     ),
     Figure(
         name="compute_cycles",
@@ -187,6 +240,7 @@ FIGURES = (
         compute=lambda of: of.schedule.evaluation.figures.compute_cycles,
         in_file=True,
         in_json=True,
+        meaning="sum over all tiles",
     ),
     Figure(
         name="dram_cycles",
@@ -194,6 +248,7 @@ FIGURES = (
         compute=lambda of: of.schedule.evaluation.figures.dram_cycles,
         in_file=True,
         in_json=True,
+        meaning="sum over all DRAM tensors",
     ),
     Figure(
         name="proven_lower_bound",
@@ -201,6 +256,7 @@ FIGURES = (
         compute=lambda of: of.lower_bound,
         in_json=True,
         csv="proven_lower_bound",
+        meaning="highest proven lower bound on the latency of any DLSA of the LFA",
     ),
     Figure(
         name="gap_to_proven_lower_bound",
@@ -208,12 +264,14 @@ FIGURES = (
         compute=lambda of: None if of.lower_bound is None else relative_gap(of.schedule.latency, of.lower_bound),
         in_json=True,
         csv="latency_above_bound",
+        meaning="share by which the latency is above the proven lower bound",
     ),
     Figure(
         name="proven_optimal",
         unit=Unit.VERDICT,
         compute=lambda of: reaches_bound(of.schedule.latency, of.lower_bound),
         in_json=True,
+        meaning="whether the latency meets the proven lower bound",
     ),
     Figure(
         name="peak_buffer_bytes",
@@ -224,18 +282,21 @@ FIGURES = (
         csv="peak_buffer_bytes",
         table="peak buffer (MiB)",
         page="peak buffer",
+        meaning="buffer in use at the fullest tile",
     ),
     Figure(
         name="peak_buffer_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.peak_buffer_bytes / of.schedule.problem.platform.gbuf_bytes,
         page="  of the capacity",
+        meaning="share of the capacity in use at the fullest tile",
     ),
     Figure(
         name="double_buffer_peak_bytes",
         unit=Unit.BYTES,
         compute=lambda of: of.schedule.double_buffered.evaluation.peak_buffer_bytes,
         in_file=True,
+        meaning="buffer in use at the fullest tile under double buffering",
     ),
     Figure(
         name="average_buffer_bytes",
@@ -245,14 +306,45 @@ FIGURES = (
         in_json=True,
         table="average buffer (MiB)",
         page="  average",
+        meaning="buffer in use, averaged over the cycles of the tiles",
     ),
     Figure(
-        name="gbuf_bytes", unit=Unit.BYTES, compute=lambda of: of.schedule.problem.platform.gbuf_bytes, in_json=True
+        name="gbuf_bytes",
+        unit=Unit.BYTES,
+        compute=lambda of: of.schedule.problem.platform.gbuf_bytes,
+        in_json=True,
+        meaning="capacity of the global buffer",
     ),
-    Figure(name="core_array", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.core_array, in_json=True),
-    Figure(name="semantics", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.semantics, in_json=True),
-    Figure(name="lgs", unit=Unit.COUNT, compute=lambda of: of.schedule.lfa.lg_count, in_json=True, page="LGs / FLGs"),
-    Figure(name="flgs", unit=Unit.COUNT, compute=lambda of: len(of.schedule.lfa.flgs), in_json=True, page="LGs / FLGs"),
+    Figure(
+        name="core_array",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.platform.core_array,
+        in_json=True,
+        meaning="core array, which prices tiles",
+    ),
+    Figure(
+        name="semantics",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.platform.semantics,
+        in_json=True,
+        meaning="semantics of the model",
+    ),
+    Figure(
+        name="lgs",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.lfa.lg_count,
+        in_json=True,
+        page="LGs / FLGs",
+        meaning="layer-fusion groups",
+    ),
+    Figure(
+        name="flgs",
+        unit=Unit.COUNT,
+        compute=lambda of: len(of.schedule.lfa.flgs),
+        in_json=True,
+        page="LGs / FLGs",
+        meaning="fine-grained layer-fusion groups",
+    ),
     Figure(
         name="tiles",
         unit=Unit.COUNT,
@@ -261,6 +353,7 @@ FIGURES = (
         in_json=True,
         csv="tiles",
         page="tiles",
+        meaning="tiles",
     ),
     Figure(
         name="dram_tensors",
@@ -270,6 +363,7 @@ FIGURES = (
         in_json=True,
         csv="dram_tensors",
         page="DRAM tensors",
+        meaning="DRAM tensors: transfers from and to DRAM",
     ),
     Figure(
         name="shared_loads",
@@ -277,12 +371,14 @@ FIGURES = (
         compute=lambda of: len(of.schedule.lfa.shared_loads),
         in_json=True,
         page="  reads that share a load",
+        meaning="reads that another layer's load serves",
     ),
     Figure(
         name="moved_bytes",
         unit=Unit.MOVED_BYTES,
         compute=lambda of: int(of.schedule.plan.tensors.bytes.sum()),
         page="  bytes moved",
+        meaning="bytes moved from and to DRAM",
     ),
 )
 
