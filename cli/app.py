@@ -38,6 +38,7 @@ from soma_cp.cli.options import (
     StoredNetOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
+from soma_cp.cli.schema_names import SchemaName
 from soma_cp.model.errors import UserError
 from soma_cp.solver.choices import FirstStage, SecondStage
 
@@ -338,6 +339,26 @@ def hw(
         run_hw(json, output)
     else:
         run_hardware_export(export, output)
+
+
+@command(
+    app,
+    examples={
+        "schema network": "what a network file may hold",
+        "schema hardware -o hardware.schema.json": "for an editor that checks and completes hardware files",
+        "schema schedule": "what a schedule file holds",
+    },
+)
+def schema(
+    what: Annotated[SchemaName, typer.Argument(help="What the schema describes.", show_default=False)],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, instead of printing the schema.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema (draft 2020-12) of files."""
+    from soma_cp.cli.commands.schema import run_schema
+
+    run_schema(what, output)
 
 
 def _print_version(wanted: bool) -> None:
