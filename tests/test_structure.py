@@ -61,8 +61,8 @@ WINGS = {
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
         "formats schema_names completion options option_groups command onnx_models inputs search_options interrupts"
-        " streams tables timeline model_reports progress_display kernel_progress advice stored starts reports commands"
-        " app main"
+        " streams tables timeline model_reports progress_display kernel_progress advice stored starts reports"
+        " result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
@@ -317,7 +317,8 @@ def test_the_package_itself_loads_nothing_heavy() -> None:
 RUN_LISTS = """
 import sys
 from soma_cp.cli.main import main
-for words in (["hw"], ["nets"], ["schema", "network"], ["schema", "hardware"], ["schema", "schedule"]):
+for words in (["hw"], ["nets"], ["schema", "network"], ["schema", "hardware"], ["schema", "schedule"],
+              ["schema", "result"]):
     sys.argv = ["soma-cp", *words]
     try:
         main()

@@ -34,3 +34,7 @@ def _schema(name: SchemaName) -> Schema:
             from soma_cp.model.soma.schedule_schema import schedule_schema
 
             return schedule_schema()
+        case SchemaName.RESULT:
+            from soma_cp.cli.result_schema import result_schema
+
+            return result_schema()

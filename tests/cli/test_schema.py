@@ -1,6 +1,7 @@
 """``soma-cp schema``: schemas are valid, take what the readers take, and refuse what they refuse for its form."""
 
 import copy
+import datetime
 import json
 from collections.abc import Callable
 from functools import cache
@@ -14,11 +15,13 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.changed_documents import changed
 from support.command_line import Run, assert_refused
+from support.onnx_models import gpt2_block
 from support.paths import DATA, PUBLISHED
 from support.strategies import cases
 from support.twins import examples
 
-from soma_cp.cli.completion import platform_names
+from soma_cp.cli.completion import platform_names, schema_names
+from soma_cp.cli.result_schema import TYPES, result_schema
 from soma_cp.cli.schema_names import SchemaName
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.yaml_file import read_yaml
@@ -29,12 +32,18 @@ from soma_cp.model.hardware.presets import PRESETS, preset_path
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network_file import network_document, network_from_document
 from soma_cp.model.network.network_schema import network_schema
+from soma_cp.model.soma.figures import FIGURES, Unit
 from soma_cp.model.soma.schedule_file import schedule_from_document
 from soma_cp.model.soma.schedule_schema import schedule_schema
 
 Document = dict[str, Any]
 NAMES = [name.value for name in SchemaName]
-MADE_BY = {"network": network_schema, "hardware": platform_schema, "schedule": schedule_schema}
+MADE_BY = {
+    "network": network_schema,
+    "hardware": platform_schema,
+    "schedule": schedule_schema,
+    "result": result_schema,
+}
 RECORDED = sorted((DATA / "recorded").glob("*.schedule.json"))
 STORED = sorted((PUBLISHED / "schedules").glob("*.json"))
 
@@ -78,8 +87,13 @@ def test_a_file_holds_what_would_be_printed(name: str, run: Run) -> None:
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones(run: Run) -> None:
-    assert_refused(run("schema", "networks"), "'networks'", *NAMES)
-    assert_refused(run("schema"), *NAMES)
+    assert_refused(run("schema", "networks"), "schema networks", *NAMES, "did you mean 'network'?")
+    assert_refused(run("schema"), "missing argument 'WHAT'", "see 'soma-cp schema --help'")
+
+
+def test_names_are_completed() -> None:
+    assert schema_names("") == NAMES
+    assert schema_names("h") == ["hardware"]
 
 
 def test_a_file_that_can_not_be_written_is_refused(run: Run) -> None:
@@ -141,6 +155,91 @@ def test_schedules_of_both_spaces_validate(space: str, run: Run) -> None:
 @pytest.mark.parametrize("path", RECORDED + STORED, ids=file_name)
 def test_stored_schedules_validate(path: Path) -> None:
     assert faults("schedule", loaded(path)) == []
+
+
+# What commands print.
+
+TINY = ("tiny-chain", "--time-limit", "1", "--deterministic")
+PRINTED = {
+    "solve": ("solve", *TINY),
+    "solve --exact": ("solve", *TINY, "--exact"),
+    "solve --blocks": (
+        "solve",
+        "gpt2-small",
+        "--seq",
+        "32",
+        "--blocks",
+        "2",
+        "--stage2",
+        "greedy",
+        "--time-limit",
+        "2",
+    ),
+    "solve --advise": ("solve", *TINY, "--advise"),
+    "compare": ("compare", *TINY),
+    "compare of two": ("compare", *TINY, "--batch", "1", "--batch", "2"),
+    "gap": ("gap", *TINY),
+    "nets": ("nets",),
+    "hw": ("hw",),
+}
+
+
+def check_result(title: str, document: Document) -> None:
+    """Check that the alternative of a title takes the document, and no other does."""
+    assert faults("result", document) == []
+    alternatives = result_schema()["oneOf"]
+    takes = [one["title"] for one in alternatives if Draft202012Validator(one).is_valid(document)]
+    assert takes == [title]
+    assert faults("result", document | {"unknown": 1}) != []
+
+
+@pytest.mark.parametrize("case", PRINTED)
+def test_what_commands_print_validates(case: str, run: Run) -> None:
+    title = {"compare": "compare, one LFA", "compare of two": "compare, several LFAs"}.get(case, case.split()[0])
+    check_result(title, run(*PRINTED[case], "--json").document)
+
+
+def test_what_commands_print_about_a_schedule_validates(run: Run) -> None:
+    run("solve", *TINY, "-o", "s.json")
+    check_result("evaluate", run("evaluate", "s.json", "--json").document)
+    check_result("compare, one LFA", run("compare", "--schedule", "s.json", "--time-limit", 1, "--json").document)
+    fixed = run("solve", "--fix-lfa", "s.json", "--time-limit", 1, "--deterministic", "--json").document
+    assert {"fix_lfa", "lfa_from", "start"} & fixed.keys()
+    check_result("solve", fixed)
+    resumed = run("solve", "--resume", "s.json", "--time-limit", 1, "--json").document
+    assert resumed["run"] == 1
+    check_result("solve", resumed)
+
+
+@pytest.mark.parametrize("dimension", [(), ("--dim", "sequence=32")])
+def test_what_a_check_of_a_model_prints_validates(dimension: tuple[str, ...], run: Run, tmp_path: Path) -> None:
+    """Without the dimension, the model is refused."""
+    model = gpt2_block(width=64, heads=4).save(tmp_path / "block.onnx")
+    document = json.loads(run("nets", "--check", model, *dimension, "--format", "json").out)
+    assert document["supported"] == bool(dimension)
+    check_result("nets --check", document)
+
+
+def test_results_have_every_figure_with_the_type_of_its_unit() -> None:
+    assert set(TYPES) == set(Unit)
+    solved = next(one for one in result_schema()["oneOf"] if one["title"] == "solve")
+    for row in FIGURES:
+        assert row.meaning, row.name
+        if row.in_json:
+            assert solved["properties"][row.name].items() >= TYPES[row.unit].items()
+            assert row.name in solved["required"]
+    assert solved["properties"]["energy_pj"]["description"] == "Energy (pJ)"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"latency": "1"}, {"latency": -1}, {"latency": 1.5}, {"proven_optimal": 1}, {"space": "narrow"}, {"exact": True}],
+    ids=str,
+)
+def test_a_result_of_wrong_types_is_refused(change: Document) -> None:
+    document = loaded(DATA / "recorded" / "tiny-chain.solve.json") | {"seconds": 1.5}  # not recorded
+    assert faults("result", document) == []
+    assert faults("result", document | change) != []
 
 
 # What is refused, by the schema and by the reader.
@@ -390,6 +489,33 @@ def test_what_is_no_such_object_is_refused(document: object) -> None:
 
 
 # The reader takes it, so the schema does.
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"dram_bandwidth": 0.9999},  # rounded to 1 byte per cycle
+        {"dram_bandwidth": " 1.5 kB/cycle "},
+        {"dram_bandwidth": "32"},
+        {"gbuf": 4194304},
+        {"gbuf": "4194304"},
+        {"gbuf": "0.5GiB"},
+        {"dram_energy": "80 fJ/bit"},
+        {"dram_energy": 84},
+        {"energies": {}},
+        {"energies": {"hop": "0", "MAC": "0.018"}},
+        {"pe_grid": " 16 × 8 "},
+        {"pe_grid": [16, 8]},
+        {"pe_grid": 4},
+        {"core_array": "roofline"},
+        {"core_array": {"model": "roofline", "option": datetime.date(2020, 1, 1), "other": 1.5}},
+    ],
+    ids=str,
+)
+def test_every_way_to_write_a_quantity_validates(change: Document, tmp_path: Path) -> None:
+    document = YAML_HARDWARE | change
+    assert accepts(yaml_reader(tmp_path), document)
+    assert faults("hardware", document) == []
 
 
 def check_agreement(name: str, read: Callable[[Any], None], document: Any) -> None:
