@@ -242,6 +242,14 @@ def test_a_result_of_wrong_types_is_refused(change: Document) -> None:
     assert faults("result", document | change) != []
 
 
+def test_a_result_may_say_whose_it_is() -> None:
+    document = loaded(DATA / "recorded" / "tiny-chain.solve.json") | {"seconds": 1.5}
+    head = {"result": "solve", "version": 1, "tool_version": "0.1.0"}
+    assert faults("result", head | document) == []
+    assert faults("result", head | document | {"result": "gap"}) != []
+    assert faults("result", head | document | {"version": 2}) != []
+
+
 # What is refused, by the schema and by the reader.
 
 NETWORK: Document = {
