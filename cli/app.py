@@ -15,7 +15,7 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 
 from soma_cp import __version__
 from soma_cp.cli.command import HELP_NAMES, command, given_options
-from soma_cp.cli.completion import network_names, platform_names
+from soma_cp.cli.completion import network_names, platform_names, schema_names
 from soma_cp.cli.formats import Format
 from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions
 from soma_cp.cli.options import (
@@ -38,6 +38,7 @@ from soma_cp.cli.options import (
     StoredNetOption,
 )
 from soma_cp.cli.reports.formats import ReportFormat
+from soma_cp.cli.schema_names import SCHEMA_NAMES, schema_name
 from soma_cp.model.errors import UserError
 from soma_cp.solver.choices import FirstStage, SecondStage
 
@@ -345,6 +346,34 @@ def hw(
         run_hw(json, output)
     else:
         run_hardware_export(export, output)
+
+
+@command(
+    app,
+    examples={
+        "schema network": "what a network file may hold",
+        "schema hardware -o hardware.schema.json": "for an editor that checks and completes hardware files",
+        "schema result": "what solve, compare, gap, evaluate and others print with --json",
+    },
+)
+def schema(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help=f"What it describes: {', '.join(SCHEMA_NAMES)}.",
+            show_default=False,
+            autocompletion=schema_names,
+        ),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="File to write, instead of printing the schema.")
+    ] = None,
+) -> None:
+    """Print the JSON Schema (draft 2020-12) of a kind of files, or of what --json prints."""
+    from soma_cp.cli.commands.schema import run_schema
+
+    run_schema(schema_name(what), output)
 
 
 def _print_version(wanted: bool) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
+from soma_cp.cli.schema_names import SCHEMA_NAMES
 from soma_cp.model.plug_ins import PlugInKind
 
 Completion = Callable[[str], list[str]]
@@ -21,6 +22,11 @@ def platform_names(incomplete: str) -> list[str]:
     from soma_cp.model.hardware.presets import PRESETS
 
     return _beginning(incomplete, PRESETS)
+
+
+def schema_names(incomplete: str) -> list[str]:
+    """Return the names of schemas."""
+    return _beginning(incomplete, SCHEMA_NAMES)
 
 
 def stage_names(kind: PlugInKind) -> Completion:

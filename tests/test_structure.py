@@ -20,9 +20,10 @@ WINGS = {
         "errors plug_ins kernel_cache kernel_compiler compiled arrays sorting semantics objective files network"
         " hardware problem soma"
     ),
-    "model/files": "text_file forms yaml_file",
+    "model/files": "text_file json_schema forms yaml_file",
     "model/network": (
-        "layers network_checks network network_table extents network_file builtin rewrites onnx_import sources"
+        "layers network_checks network network_table extents network_forms network_schema network_file builtin rewrites"
+        " onnx_import sources"
     ),
     "model/network/onnx_import": (
         "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
@@ -33,14 +34,17 @@ WINGS = {
         "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"
         " resizing recurrent fused quantised attention_sizes attention without_layers table"
     ),
-    "model/hardware": "quantities field_kinds fields platform platform_forms presets platform_file builtin core_array",
+    "model/hardware": (
+        "quantities field_kinds fields platform platform_forms platform_schema presets platform_file builtin core_array"
+    ),
     "model/hardware/core_array": (
         "options unit_energies earlier_plug_ins protocol tile_work published_kernel published roofline"
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
         "lfa tiling shared_loads lfa_arrays tensors dlsa occupancy plan footprint evaluation_kernel evaluation"
-        " validity schedule result figures execution stored_schedule schedule_form schedule_document schedule_file"
+        " validity schedule result figures execution stored_schedule schedule_form schedule_schema schedule_document"
+        " schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
@@ -56,9 +60,9 @@ WINGS = {
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": ("layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes branch_and_bound"),
     "cli": (
-        "formats completion options option_groups command onnx_models inputs search_options interrupts streams run_log"
-        " json_output tables timeline model_reports progress_display kernel_progress advice stored starts reports"
-        " commands app main"
+        "formats schema_names completion options option_groups command onnx_models inputs search_options interrupts"
+        " streams run_log json_output tables timeline model_reports progress_display kernel_progress advice stored"
+        " starts reports result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
@@ -308,6 +312,23 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_package_itself_loads_nothing_heavy() -> None:
     assert loaded_after("import soma_cp").isdisjoint(HEAVY)
+
+
+RUN_LISTS = """
+import sys
+from soma_cp.cli.main import main
+for words in (["hw"], ["nets"], ["schema", "network"], ["schema", "hardware"], ["schema", "schedule"],
+              ["schema", "result"]):
+    sys.argv = ["soma-cp", *words]
+    try:
+        main()
+    except SystemExit as end:
+        assert not end.code, end.code
+"""
+
+
+def test_lists_and_schemas_need_neither_kernels_nor_the_solver() -> None:
+    assert loaded_after(RUN_LISTS).isdisjoint({"numba", "ortools"})
 
 
 def test_help_of_the_module_run_as_a_program() -> None:

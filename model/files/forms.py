@@ -1,15 +1,17 @@
 """What the schemas of all files share: strict forms, names, numbers, and the sentences about their faults.
 
-An error message quotes a field's description as what is allowed.
+An error message quotes a field's description as what is allowed; a field's title says what it means. The JSON Schema
+of a file is made of its forms, so that it takes what the reader takes.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.files.json_schema import Schema, described, object_schema
 
 _SHOWN_CHARACTERS = 60
 
@@ -18,6 +20,11 @@ class Form(BaseModel):
     """An object of a file: it has no field but those of the form, and no number in place of text."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
+
+
+def means(meaning: str) -> Any:
+    """Return what says what a field means, with its unit."""
+    return Field(title=meaning)
 
 
 def whole_number(least: int, most: int) -> Any:
@@ -36,8 +43,49 @@ def _checked_name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_checked_name), Field(description="printable text, not empty")]
+_NAME_SCHEMA = {"type": "string", "pattern": r"^[^\u0000-\u001f\u007f-\u00a0\u00ad\u2028\u2029]+$"}
+"""Without control characters and line breaks; `is_name` also refuses rarer characters that can't be printed."""
+
+Name = Annotated[
+    str,
+    AfterValidator(_checked_name),
+    WithJsonSchema(_NAME_SCHEMA),
+    Field(description="printable text, not empty"),
+]
 """The type of a field that names something."""
+
+
+_NO_PARTS: Mapping[str, Schema] = {}
+
+
+def form_schema(form: type[Form], parts: Mapping[str, Schema] = _NO_PARTS) -> Schema:
+    """Return the JSON Schema of an object that `form` reads.
+
+    Parameters
+    ----------
+    form
+        The form.
+    parts
+        What the form itself does not say, by field: for an object or list that other forms check.
+    """
+    found = form.model_json_schema()["properties"]
+    properties = {}
+    for name, field in form.model_fields.items():
+        keywords = {key: value for key, value in found[name].items() if key not in ("title", "description", "default")}
+        given = {"default": field.default} if _can_be_given(field.default) else {}
+        properties[name] = (
+            described(field.title or "", field.description or "") | keywords | given | parts.get(name, {})
+        )
+    return object_schema(properties, _required(form))
+
+
+def _can_be_given(default: object) -> bool:
+    """Return whether a file could give this default; None and the empty text stand for no value."""
+    return isinstance(default, bool | int | float | str) and default != ""
+
+
+def _required(form: type[Form]) -> list[str]:
+    return [name for name, field in form.model_fields.items() if field.is_required()]
 
 
 def form_problems(error: ValidationError, form: type[Form], item: Mapping[str, Any]) -> Iterator[str]:

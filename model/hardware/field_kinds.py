@@ -3,7 +3,7 @@
 A value has three forms: that of `Platform`, that of version 1 (JSON), and what version 2 (YAML) *says*. The last is the
 platform's value, with two exceptions: a bandwidth keeps its unit until the clock is known, and an object is a dict,
 since files that extend one another give it name by name. Reading raises ValueError for a value that is not allowed. A
-text beside each reader says what is allowed, since messages name both.
+text beside each reader says what is allowed, since messages name both, and a JSON Schema says it to programs.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,13 +11,20 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NamedTuple
 
+from soma_cp.model.files.json_schema import Schema, described, object_schema
 from soma_cp.model.hardware.quantities import (
     BANDWIDTH_EXAMPLE,
+    BANDWIDTH_PATTERN,
     BYTE_ENERGY_EXAMPLE,
+    BYTE_ENERGY_PATTERN,
     ENERGY_EXAMPLE,
+    ENERGY_PATTERN,
     FREQUENCY_EXAMPLE,
+    FREQUENCY_PATTERN,
+    MOST_CHARACTERS,
     MOST_DENOMINATOR,
     SIZE_EXAMPLE,
+    SIZE_PATTERN,
     Bandwidth,
     bandwidth_of,
     bytes_of,
@@ -35,10 +42,21 @@ def _same(value: Any) -> Any:
 
 
 class Written(NamedTuple):
-    """How a file writes a field: `read` returns a value or raises ValueError, `allowed` is in words what it takes."""
+    """How a file writes a field.
+
+    Parameters
+    ----------
+    allowed
+        In words, what `read` takes.
+    read
+        Returns a value or raises ValueError.
+    schema
+        The JSON Schema of what `read` takes; it takes what `read` takes, and little more.
+    """
 
     allowed: str
     read: Callable[[Any], Any]
+    schema: Schema
 
 
 @dataclass(frozen=True)
@@ -96,18 +114,21 @@ def _only(is_allowed: Callable[[Any], bool], or_none: bool = False) -> Callable[
 
 
 class Unit(NamedTuple):
-    """The unit of a quantity: `parse` reads a text, `name` is what a plain number counts."""
+    """The unit of a quantity: `parse` reads a text of `pattern`, `name` is what a plain number counts."""
 
     parse: Callable[[str], float | None]
+    pattern: str
     example: str
     name: str
     may_be_left_out: bool = True
 
 
-BYTES = Unit(bytes_of, SIZE_EXAMPLE, "bytes")
-HERTZ = Unit(hertz_of, FREQUENCY_EXAMPLE, "Hz", may_be_left_out=False)  # `clock: 940` would mean 940 Hz
-PJ_PER_BYTE = Unit(picojoules_per_byte_of, BYTE_ENERGY_EXAMPLE, "pJ")
-PJ = Unit(picojoules_of, ENERGY_EXAMPLE, "pJ")
+BYTES = Unit(bytes_of, SIZE_PATTERN, SIZE_EXAMPLE, "bytes")
+HERTZ = Unit(
+    hertz_of, FREQUENCY_PATTERN, FREQUENCY_EXAMPLE, "Hz", may_be_left_out=False
+)  # `clock: 940` would mean 940 Hz
+PJ_PER_BYTE = Unit(picojoules_per_byte_of, BYTE_ENERGY_PATTERN, BYTE_ENERGY_EXAMPLE, "pJ")
+PJ = Unit(picojoules_of, ENERGY_PATTERN, ENERGY_EXAMPLE, "pJ")
 
 
 def _read_with_unit(unit: Unit, is_allowed: Callable[[Any], bool]) -> Callable[[Any], Any]:
@@ -119,6 +140,16 @@ def _read_with_unit(unit: Unit, is_allowed: Callable[[Any], bool]) -> Callable[[
         return check(value if unit.may_be_left_out else None)
 
     return read
+
+
+def _quantity_schema(pattern: str, *numbers: Schema) -> Schema:
+    """Return the schema of a text with a unit, or of a plain number of `numbers`."""
+    text = {"type": "string", "maxLength": MOST_CHARACTERS, "pattern": pattern}
+    return {"anyOf": [text, *numbers]} if numbers else text
+
+
+def _schema_with_unit(unit: Unit, number: Schema) -> Schema:
+    return _quantity_schema(unit.pattern, *([number] if unit.may_be_left_out else []))
 
 
 def _is_whole(value: object, most: int) -> bool:
@@ -140,12 +171,19 @@ def whole(most: int, unit: Unit | None = None, optional: bool = False) -> Kind:
         fine = is_whole(value) or (optional and value is None)
         return None if fine else f"{name}={value!r} (must be a whole number {limits})"
 
+    number = {"type": "integer", "minimum": 1, "maximum": most}
     if unit is None:
-        yaml = Written(digits, _only(is_whole))
+        yaml = Written(digits, _only(is_whole), number)
     else:
-        yaml = Written(f"{unit.example}, a whole number of {unit.name} {limits}", _read_with_unit(unit, is_whole))
+        yaml = Written(
+            f"{unit.example}, a whole number of {unit.name} {limits}",
+            _read_with_unit(unit, is_whole),
+            _schema_with_unit(unit, number),
+        )
     return Kind(
-        json=Written(digits, _only(is_whole, or_none=optional)),
+        json=Written(
+            digits, _only(is_whole, or_none=optional), number | ({"type": ["integer", "null"]} if optional else {})
+        ),
         yaml=yaml,
         fault=fault,
         most=most,
@@ -183,7 +221,13 @@ def sides(most: int) -> Kind:
             value = square.json.read(value)
         return normal(value)
 
-    written = Written(f"{square.json.allowed}, or rows and columns such as [16, 8] or 16x8", read)
+    pair = {"type": "array", "items": square.json.schema, "minItems": 2, "maxItems": 2}
+    text = {"type": "string", "pattern": r"^\s*[0-9]{1,9}\s*[x×]\s*[0-9]{1,9}\s*$"}
+    written = Written(
+        f"{square.json.allowed}, or rows and columns such as [16, 8] or 16x8",
+        read,
+        {"anyOf": [square.json.schema, pair, text]},
+    )
     return Kind(
         json=written,
         yaml=written,
@@ -228,15 +272,29 @@ def bandwidth(most: int, may_be_fraction: bool = False) -> Kind:
             raise ValueError
         return found
 
-    fraction = f'or a fraction such as "128/5" with a denominator of at most {MOST_DENOMINATOR}'
+    json = integer.json
+    if may_be_fraction:
+        fraction = {"type": "string", "pattern": "^[0-9]{1,13}/[0-9]{1,13}$"}
+        json = Written(
+            f'{json.allowed}, or a fraction such as "128/5" with a denominator of at most {MOST_DENOMINATOR}',
+            read_fraction,
+            {"anyOf": [json.schema, fraction]},
+        )
+    # The rate is rounded before its range is checked: 0.9999 bytes per cycle are taken for 1.
+    per_cycle = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": most + 1}
     return Kind(
-        json=Written(f"{integer.json.allowed}, {fraction}", read_fraction) if may_be_fraction else integer.json,
-        yaml=Written(f"{BANDWIDTH_EXAMPLE}, from 1 to {most} bytes per cycle", read_bandwidth),
+        json=json,
+        yaml=Written(
+            f"{BANDWIDTH_EXAMPLE}, from 1 to {most} bytes per cycle",
+            read_bandwidth,
+            _quantity_schema(BANDWIDTH_PATTERN, per_cycle),
+        ),
         fault=fault,
         normal=lambda value: int(value) if Fraction(value).denominator == 1 else value,
         to_json=lambda value: str(value) if isinstance(value, Fraction) else value,
         most=most,
         range=f"from 1 to {most}" if may_be_fraction else f"a whole number from 1 to {most}",
+        unit="bytes per cycle",
     )
 
 
@@ -251,9 +309,10 @@ def energy(unit: Unit) -> Kind:
         return None if is_energy(value) else f"{name}={value!r} pJ (must be a number {limits})"
 
     read = _read_with_unit(unit, is_energy)
+    number = {"type": "number", "minimum": 0, "maximum": LARGEST_PJ}
     return Kind(
-        json=Written(f"a number of pJ {limits}", _only(is_energy)),
-        yaml=Written(f"{unit.example}, {limits} pJ", lambda value: float(read(value))),
+        json=Written(f"a number of pJ {limits}", _only(is_energy), number),
+        yaml=Written(f"{unit.example}, {limits} pJ", lambda value: float(read(value)), _schema_with_unit(unit, number)),
         fault=fault,
         normal=float,
         range=limits,
@@ -267,7 +326,11 @@ def energy(unit: Unit) -> Kind:
 def one_of(*choices: str) -> Kind:
     """Return the kind of a word, one of `choices`."""
     listed = ", ".join(choices)
-    word = Written(" or ".join(choices) if len(choices) == 2 else f"one of {listed}", _only(lambda v: v in choices))
+    word = Written(
+        " or ".join(choices) if len(choices) == 2 else f"one of {listed}",
+        _only(lambda v: v in choices),
+        {"enum": list(choices)},
+    )
 
     def fault(name: str, value: Any) -> str | None:
         return None if value in choices else f"{name}={value!r} (must be one of {listed})"
@@ -294,8 +357,18 @@ def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
         return _is_object(value) and fault("", tuple(value.items())) is None
 
     return Kind(
-        json=Written(f"an object with {first.unit} of some of {names}, {first.range}", _pairs_if(is_sound)),
-        yaml=Written(f"an object with some of {names}", _only(_is_object)),
+        json=Written(
+            f"an object with {first.unit} of some of {names}, {first.range}",
+            _pairs_if(is_sound),
+            object_schema({name: kind.json.schema for name, kind in items.items()}, []),
+        ),
+        yaml=Written(
+            f"an object with some of {names}",
+            _only(_is_object),
+            object_schema(
+                {name: described("", kind.yaml.allowed) | kind.yaml.schema for name, kind in items.items()}, []
+            ),
+        ),
         fault=fault,
         normal=lambda pairs: tuple(sorted((name, items[name].normal(value)) for name, value in pairs)),
         to_json=dict,
@@ -314,17 +387,31 @@ def _pairs_if(is_allowed: Callable[[Any], bool]) -> Callable[[Any], Any]:
     return lambda value: tuple(check(value).items())
 
 
-LABEL = Kind(json=Written("", _same), yaml=Written("", _same))
+LABEL = Kind(json=Written("", _same, {}), yaml=Written("", _same, {}))
 """The name of a platform, for people; the forms of files of all kinds say what a name may be."""
 
 _MODEL_NAME = "the name of a core-array model"
 _MODEL_SAID = Written(
     f"{_MODEL_NAME}, or an object with model and its options",
     _only(lambda value: isinstance(value, str) or _is_object(value)),
+    {
+        "anyOf": [
+            {"type": "string"},
+            {
+                "type": "object",
+                "properties": {"model": {"type": "string"}},
+                "required": ["model"],
+                # YAML has more kinds of single values than JSON: dates, for instance.
+                "additionalProperties": {"not": {"type": ["array", "object", "null"]}},
+            },
+        ]
+    },
 )
 
 MODEL = Kind(
-    json=Written(_MODEL_NAME, _only(lambda value: isinstance(value, str) and value != "")),
+    json=Written(
+        _MODEL_NAME, _only(lambda value: isinstance(value, str) and value != ""), {"type": "string", "minLength": 1}
+    ),
     yaml=_MODEL_SAID,
     to_yaml=lambda name: {"model": name},
     of_said=lambda said: said if isinstance(said, str) else said["model"],
@@ -335,6 +422,7 @@ MODEL_OPTIONS = Kind(
     json=Written(
         "an object with texts",
         _pairs_if(lambda value: _is_object(value) and all(isinstance(text, str) for text in value.values())),
+        {"type": "object", "additionalProperties": {"type": "string"}},
     ),
     yaml=_MODEL_SAID,
     normal=lambda pairs: tuple(sorted(pairs)),

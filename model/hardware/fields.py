@@ -96,25 +96,39 @@ class Field(NamedTuple):
         Name in version 2; two fields may be parts of one object there.
     kind
         What it holds. The largest number allowed is beyond any accelerator, and small enough for 64-bit arithmetic.
+    meaning
+        What it is, in a few words.
     """
 
     name: str
     yaml: str
     kind: Kind
+    meaning: str
 
 
 FIELDS = (
-    Field("name", "name", LABEL),
-    Field("clock_hz", "clock", whole(10**12, HERTZ)),
-    Field("gbuf_bytes", "gbuf", whole(4 * GIB, BYTES)),  # 10 % of energy for every 2 MiB: more overflows a float64
-    Field("gbuf_bytes_per_cycle", "gbuf_bandwidth", bandwidth(1 << 30)),
-    Field("dram_bytes_per_cycle", "dram_bandwidth", bandwidth(1 << 30, may_be_fraction=True)),
-    Field("dram_pj_per_byte", "dram_energy", energy(PJ_PER_BYTE)),
-    Field("pe_grid", "pe_grid", sides(1024)),
-    Field("macs_per_pe", "macs_per_pe", whole(1 << 24)),
-    Field("vector_ops", "vector_ops", whole(1 << 30, optional=True)),
-    Field("pe_bus_bytes_per_cycle", "pe_bus", bandwidth(1 << 30)),
-    Field("memory_bytes", "memories", named(dict.fromkeys(MEMORIES, whole(GIB, BYTES)), with_field=True)),
+    Field("name", "name", LABEL, "name for people"),
+    Field("clock_hz", "clock", whole(10**12, HERTZ), "cycles per second"),
+    # 10 % of energy for every 2 MiB: more overflows a float64
+    Field("gbuf_bytes", "gbuf", whole(4 * GIB, BYTES), "capacity of the global buffer"),
+    Field("gbuf_bytes_per_cycle", "gbuf_bandwidth", bandwidth(1 << 30), "bandwidth from the global buffer to the PEs"),
+    Field(
+        "dram_bytes_per_cycle",
+        "dram_bandwidth",
+        bandwidth(1 << 30, may_be_fraction=True),
+        "bandwidth of DRAM, reads and writes together",
+    ),
+    Field("dram_pj_per_byte", "dram_energy", energy(PJ_PER_BYTE), "energy of a byte read from or written to DRAM"),
+    Field("pe_grid", "pe_grid", sides(1024), "rows and columns of PEs"),
+    Field("macs_per_pe", "macs_per_pe", whole(1 << 24), "multiply-accumulates of a PE per cycle"),
+    Field("vector_ops", "vector_ops", whole(1 << 30, optional=True), "element operations of the vector unit per cycle"),
+    Field("pe_bus_bytes_per_cycle", "pe_bus", bandwidth(1 << 30), "bandwidth from a PE to its neighbour"),
+    Field(
+        "memory_bytes",
+        "memories",
+        named(dict.fromkeys(MEMORIES, whole(GIB, BYTES)), with_field=True),
+        "sizes of the memories of a PE: AL1 of activations, WL1 of weights, OL1 of outputs",
+    ),
     Field(
         "energy_pj",
         "energies",
@@ -122,10 +136,11 @@ FIELDS = (
             dict.fromkeys(BYTE_ENERGIES, energy(PJ_PER_BYTE)) | dict.fromkeys(OPERATION_ENERGIES, energy(PJ)),
             with_field=False,
         ),
+        "energies of a byte read, written or passed on, and of an operation",
     ),
-    Field("core_array", "core_array", MODEL),
-    Field("core_array_options", "core_array", MODEL_OPTIONS),
-    Field("semantics", "semantics", one_of(*SEMANTICS)),
+    Field("core_array", "core_array", MODEL, "core array, which prices tiles"),
+    Field("core_array_options", "core_array", MODEL_OPTIONS, "options of the core array"),
+    Field("semantics", "semantics", one_of(*SEMANTICS), "semantics of the model"),
 )
 """The rows, in the order of version 2; version 1 has the order of `Platform`."""
 

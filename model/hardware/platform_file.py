@@ -180,7 +180,7 @@ def _platform(path: Path, found: YamlObject, says: _Given) -> Platform:
     clock = says.get("clock", CLOCK_HZ)
     problems = []
     values: dict[str, Any] = {}
-    for name, yaml, kind in FIELDS:
+    for name, yaml, kind, _ in FIELDS:
         said = says.get(yaml)
         if isinstance(said, Bandwidth):
             values[name] = rate = kind.normal(said.per_cycle(clock))

@@ -6,19 +6,19 @@ allowed.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from soma_cp.model.errors import FileFaultsError, nearest_name_hint
-from soma_cp.model.files.forms import Form, Name, clipped, form_problems, is_name, json_text, shown, whole_number
+from soma_cp.model.files.forms import Form, clipped, form_problems, is_name, json_text, shown
 from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
 from soma_cp.model.network.layers import LAYER_KINDS, ExternalInput, Layer
 from soma_cp.model.network.network import Network, NetworkError
-from soma_cp.model.network.network_checks import LARGEST_COUNT, LARGEST_EXTENT, unread_layers
+from soma_cp.model.network.network_checks import unread_layers
+from soma_cp.model.network.network_forms import DERIVED, LAYER_FORMS, VERSION, InputForm, NetworkForm
 
-VERSION = 2
 _NO_LINES = Lines()
 
 
@@ -26,104 +26,7 @@ class NetworkFileError(FileFaultsError):
     """A network file with faults."""
 
 
-# The schema. Error messages quote a field's description as what is allowed.
-
-
-_NOT_GIVEN: Any = None
-_Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
-_Extent = Annotated[int, whole_number(1, LARGEST_EXTENT)]
-_Names = Annotated[list[Name], Field(default_factory=list, description="a list of names")]
-_Shape = Annotated[
-    list[_Extent],
-    Field(min_length=3, max_length=3, description="a list of three whole numbers: channels, rows, columns"),
-]
-_Items = Annotated[list[Any], Field(description="a list of objects")]
-
-
-class _NetworkForm(Form):
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1 or 2")] = 1
-    name: Name
-    blocks: _Extent = 1
-    inputs: _Items
-    outputs: Annotated[list[Name], Field(description="a list of names")] = _NOT_GIVEN
-    layers: _Items
-
-
-class _InputForm(Form):
-    name: Name
-    shape: _Shape
-
-
-class _LayerForm(Form):
-    name: Name
-    kind: str
-    K: _Extent
-    H: _Extent
-    W: _Extent
-    ifmaps: _Names
-    weight_operands: _Names
-    inputs: _Names
-    # Derived fields.
-    ofmap: _Shape = _NOT_GIVEN
-    ifmap_real: _Shape = _NOT_GIVEN
-    weight_bytes: _Count = _NOT_GIVEN
-    operations: _Count = _NOT_GIVEN
-
-
-class _WindowedForm(_LayerForm):
-    R: _Extent
-    S: _Extent
-    sH: _Extent
-    sW: _Extent
-    dH: _Extent = 1
-    dW: _Extent = 1
-
-
-class _ConvForm(_WindowedForm):
-    C: _Extent
-    weights: Name = ""
-
-
-class _GroupConvForm(_ConvForm):
-    G: _Extent
-
-
-class _FullyConnectedForm(_ConvForm):
-    R: _Extent = 1
-    S: _Extent = 1
-    H: _Extent = 1
-    W: _Extent = 1
-    sH: _Extent = 1
-    sW: _Extent = 1
-
-
-class _EltwiseForm(_LayerForm):
-    N: _Extent
-
-
-class _TransposeForm(_LayerForm):
-    order: Annotated[str, Field(pattern="^[CHWchw*]{3}$", description="a permutation of the letters C, H, W")]
-    ifmap: _Shape = _NOT_GIVEN
-
-
-class _UpsampleForm(_LayerForm):
-    sK: _Extent
-    sH: _Extent
-    sW: _Extent
-
-
-_LAYER_FORMS: dict[str, type[_LayerForm]] = {
-    "conv": _ConvForm,
-    "group_conv": _GroupConvForm,
-    "fc": _FullyConnectedForm,
-    "pool": _WindowedForm,
-    "eltwise": _EltwiseForm,
-    "ptp": _LayerForm,
-    "transpose": _TransposeForm,
-    "upsample": _UpsampleForm,
-}
 _AnyForm = TypeVar("_AnyForm", bound=Form)
-_DERIVED = ("ofmap", "ifmap_real", "weight_bytes", "operations")
 # The order in which fields are written.
 _KIND_FIELDS = ("C", "K", "R", "S", "H", "W", "sH", "sW", "dH", "dW", "sK", "G", "N", "order", "ifmap", "weights")
 
@@ -245,7 +148,7 @@ class _Reading:
         if not isinstance(document, dict):
             self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
             return
-        head = self._checked(_NetworkForm, document, "", lines)
+        head = self._checked(NetworkForm, document, "", lines)
         if head is not None and (head.version == 1) is not (head.outputs is None):
             said = "is missing (version 2 must have it" if head.outputs is None else "is given (version 1 has none"
             self._tell(f"outputs {said}: a list of the layers whose ofmaps are stored)", "", lines)
@@ -263,7 +166,7 @@ class _Reading:
         return list(zip(items, range(1, len(items) + 1), known, strict=True))
 
     def _input(self, item: object, number: int, lines: Lines) -> ExternalInput | None:
-        form = self._part(_InputForm, item, "input", number, lines)
+        form = self._part(InputForm, item, "input", number, lines)
         if form is None:
             return None
         channels, rows, columns = form.shape
@@ -272,14 +175,14 @@ class _Reading:
     def _layer(self, item: object, number: int, lines: Lines) -> tuple[Layer, dict[str, Any]] | None:
         """Check a layer; return it and the derived fields that the file gives."""
         kind = item.get("kind") if isinstance(item, dict) else None
-        form = self._part(_LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number, lines)
+        form = self._part(LAYER_FORMS.get(kind) if isinstance(kind, str) else None, item, "layer", number, lines)
         if form is None:
             return None
         fields: dict[str, Any] = {
             field: tuple(value) if isinstance(value, list) else value
-            for field, value in form.model_dump(exclude={"kind", *_DERIVED}).items()
+            for field, value in form.model_dump(exclude={"kind", *DERIVED}).items()
         }
-        given = form.model_dump(include=set(_DERIVED), exclude_unset=True)
+        given = form.model_dump(include=set(DERIVED), exclude_unset=True)
         return LAYER_KINDS[form.kind](**fields), given
 
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
@@ -322,7 +225,7 @@ class _Reading:
 
     def _join(
         self,
-        head: _NetworkForm | None,
+        head: NetworkForm | None,
         inputs: list[ExternalInput],
         layers: list[tuple[Layer, dict[str, Any]]],
     ) -> None:
@@ -358,9 +261,9 @@ class _Reading:
 
 
 def _kind_problem(item: Mapping[str, Any]) -> str:
-    allowed = ", ".join(_LAYER_FORMS)
+    allowed = ", ".join(LAYER_FORMS)
     if "kind" not in item:
         return f"kind is missing (must be one of {allowed})"
     kind = item["kind"]
-    hint = nearest_name_hint(kind, _LAYER_FORMS) if isinstance(kind, str) else ""
+    hint = nearest_name_hint(kind, LAYER_FORMS) if isinstance(kind, str) else ""
     return f"kind={shown(kind)} (must be one of {allowed}){hint}"

@@ -35,6 +35,21 @@ class Unit(Enum):
     VERDICT = auto()
 
 
+UNIT_NAMES = {
+    Unit.CYCLES: "cycles",
+    Unit.MILLISECONDS: "ms",
+    Unit.PJ: "pJ",
+    Unit.PJ_CYCLES: "pJ·cycles",
+    Unit.BYTES: "bytes",
+    Unit.AVERAGE_BYTES: "bytes",
+    Unit.MOVED_BYTES: "bytes",
+    Unit.HERTZ: "Hz",
+    Unit.BYTES_PER_SECOND: "bytes per second",
+    Unit.SHARE: "0.1 is 10 %",
+}
+"""How descriptions write the units that have a name."""
+
+
 class Measured(NamedTuple):
     """What figures are computed from: a schedule, and a lower bound on the latency of any DLSA of its LFA, or None."""
 
@@ -57,6 +72,8 @@ class Figure:
     former
         Its name before the names had units, under which JSON objects and schedule files of this version also have it
         (docs/reading-the-output.md#former-names); empty if it has none.
+    may_be_null
+        Whether `compute` returns None where `Measured` is whole.
     in_file, in_json
         Whether schedule files, and the objects of ``--json``, hold it.
     csv
@@ -66,43 +83,96 @@ class Figure:
         a space is a part of the figure above it.
     page
         Label in the table of the page; figures of the same label share a row.
+    meaning
+        What it is, for the schemas of files and of ``--json``; `Figure.description` adds the unit.
     """
 
     name: str
     unit: Unit
     compute: Callable[[Measured], Any]
     former: str = ""
+    may_be_null: bool = False
     in_file: bool = False
     in_json: bool = False
     csv: str = ""
     table: str = ""
     page: str = ""
+    meaning: str = ""
+
+    @property
+    def description(self) -> str:
+        """What it is, with its unit."""
+        unit = UNIT_NAMES.get(self.unit)
+        return f"{self.meaning} ({unit})" if unit else self.meaning
 
 
 FIGURES = (
     Figure(
-        name="network", unit=Unit.NAME, compute=lambda of: of.schedule.problem.network.name, in_json=True, csv="network"
+        name="network",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.network.name,
+        in_json=True,
+        csv="network",
+        meaning="network that is scheduled",
     ),
-    Figure(name="batch", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.batch, in_json=True, csv="batch"),
-    Figure(name="blocks", unit=Unit.COUNT, compute=lambda of: of.schedule.problem.network.blocks, in_json=True),
+    Figure(
+        name="batch",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.problem.batch,
+        in_json=True,
+        csv="batch",
+        meaning="samples that run together",
+    ),
+    Figure(
+        name="blocks",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.problem.network.blocks,
+        in_json=True,
+        meaning="blocks of the whole model; the network is one of them",
+    ),
     Figure(
         name="platform",
         unit=Unit.NAME,
         compute=lambda of: known_name(of.schedule.problem.platform),
+        may_be_null=True,
         in_json=True,
+        meaning="built-in platform that the platform equals, else its own name; null if it has none",
     ),
-    Figure(name="clock_hz", unit=Unit.HERTZ, compute=lambda of: of.schedule.problem.platform.clock_hz, in_json=True),
+    Figure(
+        name="clock_hz",
+        unit=Unit.HERTZ,
+        compute=lambda of: of.schedule.problem.platform.clock_hz,
+        in_json=True,
+        meaning="clock of the platform",
+    ),
     Figure(
         name="dram_bytes_per_second",
         unit=Unit.BYTES_PER_SECOND,
         compute=lambda of: of.schedule.problem.platform.dram_bytes_per_second,
         in_json=True,
+        meaning="bandwidth of the DRAM channel",
     ),
     Figure(
-        name="gbuf_bytes", unit=Unit.BYTES, compute=lambda of: of.schedule.problem.platform.gbuf_bytes, in_json=True
+        name="gbuf_bytes",
+        unit=Unit.BYTES,
+        compute=lambda of: of.schedule.problem.platform.gbuf_bytes,
+        in_json=True,
+        meaning="capacity of the global buffer",
     ),
-    Figure(name="core_array", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.core_array, in_json=True),
-    Figure(name="semantics", unit=Unit.NAME, compute=lambda of: of.schedule.problem.platform.semantics, in_json=True),
+    Figure(
+        name="core_array",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.platform.core_array,
+        in_json=True,
+        meaning="core array, which prices tiles",
+    ),
+    Figure(
+        name="semantics",
+        unit=Unit.NAME,
+        compute=lambda of: of.schedule.problem.platform.semantics,
+        in_json=True,
+        meaning="semantics of the model",
+    ),
     Figure(
         name="latency_cycles",
         former="latency",
@@ -113,6 +183,7 @@ FIGURES = (
         csv="latency_cycles",
         table="latency (cycles)",
         page="latency",
+        meaning="latency: until the last tile and the last transfer have ended",
     ),
     Figure(
         name="double_buffer_latency_cycles",
@@ -120,6 +191,7 @@ FIGURES = (
         unit=Unit.CYCLES,
         compute=lambda of: of.schedule.double_buffered.latency,
         in_file=True,
+        meaning="latency of the same LFA under double buffering, whether or not it fits into the buffer",
     ),
     Figure(
         name="latency_ms",
@@ -128,24 +200,28 @@ FIGURES = (
         in_json=True,
         table="latency (ms at {clock})",
         page="  in time",
+        meaning="latency in time, at the platform's clock",
     ),
     Figure(
         name="compute_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.figures.compute_cycles / of.schedule.latency,
         page="  core array computes",
+        meaning="share of the latency in which the core array computes",
     ),
     Figure(
         name="stall_share",
         unit=Unit.SHARE,
         compute=lambda of: stall_cycles(of.schedule) / of.schedule.latency,
         page="  core array stalls",
+        meaning="share of the latency in which the core array waits for DRAM",
     ),
     Figure(
         name="dram_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.figures.dram_cycles / of.schedule.latency,
         page="  DRAM channel busy",
+        meaning="share of the latency in which the DRAM channel is busy",
     ),
     Figure(
         name="energy_pj",
@@ -156,6 +232,7 @@ FIGURES = (
         csv="energy_pj",
         table="energy (mJ)",
         page="energy",
+        meaning="energy",
     ),
     Figure(
         name="core_energy_pj",
@@ -165,6 +242,7 @@ FIGURES = (
         in_json=True,
         table="  core array",
         page="  core array",
+        meaning="energy of the core array",
     ),
     Figure(
         name="dram_energy_pj",
@@ -174,6 +252,7 @@ FIGURES = (
         in_json=True,
         table="  DRAM",
         page="  DRAM",
+        meaning="energy of DRAM",
     ),
     Figure(
         name="energy_delay_pj_cycles",
@@ -185,6 +264,7 @@ FIGURES = (
         csv="edp",
         table="energy × delay (pJ·cycles)",
         page="energy × delay",
+        meaning="energy × latency",
     ),
     Figure(
         name="utilization",
@@ -193,6 +273,7 @@ FIGURES = (
         in_json=True,
         table="utilization",
         page="utilization",
+        meaning="share of the latency that fully used arrays would need for the operations",
     ),
     Figure(
         name="theoretical_maximum_cycles",
@@ -202,6 +283,7 @@ FIGURES = (
         in_file=True,
         in_json=True,
         csv="theoretical_maximum",
+        meaning="theoretical maximum: the larger of compute_cycles and dram_cycles, which no DLSA of the LFA beats",
     ),
     Figure(
         name="above_theoretical_maximum",
@@ -210,6 +292,7 @@ FIGURES = (
         compute=lambda of: relative_gap(of.schedule.latency, of.schedule.evaluation.figures.bound),
         in_json=True,
         table="above theoretical maximum",
+        meaning="share by which the latency is above the theoretical maximum",
     ),
     Figure(
         name="compute_cycles",
@@ -217,6 +300,7 @@ FIGURES = (
         compute=lambda of: of.schedule.evaluation.figures.compute_cycles,
         in_file=True,
         in_json=True,
+        meaning="sum over all tiles",
     ),
     Figure(
         name="dram_cycles",
@@ -224,6 +308,7 @@ FIGURES = (
         compute=lambda of: of.schedule.evaluation.figures.dram_cycles,
         in_file=True,
         in_json=True,
+        meaning="sum over all DRAM tensors",
     ),
     Figure(
         name="proven_lower_bound_cycles",
@@ -232,6 +317,7 @@ FIGURES = (
         compute=lambda of: of.lower_bound,
         in_json=True,
         csv="proven_lower_bound",
+        meaning="highest proven lower bound on the latency of any DLSA of the LFA",
     ),
     Figure(
         name="above_proven_lower_bound",
@@ -240,12 +326,14 @@ FIGURES = (
         compute=lambda of: None if of.lower_bound is None else relative_gap(of.schedule.latency, of.lower_bound),
         in_json=True,
         csv="latency_above_bound",
+        meaning="share by which the latency is above the proven lower bound",
     ),
     Figure(
         name="proven_optimal",
         unit=Unit.VERDICT,
         compute=lambda of: reaches_bound(of.schedule.latency, of.lower_bound),
         in_json=True,
+        meaning="whether the latency meets the proven lower bound",
     ),
     Figure(
         name="peak_buffer_bytes",
@@ -256,18 +344,21 @@ FIGURES = (
         csv="peak_buffer_bytes",
         table="peak buffer (MiB)",
         page="peak buffer",
+        meaning="buffer in use at the fullest tile",
     ),
     Figure(
         name="peak_buffer_share",
         unit=Unit.SHARE,
         compute=lambda of: of.schedule.evaluation.peak_buffer_bytes / of.schedule.problem.platform.gbuf_bytes,
         page="  of the capacity",
+        meaning="share of the capacity in use at the fullest tile",
     ),
     Figure(
         name="double_buffer_peak_bytes",
         unit=Unit.BYTES,
         compute=lambda of: of.schedule.double_buffered.evaluation.peak_buffer_bytes,
         in_file=True,
+        meaning="buffer in use at the fullest tile under double buffering",
     ),
     Figure(
         name="average_buffer_bytes",
@@ -277,9 +368,24 @@ FIGURES = (
         in_json=True,
         table="average buffer (MiB)",
         page="  average",
+        meaning="buffer in use, averaged over the cycles of the tiles",
     ),
-    Figure(name="lgs", unit=Unit.COUNT, compute=lambda of: of.schedule.lfa.lg_count, in_json=True, page="LGs / FLGs"),
-    Figure(name="flgs", unit=Unit.COUNT, compute=lambda of: len(of.schedule.lfa.flgs), in_json=True, page="LGs / FLGs"),
+    Figure(
+        name="lgs",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.lfa.lg_count,
+        in_json=True,
+        page="LGs / FLGs",
+        meaning="layer-fusion groups",
+    ),
+    Figure(
+        name="flgs",
+        unit=Unit.COUNT,
+        compute=lambda of: len(of.schedule.lfa.flgs),
+        in_json=True,
+        page="LGs / FLGs",
+        meaning="fine-grained layer-fusion groups",
+    ),
     Figure(
         name="tiles",
         unit=Unit.COUNT,
@@ -288,6 +394,7 @@ FIGURES = (
         in_json=True,
         csv="tiles",
         page="tiles",
+        meaning="tiles",
     ),
     Figure(
         name="dram_tensors",
@@ -297,6 +404,7 @@ FIGURES = (
         in_json=True,
         csv="dram_tensors",
         page="DRAM tensors",
+        meaning="DRAM tensors: transfers from and to DRAM",
     ),
     Figure(
         name="shared_loads",
@@ -304,12 +412,14 @@ FIGURES = (
         compute=lambda of: len(of.schedule.lfa.shared_loads),
         in_json=True,
         page="  reads that share a load",
+        meaning="reads that another layer's load serves",
     ),
     Figure(
         name="moved_bytes",
         unit=Unit.MOVED_BYTES,
         compute=lambda of: int(of.schedule.plan.tensors.bytes.sum()),
         page="  bytes moved",
+        meaning="bytes moved from and to DRAM",
     ),
 )
 

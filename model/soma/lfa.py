@@ -74,7 +74,7 @@ class LFA:
 
 
 def check_lfa(lfa: LFA, network: Network) -> None:
-    """Refuse an LFA that does not fit `network`, divided as it says; too large a tiling number shows when tiles are made.
+    """Refuse an LFA that does not fit `network`, which is divided as it says; tilings are checked with the tiles.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, create_model
 
-from soma_cp.model.files.forms import Form, Name, whole_number
+from soma_cp.model.files.forms import Form, Name, means, whole_number
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.problem import MAX_BATCH
 from soma_cp.model.soma.figures import Unit, file_figures
@@ -33,9 +33,18 @@ _TYPES: dict[Unit, Any] = {
     Unit.SHARE: Amount,
 }
 _CLAIMS: dict[str, Any] = {
-    **{row.name: (_TYPES[row.unit], _NOT_GIVEN) for row in file_figures()},
-    **{row.former: (Annotated[_TYPES[row.unit], FORMER], _NOT_GIVEN) for row in file_figures() if row.former},
-    "tile_begin_cycles": (Annotated[list[Count], Field(description="a list of whole numbers")], _NOT_GIVEN),
+    **{row.name: (Annotated[_TYPES[row.unit], means(row.description)], _NOT_GIVEN) for row in file_figures()},
+    **{
+        row.former: (Annotated[_TYPES[row.unit], FORMER, means(f"former name of {row.name}")], _NOT_GIVEN)
+        for row in file_figures()
+        if row.former
+    },
+    "tile_begin_cycles": (
+        Annotated[
+            list[Count], Field(description="a list of whole numbers"), means("when each tile begins, by tile (cycles)")
+        ],
+        _NOT_GIVEN,
+    ),
 }
 FiguresForm: type[Form] = create_model("FiguresForm", __base__=Form, **_CLAIMS)
 """Figures that files claim, at the top or under `expect`."""
@@ -47,22 +56,45 @@ Bound = Annotated[int | None, Field(ge=0, le=LARGEST_COUNT, description="a whole
 class ScheduleFields(Form):
     """All fields but the figures; the larger parts are checked one by one."""
 
-    version: Annotated[int, Field(ge=1, le=VERSION, description="1 or 2")] = 1
-    network: Annotated[Any, Field(description="the name of a built-in network, or a network")]
-    batch: Annotated[int, whole_number(1, MAX_BATCH)]
-    hardware: Annotated[Any, Field(description="an object with the fields of a hardware file")]
-    lfa: Annotated[Any, Field(description="an object with flgs")]
-    dlsa: Annotated[Any, Field(description="an object with columns and dram_tensor_order")]
-    violations: Annotated[list[Any], Field(description="a list")] = _NOT_GIVEN
-    expect: Annotated[dict[str, Any], Field(description="an object with figures")] = _NOT_GIVEN
-    proven_lower_bound_cycles: Bound = None
-    proven_lower_bound: Annotated[Bound, FORMER] = None
-    proven_optimal: Annotated[bool, Field(description="true or false")] = False
+    version: Annotated[int, Field(ge=1, le=VERSION, description="1 or 2"), means("version of the file's format")] = 1
+    network: Annotated[
+        Any, Field(description="the name of a built-in network, or a network"), means("network that is scheduled")
+    ]
+    batch: Annotated[int, whole_number(1, MAX_BATCH), means("samples that run together")]
+    hardware: Annotated[
+        Any, Field(description="an object with the fields of a hardware file"), means("platform, in version 1")
+    ]
+    lfa: Annotated[
+        Any,
+        Field(description="an object with flgs"),
+        means("layer-fusion-related attributes: what is fused and tiled"),
+    ]
+    dlsa: Annotated[
+        Any,
+        Field(description="an object with columns and dram_tensor_order"),
+        means("DRAM-load-and-store-related attributes: when every tensor moves"),
+    ]
+    violations: Annotated[list[Any], Field(description="a list"), means("empty in a valid schedule; not read")] = (
+        _NOT_GIVEN
+    )
+    expect: Annotated[
+        dict[str, Any], Field(description="an object with figures"), means("figures that are not at the top")
+    ] = _NOT_GIVEN
+    proven_lower_bound_cycles: Annotated[
+        Bound, means("highest proven lower bound on the latency of any DLSA of this LFA (cycles)")
+    ] = None
+    proven_lower_bound: Annotated[Bound, FORMER, means("former name of proven_lower_bound_cycles")] = None
+    proven_optimal: Annotated[
+        bool, Field(description="true or false"), means("whether the latency meets the proven lower bound")
+    ] = False
     tile_shapes: Annotated[
         dict[str, Annotated[list[Count], Field(min_length=4, max_length=4)]],
         Field(description="an object with a list for each layer: samples, channels, rows, columns"),
+        means("extent of each layer's tiles (elements, a byte each)"),
     ] = _NOT_GIVEN
-    provenance: Annotated[dict[str, Any], Field(description="an object")] = _NOT_GIVEN
+    provenance: Annotated[dict[str, Any], Field(description="an object"), means("how the schedule was made")] = (
+        _NOT_GIVEN
+    )
 
 
 _BASES: tuple[Any, ...] = (ScheduleFields, FiguresForm)
@@ -73,41 +105,64 @@ ScheduleForm: type[ScheduleFields] = create_model("ScheduleForm", __base__=_BASE
 class LFAForm(Form):
     """The field `lfa` of the file."""
 
-    flgs: Annotated[list[Any], Field(min_length=1, description="a list of FLGs, not empty")]
-    shared_loads: Annotated[list[Any], Field(description="a list of objects with layer and source")] = _NOT_GIVEN
-    divisions: Annotated[list[Any], Field(description="a list of objects with layer and channels")] = _NOT_GIVEN
+    flgs: Annotated[
+        list[Any],
+        Field(min_length=1, description="a list of FLGs, not empty"),
+        means("fine-grained layer-fusion groups (FLGs) in computing order"),
+    ]
+    shared_loads: Annotated[
+        list[Any],
+        Field(description="a list of objects with layer and source"),
+        means("loads that a layer shares with an earlier one"),
+    ] = _NOT_GIVEN
+    divisions: Annotated[
+        list[Any],
+        Field(description="a list of objects with layer and channels"),
+        means("layers that are divided by output channels"),
+    ] = _NOT_GIVEN
 
 
 class FLGForm(Form):
     """An item of `lfa.flgs`."""
 
-    tiling_number: Annotated[int, whole_number(1, MAX_TILES)]
-    dram_cut: Annotated[bool, Field(description="true or false")]
-    layers: Annotated[list[Name], Field(min_length=1, description="a list of names of layers, not empty")]
+    tiling_number: Annotated[int, whole_number(1, MAX_TILES), means("tiles into which each of its layers is cut")]
+    dram_cut: Annotated[bool, Field(description="true or false"), means("whether a new layer-fusion group begins here")]
+    layers: Annotated[
+        list[Name],
+        Field(min_length=1, description="a list of names of layers, not empty"),
+        means("its layers in computing order"),
+    ]
 
 
 class SharedLoadForm(Form):
     """An item of `lfa.shared_loads`."""
 
-    layer: Name
-    source: Annotated[str, Field(description="the name of what it reads, empty for its weights")]
+    layer: Annotated[Name, means("layer that uses what an earlier one loads")]
+    source: Annotated[
+        str, Field(description="the name of what it reads, empty for its weights"), means("what is loaded")
+    ]
 
 
 class DivisionForm(Form):
     """An item of `lfa.divisions`."""
 
-    layer: Name
+    layer: Annotated[Name, means("layer that is divided")]
     channels: Annotated[
         list[Annotated[int, whole_number(1, LARGEST_COUNT)]],
         Field(min_length=2, description="a list of two or more whole numbers of at least 1"),
+        means("output channels of each part, in channel order"),
     ]
 
 
 class DLSAForm(Form):
     """The field `dlsa` of the file."""
 
-    columns: Annotated[list[Any], Field(description="a list of names")]
-    dram_tensor_order: Annotated[list[Any], Field(description="a list with a list for each DRAM tensor")]
+    columns: Annotated[list[Any], Field(description="a list of names"), means("names of the columns, in any order")]
+    dram_tensor_order: Annotated[
+        list[Any],
+        Field(description="a list with a list for each DRAM tensor"),
+        means("DRAM tensors in the order of their transfers, a row each (bytes, tiles, cycles)"),
+    ]
 
 
 class Row(NamedTuple):

@@ -17,7 +17,6 @@ from support.twins import examples
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
-from soma_cp.model.network import network_file
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.builtin.randwire import randwire_network
 from soma_cp.model.network.extents import ifmap_extent
@@ -30,6 +29,7 @@ from soma_cp.model.network.network_file import (
     read_network_file,
     write_network_file,
 )
+from soma_cp.model.network.network_forms import LAYER_FORMS
 from soma_cp.model.network.network_table import network_table
 
 PUBLISHED = published / "networks"
@@ -255,8 +255,8 @@ def test_fields_of_fc_and_edges_may_be_left_out(document: Document) -> None:
 
 def test_schema_has_the_fields_of_every_kind() -> None:
     # Only derived fields and the kind may differ: files could not hold a field that a form lacks.
-    assert list(network_file._LAYER_FORMS) == list(LAYER_KINDS)
-    for kind, form in network_file._LAYER_FORMS.items():
+    assert list(LAYER_FORMS) == list(LAYER_KINDS)
+    for kind, form in LAYER_FORMS.items():
         fields = {field.name for field in dataclasses.fields(LAYER_KINDS[kind])}
         assert set(form.model_fields) == fields | {"kind", *DERIVED}
 
