@@ -63,7 +63,7 @@ def main() -> None:
             costs = {}
             for wide in (False, True):
                 begin = time.process_time()
-                found = search_lfas(problem, start, seed, parameters=LFASearchParameters(shared_loads=wide))
+                found = search_lfas(problem, start, seed, parameters=LFASearchParameters(wide=wide))
                 seconds[wide] += time.process_time() - begin
                 costs[wide], lfa = found.lfas[0]
                 shares = len(lfa.shared_loads)

@@ -146,7 +146,7 @@ def solve(
     prices = layer_prices(problem, first_share)
     bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide)
     monitor.progress(ProgressEvent("bound over every LFA", 0, 0, 0, None, cost_bound=bound.cost))
-    searching = replace(parameters, search=replace(parameters.search, shared_loads=wide))
+    searching = replace(parameters, search=replace(parameters.search, wide=wide))
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(problem, coarse, own, bound, searching, monitor)

@@ -8,6 +8,7 @@ from soma_cp.annealing.first_stage import lfa_kernel, lfa_pricing
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.annealing.first_stage.moves import Move
+from soma_cp.annealing.first_stage.slots import SlottedProblem, without_slots
 from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
@@ -15,7 +16,6 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import empty_dlsa
 from soma_cp.model.soma.evaluation_kernel import empty_times
 from soma_cp.model.soma.lfa import LFA, LFAArrays
-from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
 from soma_cp.model.soma.tiling import empty_layer_tiles
 
@@ -71,6 +71,9 @@ class Chain:
         How many of the cheapest LFAs with different costs to keep.
     shares
         Whether loads are shared wherever they can be at the start, besides the shared loads of `start`.
+    slotted
+        The problem with slots for the layers that may be divided, for which `apart` and `costs` are; by default none
+        may.
     """
 
     def __init__(
@@ -84,9 +87,13 @@ class Chain:
         costs: CostCache,
         archive_size: int = 0,
         shares: bool = False,
+        slotted: SlottedProblem | None = None,
     ) -> None:
+        self.slotted = slotted or without_slots(problem)
+        problem = self.slotted.problem
         size = len(problem.network.layers)
         self.problem = problem
+        self.table = self.slotted.table()
         self.costs = costs
         self.settings = settings
         self.weights = weights
@@ -96,14 +103,14 @@ class Chain:
         figures[:, lfa_pricing.COST] = np.inf
         figures[:, lfa_pricing.OVERFLOW_BYTES] = np.inf
         self.state = LFAState(
-            current=lfa_arrays(start, problem.network, problem.table),
-            candidate=lfa_arrays(start, problem.network, problem.table),
-            best=lfa_arrays(start, problem.network, problem.table),
+            current=self.slotted.arrays(start),
+            candidate=self.slotted.arrays(start),
+            best=self.slotted.arrays(start),
             figures=figures,
             ceiling=np.full(1, np.inf),
             counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
             missing=np.zeros(size, np.int64),
-            archive=np.zeros((archive_size, 4, size), np.int64),
+            archive=np.zeros((archive_size, 5, size), np.int64),
             archive_costs=np.full(archive_size, np.inf),
             archive_shares=np.zeros((archive_size, len(problem.table.source) + size), np.bool_),
         )
@@ -122,7 +129,7 @@ class Chain:
     @property
     def best_lfa(self) -> LFA:
         """The best LFA."""
-        return lfa_from_arrays(self.state.best, self.problem.network, self.problem.table)
+        return self.slotted.lfa(self.state.best, self.table)
 
     @property
     def rounds_done(self) -> int:
@@ -135,8 +142,9 @@ class Chain:
         state = self.state
         for cost, rows, shares in zip(state.archive_costs.tolist(), state.archive, state.archive_shares, strict=True):
             if np.isfinite(cost):
-                arrays = LFAArrays(rows[0], rows[1].astype(np.bool_), rows[2].astype(np.bool_), rows[3], shares)
-                found.append((cost, lfa_from_arrays(arrays, self.problem.network, self.problem.table)))
+                begins = rows[1].astype(np.bool_), rows[2].astype(np.bool_)
+                arrays = LFAArrays(rows[0], *begins, rows[3], shares, rows[4])
+                found.append((cost, self.slotted.lfa(arrays, self.table)))
         return found
 
     def run_to(self, last: int, heated: bool = True, budget: Budget | None = None) -> None:
@@ -175,7 +183,8 @@ class Chain:
     def _call(self, last: int, heated: bool) -> int:
         """Call the kernel, which says why it returned."""
         return lfa_kernel.anneal_lfa(
-            self.problem.table,
+            self.table,
+            self.slotted.slots,
             self.costs.table,
             self.apart,
             self.weights,

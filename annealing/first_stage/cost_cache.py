@@ -64,6 +64,10 @@ def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tup
     unknown = 0
     feasible = True
     for layer in range(len(tiles.count)):
+        if tiles.count[layer] == 0:  # an absent part
+            tiles.cycles[layer] = 0
+            tiles.energy_pj[layer] = 0.0
+            continue
         extent = tiles.extent[layer]
         at = _slot(table.keys, layer, extent[0], extent[1], extent[2], extent[3])
         if table.keys[at, 0] < 0:

@@ -31,6 +31,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     evaluate_candidate,
 )
 from soma_cp.annealing.first_stage.moves import apply_move
+from soma_cp.annealing.first_stage.slots import Slots, fit_table
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.network.network_table import NetworkTable
@@ -45,6 +46,7 @@ def copy_lfa(source: LFAArrays, target: LFAArrays) -> None:
         target.begins_flg[place] = source.begins_flg[place]
         target.begins_lg[place] = source.begins_lg[place]
         target.tiling[place] = source.tiling[place]
+        target.channels[place] = source.channels[place]
     for item in range(len(source.shares)):
         target.shares[item] = source.shares[item]
 
@@ -94,11 +96,13 @@ def file_away(state: LFAState) -> None:
         archive[at, 1, place] = 1 if lfa.begins_flg[place] else 0
         archive[at, 2, place] = 1 if lfa.begins_lg[place] else 0
         archive[at, 3, place] = lfa.tiling[place]
+        archive[at, 4, place] = lfa.channels[place]
 
 
 @compiled
 def anneal_lfa(
     table: NetworkTable,
+    slots: Slots,
     costs: CostTable,
     apart: IntArray,
     weights: FloatArray,
@@ -111,9 +115,10 @@ def anneal_lfa(
 ) -> int:
     """Run until round `last_round`; return DONE, or why it returns before: UNKNOWN_COSTS, NEEDS_ROOM or PAUSED.
 
-    `weights` are the running sums of the moves' weights. Without `heated`, a candidate is accepted only if it is no
-    worse. With `PRICE_ALONE` as the last round, the candidate is priced and nothing else happens; ``counters[VERDICT]``
-    is then what `evaluate_candidate` returns. One kernel does both, since each would be compiled with all that prices.
+    `table` is made to fit the LFA at hand, where layers have `slots` for parts. `weights` are the running sums of the
+    moves' weights. Without `heated`, a candidate is accepted only if it is no worse. With `PRICE_ALONE` as the last
+    round, the candidate is priced and nothing else happens; ``counters[VERDICT]`` is then what `evaluate_candidate`
+    returns. One kernel does both, since each would be compiled with all that prices.
     """
     counters, figures, ceiling = state.counters, state.figures, state.ceiling
     alone = last_round == PRICE_ALONE
@@ -127,7 +132,8 @@ def anneal_lfa(
                 copy_lfa(state.best, state.current)
                 copy_figures(figures, BEST, CURRENT)
             copy_lfa(state.current, state.candidate)
-            if not apply_move(table, state.candidate, settings.batch, weights, random):
+            fit_table(table, slots, state.candidate.channels)
+            if not apply_move(table, slots, state.candidate, settings.batch, weights, random):
                 counters[ROUND] += 1
                 continue
             chance = random.random()
@@ -136,6 +142,7 @@ def anneal_lfa(
                 heat = temperature(settings.initial_temperature, settings.alpha, settings.power, done, settings.rounds)
             ceiling[0] = highest_accepted(figures[CURRENT, COST], heat, chance)
             counters[PENDING] = 1
+        fit_table(table, slots, state.candidate.channels)
         status, verdict = evaluate_candidate(table, costs, apart, settings, state, scratch)
         if alone:
             counters[VERDICT] = verdict

@@ -84,8 +84,8 @@ class LFAState(NamedTuple):
     missing
         int64[L]: layers whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are used.
     archive, archive_costs
-        The cheapest LFAs so far, all with different costs: int64[A, 4, L] (order, begins_flg, begins_lg, tiling) and
-        float64[A], ascending, infinite in a free row. A may be 0.
+        The cheapest LFAs so far, all with different costs: int64[A, 5, L] (order, begins_flg, begins_lg, tiling,
+        channels) and float64[A], ascending, infinite in a free row. A may be 0.
     archive_shares
         bool[A, E + L]: their shared loads.
     """
@@ -190,13 +190,19 @@ def rough_figures(
     """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without listing tensors.
 
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
-    last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers.
+    last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers. Absent parts have
+    no tiles.
     """
     counts, extents, cycles, energies = tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
     source_begin, channels, layers = table.source_begin, table.source_channels, table.layers
     owner, weight_owner, rows, columns = places.owners.edge, places.owners.weights, places.rows, places.columns
     stored = places.stored
-    first_layer, last_layer = lfa.order[0], lfa.order[-1]
+    first_place, last_place = 0, len(lfa.order) - 1
+    while counts[lfa.order[first_place]] == 0:  # an absent part
+        first_place += 1
+    while counts[lfa.order[last_place]] == 0:
+        last_place -= 1
+    first_layer, last_layer = lfa.order[first_place], lfa.order[last_place]
     energy = 0.0
     moved = 0  # bytes
     loads, stores, head, tail = 0, 0, 0, 0  # cycles: all loads, all stores, loads of the first tile, store of the last

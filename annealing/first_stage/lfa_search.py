@@ -4,9 +4,11 @@ Several annealing chains run in threads (the kernels release the interpreter's l
 worse half adopts the states of the better half. The draws of a chain depend only on the seed and its number, and
 meetings only on rounds. So the result does not depend on the number of cores.
 
-In the wide space (docs/model.md#spaces) a last phase follows at a low temperature: chains begin at the best LFA found,
-half of them with every load shared that can be, and one more move lets readers share loads or not. A search with
-shared loads from the start gains no more and loses some rows (docs/first-stage.md#shared-loads).
+In the wide space (docs/model.md#spaces) two phases follow. As many rounds again go over LFAs that divide layers: one
+more move changes the parts (docs/first-stage.md#divided-layers). Then a last phase at a low temperature begins at the
+best LFA so far, half of its chains with every load shared that can be, and lets readers share loads or not
+(docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same draws, so the
+result is never worse for the same rounds.
 """
 
 import math
@@ -26,6 +28,7 @@ from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Move
+from soma_cp.annealing.first_stage.slots import SlottedProblem, slotted, without_slots
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.objective import Objective
@@ -35,8 +38,8 @@ from soma_cp.model.soma.lfa import FLG, LFA
 POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
-SHARING_TIME = 0.2
-"""Share of the time left that is kept for the phase with shared loads."""
+PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
+"""Shares of the time left that the first two phases of the wide space may take, each when it begins."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +61,10 @@ class LFASearchParameters:
         How the temperature falls.
     weights
         How often each move is drawn.
-    shared_loads
-        Whether readers may share loads, which the paper's space doesn't have. Where loads can be shared, a last phase
-        then goes on from the best LFA of the paper's space, so that the result is never worse.
-    sharing_rounds, sharing_temperature
-        Rounds of that phase, as a share of those before, and its initial temperature.
+    wide
+        Whether LFAs may divide layers and let readers share loads, which the paper's space doesn't have.
+    last_rounds, last_temperature
+        Rounds of the last phase of the wide space, as a share of those of the first, and its initial temperature.
     archive_size
         How many LFAs each chain keeps for the second stage.
     """
@@ -73,9 +75,9 @@ class LFASearchParameters:
     mixed_starts: bool = True
     cooling: Cooling = Cooling(power=2.0)
     weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
-    shared_loads: bool = False
-    sharing_rounds: float = 0.5
-    sharing_temperature: float = 0.03
+    wide: bool = False
+    last_rounds: float = 0.5
+    last_temperature: float = 0.03
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -140,27 +142,47 @@ def search_lfas(
     begin = time.monotonic()
     monitor = monitor or Monitor()
     budget = monitor.budget
-    sharing = parameters.shared_loads and len(problem.table.shareable) > 0
+    starts = [start] if own_start is None else [start, own_start]
+    slots = slotted(problem, starts) if parameters.wide else without_slots(problem)
     rounds = parameters.rounds_for(problem)
-    more_rounds = round(rounds * parameters.sharing_rounds) if sharing else 0
-    chains = _chains(problem, start, own_start, seed, objective, parameters, rounds)
-    planned = (rounds + more_rounds) * len(chains)
+    last_rounds = round(rounds * parameters.last_rounds) if _has_last_phase(slots, parameters) else 0
+    planned = (rounds * (2 if slots.divides else 1) + last_rounds) * parameters.chains
+    chains: list[Chain] = []
 
     def report() -> None:
         done = sum(chain.rounds_done for chain in chains)
         monitor.progress(ProgressEvent("first stage", 0, done, planned, _lowest_cost(chains)))
 
+    def anneal(others: list[Chain], to: int, limit: Budget) -> bool:
+        chains.extend(others)
+        return _anneal(others, to, parameters.meetings, enough, limit, pool, report)
+
+    def phase(of: SlottedProblem, to: int) -> _Phase:
+        return _Phase(of, seed, len(chains), objective, parameters, to)
+
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
-        limit = budget.part(1 - SHARING_TIME) if sharing else budget
-        out_of_time = _anneal(chains, rounds, parameters.meetings, enough, limit, pool, report)
+        limit = budget.part(PAPER_TIME) if last_rounds else budget
+        out_of_time = anneal(phase(without_slots(problem), rounds).from_scratch(start, own_start), rounds, limit)
         found = _archived(chains)
-        if sharing and found and found[0][0] > enough and not budget.over:
-            others = _sharing_chains(problem, found[0][1], seed, objective, parameters, more_rounds, chains)
-            chains += others
-            out_of_time |= _anneal(others, more_rounds, parameters.meetings, enough, budget, pool, report)
+        if slots.divides and not _is_done(found, enough, budget):
+            limit = budget.part(DIVIDING_TIME)
+            out_of_time |= anneal(phase(slots, rounds).from_scratch(start, own_start), rounds, limit)
+            found = _archived(chains)
+        if last_rounds and found and not _is_done(found, enough, budget):
+            known = [chain.costs for chain in chains[-parameters.chains :]]
+            out_of_time |= anneal(phase(slots, last_rounds).from_best(found[0][1], known), last_rounds, budget)
             found = _archived(chains)
     done = sum(chain.rounds_done for chain in chains)
     return LFASearchResult(tuple(found[: parameters.archive_size]), done, out_of_time, time.monotonic() - begin)
+
+
+def _has_last_phase(slots: SlottedProblem, parameters: LFASearchParameters) -> bool:
+    """Return whether the wide space has more LFAs than the paper's."""
+    return parameters.wide and (slots.divides or len(slots.problem.table.shareable) > 0)
+
+
+def _is_done(found: list[tuple[float, LFA]], enough: float, budget: Budget) -> bool:
+    return budget.over or (bool(found) and found[0][0] <= enough)
 
 
 def _anneal(
@@ -195,71 +217,83 @@ def _archived(chains: list[Chain]) -> list[tuple[float, LFA]]:
     return sorted(found.items(), key=lambda item: item[0])
 
 
-def _chains(
-    problem: Problem,
-    start: LFA,
-    own_start: LFA | None,
-    seed: int,
-    objective: Objective,
-    parameters: LFASearchParameters,
-    rounds: int,
-) -> list[Chain]:
-    """Return chains of the paper's space, at their starts."""
-    settings = lfa_settings(
-        problem, problem.platform.gbuf_bytes, objective, parameters.cooling, rounds, lfa_pricing.GREEDY
-    )
-    weights: dict[Move, float] = {**parameters.weights, Move.TURN_SHARE: 0.0}
+@dataclass(frozen=True)
+class _Phase:
+    """Makes the chains of a phase.
 
-    def chain(begin_at: LFA, number: int) -> Chain:
-        random = np.random.default_rng([seed, number])
-        apart = np.zeros(len(problem.network.layers), np.int64)
-        costs = CostCache(problem)
-        return Chain(problem, begin_at, settings, move_weights(weights), apart, random, costs, parameters.archive_size)
-
-    layerwise = LFA(tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))
-    fused = LFA((FLG(start.computing_order, problem.batch, True),))
-    first = own_start or start
-    starts = (first, layerwise, fused, fused) if parameters.mixed_starts else (first,)
-    chains = []
-    for number in range(parameters.chains):
-        run = chain(starts[number % len(starts)], number)
-        overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
-        if not run.start_is_valid or (overflows and starts[number % len(starts)] is layerwise):
-            run = chain(start, number)
-        chains.append(run)
-    return chains
-
-
-def _sharing_chains(
-    problem: Problem,
-    best: LFA,
-    seed: int,
-    objective: Objective,
-    parameters: LFASearchParameters,
-    rounds: int,
-    before: list[Chain],
-) -> list[Chain]:
-    """Return chains that begin at the best LFA, half of them with every load shared that can be, and turn shares.
-
-    Their draws are others than those of the chains `before`, whose tile costs they know.
+    Parameters
+    ----------
+    slotted
+        The problem, with slots for the layers that the phase may divide.
+    seed, before
+        The draws follow from the seed and a chain's number; there are so many chains before.
+    objective, parameters
+        As for `search_lfas`.
+    rounds
+        Of each chain.
     """
-    cooling = replace(parameters.cooling, initial_temperature=parameters.sharing_temperature)
-    settings = lfa_settings(problem, problem.platform.gbuf_bytes, objective, cooling, rounds, lfa_pricing.GREEDY)
-    apart = np.zeros(len(problem.network.layers), np.int64)
-    return [
-        Chain(
+
+    slotted: SlottedProblem
+    seed: int
+    before: int
+    objective: Objective
+    parameters: LFASearchParameters
+    rounds: int
+
+    def from_scratch(self, start: LFA, own_start: LFA | None) -> list[Chain]:
+        """Return chains at their starts; no loads are shared."""
+        samples = self.slotted.problem.batch
+        layerwise = replace(start, flgs=tuple(FLG(flg.layers, 1, place == 0) for place, flg in enumerate(start.flgs)))
+        fused = replace(start, flgs=(FLG(start.computing_order, samples, True),))
+        first = own_start or start
+        starts = (first, layerwise, fused, fused) if self.parameters.mixed_starts else (first,)
+        return [self._started(starts[number % len(starts)], start, number) for number in range(self.parameters.chains)]
+
+    def from_best(self, best: LFA, known: list[CostCache]) -> list[Chain]:
+        """Return chains that begin at the best LFA, half of them with every load shared that can be.
+
+        They know the tile costs of the chains before, and may turn shares.
+        """
+        cooling = replace(self.parameters.cooling, initial_temperature=self.parameters.last_temperature)
+        return [
+            self._chain(best, number, cooling, {}, costs, shares=number % 2 == 1) for number, costs in enumerate(known)
+        ]
+
+    def _started(self, begin_at: LFA, start: LFA, number: int) -> Chain:
+        """Return a chain at `begin_at`; at `start` if that is not valid, or runs layer by layer and does not fit."""
+        without = {Move.TURN_SHARE: 0.0}
+        costs = CostCache(self.slotted.problem)
+        run = self._chain(begin_at, number, self.parameters.cooling, without, costs)
+        overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
+        layerwise = len(begin_at.flgs) > 1 and begin_at.lg_count == 1
+        if not run.start_is_valid or (overflows and layerwise):
+            run = self._chain(start, number, self.parameters.cooling, without, costs)
+        return run
+
+    def _chain(
+        self,
+        begin_at: LFA,
+        number: int,
+        cooling: Cooling,
+        weights: dict[Move, float],
+        costs: CostCache,
+        shares: bool = False,
+    ) -> Chain:
+        problem = self.slotted.problem
+        capacity = problem.platform.gbuf_bytes
+        divides = {} if self.slotted.divides else {Move.DIVIDE: 0.0}
+        return Chain(
             problem,
-            best,
-            settings,
-            move_weights(parameters.weights),
-            apart,
-            np.random.default_rng([seed, len(before) + number]),
-            chain.costs,
-            parameters.archive_size,
-            shares=number % 2 == 1,
+            begin_at,
+            lfa_settings(problem, capacity, self.objective, cooling, self.rounds, lfa_pricing.GREEDY),
+            move_weights({**self.parameters.weights, **weights, **divides}),
+            np.zeros(len(problem.network.layers), np.int64),
+            np.random.default_rng([self.seed, self.before + number]),
+            costs,
+            self.parameters.archive_size,
+            shares,
+            self.slotted,
         )
-        for number, chain in enumerate(before)
-    ]
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:

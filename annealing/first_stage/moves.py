@@ -24,8 +24,10 @@ from soma_cp.annealing.first_stage.groups import (
     pick_new_place,
     pick_other,
 )
+from soma_cp.annealing.first_stage.slots import Slots, pick_part
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
+from soma_cp.model.network.extents import ceil_div
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.shared_loads import items_with_a_load_before
@@ -47,6 +49,7 @@ class Move(IntEnum):
     SPLIT_LG = 10
     MOVE_BORDER = 11
     TURN_SHARE = 12
+    DIVIDE = 13
 
 
 DEFAULT_WEIGHTS = {
@@ -62,6 +65,7 @@ DEFAULT_WEIGHTS = {
     Move.SPLIT_LG: 0.03,
     Move.MOVE_BORDER: 0.03,
     Move.TURN_SHARE: 0.02,  # not drawn where no load can be shared
+    Move.DIVIDE: 0.08,  # not drawn where no layer may be divided
 }
 
 # Shares of the published moves, as in the published program.
@@ -354,9 +358,74 @@ def turn_share(table: NetworkTable, lfa: LFAArrays, random: np.random.Generator)
     return True
 
 
+# Shares of what `divide` does; otherwise it moves channels from part to part.
+SPLIT_PART, MERGE_PARTS = 0.45, 0.30
+
+
+@in_place
+def divide(slots: Slots, lfa: LFAArrays, random: np.random.Generator) -> bool:
+    """Split a part in two, merge two parts of a layer, or move channels from one to another; all in granules."""
+    channels, group = lfa.channels, slots.group
+    count = 0
+    for layer in range(len(channels)):
+        count += 1 if group[layer] >= 0 and channels[layer] > 0 else 0
+    if count == 0:
+        return False
+    left = pick(count, random)
+    part = 0
+    while not (group[part] >= 0 and channels[part] > 0 and left == 0):
+        left -= 1 if group[part] >= 0 and channels[part] > 0 else 0
+        part += 1
+    granules = ceil_div(channels[part], slots.granule)
+    drawn = random.random()
+    if drawn < SPLIT_PART:
+        absent = pick_part(slots, channels, part, False, random)
+        if absent < 0 or granules < 2:
+            return False
+        given = granules // 2 if random.random() < 0.5 else 1 + pick(granules - 1, random)
+        channels[part] -= given * slots.granule
+        channels[absent] = given * slots.granule
+        _move_behind(lfa, absent, part, random)
+        return True
+    other = pick_part(slots, channels, part, True, random)
+    if other < 0:
+        return False
+    if drawn < SPLIT_PART + MERGE_PARTS:
+        channels[other] += channels[part]
+        channels[part] = 0
+        return True
+    if granules < 2:
+        return False
+    moved = (1 + pick(granules - 1, random)) * slots.granule
+    channels[part] -= moved
+    channels[other] += moved
+    return True
+
+
+@in_place
+def _move_behind(lfa: LFAArrays, absent: int, part: int, random: np.random.Generator) -> None:
+    """Move a slot right behind a part, into its FLG or, half the time, into one of its own."""
+    order = lfa.order
+    old = 0
+    while order[old] != absent:
+        old += 1
+    _take_out(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, old)
+    new = 0
+    while order[new] != part:
+        new += 1
+    _put_in(order, lfa.begins_flg, lfa.begins_lg, lfa.tiling, new + 1, absent, False)
+    if random.random() < 0.5:
+        cut_flg(lfa.begins_flg, lfa.tiling, new + 1)
+
+
 @in_place
 def apply_move(
-    table: NetworkTable, lfa: LFAArrays, batch: int, weights: FloatArray, random: np.random.Generator
+    table: NetworkTable,
+    slots: Slots,
+    lfa: LFAArrays,
+    batch: int,
+    weights: FloatArray,
+    random: np.random.Generator,
 ) -> bool:
     """Draw a move by `weights` (running sums, in the order of `Move`) and apply it."""
     drawn = random.random() * weights[-1]
@@ -387,4 +456,6 @@ def apply_move(
         return split_lg(lfa, random)
     if move == Move.MOVE_BORDER:
         return move_border(lfa, random)
+    if move == Move.DIVIDE:
+        return divide(slots, lfa, random)
     return turn_share(table, lfa, random) or retile(lfa, batch, random)

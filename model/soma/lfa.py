@@ -118,7 +118,8 @@ def check_lfa(lfa: LFA, network: Network) -> None:
 
 def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
     """Return the LFA in which every layer is its own FLG and LG, in the network's order."""
-    return LFA(tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers))
+    flgs = tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers)
+    return LFA(flgs, divisions=network.divisions)
 
 
 class LFAArrays(NamedTuple):
@@ -135,6 +136,9 @@ class LFAArrays(NamedTuple):
     shares
         bool[E + L]: whether an edge, or a layer's weights, use the load of the reader before it, if there is one that
         they can use (`soma_cp.model.soma.shared_loads`).
+    channels
+        int64[L]: output channels by layer id; a search that divides layers changes them (`…first_stage.slots`), all
+        others have those of the network.
     """
 
     order: IntArray
@@ -142,3 +146,4 @@ class LFAArrays(NamedTuple):
     begins_lg: BoolArray
     tiling: IntArray
     shares: BoolArray
+    channels: IntArray

@@ -5,6 +5,7 @@ from itertools import pairwise
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, SharedLoad
@@ -20,6 +21,7 @@ def lfa_arrays(lfa: LFA, network: Network, table: NetworkTable) -> LFAArrays:
         begins_lg=np.zeros(size, np.bool_),
         tiling=np.ones(size, np.int64),
         shares=np.zeros(edges + size, np.bool_),
+        channels=table.layers[:, nt.K].copy(),
     )
     place = 0
     for flg in lfa.flgs:
@@ -56,7 +58,7 @@ def lfa_from_arrays(arrays: LFAArrays, network: Network, table: NetworkTable) ->
         )
         for begin, end in pairwise(begins)
     )
-    return LFA(flgs, _shared_loads(arrays, network, table))
+    return LFA(flgs, _shared_loads(arrays, network, table), network.divisions)
 
 
 def _shared_loads(arrays: LFAArrays, network: Network, table: NetworkTable) -> tuple[SharedLoad, ...]:
@@ -70,7 +72,7 @@ def _shared_loads(arrays: LFAArrays, network: Network, table: NetworkTable) -> t
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             if owners.edge[edge] not in (edge, -1):
                 found.append(SharedLoad(name, network.source_name(int(table.source[edge]))))
-        if network.layers[layer].weight_bytes and owners.weights[layer] != layer:
+        if table.layers[layer, nt.WEIGHT_BYTES] and owners.weights[layer] != layer:
             found.append(SharedLoad(name, ""))
     return tuple(found)
 

@@ -73,6 +73,7 @@ def items_with_a_load_before(table: NetworkTable, lfa: LFAArrays, items: IntArra
     Returns their number.
     """
     source_begin, sources, stored_weights = table.source_begin, table.source, table.stored_weights
+    channels = table.source_channels
     layers, order, begins_lg = table.layers, lfa.order, lfa.begins_lg
     size, edges = len(layers), len(sources)
     lg_of = np.empty(size, np.int64)
@@ -85,10 +86,12 @@ def items_with_a_load_before(table: NetworkTable, lfa: LFAArrays, items: IntArra
     count = 0
     for place in range(size):
         layer = order[place]
+        if layers[layer, nt.K] == 0:  # an absent part
+            continue
         lg = lg_of[layer]
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             source = sources[edge]
-            if source >= 0 and lg_of[source] == lg:
+            if channels[edge] == 0 or (source >= 0 and lg_of[source] == lg):
                 continue
             item = source if source >= 0 else size - 1 - source
             if latest_lg[item] == lg:
@@ -112,6 +115,8 @@ def _fill_whole(table: NetworkTable, order: IntArray, flg: IntArray, whole: Bool
         whole[layer] = is_output[layer]
     for place in range(len(order) - 1, -1, -1):
         layer = order[place]
+        if table.layers[layer, nt.K] == 0:  # an absent part
+            continue
         if not read[layer]:
             whole[layer] = True
         for edge in range(source_begin[layer], source_begin[layer + 1]):
@@ -127,7 +132,7 @@ def _fill_whole(table: NetworkTable, order: IntArray, flg: IntArray, whole: Bool
 def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: IntArray, owners: LoadOwners) -> None:
     """Fill `owners` for the layers of `lfa`; `flg` and `lg` are int64[L], the groups of each layer."""
     source_begin, sources, readers = table.source_begin, table.source, table.reader
-    needs_all, stored_weights = table.needs_all, table.stored_weights
+    needs_all, stored_weights, channels = table.needs_all, table.stored_weights, table.source_channels
     layers, shares, order = table.layers, lfa.shares, lfa.order
     owner, weight_owner, holds_all, whole = owners.edge, owners.weights, owners.holds_all, owners.whole
     cuts = ((owners.rows_cut, table.rows_cut), (owners.columns_cut, table.columns_cut))
@@ -142,10 +147,11 @@ def fill_load_owners(table: NetworkTable, lfa: LFAArrays, flg: IntArray, lg: Int
             break
     for place in range(len(order)):
         layer = order[place]
+        absent = layers[layer, nt.K] == 0
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             source = sources[edge]
             owner[edge] = -1
-            if source >= 0 and lg[source] == lg[layer]:
+            if absent or channels[edge] == 0 or (source >= 0 and lg[source] == lg[layer]):
                 continue
             owner[edge] = edge
             holds_all[edge] = needs_all[edge] == nt.ANY_TILES or (needs_all[edge] == nt.WHOLE_OFMAP and whole[layer])

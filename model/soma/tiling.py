@@ -208,6 +208,9 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
         end = begin + 1
         while end < size and not begins_flg[end]:
             end += 1
+        present = 0  # layers that are no absent parts
+        for place in range(begin, end):
+            present += 1 if layers[order[place], nt.K] > 0 else 0
         number = tiling[begin]
         batch_parts = greatest_common_divisor(batch, number)
         keep_rows, keep_columns = uncut_dimensions(layers, source_begin, sources, order, flg_of, begin, end)
@@ -227,12 +230,16 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
             extents,
         ):
             return TILING_TOO_LARGE - begin
+        first = position
         for place in range(begin, end):
             layer = order[place]
-            counts[layer] = number
-            firsts[layer] = position + place - begin
-            steps[layer] = end - begin
-        position += number * (end - begin)
+            counts[layer] = 0
+            if layers[layer, nt.K] > 0:
+                counts[layer] = number
+                firsts[layer] = first
+                steps[layer] = present
+                first += 1
+        position += number * present
         begin = end
     return position
 
@@ -256,6 +263,8 @@ def tile_flg(
     begin, end, samples, parts = group
     for place in range(end - 1, begin - 1, -1):
         layer = order[place]
+        if layers[layer, nt.K] == 0:  # an absent part
+            continue
         inside = False
         b, k, h, w = 0, 0, 0, 0
         for use in range(use_begin[layer], use_begin[layer + 1]):

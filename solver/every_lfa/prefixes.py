@@ -17,6 +17,7 @@ import numpy as np
 
 from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.objective import Objective
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays
 from soma_cp.model.soma.tensors import empty_tensor_places, empty_tensors
@@ -132,6 +133,7 @@ class OrderBounds:
             for v in order
         ]
         self._tiles = empty_layer_tiles(len(order))
+        self._channels = uses.layers[:, nt.K].copy()
         self._no_shares = np.zeros(len(uses.source) + len(order), np.bool_)
         self._scratch = PrefixScratch(empty_tensor_places(table.problem.table), empty_tensors(0, 0))
 
@@ -251,7 +253,7 @@ class OrderBounds:
         begins_flg, begins_lg = np.zeros(end, np.bool_), np.zeros(end, np.bool_)
         for first, _, _, cut in prefix.flgs:
             begins_flg[first], begins_lg[first] = True, cut
-        lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64), self._no_shares)
+        lfa = LFAArrays(order[:end], begins_flg, begins_lg, np.ones(end, np.int64), self._no_shares, self._channels)
         self._make_room(prefix)
         tiles_end, channel_end = prefix_latency(
             self.problem.table,

@@ -283,7 +283,7 @@ def test_the_wide_space_is_searched_after_the_papers_and_never_ends_higher(name:
     problem = builtin_problem(name, batch)
     start = coarse_lfa(problem)
     paper = search_lfas(problem, start, 3, parameters=SHORT)
-    wide = replace(SHORT, shared_loads=True)
+    wide = replace(SHORT, wide=True)
     found = [search_lfas(problem, start, 3, parameters=wide, threads=threads) for threads in (1, 3)]
     assert found[0].lfas == found[1].lfas
     assert found[0].lfas[0][0] <= paper.lfas[0][0]
@@ -296,7 +296,7 @@ def test_the_wide_space_is_searched_after_the_papers_and_never_ends_higher(name:
 def test_loads_are_shared_where_that_is_cheaper() -> None:
     """The residual of a transformer block reads the block's input, and so does its first norm: one load serves both."""
     problem = builtin_problem("gpt2-small-prefill")
-    found = search_lfas(problem, coarse_lfa(problem), 0, parameters=replace(SHORT, shared_loads=True))
+    found = search_lfas(problem, coarse_lfa(problem), 0, parameters=replace(SHORT, wide=True))
     best = found.lfas[0][1]
     assert len(best.shared_loads) == 1
     assert best.shared_loads[0].source == problem.network.inputs[0].name
@@ -308,7 +308,7 @@ def test_loads_are_shared_where_that_is_cheaper() -> None:
 def test_where_no_load_can_be_shared_the_spaces_are_searched_alike() -> None:
     problem = builtin_problem("tiny-chain")
     start = coarse_lfa(problem)
-    wide = search_lfas(problem, start, 3, parameters=replace(SHORT, shared_loads=True))
+    wide = search_lfas(problem, start, 3, parameters=replace(SHORT, wide=True))
     paper = search_lfas(problem, start, 3, parameters=SHORT)
     assert (wide.lfas, wide.rounds) == (paper.lfas, paper.rounds)
 
