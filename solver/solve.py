@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, replace
 
 from soma_cp.annealing.buffer_allocator import Finish
-from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
@@ -139,7 +139,8 @@ def solve(
     budget = monitor.budget
     _check(problem, parameters, start)
     wide = parameters.searched_space is Space.WIDE
-    coarse = coarse_lfa(problem)  # raises if no schedule can exist
+    searched = divided_to_fit(problem) if wide else problem
+    coarse = coarse_lfa(searched)  # raises if no schedule can exist
     own = None if start is None else own_start(problem, start, parameters)
     # The bound lets the search end early once it is met. It goes on after the search if its share was too short.
     first_share = budget.part(BOUND_SHARE)
@@ -149,7 +150,7 @@ def solve(
     searching = replace(parameters, search=replace(parameters.search, wide=wide))
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
-    found, lfa_from = _found(problem, coarse, own, bound, searching, monitor)
+    found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
     if not bound.complete:
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide))
     best = _prove(found, searching, monitor)

@@ -13,6 +13,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.rewrites.channels import divisions_up_to
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import LayerTooLargeError, tile_footprint
 from soma_cp.model.soma.lfa import FLG, LFA
@@ -20,6 +21,25 @@ from soma_cp.model.soma.tiling import split_rows_columns
 
 LARGEST_TILES_PER_SAMPLE = 16
 """Above this, the heuristic uses one tile for each sample."""
+
+
+FITTING_SHARE = 8
+"""Where a layer does not fit, all layers are divided into parts of at most the buffer divided by this: what stalls on
+its weights is large enough to be loaded ahead, and a part is small beside the buffer."""
+
+
+def divided_to_fit(problem: Problem) -> Problem:
+    """Return `problem` as it is if each layer fits into the buffer; else with large layers divided by output channels.
+
+    A part has at least one granule of channels, so that it may still be too large.
+    """
+    gbuf_bytes = problem.platform.gbuf_bytes
+    layers = problem.network.layers
+    if max(tile_footprint(problem, index, 1, 1, 1).total for index in range(len(layers))) <= gbuf_bytes:
+        return problem
+    granule = problem.core_array.granule
+    divisions = divisions_up_to(problem.network.whole, gbuf_bytes // FITTING_SHARE, granule, whole_granules=True)
+    return problem.divided_as(divisions)
 
 
 def check_layers_fit(problem: Problem) -> None:
@@ -89,7 +109,8 @@ def _unfused(problem: Problem, number_of: Callable[[Problem, int], int]) -> LFA:
             f"batch={problem.batch} is too large for '{problem.network.name}': cut until its tiles fit, it has "
             f"{sum(numbers):,} of them (at most {MAX_CANDIDATE_TILES:,}); lower the batch"
         )
-    return LFA(tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True)))
+    flgs = tuple(FLG((layer.name,), number, True) for layer, number in zip(layers, numbers, strict=True))
+    return LFA(flgs, divisions=problem.network.divisions)
 
 
 def _filling_number(problem: Problem, layer: int) -> int:

@@ -112,7 +112,9 @@ def divided(network: Network, most_weight_bytes: int) -> Network:
     return Network(made.name, made.inputs, made.layers, made.blocks, made.outputs)
 
 
-def divisions_up_to(network: Network, most_weight_bytes: int, granule: int) -> tuple[Division, ...]:
+def divisions_up_to(
+    network: Network, most_weight_bytes: int, granule: int, whole_granules: bool = False
+) -> tuple[Division, ...]:
     """Return a division of every layer whose own weights exceed a limit, into parts as large as the limit allows.
 
     Parameters
@@ -123,6 +125,8 @@ def divisions_up_to(network: Network, most_weight_bytes: int, granule: int) -> t
         The most bytes of weights of a part.
     granule
         Parts but the last have a multiple of so many channels, if one granule fits the limit.
+    whole_granules
+        Whether parts are whole granules even where one granule exceeds the limit.
 
     Raises
     ------
@@ -135,6 +139,8 @@ def divisions_up_to(network: Network, most_weight_bytes: int, granule: int) -> t
             assert isinstance(layer, Conv)
             kernel_bytes = layer.weight_bytes // layer.K
             most = most_weight_bytes // kernel_bytes
+            if whole_granules:
+                most = max(most, granule)
             if most == 0:
                 raise UserError(
                     f"layer '{layer.name}' can't be divided into parts of {most_weight_bytes:,} bytes of weights: one "
@@ -142,5 +148,6 @@ def divisions_up_to(network: Network, most_weight_bytes: int, granule: int) -> t
                 )
             each = most // granule * granule or most
             sizes = tuple(min(each, layer.K - first) for first in range(0, layer.K, each))
-            found.append(Division(layer.name, sizes))
+            if len(sizes) > 1:
+                found.append(Division(layer.name, sizes))
     return tuple(found)
