@@ -49,22 +49,25 @@ class LayerTooLargeError(UserError):
         Its name.
     needed_bytes, available_bytes
         What its smallest tile needs at once, and the capacity of the buffer.
+    is_part
+        Whether the footprint is that of a part, of as few output channels as the layer can be divided into.
     """
 
-    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int) -> None:
+    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int, is_part: bool = False) -> None:
         self.layer = layer
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
+        smallest = "its smallest tile" if not is_part else "a tile of its smallest part"
         enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
         part = max(available_bytes // 4, KIB)
         other = (
             "divide large layers by output channels: soma-cp nets --export NET --divide "
             f"{_size_text(part, MIB if part % MIB == 0 else KIB)} -o FILE"
-            if footprint.ifmaps < available_bytes and footprint.weights
+            if footprint.ifmaps < available_bytes and footprint.weights and not is_part
             else "schedule fewer tokens or pixels"
         )
         super().__init__(
-            f"layer '{layer}' can't fit into the buffer: its smallest tile needs {footprint.total:,} bytes at once "
+            f"layer '{layer}' can't fit into the buffer: {smallest} needs {footprint.total:,} bytes at once "
             f"(weights {footprint.weights:,}, ifmaps {footprint.ifmaps:,}, ofmap {footprint.ofmap:,}), "
             f"{available_bytes:,} are available; give a larger buffer, at least --buffer {enough}, or {other}"
         )
