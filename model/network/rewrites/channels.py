@@ -6,6 +6,7 @@ the weights of its own channels. What read the layer reads the parts in the orde
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import Conv, GroupConv, Layer
@@ -80,14 +81,17 @@ def _check(network: Network, division: Division, known: set[str], twice: bool) -
         )
     taken = next((part for part in division.parts if part in known), None)
     if taken is not None:
-        raise UserError(f"layer '{name}' can't be divided: its part '{taken}' would have the name of another layer")
+        what = "layer" if taken in network.layer_id else "input"
+        raise UserError(f"layer '{name}' can't be divided: its part '{taken}' would have the name of another {what}")
 
 
 def _parts(layer: Layer, division: Division) -> tuple[Layer, ...]:
+    """Return the parts; those of two layers have the same stored weights if they have the same kernels of them."""
     assert isinstance(layer, Conv)
+    ends = accumulate(division.channels)
     return tuple(
-        replace(layer, name=name, K=channels, weights=f"{layer.weights}/{number}" if layer.weights else "")
-        for number, (name, channels) in enumerate(zip(division.parts, division.channels, strict=True), start=1)
+        replace(layer, name=name, K=channels, weights=layer.weights and f"{layer.weights}[{end - channels}:{end}]")
+        for name, channels, end in zip(division.parts, division.channels, ends, strict=True)
     )
 
 
