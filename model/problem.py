@@ -60,13 +60,10 @@ class Problem:
         UserError
             If the network can't be divided so, or a part is off the granule of the core array.
         """
-        if divisions == self.network.divisions:
-            return self
-        whole = self.network.whole
-        if not divisions:
-            return replace(self, network=whole)
-        network = divided_as(whole, divisions)
-        granule = self.core_array.granule
+        network = self.network
+        if divisions != network.divisions:
+            network = divided_as(network.whole, divisions) if divisions else network.whole
+        granule = self.core_array.granule if network.divisions else 1
         for name, channels in network.divisions:
             if sum(part % granule != 0 for part in channels) > 1:
                 said = " + ".join(map(str, channels))
@@ -74,7 +71,7 @@ class Problem:
                     f"layer '{name}' can't be divided into {said} channels: all parts but one must be multiples of "
                     f"{granule}, which the core array '{self.core_array.name}' computes at once"
                 )
-        return replace(self, network=network)
+        return self if network is self.network else replace(self, network=network)
 
     @cached_property
     def table(self) -> NetworkTable:

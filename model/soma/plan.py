@@ -4,7 +4,7 @@ It is built once for an LFA; evaluation, searches and solvers all take a `Plan`.
 in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or a store (ofmap).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -143,6 +143,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     docs/model.md#tiles; SoMa paper (HPCA 2025), Sec. IV.
     """
     problem = problem.divided_as(lfa.divisions)
+    lfa = replace(lfa, divisions=problem.network.divisions)  # in the order of the network
     check_lfa(lfa, problem.network)
     _check_tile_count(lfa)
     arrays = lfa_arrays(lfa, problem.network, problem.table)
