@@ -9,7 +9,7 @@ from soma_cp.model.hardware.core_array.registry import make_core_array
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.network_table import NetworkTable, network_table
-from soma_cp.model.network.rewrites.channels import divided_as
+from soma_cp.model.network.rewrites.channels import DivisionError, divided_as
 
 MAX_BATCH = 1 << 20
 MAX_OPERATIONS = 1 << 53
@@ -57,7 +57,7 @@ class Problem:
 
         Raises
         ------
-        UserError
+        DivisionError
             If the network can't be divided so, or a part is off the granule of the core array.
         """
         network = self.network
@@ -67,11 +67,16 @@ class Problem:
         for name, channels in network.divisions:
             if sum(part % granule != 0 for part in channels) > 1:
                 said = " + ".join(map(str, channels))
-                raise UserError(
+                raise DivisionError(
                     f"layer '{name}' can't be divided into {said} channels: all parts but one must be multiples of "
                     f"{granule}, which the core array '{self.core_array.name}' computes at once"
                 )
         return self if network is self.network else replace(self, network=network)
+
+    @property
+    def whole(self) -> "Problem":
+        """The problem in which no layer is divided."""
+        return self.divided_as(())
 
     @cached_property
     def table(self) -> NetworkTable:

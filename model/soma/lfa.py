@@ -121,7 +121,8 @@ def check_lfa(lfa: LFA, network: Network) -> None:
 
 def unfused_lfa(network: Network, tiling_number: int = 1) -> LFA:
     """Return the LFA in which every layer is its own FLG and LG, in the network's order."""
-    return LFA(tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers))
+    flgs = tuple(FLG((layer.name,), tiling_number, True) for layer in network.layers)
+    return LFA(flgs, divisions=network.divisions)
 
 
 class LFAArrays(NamedTuple):

@@ -56,7 +56,7 @@ def lfa_from_arrays(arrays: LFAArrays, network: Network, table: NetworkTable) ->
         )
         for begin, end in pairwise(begins)
     )
-    return LFA(flgs, _shared_loads(arrays, network, table))
+    return LFA(flgs, _shared_loads(arrays, network, table), network.divisions)
 
 
 def _shared_loads(arrays: LFAArrays, network: Network, table: NetworkTable) -> tuple[SharedLoad, ...]:
