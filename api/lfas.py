@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from soma_cp.api.values import whole
 from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.network.network import Division
 from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
 
 
@@ -14,6 +15,7 @@ def make_lfa(
     dram_cuts: Iterable[str] = (),
     tiling_numbers: int | Mapping[str, int] = 1,
     shared_loads: Iterable[tuple[str, str]] = (),
+    divisions: Mapping[str, Sequence[int]] | None = None,
 ) -> LFA:
     """Return the LFA with these attributes; `make_schedule` checks it against a network.
 
@@ -30,6 +32,9 @@ def make_lfa(
         are not named have one tile for each layer.
     shared_loads
         Pairs of a layer and what it reads from the load of a layer before it; outside of the paper's space.
+    divisions
+        Output channels of the parts of each layer that is divided, by its name; outside of the paper's space. The parts
+        of a layer ``a`` are called ``a/1``, ``a/2`` and so on in all names above.
 
     Raises
     ------
@@ -42,6 +47,9 @@ def make_lfa(
     >>> lfa = sc.make_lfa(["a", "b", "c"], dram_cuts=["c"], tiling_numbers={"a": 4, "c": 2})
     >>> [(flg.layers, flg.tiling_number) for flg in lfa.flgs]
     [(('a', 'b'), 4), (('c',), 2)]
+    >>> lfa = sc.make_lfa(["a/1", "a/2", "b"], divisions={"a": [256, 128]})
+    >>> lfa.divisions
+    (Division(layer='a', channels=(256, 128)),)
     """
     order = tuple(computing_order)
     if not order or isinstance(computing_order, str):
@@ -61,7 +69,11 @@ def make_lfa(
     flgs = tuple(FLG(tuple(group), _tiling_number(group, tiling_numbers), group[0] in cuts) for group in groups)
     place = {name: at for at, name in enumerate(order)}
     shared = sorted((SharedLoad(*share) for share in shared_loads), key=lambda of: (place.get(of.layer, -1), of.source))
-    return LFA(flgs, tuple(shared))
+    return LFA(flgs, tuple(shared), tuple(_division(*one) for one in (divisions or {}).items()))
+
+
+def _division(layer: str, channels: Sequence[int]) -> Division:
+    return Division(layer, tuple(whole(f"divisions['{layer}']", number, 1) for number in channels))
 
 
 def _tiling_number(group: Sequence[str], given: int | Mapping[str, int]) -> int:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -60,8 +60,8 @@ class Schedule:
 
     @property
     def network(self) -> Network:
-        """What is scheduled."""
-        return self.priced.problem.network
+        """What is scheduled; no layer of it is divided."""
+        return self.priced.problem.network.whole
 
     @property
     def hardware(self) -> Platform:
@@ -75,7 +75,7 @@ class Schedule:
 
     @property
     def lfa(self) -> LFA:
-        """Layer-Fusion-related Attributes: order, groups, tiling numbers, DRAM Cuts."""
+        """Layer-Fusion-related Attributes: order, groups, tiling numbers, DRAM Cuts, shared loads, divisions."""
         return self.priced.lfa
 
     @cached_property
@@ -418,8 +418,7 @@ def evaluate(
         claimed = stored.claimed_lower_bound
         differences = tuple(claim_differences(stored, soma.priced(plan, dlsa)))
     if hardware is not None:
-        problem = plan.problem
-        plan = make_plan(Problem(problem.network, load_hardware(hardware), problem.batch), plan.lfa)
+        plan = make_plan(replace(plan.problem, platform=load_hardware(hardware)), plan.lfa)
         claimed, differences = None, ()
     made = with_bound(soma.make_schedule(plan, dlsa), provenance)
     return Evaluated(made, claimed, differences)

@@ -41,7 +41,7 @@ def read_start(path: Path, network: Network | None) -> StoredSchedule:
 
 def stored_problem(stored: StoredSchedule, batch: int | None, options: HardwareOptions) -> Problem:
     """Return the problem of a file, with another batch or other hardware where options name one."""
-    problem = stored.problem
+    problem = stored.problem.whole
     platform = problem.platform if options.hw is None else platform_from(options.hw)
     platform = with_overrides(platform, options.buffer, options.dram)
     return replace(problem, platform=platform, batch=problem.batch if batch is None else batch)

@@ -161,11 +161,13 @@ def counted(number: int, noun: str) -> str:
 
 
 def lfa_text(plan: Plan) -> str:
-    """Say in one line how large the schedule is, and how many reads of a source another layer's load serves."""
+    """Say in one line how large the schedule is, what shares a load, and what is divided."""
     numbers = (plan.lfa.lg_count, len(plan.lfa.flgs), plan.tile_count, plan.dram_tensor_count)
     shared = len(plan.lfa.shared_loads)
     sharing = () if not shared else (f"{counted(shared, 'read')} share{'' if shared > 1 else 's'} a load",)
-    return ", ".join((*map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")), *sharing))
+    divided, parts = len(plan.lfa.divisions), sum(len(division.channels) for division in plan.lfa.divisions)
+    dividing = () if not divided else (f"{counted(divided, 'layer')} in {parts} parts",)
+    return ", ".join((*map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")), *sharing, *dividing))
 
 
 def bound_lines(result: SecondStageResult) -> list[str]:

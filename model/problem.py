@@ -9,7 +9,7 @@ from soma_cp.model.hardware.core_array.registry import make_core_array
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.network_table import NetworkTable, network_table
-from soma_cp.model.network.rewrites.channels import divided_as
+from soma_cp.model.network.rewrites.channels import DivisionError, divided_as
 
 MAX_BATCH = 1 << 20
 MAX_OPERATIONS = 1 << 53
@@ -57,24 +57,26 @@ class Problem:
 
         Raises
         ------
-        UserError
+        DivisionError
             If the network can't be divided so, or a part is off the granule of the core array.
         """
-        if divisions == self.network.divisions:
-            return self
-        whole = self.network.whole
-        if not divisions:
-            return replace(self, network=whole)
-        network = divided_as(whole, divisions)
-        granule = self.core_array.granule
+        network = self.network
+        if divisions != network.divisions:
+            network = divided_as(network.whole, divisions) if divisions else network.whole
+        granule = self.core_array.granule if network.divisions else 1
         for name, channels in network.divisions:
             if sum(part % granule != 0 for part in channels) > 1:
                 said = " + ".join(map(str, channels))
-                raise UserError(
+                raise DivisionError(
                     f"layer '{name}' can't be divided into {said} channels: all parts but one must be multiples of "
                     f"{granule}, which the core array '{self.core_array.name}' computes at once"
                 )
-        return replace(self, network=network)
+        return self if network is self.network else replace(self, network=network)
+
+    @property
+    def whole(self) -> "Problem":
+        """The problem in which no layer is divided."""
+        return self.divided_as(())
 
     @cached_property
     def table(self) -> NetworkTable:

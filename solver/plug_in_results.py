@@ -9,6 +9,7 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
+from soma_cp.model.network.network import Division
 from soma_cp.model.plug_ins import PlugIn, PlugInError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
@@ -86,8 +87,9 @@ def checked_plan(plug_in: PlugIn, problem: Problem, space: Space, yielded: objec
             f"{where} has a field of another type ({' '.join(str(error).split())}); FLG takes names of layers, a whole "
             "tiling_number and a bool dram_cut"
         ) from error
-    if lfa.shared_loads and space is Space.PAPER:
-        raise PlugInError(f"{where} shares loads, which the paper's space does not have; give --space wide")
+    if lfa.is_wide and space is Space.PAPER:
+        does = "shares loads" if lfa.shared_loads else "divides layers"
+        raise PlugInError(f"{where} {does}, which the paper's space does not have; give --space wide")
     try:
         return make_plan(problem, lfa)
     except LFAError as error:
@@ -105,7 +107,9 @@ def _plain_lfa(lfa: LFA) -> LFA:
         if not isinstance(flg.dram_cut, bool | np.bool_):
             raise TypeError(f"dram_cut={flg.dram_cut!r}")
         flgs.append(FLG(tuple(flg.layers), operator.index(flg.tiling_number), bool(flg.dram_cut)))
-    return LFA(tuple(flgs), tuple(SharedLoad(str(layer), str(source)) for layer, source in lfa.shared_loads))
+    shared = tuple(SharedLoad(str(layer), str(source)) for layer, source in lfa.shared_loads)
+    divisions = tuple(Division(str(layer), tuple(map(operator.index, channels))) for layer, channels in lfa.divisions)
+    return LFA(tuple(flgs), shared, divisions)
 
 
 def _kind(value: object) -> str:

@@ -74,12 +74,13 @@ def own_start(problem: Problem, start: Start, parameters: SolveParameters) -> Ow
     Raises
     ------
     UserError
-        If the layers differ, a tiling number is too large, no DLSA of the LFA fits into the buffer, or the search can't
-        begin there.
+        If the layers differ, a part is off the granule of the core array, a tiling number is too large, no DLSA of the
+        LFA fits into the buffer, or the search can't begin there.
     """
     lfa = start if isinstance(start, LFA) else start.plan.lfa
-    if lfa.shared_loads and parameters.searched_space is Space.PAPER:
-        raise UserError("the start shares loads, which the paper's space does not have; search the wide space")
+    if lfa.is_wide and parameters.searched_space is Space.PAPER:
+        does = "shares loads" if lfa.shared_loads else "divides layers"
+        raise UserError(f"the start {does}, which the paper's space does not have; search the wide space")
     plan = make_plan(problem, lfa)
     greedy_dlsa(plan)  # raises if none fits
     if not parameters.fix_lfa:

@@ -174,7 +174,7 @@ def _resumed_job(path: Path, typed: SearchOptions) -> _Job:
     stored = read_start(path, None)
     search = resumed_options(path, stored.provenance, typed.time_limit, typed.workers)
     parameters = resumed_parameters(path, stored.provenance, parameters_from(search))
-    return _Job(stored.problem, replace(parameters, prove_seconds=math.inf), search.time_limit, stored=stored)
+    return _Job(stored.problem.whole, replace(parameters, prove_seconds=math.inf), search.time_limit, stored=stored)
 
 
 def _check_writable(path: Path) -> None:

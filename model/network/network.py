@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from soma_cp.model.errors import UserError
+from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape, weights_key
 from soma_cp.model.network.network_checks import network_problems, unread_layers
 
@@ -106,6 +106,17 @@ class Network:
     def part_names(self) -> frozenset[str]:
         """The names of all parts of divided layers."""
         return frozenset()
+
+    def why_unknown(self, layer: str) -> str:
+        """Return why there is no layer of that name, as a clause about it."""
+        division = next((one for one in self.divisions if one.layer == layer), None)
+        if division is not None:
+            parts = ", ".join(f"'{part}'" for part in division.parts)
+            return f"which is divided; name its parts {parts}"
+        of_part, _, number = layer.rpartition("/")
+        if number.isdecimal() and of_part in self.layer_id:
+            return f"a part of '{of_part}', which no division names"
+        return f"which '{self.name}' does not have{nearest_name_hint(layer, self.layer_id)}"
 
     @cached_property
     def layer_id(self) -> dict[str, int]:

@@ -387,6 +387,14 @@ FIGURES = (
         meaning="fine-grained layer-fusion groups",
     ),
     Figure(
+        name="divided_layers",
+        unit=Unit.COUNT,
+        compute=lambda of: len(of.schedule.lfa.divisions),
+        in_json=True,
+        page="divided layers",
+        meaning="layers divided by output channels",
+    ),
+    Figure(
         name="tiles",
         unit=Unit.COUNT,
         compute=lambda of: of.schedule.plan.tile_count,

@@ -54,13 +54,18 @@ class SharedLoad(NamedTuple):
 class LFA:
     """The FLGs in computing order; the first one always begins an LG.
 
-    `shared_loads`, sorted by place and source, and `divisions`, whose parts stand in the FLGs in place of their layers,
-    are outside of the paper's space.
+    `shared_loads`, sorted by place and source, and `divisions`, in the order of the network, are outside of the paper's
+    space. The parts of a divided layer stand in the FLGs in its place.
     """
 
     flgs: tuple[FLG, ...]
     shared_loads: tuple[SharedLoad, ...] = ()
     divisions: tuple[Division, ...] = ()
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is outside of the paper's space (docs/model.md#spaces)."""
+        return bool(self.shared_loads or self.divisions)
 
     @property
     def computing_order(self) -> tuple[str, ...]:
@@ -93,8 +98,7 @@ def check_lfa(lfa: LFA, network: Network) -> None:
             raise LFAError(f"tiling_number={flg.tiling_number} of the FLG of '{flg.layers[0]}' (must be at least 1)")
         for name in flg.layers:
             if name not in network.layer_id:
-                hint = nearest_name_hint(name, network.layer_id)
-                raise LFAError(f"the LFA names the layer '{name}', which '{network.name}' does not have{hint}")
+                raise LFAError(f"the LFA names the layer '{name}', {network.why_unknown(name)}")
             if name in done:
                 raise LFAError(f"the LFA runs the layer '{name}' twice; a layer stands in one FLG")
             layer = network.layers[network.layer_id[name]]
@@ -107,8 +111,7 @@ def check_lfa(lfa: LFA, network: Network) -> None:
         raise LFAError(f"the LFA leaves out {len(missing)} of {len(network.layers)} layers, first '{missing[0]}'")
     for name, source in lfa.shared_loads:
         if name not in network.layer_id:
-            hint = nearest_name_hint(name, network.layer_id)
-            raise LFAError(f"a shared load names the layer '{name}', which '{network.name}' does not have{hint}")
+            raise LFAError(f"a shared load names the layer '{name}', {network.why_unknown(name)}")
         layer = network.layers[network.layer_id[name]]
         read = (*layer.ifmaps, *layer.weight_operands, *layer.inputs, *([""] if layer.weight_bytes else []))
         if source not in read:

@@ -4,12 +4,13 @@ It is built once for an LFA; evaluation, searches and solvers all take a `Plan`.
 in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or a store (ofmap).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.rewrites.channels import DivisionError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa
 from soma_cp.model.soma.lfa_arrays import lfa_arrays, unused_share
@@ -134,7 +135,7 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     Raises
     ------
     LFAError
-        If the LFA breaks a rule or a tiling number is too large.
+        If the LFA breaks a rule, a layer can't be divided as it says, or a tiling number is too large.
     UserError
         If a tile can't run on the core array.
 
@@ -142,7 +143,11 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     ----------
     docs/model.md#tiles; SoMa paper (HPCA 2025), Sec. IV.
     """
-    problem = problem.divided_as(lfa.divisions)
+    try:
+        problem = problem.divided_as(lfa.divisions)
+    except DivisionError as error:
+        raise LFAError(str(error)) from error
+    lfa = replace(lfa, divisions=problem.network.divisions)  # in the order of the network
     check_lfa(lfa, problem.network)
     _check_tile_count(lfa)
     arrays = lfa_arrays(lfa, problem.network, problem.table)

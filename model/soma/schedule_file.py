@@ -268,8 +268,7 @@ class _TensorFinder:
         """Return the reason why there is no such tensor, in words."""
         network = self.plan.problem.network
         if row.layer not in network.layer_id:
-            hint = nearest_name_hint(row.layer, network.layer_id)
-            return f"layer={shown(row.layer)}, which '{network.name}' does not have{hint}"
+            return f"layer={shown(row.layer)}, {network.why_unknown(row.layer)}"
         sources = self.sources.get((row.kind, row.layer))
         if sources is None:
             reason = {

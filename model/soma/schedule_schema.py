@@ -1,6 +1,6 @@
 """The JSON Schema of schedule files of both versions, made of their forms."""
 
-from soma_cp.model.files.forms import form_schema
+from soma_cp.model.files.forms import Form, form_schema
 from soma_cp.model.files.json_schema import Schema, document_schema
 from soma_cp.model.hardware.platform_schema import platform_part
 from soma_cp.model.network.network_checks import LARGEST_COUNT
@@ -8,6 +8,7 @@ from soma_cp.model.network.network_schema import network_part
 from soma_cp.model.soma.schedule_form import (
     CELLS,
     OPTIONAL_COLUMNS,
+    DivisionForm,
     DLSAForm,
     FiguresForm,
     FLGForm,
@@ -29,9 +30,8 @@ _CELLS["kind"] = {"enum": list(KIND_NAMES)}
 
 def schedule_schema() -> Schema:
     """Return the schema of a schedule file."""
-    lfa = form_schema(
-        LFAForm, {"flgs": {"items": form_schema(FLGForm)}, "shared_loads": {"items": form_schema(SharedLoadForm)}}
-    )
+    items: dict[str, type[Form]] = {"flgs": FLGForm, "shared_loads": SharedLoadForm, "divisions": DivisionForm}
+    lfa = form_schema(LFAForm, {name: {"items": form_schema(form)} for name, form in items.items()})
     parts: dict[str, Schema] = {
         "network": {"anyOf": [{"type": "string"}, network_part()]},
         "hardware": platform_part(),

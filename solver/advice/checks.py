@@ -57,7 +57,7 @@ def _check(line: Estimate, base: Schedule, parameters: SolveParameters, monitor:
     """
     assert line.platform is not None
     assert line.schedule is not None
-    problem: Problem = replace(base.problem, platform=line.platform)
+    problem: Problem = replace(base.problem.whole, platform=line.platform)
     try:
         result = solve(problem, parameters, monitor, lfa)
     except BufferTooSmallError:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from soma_cp.api.transfers import Transfer
     from soma_cp.model.errors import FileFaultsError, InternalError, SomaError, UserError
     from soma_cp.model.hardware.platform import Platform, PlatformError
-    from soma_cp.model.network.network import Network, NetworkError
+    from soma_cp.model.network.network import Division, Network, NetworkError
     from soma_cp.model.soma.footprint import BufferTooSmallError, LayerTooLargeError
     from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
     from soma_cp.model.soma.validity import InvalidScheduleError, Rule, Violation
@@ -53,7 +53,7 @@ _PLACES = {
     "soma_cp.api.transfers": "Transfer",
     "soma_cp.model.errors": "FileFaultsError InternalError SomaError UserError",
     "soma_cp.model.hardware.platform": "Platform PlatformError",
-    "soma_cp.model.network.network": "Network NetworkError",
+    "soma_cp.model.network.network": "Division Network NetworkError",
     "soma_cp.model.soma.footprint": "BufferTooSmallError LayerTooLargeError",
     "soma_cp.model.soma.lfa": "FLG LFA LFAError SharedLoad",
     "soma_cp.model.soma.validity": "InvalidScheduleError Rule Violation",
@@ -70,6 +70,7 @@ __all__ = [
     "Cancel",
     "Compared",
     "Comparison",
+    "Division",
     "Evaluated",
     "FileFaultsError",
     "FirstStage",

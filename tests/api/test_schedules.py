@@ -27,7 +27,7 @@ def by_hand(schedule: sc.Schedule, transfers: list[sc.Transfer]) -> sc.Schedule:
     )
 
 
-@given(cases())
+@given(cases(divides=True))
 @examples(60)
 def test_a_schedule_is_made_again_from_its_attributes_by_names(case: Case) -> None:
     try:
@@ -44,8 +44,31 @@ def test_a_schedule_is_made_again_from_its_attributes_by_names(case: Case) -> No
         dram_cuts=[flg.layers[0] for flg in lfa.flgs if flg.dram_cut],
         tiling_numbers={flg.layers[-1]: flg.tiling_number for flg in lfa.flgs},
         shared_loads=[(share.layer, share.source) for share in reversed(lfa.shared_loads)],
+        divisions=dict(lfa.divisions),
     )
     assert again == lfa
+
+
+def test_divided_layers_are_named_by_their_parts(tmp_path: Path) -> None:
+    """tiny-chain where the core array computes 64 channels at once."""
+    hardware = sc.load_hardware("edge", pe_grid=2)
+    order = ["conv1", "conv2", "conv3", "conv4/1", "conv4/2"]
+    lfa = sc.make_lfa(order, dram_cuts=["conv4/1"], divisions={"conv4": [64, 64]})
+    made = sc.make_schedule("tiny-chain", hardware, lfa=lfa)
+    assert made.network == sc.load_network("tiny-chain")
+    assert made.lfa == lfa
+    assert made.figures["divided_layers"] == 1
+    assert made.layers["layer"].tolist() == order
+    assert {one.layer for one in made.transfers if one.kind == "ofm"} == {"conv3", "conv4/1", "conv4/2"}
+    assert by_hand(made, list(made.transfers)) == made
+    assert pickle.loads(pickle.dumps(made)) == made
+    made.save(tmp_path / "s.json")
+    assert sc.read_schedule(tmp_path / "s.json") == made
+    assert sc.evaluate(made, hardware=sc.load_hardware(hardware, dram="8GB/s")).schedule.lfa == lfa
+    with pytest.raises(sc.LFAError, match="layer 'conv4' can't be divided into 64 \\+ 64 channels: all parts but one"):
+        sc.evaluate(made, hardware="edge")
+    with pytest.raises(sc.UserError, match=r"divisions\['conv4'\]=0"):
+        sc.make_lfa(order, divisions={"conv4": [128, 0]})
 
 
 @given(cases())

@@ -18,6 +18,7 @@ from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.network import Division
 from soma_cp.model.plug_ins import PlugInError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA
@@ -44,6 +45,7 @@ from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.soma.dlsa import DLSA
+from soma_cp.model.network.network import Division
 from soma_cp.model.soma.lfa import FLG, LFA, SharedLoad, unfused_lfa
 """
 
@@ -258,6 +260,8 @@ FIRST_FAULTS = {
     "yield LFA((FLG('conv1', 1, True),))": "has a field of another type (layers='conv1'); FLG takes",
     "yield LFA((FLG(('conv1',), 1.0, True),))": "has a field of another type ('float' object cannot be",
     "yield LFA((FLG(('conv1',), 1, 'no'),))": "has a field of another type (dram_cut='no')",
+    "yield replace(coarse_lfa(problem), divisions=(('conv4', (64, 64)),))": "layer 'conv4' can't be divided into 64 +",
+    "yield replace(coarse_lfa(problem), divisions=(('conv4', 128),))": "has a field of another type ('int' object",
     "return 5": "failed: TypeError: 'int' object is not iterable; repair",
     "return []": "yielded no LFA; repair it, enlarge the buffer, or take another first stage",
     "yield coarse_lfa(problem); raise KeyError('k')": "failed: KeyError: 'k'; repair",
@@ -279,6 +283,18 @@ def test_lfas_with_shared_loads_need_the_wide_space(site: Path) -> None:
     parameters = bring_first(site, "yield replace(coarse_lfa(problem), shared_loads=(SharedLoad('conv2', ''),))")
     with pytest.raises(PlugInError, match="LFA number 1 shares loads, which the paper's space does not have"):
         solve(PROBLEM, replace(parameters, space=Space.PAPER))
+
+
+def test_lfas_with_divided_layers_need_the_wide_space(site: Path) -> None:
+    parameters = bring_first(site, "yield replace(coarse_lfa(problem), divisions=(('conv4', (64, 64)),))")
+    with pytest.raises(PlugInError, match="LFA number 1 divides layers, which the paper's space does not have"):
+        solve(PROBLEM, replace(parameters, space=Space.PAPER))
+
+
+def test_divided_layers_are_taken(site: Path) -> None:
+    body = "yield unfused_lfa(problem.divided_as((Division('conv4', (64, 64)),)).network)"
+    problem = replace(PROBLEM, platform=replace(PROBLEM.platform, pe_grid=2))
+    assert solve(problem, bring_first(site, body)).schedule.lfa.divisions == (Division("conv4", (64, 64)),)
 
 
 def test_lfas_that_do_not_fit_are_passed_over(site: Path) -> None:

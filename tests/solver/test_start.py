@@ -7,6 +7,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import given, reject
+from support.divided_cases import DIVIDED_LFA, divided_schedule
+from support.divided_cases import PROBLEM as DIVIDED
 from support.paths import PUBLISHED
 from support.strategies import Case, cases
 from support.twins import examples, lfa_of, problem_of_case
@@ -218,6 +220,24 @@ def test_shared_loads_need_the_wide_space() -> None:
     shared = replace(result.schedule.lfa, shared_loads=result.schedule.lfa.shared_loads or (SharedLoad("K", "input"),))
     with pytest.raises(UserError, match="the start shares loads, which the paper's space does not have"):
         own_start(problem, shared, replace(BRIEF, space=Space.PAPER))
+
+
+def test_divided_layers_need_the_wide_space() -> None:
+    with pytest.raises(UserError, match="the start divides layers, which the paper's space does not have"):
+        own_start(DIVIDED, DIVIDED_LFA, replace(BRIEF, space=Space.PAPER))
+
+
+def test_a_fixed_lfa_keeps_its_divisions() -> None:
+    start = divided_schedule()
+    result = solve(DIVIDED, replace(BRIEF, fix_lfa=True), start=start)
+    assert result.schedule.lfa == DIVIDED_LFA
+    assert result.schedule.latency <= start.latency
+    assert own_start(start.problem, start, BRIEF).schedule is not None
+
+
+def test_parts_that_another_core_array_does_not_fill_are_refused() -> None:
+    with pytest.raises(UserError, match="must be multiples of 128, which the core array 'published' computes at once"):
+        own_start(CHAIN, divided_schedule(), replace(BRIEF, fix_lfa=True))
 
 
 def test_a_fixed_lfa_needs_a_start_and_no_proof_over_all() -> None:

@@ -39,5 +39,5 @@ def at_clock(execution: Execution, clock_hz: int) -> Execution:
 @st.composite
 def executions(draw: st.DrawFn) -> Execution:
     """Draw the events of a random schedule that is valid, except that it may exceed the capacity."""
-    pair = draw(pairs())
+    pair = draw(pairs(divides=True))
     return execution_of(pair.plan, dlsa_of(pair.plan, draw(valid_dlsas(pair.slow))))

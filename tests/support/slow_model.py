@@ -3,6 +3,7 @@
 It is the twin of the package's compiled kernels, and shares no code with the package. It takes the plain documents of
 network and schedule files, and names a tensor by ``(kind, layer, tile, source)`` as schedule files do.
 
+- `divided` puts the parts of divided layers in their place.
 - `plan` turns an LFA into tiles and tensors.
 - `double_buffering` is the classical DLSA of a plan.
 - `violations` lists every rule that a DLSA breaks.
@@ -19,7 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
-from support.slow_core_array import MATRIX_KINDS, ceil_div, tile_cost
+from support.slow_core_array import MATRIX_KINDS, VEC_AND_LANE, ceil_div, tile_cost
 
 DRAM_PJ_PER_BYTE = 84
 
@@ -108,7 +109,10 @@ class Violation(NamedTuple):
 
 @dataclass(frozen=True)
 class SlowPlan:
-    """What the LFA alone fixes: tiles by position, tensors in creation order, and totals."""
+    """What the LFA alone fixes: tiles by position, tensors in creation order, and totals.
+
+    Layers are divided in `network`.
+    """
 
     network: dict
     batch: int
@@ -262,6 +266,60 @@ def weight_operand_extent(layer: dict, tile: Extent) -> Extent:
     return (b, k, rows, layer.get("R", 1) * layer.get("S", 1))
 
 
+# --- Layers divided by output channels -------------------------------------------------------------
+
+
+def granule(hardware: dict) -> int:
+    """Return the kernels of which all parts of a layer but one have a multiple."""
+    return VEC_AND_LANE[hardware["macs_per_pe"]][1] * hardware["pe_grid"]
+
+
+def may_be_divided(layer: dict) -> bool:
+    return layer["kind"] in ("conv", "fc") and not layer.get("weight_operands")
+
+
+def divided(network: dict, divisions: Sequence[dict], hardware: dict) -> dict:
+    """Return the network with the parts of divided layers in their place; each part is marked by `part`.
+
+    Raises
+    ------
+    InvalidLFA
+        If a layer can't be divided so.
+    """
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    taken = {*layers, *(source["name"] for source in network["inputs"])}
+    parts: dict[str, list[dict]] = {}
+    for division in divisions:
+        name, channels = division["layer"], division["channels"]
+        if name not in layers or name in parts or not may_be_divided(layers[name]):
+            raise InvalidLFA(f"'{name}' can't be divided")
+        off_granule = [size for size in channels if size % granule(hardware)]
+        if len(channels) < 2 or min(channels) < 1 or sum(channels) != layers[name]["K"] or len(off_granule) > 1:
+            raise InvalidLFA(f"'{name}' can't be divided into {channels}")
+        parts[name] = []
+        for number, size in enumerate(channels):
+            part = {**layers[name], "name": f"{name}/{number + 1}", "K": size, "part": True}
+            if part["name"] in taken:
+                raise InvalidLFA(f"'{part['name']}' is taken")
+            if part.get("weights"):
+                first = sum(channels[:number])
+                part["weights"] = f"kernels {first} to {first + size} of {part['weights']}"
+            parts[name].append(part)
+
+    def read(names: list[str]) -> list[str]:
+        found = []
+        for name in names:
+            found += [part["name"] for part in parts[name]] if name in parts else [name]
+        return found
+
+    made = []
+    for layer in network["layers"]:
+        for one in parts.get(layer["name"], [layer]):
+            roles = [role for role in ("ifmaps", "weight_operands") if role in one]
+            made.append({**one, **{role: read(one[role]) for role in roles}})
+    return {**network, "layers": made, "outputs": read(network.get("outputs", []))}
+
+
 # --- Section 2: the LFA and its tiles -------------------------------------------------------------
 
 
@@ -327,7 +385,7 @@ def forbidden_cuts(network: dict, flg_layers: list[str]) -> set[str]:
 def flg_tile_shapes(
     network: dict, batch: int, flg_layers: list[str], tiling_number: int, corrected: bool = False
 ) -> dict[str, Extent]:
-    """Return the tile of every layer of an FLG; if `corrected`, with the layer's own channels.
+    """Return the tile of every layer of an FLG; a part has its own channels, if `corrected` all layers have.
 
     Raises
     ------
@@ -350,7 +408,8 @@ def flg_tile_shapes(
                 wanted.append(weight_operand_extent(layers[consumer], tiles[consumer]))
         if wanted:
             b, k, h, w = (max(extent[i] for extent in wanted) for i in range(4))
-            tiles[name] = (b, layers[name]["K"] if corrected else k, h, w)
+            exact = corrected or "part" in layers[name]
+            tiles[name] = (b, layers[name]["K"] if exact else k, h, w)
             if name not in network.get("outputs", ()):
                 continue
         channels, rows, columns = ofmap_shape(layers[name])
@@ -375,10 +434,11 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
     Raises
     ------
     InvalidLFA
-        If the order is wrong or a tiling number too large.
+        If a layer can't be divided so, the order is wrong or a tiling number too large.
     slow_core_array.NoMapping
         If a tile can't run on the array.
     """
+    network = divided(network, lfa.get("divisions", []), hardware)
     check_order(network, lfa)
     layers = {layer["name"]: layer for layer in network["layers"]}
     tile_shapes: dict[str, Extent] = {}

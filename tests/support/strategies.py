@@ -20,9 +20,12 @@ from support.slow_model import (
     SlowDLSA,
     SlowPlan,
     broken_order_rules,
+    divided,
     double_buffering,
     flg_tile_shapes,
+    granule,
     load_groups,
+    may_be_divided,
     plan,
     producers,
 )
@@ -294,6 +297,34 @@ def hardware() -> st.SearchStrategy[dict]:
     )
 
 
+def small_arrays() -> st.SearchStrategy[dict]:
+    """Draw a platform whose granule is small enough to divide the layers of random networks."""
+    small = st.fixed_dictionaries({"pe_grid": st.sampled_from([1, 2]), "macs_per_pe": st.sampled_from([32, 64, 128])})
+    return st.tuples(hardware(), small).map(lambda both: both[0] | both[1])
+
+
+@st.composite
+def divisions(draw: Callable, network: dict, kernels: int) -> list[dict]:
+    """Draw `divisions` of an `lfa` document: of some layers that may be divided, into parts of that many kernels."""
+    found = []
+    for layer in network["layers"]:
+        granules, rest = divmod(layer["K"], kernels)
+        if not may_be_divided(layer) or granules + bool(rest) < 2 or not draw(st.sampled_from([True, True, False])):
+            continue
+        borders = draw(st.sets(st.integers(1, granules - 1))) if granules > 1 else set()
+        ends = [0, *sorted(borders), granules]
+        channels = [(end - begin) * kernels for begin, end in itertools.pairwise(ends)]
+        if rest:
+            place = draw(st.integers(0, len(channels)))
+            if len(channels) == 1 or draw(st.booleans()):
+                channels.insert(place, rest)
+            else:
+                channels[place - 1] += rest
+        if len(channels) > 1:
+            found.append({"layer": layer["name"], "channels": channels})
+    return found
+
+
 batches = st.sampled_from([1, 1, 2, 3, 4, 6])
 
 
@@ -390,22 +421,32 @@ def wrong_lfas(draw: Callable, network: dict, batch: int) -> dict:
 
 @st.composite
 def cases(
-    draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, valid: bool = True, wide: bool = True
+    draw: Callable,
+    max_layers: int = 6,
+    max_tiling_number: int = 8,
+    valid: bool = True,
+    wide: bool = True,
+    divides: bool = False,
 ) -> Case:
     """Draw a network, a batch, a platform and an LFA; without `wide`, an LFA of the paper's space.
 
-    Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array.
+    Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array. If `divides` is
+    set, the LFA may divide layers.
     """
     network = draw(networks(max_layers))
     batch = draw(batches)
-    lfa = draw(lfas(network, batch, max_tiling_number, valid))
-    return Case(network, batch, draw(hardware()), lfa if wide else {"flgs": lfa["flgs"]})
+    platform = draw(small_arrays() if divides else hardware())
+    parts = draw(divisions(network, granule(platform))) if divides else []
+    lfa = draw(lfas(divided(network, parts, platform), batch, max_tiling_number, valid))
+    if parts:
+        lfa["divisions"] = parts
+    return Case(network, batch, platform, lfa if wide else {"flgs": lfa["flgs"]})
 
 
 @st.composite
-def plans(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8) -> SlowPlan:
+def plans(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, divides: bool = False) -> SlowPlan:
     """Draw the plan of a valid case."""
-    case = draw(cases(max_layers, max_tiling_number))
+    case = draw(cases(max_layers, max_tiling_number, divides=divides))
     try:
         return plan(*case)
     except NoMapping:

@@ -251,6 +251,28 @@ def test_random_tiles_have_some_whose_operands_rotate() -> None:
     find(matrix_tile_cases(), rotates, settings=FIRST_FOUND)
 
 
+def test_random_lfas_divide_layers_whose_parts_stand_in_several_lgs_and_are_fused_with_a_reader() -> None:
+    def crosses_and_fuses(plan: slow_model.SlowPlan) -> bool:
+        parts = {layer["name"] for layer in plan.network["layers"] if "part" in layer}
+        crossed = {tensor.key[3] for tensor in plan.dram_tensors if tensor.key[0] == "ifm"} & parts
+        fused = {tensor.key[1] for tensor in plan.tensors if not tensor.on_dram} & parts
+        return bool(crossed and fused)
+
+    find(plans(divides=True), crosses_and_fuses, settings=FIRST_FOUND)
+
+
+def test_random_divisions_put_the_rest_into_any_part() -> None:
+    for place in (0, -1):
+        find(
+            cases(divides=True),
+            lambda case, place=place: any(
+                len(one["channels"]) > 2 and one["channels"][place] % slow_model.granule(case.hardware)
+                for one in case.lfa.get("divisions", [])
+            ),
+            settings=FIRST_FOUND,
+        )
+
+
 def test_tiling_numbers_may_be_too_large() -> None:
     def too_large(case: Case) -> bool:
         try:

@@ -14,6 +14,7 @@ from hypothesis import reject, settings
 
 from soma_cp.model.hardware.fields import FIELDS
 from soma_cp.model.hardware.platform_file import platform_from_document
+from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
@@ -63,7 +64,8 @@ def problem_of_case(case: Case) -> Problem:
 def lfa_of(document: dict) -> LFA:
     flgs = tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in document["flgs"])
     shares = tuple(SharedLoad(share["layer"], share["source"]) for share in document.get("shared_loads", []))
-    return LFA(flgs, shares)
+    parts = (Division(one["layer"], tuple(one["channels"])) for one in document.get("divisions", []))
+    return LFA(flgs, shares, tuple(parts))
 
 
 LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf_bytes")
@@ -110,9 +112,14 @@ def shortest_lives(slow: SlowPlan) -> SlowDLSA:
 
 
 @st.composite
-def pairs(draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, wide: bool = True) -> Pair:
-    """Draw a valid LFA of a random network on a random platform, planned twice; without `wide`, no shared loads."""
-    case = draw(cases(max_layers, max_tiling_number, wide=wide))
+def pairs(
+    draw: Callable, max_layers: int = 6, max_tiling_number: int = 8, wide: bool = True, divides: bool = False
+) -> Pair:
+    """Draw a valid LFA of a random network on a random platform, planned twice.
+
+    Without `wide`, it shares no loads; if `divides` is set, it may divide layers.
+    """
+    case = draw(cases(max_layers, max_tiling_number, wide=wide, divides=divides))
     try:
         return pair_of(case)
     except NoMapping:

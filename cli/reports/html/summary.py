@@ -89,25 +89,25 @@ Bounds = dict[Problem, NetworkBound]
 
 
 def bounds_of(reported: Sequence[Reported]) -> Bounds:
-    """Return the bounds over every LFA of all problems."""
+    """Return the bounds over every LFA of all problems, in which no layer is divided."""
     schedules = [one.execution.schedule for one in reported]
-    wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads}
+    wide = {schedule.problem.whole for schedule in schedules if schedule.lfa.is_wide}
     return {
         problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide)
-        for problem in {schedule.problem for schedule in schedules}
+        for problem in {schedule.problem.whole for schedule in schedules}
     }
 
 
 def ladder(one: Reported, bounds: Bounds) -> list[Rung]:
     """Return the ladder of a schedule: from the slowest schedule of its LFA down to the bound over every LFA."""
     schedule = one.execution.schedule
-    return schedule_ladder(schedule, one.claimed_bound, bounds[schedule.problem].latency)
+    return schedule_ladder(schedule, one.claimed_bound, bounds[schedule.problem.whole].latency)
 
 
 def advice_lines(one: Reported, bounds: Bounds) -> list[str]:
     """Return what limits a schedule, the most important first; see docs/what-limits-me.md."""
     schedule = one.execution.schedule
-    return [line.text for line in advise(schedule, _objective(one), bounds[schedule.problem])]
+    return [line.text for line in advise(schedule, _objective(one), bounds[schedule.problem.whole])]
 
 
 def _objective(one: Reported) -> Objective:

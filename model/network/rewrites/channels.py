@@ -6,10 +6,16 @@ the weights of its own channels. What read the layer reads the parts in the orde
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import accumulate
 
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import Conv, GroupConv, Layer
 from soma_cp.model.network.network import DividedNetwork, Division, Network
+
+
+class DivisionError(UserError):
+    """A layer that can't be divided as asked."""
+
 
 GRANULE = 256
 """Channels of a part are a multiple of this, where the layer has that many: what the arrays of `edge` (128) and `cloud`
@@ -33,7 +39,7 @@ def divided_as(network: Network, divisions: Sequence[Division]) -> DividedNetwor
 
     Raises
     ------
-    UserError
+    DivisionError
         If a layer is unknown, may not be divided or is divided twice; if there are fewer than two parts, their channels
         do not add up, or a name of a part is taken.
     """
@@ -66,28 +72,33 @@ def _check(network: Network, division: Division, known: set[str], twice: bool) -
     name, channels = division
     if name not in network.layer_id:
         hint = nearest_name_hint(name, network.layer_id)
-        raise UserError(f"a division names the layer '{name}', which '{network.name}' does not have{hint}")
+        raise DivisionError(f"a division names the layer '{name}', which '{network.name}' does not have{hint}")
     if twice:
-        raise UserError(f"the layer '{name}' is divided twice; keep one division")
+        raise DivisionError(f"the layer '{name}' is divided twice; keep one division")
     layer = network.layers[network.layer_id[name]]
     if not is_divisible(layer):
-        raise UserError(f"layer '{name}' can't be divided: it is no conv or fc with weights of its own")
+        raise DivisionError(f"layer '{name}' can't be divided: it is no conv or fc with weights of its own")
     if len(channels) < 2 or min(channels) < 1 or sum(channels) != layer.K:
         said = " + ".join(map(str, channels))
-        raise UserError(
+        raise DivisionError(
             f"layer '{name}' can't be divided into {said} channels (must be two or more parts of at least 1 channel "
             f"that add up to its {layer.K})"
         )
     taken = next((part for part in division.parts if part in known), None)
     if taken is not None:
-        raise UserError(f"layer '{name}' can't be divided: its part '{taken}' would have the name of another layer")
+        what = "layer" if taken in network.layer_id else "input"
+        raise DivisionError(
+            f"layer '{name}' can't be divided: its part '{taken}' would have the name of another {what}"
+        )
 
 
 def _parts(layer: Layer, division: Division) -> tuple[Layer, ...]:
+    """Return the parts; those of two layers have the same stored weights if they have the same kernels of them."""
     assert isinstance(layer, Conv)
+    ends = accumulate(division.channels)
     return tuple(
-        replace(layer, name=name, K=channels, weights=f"{layer.weights}/{number}" if layer.weights else "")
-        for number, (name, channels) in enumerate(zip(division.parts, division.channels, strict=True), start=1)
+        replace(layer, name=name, K=channels, weights=layer.weights and f"{layer.weights}[{end - channels}:{end}]")
+        for name, channels, end in zip(division.parts, division.channels, ends, strict=True)
     )
 
 

@@ -153,6 +153,12 @@ def test_plans_and_double_buffering_of_larger_networks(case: Case) -> None:
     assert_plans_agree(case)
 
 
+@examples(700)
+@given(cases(valid=False, divides=True))
+def test_plans_and_double_buffering_of_divided_layers(case: Case) -> None:
+    assert_plans_agree(case)
+
+
 @examples(60)
 @given(pairs())
 def test_double_buffering_where_sort_keys_with_the_creation_order_exceed_64_bits(pair: Pair) -> None:

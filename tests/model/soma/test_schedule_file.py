@@ -391,7 +391,7 @@ def test_a_proof_that_does_not_hold(document: Document, schedule: Schedule) -> N
 def test_the_examples_of_the_page_are_right() -> None:
     page = (DOCS / "file-formats.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in page.split("```json\n")[1:]]
-    network, hardware, example = map(json.loads, blocks)
+    network, hardware, example, _ = map(json.loads, blocks)  # the last is of test_divided_layers.py
     assert len(network_from_document(network, "docs").layers) == 5
     assert platform_from_document(hardware, "docs").dram_bytes_per_cycle == 8
     stored = schedule_from_document(example, "docs")

@@ -4,18 +4,22 @@ import pickle
 from dataclasses import replace
 
 import pytest
+from support.divided_cases import DIVIDED_LFA
+from support.divided_cases import PROBLEM as DIVIDED
 from support.execution_cases import GPT2
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.quantities import KIB, MIB
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import make_execution
+from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.solver.advice import checks
@@ -73,6 +77,16 @@ def test_the_longest_wait_is_counted_in_the_schedule(result: SolveResult) -> Non
     assert wait.stall_cycles == max(stalls.values()) == stalls[wait.tensor, wait.layer]
     assert wait.stall_share == wait.stall_cycles / schedule.latency
     assert longest_wait(schedule, Objective(1.0, 0.0)) is None
+
+
+def test_a_wait_for_a_part_of_a_layer_names_the_part() -> None:
+    """At 1 B per cycle, DRAM is the limit: the two parts of conv4 have the largest weights."""
+    problem = replace(DIVIDED, platform=replace(DIVIDED.platform, dram_bytes_per_cycle=1))
+    plan = make_plan(problem, DIVIDED_LFA)
+    wait = longest_wait(priced(plan, greedy_dlsa(plan)), EDP)
+    assert wait is not None
+    assert (wait.layer, wait.tensor) == ("conv4/1", "ifm")
+    assert "waits for the input of layer conv4/1" in wait.text
 
 
 @pytest.mark.parametrize(

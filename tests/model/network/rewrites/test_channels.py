@@ -66,7 +66,10 @@ def test_shared_weights_are_divided_alike() -> None:
         Conv(name=name, C=64, K=512, H=4, W=1, inputs=("x",), weights="tied") for name in ("first", "second")
     )
     parts = divided(Network("tied", (ExternalInput("x", (64, 4, 1)),), layers), 256 * 64)
-    assert [layer.weights for layer in parts.layers if isinstance(layer, Conv)] == ["tied/1", "tied/2"] * 2
+    assert [layer.weights for layer in parts.layers if isinstance(layer, Conv)] == [
+        "tied[0:256]",
+        "tied[256:512]",
+    ] * 2
     assert parts.weight_bytes == 64 * 512
 
 
