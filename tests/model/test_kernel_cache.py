@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import pytest
 from numba import config
 from numba.core import caching
@@ -184,7 +185,7 @@ def test_machine_code_of_the_package_is_used_where_nothing_can_be_written(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("fault", ["another processor", "damaged", "stale"])
+@pytest.mark.parametrize("fault", ["another processor", "damaged", "cut off", "stale", "another numba", "not wanted"])
 def test_machine_code_of_the_package_that_does_not_fit_is_passed_over(
     fault: str, packaged: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,8 +194,15 @@ def test_machine_code_of_the_package_that_does_not_fit_is_passed_over(
     elif fault == "damaged":
         for path in packaged.iterdir():
             path.write_bytes(b"damaged")
-    else:
+    elif fault == "cut off":
+        for path in packaged.glob("*.nbc"):
+            path.write_bytes(path.read_bytes()[:-20])
+    elif fault == "stale":
         monkeypatch.setattr(kernel_cache, "package_stamp", lambda: "other")
+    elif fault == "another numba":
+        monkeypatch.setattr(numba, "__version__", "0.0.1")
+    else:
+        monkeypatch.setenv(kernel_cache.NATIVE_VARIABLE, "1")
     kernel = compiled(three_times)
     assert kernel(5) == 15
     assert hits(kernel) == 0
