@@ -1,6 +1,7 @@
 """Where the machine code of kernels is kept: without a folder that can be written, kernels run all the same."""
 
 import errno
+import gc
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from support.paths import ROOT
 
 from soma_cp.model import kernel_cache
 from soma_cp.model.compiled import compiled
+from soma_cp.model.kernel_compiler import watched
 
 NOTE = "set NUMBA_CACHE_DIR to a folder that can be written"
 
@@ -141,6 +143,20 @@ def test_a_change_of_any_file_of_the_package_makes_machine_code_stale(
     kernel = compiled(three_times)
     assert kernel(5) == 15
     assert sum(kernel.stats.cache_hits.values()) == 0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_not_looked_for_while_a_kernel_is_compiled(collects: bool, temporary: Path) -> None:
+    seen: list[bool] = []
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with watched(lambda _: seen.append(gc.isenabled())):
+            assert compiled(three_times)(5) == 15
+        assert seen == [False]
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 # Machine code that comes with the package.
