@@ -1,16 +1,25 @@
-"""How many states the compiled kernels try per second and core.
+"""How many states the compiled kernels try per CPU second.
 
-    python benchmarks/kernels.py
+    python benchmarks/kernels.py                     # figures of this checkout
+    python benchmarks/kernels.py --before CHECKOUT   # this checkout relative to another
+    python benchmarks/kernels.py --generic           # kernels for any processor relative to those for this one
 
 For each problem, per second on one core: LFAs that the first stage tries, priced by the greedy DLSA (over a whole short
 search) and by double buffering (the paper's); DLSAs that the second stage tries for one LFA; greedy passes; and full
 evaluations. The kernels are compiled before the clock starts. The machine's load moves all figures together: compare
-figures of one run only.
+figures of one run only. A comparison keeps one process for each side and asks them in turn, figure by figure; it prints
+the median of the ratios (above 1: faster).
 """
 
 import argparse
+import math
+import os
+import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
@@ -25,22 +34,23 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.plan import make_plan
 
+CHECKOUT = Path(__file__).parent.parent.absolute()
 NETWORKS = ("resnet50", "gpt2-small-prefill", "inception-resnet-v1")
 BATCHES = (1, 4, 16)
-SECONDS = 1.0
+FIGURES = ("LFAs/s, greedy", "LFAs/s, paper", "DLSAs/s", "greedy/s", "evaluations/s")
 
 
-def per_second(work: Callable[[], int]) -> float:
-    """Run `work`, which returns how many states it tried, until `SECONDS` are over; return states per second."""
-    work()
+def per_second(work: Callable[[], int], seconds: float) -> float:
+    """Run `work`, which returns how many states it tried, until CPU `seconds` are over; return states per second."""
     done = 0
-    begin = time.perf_counter()
-    while (taken := time.perf_counter() - begin) < SECONDS:
+    begin = time.process_time()
+    while (taken := time.process_time() - begin) < seconds:
         done += work()
     return done / taken
 
 
-def measure(problem: Problem) -> tuple[float, ...]:
+def works(problem: Problem) -> tuple[Callable[[], int], ...]:
+    """Return the work of each of `FIGURES`, each done once."""
     start = initial_lfa(problem)
     first = PaperSearchParameters(rounds_per_layer=20)
     second = AnnealingParameters(rounds_per_tensor=100, smooth_buffer=False)
@@ -60,27 +70,91 @@ def measure(problem: Problem) -> tuple[float, ...]:
         return 100
 
     short = LFASearchParameters(rounds=8000)
-    return (
-        per_second(lambda: search_lfas(problem, coarse_lfa(problem), 1, parameters=short, threads=1).rounds),
-        per_second(lambda: anneal_lfas(problem, start, capacity, np.random.default_rng(1), parameters=first).rounds),
-        per_second(lambda: anneal_dlsas(plan, np.random.default_rng(1), parameters=second).rounds),
-        per_second(construct_often),
-        per_second(evaluate_often),
+    made = (
+        lambda: search_lfas(problem, coarse_lfa(problem), 1, parameters=short, threads=1).rounds,
+        lambda: anneal_lfas(problem, start, capacity, np.random.default_rng(1), parameters=first).rounds,
+        lambda: anneal_dlsas(plan, np.random.default_rng(1), parameters=second).rounds,
+        construct_often,
+        evaluate_often,
     )
+    for work in made:
+        work()
+    return made
+
+
+def answer(seconds: float) -> None:
+    """Read problems, one a line; then measure a figure for each line that holds its number."""
+    made: tuple[Callable[[], int], ...] = ()
+    for line in sys.stdin:
+        match line.split():
+            case [name, batch]:
+                made = works(Problem(builtin_network(name), platform_named(default_platform(name)), int(batch)))
+                print("ready", flush=True)
+            case [figure]:
+                print(per_second(made[int(figure)], seconds), flush=True)
+
+
+class Side:
+    """A process that measures when it is asked."""
+
+    def __init__(self, checkout: Path, seconds: float, generic: bool = False) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(checkout / "src")}
+        if generic:
+            environment |= {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+        self._process = subprocess.Popen(
+            [sys.executable, __file__, "--answer", "--seconds", str(seconds)],
+            env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+
+    def ask(self, question: str) -> str:
+        """Return the answer to a line."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{question}\n")
+        return self._process.stdout.readline()
+
+
+def compare(side: Side, base: Side, rounds: int) -> None:
+    """Print the speed of `side` relative to `base`."""
+    all_ratios: list[list[float]] = [[] for _ in FIGURES]
+    for name in NETWORKS:
+        for batch in BATCHES:
+            for one in (side, base):
+                one.ask(f"{name} {batch}")
+            for figure, ratios in enumerate(all_ratios):
+                pairs = [(side.ask(str(figure)), base.ask(str(figure))) for _ in range(rounds)]
+                ratios.append(statistics.median(float(one) / float(other) for one, other in pairs))
+            print_row(name, batch, [f"{ratios[-1]:.3f}" for ratios in all_ratios])
+    means = [statistics.geometric_mean(ratios) for ratios in all_ratios]
+    print("| geometric mean | | | " + " | ".join(f"{mean:.3f}" for mean in means) + " |")
+    print(f"\nall figures: {math.prod(means) ** (1 / len(means)):.3f}")
+
+
+def print_row(name: str, batch: int, cells: list[str]) -> None:
+    print(f"| {name} | {default_platform(name)} | {batch} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
-    print("| network | platform | batch | LFAs/s, greedy | LFAs/s, paper | DLSAs/s | greedy/s | evaluations/s |")
-    print("|---|---|---|---|---|---|---|---|")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="print speeds relative to this checkout's")
+    parser.add_argument("--generic", action="store_true", help="print speeds of kernels for any processor")
+    parser.add_argument("--seconds", type=float, default=1.0, help="CPU seconds of each measurement")
+    parser.add_argument("--rounds", type=int, default=7, help="measurements of each figure, in a comparison")
+    parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.answer:
+        answer(options.seconds)
+        return
+    print("| network | platform | batch | " + " | ".join(FIGURES) + " |")
+    print("|---|---|---" + "|---" * len(FIGURES) + "|")
+    if options.before or options.generic:
+        base = Side((options.before or CHECKOUT).absolute(), options.seconds)
+        compare(Side(CHECKOUT, options.seconds, options.generic), base, options.rounds)
+        return
     for name in NETWORKS:
-        platform = default_platform(name)
         for batch in BATCHES:
-            figures = measure(Problem(builtin_network(name), platform_named(platform), batch))
-            print(
-                f"| {name} | {platform} | {batch} | " + " | ".join(f"{value:,.0f}" for value in figures) + " |",
-                flush=True,
-            )
+            made = works(Problem(builtin_network(name), platform_named(default_platform(name)), batch))
+            print_row(name, batch, [f"{per_second(work, options.seconds):,.0f}" for work in made])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 It is looked for in the folder that NUMBA_CACHE_DIR names, else beside the source, else in the user's cache folder, else
 in a temporary folder of the user: the first that can be written. Without one, every run compiles again. A package may
 carry machine code for any processor of its kind (`PACKAGED`); it is used where the folder has none that fits.
+With SOMA_CP_NATIVE_KERNELS=1 it is not, so that kernels are compiled for the machine's own processor; the folder then
+has them, and later runs use them with or without the variable.
 
 Machine code is thrown away when any file of the package changes that kernels can be compiled from: numba itself looks
 only at the file of the kernel that Python calls, which holds those that it calls.
@@ -36,6 +38,9 @@ PACKAGED = HOME / "kernels"
 
 ANY_PROCESSOR = ("generic", "")
 """Name and features of the processor that packaged machine code is compiled for."""
+
+NATIVE_VARIABLE = "SOMA_CP_NATIVE_KERNELS"
+"""The environment variable that, unless it is empty, asks for kernels for the machine's own processor."""
 
 
 def kept_code(function: Callable[..., Any]) -> "KernelCache":
@@ -157,7 +162,7 @@ class KernelCache(caching.FunctionCache):  # type: ignore[misc]
         packaged = caching.IndexDataCacheFile(
             str(PACKAGED), self._impl.filename_base, self._impl.locator.get_source_stamp()
         )
-        self._packaged = packaged if PACKAGED.is_dir() else None
+        self._packaged = packaged if PACKAGED.is_dir() and not os.environ.get(NATIVE_VARIABLE) else None
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the machine code for these types, or None."""

@@ -8,7 +8,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma import evaluation_kernel
 from soma_cp.model.soma.dlsa import double_buffer, double_buffering
 from soma_cp.model.soma.lfa import unfused_lfa
-from soma_cp.model.soma.occupancy import fill_alive
+from soma_cp.model.soma.occupancy import fill_alive, fill_least_room
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.tensors import count_tensors, make_tensors
@@ -22,6 +22,7 @@ PRICING = (
     count_tensors,
     make_tensors,
     fill_alive,
+    fill_least_room,
     double_buffer,
     evaluation_kernel.run,
     sorted_transfers,

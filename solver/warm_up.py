@@ -20,8 +20,12 @@ from soma_cp.annealing.second_stage.dlsa_kernel import anneal_dlsa, begin_state
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.annealing.second_stage.greedy_kernel import greedy_pass
 from soma_cp.model.kernel_compiler import called_kernels
-from soma_cp.model.soma.occupancy import fill_least_room
+from soma_cp.model.network.extents import operand_extent
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.lfa import unfused_lfa
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.schedule import priced
+from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.every_lfa import layer_bounds
@@ -50,7 +54,8 @@ SEARCH = (
     split_rows_columns,
     layer_bounds.read_extents,
     greedy_pass,
-    fill_least_room,
+    fill_load_owners,
+    operand_extent,
 )
 PIECES = (shorten, tails_of_suffix, needed_arcs)
 ANNEALING = (begin_state, anneal_dlsa)
@@ -92,6 +97,7 @@ def warm_up(*runs: SolveParameters) -> None:
     greedy = SolveParameters(second_stage=SecondStage.GREEDY)
     search_lfas(problem, coarse_lfa(problem), 0, parameters=LFASearchParameters(rounds=100))
     bound_every_lfa(problem)
+    _warm_up_rare(problem)
     schedule = priced(plan := unfused_plan(problem), greedy_dlsa(plan))
     if _anneals(runs):
         anneal_dlsas(plan, np.random.default_rng(0), parameters=AnnealingParameters(rounds_per_tensor=1))
@@ -100,3 +106,11 @@ def warm_up(*runs: SolveParameters) -> None:
         window_arcs(cut_piece(schedule, 1, 4))
     if _proves(runs):
         prove_over_every_lfa(problem, math.inf, 0.0, lambda plan, _: run_second_stage(plan, greedy))
+
+
+def _warm_up_rare(problem: Problem) -> None:
+    """Compile or load what searches call for some networks alone: with shared loads, or second operands."""
+    network, table = problem.network, problem.table
+    arrays = lfa_arrays(unfused_lfa(network), network, table)
+    lfa_from_arrays(arrays._replace(shares=np.ones_like(arrays.shares)), network, table)
+    operand_extent(table.layers, 0, 1, 1)

@@ -1,6 +1,7 @@
 """Where the machine code of kernels is kept: without a folder that can be written, kernels run all the same."""
 
 import errno
+import gc
 import logging
 import os
 import shutil
@@ -10,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import numba
 import pytest
 from numba import config
 from numba.core import caching
@@ -18,6 +20,7 @@ from support.paths import ROOT
 
 from soma_cp.model import kernel_cache
 from soma_cp.model.compiled import compiled
+from soma_cp.model.kernel_compiler import watched
 
 NOTE = "set NUMBA_CACHE_DIR to a folder that can be written"
 
@@ -142,6 +145,20 @@ def test_a_change_of_any_file_of_the_package_makes_machine_code_stale(
     assert sum(kernel.stats.cache_hits.values()) == 0  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("collects", [True, False])
+def test_garbage_is_not_looked_for_while_a_kernel_is_compiled(collects: bool, temporary: Path) -> None:
+    seen: list[bool] = []
+    before = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with watched(lambda _: seen.append(gc.isenabled())):
+            assert compiled(three_times)(5) == 15
+        assert seen == [False]
+        assert gc.isenabled() == collects
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
 # Machine code that comes with the package.
 
 
@@ -184,7 +201,7 @@ def test_machine_code_of_the_package_is_used_where_nothing_can_be_written(
     assert caplog.text == ""
 
 
-@pytest.mark.parametrize("fault", ["another processor", "damaged", "stale"])
+@pytest.mark.parametrize("fault", ["another processor", "damaged", "cut off", "stale", "another numba", "not wanted"])
 def test_machine_code_of_the_package_that_does_not_fit_is_passed_over(
     fault: str, packaged: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -193,8 +210,15 @@ def test_machine_code_of_the_package_that_does_not_fit_is_passed_over(
     elif fault == "damaged":
         for path in packaged.iterdir():
             path.write_bytes(b"damaged")
-    else:
+    elif fault == "cut off":
+        for path in packaged.glob("*.nbc"):
+            path.write_bytes(path.read_bytes()[:-20])
+    elif fault == "stale":
         monkeypatch.setattr(kernel_cache, "package_stamp", lambda: "other")
+    elif fault == "another numba":
+        monkeypatch.setattr(numba, "__version__", "0.0.1")
+    else:
+        monkeypatch.setenv(kernel_cache.NATIVE_VARIABLE, "1")
     kernel = compiled(three_times)
     assert kernel(5) == 15
     assert hits(kernel) == 0
