@@ -2,7 +2,8 @@
 
 Each bound counts what no schedule can avoid:
 
-*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.layer_bounds`.
+*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.tile_extents` and
+`soma_cp.solver.every_lfa.layer_bounds`.
 
 *DRAM.* All weights are loaded at least once, external inputs are loaded as far as tiles read them, and ofmaps without
 consumers are stored.
@@ -51,14 +52,8 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
-from soma_cp.solver.every_lfa.layer_bounds import (
-    LayerChoices,
-    LayerPrices,
-    TileExtents,
-    ancestors,
-    extents_read,
-    tile_extents,
-)
+from soma_cp.solver.every_lfa.layer_bounds import LayerChoices, LayerPrices
+from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
 
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"

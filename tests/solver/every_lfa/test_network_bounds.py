@@ -28,8 +28,9 @@ from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import network_bounds
-from soma_cp.solver.every_lfa.layer_bounds import LayerChoices, Steps, TileExtents, ancestors, tile_extents
+from soma_cp.solver.every_lfa.layer_bounds import LayerChoices
 from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.every_lfa.tile_extents import Steps, TileExtents, ancestors, tile_extents
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
 EDGE = PLATFORMS["edge"]
