@@ -6,14 +6,18 @@ channels as a consumer asks for (a concatenation asks for all of its own). Costs
 bound is n times the least cost over all extents, from these up, that tiles can have: parts of the ofmap, and what tiles
 of consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 
+*Divisions.* In the wide space a layer may be divided by output channels. It costs at least as much as the cheapest of
+all divisions, or as it does undivided (`soma_cp.solver.every_lfa.part_bounds`).
+
 *Time.* Pricing the tiles is what takes long, so it looks at the budget. A layer whose tiles are not priced, or are more
 than `MOST_SHAPES`, keeps a floor: each element of its ofmap takes at least so many cycles and so much energy
 (`CoreArray.least_per_element`). Its tiles make at least B · min f·rows[l][f] · min f·columns[l][f] elements of each
-channel.
+channel. The parts of a layer make all its channels together, so the floor holds for every division. In the wide space a
+layer that may be divided keeps it until the tiles of its parts are priced, too; always if the parts may have more than
+`MOST_SIZES` sizes, or if the core array takes long to price a tile.
 """
 
 from collections import defaultdict
-from dataclasses import dataclass
 from math import isqrt, prod
 
 import numpy as np
@@ -22,24 +26,16 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.problem import Problem
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices, cheapest, undominated
+from soma_cp.solver.every_lfa.part_bounds import PartSizes, divided_choices, part_sizes, with_parts
 from soma_cp.solver.every_lfa.tile_extents import COLUMNS, ROWS, Steps, TileExtents, Values
 
 MOST_SHAPES = 1 << 22
 """Most tile shapes of a layer; with more, it keeps its floor. The layers of pnasnet have up to 400,000 at batch 16."""
+MOST_SIZES = 512
+"""Most sizes of the parts of a layer; if there may be more, it keeps its floor in the wide space."""
 FLOOR_ROUNDING = 1e-9
 """Floors are lowered by this share, far more than the rounding of their products."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerChoices:
-    """Undominated pairs (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending.
-
-    `shortest_tile` is the least number of cycles of one tile.
-    """
-
-    cycles: IntArray
-    energy_pj: FloatArray
-    shortest_tile: int
 
 
 class LayerPrices:
@@ -61,20 +57,44 @@ class LayerPrices:
         self.problem = problem
         self.needs = needs
         self.extents = extents
-        self._samples = divisors(problem.batch)
-        self._left = sorted(self._groups(), key=lambda group: group.size, reverse=True)
-        self._choices = self._floors()
+        self.part_sizes = part_sizes(problem)
+        self._left = self._groups()
+        self._left_divided: list[_Shapes] | None = None  # made when the wide space is asked for
+        self._undivided: dict[int, LayerChoices] = {}
+        self._divided: dict[int, LayerChoices] = {}
 
-    @property
-    def complete(self) -> bool:
-        """Whether no more time could raise the bounds."""
-        return self.extents.in_time and not self._left
+    def complete(self, wide: bool) -> bool:
+        """Return whether no more time could raise the bounds in the wide space, or in the paper's."""
+        return self.extents.in_time and not self._left and not (wide and self._left_divided)
 
-    def choices(self, budget: Budget | None = None) -> list[LayerChoices]:
-        """Return the choices of all layers; those of layers whose tiles are not priced in time are floors."""
+    def choices(self, budget: Budget | None = None, wide: bool = False) -> list[LayerChoices]:
+        """Return the choices of all layers; those of layers whose tiles are not priced in time are floors.
+
+        Parameters
+        ----------
+        budget
+            When pricing ends; no limit by default.
+        wide
+            Whether layers may be divided.
+        """
         budget = budget or Budget()
-        while self._left and self._left[-1].price(self.problem, budget):
-            group = self._left.pop()  # the smallest is priced first, and its prices are not kept
+        self._price(self._left, budget)
+        found = self._floors(wide)
+        if wide:
+            if self._left_divided is None:
+                self._left_divided = self._groups_of_parts()
+            self._price(self._left_divided, budget)
+        for layer, choices in self._undivided.items():
+            if not wide or layer not in self.part_sizes:
+                found[layer] = choices
+            elif layer in self._divided:
+                found[layer] = cheapest([choices, self._divided[layer]])
+        return found
+
+    def _price(self, left: "list[_Shapes]", budget: Budget) -> None:
+        """Price shapes, the last first, until the budget ends; those that are left stay in the list."""
+        while left and left[-1].price(budget):
+            group = left.pop()  # its prices are not kept
             known: dict[tuple[int, ...], LayerChoices] = {}
             for layer in group.layers:
                 values, rows, columns = (
@@ -84,64 +104,123 @@ class LayerPrices:
                 )
                 key = (*map(id, values), id(rows), id(columns))
                 if key not in known:
-                    known[key] = _choices_of(self.problem.batch, group.least(values), values, rows, columns)
-                self._choices[layer] = known[key]
-        return list(self._choices)
+                    known[key] = self._choices(group, values, rows, columns)
+                (self._undivided if group.sizes is None else self._divided)[layer] = known[key]
+
+    def _choices(self, group: "_Shapes", values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer of a group that is priced: undivided, or over all its divisions."""
+        if group.sizes is None:
+            least = group.costs(values).min(axis=2)
+            return _choices_of(self.problem.batch, least, values, rows, columns)
+        costs = group.costs((group.sizes.channels, *values[1:]))
+        parts = [
+            _choices_of(self.problem.batch, costs[:, :, size], values, rows, columns)
+            for size in range(group.sizes.count)
+        ]
+        return divided_choices(group.sizes, parts)
 
     def _groups(self) -> "list[_Shapes]":
-        """Return the shapes of all layers that can be priced."""
+        """Return the shapes of all layers that can be priced, the fewest last."""
+        values = self.extents.values
+        groups = []
+        for layers in self._equal_layers():
+            together = _Shapes(self.problem, layers, [values[layer] for layer in layers])
+            apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
+            for layer in layers:
+                apart[tuple(map(id, values[layer]))].append(layer)
+            each = [_Shapes(self.problem, same, [values[same[0]]]) for same in apart.values()]
+            groups += [together] if together.size <= sum(shapes.size for shapes in each) else each
+        return _fewest_last(groups)
+
+    def _groups_of_parts(self) -> "list[_Shapes]":
+        """Return the shapes of the parts of all layers that can be priced, the fewest last."""
+        if self.problem.core_array.takes_long:
+            return []
+        divisible = [layers for layers in self._equal_layers() if layers[0] in self.part_sizes]
+        few = {layers[0]: layers for layers in divisible if self.part_sizes[layers[0]].count <= MOST_SIZES}
+        channels = {first: self.part_sizes[first].channels for first in few}
+        problem, ids = with_parts(self.problem, channels)
+        groups = []
+        for first, layers in few.items():
+            values = [(channels[first], *self.extents.values[layer][1:]) for layer in layers]
+            groups.append(_Shapes(problem, layers, values, ids[first], self.part_sizes[first]))
+        return _fewest_last(groups)
+
+    def _equal_layers(self) -> list[list[int]]:
+        """Return the layers whose extents are all known, those with the same fields together."""
         equal: dict[bytes, list[int]] = defaultdict(list)
         for layer, row in enumerate(self.problem.table.layers):
             if self.extents.listed[layer]:
                 equal[row.tobytes()].append(layer)
-        groups = []
-        for layers in equal.values():
-            together = _Shapes(layers, self._samples, [self.extents.values[layer] for layer in layers])
-            apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
-            for layer in layers:
-                apart[tuple(map(id, self.extents.values[layer]))].append(layer)
-            each = [_Shapes(same, self._samples, [self.extents.values[same[0]]]) for same in apart.values()]
-            groups += [together] if together.size <= sum(shapes.size for shapes in each) else each
-        return [shapes for shapes in groups if shapes.size <= MOST_SHAPES]
+        return list(equal.values())
 
-    def _floors(self) -> list[LayerChoices]:
+    def _floors(self, wide: bool) -> list[LayerChoices]:
         extents = self.extents
+        per_element = self.problem.core_array.least_per_element(self.problem.table)
         floors = []
-        for layer, (cycles, energy_pj) in enumerate(zip(*self._per_element(), strict=True)):
+        for layer, (cycles, energy_pj) in enumerate(zip(*(each.tolist() for each in per_element), strict=True)):
             channels, rows, columns = (int(values[0]) for values in extents.values[layer])
-            tile = channels * rows * columns
             total = self.problem.batch * channels * extents.rows[layer].least_total * extents.columns[layer].least_total
-            least = np.array([total * cycles * (1 - FLOOR_ROUNDING)]).astype(np.int64)
-            energy = np.array([total * energy_pj * (1 - FLOOR_ROUNDING)])
-            floors.append(LayerChoices(least, energy, int(tile * cycles * (1 - FLOOR_ROUNDING))))
+            fewest = channels
+            if wide and layer in self.part_sizes:
+                fewest = min(channels, self.part_sizes[layer].fewest_channels)
+            floors.append(
+                LayerChoices(
+                    cycles=np.array([total * cycles * (1 - FLOOR_ROUNDING)]).astype(np.int64),
+                    energy_pj=np.array([total * energy_pj * (1 - FLOOR_ROUNDING)]),
+                    last_tiles=int(channels * rows * columns * cycles * (1 - FLOOR_ROUNDING)),
+                    shortest_tile=int(fewest * rows * columns * cycles * (1 - FLOOR_ROUNDING)),
+                )
+            )
         return floors
-
-    def _per_element(self) -> tuple[list[float], list[float]]:
-        cycles, energy_pj = self.problem.core_array.least_per_element(self.problem.table)
-        return cycles.tolist(), energy_pj.tolist()
 
 
 class _Shapes:
-    """The tile shapes of equal layers: every combination of samples, channels, rows and columns."""
+    """The tile shapes of equal layers: every combination of samples, channels, rows and columns.
 
-    def __init__(self, layers: list[int], samples: IntArray, values: list[Values]) -> None:
+    Parameters
+    ----------
+    problem
+        Its core array prices the tiles.
+    layers
+        The layers.
+    values
+        Extents of the tiles, for some of these layers; the layers have no others.
+    ids
+        int64: for all channels in `values`, the layer of `problem` that has the tiles; by default the first of
+        `layers` has all.
+    sizes
+        Of parts of the layers, whose tiles these are; by default the layers are not divided.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        layers: list[int],
+        values: list[Values],
+        ids: IntArray | None = None,
+        sizes: PartSizes | None = None,
+    ) -> None:
+        self.problem = problem
         self.layers = layers
+        self.sizes = sizes
         channels, rows, columns = (_united([one[dimension] for one in values]) for dimension in range(3))
-        self.axes = (samples, channels, rows, columns)
+        self.axes = (divisors(problem.batch), channels, rows, columns)
+        self.ids = np.full(len(channels), layers[0]) if ids is None else ids
         self.size = prod(len(axis) for axis in self.axes)
         self._done = 0
         self._costs = np.empty((2, 0))
 
-    def price(self, problem: Problem, budget: Budget) -> bool:
+    def price(self, budget: Budget) -> bool:
         """Go on pricing; return whether all shapes are priced."""
         if self._done == 0:
             self._costs = np.empty((2, self.size))
-        shape = tuple(len(axis) for axis in self.axes)
+        problem, shape = self.problem, tuple(len(axis) for axis in self.axes)
 
         def price(first: int, last: int) -> None:
             places = np.unravel_index(np.arange(first, last), shape)
             extents = [axis[at] for axis, at in zip(self.axes, places, strict=True)]
-            tiles = np.column_stack([np.full(last - first, self.layers[0]), *extents])
+            tiles = np.column_stack([self.ids[places[1]], *extents])
             cycles, energy = problem.core_array.least_costs(problem.table, tiles)
             self._costs[:, first:last] = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
 
@@ -149,20 +228,25 @@ class _Shapes:
         self._done = run_in_chunks(price, self.size, budget, lambda _: None, self._done, smallest)
         return self._done == self.size
 
-    def least(self, values: Values) -> FloatArray:
+    def costs(self, values: Values) -> FloatArray:
         """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
 
-        float64[2, divisors of the batch, rows, columns]: cycles and pJ, by samples and by index in `values`; infinite
-        if the core array can run no such tile.
+        float64[2, divisors of the batch, channels, rows, columns]: cycles and pJ, by samples and by index in `values`;
+        infinite if the core array can run no such tile.
         """
-        costs = self._costs.reshape(2, *map(len, self.axes))
+        costs: FloatArray = self._costs.reshape(2, *map(len, self.axes))
         for axis, wanted in enumerate(values, start=2):
             if len(wanted) < len(self.axes[axis - 1]):
                 costs = costs.take(np.searchsorted(self.axes[axis - 1], wanted), axis=axis)
-        least: FloatArray = costs.min(axis=2)
-        for axis in (2, 3):
-            least = np.flip(np.minimum.accumulate(np.flip(least, axis), axis), axis)
-        return least
+        for axis in (3, 4):
+            costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
+        return costs
+
+
+def _fewest_last(groups: list[_Shapes]) -> list[_Shapes]:
+    """Return the groups that are small enough to be priced."""
+    small = [shapes for shapes in groups if shapes.size <= MOST_SHAPES]
+    return sorted(small, key=lambda shapes: shapes.size, reverse=True)
 
 
 def _united(arrays: list[IntArray]) -> IntArray:
@@ -182,8 +266,7 @@ def _choices_of(batch: int, least: FloatArray, values: Values, rows: Steps, colu
     row_places = np.searchsorted(values[ROWS], rows.extent)
     column_places = np.searchsorted(values[COLUMNS], columns.extent)
     cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
-    order = np.lexsort((energy, cycles))
-    cycles, energy = cycles[order], energy[order]
-    frugal = np.minimum.accumulate(energy)
-    keep = np.isfinite(energy) & np.concatenate([[True], frugal[1:] < frugal[:-1]])
-    return LayerChoices(np.rint(cycles[keep]).astype(np.int64), energy[keep], int(least[0].min()))
+    runs = np.isfinite(energy)
+    pairs = undominated(np.rint(cycles[runs]).astype(np.int64), energy[runs])
+    shortest = int(least[0].min()) if runs.any() else 0
+    return LayerChoices(*pairs, last_tiles=shortest, shortest_tile=shortest)

@@ -91,9 +91,9 @@ Bounds = dict[Problem, NetworkBound]
 def bounds_of(reported: Sequence[Reported]) -> Bounds:
     """Return the bounds over every LFA of all problems."""
     schedules = [one.execution.schedule for one in reported]
-    wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads}
+    wide = {schedule.problem for schedule in schedules if schedule.lfa.shared_loads or schedule.lfa.divisions}
     return {
-        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide)
+        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), wide=problem in wide)
         for problem in {schedule.problem for schedule in schedules}
     }
 

@@ -101,7 +101,8 @@ class CoreArray(Protocol):
         Returns
         -------
         tuple
-            By layer: cycles, float64[L], and pJ, float64[L]. A tile of n elements takes at least n times as much.
+            By layer: cycles, float64[L], and pJ, float64[L]. A tile of n elements takes at least n times as much, also
+            if the layer is divided by output channels.
         """
         return np.zeros(len(table.layers)), np.zeros(len(table.layers))
 

@@ -87,7 +87,7 @@ def test_equal_layers_are_priced_once_and_no_shape_twice(priced: list[int]) -> N
     assert sum(priced) < 34_000  # 31,887 shapes of 46 kinds of layers; 208 layers have 129,000
     once = sum(priced)
     prices = layer_prices(problem)
-    while not prices.complete:  # five looks at the clock a time
+    while not prices.complete(wide=False):  # five looks at the clock a time
         prices.choices(Looks(5))
     assert sum(priced) == 2 * once
 
@@ -157,5 +157,5 @@ def test_divisors() -> None:
 def test_prices_are_not_kept_once_the_layers_are_done() -> None:
     prices = layer_prices(Problem(builtin_network("resnet50"), EDGE))
     prices.choices()
-    assert prices.complete
+    assert prices.complete(wide=False)
     assert prices._left == []
