@@ -7,17 +7,22 @@ bound is n times the least cost over all extents, from these up, that tiles can 
 of consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 
 *Divisions.* In the wide space a layer may be divided by output channels. It costs at least as much as the cheapest of
-all divisions, or as it does undivided (`soma_cp.solver.every_lfa.part_bounds`).
+all divisions, or as it does undivided (`soma_cp.solver.every_lfa.part_bounds`). If the core array knows what a channel
+of a tile takes at least in a part of any size (`CoreArray.least_per_channel`), the tiles of all parts take together at
+least that for all channels, with the cheapest (fb, fh, fw) of all.
 
 *Time.* Pricing the tiles is what takes long, so it looks at the budget. A layer whose tiles are not priced, or are more
 than `MOST_SHAPES`, keeps a floor: each element of its ofmap takes at least so many cycles and so much energy
 (`CoreArray.least_per_element`). Its tiles make at least B · min f·rows[l][f] · min f·columns[l][f] elements of each
 channel. The parts of a layer make all its channels together, so the floor holds for every division. In the wide space a
-layer that may be divided keeps it until the tiles of its parts are priced, too; always if the parts may have more than
-`MOST_SIZES` sizes, or if the core array takes long to price a tile.
+layer that may be divided keeps it until the tiles of its parts are priced, too; always if the core array takes long to
+price a tile, or if the parts may have more than `MOST_SIZES` sizes.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from math import isqrt, prod
 
 import numpy as np
@@ -32,7 +37,7 @@ from soma_cp.solver.every_lfa.tile_extents import COLUMNS, ROWS, Steps, TileExte
 
 MOST_SHAPES = 1 << 22
 """Most tile shapes of a layer; with more, it keeps its floor. The layers of pnasnet have up to 400,000 at batch 16."""
-MOST_SIZES = 512
+MOST_SIZES = 1 << 11
 """Most sizes of the parts of a layer; if there may be more, it keeps its floor in the wide space."""
 FLOOR_ROUNDING = 1e-9
 """Floors are lowered by this share, far more than the rounding of their products."""
@@ -78,12 +83,12 @@ class LayerPrices:
             Whether layers may be divided.
         """
         budget = budget or Budget()
-        self._price(self._left, budget)
+        self._price(self._left, self._undivided, budget)
         found = self._floors(wide)
         if wide:
             if self._left_divided is None:
                 self._left_divided = self._groups_of_parts()
-            self._price(self._left_divided, budget)
+            self._price(self._left_divided, self._divided, budget)
         for layer, choices in self._undivided.items():
             if not wide or layer not in self.part_sizes:
                 found[layer] = choices
@@ -91,8 +96,8 @@ class LayerPrices:
                 found[layer] = cheapest([choices, self._divided[layer]])
         return found
 
-    def _price(self, left: "list[_Shapes]", budget: Budget) -> None:
-        """Price shapes, the last first, until the budget ends; those that are left stay in the list."""
+    def _price(self, left: "list[_Shapes]", found: dict[int, LayerChoices], budget: Budget) -> None:
+        """Add the choices of layers to `found`, the last of `left` first; what is not priced in time stays there."""
         while left and left[-1].price(budget):
             group = left.pop()  # its prices are not kept
             known: dict[tuple[int, ...], LayerChoices] = {}
@@ -104,47 +109,38 @@ class LayerPrices:
                 )
                 key = (*map(id, values), id(rows), id(columns))
                 if key not in known:
-                    known[key] = self._choices(group, values, rows, columns)
-                (self._undivided if group.sizes is None else self._divided)[layer] = known[key]
-
-    def _choices(self, group: "_Shapes", values: Values, rows: Steps, columns: Steps) -> LayerChoices:
-        """Return the choices of a layer of a group that is priced: undivided, or over all its divisions."""
-        if group.sizes is None:
-            least = group.costs(values).min(axis=2)
-            return _choices_of(self.problem.batch, least, values, rows, columns)
-        costs = group.costs((group.sizes.channels, *values[1:]))
-        parts = [
-            _choices_of(self.problem.batch, costs[:, :, size], values, rows, columns)
-            for size in range(group.sizes.count)
-        ]
-        return divided_choices(group.sizes, parts)
+                    known[key] = group.choices(values, rows, columns)
+                found[layer] = known[key]
 
     def _groups(self) -> "list[_Shapes]":
         """Return the shapes of all layers that can be priced, the fewest last."""
-        values = self.extents.values
-        groups = []
-        for layers in self._equal_layers():
-            together = _Shapes(self.problem, layers, [values[layer] for layer in layers])
-            apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
-            for layer in layers:
-                apart[tuple(map(id, values[layer]))].append(layer)
-            each = [_Shapes(self.problem, same, [values[same[0]]]) for same in apart.values()]
-            groups += [together] if together.size <= sum(shapes.size for shapes in each) else each
-        return _fewest_last(groups)
+        make = partial(_Shapes, self.problem)
+        return _fewest_last([group for layers in self._equal_layers() for group in self._fewest(layers, make)])
 
     def _groups_of_parts(self) -> "list[_Shapes]":
         """Return the shapes of the parts of all layers that can be priced, the fewest last."""
-        if self.problem.core_array.takes_long:
-            return []
-        divisible = [layers for layers in self._equal_layers() if layers[0] in self.part_sizes]
-        few = {layers[0]: layers for layers in divisible if self.part_sizes[layers[0]].count <= MOST_SIZES}
-        channels = {first: self.part_sizes[first].channels for first in few}
-        problem, ids = with_parts(self.problem, channels)
-        groups = []
-        for first, layers in few.items():
-            values = [(channels[first], *self.extents.values[layer][1:]) for layer in layers]
-            groups.append(_Shapes(problem, layers, values, ids[first], self.part_sizes[first]))
-        return _fewest_last(groups)
+        problem = self.problem
+        equal = {layers[0]: layers for layers in self._equal_layers() if layers[0] in self.part_sizes}
+        make: dict[int, Callable[[list[int], list[Values]], _Shapes]]
+        if problem.core_array.least_per_channel(problem.table, np.empty((0, 5), np.int64)) is not None:
+            make = {first: partial(_ChannelShapes, problem, self.part_sizes[first]) for first in equal}
+        elif problem.core_array.takes_long:
+            make = {}
+        else:
+            few = {first: self.part_sizes[first] for first in equal if self.part_sizes[first].count <= MOST_SIZES}
+            parts, ids = with_parts(problem, {first: sizes.channels for first, sizes in few.items()})
+            make = {first: partial(_PartShapes, parts, sizes, ids[first]) for first, sizes in few.items()}
+        return _fewest_last([group for first in make for group in self._fewest(equal[first], make[first])])
+
+    def _fewest(self, layers: list[int], make: "Callable[[list[int], list[Values]], _Shapes]") -> "list[_Shapes]":
+        """Return the shapes of equal layers: of all together, or apart by their extents, whichever are fewer."""
+        values = self.extents.values
+        together = make(layers, [values[layer] for layer in layers])
+        apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for layer in layers:
+            apart[tuple(map(id, values[layer]))].append(layer)
+        each = [make(same, [values[same[0]]]) for same in apart.values()]
+        return [together] if together.size <= sum(shapes.size for shapes in each) else each
 
     def _equal_layers(self) -> list[list[int]]:
         """Return the layers whose extents are all known, those with the same fields together."""
@@ -186,49 +182,47 @@ class _Shapes:
         The layers.
     values
         Extents of the tiles, for some of these layers; the layers have no others.
-    ids
-        int64: for all channels in `values`, the layer of `problem` that has the tiles; by default the first of
-        `layers` has all.
-    sizes
-        Of parts of the layers, whose tiles these are; by default the layers are not divided.
     """
 
-    def __init__(
-        self,
-        problem: Problem,
-        layers: list[int],
-        values: list[Values],
-        ids: IntArray | None = None,
-        sizes: PartSizes | None = None,
-    ) -> None:
+    def __init__(self, problem: Problem, layers: list[int], values: list[Values]) -> None:
         self.problem = problem
         self.layers = layers
-        self.sizes = sizes
         channels, rows, columns = (_united([one[dimension] for one in values]) for dimension in range(3))
         self.axes = (divisors(problem.batch), channels, rows, columns)
-        self.ids = np.full(len(channels), layers[0]) if ids is None else ids
-        self.size = prod(len(axis) for axis in self.axes)
+        self.ids = np.full(len(channels), layers[0])  # by channels: the layer of `problem` that has such tiles
         self._done = 0
         self._costs = np.empty((2, 0))
+
+    @property
+    def size(self) -> int:
+        """The number of shapes."""
+        return prod(len(axis) for axis in self.axes)
 
     def price(self, budget: Budget) -> bool:
         """Go on pricing; return whether all shapes are priced."""
         if self._done == 0:
             self._costs = np.empty((2, self.size))
-        problem, shape = self.problem, tuple(len(axis) for axis in self.axes)
+        shape = tuple(len(axis) for axis in self.axes)
 
         def price(first: int, last: int) -> None:
             places = np.unravel_index(np.arange(first, last), shape)
             extents = [axis[at] for axis, at in zip(self.axes, places, strict=True)]
-            tiles = np.column_stack([self.ids[places[1]], *extents])
-            cycles, energy = problem.core_array.least_costs(problem.table, tiles)
-            self._costs[:, first:last] = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
+            self._costs[:, first:last] = self._prices(np.column_stack([self.ids[places[1]], *extents]))
 
-        smallest = 1 if problem.core_array.takes_long else 16
+        smallest = 1 if self.problem.core_array.takes_long else 16
         self._done = run_in_chunks(price, self.size, budget, lambda _: None, self._done, smallest)
         return self._done == self.size
 
-    def costs(self, values: Values) -> FloatArray:
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents, once all shapes are priced."""
+        return _choices_of(self.problem.batch, self._least(values).min(axis=2), values, rows, columns)
+
+    def _prices(self, tiles: IntArray) -> FloatArray:
+        """Return float64[2, N]: cycles and pJ of tile rows, infinite if the core array can't run them."""
+        cycles, energy = self.problem.core_array.least_costs(self.problem.table, tiles)
+        return np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
+
+    def _least(self, values: Values) -> FloatArray:
         """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
 
         float64[2, divisors of the batch, channels, rows, columns]: cycles and pJ, by samples and by index in `values`;
@@ -241,6 +235,72 @@ class _Shapes:
         for axis in (3, 4):
             costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
         return costs
+
+
+class _PartShapes(_Shapes):
+    """The tile shapes of the parts of equal layers, of parts of every size.
+
+    Parameters
+    ----------
+    problem
+        What `with_parts` returns.
+    sizes
+        Of the parts.
+    ids
+        int64: the parts as layers of `problem`.
+    layers, values
+        As those of `_Shapes`.
+    """
+
+    def __init__(
+        self, problem: Problem, sizes: PartSizes, ids: IntArray, layers: list[int], values: list[Values]
+    ) -> None:
+        super().__init__(problem, layers, values)
+        self.sizes = sizes
+        self.ids = ids
+        samples, _, rows, columns = self.axes
+        self.axes = (samples, sizes.channels, rows, columns)
+
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents over all its divisions, once all shapes are priced."""
+        costs = self._least((self.sizes.channels, *values[1:]))
+        parts = [
+            _choices_of(self.problem.batch, costs[:, :, size], values, rows, columns)
+            for size in range(self.sizes.count)
+        ]
+        return divided_choices(self.sizes, parts)
+
+
+class _ChannelShapes(_Shapes):
+    """The tile shapes of equal layers, priced by the least that each channel takes in a part of any size.
+
+    Parameters
+    ----------
+    problem
+        Its core array knows what a channel takes at least.
+    sizes
+        Of the parts.
+    layers, values
+        As those of `_Shapes`.
+    """
+
+    def __init__(self, problem: Problem, sizes: PartSizes, layers: list[int], values: list[Values]) -> None:
+        super().__init__(problem, layers, values)
+        self.sizes = sizes
+        samples, _, rows, columns = self.axes
+        self.axes = (samples, np.array([sizes.all_channels]), rows, columns)
+
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents over all its divisions, once all shapes are priced."""
+        together = super().choices((self.axes[1], *values[1:]), rows, columns)
+        shortest = together.shortest_tile * self.sizes.fewest_channels // self.sizes.all_channels
+        return replace(together, shortest_tile=shortest)
+
+    def _prices(self, tiles: IntArray) -> FloatArray:
+        """Return float64[2, N]: the least cycles and pJ of tiles of all parts together."""
+        each = self.problem.core_array.least_per_channel(self.problem.table, tiles)
+        assert each is not None
+        return np.stack(each) * tiles[:, 2] * (1 - FLOOR_ROUNDING)
 
 
 def _fewest_last(groups: list[_Shapes]) -> list[_Shapes]:
@@ -267,6 +327,6 @@ def _choices_of(batch: int, least: FloatArray, values: Values, rows: Steps, colu
     column_places = np.searchsorted(values[COLUMNS], columns.extent)
     cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
     runs = np.isfinite(energy)
-    pairs = undominated(np.rint(cycles[runs]).astype(np.int64), energy[runs])
+    pairs = undominated(cycles[runs].astype(np.int64), energy[runs])
     shortest = int(least[0].min()) if runs.any() else 0
     return LayerChoices(*pairs, last_tiles=shortest, shortest_tile=shortest)

@@ -26,12 +26,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.model.arrays import IntArray
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.network.layers import Conv
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.rewrites.channels import is_divisible
 from soma_cp.model.problem import Problem
-from soma_cp.solver.every_lfa.layer_choices import LayerChoices, cheapest, together
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices, cheapest, together, undominated
 
 
 class PartSizes(NamedTuple):
@@ -68,6 +68,11 @@ class PartSizes(NamedTuple):
     def count(self) -> int:  # type: ignore[override]  # hides tuple.count, which nobody calls
         """The number of sizes."""
         return self.granules - 1 if self.rest == 0 else 2 * self.granules
+
+    @property
+    def all_channels(self) -> int:
+        """Channels of the layer."""
+        return self.granules * self.granule + self.rest
 
     @property
     def fewest_channels(self) -> int:
@@ -122,23 +127,58 @@ def divided_choices(sizes: PartSizes, parts: Sequence[LayerChoices]) -> LayerCho
     parts
         The choices of a part of each size, in the order of `sizes.channels`.
     """
-    whole = list(zip(sizes.whole.tolist(), parts, strict=False))
+    count = len(sizes.whole)
+    whole = _Granules.of(sizes.whole, parts[:count])
     if sizes.rest == 0:
-        return _granules(whole, sizes.granules)
-    beside = zip(sizes.beside_rest.tolist(), parts[len(whole) :], strict=True)
-    return cheapest([together(part, _granules(whole, sizes.granules - j)) for j, part in beside])
+        return whole.together(sizes.granules)
+    beside = zip(sizes.beside_rest.tolist(), parts[count:], strict=True)
+    return cheapest([together(part, whole.together(sizes.granules - j)) for j, part in beside])
 
 
-def _granules(parts: Sequence[tuple[int, LayerChoices]], number: int) -> LayerChoices:
-    """Return the choices of so many granules in one part or several, from those of parts of 1, 2, … granules."""
-    scaled = [
-        LayerChoices(
-            cycles=part.cycles * number // granules,
-            energy_pj=part.energy_pj * number / granules,
-            last_tiles=-(-part.shortest_tile * number // granules),
-            shortest_tile=part.shortest_tile,
+class _Granules(NamedTuple):
+    """The choices of parts of some granules each, those of all sizes in one array.
+
+    Parameters
+    ----------
+    granules
+        int64[P]: ascending.
+    cycles, energy_pj
+        int64[P], float64[P]: a pair of a part of so many granules.
+    shortest_tile
+        int64[P]: cycles of the shortest tile of such a part.
+    """
+
+    granules: IntArray
+    cycles: IntArray
+    energy_pj: FloatArray
+    shortest_tile: IntArray
+
+    @classmethod
+    def of(cls, granules: IntArray, parts: Sequence[LayerChoices]) -> "_Granules":
+        """Return the choices of parts, one for each number of granules."""
+        counts = [len(part.cycles) for part in parts]
+        return cls(
+            granules=np.repeat(granules, counts),
+            cycles=np.concatenate([part.cycles for part in parts]),
+            energy_pj=np.concatenate([part.energy_pj for part in parts]),
+            shortest_tile=np.repeat([part.shortest_tile for part in parts], counts),
         )
-        for granules, part in parts
-        if granules <= number
-    ]
-    return cheapest(scaled)
+
+    def together(self, number: int) -> LayerChoices:
+        """Return the choices of so many granules in one part or several."""
+        fit = int(np.searchsorted(self.granules, number, side="right"))
+        granules, cycles, energy_pj = self.granules[:fit], self.cycles[:fit], self.energy_pj[:fit]
+        shortest = self.shortest_tile[:fit]
+        if fit == 0:
+            return LayerChoices(cycles, energy_pj, last_tiles=0, shortest_tile=0)
+        return LayerChoices(
+            *undominated(_share(cycles, number, granules), energy_pj * number / granules),
+            last_tiles=-int(_share(-shortest, number, granules).max()),
+            shortest_tile=int(shortest.min()),
+        )
+
+
+def _share(cycles: IntArray, number: int, granules: IntArray) -> IntArray:
+    """Return ⌊cycles · number / granules⌋, whose product may not fit into 64 bits."""
+    each, rest = np.divmod(cycles, granules)
+    return each * number + rest * number // granules
