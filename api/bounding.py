@@ -95,5 +95,5 @@ def bounds(
     prepare(SolveParameters(second_stage=SecondStage.GREEDY))
     check_layers_fit(problem)
     budget = Budget(None if math.isinf(seconds) else seconds)
-    found = bound_every_lfa(problem, objective, budget, shared_loads=over is Space.WIDE)
+    found = bound_every_lfa(problem, objective, budget, wide=over is Space.WIDE)
     return Bounds(found.latency, found.energy_pj, found.cost, found.latency_source, over, found.complete)

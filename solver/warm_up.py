@@ -28,7 +28,7 @@ from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
 from soma_cp.solver.choices import SecondStage
-from soma_cp.solver.every_lfa import layer_bounds
+from soma_cp.solver.every_lfa import tile_extents
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -52,7 +52,7 @@ SEARCH = (
     file_away,
     cost_cache.insert,
     split_rows_columns,
-    layer_bounds.read_extents,
+    tile_extents.read_extents,
     greedy_pass,
     fill_load_owners,
     operand_extent,

@@ -1,334 +1,46 @@
 """Lower bounds on the cost of each layer's tiles, for every LFA.
 
-*Tile extents.* All tiles of an FLG come from fb · fh · fw parts. A layer without consumers in the FLG has tiles of
-⌈H / fh⌉ rows. The tiles of any other layer have as many rows as the tiles of its consumers in the FLG read; the
-consumer that reads the most decides. If a consumer c lies in the FLG, so do all consumers that c depends on, since they
-come between the layer and c in every order. So with f row parts a layer's tile has at least
-``rows[l][f] = min(⌈H / f⌉, min over consumers c of read(c))`` rows, where read(c) is the most that c, or a consumer
-that c depends on, reads with its own ``rows[·][f]``; likewise for columns. (Consumers may read less than the ofmap: a
-1×1 kernel of stride 2 skips every other row, which is then never computed.) A transpose passes the parts of its rows on
-to the dimension that the rows come from, and its channels in the same way. These may be fewer than all channels if an
-element-wise layer reads its operands as parts of one ofmap.
-
 *Compute.* With any tiling of its FLG, a layer is computed in n = fb · fh · fw tiles of B / fb samples. They have at
 least rows[l][fh] rows and columns[l][fw] columns, and all channels; in the published semantics they have as many
 channels as a consumer asks for (a concatenation asks for all of its own). Costs need not grow with the extents. So the
 bound is n times the least cost over all extents, from these up, that tiles can have: parts of the ofmap, and what tiles
 of consumers read. The cheapest (fb, fh, fw) bounds the layer, in cycles and in energy.
 
-*Long extents.* ⌈H / f⌉ takes about 2·√H values, and rows[l][·] falls from at most H to 1: so these are kept as `Steps`,
-one item for each value, never one for each f. Functions with more steps than `MOST_STEPS` become coarser from below,
-by at most the share `COARSENESS`.
+*Divisions.* In the wide space a layer may be divided by output channels. It costs at least as much as the cheapest of
+all divisions, or as it does undivided (`soma_cp.solver.every_lfa.part_bounds`). If the core array knows what a channel
+of a tile takes at least in a part of any size (`CoreArray.least_per_channel`), the tiles of all parts take together at
+least that for all channels, with the cheapest (fb, fh, fw) of all.
 
 *Time.* Pricing the tiles is what takes long, so it looks at the budget. A layer whose tiles are not priced, or are more
 than `MOST_SHAPES`, keeps a floor: each element of its ofmap takes at least so many cycles and so much energy
 (`CoreArray.least_per_element`). Its tiles make at least B · min f·rows[l][f] · min f·columns[l][f] elements of each
-channel.
+channel. The parts of a layer make all its channels together, so the floor holds for every division. In the wide space a
+layer that may be divided keeps it until the tiles of its parts are priced, too; always if the core array takes long to
+price a tile, or if the parts may have more than `MOST_SIZES` sizes.
 """
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial, reduce
+from dataclasses import replace
+from functools import partial
 from math import isqrt, prod
-from typing import NamedTuple
 
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.compiled import compiled
-from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import ifmap_extent, operand_extent
 from soma_cp.model.problem import Problem
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices, cheapest, undominated
+from soma_cp.solver.every_lfa.part_bounds import PartSizes, divided_choices, part_sizes, with_parts
+from soma_cp.solver.every_lfa.tile_extents import COLUMNS, ROWS, Steps, TileExtents, Values
 
-MOST_STEPS = 1 << 13
-"""Most steps of the extents of a layer that are kept as they are: those of up to 2²⁴ rows."""
-COARSENESS = 1 / 512
-"""With more steps, those whose extents differ by less than this share become one; 6,000 are left of 2³¹ rows."""
-MOST_VALUES = 1 << 16
-"""Most channels, rows or columns that the tiles of a layer may have; with more, the layer keeps its floor."""
 MOST_SHAPES = 1 << 22
 """Most tile shapes of a layer; with more, it keeps its floor. The layers of pnasnet have up to 400,000 at batch 16."""
+MOST_SIZES = 1 << 11
+"""Most sizes of the parts of a layer; if there may be more, it keeps its floor in the wide space."""
 FLOOR_ROUNDING = 1e-9
 """Floors are lowered by this share, far more than the rounding of their products."""
-
-CHANNELS, ROWS, COLUMNS = 0, 1, 2
-"""Dimensions, as indices into the values of a layer."""
-
-Values = tuple[IntArray, IntArray, IntArray]
-"""Channels, rows and columns that the tiles of a layer may have, each ascending."""
-
-
-@dataclass(frozen=True, eq=False)
-class LayerChoices:
-    """Undominated pairs (cycles, energy) of a layer over all tilings: int64[P] ascending, float64[P] descending.
-
-    `shortest_tile` is the least number of cycles of one tile.
-    """
-
-    cycles: IntArray
-    energy_pj: FloatArray
-    shortest_tile: int
-
-
-def ancestors(problem: Problem) -> list[set[int]]:
-    """Return, for each layer, all layers that it depends on."""
-    table = problem.table
-    found: list[set[int]] = []
-    for layer in range(len(table.layers)):  # in a topological order
-        sources = table.source[table.source_begin[layer] : table.source_begin[layer + 1]].tolist()
-        producers = [source for source in sources if source >= 0]
-        found.append(set(producers).union(*(found[producer] for producer in producers)))
-    return found
-
-
-# Tile extents
-
-
-class Steps(NamedTuple):
-    """The least extent of tiles by number of parts, a function that never rises.
-
-    Parameters
-    ----------
-    parts
-        int64[N]: ascending from 1, the fewest parts of each step.
-    extent
-        int64[N]: descending, the extent from ``parts[n]`` parts on.
-    """
-
-    parts: IntArray
-    extent: IntArray
-
-    @property
-    def least_total(self) -> int:
-        """The least number of rows, or columns, of all parts together."""
-        return int((self.parts * self.extent).min())
-
-
-def cut(extent: int) -> Steps:
-    """Return ⌈extent / f⌉ by the number of parts f."""
-    # ⌈E / f⌉ = ⌊(E − 1) / f⌋ + 1. Every value of the quotient is ⌊n / f⌋ for an f up to √n, or itself at most √n.
-    n = extent - 1
-    low = np.arange(1, isqrt(n) + 2, dtype=np.int64)
-    parts = np.unique(np.concatenate([low, n // low + 1]))
-    parts = parts[parts <= extent]
-    return _steps(parts, -(-extent // parts))
-
-
-def _steps(parts: IntArray, extent: IntArray) -> Steps:
-    """Return the function with these extents from these numbers of parts on; it may become coarser from below."""
-    first = np.concatenate([[True], extent[1:] < extent[:-1]])
-    parts, extent = parts[first], extent[first]
-    if len(parts) > MOST_STEPS:
-        class_of = np.floor(np.log(extent) / np.log1p(COARSENESS))
-        begins = np.flatnonzero(np.concatenate([[True], class_of[1:] < class_of[:-1]]))
-        ends = np.append(begins[1:], len(parts)) - 1
-        parts, extent = parts[begins], extent[ends]
-    return Steps(parts, extent)
-
-
-def _joined(choose: Callable[[IntArray, IntArray], IntArray], a: Steps, b: Steps) -> Steps:
-    """Return the lower, or the higher, of two functions."""
-    if a is b:
-        return a
-    parts = np.union1d(a.parts, b.parts)
-    at = [one.extent[np.searchsorted(one.parts, parts, side="right") - 1] for one in (a, b)]
-    return _steps(parts, choose(*at))
-
-
-class TileExtents(NamedTuple):
-    """Extents of the tiles of every layer.
-
-    Parameters
-    ----------
-    values
-        For each layer, the numbers of channels, rows and columns that its tiles may have, each ascending.
-    listed
-        For each layer, whether `values` has all of them; otherwise it has only the least, and some others.
-    rows, columns
-        For each layer, the least number of rows, of columns.
-    in_time
-        Whether the budget was enough to look at all layers.
-    """
-
-    values: list[Values]
-    listed: list[bool]
-    rows: list[Steps]
-    columns: list[Steps]
-    in_time: bool
-
-
-def tile_extents(problem: Problem, needs: list[set[int]], budget: Budget | None = None) -> TileExtents:
-    """Return the extents; `needs` is what `ancestors` returns.
-
-    If `budget` ends first, the first layers are said to have tiles of at least one row and one column.
-    """
-    budget = budget or Budget()
-    table = problem.table
-    layers = table.layers
-    heights, widths = layers[:, nt.H].tolist(), layers[:, nt.W].tolist()
-    one = np.ones(1, np.int64)
-    rows, columns = [Steps(one, one)] * len(layers), [Steps(one, one)] * len(layers)
-    values, listed = [(one, one, one)] * len(layers), [False] * len(layers)
-    own: dict[int, Steps] = {}
-    shared = _Shared()
-    in_time = True
-    for layer in reversed(range(len(layers))):  # layers are in a topological order
-        if budget.over:
-            in_time = False
-            break
-        for extent in (heights[layer], widths[layer]):
-            own[extent] = own.get(extent) or cut(extent)
-        layer_rows, layer_columns = own[heights[layer]], own[widths[layer]]
-        lists = [[layers[layer, nt.K : nt.K + 1]], [layer_rows.extent[::-1]], [layer_columns.extent[::-1]]]
-        complete = max(len(layer_rows.parts), len(layer_columns.parts)) < MOST_STEPS
-        reads = {}
-        for use in range(table.use_begin[layer], table.use_begin[layer + 1]):
-            consumer, role = int(table.use_layer[use]), int(table.use_role[use])
-            its_rows, its_columns = rows[consumer], columns[consumer]
-            read = extents_read(layers, consumer, role, int(values[consumer][0][0]), its_rows, its_columns)
-            reads[consumer] = (shared.steps(read[0]), shared.steps(read[1]))
-            uncut = (0, int(its_rows.extent[0]), int(its_columns.extent[0]))
-            asked = _values_read(layers, consumer, role, values[consumer], uncut, listed[consumer])
-            complete = complete and listed[consumer]
-            for known, more in zip(lists, asked, strict=True):
-                known.append(more)
-        if layers[layer, nt.TILE_CHANNELS] > 0:
-            del lists[0][1:]
-        united = [np.unique(np.concatenate(arrays)) for arrays in lists]
-        listed[layer] = complete and max(map(len, united)) <= MOST_VALUES
-        k, h, w = (shared.values(array if listed[layer] else array[[0, -1]]) for array in united)
-        values[layer] = (k, h, w)
-        if table.is_output[layer]:  # an output is made whole
-            reads = {}
-        rows[layer] = shared.steps(_least_extents(layer_rows, {c: read[0] for c, read in reads.items()}, needs))
-        columns[layer] = shared.steps(_least_extents(layer_columns, {c: read[1] for c, read in reads.items()}, needs))
-    return TileExtents(values, listed, rows, columns, in_time)
-
-
-class _Shared:
-    """Arrays that many layers have in common, each kept once."""
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, IntArray] = {}
-        self._steps: dict[tuple[bytes, bytes], Steps] = {}
-
-    def values(self, array: IntArray) -> IntArray:
-        return self._values.setdefault(array.tobytes(), array)
-
-    def steps(self, function: Steps) -> Steps:
-        return self._steps.setdefault((function.parts.tobytes(), function.extent.tobytes()), function)
-
-
-def _least_extents(own: Steps, reads: dict[int, Steps], needs: list[set[int]]) -> Steps:
-    """Return the least extent of a layer's tiles, from its own cuts and from what each consumer reads."""
-    least, seen = own, set()
-    for consumer in reads:
-        inside = {id(reads[c]): reads[c] for c in (consumer, *(needs[consumer] & reads.keys()))}
-        if frozenset(inside) in seen:
-            continue
-        seen.add(frozenset(inside))
-        least = _joined(np.minimum, least, reduce(partial(_joined, np.maximum), inside.values()))
-    return least
-
-
-def extents_read(
-    layers: IntArray, consumer: int, role: int, k: int, rows: Steps, columns: Steps
-) -> tuple[Steps, Steps]:
-    """Return the rows and columns that tiles with k channels and these rows and columns read, by number of parts."""
-    if role == nt.WEIGHT_OPERAND:
-        _, _, h, w = operand_extent(layers, consumer, 1, k)
-        return _constant(h), _constant(w)
-    if layers[consumer, nt.KIND] == nt.TRANSPOSE:
-        made = (_constant(k), rows, columns)
-        from_rows, from_columns = layers[consumer, [nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        return (
-            _share_read(layers, consumer, from_rows, nt.REAL_H, made),
-            _share_read(layers, consumer, from_columns, nt.REAL_W, made),
-        )
-    return (
-        _steps(rows.parts, read_extents(layers, consumer, ROWS, rows.extent)),
-        _steps(columns.parts, read_extents(layers, consumer, COLUMNS, columns.extent)),
-    )
-
-
-def _constant(extent: int) -> Steps:
-    return Steps(np.ones(1, np.int64), np.full(1, extent, np.int64))
-
-
-def _share_read(
-    layers: IntArray, transpose: int, dimension: int, whole: int, made: tuple[Steps, Steps, Steps]
-) -> Steps:
-    """Return `_share` of the channels, rows or columns `made` of a transpose's tiles, by number of parts."""
-    if dimension == nt.WHOLE:
-        return _constant(int(layers[transpose, whole]))
-    return _steps(made[dimension].parts, _share(layers, transpose, dimension, whole, made[dimension].extent))
-
-
-def _share(layers: IntArray, transpose: int, dimension: int, whole: int, made: IntArray) -> IntArray:
-    """Return what tiles with these extents of `dimension` read of the ifmap dimension that became it.
-
-    `whole` is the column that has its extent.
-    """
-    shares: IntArray = -(-made * layers[transpose, whole] // layers[transpose, nt.K + dimension])
-    return shares
-
-
-@compiled
-def read_extents(layers: IntArray, consumer: int, dimension: int, extents: IntArray) -> IntArray:
-    """Return the channels, rows or columns, at least 1, that tiles with these channels, rows or columns read."""
-    read = np.empty(len(extents), np.int64)
-    for i in range(len(extents)):
-        k = extents[i] if dimension == CHANNELS else layers[consumer, nt.K]
-        h = extents[i] if dimension == ROWS else 1
-        w = extents[i] if dimension == COLUMNS else 1
-        need = ifmap_extent(layers, consumer, 1, k, h, w)
-        read[i] = max(need[1 + dimension], 1)
-    return read
-
-
-def _values_read(
-    layers: IntArray,
-    consumer: int,
-    role: int,
-    values: Values,
-    uncut: tuple[int, int, int],
-    listed: bool,
-) -> Values:
-    """Return all channels, rows and columns that tiles with one of these channels, rows and columns may read.
-
-    In an FLG with a transpose and a producer of it, rows or columns that become channels stay whole: at least `uncut`.
-    """
-    if role == nt.WEIGHT_OPERAND:
-        _, _, h, w = operand_extent(layers, consumer, 1, 1)
-        return values[0], np.full(1, h, np.int64), np.full(1, w, np.int64)
-    if layers[consumer, nt.KIND] == nt.TRANSPOSE:
-        c_from, h_from, w_from = layers[consumer, [nt.IFMAP_C_FROM, nt.IFMAP_H_FROM, nt.IFMAP_W_FROM]].tolist()
-        made = list(values)
-        if c_from in (ROWS, COLUMNS):
-            made[c_from] = made[c_from][made[c_from] >= uncut[c_from]]
-            if not listed:  # the least of those that are left out may be as low as `uncut`
-                made[c_from] = np.append(np.full(1, uncut[c_from], np.int64), made[c_from])
-        channels, rows, columns = (
-            layers[consumer, whole : whole + 1]
-            if dimension == nt.WHOLE
-            else _share(layers, consumer, dimension, whole, extents[dimension])
-            for dimension, whole, extents in (
-                (c_from, nt.IN_CHANNELS, made),
-                (h_from, nt.REAL_H, values),
-                (w_from, nt.REAL_W, values),
-            )
-        )
-        return channels, rows, columns
-    channels, rows, columns = (
-        read_extents(layers, consumer, dimension, values[dimension]) for dimension in (CHANNELS, ROWS, COLUMNS)
-    )
-    return channels, rows, columns
-
-
-# Tiles
 
 
 class LayerPrices:
@@ -350,20 +62,44 @@ class LayerPrices:
         self.problem = problem
         self.needs = needs
         self.extents = extents
-        self._samples = divisors(problem.batch)
-        self._left = sorted(self._groups(), key=lambda group: group.size, reverse=True)
-        self._choices = self._floors()
+        self.part_sizes = part_sizes(problem)
+        self._left = self._groups()
+        self._left_divided: list[_Shapes] | None = None  # made when the wide space is asked for
+        self._undivided: dict[int, LayerChoices] = {}
+        self._divided: dict[int, LayerChoices] = {}
 
-    @property
-    def complete(self) -> bool:
-        """Whether no more time could raise the bounds."""
-        return self.extents.in_time and not self._left
+    def complete(self, wide: bool) -> bool:
+        """Return whether no more time could raise the bounds in the wide space, or in the paper's."""
+        return self.extents.in_time and not self._left and not (wide and self._left_divided)
 
-    def choices(self, budget: Budget | None = None) -> list[LayerChoices]:
-        """Return the choices of all layers; those of layers whose tiles are not priced in time are floors."""
+    def choices(self, budget: Budget | None = None, wide: bool = False) -> list[LayerChoices]:
+        """Return the choices of all layers; those of layers whose tiles are not priced in time are floors.
+
+        Parameters
+        ----------
+        budget
+            When pricing ends; no limit by default.
+        wide
+            Whether layers may be divided.
+        """
         budget = budget or Budget()
-        while self._left and self._left[-1].price(self.problem, budget):
-            group = self._left.pop()  # the smallest is priced first, and its prices are not kept
+        self._price(self._left, self._undivided, budget)
+        found = self._floors(wide)
+        if wide:
+            if self._left_divided is None:
+                self._left_divided = self._groups_of_parts()
+            self._price(self._left_divided, self._divided, budget)
+        for layer, choices in self._undivided.items():
+            if not wide or layer not in self.part_sizes:
+                found[layer] = choices
+            elif layer in self._divided:
+                found[layer] = cheapest([choices, self._divided[layer]])
+        return found
+
+    def _price(self, left: "list[_Shapes]", found: dict[int, LayerChoices], budget: Budget) -> None:
+        """Add the choices of layers to `found`, the last of `left` first; what is not priced in time stays there."""
+        while left and left[-1].price(budget):
+            group = left.pop()  # its prices are not kept
             known: dict[tuple[int, ...], LayerChoices] = {}
             for layer in group.layers:
                 values, rows, columns = (
@@ -373,55 +109,96 @@ class LayerPrices:
                 )
                 key = (*map(id, values), id(rows), id(columns))
                 if key not in known:
-                    known[key] = _choices_of(self.problem.batch, group.least(values), values, rows, columns)
-                self._choices[layer] = known[key]
-        return list(self._choices)
+                    known[key] = group.choices(values, rows, columns)
+                found[layer] = known[key]
 
     def _groups(self) -> "list[_Shapes]":
-        """Return the shapes of all layers that can be priced."""
+        """Return the shapes of all layers that can be priced, the fewest last."""
+        make = partial(_Shapes, self.problem)
+        return _fewest_last([group for layers in self._equal_layers() for group in self._fewest(layers, make)])
+
+    def _groups_of_parts(self) -> "list[_Shapes]":
+        """Return the shapes of the parts of all layers that can be priced, the fewest last."""
+        problem = self.problem
+        equal = {layers[0]: layers for layers in self._equal_layers() if layers[0] in self.part_sizes}
+        make: dict[int, Callable[[list[int], list[Values]], _Shapes]]
+        if problem.core_array.least_per_channel(problem.table, np.empty((0, 5), np.int64)) is not None:
+            make = {first: partial(_ChannelShapes, problem, self.part_sizes[first]) for first in equal}
+        elif problem.core_array.takes_long:
+            make = {}
+        else:
+            few = {first: self.part_sizes[first] for first in equal if self.part_sizes[first].count <= MOST_SIZES}
+            parts, ids = with_parts(problem, {first: sizes.channels for first, sizes in few.items()})
+            make = {first: partial(_PartShapes, parts, sizes, ids[first]) for first, sizes in few.items()}
+        return _fewest_last([group for first in make for group in self._fewest(equal[first], make[first])])
+
+    def _fewest(self, layers: list[int], make: "Callable[[list[int], list[Values]], _Shapes]") -> "list[_Shapes]":
+        """Return the shapes of equal layers: of all together, or apart by their extents, whichever are fewer."""
+        values = self.extents.values
+        together = make(layers, [values[layer] for layer in layers])
+        apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for layer in layers:
+            apart[tuple(map(id, values[layer]))].append(layer)
+        each = [make(same, [values[same[0]]]) for same in apart.values()]
+        return [together] if together.size <= sum(shapes.size for shapes in each) else each
+
+    def _equal_layers(self) -> list[list[int]]:
+        """Return the layers whose extents are all known, those with the same fields together."""
         equal: dict[bytes, list[int]] = defaultdict(list)
         for layer, row in enumerate(self.problem.table.layers):
             if self.extents.listed[layer]:
                 equal[row.tobytes()].append(layer)
-        groups = []
-        for layers in equal.values():
-            together = _Shapes(layers, self._samples, [self.extents.values[layer] for layer in layers])
-            apart: dict[tuple[int, ...], list[int]] = defaultdict(list)
-            for layer in layers:
-                apart[tuple(map(id, self.extents.values[layer]))].append(layer)
-            each = [_Shapes(same, self._samples, [self.extents.values[same[0]]]) for same in apart.values()]
-            groups += [together] if together.size <= sum(shapes.size for shapes in each) else each
-        return [shapes for shapes in groups if shapes.size <= MOST_SHAPES]
+        return list(equal.values())
 
-    def _floors(self) -> list[LayerChoices]:
+    def _floors(self, wide: bool) -> list[LayerChoices]:
         extents = self.extents
+        per_element = self.problem.core_array.least_per_element(self.problem.table)
         floors = []
-        for layer, (cycles, energy_pj) in enumerate(zip(*self._per_element(), strict=True)):
+        for layer, (cycles, energy_pj) in enumerate(zip(*(each.tolist() for each in per_element), strict=True)):
             channels, rows, columns = (int(values[0]) for values in extents.values[layer])
-            tile = channels * rows * columns
             total = self.problem.batch * channels * extents.rows[layer].least_total * extents.columns[layer].least_total
-            least = np.array([total * cycles * (1 - FLOOR_ROUNDING)]).astype(np.int64)
-            energy = np.array([total * energy_pj * (1 - FLOOR_ROUNDING)])
-            floors.append(LayerChoices(least, energy, int(tile * cycles * (1 - FLOOR_ROUNDING))))
+            fewest = channels
+            if wide and layer in self.part_sizes:
+                fewest = min(channels, self.part_sizes[layer].fewest_channels)
+            floors.append(
+                LayerChoices(
+                    cycles=np.array([total * cycles * (1 - FLOOR_ROUNDING)]).astype(np.int64),
+                    energy_pj=np.array([total * energy_pj * (1 - FLOOR_ROUNDING)]),
+                    last_tiles=int(channels * rows * columns * cycles * (1 - FLOOR_ROUNDING)),
+                    shortest_tile=int(fewest * rows * columns * cycles * (1 - FLOOR_ROUNDING)),
+                )
+            )
         return floors
-
-    def _per_element(self) -> tuple[list[float], list[float]]:
-        cycles, energy_pj = self.problem.core_array.least_per_element(self.problem.table)
-        return cycles.tolist(), energy_pj.tolist()
 
 
 class _Shapes:
-    """The tile shapes of equal layers: every combination of samples, channels, rows and columns."""
+    """The tile shapes of equal layers: every combination of samples, channels, rows and columns.
 
-    def __init__(self, layers: list[int], samples: IntArray, values: list[Values]) -> None:
+    Parameters
+    ----------
+    problem
+        Its core array prices the tiles.
+    layers
+        The layers.
+    values
+        Extents of the tiles, for some of these layers; the layers have no others.
+    """
+
+    def __init__(self, problem: Problem, layers: list[int], values: list[Values]) -> None:
+        self.problem = problem
         self.layers = layers
         channels, rows, columns = (_united([one[dimension] for one in values]) for dimension in range(3))
-        self.axes = (samples, channels, rows, columns)
-        self.size = prod(len(axis) for axis in self.axes)
+        self.axes = (divisors(problem.batch), channels, rows, columns)
+        self.ids = np.full(len(channels), layers[0])  # by channels: the layer of `problem` that has such tiles
         self._done = 0
         self._costs = np.empty((2, 0))
 
-    def price(self, problem: Problem, budget: Budget) -> bool:
+    @property
+    def size(self) -> int:
+        """The number of shapes."""
+        return prod(len(axis) for axis in self.axes)
+
+    def price(self, budget: Budget) -> bool:
         """Go on pricing; return whether all shapes are priced."""
         if self._done == 0:
             self._costs = np.empty((2, self.size))
@@ -430,28 +207,106 @@ class _Shapes:
         def price(first: int, last: int) -> None:
             places = np.unravel_index(np.arange(first, last), shape)
             extents = [axis[at] for axis, at in zip(self.axes, places, strict=True)]
-            tiles = np.column_stack([np.full(last - first, self.layers[0]), *extents])
-            cycles, energy = problem.core_array.least_costs(problem.table, tiles)
-            self._costs[:, first:last] = np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
+            self._costs[:, first:last] = self._prices(np.column_stack([self.ids[places[1]], *extents]))
 
-        smallest = 1 if problem.core_array.takes_long else 16
+        smallest = 1 if self.problem.core_array.takes_long else 16
         self._done = run_in_chunks(price, self.size, budget, lambda _: None, self._done, smallest)
         return self._done == self.size
 
-    def least(self, values: Values) -> FloatArray:
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents, once all shapes are priced."""
+        return _choices_of(self.problem.batch, self._least(values).min(axis=2), values, rows, columns)
+
+    def _prices(self, tiles: IntArray) -> FloatArray:
+        """Return float64[2, N]: cycles and pJ of tile rows, infinite if the core array can't run them."""
+        cycles, energy = self.problem.core_array.least_costs(self.problem.table, tiles)
+        return np.where(cycles < 0, np.inf, np.stack([cycles.astype(np.float64), energy]))
+
+    def _least(self, values: Values) -> FloatArray:
         """Return the least cost of a tile with at least so many rows and columns, over all extents in `values`.
 
-        float64[2, divisors of the batch, rows, columns]: cycles and pJ, by samples and by index in `values`; infinite
-        if the core array can run no such tile.
+        float64[2, divisors of the batch, channels, rows, columns]: cycles and pJ, by samples and by index in `values`;
+        infinite if the core array can run no such tile.
         """
-        costs = self._costs.reshape(2, *map(len, self.axes))
+        costs: FloatArray = self._costs.reshape(2, *map(len, self.axes))
         for axis, wanted in enumerate(values, start=2):
             if len(wanted) < len(self.axes[axis - 1]):
                 costs = costs.take(np.searchsorted(self.axes[axis - 1], wanted), axis=axis)
-        least: FloatArray = costs.min(axis=2)
-        for axis in (2, 3):
-            least = np.flip(np.minimum.accumulate(np.flip(least, axis), axis), axis)
-        return least
+        for axis in (3, 4):
+            costs = np.flip(np.minimum.accumulate(np.flip(costs, axis), axis), axis)
+        return costs
+
+
+class _PartShapes(_Shapes):
+    """The tile shapes of the parts of equal layers, of parts of every size.
+
+    Parameters
+    ----------
+    problem
+        What `with_parts` returns.
+    sizes
+        Of the parts.
+    ids
+        int64: the parts as layers of `problem`.
+    layers, values
+        As those of `_Shapes`.
+    """
+
+    def __init__(
+        self, problem: Problem, sizes: PartSizes, ids: IntArray, layers: list[int], values: list[Values]
+    ) -> None:
+        super().__init__(problem, layers, values)
+        self.sizes = sizes
+        self.ids = ids
+        samples, _, rows, columns = self.axes
+        self.axes = (samples, sizes.channels, rows, columns)
+
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents over all its divisions, once all shapes are priced."""
+        costs = self._least((self.sizes.channels, *values[1:]))
+        parts = [
+            _choices_of(self.problem.batch, costs[:, :, size], values, rows, columns)
+            for size in range(self.sizes.count)
+        ]
+        return divided_choices(self.sizes, parts)
+
+
+class _ChannelShapes(_Shapes):
+    """The tile shapes of equal layers, priced by the least that each channel takes in a part of any size.
+
+    Parameters
+    ----------
+    problem
+        Its core array knows what a channel takes at least.
+    sizes
+        Of the parts.
+    layers, values
+        As those of `_Shapes`.
+    """
+
+    def __init__(self, problem: Problem, sizes: PartSizes, layers: list[int], values: list[Values]) -> None:
+        super().__init__(problem, layers, values)
+        self.sizes = sizes
+        samples, _, rows, columns = self.axes
+        self.axes = (samples, np.array([sizes.all_channels]), rows, columns)
+
+    def choices(self, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
+        """Return the choices of a layer with these extents over all its divisions, once all shapes are priced."""
+        together = super().choices((self.axes[1], *values[1:]), rows, columns)
+        shortest = together.shortest_tile * self.sizes.fewest_channels // self.sizes.all_channels
+        return replace(together, shortest_tile=shortest)
+
+    def _prices(self, tiles: IntArray) -> FloatArray:
+        """Return float64[2, N]: the least cycles and pJ of tiles of all parts together."""
+        each = self.problem.core_array.least_per_channel(self.problem.table, tiles)
+        assert each is not None
+        return np.stack(each) * tiles[:, 2] * (1 - FLOOR_ROUNDING)
+
+
+def _fewest_last(groups: list[_Shapes]) -> list[_Shapes]:
+    """Return the groups that are small enough to be priced."""
+    small = [shapes for shapes in groups if shapes.size <= MOST_SHAPES]
+    return sorted(small, key=lambda shapes: shapes.size, reverse=True)
 
 
 def _united(arrays: list[IntArray]) -> IntArray:
@@ -471,8 +326,7 @@ def _choices_of(batch: int, least: FloatArray, values: Values, rows: Steps, colu
     row_places = np.searchsorted(values[ROWS], rows.extent)
     column_places = np.searchsorted(values[COLUMNS], columns.extent)
     cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
-    order = np.lexsort((energy, cycles))
-    cycles, energy = cycles[order], energy[order]
-    frugal = np.minimum.accumulate(energy)
-    keep = np.isfinite(energy) & np.concatenate([[True], frugal[1:] < frugal[:-1]])
-    return LayerChoices(np.rint(cycles[keep]).astype(np.int64), energy[keep], int(least[0].min()))
+    runs = np.isfinite(energy)
+    pairs = undominated(cycles[runs].astype(np.int64), energy[runs])
+    shortest = int(least[0].min()) if runs.any() else 0
+    return LayerChoices(*pairs, last_tiles=shortest, shortest_tile=shortest)

@@ -2,7 +2,8 @@
 
 Each bound counts what no schedule can avoid:
 
-*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.layer_bounds`.
+*Tiles.* The cheapest tiling of every layer, in cycles and in energy: see `soma_cp.solver.every_lfa.tile_extents` and
+`soma_cp.solver.every_lfa.layer_bounds`.
 
 *DRAM.* All weights are loaded at least once, external inputs are loaded as far as tiles read them, and ofmaps without
 consumers are stored.
@@ -30,6 +31,22 @@ among the ones that are looked at: fewer weights make every bound lower. A share
 the last tile that it serves, so the weights of a descendant whose load has begun are still in the buffer at the end of
 v.
 
+*Divided layers.* In the wide space a layer v may be divided by output channels (docs/model.md#divided-layers). Each
+part reads all that v reads, and what reads v reads all parts. So of everything above this holds:
+
+- "Before the first tile of v" is before the first tile of any part. All weights of v's ancestors are loaded, and those
+  of one part of v, which may be the smallest. From then on all parts of v and of its descendants compute.
+- "Before the last tile of v" is before the last tile of any part. All parts of v and of its ancestors are loaded. This
+  tile is still to come, and so are the last tiles of all parts of all descendants: each comes after the last tile of
+  each part that it depends on.
+- While the last tile of v runs, the buffer holds the weights of one part of v, a tile of its ofmap, and what of its
+  descendants is loaded. Before the first tile of w, one part of w and all layers between v and w are loaded.
+- The last store may be a tile of the smallest part of a layer without consumers.
+
+DRAM traffic is no less than that of the undivided network: the weights and ofmaps of the parts add up, and each part
+needs as much of an external input as the layer. Parts of layers with the same weights may share them, too; those of the
+first such layer load all. Nothing here asks that a layer fits into the buffer.
+
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
 interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
@@ -51,14 +68,9 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
-from soma_cp.solver.every_lfa.layer_bounds import (
-    LayerChoices,
-    LayerPrices,
-    TileExtents,
-    ancestors,
-    extents_read,
-    tile_extents,
-)
+from soma_cp.solver.every_lfa.layer_bounds import LayerPrices
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices
+from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
 
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"
@@ -130,35 +142,47 @@ def bound_every_lfa(
     objective: Objective = Objective(),  # noqa: B008  # immutable
     budget: Budget | None = None,
     prices: LayerPrices | None = None,
-    shared_loads: bool = False,
+    wide: bool = False,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
     Parameters
     ----------
     problem
-        Network, platform and batch; every layer must fit into the buffer (`check_layers_fit`).
+        Network, platform and batch, such that any schedule exists; the layers need not fit into the buffer undivided.
+        With `wide`, of a problem with divided layers the one without.
     objective
         The objective of `NetworkBound.cost`.
     budget
         When it ends, the bounds are what is proven by then; no limit by default.
     prices
         What `layer_prices` returns. Given again, the bounds go on where the last call with them ended.
-    shared_loads
-        Whether they hold for LFAs with shared loads, too: the wide space.
+    wide
+        Whether they hold for LFAs with shared loads and divided layers, too: the wide space.
     """
     begin = time.monotonic()
+    if wide:
+        problem = problem.divided_as(())
     if prices is None or not prices.extents.in_time:
         prices = layer_prices(problem, budget)
-    needs, extents, choices = prices.needs, prices.extents, prices.choices(budget)
-    loads = _Loads(_input_bytes(problem, extents), _weight_bytes(problem, shared_loads), shared_loads)
+    needs, extents, choices = prices.needs, prices.extents, prices.choices(budget, wide)
+    fewest = _fewest_channels(problem, prices, wide)
+    weights = _weight_bytes(problem, wide)
+    first_weights = weights // problem.table.layers[:, nt.K] * fewest
+    loads = _Loads(_input_bytes(problem, extents), weights, first_weights, wide)
     traffic = _compulsory_bytes(problem, loads)
-    compute = np.array([choice.cycles[0] for choice in choices])
-    shortest = np.array([choice.shortest_tile for choice in choices])
-    smallest = np.array([np.prod([extent.min() for extent in tile]) for tile in extents.values])
+    tiles = _Tiles(
+        cycles=np.array([choice.cycles[0] for choice in choices]),
+        last=np.array([choice.last_tiles for choice in choices]),
+        shortest=np.array([choice.shortest_tile for choice in choices]),
+        fewest_channels=fewest,
+        smallest_bytes=np.array(
+            [min(k[0], channels) * h[0] * w[0] for (k, h, w), channels in zip(extents.values, fewest, strict=True)]
+        ),
+    )
     dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
-    chains = _chain_bounds(problem, needs, compute, shortest, smallest, loads, budget or Budget())
-    bounds = [(int(compute.sum()), COMPUTE), (dram_cycles, TRAFFIC), *chains]
+    chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget())
+    bounds = [(int(tiles.cycles.sum()), COMPUTE), (dram_cycles, TRAFFIC), *chains]
     latency, source = max(bounds, key=lambda bound: bound[0])
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     dram_energy = traffic * problem.platform.dram_pj_per_byte
@@ -167,11 +191,11 @@ def bound_every_lfa(
         latency_source=source,
         energy_pj=core_energy + dram_energy,
         cost=_least_cost(choices, dram_energy, latency, objective) * (1 - ROUNDING),
-        compute_cycles=int(compute.sum()),
+        compute_cycles=int(tiles.cycles.sum()),
         dram_cycles=dram_cycles,
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=prices.complete and len(chains) == 3 * len(needs),
+        complete=prices.complete(wide) and len(chains) == 3 * len(needs),
         seconds=time.monotonic() - begin,
     )
 
@@ -188,12 +212,15 @@ class _Loads(NamedTuple):
         int64[L, I]: bytes of each external input that all tiles of each layer need together.
     weights
         int64[L]: bytes of weights that no other layer can load for this one.
+    first_weights
+        int64[L]: those of the smallest part into which the layer may be divided.
     shared
         Whether layers may share loads of external inputs.
     """
 
     inputs: IntArray
     weights: IntArray
+    first_weights: IntArray
     shared: bool
 
     def cycles(self, parts: dict[int, int], rate: DramRate) -> int:
@@ -213,10 +240,43 @@ class _Loads(NamedTuple):
         return int(transfer_cycles(-(-self.inputs[layers].sum(axis=1) // cut), rate).sum())
 
 
-def _weight_bytes(problem: Problem, shared_loads: bool) -> IntArray:
+class _Tiles(NamedTuple):
+    """What the tiles of each layer take at least, those of all its parts if it may be divided.
+
+    Parameters
+    ----------
+    cycles
+        int64[L]: cycles of all tiles.
+    last
+        int64[L]: cycles of one tile of each part.
+    shortest
+        int64[L]: cycles of any tile.
+    fewest_channels
+        int64[L]: channels of the smallest part.
+    smallest_bytes
+        int64[L]: bytes of any ofmap tile.
+    """
+
+    cycles: IntArray
+    last: IntArray
+    shortest: IntArray
+    fewest_channels: IntArray
+    smallest_bytes: IntArray
+
+
+def _fewest_channels(problem: Problem, prices: LayerPrices, wide: bool) -> IntArray:
+    """Return int64[L]: channels of the smallest part into which each layer may be divided, or of the layer."""
+    fewest: IntArray = problem.table.layers[:, nt.K].copy()
+    if wide:
+        for layer, sizes in prices.part_sizes.items():
+            fewest[layer] = sizes.fewest_channels
+    return fewest
+
+
+def _weight_bytes(problem: Problem, wide: bool) -> IntArray:
     """Return int64[L]: bytes of each layer's weights; if they may be shared, only at the first layer that has them."""
     weights: IntArray = problem.table.layers[:, nt.WEIGHT_BYTES].copy()
-    if shared_loads:
+    if wide:
         weights[problem.table.stored_weights != np.arange(len(weights))] = 0
     return weights
 
@@ -260,26 +320,19 @@ def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
 
 
 def _chain_bounds(
-    problem: Problem,
-    needs: list[set[int]],
-    compute: IntArray,
-    shortest: IntArray,
-    smallest: IntArray,
-    loads: _Loads,
-    budget: Budget,
+    problem: Problem, needs: list[set[int]], tiles: _Tiles, loads: _Loads, budget: Budget
 ) -> list[tuple[int, str]]:
     """Return the bounds from the loads before a layer, and from the weights that the buffer can't hold.
 
-    Arguments by layer: its ancestors, cycles of all its tiles, cycles of its shortest tile, bytes of its smallest ofmap
-    tile; and what all layers load. There are three bounds of each layer; fewer if `budget` ends first.
+    `needs` has the ancestors of each layer. There are three bounds of each layer; fewer if `budget` ends first.
     """
     bounds: list[tuple[int, str]] = []
     if budget.over:
         return bounds
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     rate, size = platform.dram_rate, len(needs)
-    load = transfer_cycles(loads.weights, rate)
-    last_store = int(transfer_cycles(layers[_final_layers(problem), nt.K], rate).min())
+    load, first_load = transfer_cycles(loads.weights, rate), transfer_cycles(loads.first_weights, rate)
+    last_store = int(transfer_cycles(tiles.fewest_channels[_final_layers(problem)], rate).min())
     depends: BoolArray = np.zeros((size, size), np.bool_)  # by v and u: v depends on u
     for v, needed in enumerate(needs):
         depends[v, list(needed)] = True
@@ -290,24 +343,24 @@ def _chain_bounds(
     for v in range(size):
         if budget.over:
             return bounds
-        at_least = np.append(np.flatnonzero(depends[:, v]), v)
-        up_to = np.append(np.flatnonzero(depends[v]), v)
+        after, before = np.flatnonzero(depends[:, v]), np.flatnonzero(depends[v])
+        at_least, up_to = np.append(after, v), np.append(before, v)
         most_rows, most_columns = (int(most) for most in layers[at_least][:, [nt.H, nt.W]].max(axis=0))
-        weights_loaded = int(load[up_to].sum())
         parts = {}
         for u in up_to[has_inputs[up_to]].tolist():
             whole = [keeps for t, keeps in uncut.items() if depends[t, u] and (v == t or depends[v, t])]
             row_parts = 1 if any(keeps_rows for keeps_rows, _ in whole) else most_rows
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
             parts[u] = batch * row_parts * column_parts
-        first_loads[v] = all_loads[v] = weights_loaded
+        first_loads[v] = int(load[before].sum()) + first_load[v]
+        all_loads[v] = int(load[up_to].sum())
         if parts:
             first_loads[v] += loads.cycles(parts, rate)
             all_loads[v] += loads.cycles(dict.fromkeys(parts, 1), rate)
-        compute_from[v] = compute[at_least].sum()
+        compute_from[v] = tiles.cycles[at_least].sum()
         bounds.append((int(first_loads[v] + compute_from[v]) + last_store, LOADS_BEFORE))
-        bounds.append((int(all_loads[v] + shortest[at_least].sum()) + last_store, LAST_TILES))
-    begin = _begins(problem, depends, compute, shortest, smallest, loads.weights, first_loads, all_loads, budget)
+        bounds.append((int(all_loads[v] + tiles.shortest[v] + tiles.last[after].sum()) + last_store, LAST_TILES))
+    begin = _begins(problem, depends, tiles, loads, first_loads, all_loads, budget)
     bounds += [(first + rest + last_store, BUFFER) for first, rest in zip(begin, compute_from.tolist(), strict=False)]
     return bounds
 
@@ -315,42 +368,41 @@ def _chain_bounds(
 def _begins(
     problem: Problem,
     depends: BoolArray,
-    compute: IntArray,
-    shortest: IntArray,
-    smallest: IntArray,
-    weights: IntArray,
+    tiles: _Tiles,
+    loads: _Loads,
     first_loads: IntArray,
     all_loads: IntArray,
     budget: Budget,
 ) -> list[int]:
     """Return a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
 
-    Arguments by layer: which layers it depends on, cycles of all its tiles, cycles of its shortest tile, bytes of its
-    smallest ofmap tile, bytes of its weights, cycles of the loads before its first tile, cycles of the loads before its
-    last tile. If `budget` ends, the last layers are left out.
+    Arguments by layer: which layers it depends on, its tiles, what it loads, cycles of the loads before its first tile,
+    cycles of the loads before its last tile. If `budget` ends, the last layers are left out.
     """
     size = len(depends)
     # float64 is exact for such sums, and its products of matrices are much faster.
-    follows = depends.T.astype(np.float64 if int(weights.sum()) < LARGEST_COUNT else np.int64)
-    weighed = follows * weights
-    room = problem.platform.gbuf_bytes - weights - smallest
+    follows = depends.T.astype(np.float64 if int(loads.weights.sum()) < LARGEST_COUNT else np.int64)
+    weighed = follows * loads.weights
+    room = problem.platform.gbuf_bytes - loads.first_weights - tiles.smallest_bytes
     begin, end = first_loads.copy(), np.zeros(size, np.int64)
     for w in range(size):  # in a topological order
         if budget.over:
             return [int(first) for first in begin[:w]]
         if w % COLUMNS_AT_ONCE == 0:
-            columns = follows[:, w : w + COLUMNS_AT_ONCE].copy()
-            columns[np.arange(w, w + columns.shape[1]), np.arange(columns.shape[1])] = 1
-            between = (weighed @ columns).astype(np.int64)
+            between = (weighed @ follows[:, w : w + COLUMNS_AT_ONCE]).astype(np.int64)
         before = np.flatnonzero(depends[w])
         # By v: weights of w and of all layers between v and w, as far as the buffer can't hold them.
-        excess = between[before, w % COLUMNS_AT_ONCE] - room[before]
+        excess = between[before, w % COLUMNS_AT_ONCE] + loads.first_weights[w] - room[before]
         late = excess > 0
         if late.any():
             loaded = end[before[late]] + transfer_cycles(excess[late], problem.platform.dram_rate)
             begin[w] = max(begin[w], loaded.max())
-        ends = [begin[w] + compute[w], compute[w] + compute[before].sum(), all_loads[w] + shortest[w]]
-        end[w] = max(*ends, end[before].max(initial=0) + (shortest[w] if len(before) else 0))
+        ends = [
+            begin[w] + tiles.cycles[w],
+            tiles.cycles[w] + tiles.cycles[before].sum(),
+            all_loads[w] + tiles.shortest[w],
+        ]
+        end[w] = max(*ends, end[before].max(initial=0) + (tiles.last[w] if len(before) else 0))
     return [int(first) for first in begin]
 
 

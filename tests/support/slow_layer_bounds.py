@@ -1,4 +1,4 @@
-"""The bounds of layers as ``soma_cp.solver.every_lfa.layer_bounds`` states them, for every number of parts by itself.
+"""The bounds of layers as ``tile_extents`` and ``layer_bounds`` state them, for every number of parts by itself.
 
 It keeps an item for each number of parts from 1 to the largest extent, and prices all tile shapes of every layer.
 """

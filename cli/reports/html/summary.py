@@ -93,7 +93,7 @@ def bounds_of(reported: Sequence[Reported]) -> Bounds:
     schedules = [one.execution.schedule for one in reported]
     wide = {schedule.problem.whole for schedule in schedules if schedule.lfa.is_wide}
     return {
-        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), shared_loads=problem in wide)
+        problem: bound_every_lfa(problem, budget=Budget(BOUND_SECONDS), wide=problem in wide)
         for problem in {schedule.problem.whole for schedule in schedules}
     }
 

@@ -101,9 +101,31 @@ class CoreArray(Protocol):
         Returns
         -------
         tuple
-            By layer: cycles, float64[L], and pJ, float64[L]. A tile of n elements takes at least n times as much.
+            By layer: cycles, float64[L], and pJ, float64[L]. A tile of n elements takes at least n times as much, also
+            if the layer is divided by output channels.
         """
         return np.zeros(len(table.layers)), np.zeros(len(table.layers))
+
+    def least_per_channel(self, table: NetworkTable, tiles: IntArray) -> tuple[FloatArray, FloatArray] | None:
+        """Return what a channel of the tiles takes at least if their layers are divided by output channels.
+
+        Bounds over all divisions use it in place of the costs of parts of every size. None, the default, has them price
+        parts of 1, 2, 3 … granules.
+
+        Parameters
+        ----------
+        table
+            The network as arrays.
+        tiles
+            int64[N, 5]: tile rows of layers that may be divided.
+
+        Returns
+        -------
+        tuple
+            Cycles, float64[N], and pJ, float64[N]. A tile with k of the channels, k at least 1, and with the samples,
+            rows and columns of the tile, takes at least k times as much.
+        """
+        return None
 
     def require_feasible(self, network: Network, table: NetworkTable, tile_row: IntArray) -> None:
         """Raise unless the array can run the tile.

@@ -42,6 +42,12 @@ class RooflineCoreArray(CoreArray):
         Cycles: max(⌈operations / peak⌉, ⌈bytes / GBUF bandwidth⌉). Energy: operations, bytes read from the GBUF and
         bytes written to it, each times its pJ.
         """
+        operations, peak, moved, energy_pj = self._amounts(table, tiles)
+        cycles = np.maximum(-(-operations // peak), -(-moved // self.platform.gbuf_bytes_per_cycle))
+        return cycles, energy_pj
+
+    def _amounts(self, table: NetworkTable, tiles: IntArray) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Return operations of the tiles, those of a cycle, bytes to and from the GBUF, and pJ."""
         platform, energies = self.platform, unit_energies(self.platform)
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
         work = tile_work(table.layers, rows)
@@ -50,16 +56,25 @@ class RooflineCoreArray(CoreArray):
         read = ifmap_bytes(table.layers, rows) + np.where(work.is_matrix, kernels, 0)
         written = rows[:, 1:].prod(axis=1)
         peak = np.where(work.is_matrix, platform.macs_per_cycle, platform.vector_ops_per_cycle)
-        cycles = np.maximum(-(-work.operations // peak), -(-(read + written) // platform.gbuf_bytes_per_cycle))
         operation_pj = np.where(work.is_matrix, energies.MAC, energies.vector_operation)
         energy_pj = work.operations * operation_pj + read * energies.GBUF_read + written * energies.GBUF_write
-        return cycles, energy_pj
+        return work.operations, peak, read + written, energy_pj
 
     def least_per_element(self, table: NetworkTable) -> tuple[FloatArray, FloatArray]:
         """Return what one element takes with all multipliers busy and no byte moved; see `CoreArray`."""
         platform, energies = self.platform, unit_energies(self.platform)
         peaks = platform.macs_per_cycle, platform.vector_ops_per_cycle
         return least_per_element(table.layers, *peaks, energies.MAC, energies.vector_operation)
+
+    def least_per_channel(self, table: NetworkTable, tiles: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return cycles, not rounded up, and pJ by channel of the tiles; see `CoreArray.least_per_channel`.
+
+        With k of K channels the ifmap is the same, while operations, weights and ofmap are k / K of the tile's: so a
+        channel takes no less.
+        """
+        operations, peak, moved, energy_pj = self._amounts(table, tiles)
+        cycles = np.maximum(operations / peak, moved / self.platform.gbuf_bytes_per_cycle)
+        return cycles / tiles[:, 2], energy_pj / tiles[:, 2]
 
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Return a sentence that says that every tile runs."""

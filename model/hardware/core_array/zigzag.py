@@ -157,6 +157,12 @@ class ZigZagCoreArray(CoreArray):
         least_pj: FloatArray = np.where(work.is_matrix, work.operations * accelerator.mac_pj, energy_pj)
         return np.where(work.is_matrix, least_cycles, cycles), least_pj
 
+    def least_per_channel(self, table: NetworkTable, tiles: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the bound of `least_costs` by channel, cycles not rounded up; see `CoreArray.least_per_channel`."""
+        operations = tile_work(table.layers, np.ascontiguousarray(tiles, dtype=np.int64)).operations / tiles[:, 2]
+        accelerator = self._settings.accelerator
+        return operations / accelerator.macs_per_cycle, operations * accelerator.mac_pj
+
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Return the reason that the engine gave."""
         layer, b, k, h, w = map(int, tile_row)

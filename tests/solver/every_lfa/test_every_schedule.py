@@ -113,7 +113,7 @@ def test_no_schedule_of_a_space_is_below_its_bound(name: str, batch: int, tight:
     assert (spaces[1][0] < spaces[0][0]) == (name != "an output that two read")
     for wide in (False, True):
         for objective, least in zip(OBJECTIVES, spaces[wide], strict=True):
-            bound = bound_every_lfa(problem, objective, shared_loads=wide)
+            bound = bound_every_lfa(problem, objective, wide=wide)
             assert 0 < bound.cost <= least * (1 + 1e-9)
             if (objective.energy_exponent, objective.delay_exponent) == (1.0, 0.0):
                 assert bound.energy_pj <= least * (1 + 1e-9)

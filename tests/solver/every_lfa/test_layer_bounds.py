@@ -21,8 +21,8 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import LARGEST_EXTENT
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import MAX_BATCH, Problem
-from soma_cp.solver.every_lfa import layer_bounds
-from soma_cp.solver.every_lfa.layer_bounds import ancestors, cut, divisors, tile_extents
+from soma_cp.solver.every_lfa import layer_bounds, tile_extents
+from soma_cp.solver.every_lfa.layer_bounds import divisors
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
 
 EDGE = PLATFORMS["edge"]
@@ -40,37 +40,6 @@ def priced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(PublishedCoreArray, "tile_costs", counted)
     return counts
-
-
-@given(st.integers(1, 5000))
-def test_steps_are_the_quotients_of_an_extent(extent: int) -> None:
-    steps = cut(extent)
-    least = np.repeat(steps.extent, np.diff(np.append(steps.parts, extent + 1)))
-    assert least.tolist() == [-(-extent // parts) for parts in range(1, extent + 1)]
-    assert (np.diff(steps.extent) < 0).all()
-    assert steps.least_total == extent
-
-
-@pytest.mark.parametrize("extent", [2**24 + 2**20, LARGEST_EXTENT - 1, LARGEST_EXTENT])
-def test_long_extents_become_coarser_from_below(extent: int) -> None:
-    steps = cut(extent)
-    assert len(steps.parts) < layer_bounds.MOST_STEPS
-    assert (steps.extent <= -(-extent // steps.parts)).all()
-    assert extent * (1 - layer_bounds.COARSENESS) <= steps.least_total <= extent
-    assert steps.extent[-1] == 1
-
-
-@examples(150)
-@given(pairs(max_layers=7, max_tiling_number=4))
-def test_extents_equal_those_for_every_number_of_parts(pair: Pair) -> None:
-    problem = pair.plan.problem
-    extents, slow = tile_extents(problem, ancestors(problem)), slow_tile_extents(problem)
-    for layer in range(len(problem.table.layers)):
-        assert extents.listed[layer]
-        assert [set(values.tolist()) for values in extents.values[layer]] == list(slow.values[layer])
-        for steps, least in ((extents.rows[layer], slow.rows[layer]), (extents.columns[layer], slow.columns[layer])):
-            at = np.searchsorted(steps.parts, np.arange(1, len(least) + 1), side="right") - 1
-            assert steps.extent[at].tolist() == least
 
 
 @examples(60)
@@ -118,7 +87,7 @@ def test_equal_layers_are_priced_once_and_no_shape_twice(priced: list[int]) -> N
     assert sum(priced) < 34_000  # 31,887 shapes of 46 kinds of layers; 208 layers have 129,000
     once = sum(priced)
     prices = layer_prices(problem)
-    while not prices.complete:  # five looks at the clock a time
+    while not prices.complete(wide=False):  # five looks at the clock a time
         prices.choices(Looks(5))
     assert sum(priced) == 2 * once
 
@@ -163,31 +132,20 @@ def test_long_extents_take_little_memory(rows: int, columns: int, layers: int) -
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 300e6
-    assert bound.dram_bytes >= 2 * rows * columns * (1 - 2 * layer_bounds.COARSENESS)
+    assert bound.dram_bytes >= 2 * rows * columns * (1 - 2 * tile_extents.COARSENESS)
 
 
 def test_too_many_shapes_keep_the_floor(monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(builtin_network("tiny-unet"), EDGE, 4)
     whole = bound_every_lfa(problem)
-    for name, most in (("MOST_SHAPES", 50), ("MOST_VALUES", 5), ("MOST_STEPS", 4)):
+    limits = ((layer_bounds, "MOST_SHAPES", 50), (tile_extents, "MOST_VALUES", 5), (tile_extents, "MOST_STEPS", 4))
+    for module, name, most in limits:
         with monkeypatch.context() as patch:
-            patch.setattr(layer_bounds, name, most)
+            patch.setattr(module, name, most)
             bound = bound_every_lfa(problem)
             assert bound.complete  # no more time would raise it
             assert 0 < bound.cost < whole.cost
             assert bound.dram_bytes <= whole.dram_bytes
-
-
-def test_a_thousand_readers_of_one_layer_are_looked_at_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    source = PointToPoint(name="s", K=1, H=32, W=32, inputs=("in",))
-    readers = tuple(PointToPoint(name=f"r{i}", K=1, H=32, W=32, ifmaps=("s",)) for i in range(1000))
-    problem = Problem(Network("fan", (ExternalInput("in", (1, 32, 32)),), (source, *readers)), EDGE)
-    calls = []
-    joined = layer_bounds._joined
-    monkeypatch.setattr(layer_bounds, "_joined", lambda *args: calls.append(1) or joined(*args))
-    extents = tile_extents(problem, ancestors(problem))
-    assert len(calls) <= 10
-    assert extents.rows[0].extent[0] == 32
 
 
 def test_divisors() -> None:
@@ -199,5 +157,5 @@ def test_divisors() -> None:
 def test_prices_are_not_kept_once_the_layers_are_done() -> None:
     prices = layer_prices(Problem(builtin_network("resnet50"), EDGE))
     prices.choices()
-    assert prices.complete
+    assert prices.complete(wide=False)
     assert prices._left == []

@@ -28,8 +28,9 @@ from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import network_bounds
-from soma_cp.solver.every_lfa.layer_bounds import LayerChoices, Steps, TileExtents, ancestors, tile_extents
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.every_lfa.tile_extents import Steps, TileExtents, ancestors, tile_extents
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
 EDGE = PLATFORMS["edge"]
@@ -46,8 +47,8 @@ def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tu
     problem = with_buffer(pair.plan.problem, least + int(spare * least))
     plan = make_plan(problem, pair.plan.lfa)
     objective = Objective(*map(float, exponents))
-    bound = bound_every_lfa(problem, objective, shared_loads=bool(plan.lfa.shared_loads))
-    assert bound_every_lfa(problem, objective, shared_loads=True).cost <= bound.cost  # the paper's space is part of it
+    bound = bound_every_lfa(problem, objective, wide=bool(plan.lfa.shared_loads))
+    assert bound_every_lfa(problem, objective, wide=True).cost <= bound.cost  # the paper's space is part of it
     found = evaluate(plan, greedy_dlsa(plan))
     assert bound.energy_pj <= found.energy_pj
     assert bound.core_energy_pj <= found.figures.core_energy_pj
@@ -94,7 +95,7 @@ def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, s
     start = pair.plan.lfa if wide else replace(pair.plan.lfa, shared_loads=())
     found = search_lfas(problem, start, seed, parameters=parameters, threads=1)
     if found.lfas:  # without shared loads, the least buffer of the start may be too small
-        assert bound_every_lfa(problem, shared_loads=wide).cost <= found.lfas[0][0]
+        assert bound_every_lfa(problem, wide=wide).cost <= found.lfas[0][0]
         assert wide or not any(lfa.shared_loads for _, lfa in found.lfas)
 
 
@@ -202,9 +203,11 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     )
     problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 6000)
     compute, inputs = np.array([1000, 200, 30]), np.array([[2048], [0], [0]])
-    loads = network_bounds._Loads(inputs, problem.table.layers[:, nt.WEIGHT_BYTES], shared)
+    weights = problem.table.layers[:, nt.WEIGHT_BYTES]
+    loads = network_bounds._Loads(inputs, weights, weights, shared)
     shortest, smallest = np.array([20, 7, 3]), np.array([100, 50, 20])
-    bounds = network_bounds._chain_bounds(problem, ancestors(problem), compute, shortest, smallest, loads, Budget())
+    tiles = network_bounds._Tiles(compute, shortest, shortest, problem.table.layers[:, nt.K], smallest)
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), tiles, loads, Budget())
     # Weights of 4096, 2048 and 2048 bytes at 16 bytes a cycle; 16 bytes are stored last; at most 32, 32, 8 tiles.
     assert bounds == [
         (256 + 4 + 1230 + 1, LOADS_BEFORE),
@@ -225,7 +228,7 @@ def test_traffic_of_inputs_and_weights_that_layers_share() -> None:
     layers = tuple(replace(conv(name, "in", C=64, K=32, H=4, W=4, R=1, S=1), weights="w") for name in ("a", "b"))
     problem = Problem(Network("tied", (ExternalInput("in", (64, 4, 4)),), layers), EDGE)
     assert bound_every_lfa(problem).dram_bytes == 2 * (1024 + 2048 + 512)
-    assert bound_every_lfa(problem, shared_loads=True).dram_bytes == 1024 + 2048 + 2 * 512
+    assert bound_every_lfa(problem, wide=True).dram_bytes == 1024 + 2048 + 2 * 512
 
 
 @pytest.mark.parametrize(
@@ -276,7 +279,7 @@ def test_the_cost_is_bounded_jointly(
     for options in layers:
         undominated = sorted({a for a in options if not any(b != a and b[0] <= a[0] and b[1] <= a[1] for b in options)})
         cycles, energy = np.array([a[0] for a in undominated]), np.array([a[1] for a in undominated])
-        choices.append(LayerChoices(cycles, energy, 1))
+        choices.append(LayerChoices(cycles, energy, 1, 1))
     bound = network_bounds._least_cost(choices, dram_energy, latency, objective)
     least = min(
         objective.cost(dram_energy + sum(e for _, e in picked), max(latency, sum(c for c, _ in picked)))
@@ -301,11 +304,12 @@ def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks:
     problem = pair.plan.problem
     size = len(problem.table.layers)
     rng = np.random.default_rng(looks)
-    figures = [rng.integers(1, 1000, size) for _ in range(3)]
-    loads = network_bounds._Loads(rng.integers(0, 500, (size, 2)), rng.integers(0, 10**7, size), False)
+    tiles = network_bounds._Tiles(*(rng.integers(1, 1000, size) for _ in range(5)))
+    weights = rng.integers(0, 10**7, size)
+    loads = network_bounds._Loads(rng.integers(0, 500, (size, 2)), weights, weights // 2, False)
     needs = ancestors(problem)
-    whole = network_bounds._chain_bounds(problem, needs, *figures, loads, Budget())
-    short = network_bounds._chain_bounds(problem, needs, *figures, loads, Looks(looks))
+    whole = network_bounds._chain_bounds(problem, needs, tiles, loads, Budget())
+    short = network_bounds._chain_bounds(problem, needs, tiles, loads, Looks(looks))
     assert len(whole) == 3 * size
     assert short == whole[: len(short)]
     looks = max(looks - 1, 0)  # the first is before any layer
