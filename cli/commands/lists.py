@@ -23,7 +23,8 @@ from soma_cp.model.network.sources import is_onnx
 NOTES_ON_NETS = (
     "GMAC and MiB of weights: one sample.",
     "GPT, Llama and BERT are one transformer block, lstm and gnmt one time step.",
-    "llama2-70b needs --buffer 257MiB: its largest layer has 256 MiB of weights.",
+    "Layers larger than the buffer are divided by output channels; --space paper",
+    "divides none: then llama2-70b, with layers of 256 MiB, needs --buffer 257MiB.",
     "--json describes each. Your own: --net FILE.json; --export NET writes one, with",
     "--divide 8MiB one without larger layers. --check MODEL.onnx reports on a model.",
 )

@@ -80,7 +80,7 @@ def test_nets_lists_every_network_once_within_80_columns(run: Run) -> None:
     assert max(len(line.rstrip()) for line in lines) <= 80
     for name in builtin_names():
         assert sum(line.split()[:1] == [name] for line in lines) == 1
-    assert "llama2-70b needs --buffer 257MiB" in outcome.out
+    assert "llama2-70b, with layers of 256 MiB, needs --buffer 257MiB" in outcome.out
     for alias, name in ALIASES.items():
         assert any(line.split()[:2] == [name, alias] for line in lines)
 

@@ -63,14 +63,11 @@ def _decoder_only(
     decode: Callable[[int], Network],
     prompt: int,
     cached: int,
-    note: str = "",
 ) -> tuple[BuiltIn, BuiltIn]:
     """One block, in prefill and in decode."""
     return (
-        BuiltIn(f"{name}-prefill", f"{block}, reading a prompt of {prompt} tokens{note}", platform, prefill, prompt),
-        BuiltIn(
-            f"{name}-decode", f"{block}, making one token after {cached} cached ones{note}", platform, decode, cached
-        ),
+        BuiltIn(f"{name}-prefill", f"{block}, reading a prompt of {prompt} tokens", platform, prefill, prompt),
+        BuiltIn(f"{name}-decode", f"{block}, making one token after {cached} cached ones", platform, decode, cached),
     )
 
 
@@ -101,7 +98,6 @@ BUILT_INS: dict[str, BuiltIn] = {
             llama2_decode,
             512,
             511,
-            note="; needs --buffer 257MiB",
         ),
         _bert(encoder.BERT_BASE, "Base"),
         _bert(encoder.BERT_LARGE, "Large"),

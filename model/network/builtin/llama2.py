@@ -6,8 +6,9 @@ experiments don't model the gate of Llama's own feed-forward part. In prefill al
 decode one new token reads the K and V of the cached ones. The published experiments have decode only; prefill differs
 from it as in GPT-2.
 
-The weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: use ``--buffer 257MiB``.
-Latencies are valid with such a buffer. Energies are not, because they grow by a tenth for every 2 MiB.
+The weights of one layer, up to 256 MiB, exceed the buffers of both built-in platforms: the wide space divides them
+(docs/model.md#divided-layers). In the paper's space the block needs ``--buffer 257MiB``; latencies are valid with such
+a buffer, energies are not, because they grow by a tenth for every 2 MiB.
 """
 
 from soma_cp.model.network.builtin.attention import (

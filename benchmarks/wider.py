@@ -1,0 +1,90 @@
+"""What dividing layers is worth: energy × delay in the wide space, relative to the paper's, and the figures to reach.
+
+    python benchmarks/wider.py [--seeds 3] [--only edge]
+
+For each problem and seed, both searches run with the same rounds of their first phase; schedules are those of the
+greedy second stage. Printed are energy × delay in the paper's space (the best of the seeds), what the wide space has of
+it by seed, the worst of the seeds in full and what it should not exceed, the CPU seconds of the searches, and the layers
+that the last seed divides. Rows that do not fit in the paper's space have cycles in place of energy × delay.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, LFASearchResult, search_lfas
+from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.hardware.builtin.catalogue import platform_named
+from soma_cp.model.network.sources import load_network
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.schedule import Schedule, priced
+from soma_cp.solver.warm_up import warm_up
+
+LLAMA = str(Path(__file__).parent / "data" / "llama-7b-decode.json")
+"""One block of a model like Llama 7B: width 4096, hidden width 11008, gated, 512 cached tokens."""
+ROWS = (
+    ("gpt2-small-prefill", "edge", 1, 8.19e14),
+    ("gpt2-small-prefill", "edge", 4, 8.07e15),
+    ("gpt2-small-decode", "edge", 1, 3.366e14),
+    ("gpt2-small-decode", "edge", 4, 5.785e14),
+    ("gpt2-xl-decode", "cloud", 1, 8.13e14),
+    ("gpt2-xl-prefill", "cloud", 1, 6.295e15),
+    ("resnet50", "cloud", 1, 5.76e14),
+    ("resnet101", "cloud", 1, 1.746e15),
+    ("resnet50", "edge", 4, 1.163e16),
+)
+"""Network, platform, batch, and the energy × delay to reach (pJ·cycles): those of a prototype, rounded up."""
+TOO_LARGE = ((LLAMA, "edge", 1, 12_930_000), ("llama2-70b-decode", "cloud", 1, 5_410_000))
+"""Problems whose layers fit in parts alone, and the latency to reach (cycles)."""
+
+
+def best_of(problem: Problem, found: LFASearchResult) -> Schedule:
+    plan = make_plan(problem, found.lfas[0][1])
+    return priced(plan, greedy_dlsa(plan))
+
+
+def divided(schedule: Schedule) -> str:
+    return ", ".join(f"{name} {len(channels)}" for name, channels in schedule.lfa.divisions) or "–"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 on")
+    parser.add_argument("--only", default="", help="part of network/platform/batch")
+    options = parser.parse_args()
+    warm_up()
+    heads = "network platform batch paper wide/paper,_by_seed wide,_worst to_reach paper_(s) wide_(s) parts".split()
+    print("| " + " | ".join(head.replace("_", " ") for head in heads) + " |")
+    print("|---" * len(heads) + "|")
+    for name, platform, batch, most in (*ROWS, *TOO_LARGE):
+        if options.only not in f"{name}/{platform}/{batch}":
+            continue
+        whole = Problem(load_network(name, None).network, platform_named(platform), batch)
+        problem = divided_to_fit(whole)
+        start = coarse_lfa(problem)
+        schedules: dict[bool, list[Schedule]] = {False: [], True: []}
+        seconds = {False: 0.0, True: 0.0}
+        for seed in range(options.seeds):
+            for wide in (False, True) if problem is whole else (True,):
+                begin = time.process_time()
+                found = search_lfas(problem, start, seed, parameters=LFASearchParameters(wide=wide))
+                seconds[wide] += (time.process_time() - begin) / options.seeds
+                schedules[wide].append(best_of(whole, found))
+        if problem is whole:
+            costs = {wide: [one.evaluation.edp for one in schedules[wide]] for wide in schedules}
+            ratios = " ".join(f"{b / a:.4f}" for a, b in zip(costs[False], costs[True], strict=True))
+            paper, worst, wanted = f"{min(costs[False]):.4g}", f"{max(costs[True]):.4g}", f"{most:.4g}"
+        else:
+            ratios, paper = "", "does not fit"
+            worst, wanted = f"{max(one.latency for one in schedules[True]):,} cycles", f"{most:,}"
+        print(
+            f"| {Path(name).stem} | {platform} | {batch} | {paper} | {ratios} | {worst} | {wanted} | "
+            f"{seconds[False]:.1f} | {seconds[True]:.1f} | {divided(schedules[True][-1])} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()
