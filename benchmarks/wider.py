@@ -4,8 +4,8 @@
 
 For each problem and seed, both searches run with the same rounds of their first phase; schedules are those of the
 greedy second stage. Printed are energy × delay in the paper's space (the best of the seeds), what the wide space has of
-it by seed, the worst of the seeds in full and what it should not exceed, the CPU seconds of the searches, and the layers
-that the last seed divides. Rows that do not fit in the paper's space have cycles in place of energy × delay.
+it by seed, the worst of the seeds and what it should not exceed, the CPU seconds of the searches, and the layers that
+the last seed divides. Rows that do not fit in the paper's space have cycles in place of energy × delay.
 """
 
 import argparse
@@ -39,6 +39,11 @@ ROWS = (
 TOO_LARGE = ((LLAMA, "edge", 1, 12_930_000), ("llama2-70b-decode", "cloud", 1, 5_410_000))
 """Problems whose layers fit in parts alone, and the latency to reach (cycles)."""
 
+HEADS = (
+    *("network", "platform", "batch", "paper", "wide / paper, by seed", "wide, worst", "to reach"),
+    *("paper (s)", "wide (s)", "parts"),
+)
+
 
 def best_of(problem: Problem, found: LFASearchResult) -> Schedule:
     plan = make_plan(problem, found.lfas[0][1])
@@ -55,9 +60,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help="part of network/platform/batch")
     options = parser.parse_args()
     warm_up()
-    heads = "network platform batch paper wide/paper,_by_seed wide,_worst to_reach paper_(s) wide_(s) parts".split()
-    print("| " + " | ".join(head.replace("_", " ") for head in heads) + " |")
-    print("|---" * len(heads) + "|")
+    print("| " + " | ".join(HEADS) + " |")
+    print("|---" * len(HEADS) + "|")
     for name, platform, batch, most in (*ROWS, *TOO_LARGE):
         if options.only not in f"{name}/{platform}/{batch}":
             continue
