@@ -12,6 +12,7 @@ from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
+from soma_cp.model.network.rewrites.channels import is_divisible
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.lfa import LFA
@@ -181,7 +182,7 @@ def _check(problem: Problem, parameters: SolveParameters, start: Start | None) -
     """Refuse parameters that contradict one another, before anything is searched."""
     first_stage(parameters.first_stage)
     entry = second_stage(parameters.second_stage)
-    if parameters.searched_space is Space.WIDE and len(problem.table.shareable) > 0:
+    if parameters.searched_space is Space.WIDE and _is_wider(problem):
         _check_wide(parameters)
     if parameters.exact:
         check_provable(problem)
@@ -229,6 +230,13 @@ def _finisher(parameters: SolveParameters, incumbent: DLSA | None = None) -> Fin
         return run_second_stage(plan, first_look, Aim(wanted, incumbent), part)
 
     return finish
+
+
+def _is_wider(problem: Problem) -> bool:
+    """Return whether the wide space has schedules that the paper's does not have."""
+    granule = problem.core_array.granule
+    divisible = any(is_divisible(layer) and layer.ofmap[0] > granule for layer in problem.network.whole.layers)
+    return divisible or len(problem.table.shareable) > 0
 
 
 def _check_wide(parameters: SolveParameters) -> None:

@@ -15,6 +15,7 @@ from soma_cp.annealing.first_stage import cost_cache
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.first_stage.lfa_kernel import anneal_lfa, copy_lfa, file_away
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.slots import fit_table, without_slots
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.dlsa_kernel import anneal_dlsa, begin_state
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -55,6 +56,7 @@ SEARCH = (
     tile_extents.read_extents,
     greedy_pass,
     fill_load_owners,
+    fit_table,
     operand_extent,
 )
 PIECES = (shorten, tails_of_suffix, needed_arcs)
@@ -109,8 +111,9 @@ def warm_up(*runs: SolveParameters) -> None:
 
 
 def _warm_up_rare(problem: Problem) -> None:
-    """Compile or load what searches call for some networks alone: with shared loads, or second operands."""
+    """Compile or load what searches call for some networks alone: with shared loads, parts, or second operands."""
     network, table = problem.network, problem.table
     arrays = lfa_arrays(unfused_lfa(network), network, table)
     lfa_from_arrays(arrays._replace(shares=np.ones_like(arrays.shares)), network, table)
     operand_extent(table.layers, 0, 1, 1)
+    fit_table(table, without_slots(problem).slots, arrays.channels)

@@ -364,7 +364,7 @@ SPLIT_PART, MERGE_PARTS = 0.45, 0.30
 
 @in_place
 def divide(slots: Slots, lfa: LFAArrays, random: np.random.Generator) -> bool:
-    """Split a part in two, merge two parts of a layer, or move channels from one to another; all in granules."""
+    """Split a part in two, merge two parts of a layer, or move channels from one to another, in whole steps."""
     channels, group = lfa.channels, slots.group
     count = 0
     for layer in range(len(channels)):
@@ -376,15 +376,16 @@ def divide(slots: Slots, lfa: LFAArrays, random: np.random.Generator) -> bool:
     while not (group[part] >= 0 and channels[part] > 0 and left == 0):
         left -= 1 if group[part] >= 0 and channels[part] > 0 else 0
         part += 1
-    granules = ceil_div(channels[part], slots.granule)
+    step = slots.step[group[part]]
+    steps = ceil_div(channels[part], step)
     drawn = random.random()
     if drawn < SPLIT_PART:
         absent = pick_part(slots, channels, part, False, random)
-        if absent < 0 or granules < 2:
+        if absent < 0 or steps < 2:
             return False
-        given = granules // 2 if random.random() < 0.5 else 1 + pick(granules - 1, random)
-        channels[part] -= given * slots.granule
-        channels[absent] = given * slots.granule
+        given = steps // 2 if random.random() < 0.5 else 1 + pick(steps - 1, random)
+        channels[part] -= given * step
+        channels[absent] = given * step
         _move_behind(lfa, absent, part, random)
         return True
     other = pick_part(slots, channels, part, True, random)
@@ -394,9 +395,9 @@ def divide(slots: Slots, lfa: LFAArrays, random: np.random.Generator) -> bool:
         channels[other] += channels[part]
         channels[part] = 0
         return True
-    if granules < 2:
+    if steps < 2:
         return False
-    moved = (1 + pick(granules - 1, random)) * slots.granule
+    moved = (1 + pick(steps - 1, random)) * step
     channels[part] -= moved
     channels[other] += moved
     return True

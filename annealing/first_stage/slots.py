@@ -34,17 +34,22 @@ MANY_LAYERS, LEAST_SHARE_OF_MANY = 24, 16
 """With more such layers than this, the buffer is divided by the second number: many slots drown the other moves."""
 
 
+MOST_STEPS = 128
+"""Parts get multiples of a granule, or of as many granules as make so many steps of a layer: where a granule is one
+channel, a search would price few tiles twice."""
+
+
 class Slots(NamedTuple):
     """The slots of G layers in a network of L layers, slots among them; G may be 0.
 
     Parameters
     ----------
-    granule
-        Channels move from part to part in multiples of it.
     group
         int64[L]: the divided layer whose slot a layer is, 0 … G − 1; −1 if it is no slot.
     first, count
         int64[G]: ids of the slots are ``first … first + count − 1``.
+    step
+        int64[G]: channels move from part to part in multiples of it.
     kernel_bytes
         int64[G]: weights of one output channel.
     tile_channels
@@ -55,10 +60,10 @@ class Slots(NamedTuple):
         int64[L + 1], int64: the edges that read a slot, likewise.
     """
 
-    granule: int
     group: IntArray
     first: IntArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
+    step: IntArray
     kernel_bytes: IntArray
     tile_channels: IntArray
     use_begin: IntArray
@@ -256,8 +261,13 @@ def slotted(problem: Problem, starts: Iterable[LFA] = ()) -> SlottedProblem:
 
 
 def _worth_dividing(problem: Problem, granule: int) -> list[str]:
-    """Return the layers with weights of their own alone, more than a granule of channels, and large weights."""
+    """Return the layers with weights of their own alone, more than a granule of channels, and large weights.
+
+    With a core array that takes long, there are none: a search would price each size of a part.
+    """
     layers, limit = problem.network.layers, problem.platform.gbuf_bytes
+    if problem.core_array.takes_long:
+        return []
     users = Counter(weights_key(layer) for layer in layers)
     known = {*problem.network.layer_id, *problem.network.input_id}
 
@@ -302,10 +312,10 @@ def _slots(whole: Problem, divided: Problem, granule: int) -> Slots:
     use_begin, uses = _by_layer(table.use_layer, group >= 0)
     edge_begin, edges = _by_layer(table.source, group >= 0)
     return Slots(
-        granule=granule,
         group=group,
         first=np.array(first, np.int64),
         count=np.array(count, np.int64),
+        step=granule * -(-whole_rows[:, nt.K] // (granule * MOST_STEPS)),
         kernel_bytes=whole_rows[:, nt.WEIGHT_BYTES] // whole_rows[:, nt.K],
         tile_channels=whole_rows[:, nt.TILE_CHANNELS].copy(),
         use_begin=use_begin,
@@ -317,7 +327,7 @@ def _slots(whole: Problem, divided: Problem, granule: int) -> Slots:
 
 def _no_slots(layers: int) -> Slots:
     none, begins = np.zeros(0, np.int64), np.zeros(layers + 1, np.int64)
-    return Slots(1, np.full(layers, -1, np.int64), none, none, none, none, begins, none, begins, none)
+    return Slots(np.full(layers, -1, np.int64), none, none, none, none, none, begins, none, begins, none)
 
 
 def _by_layer(named: IntArray, is_slot: BoolArray) -> tuple[IntArray, IntArray]:

@@ -61,7 +61,7 @@ class LayerTooLargeError(UserError):
         enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
         part = max(available_bytes // 4, KIB)
         other = (
-            "divide large layers by output channels: soma-cp nets --export NET --divide "
+            "divide large layers by output channels: --space wide, or soma-cp nets --export NET --divide "
             f"{_size_text(part, MIB if part % MIB == 0 else KIB)} -o FILE"
             if footprint.ifmaps < available_bytes and footprint.weights and not is_part
             else "schedule fewer tokens or pixels"

@@ -34,7 +34,7 @@ kernel_compiler.Kernel.compile = compile
 
 
 def run(parameters):
-    for network in ("tiny-chain",) if parameters.exact else ("tiny-attention", "tiny-wide"):
+    for network in ("tiny-chain",) if parameters.exact else ("tiny-attention", "tiny-wide", "gpt2-small-decode"):
         for space in None, Space.PAPER:
             solve(Problem(builtin_network(network), PLATFORMS["edge"]), replace(parameters, space=space))
 

@@ -13,11 +13,11 @@ from support.strategies import networks
 from support.twins import examples, problem_of
 
 from soma_cp.annealing.buffer_allocator import allocate_buffer
-from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, initial_lfa, smallest_filling_tile
+from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit, initial_lfa, smallest_filling_tile
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.presets import PAPER_PRESETS
-from soma_cp.model.network.builtin.catalogue import BUILT_INS, builtin_names
+from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.layers import Conv, ExternalInput, FullyConnected, Layer, PointToPoint, Shape, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.problem import Problem
@@ -122,7 +122,8 @@ def test_a_layer_that_cannot_fit_is_refused_with_what_its_smallest_tile_needs() 
         (
             Conv(name="wide", C=1024, K=1024, H=64, W=1, inputs=("in",)),
             (1024, 64, 1),
-            "--buffer 2MiB, or divide large layers by output channels: soma-cp nets --export NET --divide 128KiB ",
+            "--buffer 2MiB, or divide large layers by output channels: --space wide, or soma-cp nets --export NET --divide "
+            "128KiB ",
         ),
         # every tile reads 1024·1024 elements whole, and makes the 1024 channels of one row
         (
@@ -225,7 +226,7 @@ def test_the_refusal_of_llama2_names_the_smallest_buffer_that_will_do(name: str)
     problem = builtin_problem(name, PLATFORMS["cloud"], 1)
     with pytest.raises(LayerTooLargeError, match=r"'ffn1' .* needs 268,476,416 bytes .* 33,554,432 .* --buffer 257MiB"):
         initial_lfa(problem)
-    assert BUILT_INS[name].description.endswith("; needs --buffer 257MiB")
+    coarse_lfa(divided_to_fit(problem))  # in the wide space
     tight, enough = (replace(problem, platform=replace(problem.platform, gbuf_bytes=mib << 20)) for mib in (256, 257))
     with pytest.raises(LayerTooLargeError):
         initial_lfa(tight)
