@@ -249,7 +249,7 @@ def schedule_of(value: Any) -> Any:
 
 def problem_of(network: NetworkLike, hardware: HardwareLike | None, batch: int) -> Problem:
     """Return what is to be scheduled, from what a caller names."""
-    found = load_network(network)
+    found = load_network(network).whole
     return Problem(found, platform_of(hardware, usual_platform(found)), whole("batch", batch, 1, MAX_BATCH))
 
 

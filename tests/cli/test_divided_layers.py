@@ -6,10 +6,15 @@ from pathlib import Path
 
 import pytest
 from support.command_line import Run
-from support.divided_cases import DIVISIONS, divided_schedule
+from support.divided_cases import DIVISIONS, PROBLEM, divided_schedule
 
+from soma_cp.cli.option_groups import HardwareOptions
+from soma_cp.cli.reports.html.summary import bounds_of
+from soma_cp.cli.reports.reported import Reported
+from soma_cp.cli.starts import read_start, stored_problem
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import write_network_file
+from soma_cp.model.soma.execution.execution import make_execution
 from soma_cp.model.soma.schedule_document import write_schedule
 
 PARTS = {part for division in DIVISIONS for part in division.parts}
@@ -48,6 +53,13 @@ def test_a_fixed_lfa_keeps_its_divisions(divided: str, tmp_path: Path, run: Run)
     assert divisions(out) == divisions(Path(divided))
     halved = run("solve", "--fix-lfa", divided, "--buffer", "4MiB", "--time-limit", 5, "--json").document
     assert (halved["divided_layers"], halved["network"]) == (2, "tiny-chain")
+
+
+def test_searches_and_bounds_are_of_the_undivided_network(divided: str) -> None:
+    stored = read_start(Path(divided), None)
+    assert stored_problem(stored, None, HardwareOptions()) == PROBLEM
+    reported = Reported("divided", make_execution(divided_schedule()))
+    assert set(bounds_of([reported])) == {PROBLEM}
 
 
 def test_hardware_whose_core_array_the_parts_do_not_fill_is_refused(divided: str, run: Run) -> None:

@@ -26,6 +26,7 @@ from soma_cp.model.semantics import CORRECTED
 from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.lfa import FLG, LFA, LFAError, unfused_lfa
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import make_schedule
 from soma_cp.model.soma.schedule_document import schedule_document
@@ -132,6 +133,13 @@ def test_divisions_are_in_the_order_of_the_network() -> None:
     assert plan.lfa == DIVIDED_LFA
     assert plan.problem.divided_as(()) == PROBLEM
     assert make_plan(plan.problem, plan.lfa).problem is plan.problem
+
+
+def test_arrays_keep_divisions() -> None:
+    problem = PROBLEM.divided_as(DIVISIONS)
+    arrays = lfa_arrays(DIVIDED_LFA, problem.network, problem.table)
+    assert lfa_from_arrays(arrays, problem.network, problem.table) == DIVIDED_LFA
+    assert make_plan(problem, unfused_lfa(problem.network)).problem is problem
 
 
 def test_another_platform_has_another_granule() -> None:

@@ -4,7 +4,7 @@ import pickle
 from dataclasses import replace
 
 import pytest
-from support.divided_cases import DIVIDED_LFA
+from support.divided_cases import DIVIDED_LFA, divided_schedule
 from support.divided_cases import PROBLEM as DIVIDED
 from support.execution_cases import GPT2
 
@@ -26,6 +26,7 @@ from soma_cp.solver.advice import checks
 from soma_cp.solver.advice.advice import Advice, Basis, Topic
 from soma_cp.solver.advice.advise import MOST_LINES, advise
 from soma_cp.solver.advice.checks import checked_advice
+from soma_cp.solver.advice.estimates import searched
 from soma_cp.solver.advice.levers import bandwidth_step, buffer_step, levers
 from soma_cp.solver.advice.limits import longest_wait
 from soma_cp.solver.choices import SecondStage
@@ -87,6 +88,25 @@ def test_a_wait_for_a_part_of_a_layer_names_the_part() -> None:
     assert wait is not None
     assert (wait.layer, wait.tensor) == ("conv4/1", "ifm")
     assert "waits for the input of layer conv4/1" in wait.text
+
+
+def test_changes_are_priced_and_solved_again_with_divided_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    schedule = divided_schedule()
+    other = replace(schedule.problem.platform, gbuf_bytes=schedule.problem.platform.gbuf_bytes // 2)
+    found = searched(schedule, other, EDP, 0, Budget())
+    assert found is not None
+    assert found.lfa.divisions == DIVIDED_LFA.divisions
+    slow = replace(DIVIDED, platform=replace(DIVIDED.platform, dram_bytes_per_cycle=2))
+    fixed = solve(slow, replace(GREEDY, fix_lfa=True), start=DIVIDED_LFA)
+    networks = []
+
+    def recording(problem: Problem, *rest: object) -> SolveResult:
+        networks.append(problem.network)
+        return solve(problem, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(checks, "solve", recording)
+    assert any(one.checked_gain is not None for one in checked_advice(fixed, Monitor()))
+    assert set(networks) == {DIVIDED.network}
 
 
 @pytest.mark.parametrize(
