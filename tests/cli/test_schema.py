@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from support.changed_documents import changed
 from support.command_line import Run, assert_refused
+from support.divided_cases import divided_schedule
 from support.onnx_models import gpt2_block
 from support.paths import DATA, PUBLISHED
 from support.strategies import cases
@@ -33,6 +34,7 @@ from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_netwo
 from soma_cp.model.network.network_file import network_document, network_from_document
 from soma_cp.model.network.network_schema import network_schema
 from soma_cp.model.soma.figures import FIGURES, Unit
+from soma_cp.model.soma.schedule_document import schedule_document
 from soma_cp.model.soma.schedule_file import schedule_from_document
 from soma_cp.model.soma.schedule_schema import schedule_schema
 
@@ -549,15 +551,21 @@ def check_agreement(name: str, read: Callable[[Any], None], document: Any) -> No
 
 networks = cases().map(lambda case: case.network) | st.just(NETWORK)
 platforms = cases(max_layers=1).map(lambda case: case.hardware) | st.just(JSON_HARDWARE)
+DIVIDED: Document = json.loads(json.dumps(schedule_document(divided_schedule())))
 schedules = st.sampled_from(
     [
         SCHEDULE,
+        DIVIDED,
         loaded(DATA / "recorded" / "tiny-chain.schedule.json"),
         loaded(DATA / "recorded" / "tiny-pool-fc.schedule.json")
         | {"network": network_document(builtin_network("tiny-pool-fc"))},
         loaded(PUBLISHED / "schedules" / "gpt2-small-decode.b1.8MiB.16GBps.json"),
     ]
 )
+
+
+def test_a_schedule_with_divided_layers_validates() -> None:
+    assert faults("schedule", DIVIDED) == []
 
 
 @examples(300)
