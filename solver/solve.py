@@ -274,7 +274,7 @@ def _go_through_all(
 ) -> tuple[SecondStageResult, LFAProof]:
     """Prove the best schedule optimal over every LFA, or find a better one."""
     proof = prove_over_every_lfa(
-        best.schedule.problem,
+        best.schedule.problem.whole,
         best.schedule.cost(parameters.objective),
         bound.cost,
         lambda plan, latency: run_second_stage(plan, parameters, Aim(latency), monitor),

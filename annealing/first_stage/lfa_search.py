@@ -137,7 +137,8 @@ def search_lfas(
     monitor
         How the search is stopped and watched.
     own_start
-        A valid LFA that fits the buffer; the first chain begins there rather than at `start`.
+        A valid LFA that fits the buffer; the first chain begins there rather than at `start`. If it divides other
+        layers than `start`, this is so in the second phase alone.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
@@ -162,7 +163,8 @@ def search_lfas(
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
         limit = budget.part(PAPER_TIME) if last_rounds else budget
-        out_of_time = anneal(phase(without_slots(problem), rounds).from_scratch(start, own_start), rounds, limit)
+        undivided = own_start if own_start is not None and own_start.divisions == start.divisions else None
+        out_of_time = anneal(phase(without_slots(problem), rounds).from_scratch(start, undivided), rounds, limit)
         found = _archived(chains)
         if slots.divides and not _is_done(found, enough, budget):
             limit = budget.part(DIVIDING_TIME)
