@@ -1,14 +1,18 @@
-"""Every LFA of a tiny problem, without and with shared loads, and the cheapest schedule of all, by brute force.
+"""Every LFA of a tiny problem, in the paper's and in the wide space, and the cheapest schedule of all, by brute force.
 
 A Tiling Number that is too large for the largest fmap of an FLG and the batch is left out, since no LFA may have it.
+Parts of a layer that only change places are taken once: which of two equal ones is the first does not matter.
 """
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.network.layers import weights_key
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
@@ -18,11 +22,13 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
+from support.divided_lfas import every_division
 
 
 def every_lfa(problem: Problem) -> Iterator[LFA]:
-    """Yield every LFA of the paper's space; a few Tiling Numbers may be impossible."""
+    """Yield every LFA of a network that shares no loads; a few Tiling Numbers may be impossible."""
     layers = problem.network.layers
+    divisions = problem.network.divisions
     for order in itertools.permutations(layers):
         names = [layer.name for layer in order]
         needs = [{*layer.ifmaps, *layer.weight_operands} for layer in order]
@@ -35,16 +41,18 @@ def every_lfa(problem: Problem) -> Iterator[LFA]:
             most = [problem.batch * max(one.H for one in group) * max(one.W for one in group) for group in groups]
             for numbers in itertools.product(*(range(1, number + 1) for number in most)):
                 members = (tuple(layer.name for layer in group) for group in groups)
-                yield LFA(tuple(itertools.starmap(FLG, zip(members, numbers, dram_cuts, strict=True))))
+                flgs = tuple(itertools.starmap(FLG, zip(members, numbers, dram_cuts, strict=True)))
+                yield LFA(flgs, divisions=divisions)
 
 
 def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
     """Yield the plan of an LFA and, in the wide space, those with every set of shared loads that is not refused."""
-    readers = [
-        SharedLoad(layer.name, source)
-        for layer in problem.network.layers
-        for source in (*layer.ifmaps, *layer.weight_operands, *layer.inputs, *([""] if layer.weight_bytes else []))
-    ]
+    layers = problem.divided_as(lfa.divisions).network.layers
+    stored = Counter(weights_key(layer) for layer in layers)
+    reads = [(layer, source) for layer in layers for source in (*layer.ifmaps, *layer.weight_operands, *layer.inputs)]
+    times = Counter(source for _, source in reads)
+    readers = [SharedLoad(layer.name, source) for layer, source in reads if times[source] > 1]
+    readers += [SharedLoad(layer.name, "") for layer in layers if layer.weight_bytes and stored[weights_key(layer)] > 1]
     try:
         yield make_plan(problem, lfa)
     except UserError:
@@ -57,19 +65,33 @@ def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
                 continue
 
 
-def cheapest(problem: Problem, objectives: Sequence[Objective], wide: bool) -> tuple[list[float], int]:
-    """Return the least cost of any schedule for each objective, infinite if none fits; and the number of plans."""
-    best = [math.inf] * len(objectives)
-    count = 0
-    for lfa in every_lfa(problem):
+def cheapest(
+    problem: Problem, objectives: Sequence[Objective], wide: bool, most_parts: int = 3
+) -> tuple[list[float], int]:
+    """Return the least cost of any schedule for each objective, infinite if none fits; and the number of plans.
+
+    In the wide space, layers are divided into at most `most_parts` parts.
+    """
+    divided = every_division(problem, most_parts) if wide else [()]
+    count, plans, rough = 0, [], []
+    for lfa in itertools.chain.from_iterable(every_lfa(problem.divided_as(divisions)) for divisions in divided):
         for plan in plans_of(problem, lfa, wide):
             count += 1
-            if least_peak_bytes(plan) > problem.platform.gbuf_bytes:
-                continue
-            energy, latency = plan_figures(plan).energy_pj, best_combinatorial_bound(plan)[0]
-            if any(one.cost(energy, latency) < known for one, known in zip(objectives, best, strict=True)):
-                exact = solve_dlsa_exactly(plan, CpSatParameters(workers=1))
-                assert exact.proven_optimal
-                latency = exact.schedule.latency
-                best = [min(known, one.cost(energy, latency)) for one, known in zip(objectives, best, strict=True)]
+            if least_peak_bytes(plan) <= problem.platform.gbuf_bytes:
+                plans.append(plan)
+                rough.append((plan_figures(plan).energy_pj, best_combinatorial_bound(plan)[0]))
+
+    @cache
+    def latency_of(index: int) -> int:
+        exact = solve_dlsa_exactly(plans[index], CpSatParameters(workers=1))
+        assert exact.proven_optimal
+        return exact.schedule.latency
+
+    best = [math.inf] * len(objectives)
+    for place, one in enumerate(objectives):
+        bounds = [one.cost(*figures) for figures in rough]
+        for index in sorted(range(len(plans)), key=bounds.__getitem__):
+            if bounds[index] >= best[place]:
+                break
+            best[place] = min(best[place], one.cost(rough[index][0], latency_of(index)))
     return best, count

@@ -1,14 +1,17 @@
 """Bounds over every LFA: never above any schedule, and close to the best ones."""
 
 import itertools
+import random
 from dataclasses import replace
+from unittest.mock import patch
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from support.annealing_cases import all_lfas_of_chain
 from support.budgets import Looks
+from support.divided_lfas import random_divided_plan
 from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
@@ -17,6 +20,7 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
@@ -58,6 +62,32 @@ def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tu
     assert bound.latency <= found.latency
     assert bound.cost <= objective.cost(found.energy_pj, found.latency)
     assert bound.cost >= objective.cost(bound.energy_pj, bound.latency) * (1 - 1e-9)
+
+
+@examples(400)
+@given(
+    pairs(max_layers=5, max_tiling_number=2, wide=False),
+    st.sampled_from([("published", 1), ("published", 2), ("published", 3), ("roofline", 1)]),
+    st.integers(0, 2**32 - 1),
+    st.floats(0, 0.5),
+)
+def test_no_schedule_with_divided_layers_is_below_the_bounds(
+    pair: Pair, core_array: tuple[str, int], seed: int, spare: float
+) -> None:
+    name, granule = core_array
+    problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
+    with patch.object(PublishedCoreArray, "granule", granule):
+        plan = random_divided_plan(problem, random.Random(seed))
+        assume(plan is not None)
+        least = least_peak_bytes(plan)
+        plan = make_plan(with_buffer(problem, least + int(spare * least)), plan.lfa)
+        bound = bound_every_lfa(plan.problem, wide=True)
+    found = evaluate(plan, greedy_dlsa(plan))
+    assert bound.core_energy_pj <= found.figures.core_energy_pj
+    assert bound.dram_bytes <= plan.tensors.bytes.sum()
+    assert bound.compute_cycles <= found.figures.compute_cycles
+    assert bound.latency <= found.latency
+    assert bound.cost <= found.edp
 
 
 def assert_foreseen(plan: Plan) -> None:
