@@ -79,9 +79,9 @@ def test_options_with_values(text: str, wanted: str) -> None:
 def test_messages_and_their_attributes_are_in_the_words_of_python() -> None:
     with pytest.raises(sc.UserError, match=r"^tokens=4, but 'tiny-chain' has no sequence; leave tokens out$"):
         sc.load_network("tiny-chain", tokens=4)
-    advice = r"buffer='3MiB', or divide .*load_network\(\.\.\., divide='256KiB'\)$"
+    advice = r"buffer='3MiB', or divide .* space='wide', or load_network\(\.\.\., divide='256KiB'\)$"
     with pytest.raises(sc.LayerTooLargeError, match=advice) as error:
-        sc.solve("vgg19", sc.load_hardware("edge", buffer="1MiB"), stage2="greedy")
+        sc.solve("vgg19", sc.load_hardware("edge", buffer="1MiB"), stage2="greedy", space="paper")
     assert error.value.available_bytes == 1 << 20
     network = sc.load_network("vgg19", divide="256KiB")
     assert max(layer.weight_bytes for layer in network.layers) <= 256 << 10

@@ -379,7 +379,7 @@ def test_blocks_are_scheduled_as_one_network(run: Run, tmp_path: Path) -> None:
     assert repeated["cost_as_one"] == pytest.approx(repeated["latency_as_one"] * repeated["energy_as_one"])
     assert repeated["latency_as_one"] < 1
     stored = read_schedule(tmp_path / "two.json")
-    assert len(stored.plan.problem.network.layers) == 76
+    assert len(stored.plan.problem.network.whole.layers) == 76
     assert any(line.startswith("one block repeated") for line in run(*small).out.splitlines())
 
 
@@ -722,7 +722,12 @@ def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     Path("small.json").write_text(json.dumps(EDGE | {"gbuf_bytes": 1000}), encoding="utf-8")
     outcome = run(command, "--net", "resnet50", "--hw", "small.json")
     # The first layer that needs the most bytes: 3·3·512² of weights, 2·2·512 of ifmap without padding, 512 of ofmap.
+    # A part of it has 128 channels at least.
     assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
+    outcome = run(command, "--net", "resnet50", "--hw", "small.json", "--space", "paper")
+    assert_refused(
+        outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB", "--space wide"
+    )
 
 
 def test_an_unforeseen_error_ends_without_a_traceback(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

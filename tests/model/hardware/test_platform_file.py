@@ -566,7 +566,7 @@ def test_overrides() -> None:
     assert with_overrides(edge, "4MiB", "32GB/s") == replace(edge, gbuf_bytes=4 << 20, dram_bytes_per_cycle=32)
     for buffer, dram, option in (
         ("4mib", None, "--buffer=4mib"),
-        (None, "0", "--dram=0"),
+        (None, "0GB/s", "--dram=0GB/s"),
         ("5GiB", None, "--buffer=5GiB"),
     ):
         with pytest.raises(UserError, match=f"{option} \\(must be a "):

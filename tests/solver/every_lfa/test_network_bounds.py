@@ -121,7 +121,7 @@ def test_extents_that_halos_add_up_to_are_foreseen() -> None:
 def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, seed: int, wide: bool) -> None:
     least = least_peak_bytes(pair.plan)
     problem = with_buffer(pair.plan.problem, least)
-    parameters = LFASearchParameters(rounds=60, chains=2, shared_loads=wide)
+    parameters = LFASearchParameters(rounds=60, chains=2, wide=wide)
     start = pair.plan.lfa if wide else replace(pair.plan.lfa, shared_loads=())
     found = search_lfas(problem, start, seed, parameters=parameters, threads=1)
     if found.lfas:  # without shared loads, the least buffer of the start may be too small
