@@ -4,12 +4,15 @@ It keeps an item for each number of parts from 1 to the largest extent, and pric
 """
 
 import itertools
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent, operand_extent
+from soma_cp.model.network.network import Division
+from soma_cp.model.network.rewrites.channels import divided_as
 from soma_cp.model.problem import Problem
 
 
@@ -98,6 +101,40 @@ def slow_choices(problem: Problem, extents: SlowExtents, layer: int) -> set[tupl
             large = (tiles[:, 1] == b) & (tiles[:, 3] >= h) & (tiles[:, 4] >= w)
             found.add(tuple(batch // b * fh * fw * costs[:, large].min(axis=1)))
     return {one for one in found if np.isfinite(one[1]) and not any(_dominates(other, one) for other in found)}
+
+
+def slow_part_choices(
+    problem: Problem, extents: SlowExtents, layer: int, k: int
+) -> tuple[set[tuple[float, float]], float]:
+    """Return the undominated pairs of a part of k channels, and the cycles of its shortest tile."""
+    whole = problem.network.layers[layer]
+    parts = divided_as(problem.network, [Division(whole.name, (k, whole.ofmap[0] - k))])
+    divided = replace(problem, network=parts)
+    part = parts.layer_id[f"{whole.name}/1"]
+    _, rows, columns = extents.values[layer]
+    values = {part: ({k}, rows, columns)}
+    own = SlowExtents(values, {part: extents.rows[layer]}, {part: extents.columns[layer]})  # type: ignore[arg-type]
+    tiles = [
+        (part, b, k, h, w) for b in range(1, problem.batch + 1) if problem.batch % b == 0 for h in rows for w in columns
+    ]
+    cycles, _ = divided.core_array.least_costs(divided.table, np.array(tiles, np.int64))
+    return slow_choices(divided, own, part), min((int(c) for c in cycles if c >= 0), default=0)
+
+
+def slow_wide_choices(problem: Problem, extents: SlowExtents, layer: int) -> set[tuple[float, float]]:
+    """Return the undominated pairs of a layer over all tilings and divisions: see ``part_bounds``."""
+    channels = problem.network.layers[layer].ofmap[0]
+    granule = problem.core_array.granule
+    rest = channels % granule
+    found = slow_choices(problem, extents, layer)
+    for odd in range(rest, channels, granule) if rest else [0]:
+        left = channels - odd
+        first = slow_part_choices(problem, extents, layer, odd)[0] if odd else {(0, 0.0)}
+        for k in range(granule, min(left, channels - 1) + 1, granule):
+            for pair in slow_part_choices(problem, extents, layer, k)[0]:
+                for c, e in first:
+                    found.add((c + int(pair[0]) * left // k, e + pair[1] * (left // granule) / (k // granule)))
+    return {one for one in found if not any(_dominates(other, one) for other in found)}
 
 
 def _dominates(a: tuple[float, float], b: tuple[float, float]) -> bool:

@@ -78,6 +78,12 @@ DIVISIBLE: dict[str, tuple[tuple[int, int, int], tuple[Layer, ...], tuple[str, .
         (conv("a", K=16, W=1), Eltwise(name="s", K=8, H=2, W=1, N=2, ifmaps=("a",))),
         (),
     ),
+    # The first part may run while the second is loaded.
+    "much to compute": (
+        (1, 4, 1),
+        (conv("a", C=1, K=16, H=4, W=1), Pool(name="p", K=16, H=1, W=1, R=4, ifmaps=("a",))),
+        (),
+    ),
     "a divisible output": ((2, 1, 1), (conv("a", K=12, H=1, W=1), conv("b", "a", C=12, K=10, H=1, W=1)), ("a",)),
     "a divisible layer that skips": ((2, 2, 1), (conv("a", K=16, W=1), conv("b", "a", C=16, K=9, H=1, W=1, sH=2)), ()),
 }

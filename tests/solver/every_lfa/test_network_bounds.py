@@ -24,14 +24,14 @@ from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate, plan_figures
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.solver.every_lfa import network_bounds
+from soma_cp.solver.every_lfa import layer_bounds, network_bounds
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
 from soma_cp.solver.every_lfa.tile_extents import Steps, TileExtents, ancestors, tile_extents
@@ -253,6 +253,38 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     ]
 
 
+def test_latency_bounds_of_a_chain_with_divided_layers_by_hand() -> None:
+    layers = (
+        conv("a", "in", C=64, K=64, H=4, W=4, R=1, S=1),
+        conv("b", "a", C=64, K=32, H=4, W=4, R=1, S=1),
+        conv("c", "b", C=32, K=64, H=2, W=2, R=1, S=1, sH=2, sW=2),
+    )
+    problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 3000)
+    loads = network_bounds._Loads(
+        np.array([[2048], [0], [0]]), np.array([4096, 2048, 2048]), np.array([1024, 512, 512]), True
+    )
+    tiles = network_bounds._Tiles(
+        cycles=np.array([1000, 200, 30]),
+        last=np.array([40, 14, 6]),
+        shortest=np.array([20, 7, 3]),
+        fewest_channels=np.array([16, 8, 16]),
+        smallest_bytes=np.array([100, 50, 20]),
+    )
+    # All weights take 256, 128 and 128 cycles, those of the smallest parts 64, 32 and 32; a part of c stores 16 bytes.
+    assert network_bounds._chain_bounds(problem, ancestors(problem), tiles, loads, Budget()) == [
+        (64 + 4 + 1230 + 1, LOADS_BEFORE),
+        (256 + 128 + 20 + 14 + 6 + 1, LAST_TILES),
+        (256 + 4 + 32 + 230 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 7 + 6 + 1, LAST_TILES),
+        (256 + 16 + 128 + 32 + 30 + 1, LOADS_BEFORE),
+        (256 + 128 + 128 + 128 + 3 + 1, LAST_TILES),
+        (68 + 1230 + 1, BUFFER),
+        (292 + 230 + 1, BUFFER),
+        # While the last tile of a runs, until 68 + 1000, 3000 − 1024 − 100 bytes are left for all of b and a part of c.
+        (1068 + 43 + 30 + 1, BUFFER),
+    ]
+
+
 def test_traffic_of_inputs_and_weights_that_layers_share() -> None:
     """Two 1×1 convolutions of 64 to 32 channels over 4×4: x has 1,024 B; 2,048 B of weights; ofmaps of 512 B each."""
     layers = tuple(replace(conv(name, "in", C=64, K=32, H=4, W=4, R=1, S=1), weights="w") for name in ("a", "b"))
@@ -290,6 +322,40 @@ def test_known_schedules_are_proven_near_the_optimum_over_every_lfa(
 ) -> None:
     bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]))
     assert bound.cost <= latency * energy_pj < (1 + gap) * bound.cost
+
+
+@pytest.mark.parametrize(
+    ("name", "platform", "latency", "cost", "gap"),
+    [
+        ("gpt2-xl-decode", "cloud", 266_466, 8.128e14, 0.0003),
+        ("resnet101", "cloud", 349_320, 1.744e15, 0.001),
+        ("resnet50", "cloud", 201_352, 5.746e14, 0.003),
+        ("gpt2-small-decode", "edge", 493_215, 3.364e14, 0.0003),
+        ("gpt2-small-prefill", "edge", 586_099, 8.175e14, 0.08),
+    ],
+)
+def test_known_schedules_with_divided_layers_are_near_the_optimum(
+    name: str, platform: str, latency: int, cost: float, gap: float
+) -> None:
+    bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]), wide=True)
+    assert bound.latency <= latency
+    assert bound.cost * (1 - 1e-3) <= cost < (1 + gap) * bound.cost  # costs are known to four digits
+
+
+def test_a_divided_problem_has_the_bound_of_the_undivided_one() -> None:
+    problem = Problem(builtin_network("gpt2-small-prefill"), EDGE)
+    divided = problem.divided_as((Division("ffn1", (1024, 2048)), Division("ffn2", (384, 384))))
+    bounds = [replace(bound_every_lfa(one, wide=True), seconds=0.0) for one in (problem, divided)]
+    assert bounds[0] == bounds[1]
+    assert bounds[0].latency == 568_416  # 619,104 undivided
+
+
+def test_nothing_changes_where_no_layer_is_divisible() -> None:
+    problem = Problem(builtin_network("tiny-attention"), EDGE, 2)
+    wide = replace(bound_every_lfa(problem, wide=True), seconds=0.0)
+    with patch.object(layer_bounds, "part_sizes", lambda _: {}):
+        assert replace(bound_every_lfa(problem, wide=True), seconds=0.0) == wide
+    assert wide.core_energy_pj == bound_every_lfa(problem).core_energy_pj
 
 
 @examples(200)
