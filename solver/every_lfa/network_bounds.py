@@ -166,20 +166,11 @@ def bound_every_lfa(
     if prices is None or not prices.extents.in_time:
         prices = layer_prices(problem, budget)
     needs, extents, choices = prices.needs, prices.extents, prices.choices(budget, wide)
-    fewest = _fewest_channels(problem, prices, wide)
+    tiles = _tiles(prices, choices, wide)
     weights = _weight_bytes(problem, wide)
-    first_weights = weights // problem.table.layers[:, nt.K] * fewest
+    first_weights = weights // problem.table.layers[:, nt.K] * tiles.fewest_channels
     loads = _Loads(_input_bytes(problem, extents), weights, first_weights, wide)
     traffic = _compulsory_bytes(problem, loads)
-    tiles = _Tiles(
-        cycles=np.array([choice.cycles[0] for choice in choices]),
-        last=np.array([choice.last_tiles for choice in choices]),
-        shortest=np.array([choice.shortest_tile for choice in choices]),
-        fewest_channels=fewest,
-        smallest_bytes=np.array(
-            [min(k[0], channels) * h[0] * w[0] for (k, h, w), channels in zip(extents.values, fewest, strict=True)]
-        ),
-    )
     dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
     chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget())
     bounds = [(int(tiles.cycles.sum()), COMPUTE), (dram_cycles, TRAFFIC), *chains]
@@ -264,13 +255,22 @@ class _Tiles(NamedTuple):
     smallest_bytes: IntArray
 
 
-def _fewest_channels(problem: Problem, prices: LayerPrices, wide: bool) -> IntArray:
-    """Return int64[L]: channels of the smallest part into which each layer may be divided, or of the layer."""
-    fewest: IntArray = problem.table.layers[:, nt.K].copy()
+def _tiles(prices: LayerPrices, choices: list[LayerChoices], wide: bool) -> _Tiles:
+    """Return what the tiles take, from the choices of the layers in the wide space or in the paper's."""
+    fewest: IntArray = prices.problem.table.layers[:, nt.K].copy()
     if wide:
         for layer, sizes in prices.part_sizes.items():
             fewest[layer] = sizes.fewest_channels
-    return fewest
+    channels, rows, columns = (
+        np.array([one[0] for one in values]) for values in zip(*prices.extents.values, strict=True)
+    )
+    return _Tiles(
+        cycles=np.array([choice.cycles[0] for choice in choices]),
+        last=np.array([choice.last_tiles for choice in choices]),
+        shortest=np.array([choice.shortest_tile for choice in choices]),
+        fewest_channels=fewest,
+        smallest_bytes=np.minimum(channels, fewest) * rows * columns,
+    )
 
 
 def _weight_bytes(problem: Problem, wide: bool) -> IntArray:

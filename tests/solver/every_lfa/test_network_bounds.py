@@ -253,6 +253,20 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     ]
 
 
+def test_tiles_of_parts_are_smaller_than_those_of_the_layer() -> None:
+    # Two layers of 300 channels on 4 rows, of which b reads every other one: with a granule of 128 the smallest part
+    # has 44 channels.
+    layers = (
+        conv("a", "in", C=8, K=300, H=4, W=1, R=1, S=1),
+        conv("b", "a", C=300, K=300, H=2, W=1, R=1, S=1, sH=2),
+    )
+    prices = network_bounds.layer_prices(Problem(Network("chain", (ExternalInput("in", (8, 4, 1)),), layers), EDGE))
+    for wide, channels in ((False, 300), (True, 44)):
+        tiles = network_bounds._tiles(prices, prices.choices(wide=wide), wide)
+        assert tiles.fewest_channels.tolist() == tiles.smallest_bytes.tolist() == [channels, channels]
+        assert (tiles.shortest < tiles.last).all() == wide
+
+
 def test_latency_bounds_of_a_chain_with_divided_layers_by_hand() -> None:
     layers = (
         conv("a", "in", C=64, K=64, H=4, W=4, R=1, S=1),
@@ -283,6 +297,10 @@ def test_latency_bounds_of_a_chain_with_divided_layers_by_hand() -> None:
         # While the last tile of a runs, until 68 + 1000, 3000 − 1024 − 100 bytes are left for all of b and a part of c.
         (1068 + 43 + 30 + 1, BUFFER),
     ]
+    # If a takes 100 cycles, its last tile ends once all its loads and that tile are done.
+    faster = tiles._replace(cycles=np.array([100, 200, 30]))
+    bounds = network_bounds._chain_bounds(problem, ancestors(problem), faster, loads, Budget())
+    assert bounds[-1] == (256 + 128 + 20 + 43 + 30 + 1, BUFFER)
 
 
 def test_traffic_of_inputs_and_weights_that_layers_share() -> None:

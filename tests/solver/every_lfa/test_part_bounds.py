@@ -15,6 +15,7 @@ from support.twins import Pair, examples, pairs
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
@@ -91,6 +92,25 @@ def test_no_division_is_below_the_choices(pair: Pair, core_array: tuple[str, int
             for division in divisions:
                 if all(parts[k][0] for k in division):
                     assert_below(found[layer], [parts[k] for k in division])
+
+
+@examples(100)
+@given(pairs(max_layers=4, max_tiling_number=4), st.integers(0, 2**32 - 1))
+def test_no_part_takes_less_than_its_channels_in_a_roofline(pair: Pair, seed: int) -> None:
+    problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array="roofline"))
+    array, table, rng = problem.core_array, problem.table, np.random.default_rng(seed)
+    layers = [problem.network.layer_id[layer.name] for layer in divisible(problem.network)]
+    assume(layers)
+    for layer in layers:
+        channels = table.layers[layer, nt.K]
+        tile = np.array([[layer, problem.batch, channels, *(rng.integers(1, table.layers[layer, [nt.H, nt.W]] + 1))]])
+        each = array.least_per_channel(table, tile)
+        assert each is not None
+        for k in range(1, min(channels, 40) + 1):
+            tile[0, 2] = k
+            cycles, energy_pj = array.tile_costs(table, tile)
+            assert cycles[0] >= k * each[0][0] * (1 - 1e-12)
+            assert energy_pj[0] >= k * each[1][0] * (1 - 1e-12)
 
 
 def assert_below(choices: LayerChoices, parts: list[tuple[set[tuple[float, float]], float]]) -> None:

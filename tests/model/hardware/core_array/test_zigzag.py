@@ -132,6 +132,9 @@ def test_operations_and_vector_costs_are_those_of_the_published_array(
             assert cycles[i] in (-1, batch * layer.operations)
             assert least_cycles[i] == -(-batch * layer.operations // EDGE.macs_per_cycle)
             assert least_pj[i] == pytest.approx(batch * layer.operations * 0.018)
+            each_cycles, each_pj = array.least_per_channel(table, rows[i : i + 1])
+            assert each_cycles[0] * rows[i, 2] == pytest.approx(batch * layer.operations / EDGE.macs_per_cycle)
+            assert each_pj[0] * rows[i, 2] == pytest.approx(least_pj[i])
         else:
             found = (cycles[i], energy_pj[i]), (least_cycles[i], least_pj[i])
             assert found == ((expected_cycles[i], expected_pj[i]),) * 2
