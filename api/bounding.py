@@ -68,7 +68,7 @@ def bounds(
     time_limit
         Seconds; None for no limit. A shorter time gives lower bounds, which hold as well.
     space
-        ``"wide"``, or ``"paper"``: schedules in which every reader loads by itself.
+        ``"wide"``, or ``"paper"``: schedules in which every reader loads by itself and no layer is divided.
     energy_exponent, delay_exponent
         n and m of the cost energy^n · delay^m.
 
@@ -86,14 +86,14 @@ def bounds(
     """
     # Imported late: they load numba.
     from soma_cp.annealing.budget import Budget
-    from soma_cp.annealing.first_stage.initial_lfa import check_layers_fit
+    from soma_cp.annealing.first_stage.initial_lfa import check_layers_fit, divided_to_fit
     from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 
     objective, seconds = checked_exponents(energy_exponent, delay_exponent), checked_seconds(time_limit)
     over = choice("space", Space, space)
     problem = problem_of(network, hardware, batch)
     prepare(SolveParameters(second_stage=SecondStage.GREEDY))
-    check_layers_fit(problem)
+    check_layers_fit(divided_to_fit(problem) if over is Space.WIDE else problem)
     budget = Budget(None if math.isinf(seconds) else seconds)
     found = bound_every_lfa(problem, objective, budget, wide=over is Space.WIDE)
     return Bounds(found.latency, found.energy_pj, found.cost, found.latency_source, over, found.complete)

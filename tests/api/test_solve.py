@@ -286,8 +286,10 @@ def test_bounds_without_a_search_hold(branch: sc.Result) -> None:
     assert found.latency_cycles <= branch.schedule.latency_cycles
     assert found.energy_pj <= branch.schedule.energy_pj * (1 + 1e-12)
     assert sc.bounds("tiny-branch", branch.schedule.hardware, space="paper").space is sc.Space.PAPER
+    small = sc.load_hardware("edge", buffer="1MiB")
     with pytest.raises(sc.LayerTooLargeError):
-        sc.bounds("vgg19", sc.load_hardware("edge", buffer="1MiB"))
+        sc.bounds("vgg19", small, space="paper")
+    assert sc.bounds("vgg19", small).latency_cycles > sc.bounds("vgg19", "edge").latency_cycles // 2
 
 
 def test_second_stages_side_by_side(branch: sc.Result) -> None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import accumulate
 
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.network.layers import Conv, GroupConv, Layer
+from soma_cp.model.network.layers import Conv, GroupConv, Layer, weights_key
 from soma_cp.model.network.network import DividedNetwork, Division, Network
 
 
@@ -83,6 +83,12 @@ def _check(network: Network, division: Division, known: set[str], twice: bool) -
         raise DivisionError(
             f"layer '{name}' can't be divided into {said} channels (must be two or more parts of at least 1 channel "
             f"that add up to its {layer.K})"
+        )
+    stored = {weights_key(other) for other in network.layers}
+    named = next((key for key in map(weights_key, _parts(layer, division)) if key[0] and key in stored), None)
+    if named is not None:
+        raise DivisionError(
+            f"layer '{name}' can't be divided: the weights '{named[1]}' of a part would be those of another layer"
         )
     taken = next((part for part in division.parts if part in known), None)
     if taken is not None:

@@ -86,3 +86,13 @@ def test_what_cannot_be_divided_is_refused() -> None:
     )
     with pytest.raises(UserError, match="its part 'a/1' would have the name of another layer"):
         divided(taken, 256 * 64)
+    alike = Network(
+        "alike",
+        (ExternalInput("x", (64, 4, 1)),),
+        (
+            Conv(name="a", C=64, K=512, H=4, W=1, inputs=("x",), weights="w"),
+            Conv(name="b", C=64, K=256, H=4, W=1, inputs=("x",), weights="w[0:256]"),
+        ),
+    )
+    with pytest.raises(UserError, match=r"the weights 'w\[0:256\]' of a part would be those of another layer"):
+        divided(alike, 256 * 64)
