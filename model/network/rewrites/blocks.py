@@ -14,8 +14,8 @@ def blocks_in_a_row(network: Network, count: int) -> Network:
     Parameters
     ----------
     network
-        Has `Network.blocks` of at least `count`, one layer without consumers, and one external input of that layer's
-        shape. In all copies but the first, the last layer of the copy before replaces this input.
+        Has `Network.blocks` of at least `count`, one layer at its end, and one external input of that layer's shape. In
+        all copies but the first, the last layer of the copy before replaces this input.
     count
         At least 1. Names of layers and inputs become ``b1.…``, ``b2.…`` and so on; the first input keeps its name.
 
@@ -46,15 +46,31 @@ def blocks_in_a_row(network: Network, count: int) -> Network:
 
 
 def _ends(network: Network) -> tuple[str, str]:
-    """Return the names of the layer that a block passes on, and of the external input that it replaces."""
+    """Return the names of the layer that a block passes on, and of the external input that it replaces.
+
+    Of several layers without consumers, such as new keys and values beside the sum at the end of a block, that is the
+    one that depends on most layers.
+    """
     finals = unread_layers(network.layers)
-    entries = [source.name for source in network.inputs if source.shape == network.source_shape(finals[0])]
-    if len(finals) != 1 or len(entries) != 1:
+    before = _layers_before(network)
+    most = max(len(before[name]) for name in finals)
+    deepest = [name for name in finals if len(before[name]) == most]
+    entries = [source.name for source in network.inputs if source.shape == network.source_shape(deepest[0])]
+    if len(deepest) != 1 or len(entries) != 1:
         raise UserError(
-            f"blocks of '{network.name}' can't be put in a row: {len(finals)} layers without consumers, {len(entries)} "
+            f"blocks of '{network.name}' can't be put in a row: {len(deepest)} layers at its end, {len(entries)} "
             "external inputs of that shape (there must be one of each); leave --blocks out"
         )
-    return finals[0], entries[0]
+    return deepest[0], entries[0]
+
+
+def _layers_before(network: Network) -> dict[str, set[str]]:
+    """Return the layers on which each layer depends."""
+    before: dict[str, set[str]] = {}
+    for layer in network.layers:
+        producers = (*layer.ifmaps, *layer.weight_operands)
+        before[layer.name] = set(producers).union(*(before[name] for name in producers))
+    return before
 
 
 def _copied(layer: Layer, block: int, final: str, entry: str) -> Layer:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from support.paths import ROOT
 
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.network.network_file import network_document, network_from_document
+from soma_cp.model.network.network_file import network_document, network_from_document, read_network_file
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.problem import Problem
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -74,5 +75,23 @@ def test_what_is_no_row(name: str, count: int, message: str) -> None:
 
 def test_a_block_that_can_not_be_joined() -> None:
     one = builtin_network("tiny-chain")
-    with pytest.raises(UserError, match="1 layers without consumers, 0 external inputs of that shape"):
+    with pytest.raises(UserError, match="1 layers at its end, 0 external inputs of that shape"):
         blocks_in_a_row(replace(one, blocks=3), 2)
+
+
+def test_new_keys_and_values_are_outputs_of_every_block() -> None:
+    """A block of Llama 7B: its last sum goes on, keys and values of the new token, of the same shape, are stored."""
+    one = read_network_file(ROOT / "benchmarks" / "data" / "llama-7b-decode.json")
+    row = blocks_in_a_row(one, 3)
+    new = [f"b{block}.attention_new{which}" for block in (1, 2, 3) for which in "KV"]
+    assert set(row.outputs) == {*new, "b3.res2"}
+    assert row.layers[row.layer_id["b2.norm1"]].ifmaps == ("b1.res2",)
+    assert [source.name for source in row.inputs if not source.name.startswith("b")] == ["x"]
+
+
+def test_two_ends_alike_are_no_row() -> None:
+    one = builtin_network("tiny-chain")
+    last = one.layers[-1]
+    twice = replace(one, layers=(*one.layers, replace(last, name="again")), outputs=(last.name, "again"), blocks=3)
+    with pytest.raises(UserError, match="2 layers at its end"):
+        blocks_in_a_row(twice, 2)
