@@ -8,7 +8,7 @@ from unittest.mock import patch
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from support.annealing_cases import all_lfas_of_chain
 from support.budgets import Looks
 from support.divided_lfas import random_divided_plan
@@ -78,7 +78,8 @@ def test_no_schedule_with_divided_layers_is_below_the_bounds(
     problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
     with patch.object(PublishedCoreArray, "granule", granule):
         plan = random_divided_plan(problem, random.Random(seed))
-        assume(plan is not None)
+        if plan is None:  # no layer can be divided
+            return
         least = least_peak_bytes(plan)
         plan = make_plan(with_buffer(problem, least + int(spare * least)), plan.lfa)
         bound = bound_every_lfa(plan.problem, wide=True)

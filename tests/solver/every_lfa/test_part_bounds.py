@@ -7,7 +7,7 @@ from unittest.mock import patch
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from support.divided_lfas import divisible, divisions_of
 from support.slow_layer_bounds import slow_part_choices, slow_tile_extents, slow_wide_choices
 from support.twins import Pair, examples, pairs
@@ -60,13 +60,14 @@ def test_layers_of_one_granule_or_without_weights_are_not_divided() -> None:
     assert part_sizes(Problem(builtin_network("tiny-chain"), EDGE)) == {}
 
 
-@examples(60)
+@examples(160)
 @given(pairs(max_layers=4, max_tiling_number=2), st.integers(1, 3))
 def test_choices_equal_those_of_the_docstring(pair: Pair, granule: int) -> None:
     problem = pair.plan.problem
     with patch.object(PublishedCoreArray, "granule", granule):
         layers = list(few_channels(problem))
-        assume(layers)
+        if not layers:  # in three of four cases
+            return
         slow, found = slow_tile_extents(problem), layer_prices(problem).choices(wide=True)
         for layer in layers:
             expected = sorted(slow_wide_choices(problem, slow, layer))
@@ -74,7 +75,7 @@ def test_choices_equal_those_of_the_docstring(pair: Pair, granule: int) -> None:
             assert found[layer].energy_pj.tolist() == pytest.approx([energy for _, energy in expected])
 
 
-@examples(60)
+@examples(160)
 @given(
     pairs(max_layers=4, max_tiling_number=2),
     st.sampled_from([("published", 1), ("published", 2), ("published", 5), ("roofline", 1)]),
@@ -84,7 +85,8 @@ def test_no_division_is_below_the_choices(pair: Pair, core_array: tuple[str, int
     problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
     with patch.object(PublishedCoreArray, "granule", granule):
         layers = list(few_channels(problem))
-        assume(layers)
+        if not layers:  # in three of four cases
+            return
         slow, found = slow_tile_extents(problem), layer_prices(problem).choices(wide=True)
         for layer in layers:
             divisions = list(divisions_of(problem.network.layers[layer].ofmap[0], granule))
@@ -100,7 +102,6 @@ def test_no_part_takes_less_than_its_channels_in_a_roofline(pair: Pair, seed: in
     problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array="roofline"))
     array, table, rng = problem.core_array, problem.table, np.random.default_rng(seed)
     layers = [problem.network.layer_id[layer.name] for layer in divisible(problem.network)]
-    assume(layers)
     for layer in layers:
         channels = table.layers[layer, nt.K]
         tile = np.array([[layer, problem.batch, channels, *(rng.integers(1, table.layers[layer, [nt.H, nt.W]] + 1))]])
