@@ -15,8 +15,6 @@ from soma_cp.cli.option_groups import LogOptions
 from soma_cp.model.errors import SomaError, UserError
 
 LOG = logging.getLogger("soma_cp.cli")
-LIBRARIES = ("ortools", "numba", "numpy")
-"""Their versions stand at the top of a log."""
 _FORM = logging.Formatter("%(asctime)s %(message)s")
 
 
@@ -44,10 +42,16 @@ def run_log(options: LogOptions) -> Iterator[None]:
     file = None if options.log_file is None else _opened(options.log_file)
     if file is not None:
         handlers.append(file)
+    if not handlers:
+        yield
+        return
+    # Imported late: commands that never log import this module, too.
+    from soma_cp.solver.provenance import LIBRARIES
+
     for handler in handlers:
         handler.setFormatter(_FORM)
         LOG.addHandler(handler)
-    LOG.setLevel(logging.INFO if handlers else logging.NOTSET)
+    LOG.setLevel(logging.INFO)
     LOG.info("soma-cp %s: %s", __version__, shlex.join(sys.argv[1:]))
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
     LOG.info("Python %s, %s", platform.python_version(), libraries)

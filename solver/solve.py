@@ -12,7 +12,7 @@ from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
-from soma_cp.model.network.rewrites.channels import is_divisible
+from soma_cp.model.network.rewrites.channels import has_parts
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.lfa import LFA
@@ -235,7 +235,7 @@ def _finisher(parameters: SolveParameters, incumbent: DLSA | None = None) -> Fin
 def _is_wider(problem: Problem) -> bool:
     """Return whether the wide space has schedules that the paper's does not have."""
     granule = problem.core_array.granule
-    divisible = any(is_divisible(layer) and layer.ofmap[0] > granule for layer in problem.network.whole.layers)
+    divisible = any(has_parts(layer, granule) for layer in problem.network.whole.layers)
     return divisible or len(problem.table.shareable) > 0
 
 

@@ -144,7 +144,8 @@ def search_lfas(
     monitor = monitor or Monitor()
     budget = monitor.budget
     starts = [start] if own_start is None else [start, own_start]
-    slots = slotted(problem, starts) if parameters.wide else without_slots(problem)
+    undivided = without_slots(problem)
+    slots = slotted(problem, starts) if parameters.wide else undivided
     rounds = parameters.rounds_for(problem)
     last_rounds = round(rounds * parameters.last_rounds) if _has_last_phase(slots, parameters) else 0
     planned = (rounds * (2 if slots.divides else 1) + last_rounds) * parameters.chains
@@ -163,8 +164,8 @@ def search_lfas(
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
         limit = budget.part(PAPER_TIME) if last_rounds else budget
-        undivided = own_start if own_start is not None and own_start.divisions == start.divisions else None
-        out_of_time = anneal(phase(without_slots(problem), rounds).from_scratch(start, undivided), rounds, limit)
+        own = own_start if own_start is not None and own_start.divisions == start.divisions else None
+        out_of_time = anneal(phase(undivided, rounds).from_scratch(start, own), rounds, limit)
         found = _archived(chains)
         if slots.divides and not _is_done(found, enough, budget):
             limit = budget.part(DIVIDING_TIME)

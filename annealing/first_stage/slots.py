@@ -8,7 +8,7 @@ of the network fit them, so that all other kernels see an ordinary network.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -21,10 +21,10 @@ from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.layers import Layer, weights_key
 from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.network.rewrites.channels import is_divisible
+from soma_cp.model.network.rewrites.channels import has_parts
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA, LFAArrays, SharedLoad
-from soma_cp.model.soma.lfa_arrays import item_of, lfa_from_arrays
+from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 
 MOST_PARTS = 4
 """Parts that a search gives a layer at most; six took longer and found nothing better."""
@@ -168,28 +168,19 @@ class SlottedProblem:
             follow[shown[0]] = names[len(given) :]
             for slot, name in enumerate(names):
                 channels[network.layer_id[name]] = given[slot] if slot < len(given) else 0
-        begins: list[tuple[int, FLG]] = []
-        order: list[int] = []
-        for flg in lfa.flgs:
-            begins.append((len(order), flg))
-            for name in flg.layers:
-                order += [network.layer_id[one] for one in (renamed.get(name, name), *follow.get(name, ()))]
-        size = len(network.layers)
-        arrays = LFAArrays(
-            order=np.array(order, np.int64),
-            begins_flg=np.zeros(size, np.bool_),
-            begins_lg=np.zeros(size, np.bool_),
-            tiling=np.ones(size, np.int64),
-            shares=np.zeros(len(self.problem.table.source) + size, np.bool_),
-            channels=channels,
+        flgs = tuple(
+            replace(
+                flg,
+                layers=tuple(slot for name in flg.layers for slot in (renamed.get(name, name), *follow.get(name, ()))),
+            )
+            for flg in lfa.flgs
         )
-        for place, flg in begins:
-            arrays.begins_flg[place] = True
-            arrays.begins_lg[place] = flg.dram_cut
-            arrays.tiling[place] = flg.tiling_number
-        for share in lfa.shared_loads:
-            of_slots = SharedLoad(renamed.get(share.layer, share.layer), renamed.get(share.source, share.source))
-            arrays.shares[item_of(of_slots, network, self.problem.table)] = True
+        shared = tuple(
+            SharedLoad(renamed.get(share.layer, share.layer), renamed.get(share.source, share.source))
+            for share in lfa.shared_loads
+        )
+        arrays = lfa_arrays(LFA(flgs, shared), network, self.problem.table)
+        arrays.channels[:] = channels
         return arrays
 
     def lfa(self, arrays: LFAArrays, table: NetworkTable) -> LFA:
@@ -272,11 +263,7 @@ def _worth_dividing(problem: Problem, granule: int) -> list[str]:
     known = {*problem.network.layer_id, *problem.network.input_id}
 
     def large(share: int) -> list[Layer]:
-        return [
-            layer
-            for layer in layers
-            if is_divisible(layer) and layer.ofmap[0] > granule and layer.weight_bytes * share >= limit
-        ]
+        return [layer for layer in layers if has_parts(layer, granule) and layer.weight_bytes * share >= limit]
 
     found = large(LEAST_SHARE_OF_BUFFER)
     if len(found) > MANY_LAYERS:

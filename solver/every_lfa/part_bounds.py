@@ -29,7 +29,7 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.network.layers import Conv
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.rewrites.channels import is_divisible
+from soma_cp.model.network.rewrites.channels import has_parts
 from soma_cp.model.problem import Problem
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices, cheapest, together, undominated
 
@@ -86,7 +86,7 @@ def part_sizes(problem: Problem) -> dict[int, PartSizes]:
     return {
         layer: PartSizes(granule, *divmod(fields.K, granule))
         for layer, fields in enumerate(problem.network.layers)
-        if is_divisible(fields) and isinstance(fields, Conv) and granule < fields.K
+        if isinstance(fields, Conv) and has_parts(fields, granule)
     }
 
 

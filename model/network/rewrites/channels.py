@@ -27,6 +27,11 @@ def is_divisible(layer: Layer) -> bool:
     return isinstance(layer, Conv) and not isinstance(layer, GroupConv) and not layer.weight_operands
 
 
+def has_parts(layer: Layer, granule: int) -> bool:
+    """Return whether a layer may be divided into parts of whole granules of channels, one perhaps with a rest."""
+    return is_divisible(layer) and layer.ofmap[0] > granule
+
+
 def divided_as(network: Network, divisions: Sequence[Division]) -> DividedNetwork:
     """Return `network` with these layers divided; what read a layer reads its parts in channel order.
 
