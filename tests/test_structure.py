@@ -17,8 +17,8 @@ FLOORS = ("model", "annealing", "solver", "cli", "api")
 
 WINGS = {
     "model": (
-        "errors plug_ins kernel_cache kernel_compiler compiled arrays sorting semantics objective files network"
-        " hardware problem soma"
+        "errors plug_ins kernel_cache kernel_compiler compiled arrays data_types sorting semantics objective files"
+        " network hardware problem soma"
     ),
     "model/files": "text_file json_schema forms yaml_file",
     "model/network": (
@@ -38,7 +38,7 @@ WINGS = {
         "quantities field_kinds fields platform platform_forms platform_schema presets platform_file builtin core_array"
     ),
     "model/hardware/core_array": (
-        "options unit_energies earlier_plug_ins protocol tile_work published_kernel published roofline"
+        "options unit_energies type_costs earlier_plug_ins protocol tile_work published_kernel published roofline"
         " cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (

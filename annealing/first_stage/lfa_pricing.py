@@ -16,6 +16,7 @@ from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import packed
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
@@ -194,7 +195,7 @@ def rough_figures(
     no tiles.
     """
     counts, extents, cycles, energies = tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
-    source_begin, channels, layers = table.source_begin, table.source_channels, table.layers
+    source_begin, channels, bits, layers = table.source_begin, table.source_channels, table.source_bits, table.layers
     owner, weight_owner, rows, columns = places.owners.edge, places.owners.weights, places.rows, places.columns
     stored = places.stored
     first_place, last_place = 0, len(lfa.order) - 1
@@ -214,18 +215,19 @@ def rough_figures(
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             if owner[edge] != edge:
                 continue
-            size = extents[layer, 0] * rows[edge] * columns[edge] * channels[edge]
+            size = packed(extents[layer, 0] * rows[edge] * columns[edge] * channels[edge], bits[edge])
             moved += count * size
             duration = transfer_cycles(size, dram_rate)
             loads += count * duration
             head += duration if layer == first_layer else 0
-        weights = layers[layer, nt.WEIGHT_BYTES] if weight_owner[layer] == layer else 0
+        weights = layers[layer, nt.DRAM_WEIGHT_BYTES] if weight_owner[layer] == layer else 0
         moved += weights
         duration = transfer_cycles(weights, dram_rate)
         loads += duration
         head += duration if layer == first_layer else 0
         if stored[layer]:
-            size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+            elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+            size = packed(elements, layers[layer, nt.OFMAP_BITS])
             moved += count * size
             duration = transfer_cycles(size, dram_rate)
             stores += count * duration

@@ -18,6 +18,7 @@ from soma_cp.annealing.first_stage.groups import pick
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import packed
 from soma_cp.model.network.layers import Layer, weights_key
 from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_table import NetworkTable
@@ -50,8 +51,8 @@ class Slots(NamedTuple):
         int64[G]: ids of the slots are ``first … first + count − 1``.
     step
         int64[G]: channels move from part to part in multiples of it.
-    kernel_bytes
-        int64[G]: weights of one output channel.
+    kernel_bits
+        int64[G]: weights of one output channel, with their scales.
     tile_channels
         int64[G]: `TILE_CHANNELS` of the layer as long as it is in one part.
     use_begin, uses
@@ -64,7 +65,7 @@ class Slots(NamedTuple):
     first: IntArray
     count: IntArray  # type: ignore[assignment]  # hides tuple.count, which nobody calls
     step: IntArray
-    kernel_bytes: IntArray
+    kernel_bits: IntArray
     tile_channels: IntArray
     use_begin: IntArray
     uses: IntArray
@@ -90,7 +91,10 @@ def fit_table(table: NetworkTable, slots: Slots, channels: IntArray) -> None:
             continue
         for slot in range(begin, end):
             layers[slot, nt.K] = channels[slot]
-            layers[slot, nt.WEIGHT_BYTES] = channels[slot] * slots.kernel_bytes[group]
+            weights = packed(channels[slot], slots.kernel_bits[group])
+            over, under = layers[slot, nt.RATIO_OVER], layers[slot, nt.RATIO_UNDER]
+            layers[slot, nt.WEIGHT_BYTES] = weights
+            layers[slot, nt.DRAM_WEIGHT_BYTES] = -(-weights * over // under)
             layers[slot, nt.TILE_CHANNELS] = channels[slot] if parts > 1 else slots.tile_channels[group]
             named = slot if channels[slot] > 0 else present
             for n in range(slots.use_begin[slot], slots.use_begin[slot + 1]):
@@ -303,7 +307,7 @@ def _slots(whole: Problem, divided: Problem, granule: int) -> Slots:
         first=np.array(first, np.int64),
         count=np.array(count, np.int64),
         step=granule * -(-whole_rows[:, nt.K] // (granule * MOST_STEPS)),
-        kernel_bytes=whole_rows[:, nt.WEIGHT_BYTES] // whole_rows[:, nt.K],
+        kernel_bits=whole_rows[:, nt.KERNEL_BITS],
         tile_channels=whole_rows[:, nt.TILE_CHANNELS].copy(),
         use_begin=use_begin,
         uses=uses,

@@ -201,7 +201,7 @@ class _ScheduleEvents:
         transfers = self.execution.transfers
         begins, ends = self._times(transfers.begin), self._times(transfers.finish)
         cycles, seconds = transfers.finish - transfers.begin, self.execution.schedule.plan.problem.platform.seconds(1)
-        rates = np.round(transfers.bytes / (cycles * seconds * 1e9), 3).tolist()
+        rates = np.round(transfers.moved / (cycles * seconds * 1e9), 3).tolist()
         for name, counted in (("loads", transfers.kind != OFM), ("stores", transfers.kind == OFM)):
             own = np.flatnonzero(counted).tolist()
             for i, following in zip(own, [*own[1:], NONE], strict=True):

@@ -6,6 +6,7 @@ versions. `Platform` itself says which fields are needed, and gives the defaults
 
 from typing import NamedTuple
 
+from soma_cp.model.data_types import DATA_TYPES, INT8
 from soma_cp.model.hardware.field_kinds import (
     BYTES,
     HERTZ,
@@ -85,6 +86,10 @@ BYTE_ENERGIES = tuple(name for name in UnitEnergies._fields if name not in OPERA
 """Energies of a byte; a platform may give them."""
 
 
+OTHER_TYPES = tuple(one.name for one in DATA_TYPES if one is not INT8)
+"""The data types whose costs a platform may give beside those of INT8."""
+
+
 class Field(NamedTuple):
     """A field.
 
@@ -137,6 +142,18 @@ FIELDS = (
             with_field=False,
         ),
         "energies of a byte read, written or passed on, and of an operation",
+    ),
+    Field(
+        "macs_per_cycle_by_type",
+        "macs_per_cycle_by_type",
+        named(dict.fromkeys(OTHER_TYPES, whole(1 << 44)), with_field=True),
+        "multiply-accumulates of the whole array per cycle, by data type; missing types are scaled from INT8",
+    ),
+    Field(
+        "mac_pj_by_type",
+        "mac_energy_by_type",
+        named(dict.fromkeys(OTHER_TYPES, energy(PJ)), with_field=True),
+        "energy of a multiply-accumulate, by data type; missing types are scaled from INT8",
     ),
     Field("core_array", "core_array", MODEL, "core array, which prices tiles"),
     Field("core_array_options", "core_array", MODEL_OPTIONS, "options of the core array"),

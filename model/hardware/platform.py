@@ -66,6 +66,11 @@ class Platform:
     energy_pj
         Energies by names of `BYTE_ENERGIES` (pJ per byte) and `OPERATION_ENERGIES` (pJ); missing energies are those of
         the paper's model.
+    macs_per_cycle_by_type
+        Multiply-accumulates of the whole array per cycle, by names of data types; those of missing types are scaled
+        from INT8 (docs/model.md#data-types).
+    mac_pj_by_type
+        Energy of a multiply-accumulate (pJ), likewise.
     core_array
         Name of the core-array model that prices tiles.
     core_array_options
@@ -92,6 +97,8 @@ class Platform:
     pe_bus_bytes_per_cycle: int = PE_BUS_BYTES_PER_CYCLE
     memory_bytes: tuple[tuple[str, int], ...] = ()
     energy_pj: tuple[tuple[str, float], ...] = ()
+    macs_per_cycle_by_type: tuple[tuple[str, int], ...] = ()
+    mac_pj_by_type: tuple[tuple[str, float], ...] = ()
     core_array: str = PUBLISHED_CORE_ARRAY
     core_array_options: tuple[tuple[str, str], ...] = ()
     semantics: str = PUBLISHED

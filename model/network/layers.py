@@ -1,11 +1,13 @@
 """Layers: the kinds of layer that a network has, their shapes and operations (docs/model.md#network).
 
-All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
-for each sample of the batch.
+A feature map (fmap) has a shape ``(channels, rows, columns)`` for each sample of the batch. An element is a byte
+(INT8) unless another type is given (docs/model.md#data-types).
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
+
+from soma_cp.model.data_types import INT8, DataType, LayerTypes, packed_bytes
 
 Shape = tuple[int, int, int]
 """Channels, rows, columns of one sample's fmap."""
@@ -27,6 +29,8 @@ class Layer:
         Layers whose ofmaps are the second operand of a matrix multiplication (attention).
     inputs
         External inputs, read in the same way as ifmaps.
+    types
+        Of its ofmap, stored weights and partial sums.
     """
 
     kind: ClassVar[str] = ""
@@ -38,6 +42,7 @@ class Layer:
     ifmaps: tuple[str, ...] = ()
     weight_operands: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    types: LayerTypes = LayerTypes()
 
     @property
     def ofmap(self) -> Shape:
@@ -45,14 +50,24 @@ class Layer:
         return (self.K, self.H, self.W)
 
     @property
-    def operand_bytes(self) -> int:
-        """Bytes of the second operand, whether stored weights or another layer's ofmap."""
+    def kernel_elements(self) -> int:
+        """Elements of the second operand for one output channel; 0 if there is no second operand."""
         return 0
 
     @property
     def weight_bytes(self) -> int:
-        """Bytes of weights that the layer loads from DRAM: none when another layer makes its second operand."""
-        return 0 if self.weight_operands else self.operand_bytes
+        """Bytes of stored weights in the buffer, scales included; none when another layer makes the second operand."""
+        return self.weight_bytes_of(self.K)
+
+    def weight_bytes_of(self, channels: int) -> int:
+        """Return the bytes of stored weights that so many output channels have."""
+        kernel = 0 if self.weight_operands else self.types.weights.kernel_bits(self.kernel_elements)
+        return packed_bytes(channels, kernel)
+
+    @property
+    def dram_weight_bytes(self) -> int:
+        """Bytes of stored weights in DRAM, where they may be compressed."""
+        return self.types.weights.dram_bytes(self.weight_bytes)
 
     @property
     def operations(self) -> int:
@@ -102,8 +117,8 @@ class Conv(_Windowed):
     weights: str = ""
 
     @property
-    def operand_bytes(self) -> int:
-        return self.C * self.K * self.R * self.S
+    def kernel_elements(self) -> int:
+        return self.C * self.R * self.S
 
     @property
     def operations(self) -> int:
@@ -125,8 +140,8 @@ class GroupConv(Conv):
     G: int
 
     @property
-    def operand_bytes(self) -> int:
-        return self.C // self.G * self.K * self.R * self.S
+    def kernel_elements(self) -> int:
+        return self.C // self.G * self.R * self.S
 
     @property
     def operations(self) -> int:
@@ -229,6 +244,7 @@ class ExternalInput:
 
     name: str
     shape: Shape
+    type: DataType = INT8
 
 
 def weights_key(layer: Layer) -> tuple[bool, str]:

@@ -1,13 +1,14 @@
 """Networks: a DAG of layers in a topological order, and the external inputs (docs/model.md#network).
 
-All data is INT8: one element is one byte. A feature map (fmap) has a shape ``(channels, rows, columns)``
-for each sample of the batch. Names are unique; layers refer to one another by name.
+Names are unique; layers refer to one another by name.
 """
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import NamedTuple
 
+from soma_cp.model.data_types import DataType, packed_bytes, widest
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape, weights_key
 from soma_cp.model.network.network_checks import network_problems, unread_layers
@@ -136,6 +137,12 @@ class Network:
         return sum(stored.values())
 
     @cached_property
+    def dram_weight_bytes(self) -> int:
+        """Bytes of all stored weights in DRAM, where they may be compressed; shared ones count once."""
+        stored = {weights_key(layer): layer.dram_weight_bytes for layer in self.layers}
+        return sum(stored.values())
+
+    @cached_property
     def input_id(self) -> dict[str, int]:
         """Index of every external input in `inputs`, by name."""
         return {source.name: i for i, source in enumerate(self.inputs)}
@@ -149,6 +156,29 @@ class Network:
         if name in self.layer_id:
             return self.layers[self.layer_id[name]].ofmap
         return self.inputs[self.input_id[name]].shape
+
+    def source_type(self, name: str) -> DataType:
+        """Type of the elements of the ofmap or external input called `name`."""
+        if name in self.layer_id:
+            return self.layers[self.layer_id[name]].types.ofmap
+        return self.inputs[self.input_id[name]].type
+
+    def ifmap_type(self, layer: Layer) -> DataType:
+        """Type that the core array computes the ifmap of `layer` in: the widest of its sources'."""
+        return widest([self.source_type(name) for name in (*layer.ifmaps, *layer.inputs)])
+
+    def operand_type(self, layer: Layer) -> DataType:
+        """Type of the second operand of `layer`: of its stored weights, or the widest of the layers that make it."""
+        if not layer.weight_operands:
+            return layer.types.weights.type
+        return widest([self.source_type(name) for name in layer.weight_operands])
+
+    def operand_bytes(self, layer: Layer) -> int:
+        """Bytes of the second operand of `layer` for one sample, whether stored weights or other layers' ofmaps."""
+        makers = [self.layers[self.layer_id[name]] for name in layer.weight_operands]
+        if not makers:
+            return layer.weight_bytes
+        return sum(packed_bytes(prod(maker.ofmap), maker.types.ofmap.bits) for maker in makers)
 
     def available_ifmap(self, layer: Layer) -> tuple[int, int]:
         """Rows and columns that the sources of `layer` make, at most as many as its kernel wants.

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from math import prod
 
+from soma_cp.model.data_types import packed_bytes
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Shape, Transpose
 
@@ -34,8 +35,8 @@ def input_problems(source: ExternalInput) -> Iterator[str]:
     """Yield the faults of an external input."""
     if min(source.shape) < 1:
         yield f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)"
-    elif prod(source.shape) > LARGEST_COUNT:
-        yield f"input '{source.name}': {prod(source.shape)} bytes (must be at most {LARGEST_COUNT})"
+    elif (size := packed_bytes(prod(source.shape), source.type.bits)) > LARGEST_COUNT:
+        yield f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})"
 
 
 class EarlierLayers:
@@ -104,6 +105,16 @@ def _shared_weights_problems(layer: Conv, first: Conv) -> Iterator[str]:
             f"has weights '{layer.weights}' of {own}, but they are {others} in '{first.name}' "
             "(K×C/G×R×S must be the same in all layers that share them)"
         )
+    elif layer.types.weights != first.types.weights:
+        yield (
+            f"has weights '{layer.weights}' stored as {_stored_as(layer)}, but they are {_stored_as(first)} in "
+            f"'{first.name}' (must be the same in all layers that share them)"
+        )
+
+
+def _stored_as(layer: Conv) -> str:
+    weights = layer.types.weights
+    return weights.text + (f" with ratio {float(weights.ratio):g}" if weights.ratio != 1 else "")
 
 
 def _naming_problems(names: Sequence[str]) -> Iterator[str]:
@@ -202,6 +213,8 @@ def _shape_problems(layer: Layer, known: "EarlierLayers") -> Iterator[str]:
                 f"wants an ifmap of {wanted_rows}×{wanted_columns} rows×columns, "
                 f"but '{name}' makes {shape[1]}×{shape[2]}"
             )
+    if layer.weight_bytes > LARGEST_COUNT:
+        yield f"has {layer.weight_bytes} bytes of weights (must be at most {LARGEST_COUNT})"
     if layer.operations > LARGEST_COUNT:
         yield f"does {layer.operations} operations for each sample (must be at most {LARGEST_COUNT})"
     if len(extents) == 1:

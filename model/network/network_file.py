@@ -128,8 +128,10 @@ def _derived_fields(layer: Layer, network: Network | None) -> dict[str, Any]:
     fields: dict[str, Any] = {"ofmap": list(layer.ofmap)}
     if network is not None:
         fields["ifmap_real"] = [layer.wanted_ifmap()[0], *network.available_ifmap(layer)]
-    # The size of the second operand, even where another layer makes it and no weights are loaded.
-    return fields | {"weight_bytes": layer.operand_bytes, "operations": layer.operations}
+    # The size of the second operand, even where other layers make it and no weights are loaded.
+    if network is not None or not layer.weight_operands:
+        fields["weight_bytes"] = network.operand_bytes(layer) if network is not None else layer.weight_bytes
+    return fields | {"operations": layer.operations}
 
 
 class _Reading:

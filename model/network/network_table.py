@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.data_types import TYPE_CODE, widest
 from soma_cp.model.network.layers import LAYER_KINDS, Layer, weights_key
 from soma_cp.model.network.network import Network
 from soma_cp.model.semantics import CORRECTED, PUBLISHED
@@ -33,7 +34,7 @@ PAD_H = 11
 PAD_W = 12
 REAL_H = 13  # rows that the sources make, at most as many as the kernel wants
 REAL_W = 14
-WEIGHT_BYTES = 15  # loaded from DRAM: 0 where another layer makes the second operand
+WEIGHT_BYTES = 15  # stored weights in the buffer: 0 where another layer makes the second operand
 HAS_OPERAND = 16  # 1 if another layer makes the second operand: each sample has its own weights
 SCALE_K = 17  # factors of an upsample
 SCALE_H = 18
@@ -45,7 +46,17 @@ IFMAP_W_FROM = 22
 TILE_CHANNELS = 23  # fixed channels of a tile (parts, corrected semantics: K); 0: as many as its consumers need
 WINDOW_H = 24  # rows and columns from the first tap of a window to the last
 WINDOW_W = 25
-COLUMNS = 26
+# Data types. Where another layer makes the second operand, it takes the place of the weights.
+OFMAP_BITS = 26  # of an element
+IFMAP_BITS = 27  # the widest source's
+WEIGHT_BITS = 28  # of a weight, without scales
+SUM_BITS = 29  # of a partial sum
+KERNEL_BITS = 30  # of the second operand for one output channel, with scales; 0 if there is none
+TYPE = 31  # code of the type in which the layer is computed
+DRAM_WEIGHT_BYTES = 32  # loaded from DRAM: as WEIGHT_BYTES, unless weights are compressed there
+RATIO_OVER = 33  # DRAM_WEIGHT_BYTES = ⌈WEIGHT_BYTES · RATIO_OVER / RATIO_UNDER⌉
+RATIO_UNDER = 34
+COLUMNS = 35
 
 WHOLE = 3
 
@@ -75,8 +86,8 @@ class NetworkTable(NamedTuple):
         int64[E]: producing layer's id, or ``-1 - id`` of an external input.
     source_role
         int64[E]: IFMAP or WEIGHT_OPERAND.
-    source_channels
-        int64[E]: number of channels of the source.
+    source_channels, source_bits
+        int64[E]: number of channels of the source, and bits of an element of it.
     use_begin
         int64[L + 1]: the uses of layer l's ofmap are ``use_begin[l] … use_begin[l + 1] − 1``.
     use_layer, use_role
@@ -101,6 +112,7 @@ class NetworkTable(NamedTuple):
     source: IntArray
     source_role: IntArray
     source_channels: IntArray
+    source_bits: IntArray
     use_begin: IntArray
     use_layer: IntArray
     use_role: IntArray
@@ -143,6 +155,7 @@ def network_table(network: Network, semantics: str = PUBLISHED) -> NetworkTable:
         source=np.ascontiguousarray(edge_columns[1]),
         source_role=np.ascontiguousarray(edge_columns[2]),
         source_channels=np.ascontiguousarray(edge_columns[3]),
+        source_bits=_source_bits(network)[edge_columns[1]],
         use_begin=np.searchsorted(use_columns[0], ids).astype(np.int64),
         use_layer=np.ascontiguousarray(use_columns[1]),
         use_role=np.ascontiguousarray(use_columns[2]),
@@ -198,6 +211,12 @@ def _source_shapes(network: Network) -> IntArray:
     return np.array(shapes, np.int64).reshape(-1, 3)
 
 
+def _source_bits(network: Network) -> IntArray:
+    """Return int64[L + I], by layer id, or ``-1 - id`` of an external input."""
+    types = [layer.types.ofmap for layer in network.layers] + [source.type for source in reversed(network.inputs)]
+    return np.array([one.bits for one in types], np.int64)
+
+
 def _repeated(values: IntArray) -> IntArray:
     """Return the indices of the values that stand there more than once."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
@@ -232,4 +251,27 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
     order = getattr(layer, "order", "CHW").upper()
     for column, dim in zip((IFMAP_C_FROM, IFMAP_H_FROM, IFMAP_W_FROM), "CHW", strict=True):
         row[column] = order.index(dim) if dim in order else WHOLE
+    _fill_types(network, layer, row)
     return row
+
+
+def _fill_types(network: Network, layer: Layer, row: list[int]) -> None:
+    """Fill the columns of data types.
+
+    A matrix layer is computed in the wider type of its operands, a vector layer in that of its ifmap and ofmap; of two
+    equally wide ones, in a float rather than in integers.
+    """
+    ofmap, weights, accumulators = layer.types
+    ifmap = network.ifmap_type(layer)
+    row[OFMAP_BITS], row[IFMAP_BITS] = ofmap.bits, ifmap.bits
+    row[SUM_BITS] = ofmap.bits if accumulators is None else accumulators.bits
+    computed = widest([ifmap, ofmap])
+    if layer.is_matrix:
+        operand = network.operand_type(layer)
+        computed = widest([ifmap, operand])
+        row[WEIGHT_BITS] = operand.bits
+        stored = weights.kernel_bits(layer.kernel_elements)
+        row[KERNEL_BITS] = layer.kernel_elements * operand.bits if layer.weight_operands else stored
+    row[TYPE] = TYPE_CODE[computed.name]
+    row[DRAM_WEIGHT_BYTES] = layer.dram_weight_bytes
+    row[RATIO_OVER], row[RATIO_UNDER] = weights.ratio.numerator, weights.ratio.denominator

@@ -108,7 +108,7 @@ def plan_figures(plan: Plan) -> PlanFigures:
         compute_cycles=int(plan.tile_cycles.sum()),
         dram_cycles=int(plan.tensors.cycles.sum()),
         core_energy_pj=float(plan.layers.count @ plan.layers.energy_pj),
-        dram_energy_pj=float(plan.tensors.bytes.sum() * platform.dram_pj_per_byte),
+        dram_energy_pj=float(plan.tensors.moved.sum() * platform.dram_pj_per_byte),
         operation_cycles=per_sample * plan.problem.batch,
     )
 

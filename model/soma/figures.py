@@ -425,7 +425,7 @@ FIGURES = (
     Figure(
         name="moved_bytes",
         unit=Unit.MOVED_BYTES,
-        compute=lambda of: int(of.schedule.plan.tensors.bytes.sum()),
+        compute=lambda of: int(of.schedule.plan.tensors.moved.sum()),
         page="  bytes moved",
         meaning="bytes moved from and to DRAM",
     ),

@@ -11,7 +11,7 @@ from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import in_place, inlined
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent
+from soma_cp.model.network.extents import loaded_extent, packed
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.shared_loads import LoadOwners, empty_load_owners, fill_load_owners
@@ -36,8 +36,12 @@ class Tensors(NamedTuple):
         int64[D]: the layer that first needs (loads) or makes (stores) the tensor, and the tile's index within it.
     source
         int64[D]: of an ifmap load the id of the producing layer, or ``-1 - id`` of an external input; else NO_SOURCE.
-    bytes, cycles
-        int64[D]: size, and cycles of the transfer.
+    bytes
+        int64[D]: size in the buffer.
+    moved
+        int64[D]: bytes of the transfer: `bytes`, unless weights are compressed in DRAM.
+    cycles
+        int64[D]: of the transfer.
     is_store
         bool[D].
     position
@@ -59,6 +63,7 @@ class Tensors(NamedTuple):
     tile: IntArray
     source: IntArray
     bytes: IntArray
+    moved: IntArray
     cycles: IntArray
     is_store: BoolArray
     position: IntArray
@@ -202,12 +207,13 @@ def _make_loads(
 ) -> None:
     counts, firsts, steps, extents = tiles.count, tiles.first, tiles.step, tiles.extent
     source_begin, sources = table.source_begin, table.source
-    channels, layers = table.source_channels, table.layers
+    channels, bits, layers = table.source_channels, table.source_bits, table.layers
     loads, stores = places.loads, places.stores
     owner, weight_owner, weights_until = places.owners.edge, places.owners.weights, places.weights_until
     rows, columns, last_reader, held_until = places.rows, places.columns, places.last_reader, places.held_until
     kinds, owners, indices, origins = tensors.kind, tensors.layer, tensors.tile, tensors.source
-    sizes, cycles, positions, ends = tensors.bytes, tensors.cycles, tensors.position, tensors.least_end
+    sizes, moved, cycles = tensors.bytes, tensors.moved, tensors.cycles
+    positions, ends = tensors.position, tensors.least_end
     after_begin, after_end = tensors.after_begin, tensors.after_end
     for layer in range(len(counts)):
         at = loads[layer]
@@ -218,7 +224,7 @@ def _make_loads(
             source = sources[edge]
             if owner[edge] != edge:
                 continue
-            size = extents[layer, 0] * rows[edge] * columns[edge] * channels[edge]
+            size = packed(extents[layer, 0] * rows[edge] * columns[edge] * channels[edge], bits[edge])
             duration = transfer_cycles(size, dram_rate)
             waits_from = stores[source] if source >= 0 else 0
             waits_to = stores[source] + counts[source] if source >= 0 else 0
@@ -228,6 +234,7 @@ def _make_loads(
                 indices[at] = tile
                 origins[at] = source
                 sizes[at] = size
+                moved[at] = size
                 cycles[at] = duration
                 positions[at] = first + tile * step
                 ends[at] = max(last_reader[edge] + tile * step, held_until[edge]) + 1
@@ -240,7 +247,8 @@ def _make_loads(
             indices[at] = 0
             origins[at] = NO_SOURCE
             sizes[at] = layers[layer, nt.WEIGHT_BYTES]
-            cycles[at] = transfer_cycles(sizes[at], dram_rate)
+            moved[at] = layers[layer, nt.DRAM_WEIGHT_BYTES]
+            cycles[at] = transfer_cycles(moved[at], dram_rate)
             positions[at] = first
             ends[at] = weights_until[layer] + 1
             after_begin[at] = 0
@@ -265,7 +273,8 @@ def _make_ofmaps(
     use_begin, use_layer = table.use_begin, table.use_layer
     stored, stores, chips = places.stored, places.stores, places.chips
     kinds, owners, indices, origins = tensors.kind, tensors.layer, tensors.tile, tensors.source
-    sizes, cycles, positions, ends = tensors.bytes, tensors.cycles, tensors.position, tensors.least_end
+    sizes, moved, cycles = tensors.bytes, tensors.moved, tensors.cycles
+    positions, ends = tensors.position, tensors.least_end
     after_begin, after_end = tensors.after_begin, tensors.after_end
     is_store, last_of_lg = tensors.is_store, tensors.last_of_lg
     chip_layer, chip_tile, chip_bytes = tensors.chip_layer, tensors.chip_tile, tensors.chip_bytes
@@ -273,7 +282,8 @@ def _make_ofmaps(
     for place in range(len(order)):
         layer = order[place]
         count, first, step = counts[layer], firsts[layer], steps[layer]
-        size = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+        elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+        size = packed(elements, table.layers[layer, nt.OFMAP_BITS])
         duration = transfer_cycles(size, dram_rate)
         same_index = -1  # first position of the last consumer in this FLG
         all_tiles = -1  # last position of the consumers elsewhere in this LG, each of which needs all tiles
@@ -297,6 +307,7 @@ def _make_ofmaps(
                 indices[at] = tile
                 origins[at] = NO_SOURCE
                 sizes[at] = size
+                moved[at] = size
                 cycles[at] = duration
                 is_store[at] = True
                 positions[at] = position

@@ -63,7 +63,7 @@ def _plan(plan: Plan, platform: Platform) -> Plan:
     if not plan.problem.core_array.takes_long:
         return make_plan(problem, plan.lfa)
     # No core array that takes long looks at the DRAM bandwidth, so its tiles cost what they did.
-    cycles = transfer_cycles(plan.tensors.bytes, platform.dram_rate)
+    cycles = transfer_cycles(plan.tensors.moved, platform.dram_rate)
     return replace(plan, problem=problem, tensors=plan.tensors._replace(cycles=cycles))
 
 

@@ -21,7 +21,7 @@ from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent
+from soma_cp.model.network.extents import loaded_extent, packed
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import MAX_TILES
@@ -72,7 +72,7 @@ class FLGOptions:
     loads
         Loads from sources outside the FLG.
     weight_bytes, weight_cycles
-        int64[m]: of the layers' weights.
+        int64[m]: of loading the layers' weights.
     store_bytes, store_cycles
         int64[O, m]: of one ofmap tile, if it is stored.
     is_output
@@ -229,8 +229,8 @@ class OptionTable:
         self._in_chunks(len(number), price)
         runs = (cycles >= 0).all(axis=1)
         number, extent, cycles, energy = number[runs], extent[runs], cycles[runs], energy[runs]
-        store_bytes = extent.prod(axis=2)
-        weight_bytes = table.layers[order, nt.WEIGHT_BYTES]
+        store_bytes = packed(extent.prod(axis=2), table.layers[order, nt.OFMAP_BITS])
+        weight_bytes = table.layers[order, nt.DRAM_WEIGHT_BYTES]
         return FLGOptions(
             layers=layers,
             number=number,
@@ -261,7 +261,7 @@ class OptionTable:
                     continue
                 size = np.empty(len(extent), np.int64)
                 tile_loads(table.layers, layer, int(table.source_role[edge]), extent[:, place], size)
-                size *= int(table.source_channels[edge])
+                size = packed(size * int(table.source_channels[edge]), int(table.source_bits[edge]))
                 found.append(Load(place, source, size, transfer_cycles(size, rate)))
         return found
 
@@ -319,7 +319,7 @@ def tilings(
 
 @compiled
 def tile_loads(layers: IntArray, layer: int, role: int, extent: IntArray, size: IntArray) -> None:
-    """Fill the bytes that one tile loads for each channel of a source, by option."""
+    """Fill the elements that one tile loads for each channel of a source, by option."""
     extents = np.zeros((layer + 1, 4), np.int64)
     for option in range(len(size)):
         extents[layer] = extent[option]

@@ -47,6 +47,10 @@ DRAM traffic is no less than that of the undivided network: the weights and ofma
 needs as much of an external input as the layer. Parts of layers with the same weights may share them, too; those of the
 first such layer load all. Nothing here asks that a layer fits into the buffer.
 
+*Data types.* Bytes are counted with all elements packed together, while tensors are rounded up one by one. Weights that
+are compressed in DRAM count there with their ratio, in the buffer without. Of the weights that are loaded after the end
+of v, at least the excess in buffer bytes, every byte takes at least the least ratio of the network in DRAM.
+
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
 interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
@@ -55,6 +59,7 @@ the best μ of a list is taken.
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -64,6 +69,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import packed
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -167,9 +173,7 @@ def bound_every_lfa(
         prices = layer_prices(problem, budget)
     needs, extents, choices = prices.needs, prices.extents, prices.choices(budget, wide)
     tiles = _tiles(prices, choices, wide)
-    weights = _weight_bytes(problem, wide)
-    first_weights = weights // problem.table.layers[:, nt.K] * tiles.fewest_channels
-    loads = _Loads(_input_bytes(problem, extents), weights, first_weights, wide)
+    loads = _loads(problem, extents, tiles, wide)
     traffic = _compulsory_bytes(problem, loads)
     dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
     chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget())
@@ -201,10 +205,13 @@ class _Loads(NamedTuple):
     ----------
     inputs
         int64[L, I]: bytes of each external input that all tiles of each layer need together.
-    weights
-        int64[L]: bytes of weights that no other layer can load for this one.
-    first_weights
-        int64[L]: those of the smallest part into which the layer may be divided.
+    weights, first_weights
+        int64[L]: bytes in the buffer of the weights that no other layer can load for this one, and of those of the
+        smallest part into which the layer may be divided.
+    moved, first_moved
+        int64[L]: bytes of their transfers.
+    least_ratio
+        No weights take fewer bytes in DRAM for each byte in the buffer.
     shared
         Whether layers may share loads of external inputs.
     """
@@ -212,6 +219,9 @@ class _Loads(NamedTuple):
     inputs: IntArray
     weights: IntArray
     first_weights: IntArray
+    moved: IntArray
+    first_moved: IntArray
+    least_ratio: Fraction
     shared: bool
 
     def cycles(self, parts: dict[int, int], rate: DramRate) -> int:
@@ -269,16 +279,30 @@ def _tiles(prices: LayerPrices, choices: list[LayerChoices], wide: bool) -> _Til
         last=np.array([choice.last_tiles for choice in choices]),
         shortest=np.array([choice.shortest_tile for choice in choices]),
         fewest_channels=fewest,
-        smallest_bytes=np.minimum(channels, fewest) * rows * columns,
+        smallest_bytes=packed(
+            np.minimum(channels, fewest) * rows * columns, prices.problem.table.layers[:, nt.OFMAP_BITS]
+        ),
     )
 
 
-def _weight_bytes(problem: Problem, wide: bool) -> IntArray:
-    """Return int64[L]: bytes of each layer's weights; if they may be shared, only at the first layer that has them."""
-    weights: IntArray = problem.table.layers[:, nt.WEIGHT_BYTES].copy()
+def _loads(problem: Problem, extents: TileExtents, tiles: _Tiles, wide: bool) -> _Loads:
+    """Return what layers load; if weights may be shared, only the first layer that has them loads them."""
+    layers = problem.table.layers
+    loads_weights = layers[:, nt.WEIGHT_BYTES] > 0
     if wide:
-        weights[problem.table.stored_weights != np.arange(len(weights))] = 0
-    return weights
+        loads_weights &= problem.table.stored_weights == np.arange(len(layers))
+    over, under = layers[:, nt.RATIO_OVER], layers[:, nt.RATIO_UNDER]
+    first = packed(tiles.fewest_channels, layers[:, nt.KERNEL_BITS])
+    ratios = (Fraction(int(a), int(b)) for a, b in zip(over, under, strict=True))
+    return _Loads(
+        inputs=_input_bytes(problem, extents),
+        weights=np.where(loads_weights, layers[:, nt.WEIGHT_BYTES], 0),
+        first_weights=np.where(loads_weights, first, 0),
+        moved=np.where(loads_weights, layers[:, nt.DRAM_WEIGHT_BYTES], 0),
+        first_moved=np.where(loads_weights, -(-first * over // under), 0),
+        least_ratio=min(ratios),
+        shared=wide,
+    )
 
 
 def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
@@ -291,8 +315,8 @@ def _input_bytes(problem: Problem, extents: TileExtents) -> IntArray:
                 role, channels = int(table.source_role[edge]), int(table.source_channels[edge])
                 k = int(extents.values[layer][0][0])
                 rows, columns = extents_read(table.layers, layer, role, k, extents.rows[layer], extents.columns[layer])
-                need = rows.least_total * columns.least_total
-                total[layer, -1 - table.source[edge]] += problem.batch * channels * need
+                need = problem.batch * channels * rows.least_total * columns.least_total
+                total[layer, -1 - table.source[edge]] += packed(need, int(table.source_bits[edge]))
     return total
 
 
@@ -304,9 +328,10 @@ def _final_layers(problem: Problem) -> IntArray:
 def _compulsory_bytes(problem: Problem, loads: _Loads) -> int:
     """Return the bytes of weights, of external inputs as far as tiles read them, and of outputs."""
     layers = problem.table.layers
-    ofmaps = layers[problem.table.is_output][:, [nt.K, nt.H, nt.W]].prod(axis=1)
+    outputs = layers[problem.table.is_output]
+    ofmaps = packed(problem.batch * outputs[:, [nt.K, nt.H, nt.W]].prod(axis=1), outputs[:, nt.OFMAP_BITS])
     inputs = loads.inputs.max(axis=0, initial=0) if loads.shared else loads.inputs
-    return int(loads.weights.sum() + inputs.sum() + problem.batch * ofmaps.sum())
+    return int(loads.moved.sum() + inputs.sum() + ofmaps.sum())
 
 
 def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
@@ -331,8 +356,9 @@ def _chain_bounds(
         return bounds
     layers, batch, platform = problem.table.layers, problem.batch, problem.platform
     rate, size = platform.dram_rate, len(needs)
-    load, first_load = transfer_cycles(loads.weights, rate), transfer_cycles(loads.first_weights, rate)
-    last_store = int(transfer_cycles(tiles.fewest_channels[_final_layers(problem)], rate).min())
+    load, first_load = transfer_cycles(loads.moved, rate), transfer_cycles(loads.first_moved, rate)
+    final = _final_layers(problem)
+    last_store = int(transfer_cycles(packed(tiles.fewest_channels[final], layers[final, nt.OFMAP_BITS]), rate).min())
     depends: BoolArray = np.zeros((size, size), np.bool_)  # by v and u: v depends on u
     for v, needed in enumerate(needs):
         depends[v, list(needed)] = True
@@ -395,7 +421,8 @@ def _begins(
         excess = between[before, w % COLUMNS_AT_ONCE] + loads.first_weights[w] - room[before]
         late = excess > 0
         if late.any():
-            loaded = end[before[late]] + transfer_cycles(excess[late], problem.platform.dram_rate)
+            moved = -(-excess[late] * loads.least_ratio.numerator // loads.least_ratio.denominator)
+            loaded = end[before[late]] + transfer_cycles(moved, problem.platform.dram_rate)
             begin[w] = max(begin[w], loaded.max())
         ends = [
             begin[w] + tiles.cycles[w],

@@ -7,11 +7,13 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.data_types import packed_bytes
 from soma_cp.model.hardware.core_array import published_kernel
 from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.published_kernel import INFEASIBLE, ArrayNumbers
 from soma_cp.model.hardware.core_array.tile_work import least_per_element
+from soma_cp.model.hardware.core_array.type_costs import type_costs
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.platform import Platform, PlatformError
 from soma_cp.model.network.layers import Conv, GroupConv
@@ -109,13 +111,11 @@ class PublishedCoreArray(CoreArray):
         """Price many tiles, −1 cycles where there is no mapping; see `CoreArray.tile_costs`."""
         # One array type, so that the kernel is compiled once.
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
-        return published_kernel.tile_costs(self._numbers, table.layers, rows)
+        return published_kernel.tile_costs(self._numbers, type_costs(self.platform), table.layers, rows)
 
     def least_per_element(self, table: NetworkTable) -> tuple[FloatArray, FloatArray]:
         """Return what one element takes with all multipliers busy and no byte moved; see `CoreArray`."""
-        platform, energies = self.platform, unit_energies(self.platform)
-        peaks = platform.macs_per_cycle, platform.vector_ops_per_cycle
-        return least_per_element(table.layers, *peaks, energies.MAC, energies.vector_operation)
+        return least_per_element(table.layers, self.platform)
 
     def breakdown(self, network: Network, table: NetworkTable, tile_row: IntArray) -> TileCost:
         """Return the cost of one tile, with its parts.
@@ -126,7 +126,9 @@ class PublishedCoreArray(CoreArray):
             If the array can't run the tile.
         """
         layer, *extents = map(int, tile_row)
-        cost = published_kernel.tile_cost(self._numbers, table.layers[layer], *extents)
+        row = table.layers[layer]
+        arithmetic = published_kernel.arithmetic_of(type_costs(self.platform), row)
+        cost = published_kernel.tile_cost(self._numbers, arithmetic, row, *extents)
         if cost.cycles == INFEASIBLE:
             self.require_feasible(network, table, tile_row)
         energy_pj = published_kernel.total_pj(cost)
@@ -135,8 +137,8 @@ class PublishedCoreArray(CoreArray):
     def explain_infeasible(self, network: Network, tile_row: IntArray) -> str:
         """Name the memory that is too small for the layer's kernel, and what would make the kernel fit.
 
-        C, R and S are never cut: in the split that needs least, a PE holds R·S·ceil(C / (vec·P)) bytes in AL1 and in
-        WL1 for each of its vec channels. So a smaller tile doesn't help. (OL1 is always large enough.)
+        C, R and S are never cut: in the split that needs least, a PE holds R·S·ceil(C / (vec·P)) elements in AL1 and in
+        WL1 for each of its vec channels. So a smaller tile doesn't help.
         """
         layer_id, b, k, h, w = map(int, tile_row)
         layer = network.layers[layer_id]
@@ -144,9 +146,15 @@ class PublishedCoreArray(CoreArray):
         if not isinstance(layer, Conv):
             return f"{tile}: runs on the vector unit, which takes any tile"
         kernel = f"{layer.R}×{layer.S} kernel"
-        needed = _bytes_per_channel(self.platform, layer)
-        room = _room_per_channel(self.platform)
-        short = [f"{memory} has {size}" for memory, size in room.items() if size < needed]
+        bits = network.ifmap_type(layer).bits, network.operand_type(layer).bits
+        elements = _elements_per_channel(self.platform, layer)
+        room = _room_per_channel(self.platform, *bits)
+        memories = pe_memories(self.platform)
+        short = [
+            f"{memory} has {size // self.platform.vec}"
+            for memory, size, most in zip(("AL1", "WL1"), (memories.AL1, memories.WL1), room, strict=True)
+            if most < elements
+        ]
         if not short:
             return (
                 f"{tile}: can't be mapped onto the PE array; its strides {layer.sH}×{layer.sW} exceed the "
@@ -154,9 +162,9 @@ class PublishedCoreArray(CoreArray):
             )
         return (
             f"{tile}: can't be mapped onto the PE array; its {kernel} over "
-            f"{_input_channels(layer, _group_channels(layer))} needs {needed} bytes for each of the "
+            f"{_input_channels(layer, _group_channels(layer))} needs {_needed(elements, *bits)} for each of the "
             f"{self.platform.vec} channels that a PE works on, but {' and '.join(short)}; "
-            f"a smaller tile doesn't help, use {' or '.join(_levers(self.platform, layer))}"
+            f"a smaller tile doesn't help, use {' or '.join(_levers(self.platform, layer, *bits))}"
         )
 
 
@@ -168,28 +176,36 @@ def _input_channels(layer: Conv, count: int) -> str:
     return f"{count} input channels{' of a group' if isinstance(layer, GroupConv) else ''}"
 
 
-def _bytes_per_channel(platform: Platform, layer: Conv) -> int:
+def _elements_per_channel(platform: Platform, layer: Conv) -> int:
     return layer.R * layer.S * -(-_group_channels(layer) // (platform.vec * platform.pe_rows))
 
 
-def _room_per_channel(platform: Platform) -> dict[str, int]:
+def _needed(elements: int, a_bits: int, w_bits: int) -> str:
+    activations, weights = packed_bytes(elements, a_bits), packed_bytes(elements, w_bits)
+    if activations == weights:
+        return f"{activations} bytes"
+    return f"{activations} bytes of activations (AL1) and {weights} of weights (WL1)"
+
+
+def _room_per_channel(platform: Platform, a_bits: int, w_bits: int) -> tuple[int, int]:
+    """Return the elements of each of its vec channels that AL1 and WL1 of a PE hold."""
     memories = pe_memories(platform)
-    return {"AL1": memories.AL1 // platform.vec, "WL1": memories.WL1 // platform.vec}
+    return memories.AL1 * 8 // a_bits // platform.vec, memories.WL1 * 8 // w_bits // platform.vec
 
 
-def _levers(platform: Platform, layer: Conv) -> list[str]:
+def _levers(platform: Platform, layer: Conv, a_bits: int, w_bits: int) -> list[str]:
     """Return changes in words, each of which alone makes the layer's kernel fit."""
-    room = min(_room_per_channel(platform).values())
+    room = min(_room_per_channel(platform, a_bits, w_bits))
     window = layer.R * layer.S
     levers = []
     if window <= room:
         most = room // window * platform.vec * platform.pe_rows
         levers.append(f"at most {_input_channels(layer, most)}")
-    if largest_window := room // (_bytes_per_channel(platform, layer) // window):
+    if largest_window := room // (_elements_per_channel(platform, layer) // window):
         levers.append(f"a kernel with R·S of at most {largest_window}")
     for macs_per_pe in MACS_PER_PE:
         other = replace(platform, macs_per_pe=macs_per_pe)
-        if _bytes_per_channel(other, layer) <= min(_room_per_channel(other).values()):
+        if _elements_per_channel(other, layer) <= min(_room_per_channel(other, a_bits, w_bits)):
             levers.append(f"macs_per_pe={macs_per_pe}")
             break
     return levers or ["a smaller kernel and fewer input channels"]

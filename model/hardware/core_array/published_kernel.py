@@ -2,7 +2,8 @@
 
 A matrix tile is mapped onto P×P PEs: *split* over two loop dimensions, and cut into *L1 tiles* that fit the memories
 of a PE. PEs that share an operand may also *rotate* it among them. Every combination is a candidate; the one of least
-energy × cycles is taken. All counts are those of one group of a group convolution.
+energy × cycles is taken. All counts are those of one group of a group convolution, in elements; bytes follow from the
+data types (docs/model.md#data-types).
 """
 
 from typing import NamedTuple
@@ -11,8 +12,10 @@ import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place, inlined
+from soma_cp.model.hardware.core_array.type_costs import TypeCosts
 from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
 from soma_cp.model.network import network_table as column
+from soma_cp.model.network.extents import packed
 
 INFEASIBLE = -1
 """Stands for the cycles of a tile that the array can't run."""
@@ -63,6 +66,40 @@ class ArrayNumbers(NamedTuple):
     least_groups_at_once: int
 
 
+class Arithmetic(NamedTuple):
+    """What operations of one type cost.
+
+    Parameters
+    ----------
+    over, under
+        The array takes ``over / under`` cycles for what takes a cycle with INT8.
+    operation_pj
+        Energy of an operation.
+    """
+
+    over: int
+    under: int
+    operation_pj: float
+
+
+class Bits(NamedTuple):
+    """The bits of an element of a layer's data.
+
+    Parameters
+    ----------
+    a, w, o, sums
+        Of an activation, of a weight without its scale, of an output, of a partial sum.
+    per_kernel
+        Of all weights of one kernel, with their scales.
+    """
+
+    a: int
+    w: int
+    o: int
+    sums: int
+    per_kernel: int
+
+
 class Work(NamedTuple):
     """A matrix tile.
 
@@ -82,6 +119,10 @@ class Work(NamedTuple):
         Strides along rows and columns.
     ops
         Multiply-accumulates.
+    bits
+        Of the data.
+    arithmetic
+        Of the type in which the tile is computed.
     """
 
     G: int
@@ -97,6 +138,8 @@ class Work(NamedTuple):
     sH: int
     sW: int
     ops: int
+    bits: Bits
+    arithmetic: Arithmetic
 
 
 class Split(NamedTuple):
@@ -176,34 +219,34 @@ class Windows(NamedTuple):
 
 
 class Traffic(NamedTuple):
-    """Bytes of one mapping.
+    """Elements that one mapping moves.
 
     Parameters
     ----------
     a_fill, w_fill
         Activations written to AL1, weights written to WL1.
-    a_gbuf, w_gbuf
-        Activations and weights read from the GBUF.
+    from_gbuf
+        Activations and weights read from the GBUF, in bytes.
     a_read, w_read
         Activations read from AL1, weights read from WL1.
     o_read, o_write
         Outputs read from and written to OL1.
     ofmap
         Outputs that go through OL2 to the GBUF.
-    hops
-        Bytes passed from a PE to its neighbour.
+    hop_a, hop_w
+        Activations and weights passed from a PE to its neighbour.
     """
 
     a_fill: int
-    a_gbuf: int
     a_read: int
     w_fill: int
-    w_gbuf: int
     w_read: int
+    from_gbuf: int
     o_read: int
     o_write: int
     ofmap: int
-    hops: int
+    hop_a: int
+    hop_w: int
 
 
 class Cost(NamedTuple):
@@ -217,13 +260,15 @@ class Cost(NamedTuple):
 
 
 @compiled
-def tile_costs(array: ArrayNumbers, layers: IntArray, tiles: IntArray) -> tuple[IntArray, FloatArray]:
+def tile_costs(array: ArrayNumbers, types: TypeCosts, layers: IntArray, tiles: IntArray) -> tuple[IntArray, FloatArray]:
     """Return cycles and energy (pJ) of every tile.
 
     Parameters
     ----------
     array
         The hardware.
+    types
+        What operations cost by type.
     layers
         int64[L, COLUMNS]: `NetworkTable.layers`.
     tiles
@@ -237,29 +282,47 @@ def tile_costs(array: ArrayNumbers, layers: IntArray, tiles: IntArray) -> tuple[
     cycles = np.empty(len(tiles), np.int64)
     energy_pj = np.empty(len(tiles), np.float64)
     for i in range(len(tiles)):
-        cost = tile_cost(array, layers[tiles[i, 0]], tiles[i, 1], tiles[i, 2], tiles[i, 3], tiles[i, 4])
+        layer = layers[tiles[i, 0]]
+        arithmetic = arithmetic_of(types, layer)
+        cost = tile_cost(array, arithmetic, layer, tiles[i, 1], tiles[i, 2], tiles[i, 3], tiles[i, 4])
         cycles[i] = cost.cycles
         energy_pj[i] = total_pj(cost)
     return cycles, energy_pj
 
 
+@inlined
+def _is_matrix(layer: IntArray) -> bool:
+    kind = layer[column.KIND]
+    is_matrix: bool = kind == column.CONV or kind == column.GROUP_CONV or kind == column.FC
+    return is_matrix
+
+
 @in_place
-def tile_cost(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) -> Cost:
+def arithmetic_of(types: TypeCosts, layer: IntArray) -> Arithmetic:
+    """Return what operations of a layer cost; `layer` is the table's row."""
+    code = layer[column.TYPE]
+    if _is_matrix(layer):
+        return Arithmetic(over=types.over[code], under=types.under[code], operation_pj=types.mac_pj[code])
+    return Arithmetic(over=types.vector_over[code], under=types.vector_under[code], operation_pj=types.vector_pj[code])
+
+
+@in_place
+def tile_cost(array: ArrayNumbers, arithmetic: Arithmetic, layer: IntArray, b: int, k: int, h: int, w: int) -> Cost:
     """Return the cost of a tile of b samples, k channels, h rows, w columns; `layer` is the table's row."""
     kind = layer[column.KIND]
-    if kind == column.CONV or kind == column.GROUP_CONV or kind == column.FC:
-        return _matrix_cost(array, _work(array, layer, b, k, h, w))
+    if _is_matrix(layer):
+        return _matrix_cost(array, _work(array, arithmetic, layer, b, k, h, w))
     ops = b * k * h * w
     if kind == column.ELTWISE:
         ops *= layer[column.OPERANDS]
     elif kind == column.POOL:
         ops *= layer[column.R] * layer[column.S]
     return Cost(
-        cycles=_ceil(ops, array.vector_ops_per_cycle),
+        cycles=_ceil(ops * arithmetic.over, array.vector_ops_per_cycle * arithmetic.under),
         buffer_pj=0.0,
         gbuf_pj=0.0,
         noc_pj=0.0,
-        mac_pj=ops * array.energies.vector_operation,
+        mac_pj=ops * arithmetic.operation_pj,
     )
 
 
@@ -280,7 +343,7 @@ def _no_mapping() -> Cost:
 
 
 @in_place
-def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) -> Work:
+def _work(array: ArrayNumbers, arithmetic: Arithmetic, layer: IntArray, b: int, k: int, h: int, w: int) -> Work:
     C, K, B, G = layer[column.IN_CHANNELS], k, b, 1
     if layer[column.KIND] == column.GROUP_CONV:
         C //= layer[column.GROUPS]
@@ -314,6 +377,14 @@ def _work(array: ArrayNumbers, layer: IntArray, b: int, k: int, h: int, w: int) 
         sH=layer[column.STRIDE_H],
         sW=layer[column.STRIDE_W],
         ops=C * K * R * S * h * w * B,
+        bits=Bits(
+            a=layer[column.IFMAP_BITS],
+            w=layer[column.WEIGHT_BITS],
+            o=layer[column.OFMAP_BITS],
+            sums=layer[column.SUM_BITS],
+            per_kernel=layer[column.KERNEL_BITS],
+        ),
+        arithmetic=arithmetic,
     )
 
 
@@ -324,9 +395,9 @@ def _matrix_cost(array: ArrayNumbers, work: Work) -> Cost:
     least = np.inf
     for i in range(len(SPLITS)):
         split = _split(array, work, i)
-        al = array.memories.AL1 // array.vec // split.tC
-        ol = array.memories.OL1 // array.lane
-        K1max = array.memories.WL1 // array.vec // (work.R * work.S * split.tC)
+        al = array.memories.AL1 * 8 // work.bits.a // array.vec // split.tC
+        ol = array.memories.OL1 * 8 // work.bits.sums // array.lane
+        K1max = array.memories.WL1 * 8 // work.bits.w // array.vec // (work.R * work.S * split.tC)
         if K1max == 0 or ol == 0 or al // work.R < work.S:
             continue
         previous_h1 = 0
@@ -370,7 +441,7 @@ def _split(array: ArrayNumbers, work: Work, i: int) -> Split:
         tB=tB,
         oC=_ceil(work.C, P_C),
         oK=_ceil(work.K, P_K),
-        compute=tC * tK * tH * tW * tB * work.R * work.S,
+        compute=_ceil(tC * tK * tH * tW * tB * work.R * work.S * work.arithmetic.over, work.arithmetic.under),
     )
 
 
@@ -383,7 +454,7 @@ def _l1_tile(split: Split, K1: int, h1: int, w1: int) -> L1Tile:
 
 @in_place
 def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> Cost:
-    """Count the traffic of one mapping: activations (a), weights (w) and outputs (o) in bytes; return its cost."""
+    """Count the traffic of one mapping: elements of activations (a), weights (w) and outputs (o); return its cost."""
     # The counting is not a separate function: tiles of resnet50, resnext50 and gpt2-small would take 10 to 12 % longer
     # (medians of nine fresh processes, in which a copy of the same code differs by up to 1 %).
     if not _can_rotate(array, work, split, l1, rotated):
@@ -403,7 +474,8 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotate
     size = windows.h_fill * C * B
     a_fill = size * windows.w_fill * K3 * a_dup
     a_gbuf = windows.h_gbuf * windows.w_gbuf * C * B * (1 if rk and ra else K3)
-    w_gbuf = filter * (W3 * H3 * split.tB if ra else 1)
+    w_times = W3 * H3 * split.tB if ra else 1
+    w_gbuf = filter * w_times
     w_fill = filter * (WT * H3 * split.tB if rk else 1) * w_dup
     w_read = filter * (WT * H3 * split.tB) * w_dup
     a_read = (work.ops // K) * split.tK * split.P_K
@@ -424,15 +496,15 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotate
 
     moved = Traffic(
         a_fill=a_fill,
-        a_gbuf=a_gbuf,
         a_read=a_read,
         w_fill=w_fill,
-        w_gbuf=w_gbuf,
         w_read=w_read,
+        from_gbuf=packed(a_gbuf * work.bits.a + K * work.bits.per_kernel * w_times, 1),
         o_read=o_write + split.P_C * ofmap,
         o_write=o_write,
         ofmap=ofmap,
-        hops=hop_a + hop_w,
+        hop_a=hop_a,
+        hop_w=hop_w,
     )
     return _cost(array, work, split.compute, moved)
 
@@ -441,19 +513,20 @@ def _candidate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotate
 def _can_rotate(array: ArrayNumbers, work: Work, split: Split, l1: L1Tile, rotated: Rotated) -> bool:
     """Return whether rotation can pay, and the bus between PEs is wide enough."""
     rk, ra = rotated.weights, rotated.activations
-    R, sH, D = work.R, work.sH, work.D
-    tile = R * work.S * split.tC * l1.K1 * l1.h1 * l1.w1  # cycles
+    R, sH, D, bits, arithmetic = work.R, work.sH, work.D, work.bits, work.arithmetic
+    # In cycles and bytes, both times 8 · under.
+    tile = R * work.S * split.tC * l1.K1 * l1.h1 * l1.w1 * arithmetic.over * 8
     if ra and not (l1.KB > 1 and l1.WB > 1 and l1.KR > 1):
         return False
     if rk and not ra and not (l1.KB > 1 and l1.WT > 1 and (split.tB > 1 or l1.H3 > 1)):
         return False
     if rk:
-        passed = R * work.S * split.oC * min(split.oK, l1.K1 * array.lane) * D
+        passed = R * work.S * split.oC * min(split.oK, l1.K1 * array.lane) * D * bits.w * arithmetic.under
         if tile * array.pe_bus_bytes_per_cycle < passed:
             return False
     if ra:
         # With KB > 1 and vec ≤ 64 this limit never binds; it would on a narrower bus.
-        passed = (l1.h1 + R - sH) * l1.w1 * split.oC * D
+        passed = (l1.h1 + R - sH) * l1.w1 * split.oC * D * bits.a * arithmetic.under
         if (tile * l1.KB if rk else tile) * array.pe_bus_bytes_per_cycle < passed:
             return False
     return True
@@ -482,20 +555,20 @@ def _length(extent: int, overlap: int, parts: int) -> int:
 def _cost(array: ArrayNumbers, work: Work, compute: int, moved: Traffic) -> Cost:
     """Return cycles, `compute` unless the GBUF takes longer, and the energy of all groups."""
     pj, G = array.energies, work.G
-    from_gbuf = moved.a_gbuf + moved.w_gbuf
+    a, w, o, sums = work.bits.a / 8, work.bits.w / 8, work.bits.o / 8, work.bits.sums / 8  # bytes of an element
     buffer_pj = (
-        moved.a_read * pj.AL1_read
-        + moved.a_fill * pj.AL1_write
-        + moved.w_read * pj.WL1_read
-        + moved.w_fill * pj.WL1_write
-        + moved.o_read * pj.OL1_read
-        + moved.o_write * pj.OL1_write
-        + moved.ofmap * (pj.OL2_read + pj.OL2_write)
+        moved.a_read * (pj.AL1_read * a)
+        + moved.a_fill * (pj.AL1_write * a)
+        + moved.w_read * (pj.WL1_read * w)
+        + moved.w_fill * (pj.WL1_write * w)
+        + moved.o_read * (pj.OL1_read * sums)
+        + moved.o_write * (pj.OL1_write * sums)
+        + moved.ofmap * ((pj.OL2_read + pj.OL2_write) * o)
     )
     return Cost(
-        cycles=max(compute, _ceil(from_gbuf * work.D, array.gbuf_bytes_per_cycle)) * work.rounds,
+        cycles=max(compute, _ceil(moved.from_gbuf * work.D, array.gbuf_bytes_per_cycle)) * work.rounds,
         buffer_pj=buffer_pj * G,
-        gbuf_pj=(from_gbuf * pj.GBUF_read + moved.ofmap * pj.GBUF_write) * G,
-        noc_pj=moved.hops * pj.hop * G,
-        mac_pj=work.ops * pj.MAC * G,
+        gbuf_pj=(moved.from_gbuf * pj.GBUF_read + moved.ofmap * (pj.GBUF_write * o)) * G,
+        noc_pj=(moved.hop_a * a + moved.hop_w * w) * pj.hop * G,
+        mac_pj=work.ops * work.arithmetic.operation_pj * G,
     )

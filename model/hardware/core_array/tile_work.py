@@ -6,6 +6,8 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.hardware.core_array.type_costs import type_costs
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import ifmap_extent
 
@@ -65,33 +67,66 @@ def tile_work(layers: IntArray, tiles: IntArray) -> TileWork:
     return TileWork(is_matrix, operations, groups, samples, channels, in_channels, h, w)
 
 
-def least_per_element(
-    layers: IntArray, macs_per_cycle: int, vector_ops_per_cycle: int, mac_pj: float, vector_pj: float
-) -> tuple[FloatArray, FloatArray]:
+class OperationCosts(NamedTuple):
+    """What an operation of N layers or tiles costs with all units busy; each array has N items.
+
+    Parameters
+    ----------
+    over, under
+        int64[N]: ``over`` cycles for ``under`` operations.
+    energy_pj
+        float64[N].
+    """
+
+    over: IntArray
+    under: IntArray
+    energy_pj: FloatArray
+
+
+def operation_costs(layer: IntArray, platform: Platform) -> OperationCosts:
+    """Return what an operation costs, by the type in which it is computed.
+
+    Parameters
+    ----------
+    layer
+        int64[N, COLUMNS]: rows of `NetworkTable.layers`.
+    platform
+        Its peaks and energies.
+    """
+    types, code = type_costs(platform), layer[:, nt.TYPE]
+    is_matrix = np.isin(layer[:, nt.KIND], (nt.CONV, nt.GROUP_CONV, nt.FC))
+    peak = np.where(is_matrix, platform.macs_per_cycle, platform.vector_ops_per_cycle)
+    return OperationCosts(
+        over=np.where(is_matrix, types.over[code], types.vector_over[code]),
+        under=np.where(is_matrix, types.under[code], types.vector_under[code]) * peak,
+        energy_pj=np.where(is_matrix, types.mac_pj[code], types.vector_pj[code]),
+    )
+
+
+def least_per_element(layers: IntArray, platform: Platform) -> tuple[FloatArray, FloatArray]:
     """Return the cycles and pJ of one ofmap element of every layer with all units busy; see `CoreArray`.
 
     Parameters
     ----------
     layers
         int64[L, COLUMNS]: `NetworkTable.layers`.
-    macs_per_cycle, vector_ops_per_cycle
-        The peak of the array and of the vector unit.
-    mac_pj, vector_pj
-        Energy of one operation of each.
+    platform
+        Its peaks and energies.
     """
     kind = layers[:, nt.KIND]
     is_matrix = np.isin(kind, (nt.CONV, nt.GROUP_CONV, nt.FC))
     window = layers[:, nt.R] * layers[:, nt.S]
     macs = layers[:, nt.IN_CHANNELS] // layers[:, nt.GROUPS] * window
     operations = np.where(is_matrix, macs, np.where(kind == nt.POOL, window, layers[:, nt.OPERANDS]))
-    cycles: FloatArray = operations / np.where(is_matrix, macs_per_cycle, vector_ops_per_cycle)
-    energy_pj: FloatArray = operations * np.where(is_matrix, mac_pj, vector_pj)
+    costs = operation_costs(layers, platform)
+    cycles: FloatArray = operations / (costs.under / costs.over)
+    energy_pj: FloatArray = operations * costs.energy_pj
     return cycles, energy_pj
 
 
 @compiled
-def ifmap_bytes(layers: IntArray, tiles: IntArray) -> IntArray:
-    """Return the bytes of ifmaps that tiles read, each byte once: with the halo, without the padding.
+def ifmap_bits(layers: IntArray, tiles: IntArray) -> IntArray:
+    """Return the bits of ifmaps that tiles read, each element once: with the halo, without the padding.
 
     Parameters are those of `tile_work`.
     """
@@ -100,5 +135,5 @@ def ifmap_bytes(layers: IntArray, tiles: IntArray) -> IntArray:
         layer = tiles[i, 0]
         b, c, h, w = ifmap_extent(layers, layer, tiles[i, 1], tiles[i, 2], tiles[i, 3], tiles[i, 4])
         operands = layers[layer, nt.OPERANDS]
-        total[i] = operands * b * c * max(h, 0) * max(w, 0)
+        total[i] = operands * b * c * max(h, 0) * max(w, 0) * layers[layer, nt.IFMAP_BITS]
     return total

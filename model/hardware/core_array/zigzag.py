@@ -45,6 +45,7 @@ OPTIONS = (
     "partial_sum_bits",
     "processes",
 )
+BITS_BEGIN = LoopSizes._fields.index("w_bits")
 KEY_VERSION = 1
 """Increase it when a change of the code changes the cost of the same settings and loops."""
 
@@ -211,7 +212,9 @@ class ZigZagCoreArray(CoreArray):
             return future
 
     def _key(self, sizes: LoopSizes) -> str:
-        return hashlib.sha256(f"{self._key_begin}{tuple(sizes)}".encode()).hexdigest()
+        # Bits are named only where they differ from INT8's: costs that were kept before there were others stay valid.
+        named = sizes[:BITS_BEGIN] if set(sizes[BITS_BEGIN:]) == {BITS} else sizes
+        return hashlib.sha256(f"{self._key_begin}{tuple(named)}".encode()).hexdigest()
 
 
 def _loop_sizes(layers: IntArray, rows: IntArray, work: TileWork) -> dict[int, LoopSizes]:
@@ -226,6 +229,7 @@ def _loop_sizes(layers: IntArray, rows: IntArray, work: TileWork) -> dict[int, L
             work.rows,
             work.columns,
             layer[:, [nt.R, nt.S, nt.STRIDE_H, nt.STRIDE_W]],
+            layer[:, [nt.WEIGHT_BITS, nt.IFMAP_BITS, nt.OFMAP_BITS, nt.SUM_BITS]],
         ]
     )
     return {int(place): LoopSizes(*columns[place].tolist()) for place in np.flatnonzero(work.is_matrix)}

@@ -27,7 +27,10 @@ EQUATION = "O[b][g][k][oy][ox]+=W[g][k][c][fy][fx]*I[b][g][c][iy][ix]"
 
 
 class LoopSizes(NamedTuple):
-    """A convolution in ZigZag's terms: the sizes of its loops, by ZigZag's names, and its strides."""
+    """A convolution in ZigZag's terms: the sizes of its loops, by ZigZag's names, its strides, and bits of its data.
+
+    Partial sums have at least `sum_bits`, and at least those of the settings.
+    """
 
     B: int
     G: int
@@ -39,6 +42,10 @@ class LoopSizes(NamedTuple):
     FX: int
     stride_y: int
     stride_x: int
+    w_bits: int = BITS
+    i_bits: int = BITS
+    o_bits: int = BITS
+    sum_bits: int = BITS
 
     def loops(self) -> dict[str, int]:
         """Return the sizes by name, without the strides."""
@@ -195,6 +202,11 @@ def layer_document(sizes: LoopSizes, partial_sum_bits: int = BITS) -> dict[str, 
         "dimension_relations": [f"ix={sizes.stride_x}*ox+1*fx", f"iy={sizes.stride_y}*oy+1*fy"],
         "loop_dims": list(loops),
         "loop_sizes": list(loops.values()),
-        "operand_precision": {"W": BITS, "I": BITS, "O": partial_sum_bits, "O_final": BITS},
+        "operand_precision": {
+            "W": sizes.w_bits,
+            "I": sizes.i_bits,
+            "O": max(sizes.sum_bits, partial_sum_bits),
+            "O_final": sizes.o_bits,
+        },
         "operand_source": {"W": 0},
     }

@@ -159,17 +159,21 @@ def divisions_up_to(
     for layer in network.layers:
         if is_divisible(layer) and layer.weight_bytes > most_weight_bytes:
             assert isinstance(layer, Conv)
-            kernel_bytes = layer.weight_bytes // layer.K
-            most = most_weight_bytes // kernel_bytes
+            most = _most_channels(layer, most_weight_bytes)
             if whole_granules:
                 most = max(most, granule)
             if most == 0:
                 raise UserError(
                     f"layer '{layer.name}' can't be divided into parts of {most_weight_bytes:,} bytes of weights: one "
-                    f"of its {layer.K} kernels alone has {kernel_bytes:,}; allow at least that"
+                    f"of its {layer.K} kernels alone has {layer.weight_bytes_of(1):,}; allow at least that"
                 )
             each = most // granule * granule or most
             sizes = tuple(min(each, layer.K - first) for first in range(0, layer.K, each))
             if len(sizes) > 1:
                 found.append(Division(layer.name, sizes))
     return tuple(found)
+
+
+def _most_channels(layer: Conv, most_weight_bytes: int) -> int:
+    """Return the most output channels of a layer whose weights together have at most so many bytes."""
+    return most_weight_bytes * 8 // layer.types.weights.kernel_bits(layer.kernel_elements)

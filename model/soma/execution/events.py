@@ -64,8 +64,8 @@ class Transfers:
         int64[D]: IFM, WGT or OFM of `soma_cp.model.soma.tensors`.
     layer, tile, source
         int64[D]: as in `soma_cp.model.soma.tensors.Tensors`.
-    bytes
-        int64[D]: size.
+    bytes, moved
+        int64[D]: size in the buffer, and bytes of the transfer: fewer if weights are compressed in DRAM.
     begin, finish
         int64[D]: cycles between which the channel is busy with it.
     start, end
@@ -93,6 +93,7 @@ class Transfers:
     tile: IntArray
     source: IntArray
     bytes: IntArray
+    moved: IntArray
     begin: IntArray
     finish: IntArray
     start: IntArray

@@ -174,6 +174,7 @@ def make_execution(schedule: Schedule) -> Execution:
         tile=tensors.tile[order],
         source=tensors.source[order],
         bytes=tensors.bytes[order],
+        moved=tensors.moved[order],
         begin=begin,
         finish=finish,
         start=start,

@@ -67,7 +67,7 @@ def layer_table(execution: Execution) -> LayerTable:
     def of_transfers(values: IntArray) -> IntArray:
         return _sums(transfers.layer, values, len(order))[order]
 
-    weights, ifmaps, ofmaps = (of_transfers(transfers.bytes * (transfers.kind == kind)) for kind in (WGT, IFM, OFM))
+    weights, ifmaps, ofmaps = (of_transfers(transfers.moved * (transfers.kind == kind)) for kind in (WGT, IFM, OFM))
     first = layers.first[order]
     return LayerTable(
         layer=order,
