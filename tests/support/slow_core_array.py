@@ -4,7 +4,11 @@ It is the twin of the package's compiled core-array model. It shares no code wit
 documents of network and schedule files.
 """
 
+from fractions import Fraction
+from math import ceil
 from typing import NamedTuple
+
+from support import slow_types
 
 KIB = 1024
 MIB = 1024 * 1024
@@ -129,34 +133,51 @@ def _table_entry(port_bits: int, size: int) -> tuple[float, float]:
     return costs
 
 
-def tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> TileCost:
+def tile_cost(
+    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict | None = None
+) -> TileCost:
     """Return the cost of a tile of extent (b, k, h, w) of `layer` (its document in a network file).
+
+    Without a network, the sources of the layer are INT8.
 
     Raises
     ------
     NoMapping
         If the layer can't run on this array.
     """
+    if network is None:
+        names = (*layer.get("ifmaps", []), *layer.get("weight_operands", []), *layer.get("inputs", []), "any")
+        network = {"inputs": [{"name": name} for name in names], "layers": []}
+        layer = layer if layer.get("ifmaps") or layer.get("inputs") else {**layer, "inputs": ["any"]}
     if layer["kind"] in MATRIX_KINDS:
-        return _matrix_tile_cost(layer, tile, hardware)
-    return _vector_tile_cost(layer, tile, hardware)
+        return _matrix_tile_cost(layer, tile, hardware, network)
+    return _vector_tile_cost(layer, tile, hardware, network)
 
 
-def _vector_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> TileCost:
+def macs_per_cycle(hardware: dict) -> int:
+    vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
+    return vec * lane * hardware["pe_grid"] ** 2
+
+
+def _vector_tile_cost(
+    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict
+) -> TileCost:
     b, k, h, w = tile
     operations = b * k * h * w
     if layer["kind"] == "eltwise":
         operations *= layer.get("N", 2)
     elif layer["kind"] == "pool":
         operations *= layer.get("R", 1) * layer.get("S", 1)
-    vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
-    operations_per_cycle = hardware.get("vector_ops") or vec * lane * hardware["pe_grid"] ** 2 // 16
-    energy = operations * unit_energy(hardware, "vector_operation", VECTOR_OPERATION_PJ)
-    return TileCost(ceil_div(operations, operations_per_cycle), energy, 0.0, 0.0, 0.0, energy)
+    operations_per_cycle = hardware.get("vector_ops") or macs_per_cycle(hardware) // 16
+    width = slow_types.width(slow_types.computed_type(layer, network))
+    energy = operations * unit_energy(hardware, "vector_operation", VECTOR_OPERATION_PJ) * float(width)
+    return TileCost(ceil(operations * width / operations_per_cycle), energy, 0.0, 0.0, 0.0, energy)
 
 
-def _matrix_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> TileCost:
-    loops = _loops(layer, tile, hardware)
+def _matrix_tile_cost(
+    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict
+) -> TileCost:
+    loops = _loops(layer, tile, hardware) | _types(layer, hardware, network)
     best = None
     for row_dimension, column_dimension in PARTITIONS:
         for candidate in _partition_candidates(loops, row_dimension, column_dimension, hardware):
@@ -196,6 +217,20 @@ def _loops(layer: dict, tile: tuple[int, int, int, int], hardware: dict) -> dict
     return loops
 
 
+def _types(layer: dict, hardware: dict, network: dict) -> dict:
+    """Return the bits of activations, weights, outputs, partial sums and kernels, and what a multiplication costs."""
+    computed = slow_types.computed_type(layer, network)
+    return {
+        "a_bits": slow_types.bits_of(slow_types.ifmap_type(layer, network)),
+        "w_bits": slow_types.bits_of(slow_types.operand_type(layer, network)),
+        "o_bits": slow_types.bits_of(slow_types.ofmap_type(layer)),
+        "sum_bits": slow_types.sum_bits(layer),
+        "kernel_bits": slow_types.kernel_bits(layer, network),
+        "slowdown": slow_types.slowdown(computed, hardware, macs_per_cycle(hardware)),
+        "mac_pj": slow_types.mac_pj(computed, hardware, unit_energy(hardware, "MAC", MAC_PJ)),
+    }
+
+
 def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str, hardware: dict) -> list[TileCost]:
     """Return the costs of all L1 tiles and rotations of one partition, in the order of docs/model.md."""
     vec, lane = VEC_AND_LANE[hardware["macs_per_pe"]]
@@ -218,9 +253,9 @@ def _partition_candidates(loops: dict, row_dimension: str, column_dimension: str
         "w_dup": P["H"] * P["W"] * P["B"],
     }
 
-    al = (memory["AL1"].bytes // vec) // part["tC"]
-    ol = memory["OL1"].bytes // lane
-    K1max = (memory["WL1"].bytes // vec) // (R * S * part["tC"])
+    al = (memory["AL1"].bytes * 8 // loops["a_bits"] // vec) // part["tC"]
+    ol = memory["OL1"].bytes * 8 // loops["sum_bits"] // lane
+    K1max = (memory["WL1"].bytes * 8 // loops["w_bits"] // vec) // (R * S * part["tC"])
     if K1max == 0 or ol == 0 or al // R < S:
         return []
     part["K1"] = min(part["tK"], K1max)
@@ -272,12 +307,15 @@ def _candidate(
     W3 = WR if ra else WT
 
     # Bus limits.
+    a_bytes, w_bytes, o_bytes, sum_bytes = (
+        Fraction(loops[name], 8) for name in ("a_bits", "w_bits", "o_bits", "sum_bits")
+    )
     bus = hardware.get("pe_bus_bytes_per_cycle", BUS_BYTES_PER_CYCLE)
-    tile = R * S * tC * K1 * h1 * w1
-    if rk and tile * bus < R * S * part["oC"] * min(part["oK"], K1 * lane) * D:
+    tile = R * S * tC * K1 * h1 * w1 * loops["slowdown"]
+    if rk and tile * bus < R * S * part["oC"] * min(part["oK"], K1 * lane) * D * w_bytes:
         return None
     if ra:
-        wanted = (h1 + R - sH) * w1 * part["oC"] * D
+        wanted = (h1 + R - sH) * w1 * part["oC"] * D * a_bytes
         if (tile * KB if rk else tile) * bus < wanted:
             return None
 
@@ -294,7 +332,7 @@ def _candidate(
     if min(rows_filled, columns_filled, rows_fetched, columns_fetched) < 0:
         return None
 
-    # Bytes moved, for one group.
+    # Elements moved, for one group.
     operations = C * K * R * S * H * W * B
     filter_bytes = R * S * C * K
     ofmap = K * H * W * B
@@ -322,20 +360,21 @@ def _candidate(
         hop_w = w_fill - w_gbuf
         w_read += hop_w - share_w
 
-    compute = tC * tK * part["tH"] * part["tW"] * tB * R * S
-    fetch = ceil_div((a_gbuf + w_gbuf) * D, hardware["gbuf_bytes_per_cycle"])
+    compute = ceil(tC * tK * part["tH"] * part["tW"] * tB * R * S * loops["slowdown"])
+    from_gbuf = ceil(a_gbuf * a_bytes + w_gbuf // filter_bytes * K * Fraction(loops["kernel_bits"], 8))
+    fetch = ceil_div(from_gbuf * D, hardware["gbuf_bytes_per_cycle"])
     cycles = max(compute, fetch) * loops["rounds"]
 
     buffer_pj = (
-        a_read * memory["AL1"].read_pj
-        + a_fill * memory["AL1"].write_pj
-        + w_read * memory["WL1"].read_pj
-        + w_fill * memory["WL1"].write_pj
-        + o_read * memory["OL1"].read_pj
-        + o_write * memory["OL1"].write_pj
-        + ofmap * (memory["OL2"].read_pj + memory["OL2"].write_pj)
+        float(a_read * a_bytes) * memory["AL1"].read_pj
+        + float(a_fill * a_bytes) * memory["AL1"].write_pj
+        + float(w_read * w_bytes) * memory["WL1"].read_pj
+        + float(w_fill * w_bytes) * memory["WL1"].write_pj
+        + float(o_read * sum_bytes) * memory["OL1"].read_pj
+        + float(o_write * sum_bytes) * memory["OL1"].write_pj
+        + float(ofmap * o_bytes) * (memory["OL2"].read_pj + memory["OL2"].write_pj)
     ) * G
-    gbuf_pj = ((a_gbuf + w_gbuf) * memory["GBUF"].read_pj + ofmap * memory["GBUF"].write_pj) * G
-    noc_pj = (hop_a + hop_w) * unit_energy(hardware, "hop", HOP_PJ) * G
-    mac_pj = operations * unit_energy(hardware, "MAC", MAC_PJ) * G
+    gbuf_pj = (from_gbuf * memory["GBUF"].read_pj + float(ofmap * o_bytes) * memory["GBUF"].write_pj) * G
+    noc_pj = float(hop_a * a_bytes + hop_w * w_bytes) * unit_energy(hardware, "hop", HOP_PJ) * G
+    mac_pj = operations * loops["mac_pj"] * G
     return TileCost(cycles, gbuf_pj + buffer_pj + noc_pj + mac_pj, gbuf_pj, buffer_pj, noc_pj, mac_pj)

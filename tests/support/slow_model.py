@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple
 
+from support import slow_types
 from support.slow_core_array import MATRIX_KINDS, VEC_AND_LANE, ceil_div, tile_cost
 
 DRAM_PJ_PER_BYTE = 84
@@ -63,11 +64,12 @@ class SlowTensor(NamedTuple):
     """One tensor with the ranges that its Start and End may take, bounds included.
 
     A range of one value is fixed. `needed_at` is the tile that first needs a load, `made_at` the tile that makes an
-    ofmap; the other is None. `on_dram` is False for ofmaps that stay on chip.
+    ofmap; the other is None. `on_dram` is False for ofmaps that stay on chip. `moved` are the bytes of the transfer.
     """
 
     key: Key
     bytes: int
+    moved: int
     on_dram: bool
     start_range: tuple[int, int]
     end_range: tuple[int, int]
@@ -133,7 +135,7 @@ class SlowPlan:
 
     @property
     def dram_cycles(self) -> int:
-        return sum(self.transfer_cycles(tensor.bytes) for tensor in self.dram_tensors)
+        return sum(self.transfer_cycles(tensor.moved) for tensor in self.dram_tensors)
 
     @property
     def bound(self) -> int:
@@ -146,7 +148,7 @@ class SlowPlan:
     @property
     def dram_energy_pj(self) -> float:
         per_byte = self.hardware.get("dram_pj_per_byte", DRAM_PJ_PER_BYTE)
-        return float(sum(tensor.bytes for tensor in self.dram_tensors) * per_byte)
+        return float(sum(tensor.moved for tensor in self.dram_tensors) * per_byte)
 
     @property
     def energy_pj(self) -> float:
@@ -190,19 +192,6 @@ def source_shapes(network: dict) -> dict[str, Shape]:
 def producers(layer: dict) -> list[str]:
     """Return the layers that `layer` reads, in either role."""
     return [*layer.get("ifmaps", []), *layer.get("weight_operands", [])]
-
-
-def operand_bytes(layer: dict) -> int:
-    """Return the bytes of a matrix layer's second operand; 0 for a vector layer."""
-    if layer["kind"] not in MATRIX_KINDS:
-        return 0
-    channels_per_group = layer["C"] // layer["G"] if layer["kind"] == "group_conv" else layer["C"]
-    return channels_per_group * layer["K"] * layer.get("R", 1) * layer.get("S", 1)
-
-
-def loaded_weight_bytes(layer: dict) -> int:
-    """Return the bytes of weights that come from DRAM: 0 if another layer makes the second operand."""
-    return 0 if layer.get("weight_operands") else operand_bytes(layer)
 
 
 def ifmap_extent(layer: dict, tile: Extent, network: dict, corrected: bool = False) -> Extent:
@@ -446,7 +435,7 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
     for flg in lfa["flgs"]:
         shapes = flg_tile_shapes(network, batch, flg["layers"], flg["tiling_number"], corrected)
         tile_shapes.update({name: shapes[name] for name in flg["layers"]})
-    costs = {name: tile_cost(layers[name], shape, hardware) for name, shape in tile_shapes.items()}
+    costs = {name: tile_cost(layers[name], shape, hardware, network) for name, shape in tile_shapes.items()}
 
     tiles: list[SlowTile] = []
     lg = -1
@@ -516,7 +505,7 @@ def load_groups(
                 raise ValueError(f"'{name}' reads a layer in both roles: the tensors would have the same name")
             reads = [*producers(layer), *layer.get("inputs", [])]
             sources = [source for source in names if source in reads]
-            for source in [*sources, ""] if loaded_weight_bytes(layer) else sources:
+            for source in [*sources, ""] if slow_types.weight_bytes(layer) else sources:
                 asked = (name, source) in wanted
                 wanted.discard((name, source))
                 if source in layers and lg_of_layer[source] == lg_of_layer[name]:
@@ -619,16 +608,17 @@ def _load_tensors(
     last_of = {name: positions_of_layer[name][-1] for name in group.readers}
     if not source:
         first, end = positions_of_layer[owner][0], max(last_of.values()) + 1
-        size = loaded_weight_bytes(layers[owner])
-        return [SlowTensor(("wgt", owner, 0, ""), size, True, (-1, first), (end, end), first, None)]
+        size, moved = slow_types.weight_bytes(layers[owner]), slow_types.dram_weight_bytes(layers[owner])
+        return [SlowTensor(("wgt", owner, 0, ""), size, moved, True, (-1, first), (end, end), first, None)]
     needs = [_need(network, layers[name], source, tile_shapes[name], corrected) for name in group.home]
     rows, columns = (max(need[i] for need in needs) for i in range(2))
-    size = tile_shapes[owner][0] * source_shapes(network)[source][0] * rows * columns
+    elements = tile_shapes[owner][0] * source_shapes(network)[source][0] * rows * columns
+    size = slow_types.packed(elements, slow_types.bits_of(slow_types.source_types(network)[source]))
     tensors = []
     for index, p in enumerate(positions_of_layer[owner]):
         ends = [positions_of_layer[name][index] if name in group.home else last_of[name] for name in group.readers]
         end = max(ends) + 1
-        tensors.append(SlowTensor(("ifm", owner, index, source), size, True, (-1, p), (end, end), p, None))
+        tensors.append(SlowTensor(("ifm", owner, index, source), size, size, True, (-1, p), (end, end), p, None))
     return tensors
 
 
@@ -655,9 +645,9 @@ def _ofmap_tensors(
             else:
                 ends.append(last + 1)
         end = max(ends)
-        size = math.prod(tiles[p].shape)
+        size = slow_types.packed(math.prod(tiles[p].shape), slow_types.bits_of(slow_types.ofmap_type(layer)))
         end_range = (end, len(tiles)) if stored else (end, end)
-        tensors.append(SlowTensor(("ofm", name, index, ""), size, stored, (p, p), end_range, None, p))
+        tensors.append(SlowTensor(("ofm", name, index, ""), size, size, stored, (p, p), end_range, None, p))
     return tensors
 
 
@@ -812,7 +802,7 @@ def evaluate(plan: SlowPlan, dlsa: Sequence[Sequence]) -> SlowEvaluation:
         tensor = tensor_of[record.key]
         event = ("tensor", place)
         waits_for[event] = {("tensor", place - 1)} if place > 0 else set()
-        duration[event] = plan.transfer_cycles(record.bytes)
+        duration[event] = plan.transfer_cycles(tensor.moved)
         if tensor.is_load:
             if record.start > 0:
                 waits_for[event].add(("tile", record.start - 1))

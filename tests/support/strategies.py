@@ -13,7 +13,7 @@ from typing import NamedTuple
 import hypothesis.strategies as st
 from hypothesis import reject
 
-from support.slow_core_array import VEC_AND_LANE, NoMapping
+from support.slow_core_array import MATRIX_KINDS, VEC_AND_LANE, NoMapping
 from support.slow_model import (
     InvalidLFA,
     Record,
@@ -257,11 +257,40 @@ class _Builder:
         self.add(kind, [source], fields, operands)
 
 
+_types = st.sampled_from(["int8", "fp16", "int4", "bf16", "fp32", "int5", "fp8"])
+_weights = st.sampled_from(["int8", "int4/3", "fp16", "int4", "int3/2:7", "int8/128:48", "bf16", "fp32"])
+_ratios = st.sampled_from([1, 0.5, 0.123456])
+
+
 @st.composite
-def networks(draw: Callable, max_layers: int = 6) -> dict:
+def typed(draw: Callable, network: dict) -> dict:
+    """Draw data types for the layers and inputs of a network; shared weights have one format."""
+    weights: dict[str, dict] = {}
+
+    def with_types(layer: dict) -> dict:
+        given: dict = {"activation_type": draw(_types)}
+        if layer["kind"] in MATRIX_KINDS:
+            if draw(st.booleans()):
+                given["accumulator_type"] = draw(st.sampled_from(["int32", "fp32", "int16"]))
+            if not layer.get("weight_operands"):
+                stored = {"weight_type": draw(_weights), "weight_ratio": draw(_ratios)}
+                given |= weights.setdefault(layer["weights"], stored) if layer.get("weights") else stored
+        return {**layer, **given}
+
+    return {
+        **network,
+        "version": 3,
+        "inputs": [{**source, "type": draw(_types)} for source in network["inputs"]],
+        "layers": [with_types(layer) for layer in network["layers"]],
+    }
+
+
+@st.composite
+def networks(draw: Callable, max_layers: int = 6, types: bool = False) -> dict:
     """Draw the document of a network of all kinds of layers that passes the package's checks.
 
-    It may have more than `max_layers` layers: a layer may add one new layer to read from.
+    It may have more than `max_layers` layers: a layer may add one new layer to read from. With `types`, its data have
+    types of their own.
     """
     builder = _Builder(draw)
     for _ in range(draw(st.integers(1, max_layers))):
@@ -270,7 +299,8 @@ def networks(draw: Callable, max_layers: int = 6) -> dict:
             builder.add_product(kind)
         else:
             getattr(builder, f"add_{kind}")()
-    return builder.document()
+    document = builder.document()
+    return draw(typed(document)) if types else document
 
 
 # --- Platforms and LFAs ---------------------------------------------------------------------------
@@ -294,6 +324,19 @@ def hardware() -> st.SearchStrategy[dict]:
             "memory_bytes": st.sampled_from([{"WL1": 20_000}, {"AL1": 300_000, "OL1": 1500}]),
             "energy_pj": st.sampled_from([{"MAC": 1.0, "hop": 0.5}, {"GBUF_read": 2.0, "vector_operation": 0.0}]),
         },
+    )
+
+
+def type_costs(platform: dict) -> st.SearchStrategy[dict]:
+    """Draw what a platform says of some types: rates of a half to four times that of INT8, and energies."""
+    peak = VEC_AND_LANE[platform["macs_per_pe"]]
+    macs = peak[0] * peak[1] * platform["pe_grid"] ** 2
+    rates = [{"fp16": macs // 2, "int4": 2 * macs}, {"bf16": 4 * macs, "fp32": macs // 8}, {}]
+    return st.fixed_dictionaries(
+        {
+            "macs_per_cycle_by_type": st.sampled_from(rates),
+            "mac_pj_by_type": st.sampled_from([{}, {"fp16": 0.5, "int4": 0.01}]),
+        }
     )
 
 
@@ -427,15 +470,18 @@ def cases(
     valid: bool = True,
     wide: bool = True,
     divides: bool = False,
+    types: bool = False,
 ) -> Case:
     """Draw a network, a batch, a platform and an LFA; without `wide`, an LFA of the paper's space.
 
     Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array. If `divides` is
-    set, the LFA may divide layers.
+    set, the LFA may divide layers; with `types`, data have types of their own, and the platform knows some.
     """
-    network = draw(networks(max_layers))
+    network = draw(networks(max_layers, types))
     batch = draw(batches)
     platform = draw(small_arrays() if divides else hardware())
+    if types:
+        platform |= draw(type_costs(platform))
     parts = draw(divisions(network, granule(platform))) if divides else []
     lfa = draw(lfas(divided(network, parts, platform), batch, max_tiling_number, valid))
     if parts:

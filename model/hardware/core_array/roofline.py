@@ -23,6 +23,7 @@ from soma_cp.model.hardware.core_array.tile_work import (
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import packed
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 
@@ -51,9 +52,9 @@ class RooflineCoreArray(CoreArray):
         work = self._work(table, tiles)
         cycles = np.maximum(
             -(-work.operations * work.costs.over // work.costs.under),
-            -(-_bytes(work.read_bits + work.written_bits) // self.platform.gbuf_bytes_per_cycle),
+            -(-packed(work.read_bits + work.written_bits, 1) // self.platform.gbuf_bytes_per_cycle),
         )
-        return cycles, self._energy_pj(work, _bytes(work.read_bits), _bytes(work.written_bits))
+        return cycles, self._energy_pj(work, packed(work.read_bits, 1), packed(work.written_bits, 1))
 
     def _work(self, table: NetworkTable, tiles: IntArray) -> "_Work":
         rows = np.ascontiguousarray(tiles, dtype=np.int64)
@@ -103,7 +104,3 @@ class _Work(NamedTuple):
     costs: OperationCosts
     read_bits: IntArray
     written_bits: IntArray
-
-
-def _bytes(bits: IntArray) -> IntArray:
-    return (bits + 7) >> 3

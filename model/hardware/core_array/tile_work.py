@@ -9,7 +9,7 @@ from soma_cp.model.compiled import compiled
 from soma_cp.model.hardware.core_array.type_costs import type_costs
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import ifmap_extent
+from soma_cp.model.network.extents import ifmap_extent, packed
 
 
 class TileWork(NamedTuple):
@@ -122,6 +122,14 @@ def least_per_element(layers: IntArray, platform: Platform) -> tuple[FloatArray,
     cycles: FloatArray = operations / (costs.under / costs.over)
     energy_pj: FloatArray = operations * costs.energy_pj
     return cycles, energy_pj
+
+
+def ifmap_bytes(layers: IntArray, tiles: IntArray) -> IntArray:
+    """Return the bytes of ifmaps that tiles read, each byte once: with the halo, without the padding.
+
+    Parameters are those of `tile_work`.
+    """
+    return packed(ifmap_bits(layers, tiles), 1)
 
 
 @compiled

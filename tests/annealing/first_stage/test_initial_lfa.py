@@ -6,7 +6,7 @@ from dataclasses import replace
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from support import slow_core_array, slow_model
+from support import slow_core_array, slow_model, slow_types
 from support.annealing_cases import EDGE, builtin_problem, greedy_second_stage, jumpy_problem, one_layer_problem
 from support.strategies import hardware as hardwares
 from support.strategies import networks
@@ -157,7 +157,7 @@ def test_a_layer_that_only_small_tiles_of_can_run_begins_with_the_smallest() -> 
 def footprint(network: dict, layer: dict, tile: slow_model.Extent, corrected: bool) -> int:
     """Return the bytes of weights, ifmaps and ofmap of one tile, by the twin's extents."""
     shapes = slow_model.source_shapes(network)
-    size = slow_model.loaded_weight_bytes(layer) + math.prod(tile)
+    size = slow_types.weight_bytes(layer) + math.prod(tile)
     operands = layer.get("weight_operands", [])
     for source in [*layer.get("ifmaps", []), *operands, *layer.get("inputs", [])]:
         if source in operands:

@@ -75,7 +75,8 @@ def assert_equal_dram_tensors(slow: SlowPlan, plan: Plan) -> None:
     assert [plan.tensor_key(i) for i in range(plan.dram_tensor_count)] == [tensor.key for tensor in expected]
     assert [KIND_NAMES[kind] for kind in tensors.kind] == [tensor.key[0] for tensor in expected]
     assert tensors.bytes.tolist() == [tensor.bytes for tensor in expected]
-    assert tensors.cycles.tolist() == [slow.transfer_cycles(tensor.bytes) for tensor in expected]
+    assert tensors.moved.tolist() == [tensor.moved for tensor in expected]
+    assert tensors.cycles.tolist() == [slow.transfer_cycles(tensor.moved) for tensor in expected]
     assert tensors.is_store.tolist() == [not tensor.is_load for tensor in expected]
     needed_or_made = [tensor.needed_at if tensor.is_load else tensor.made_at for tensor in expected]
     assert tensors.position.tolist() == needed_or_made
@@ -156,6 +157,18 @@ def test_plans_and_double_buffering_of_larger_networks(case: Case) -> None:
 @examples(700)
 @given(cases(valid=False, divides=True))
 def test_plans_and_double_buffering_of_divided_layers(case: Case) -> None:
+    assert_plans_agree(case)
+
+
+@examples(1000)
+@given(cases(valid=False, types=True))
+def test_plans_and_double_buffering_of_data_types(case: Case) -> None:
+    assert_plans_agree(case)
+
+
+@examples(300)
+@given(cases(valid=False, divides=True, types=True))
+def test_plans_and_double_buffering_of_divided_layers_of_data_types(case: Case) -> None:
     assert_plans_agree(case)
 
 

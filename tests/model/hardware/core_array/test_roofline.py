@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support import slow_core_array, slow_roofline
-from support.strategies import TileCase, batches, hardware, matrix_tile_cases, networks
+from support.strategies import TileCase, batches, hardware, matrix_tile_cases, networks, type_costs
 from support.twins import examples, problem_of
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
@@ -26,9 +26,10 @@ def close(figure: float) -> object:
     return pytest.approx(figure, rel=1e-12, abs=0)
 
 
-@examples(60)
-@given(document=networks(), machine=hardware(), batch=batches, draw=st.data())
+@examples(120)
+@given(document=networks() | networks(types=True), machine=hardware(), batch=batches, draw=st.data())
 def test_roofline_equals_its_twin(document: dict, machine: dict, batch: int, draw: st.DataObject) -> None:
+    machine |= draw.draw(type_costs(machine))
     problem = problem_of(document, batch, {**machine, "core_array": "roofline"})
     network = problem.network
     tiles = [
