@@ -133,9 +133,7 @@ def _table_entry(port_bits: int, size: int) -> tuple[float, float]:
     return costs
 
 
-def tile_cost(
-    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict | None = None
-) -> TileCost:
+def tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict | None = None) -> TileCost:
     """Return the cost of a tile of extent (b, k, h, w) of `layer` (its document in a network file).
 
     Without a network, the sources of the layer are INT8.
@@ -159,9 +157,7 @@ def macs_per_cycle(hardware: dict) -> int:
     return vec * lane * hardware["pe_grid"] ** 2
 
 
-def _vector_tile_cost(
-    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict
-) -> TileCost:
+def _vector_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict) -> TileCost:
     b, k, h, w = tile
     operations = b * k * h * w
     if layer["kind"] == "eltwise":
@@ -174,9 +170,7 @@ def _vector_tile_cost(
     return TileCost(ceil(operations * width / operations_per_cycle), energy, 0.0, 0.0, 0.0, energy)
 
 
-def _matrix_tile_cost(
-    layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict
-) -> TileCost:
+def _matrix_tile_cost(layer: dict, tile: tuple[int, int, int, int], hardware: dict, network: dict) -> TileCost:
     loops = _loops(layer, tile, hardware) | _types(layer, hardware, network)
     best = None
     for row_dimension, column_dimension in PARTITIONS:

@@ -68,7 +68,9 @@ def network_of(document: dict) -> "Network":
     )
     layers = []
     for layer, said in zip(network.layers, document["layers"], strict=True):
-        weights = weight_format(said.get("weight_type", "int8"))._replace(ratio=rounded_ratio(said.get("weight_ratio", 1)))
+        weights = weight_format(said.get("weight_type", "int8"))._replace(
+            ratio=rounded_ratio(said.get("weight_ratio", 1))
+        )
         sums = data_type(said.get("accumulator_type", ""))
         layers.append(replace(layer, types=LayerTypes(data_type(said.get("activation_type", "int8")), weights, sums)))
     return replace(network, inputs=inputs, layers=tuple(layers))
@@ -139,12 +141,12 @@ def pairs(
     max_tiling_number: int = 8,
     wide: bool = True,
     divides: bool = False,
-    types: bool = False,
+    types: bool | None = None,
 ) -> Pair:
     """Draw a valid LFA of a random network on a random platform, planned twice.
 
-    Without `wide`, it shares no loads; if `divides` is set, it may divide layers; with `types`, data have types of
-    their own.
+    Without `wide`, it shares no loads; if `divides` is set, it may divide layers. Data may have types of their own, if
+    `types` is given always or never.
     """
     case = draw(cases(max_layers, max_tiling_number, wide=wide, divides=divides, types=types))
     try:

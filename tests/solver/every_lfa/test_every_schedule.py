@@ -9,6 +9,7 @@ from support.brute_lfas import cheapest
 from support.divided_lfas import every_division
 
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.model.data_types import LayerTypes, data_type, rounded_ratio, weight_format
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool, Transpose
 from soma_cp.model.network.network import Network
@@ -32,6 +33,13 @@ CPSAT = CpSatParameters(workers=1)
 def conv(name: str, source: str = "x", C: int = 2, K: int = 2, H: int = 2, W: int = 2, **fields: int | str) -> Conv:
     where = {"inputs": (source,)} if source == "x" else {"ifmaps": (source,)}
     return Conv(name=name, C=C, K=K, H=H, W=W, **where, **fields)  # type: ignore[arg-type]
+
+
+def typed(layer: Layer, ofmap: str, weights: str = "int8", ratio: float = 1) -> Layer:
+    stored, kind = weight_format(weights), data_type(ofmap)
+    assert stored is not None
+    assert kind is not None
+    return replace(layer, types=LayerTypes(kind, stored._replace(ratio=rounded_ratio(ratio))))
 
 
 # By name: the shape of x, the layers, the outputs that another layer reads.
@@ -65,6 +73,15 @@ NETWORKS: dict[str, tuple[tuple[int, int, int], tuple[Layer, ...], tuple[str, ..
         ),
         ("q",),
     ),
+    "compressed weights": (
+        (2, 2, 1),
+        (
+            typed(conv("a", K=3, W=1), "fp16", "int8/4:20", 0.3),
+            typed(conv("b", C=2, K=3, W=1), "int5", "fp16", 0.5),
+            typed(PointToPoint(name="c", K=6, H=2, W=1, ifmaps=("a", "b")), "int4"),
+        ),
+        (),
+    ),
 }
 
 
@@ -85,6 +102,14 @@ DIVISIBLE: dict[str, tuple[tuple[int, int, int], tuple[Layer, ...], tuple[str, .
         (),
     ),
     "a divisible output": ((2, 1, 1), (conv("a", K=12, H=1, W=1), conv("b", "a", C=12, K=10, H=1, W=1)), ("a",)),
+    "packed parts": (
+        (1, 1, 1),
+        (
+            typed(conv("a", C=1, K=19, H=1, W=1), "int3", "int3/1:5", 0.7),
+            typed(conv("b", "a", C=19, K=9, H=1, W=1), "int5", "int4/7", 0.4),
+        ),
+        (),
+    ),
     "a divisible layer that skips": ((2, 2, 1), (conv("a", K=16, W=1), conv("b", "a", C=16, K=9, H=1, W=1, sH=2)), ()),
 }
 NETWORKS |= DIVISIBLE
@@ -128,6 +153,8 @@ CASES = pytest.mark.parametrize(
         ("tiles in the padding", 1, True, "corrected"),
         ("an output that two read", 1, True, "published"),
         ("a product of readers", 1, True, "published"),
+        ("compressed weights", 1, True, "published"),
+        ("compressed weights", 2, True, "published"),
     ],
 )
 
