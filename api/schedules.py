@@ -124,7 +124,7 @@ class Schedule:
         """One sentence for each approximation or doubt about the network and the hardware."""
         doubt = doubtful_gbuf_energy(self.hardware)
         on_types = type_notes(self.network, self.hardware)
-        return (*self.network.notes, *on_types, *(() if doubt is None else (doubt,)))
+        return tuple(dict.fromkeys((*self.network.notes, *on_types, *(() if doubt is None else (doubt,)))))
 
     @property
     def figures(self) -> dict[str, Any]:

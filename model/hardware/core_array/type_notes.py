@@ -20,7 +20,7 @@ def type_notes(network: Network, platform: Platform) -> tuple[str, ...]:
 
 
 def weight_notes(network: Network) -> tuple[str, ...]:
-    """Return a note on integers of few bits without scales: such weights are hardly ever of use, and scales take bytes."""
+    """Return a note on integers of few bits without scales, which are hardly ever of use; scales take bytes."""
     formats = [layer.types.weights for layer in network.layers if layer.weight_bytes]
     bare = [one.type for one in formats if not one.group and not one.type.is_float and one.type.bits < INT8.bits]
     if not bare:
