@@ -4,9 +4,18 @@ Shapes are (channels, rows, columns) of one sample. Tokens stand on rows, with o
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from soma_cp.api.values import whole
+from soma_cp.model.data_types import (
+    INT8,
+    LayerTypes,
+    WeightFormat,
+    data_type_of_user,
+    ratio_of_user,
+    weight_format_of_user,
+)
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import (
     LAYER_KINDS,
@@ -42,6 +51,9 @@ class NetworkBuilder:
         Name of the network.
     blocks
         How many times the whole model repeats the network.
+    weights, activations, accumulators, weight_ratio
+        Data types of all layers and inputs that have none of their own (`set_types`), as in `load_network`; INT8 unless
+        given.
 
     Raises
     ------
@@ -60,9 +72,19 @@ class NetworkBuilder:
     <Network 'residual': 3 layers, 43,452,416 operations a sample, 55,296 bytes of weights>
     """
 
-    def __init__(self, name: str, *, blocks: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        blocks: int = 1,
+        weights: str = INT8.name,
+        activations: str = INT8.name,
+        accumulators: str | None = None,
+        weight_ratio: float = 1.0,
+    ) -> None:
         self.name = name
         self.blocks = whole("blocks", blocks, 1)
+        self._types = _types_of(LayerTypes(), weights, activations, accumulators, weight_ratio)
         self._inputs: dict[str, ExternalInput] = {}
         self._layers: dict[str, Layer] = {}
         self._outputs: list[str] = []
@@ -82,7 +104,7 @@ class NetworkBuilder:
     def input(self, name: str, shape: Sequence[int]) -> str:
         """Add an external input of (channels, rows, columns) for each sample."""
         self._check_name(name)
-        source = ExternalInput(name, self._shape(f"input '{name}'", shape))
+        source = ExternalInput(name, self._shape(f"input '{name}'", shape), self._types.ofmap)
         self._refuse(list(input_problems(source)))
         self._inputs[name] = source
         self._shapes[name] = source.shape
@@ -238,6 +260,55 @@ class NetworkBuilder:
             if name not in self._outputs:
                 self._outputs.append(name)
 
+    def set_types(
+        self,
+        name: str,
+        *,
+        weights: str | None = None,
+        activations: str | None = None,
+        accumulators: str | None = None,
+        weight_ratio: float | None = None,
+    ) -> None:
+        """Give a layer or input types of its own; None leaves what it has. `build` checks them.
+
+        Parameters
+        ----------
+        name
+            The layer or input.
+        weights, weight_ratio
+            Of its stored weights, as in `load_network`.
+        activations
+            Type of its ofmap, or of the input.
+        accumulators
+            Type of its partial sums.
+        """
+        self.shape(name)  # refuses an unknown name
+        if name in self._inputs:
+            for said, value in (("weights", weights), ("accumulators", accumulators), ("weight_ratio", weight_ratio)):
+                if value is not None:
+                    raise NetworkError(self.name, [f"input '{name}': {said}={value} (an input has activations alone)"])
+            if activations is not None:
+                kind = self._named(f"input '{name}'", LayerTypes(), None, activations, None, None).ofmap
+                self._inputs[name] = replace(self._inputs[name], type=kind)
+            return
+        layer = self._layers[name]
+        types = self._named(f"layer '{name}'", layer.types, weights, activations, accumulators, weight_ratio)
+        self._layers[name] = replace(layer, types=types)
+
+    def _named(
+        self,
+        what: str,
+        types: LayerTypes,
+        weights: str | None,
+        activations: str | None,
+        accumulators: str | None,
+        weight_ratio: float | None,
+    ) -> LayerTypes:
+        try:
+            return _types_of(types, weights, activations, accumulators, weight_ratio)
+        except UserError as error:
+            raise NetworkError(self.name, [f"{what}: {error}"]) from None
+
     def build(self) -> Network:
         """Return the network."""
         return Network(
@@ -291,12 +362,19 @@ class NetworkBuilder:
         self._check_name(name)
         read = _names(sources)
         numbers = {field: self._number(name, field, value) for field, value in fields.items() if field in NUMBERS}
+        is_matrix = issubclass(kind, Conv)
+        stored = is_matrix and not fields.get("weight_operands")
+        types = LayerTypes(
+            ofmap=self._types.ofmap,
+            weights=self._types.weights if stored else WeightFormat(),
+            accumulators=self._types.accumulators if is_matrix else None,
+        )
         try:
             layer = kind(
                 name=name,
                 ifmaps=tuple(one for one in read if one not in self._inputs),
                 inputs=tuple(one for one in read if one in self._inputs),
-                **fields | numbers,
+                **{"types": types} | fields | numbers,
             )
         except TypeError as error:
             said = str(error).partition(" ")[2]
@@ -354,6 +432,26 @@ class NetworkBuilder:
     def _refuse(self, problems: list[str]) -> None:
         if problems:
             raise NetworkError(self.name, problems)
+
+
+def _types_of(
+    types: LayerTypes,
+    weights: str | None,
+    activations: str | None,
+    accumulators: str | None,
+    weight_ratio: float | None,
+) -> LayerTypes:
+    """Return `types` with those that a caller names."""
+    stored = types.weights
+    if weights is not None:
+        stored = weight_format_of_user("weights", weights)._replace(ratio=stored.ratio)
+    if weight_ratio is not None:
+        stored = stored._replace(ratio=ratio_of_user("weight_ratio", weight_ratio))
+    return LayerTypes(
+        ofmap=types.ofmap if activations is None else data_type_of_user("activations", activations),
+        weights=stored,
+        accumulators=types.accumulators if accumulators is None else data_type_of_user("accumulators", accumulators),
+    )
 
 
 def _names(sources: Sources) -> tuple[str, ...]:

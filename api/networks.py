@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from soma_cp.api.values import choice
 from soma_cp.api.wording import in_python, speaks_python
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.type_notes import weight_notes
 from soma_cp.model.hardware.quantities import SIZE_EXAMPLE, bytes_of
 from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
 from soma_cp.model.network.rewrites.channels import divided
+from soma_cp.model.network.rewrites.types import with_named_types
 from soma_cp.model.network.sources import is_onnx
 from soma_cp.model.network.sources import load_network as load_named
 
@@ -42,6 +44,10 @@ def load_network(
     *,
     tokens: int | None = None,
     name: str | None = None,
+    weights: str | None = None,
+    activations: str | None = None,
+    accumulators: str | None = None,
+    weight_ratio: float | None = None,
     divide: str | int | None = None,
     dims: Mapping[str, int] | None = None,
     ends: Sequence[str] = (),
@@ -64,6 +70,16 @@ def load_network(
         Sequence length of a built-in network; by default the network's own.
     name
         Another name for the network; a model in memory is called as its graph, or else ``model``.
+    weights
+        Type of all stored weights: ``"int4"``, ``"fp16"``, or ``"int4/128"`` with a 16-bit scale for each 128 weights
+        of a kernel; ``"int4/32:20"`` has scales of 20 bits. None leaves what the network has, which is INT8 unless its
+        file or model says otherwise.
+    activations
+        Type of all inputs and ofmaps, such as ``"fp16"``.
+    accumulators
+        Type of all partial sums, such as ``"fp32"``.
+    weight_ratio
+        Bytes of weights in DRAM for each byte in the buffer, where they are compressed in DRAM; in millionths.
     divide
         Layers with more weights than this, such as ``"2MiB"`` or bytes, are divided by output channels.
     dims
@@ -96,6 +112,8 @@ def load_network(
     >>> import soma_cp as sc
     >>> sc.load_network("tiny-chain")
     <Network 'tiny-chain': 4 layers, 78,675,968 operations a sample, 210,944 bytes of weights>
+    >>> sc.load_network("tiny-chain", weights="int4", activations="fp16")
+    <Network 'tiny-chain': 4 layers, 78,675,968 operations a sample, 105,472 bytes of weights>
     """
     roles = {key: choice("inputs", Role, value) for key, value in (inputs or {}).items()}
     options = OnnxOptions(
@@ -121,6 +139,8 @@ def load_network(
         found = network
     else:
         found = _of_model(network, name, options)
+    found = with_named_types(found, weights, activations, accumulators, weight_ratio)
+    found = replace(found, notes=tuple(dict.fromkeys((*found.notes, *weight_notes(found)))))
     if divide is not None:
         found = replace(divided(found, _bytes(divide)), notes=found.notes)
     return found if name is None else replace(found, name=name)

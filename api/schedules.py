@@ -18,6 +18,7 @@ from soma_cp.api.transfers import Transfer, dlsa_of, transfers_of
 from soma_cp.api.values import whole
 from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.type_notes import type_notes
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.builtin.catalogue import usual_platform
@@ -122,7 +123,8 @@ class Schedule:
     def notes(self) -> tuple[str, ...]:
         """One sentence for each approximation or doubt about the network and the hardware."""
         doubt = doubtful_gbuf_energy(self.hardware)
-        return (*self.network.notes, *(() if doubt is None else (doubt,)))
+        on_types = type_notes(self.network, self.hardware)
+        return tuple(dict.fromkeys((*self.network.notes, *on_types, *(() if doubt is None else (doubt,)))))
 
     @property
     def figures(self) -> dict[str, Any]:

@@ -157,5 +157,6 @@ def tensors_table(execution: Execution) -> Table:
             "waited_for": _texts([WAITED_FOR_NAMES[code] for code in transfers.waited_for]),
             "gates_tile": np.where(transfers.gates < plan.tile_count, transfers.gates, NONE),
             "stall_cycles": transfers.stall,
+            "dram_bytes": transfers.moved,
         }
     )

@@ -22,7 +22,7 @@ _NAMES = {
     **_OF_INPUTS,
 }
 """Options whose parameter has another name."""
-_TEXT_VALUED = ("stage2", "lfa", "space", "present", "buffer", "dram")
+_TEXT_VALUED = ("stage2", "lfa", "space", "present", "buffer", "dram", "weights", "activations", "accumulators")
 
 
 def in_python(text: str) -> str:
@@ -37,7 +37,7 @@ def in_python(text: str) -> str:
     text = text.replace("--net FILE", "network")
     text = re.sub(rf"--({'|'.join(_OF_INPUTS)}) ('[^']*'|[^\s=]+)=(-?[\w…]+)", _of_input, text)
     text = re.sub(r"--end (\S+?)(?=[:,;]?(?:\s|$))", lambda found: f"ends=[{_quoted(found[1])}]", text)
-    text = re.sub(rf"--({'|'.join(_TEXT_VALUED)})[ =]([\w.]+)", r"\1='\2'", text)
+    text = re.sub(rf"--({'|'.join(_TEXT_VALUED)})[ =]([\w.]+(?:/[\w:]+)?)", r"\1='\2'", text)
     return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: _NAMES.get(found[1], found[1].replace("-", "_")), text)
 
 

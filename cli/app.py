@@ -17,7 +17,7 @@ from soma_cp import __version__
 from soma_cp.cli.command import HELP_NAMES, command, given_options
 from soma_cp.cli.completion import network_names, platform_names, schema_names
 from soma_cp.cli.formats import Format
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions
+from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions, TypeOptions
 from soma_cp.cli.options import (
     RESULT,
     AdviseOption,
@@ -70,6 +70,7 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     blocks: BlocksOption = None,
+    types: TypeOptions,
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
@@ -95,6 +96,7 @@ def solve(
             net=named,
             batch=batch,
             seq=seq,
+            types=types,
             hardware=hardware,
             onnx=onnx_models([named], onnx),
             first_stage=lfa,
@@ -126,6 +128,7 @@ def compare(
     net: NetsOption = None,
     batch: BatchesOption = None,
     seq: SeqOption = None,
+    types: TypeOptions,
     schedule: Annotated[
         list[Path] | None,
         typer.Option(
@@ -156,6 +159,7 @@ def compare(
             schedules=schedule or [],
             batches=batch or [],
             seq=seq,
+            types=types,
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             first_stage=lfa,
@@ -181,6 +185,7 @@ def gap(
     net: NetsOption = None,
     batch: BatchesOption = None,
     seq: SeqOption = None,
+    types: TypeOptions,
     hardware: HardwareOptions,
     onnx: OnnxWords,
     search: Annotated[SearchOptions, EACH_TIME_LIMIT],
@@ -201,6 +206,7 @@ def gap(
             nets=nets,
             batches=batch or [1],
             seq=seq,
+            types=types,
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             search=search,
@@ -289,6 +295,7 @@ def nets(
         typer.Option("--check", help="Report what every node of this ONNX model becomes.", metavar="MODEL.onnx"),
     ] = None,
     seq: SeqOption = None,
+    types: TypeOptions,
     divide: Annotated[
         str | None,
         typer.Option(
@@ -314,11 +321,11 @@ def nets(
     checked_choice(export, check, format)
     models = onnx_models([export, check], onnx)
     if check is not None:
-        run_check(check, seq, output, divide, models, format_from(format, json))
+        run_check(check, seq, types, output, divide, models, format_from(format, json))
     elif export is None:
-        run_nets(json, seq, output, divide)
+        run_nets(json, seq, types, output, divide)
     else:
-        run_export(export, seq, output, models, divide)
+        run_export(export, seq, output, models, divide, types)
 
 
 @command(

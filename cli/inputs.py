@@ -6,9 +6,10 @@ from importlib import import_module
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
-from soma_cp.cli.option_groups import HardwareOptions
+from soma_cp.cli.option_groups import NO_TYPES, HardwareOptions, TypeOptions
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import platform_from
+from soma_cp.model.hardware.core_array.type_notes import type_notes
 from soma_cp.model.hardware.core_array.unit_energies import doubtful_gbuf_energy
 from soma_cp.model.hardware.platform_file import with_overrides
 from soma_cp.model.network.builtin.catalogue import usual_platform
@@ -21,24 +22,30 @@ from soma_cp.solver.parameters import MAX_EXPONENT, MAX_SEED, MAX_WORKERS, CpSat
 DEFAULT_SECONDS = 60.0
 
 
-def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX) -> Network:
+def network_from(spec: str, tokens: int | None, onnx: OnnxModels = NO_ONNX, types: TypeOptions = NO_TYPES) -> Network:
     """Return the built-in network of that name, or the one in that file; notes on it go to stderr."""
     if is_onnx(spec):
-        return onnx.network(spec, tokens)
+        return types.applied(onnx.network(spec, tokens))
     loaded = load_network(spec, tokens)
     print_notes(spec, loaded.notes)
-    return loaded.network
+    return types.applied(loaded.network)
 
 
 def problem_from(
-    net: str, tokens: int | None, options: HardwareOptions, batch: int, onnx: OnnxModels = NO_ONNX
+    net: str,
+    tokens: int | None,
+    options: HardwareOptions,
+    batch: int,
+    onnx: OnnxModels = NO_ONNX,
+    types: TypeOptions = NO_TYPES,
 ) -> Problem:
     """Return what is to be scheduled."""
     if not 1 <= batch <= MAX_BATCH:
         raise UserError(f"--batch={batch} (must be from 1 to {MAX_BATCH})")
-    network = network_from(net, tokens, onnx)
+    network = network_from(net, tokens, onnx, types)
     hardware = usual_platform(network) if options.hw is None else options.hw
     platform = with_overrides(platform_from(hardware), options.buffer, options.dram)
+    print_notes(net, type_notes(network, platform))
     doubt = doubtful_gbuf_energy(platform)
     if doubt is not None:
         print(f"soma-cp: warning: {doubt}", file=sys.stderr)

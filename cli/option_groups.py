@@ -1,10 +1,12 @@
 """The options of commands, as typed, in groups; a field whose annotation is an option is one on the command line."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from soma_cp.cli.options import (
+    AccumulatorsOption,
+    ActivationsOption,
     BatchAxisOption,
     BufferOption,
     DelayExponentOption,
@@ -26,10 +28,14 @@ from soma_cp.cli.options import (
     StartOption,
     TimeLimitOption,
     VerboseOption,
+    WeightRatioOption,
+    WeightsOption,
     WorkersOption,
 )
 from soma_cp.model.errors import UserError
+from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.rewrites.types import with_named_types
 
 _NONE = "none"
 
@@ -47,6 +53,40 @@ class HardwareOptions:
         """The first of these options that is given, and its value."""
         options = (("--hw", self.hw), ("--buffer", self.buffer), ("--dram", self.dram))
         return next(((option, value) for option, value in options if value is not None), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TypeOptions:
+    """The options that give a network other data types."""
+
+    weights: WeightsOption = None
+    activations: ActivationsOption = None
+    accumulators: AccumulatorsOption = None
+    weight_ratio: WeightRatioOption = None
+
+    @property
+    def values(self) -> tuple[tuple[str, str | float | None], ...]:
+        """The options and their values, None where one is not given."""
+        return tuple((f"--{field.name.replace('_', '-')}", getattr(self, field.name)) for field in fields(self))
+
+    @property
+    def given(self) -> tuple[str, str] | None:
+        """The first of these options that is given, and its value."""
+        return next(((option, str(value)) for option, value in self.values if value is not None), None)
+
+    def applied(self, network: Network) -> Network:
+        """Return `network` with these types.
+
+        Raises
+        ------
+        UserError
+            If a type is unknown or the ratio is out of range.
+        """
+        return network if self.given is None else with_named_types(network, **asdict(self))
+
+
+NO_TYPES = TypeOptions()
+"""Where no options for data types are given."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,14 +112,15 @@ class LogOptions:
 
 NO_LOG = LogOptions()
 
-OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks")
+OF_TYPES = tuple(field.name for field in fields(TypeOptions))
+OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks", *OF_TYPES)
 OF_THE_SEARCH = ("lfa", "stage2", "energy_exponent", "delay_exponent", "space", "seed", "deterministic", "exact")
 CONTRADICTIONS = {
     "--fix-lfa": (("lfa", "space", "exact"), "which searches no LFA"),
     "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
 }
 """Options that can't go with one of `StartOptions`, by their names as parameters, and why."""
-OF_A_NETWORK = ("seq", "blocks")
+OF_A_NETWORK = ("seq", "blocks", *OF_TYPES)
 """Options that change the network that is named."""
 
 

@@ -73,6 +73,32 @@ BlocksOption = Annotated[
         help="Number of transformer blocks to schedule as one network, if the network is one block.",
     ),
 ]
+WeightsOption = Annotated[
+    str | None,
+    _option(
+        PROBLEM,
+        "--weights",
+        help="Type of stored weights, such as int4, fp16 or int4/128 (a 16-bit scale for each 128 weights).",
+        metavar="TYPE",
+    ),
+]
+ActivationsOption = Annotated[
+    str | None,
+    _option(PROBLEM, "--activations", help="Type of inputs and ofmaps, such as int16, fp8 or bf16.", metavar="TYPE"),
+]
+AccumulatorsOption = Annotated[
+    str | None,
+    _option(
+        PROBLEM,
+        "--accumulators",
+        help="Type of partial sums in the core array, such as fp32; by default that of the ofmap.",
+        metavar="TYPE",
+    ),
+]
+WeightRatioOption = Annotated[
+    float | None,
+    _option(PROBLEM, "--weight-ratio", help="Bytes of weights in DRAM for each byte in the buffer, such as 0.7."),
+]
 HardwareOption = Annotated[
     str | None,
     _option(

@@ -11,7 +11,9 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.platform_file import with_overrides
+from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.rewrites.types import without_types
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.solver.choices import Space
@@ -34,9 +36,17 @@ def read_start(path: Path, network: Network | None) -> StoredSchedule:
 
     document = read_json(path)
     named = document.get("network") if isinstance(document, dict) else None
-    return schedule_from_document(
-        document, str(path), network if network is not None and named == network.name else None
-    )
+    if network is None or named != network.name or _is_retyped(network):
+        network = None
+    return schedule_from_document(document, str(path), network)
+
+
+def _is_retyped(network: Network) -> bool:
+    """Return whether it is a built-in network in other data types: a file that only names one means INT8."""
+    if network.name not in builtin_names():
+        return False
+    plain = builtin_network(network.name)
+    return network != plain and without_types(network) == plain
 
 
 def stored_problem(stored: StoredSchedule, batch: int | None, options: HardwareOptions) -> Problem:

@@ -11,6 +11,7 @@ from rich.table import Table
 from soma_cp.model.hardware.builtin.catalogue import known_name
 from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.network.types_in_use import types_in_use
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.semantics import PUBLISHED
@@ -107,6 +108,7 @@ def platform_text(platform: Platform) -> str:
     name = known_name(platform) or "own platform"
     unusual = (
         (platform.clock_hz != CLOCK_HZ, clock_text(platform)),
+        (bool(platform.macs_per_cycle_by_type), _rates_text(platform)),
         (platform.core_array != PUBLISHED_CORE_ARRAY, f"core array: {platform.core_array}"),
         (platform.semantics != PUBLISHED, f"{platform.semantics} semantics"),
     )
@@ -120,9 +122,16 @@ def platform_text(platform: Platform) -> str:
     )
 
 
+def _rates_text(platform: Platform) -> str:
+    rates = (f"{rate:,} with {name}" for name, rate in platform.macs_per_cycle_by_type)
+    return f"{' and '.join(rates)}"
+
+
 def problem_text(problem: Problem) -> str:
     """Say in one line what is scheduled."""
-    return f"{problem.network.name}, batch {problem.batch}, on {platform_text(problem.platform)}"
+    types = types_in_use(problem.network).text
+    typed = f" with {types}" if types else ""
+    return f"{problem.network.name}{typed}, batch {problem.batch}, on {platform_text(problem.platform)}"
 
 
 def schedule_table(columns: dict[str, Schedule]) -> Table:

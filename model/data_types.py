@@ -139,9 +139,9 @@ def data_type_of_user(said: str, text: str) -> DataType:
     UserError
         If there is no such type.
     """
-    found = data_type(text)
+    found = data_type(str(text))
     if found is None:
-        raise UserError(f"{said}={text} (must be one of {TYPE_NAMES}){nearest_name_hint(text, TYPE_CODE)}")
+        raise UserError(f"{said}={text} (must be one of {TYPE_NAMES}){nearest_name_hint(str(text), TYPE_CODE)}")
     return found
 
 
@@ -153,11 +153,12 @@ def weight_format_of_user(said: str, text: str) -> WeightFormat:
     UserError
         If the text describes none.
     """
-    found = weight_format(text)
+    found = weight_format(str(text))
     if found is None:
+        hint = nearest_name_hint(str(text).partition("/")[0], TYPE_CODE)
         raise UserError(
             f"{said}={text} (must be {WEIGHT_EXAMPLE}; types are {TYPE_NAMES}, a group has up to {MOST_GROUP:,} "
-            f"weights, a scale up to {MOST_SCALE_BITS:,} bits: int4/32:20)"
+            f"weights, a scale up to {MOST_SCALE_BITS:,} bits: int4/32:20){hint}"
         )
     return found
 
@@ -170,7 +171,7 @@ def ratio_of_user(said: str, value: float) -> Fraction:
     UserError
         If it is out of range.
     """
-    if not 0 < value <= 1:
+    if isinstance(value, bool | str) or not 0 < value <= 1:
         raise UserError(
             f"{said}={value} (must be above 0 and at most 1: bytes of weights in DRAM for each byte in the buffer)"
         )

@@ -22,8 +22,8 @@ WINGS = {
     ),
     "model/files": "text_file json_schema forms yaml_file",
     "model/network": (
-        "layers network_checks network network_table extents network_forms network_schema network_file builtin rewrites"
-        " onnx_import sources"
+        "layers network_checks network types_in_use network_table extents network_forms network_schema network_file"
+        " builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
         "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
@@ -38,8 +38,8 @@ WINGS = {
         "quantities field_kinds fields platform platform_forms platform_schema presets platform_file builtin core_array"
     ),
     "model/hardware/core_array": (
-        "options unit_energies type_costs earlier_plug_ins protocol tile_work published_kernel published roofline"
-        " cost_store zigzag_accelerator zigzag_engine zigzag registry"
+        "options unit_energies type_costs type_notes earlier_plug_ins protocol tile_work published_kernel published"
+        " roofline cost_store zigzag_accelerator zigzag_engine zigzag registry"
     ),
     "model/soma": (
         "lfa tiling shared_loads lfa_arrays tensors dlsa occupancy plan footprint evaluation_kernel evaluation"

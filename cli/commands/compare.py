@@ -13,7 +13,7 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, TypeOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
@@ -28,6 +28,7 @@ from soma_cp.cli.tables import (
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.network.types_in_use import types_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures, problem_figures
 from soma_cp.model.soma.plan import Plan
@@ -47,6 +48,7 @@ class CompareOptions:
     schedules: list[Path]
     batches: list[int]
     seq: int | None
+    types: TypeOptions
     hardware: HardwareOptions
     onnx: OnnxModels
     first_stage: str
@@ -126,8 +128,10 @@ def _check_source(options: CompareOptions) -> None:
         for given in (batch, options.hardware.given, space, lfa):
             if given is not None:
                 raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
-        if options.seq is not None and not options.nets:
-            raise UserError(f"--seq={options.seq} with --schedule, which has its own; leave one of the two out")
+        seq = ("--seq", str(options.seq)) if options.seq is not None else None
+        of_network = seq or options.types.given
+        if of_network is not None and not options.nets:
+            raise UserError(f"{'='.join(of_network)} with --schedule, which has its own; leave one of the two out")
         if len(options.nets) > 1:
             raise UserError(
                 "--schedule takes at most one --net, the network file of the schedules; leave the others out"
@@ -140,13 +144,13 @@ def _sources(options: CompareOptions) -> Iterator[Problem | tuple[Path, Plan]]:
         # Imported late: pydantic takes a while.
         from soma_cp.model.soma.schedule_file import read_schedule
 
-        network = network_from(options.nets[0], options.seq, options.onnx) if options.nets else None
+        network = network_from(options.nets[0], options.seq, options.onnx, options.types) if options.nets else None
         for path in options.schedules:
             yield path, read_schedule(path, network).plan
         return
     for net in options.nets:
         for batch in options.batches or [1]:
-            yield problem_from(net, options.seq, options.hardware, batch, options.onnx)
+            yield problem_from(net, options.seq, options.hardware, batch, options.onnx, options.types)
 
 
 def _case(source: Problem | tuple[Path, Plan], parameters: SolveParameters, seconds: float, monitor: Monitor) -> _Case:
@@ -282,6 +286,7 @@ def _document(case: _Case) -> dict[str, Any]:
         rows.append(with_former_names(figures | others))
     document = {
         **problem_figures(comparison.results[0].schedule),
+        **types_document(comparison.plan.problem.network.whole),
         "lfa": case.origin,
         "out_of_time": case.out_of_time,
         "theoretical_maximum_cycles": comparison.results[0].schedule.evaluation.figures.bound,

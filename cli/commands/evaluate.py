@@ -16,6 +16,7 @@ from soma_cp.cli.tables import (
     problem_text,
     schedule_table,
 )
+from soma_cp.model.network.types_in_use import types_document
 from soma_cp.model.soma.figures import json_figures
 from soma_cp.model.soma.stored_schedule import claim_differences
 from soma_cp.solver.second_stages import timed
@@ -30,6 +31,7 @@ def run_evaluate(path: Path, net: str | None, as_json: bool, onnx: OnnxModels = 
     differences = claim_differences(stored, schedule)
     if as_json:
         document = json_figures(schedule, result.lower_bound) | {
+            **types_document(schedule.problem.network.whole),
             "proven_lower_bound_source": result.lower_bound_source,
             "claimed_proven_lower_bound_cycles": stored.claimed_lower_bound,
             "differences_to_file": differences,

@@ -10,7 +10,7 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.json_output import print_json, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, TypeOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
@@ -26,6 +26,7 @@ from soma_cp.cli.tables import (
     seconds_cell,
 )
 from soma_cp.model.errors import UserError
+from soma_cp.model.network.types_in_use import types_document
 from soma_cp.model.soma.figures import Measured, figure, problem_figures
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.ladder import BOUND_OF_ALL, MAXIMUM_OF_LFA, Ladder, Step, gap_ladder
@@ -38,6 +39,7 @@ class GapOptions:
     nets: list[str]
     batches: list[int]
     seq: int | None
+    types: TypeOptions
     hardware: HardwareOptions
     onnx: OnnxModels
     search: SearchOptions
@@ -55,7 +57,7 @@ def _gap(options: GapOptions) -> None:
     if not options.nets:
         raise UserError("missing option '--net', or a network after 'gap'; see 'soma-cp gap --help'")
     problems = [
-        problem_from(net, options.seq, options.hardware, batch, options.onnx)
+        problem_from(net, options.seq, options.hardware, batch, options.onnx, options.types)
         for net in options.nets
         for batch in options.batches
     ]
@@ -156,6 +158,7 @@ def _document(ladder: Ladder) -> dict[str, Any]:
     objective = ladder.objective
     return {
         **problem_figures(ladder.schedule),
+        **types_document(ladder.problem.network.whole),
         **{name: figure(name).compute(Measured(ladder.schedule)) for name in _SIZE},
         "energy_exponent": objective.energy_exponent,
         "delay_exponent": objective.delay_exponent,

@@ -8,10 +8,12 @@ from soma_cp.cli.inputs import network_from
 from soma_cp.cli.json_output import print_json
 from soma_cp.cli.model_reports import model_document, node_rows, show_model
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
+from soma_cp.cli.option_groups import NO_TYPES, TypeOptions
 from soma_cp.cli.tables import console, plain_table
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_named
+from soma_cp.model.hardware.core_array.type_notes import weight_notes
 from soma_cp.model.hardware.platform_file import platform_document
 from soma_cp.model.hardware.presets import preset_text
 from soma_cp.model.hardware.quantities import MIB, SIZE_EXAMPLE, bytes_of, is_bare_number
@@ -33,7 +35,7 @@ NOTES_ON_PLATFORMS = (
     "The first two are those of the SoMa paper, with its core array; the others are",
     "public accelerators, approximated by a roofline. --export NAME writes the file",
     "of a platform, with the sources of its figures, to start your own from.",
-    "All data is INT8. Your own platform: --hw FILE, --buffer 4MiB, --dram 32GB/s.",
+    "MACs are those of INT8. Your own: --hw FILE, --buffer 4MiB, --dram 32GB/s.",
 )
 
 
@@ -43,6 +45,7 @@ def run_export(
     output: Path | None,
     onnx: OnnxModels = NO_ONNX,
     divide: str | None = None,
+    types: TypeOptions = NO_TYPES,
 ) -> None:
     """Write a network as a network file; with `divide`, with no more weights in a layer than this size."""
     most = None
@@ -55,7 +58,8 @@ def run_export(
     # Imported late: pydantic takes a while.
     from soma_cp.model.network.network_file import write_network_file
 
-    network = network_from(name, tokens, onnx)
+    network = network_from(name, tokens, onnx, types)
+    print_notes(name, weight_notes(network))
     if most is not None:
         network = divided(network, most)
     path = Path(f"{network.name}.json") if output is None else output
@@ -74,10 +78,16 @@ def checked_choice(export: str | None, check: str | None, form: Format | None) -
 
 
 def run_check(
-    spec: str, tokens: int | None, output: Path | None, divide: str | None, onnx: OnnxModels, form: Format
+    spec: str,
+    tokens: int | None,
+    types: TypeOptions,
+    output: Path | None,
+    divide: str | None,
+    onnx: OnnxModels,
+    form: Format,
 ) -> None:
     """Report what every node of an ONNX model becomes; refuse a model that can't be imported, after the report."""
-    for option, value in (("--seq", tokens), ("--output", output), ("--divide", divide)):
+    for option, value in (("--seq", tokens), *types.values, ("--output", output), ("--divide", divide)):
         if value is not None:
             raise UserError(f"{option}={value} with --check, to which it does not apply; leave it out")
     # Imported late: few runs need it.
@@ -97,9 +107,9 @@ def run_check(
         raise UserError("\n".join([f"{spec}: {said}" for said in (*report.problems, *faults, report.advice) if said]))
 
 
-def run_nets(as_json: bool, tokens: int | None, output: Path | None, divide: str | None) -> None:
+def run_nets(as_json: bool, tokens: int | None, types: TypeOptions, output: Path | None, divide: str | None) -> None:
     """List the built-in networks with their sizes; refuse options that only an export takes."""
-    for option, value in (("--seq", tokens), ("--output", output), ("--divide", divide)):
+    for option, value in (("--seq", tokens), *types.values, ("--output", output), ("--divide", divide)):
         if value is not None:
             raise UserError(f"{option}={value} without --export NET, to which it applies; give both or neither")
     rows: list[dict[str, Any]] = []

@@ -13,7 +13,7 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, StartOptions
+from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, StartOptions, TypeOptions
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.search_options import parameters_from
@@ -40,6 +40,7 @@ from soma_cp.cli.tables import (
 from soma_cp.cli.timeline import timeline_lines
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
+from soma_cp.model.network.types_in_use import types_document
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.execution.execution import make_execution
@@ -66,6 +67,7 @@ class SolveOptions:
     net: str | None
     batch: int
     seq: int | None
+    types: TypeOptions
     hardware: HardwareOptions
     onnx: OnnxModels
     first_stage: str
@@ -161,7 +163,7 @@ def _job(options: SolveOptions, named: tuple[str, Path] | None) -> _Job:
         batch = options.batch if "batch" in options.starts.given else None
         problem = stored_problem(stored, batch, options.hardware)
     else:
-        problem = problem_from(options.net, options.seq, options.hardware, options.batch, options.onnx)
+        problem = problem_from(options.net, options.seq, options.hardware, options.batch, options.onnx, options.types)
         if options.blocks is not None:
             block, problem = problem, replace(problem, network=blocks_in_a_row(problem.network, options.blocks))
         if named is not None:
@@ -191,6 +193,7 @@ def _check_writable(path: Path) -> None:
 def _document(result: SolveResult) -> dict[str, Any]:
     best, bound = result.best, result.network_bound
     document = json_figures(best.schedule, best.lower_bound) | {
+        **types_document(best.schedule.problem.network.whole),
         "lfa_search": str(result.parameters.first_stage),
         "space": result.parameters.searched_space.value,
         "stage2": str(result.parameters.second_stage),

@@ -83,6 +83,7 @@ def tensor_columns(execution: Execution) -> Columns:
         "waited_for": [*(WAITED_FOR_NAMES[code] for code in transfers.waited_for), *absent],
         "gates_tile": [*_or_empty(np.where(transfers.gates < plan.tile_count, transfers.gates, NONE)), *absent],
         "stall_cycles": [*transfers.stall.tolist(), *absent],
+        "dram_bytes": [*transfers.moved.tolist(), *absent],
     }
 
 

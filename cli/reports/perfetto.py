@@ -107,6 +107,7 @@ class _ScheduleEvents:
             args = {
                 "place": i,
                 "bytes": int(transfers.bytes[i]),
+                **self._bytes_in_dram(i),
                 "readers": ", ".join(self.layer_names[reader] for reader in self.execution.transfer_readers(i)),
                 "Start": int(transfers.start[i]),
                 "End": int(transfers.end[i]),
@@ -115,6 +116,11 @@ class _ScheduleEvents:
                 "stall cycles caused": int(transfers.stall[i]),
             }
             yield self._slice(TRANSFERS[int(transfers.kind[i])], self.execution.transfer_label(i), begin, end, args)
+
+    def _bytes_in_dram(self, i: int) -> Event:
+        """Return the bytes that a transfer moves, if weights are compressed in DRAM."""
+        held, moved = int(self.execution.transfers.bytes[i]), int(self.execution.transfers.moved[i])
+        return {} if moved == held else {"bytes in DRAM": moved}
 
     def _gaps(self) -> Iterator[Event]:
         gaps, plan = self.execution.gaps, self.execution.schedule.plan

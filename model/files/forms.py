@@ -6,7 +6,7 @@ of a file is made of its forms, so that it takes what the reader takes.
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
@@ -30,6 +30,16 @@ def means(meaning: str) -> Any:
 def whole_number(least: int, most: int) -> Any:
     """Return the field of a whole number."""
     return Field(ge=least, le=most, description=f"a whole number from {least} to {most}, in digits alone")
+
+
+class NearestOf(NamedTuple):
+    """Metadata of a field whose values are, or begin with, one of `names`: messages name the nearest one."""
+
+    names: tuple[str, ...]
+
+    def hint(self, value: object) -> str:
+        """Return what a message on `value` ends with."""
+        return nearest_name_hint(value.partition("/")[0], self.names) if isinstance(value, str) else ""
 
 
 def is_name(value: object) -> bool:
@@ -99,7 +109,8 @@ def form_problems(error: ValidationError, form: type[Form], item: Mapping[str, A
         elif field not in item:
             yield f"{field} is missing (must be {_allowed(form, field)})"
         else:
-            yield f"{field}={shown(item[field])} (must be {_allowed(form, field)})"
+            hints = (known.hint(item[field]) for known in fields[field].metadata if isinstance(known, NearestOf))
+            yield f"{field}={shown(item[field])} (must be {_allowed(form, field)}){''.join(hints)}"
 
 
 def _allowed(form: type[Form], field: str) -> str:

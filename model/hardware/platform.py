@@ -21,6 +21,9 @@ CLOCK_HZ = 1_000_000_000
 PE_BUS_BYTES_PER_CYCLE = 64
 """The default of what a PE can pass to its neighbour."""
 
+MOST_SLOWDOWN = 1024
+"""A data type is at most so many times as slow, or as fast, as INT8."""
+
 PUBLISHED_CORE_ARRAY = "published"
 
 
@@ -68,7 +71,7 @@ class Platform:
         the paper's model.
     macs_per_cycle_by_type
         Multiply-accumulates of the whole array per cycle, by names of data types; those of missing types are scaled
-        from INT8 (docs/model.md#data-types).
+        from INT8 (docs/model.md#data-types). At most `MOST_SLOWDOWN` times fewer or more than with INT8.
     mac_pj_by_type
         Energy of a multiply-accumulate (pJ), likewise.
     core_array
@@ -110,6 +113,13 @@ class Platform:
             if fault := kind.fault(name, value):
                 raise PlatformError(fault)
             object.__setattr__(self, name, kind.normal(value))
+        for name, rate in self.macs_per_cycle_by_type:
+            if not self.macs_per_cycle <= rate * MOST_SLOWDOWN <= self.macs_per_cycle * MOST_SLOWDOWN**2:
+                raise PlatformError(
+                    f"macs_per_cycle_by_type {name}={rate} (must be from {-(-self.macs_per_cycle // MOST_SLOWDOWN)} to "
+                    f"{self.macs_per_cycle * MOST_SLOWDOWN}: at most {MOST_SLOWDOWN} times fewer or more than the "
+                    f"{self.macs_per_cycle} of INT8)"
+                )
 
     @property
     def vec(self) -> int:

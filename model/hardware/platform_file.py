@@ -194,7 +194,10 @@ def _platform(path: Path, found: YamlObject, says: _Given) -> Platform:
             values[name] = kind.of_said(said)
     if problems:
         raise PlatformFileError([f"{path}: {found.lines.place(problem)}{problem}" for problem in problems])
-    return Platform(**values | {"name": found.fields.get("name", "")})
+    try:
+        return Platform(**values | {"name": found.fields.get("name", "")})
+    except PlatformError as error:
+        raise PlatformFileError([f"{path}: {found.lines.place(str(error))}{error}"]) from None
 
 
 # The command line
@@ -254,7 +257,10 @@ def platform_from_document(document: object, where: str) -> Platform:
     except ValidationError as error:
         problems = form_problems(error, PlatformForm, document)
         raise PlatformFileError([f"{where}: {problem}" for problem in problems]) from None
-    return Platform(**{name: getattr(form, name) for name in _USUAL})
+    try:
+        return Platform(**{name: getattr(form, name) for name in _USUAL})
+    except PlatformError as error:
+        raise PlatformFileError([f"{where}: {error}"]) from None
 
 
 def platform_document(platform: Platform) -> dict[str, Any]:

@@ -173,6 +173,14 @@ class Network:
             return layer.types.weights.type
         return widest([self.source_type(name) for name in layer.weight_operands])
 
+    def computed_type(self, layer: Layer) -> DataType:
+        """Type in which the core array computes `layer`.
+
+        A matrix layer is computed in the wider type of its operands, a vector layer in that of its ifmap and ofmap; of
+        two equally wide ones, in a float rather than in integers.
+        """
+        return widest([self.ifmap_type(layer), self.operand_type(layer) if layer.is_matrix else layer.types.ofmap])
+
     def operand_bytes(self, layer: Layer) -> int:
         """Bytes of the second operand of `layer` for one sample, whether stored weights or other layers' ofmaps."""
         makers = [self.layers[self.layer_id[name]] for name in layer.weight_operands]

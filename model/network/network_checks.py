@@ -1,9 +1,16 @@
 """The rules between the layers of a network; each broken rule is one sentence."""
 
 from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
 from math import prod
 
-from soma_cp.model.data_types import packed_bytes
+from soma_cp.model.data_types import (
+    RATIO_DENOMINATOR,
+    WEIGHT_EXAMPLE,
+    WeightFormat,
+    packed_bytes,
+    weight_format,
+)
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, Shape, Transpose
 
@@ -112,6 +119,22 @@ def _shared_weights_problems(layer: Conv, first: Conv) -> Iterator[str]:
         )
 
 
+def _type_problems(layer: Layer) -> Iterator[str]:
+    """Yield the faults of a layer's types, which only a caller can make: files and options can't say them."""
+    weights, ratio = layer.types.weights, layer.types.weights.ratio
+    if weights != WeightFormat() and (not layer.is_matrix or layer.weight_operands):
+        yield f"has weights of type {weights.text}, but no stored weights (must have no type of weights)"
+    elif weight_format(weights.text) != weights._replace(ratio=Fraction(1)):
+        yield f"has weights of type {weights.text} with scales of {weights.scale_bits} bits (must be {WEIGHT_EXAMPLE})"
+    elif not 0 < ratio <= 1 or RATIO_DENOMINATOR % ratio.denominator:
+        yield (
+            f"has weights with ratio {ratio} (must be above 0 and at most 1, in {RATIO_DENOMINATOR:,} parts; "
+            "rounded_ratio gives such a ratio)"
+        )
+    if layer.types.accumulators is not None and not layer.is_matrix:
+        yield f"has partial sums of type {layer.types.accumulators.name}, but a layer of its kind makes none"
+
+
 def _stored_as(layer: Conv) -> str:
     weights = layer.types.weights
     return weights.text + (f" with ratio {float(weights.ratio):g}" if weights.ratio != 1 else "")
@@ -213,6 +236,7 @@ def _shape_problems(layer: Layer, known: "EarlierLayers") -> Iterator[str]:
                 f"wants an ifmap of {wanted_rows}×{wanted_columns} rows×columns, "
                 f"but '{name}' makes {shape[1]}×{shape[2]}"
             )
+    yield from _type_problems(layer)
     if layer.weight_bytes > LARGEST_COUNT:
         yield f"has {layer.weight_bytes} bytes of weights (must be at most {LARGEST_COUNT})"
     if layer.operations > LARGEST_COUNT:

@@ -1,23 +1,44 @@
-"""The network file, version 2 (docs/file-formats.md); version 1 had no outputs, shared weights or regroupings.
+"""The network file, version 3 (docs/file-formats.md).
+
+Version 1 had no outputs, shared weights or regroupings, version 2 no data types; a file is written in the lowest
+version that can express its network.
 
 Reading reports all faults at once, each in one sentence: file, line in YAML, layer, field, what was found, what is
 allowed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from soma_cp.model.data_types import (
+    INT8,
+    DataType,
+    LayerTypes,
+    WeightFormat,
+    data_type,
+    rounded_ratio,
+    weight_format,
+)
 from soma_cp.model.errors import FileFaultsError, nearest_name_hint
 from soma_cp.model.files.forms import Form, clipped, form_problems, is_name, json_text, shown
 from soma_cp.model.files.text_file import read_json, write_text_atomically
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, read_yaml
-from soma_cp.model.network.layers import LAYER_KINDS, ExternalInput, Layer
+from soma_cp.model.network.layers import LAYER_KINDS, Conv, ExternalInput, Layer
 from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.network_checks import unread_layers
-from soma_cp.model.network.network_forms import DERIVED, LAYER_FORMS, VERSION, InputForm, NetworkForm
+from soma_cp.model.network.network_forms import (
+    DERIVED,
+    LAYER_FORMS,
+    OUTPUTS_VERSION,
+    TYPES,
+    VERSION,
+    InputForm,
+    LayerForm,
+    NetworkForm,
+)
 
 _NO_LINES = Lines()
 
@@ -80,16 +101,30 @@ def network_from_document(document: object, where: str, lines: Lines = _NO_LINES
 
 
 def network_document(network: Network) -> dict[str, Any]:
-    """Return `network` as a network file holds it, derived fields included; in version 1 if that can express it."""
-    layers = [_layer_document(network, layer) for layer in network.layers]
-    extended = any(not _NEW_FIELDS.isdisjoint(layer) for layer in layers)
-    extended = extended or list(network.outputs) != unread_layers(network.layers)
+    """Return `network` as a network file holds it, derived fields included; in the lowest version that expresses it."""
+    types = _common_types(network)
+    inputs = [
+        {"name": source.name, "shape": list(source.shape)} | _input_type(source, types) for source in network.inputs
+    ]
+    layers = [_layer_document(network, layer, types) for layer in network.layers]
+    version = 1
+    if any(not _NEW_FIELDS.isdisjoint(layer) for layer in layers):
+        version = OUTPUTS_VERSION
+    if list(network.outputs) != unread_layers(network.layers):
+        version = OUTPUTS_VERSION
+    if (
+        types
+        or any("type" in source for source in inputs)
+        or any(not layer.keys().isdisjoint(TYPES) for layer in layers)
+    ):
+        version = VERSION
     return {
-        "version": VERSION if extended else 1,
+        "version": version,
         "name": network.name,
         "blocks": network.blocks,
-        "inputs": [{"name": source.name, "shape": list(source.shape)} for source in network.inputs],
-        **({"outputs": list(network.outputs)} if extended else {}),
+        **types,
+        "inputs": inputs,
+        **({"outputs": list(network.outputs)} if version > 1 else {}),
         "layers": layers,
     }
 
@@ -108,12 +143,51 @@ def write_network_file(network: Network, path: Path) -> None:
     write_text_atomically(path, f'{{{head}"layers": [\n{layers}\n]}}\n')
 
 
-def _layer_document(network: Network, layer: Layer) -> dict[str, Any]:
+def _common_types(network: Network) -> dict[str, Any]:
+    """Return the fields of types that all layers and inputs which have one agree on, where it is not the default."""
+    said = [_type_fields(layer) for layer in network.layers]
+    said += [{"activation_type": source.type.name} for source in network.inputs]
+    common: dict[str, Any] = {}
+    for field, usual in _USUAL_TYPES.items():
+        found = {fields[field] for fields in said if field in fields}
+        if len(found) == 1 and found != {usual}:
+            common[field] = found.pop()
+    return common
+
+
+_USUAL_TYPES = {"weight_type": INT8.name, "activation_type": INT8.name, "accumulator_type": None, "weight_ratio": 1.0}
+"""The fields of types in the order in which they are written, and what holds where none is given."""
+
+
+def _type_fields(layer: Layer) -> dict[str, Any]:
+    """Return all fields of types that a layer can have."""
+    ofmap, weights, accumulators = layer.types
+    fields: dict[str, Any] = {"activation_type": ofmap.name}
+    if layer.is_matrix:
+        fields["accumulator_type"] = None if accumulators is None else accumulators.name
+    if layer.is_matrix and not layer.weight_operands:
+        fields |= {"weight_type": weights.text, "weight_ratio": float(weights.ratio)}
+    return fields
+
+
+def _input_type(source: ExternalInput, common: Mapping[str, Any]) -> dict[str, Any]:
+    return {} if source.type is INT8 or "activation_type" in common else {"type": source.type.name}
+
+
+def _layer_types(layer: Layer, common: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of types of a layer that are neither usual nor those of the whole file."""
+    fields = _type_fields(layer)
+    own = (field for field in _USUAL_TYPES if field in fields and field not in common)
+    return {field: fields[field] for field in own if fields[field] != _USUAL_TYPES[field]}
+
+
+def _layer_document(network: Network, layer: Layer, common: Mapping[str, Any]) -> dict[str, Any]:
     document: dict[str, Any] = {"name": layer.name, "kind": layer.kind}
     for field in _KIND_FIELDS:
         value = getattr(layer, field, None)
         if value and (field, value) not in _DEFAULTS:
             document[field] = list(value) if isinstance(value, tuple) else value
+    document |= _layer_types(layer, common)
     document |= _derived_fields(layer, network)
     document["ifmaps"] = list(layer.ifmaps)
     if layer.weight_operands:
@@ -145,15 +219,20 @@ class _Reading:
         self.problems: list[str] = []
         self._lines: dict[str, Lines] = {}  # of inputs and layers, by the prefix of the problems that Network finds
         self.network: Network | None = None
+        self._head: NetworkForm | None = None
         self._broken: set[str] = set()
         self._nameless = False  # a broken part has no readable name
         if not isinstance(document, dict):
             self.problems.append(f"holds {shown(document)} (must be an object with name, inputs and layers)")
             return
-        head = self._checked(NetworkForm, document, "", lines)
+        head = self._head = self._checked(NetworkForm, document, "", lines)
         if head is not None and (head.version == 1) is not (head.outputs is None):
-            said = "is missing (version 2 must have it" if head.outputs is None else "is given (version 1 has none"
+            said = f"is missing (version {head.version} must have it"
+            if head.outputs is not None:
+                said = "is given (version 1 has none"
             self._tell(f"outputs {said}: a list of the layers whose ofmaps are stored)", "", lines)
+        if head is not None:
+            self._refuse_early_types(head, TYPES, "", lines)
         inputs = [self._input(*part) for part in self._parts(document, "inputs", lines)]
         layers = [self._layer(*part) for part in self._parts(document, "layers", lines)]
         self._join(head, [source for source in inputs if source], [layer for layer in layers if layer])
@@ -172,7 +251,9 @@ class _Reading:
         if form is None:
             return None
         channels, rows, columns = form.shape
-        return ExternalInput(form.name, (channels, rows, columns))
+        self._refuse_early_types(form, ("type",), f"input '{form.name}': ", lines)
+        named = form.type or (self._head.activation_type if self._head else None)
+        return ExternalInput(form.name, (channels, rows, columns), _type_called(named) or INT8)
 
     def _layer(self, item: object, number: int, lines: Lines) -> tuple[Layer, dict[str, Any]] | None:
         """Check a layer; return it and the derived fields that the file gives."""
@@ -182,10 +263,45 @@ class _Reading:
             return None
         fields: dict[str, Any] = {
             field: tuple(value) if isinstance(value, list) else value
-            for field, value in form.model_dump(exclude={"kind", *DERIVED}).items()
+            for field, value in form.model_dump(exclude={"kind", *DERIVED, *TYPES}).items()
         }
+        label = f"layer '{form.name}': "
+        self._refuse_early_types(form, TYPES, label, lines)
+        for field in ("weight_type", "weight_ratio"):
+            if form.weight_operands and getattr(form, field, None) is not None:
+                said = f"{field}={shown(getattr(form, field))}"
+                self._tell(f"{said}, but weight_operands take the place of stored weights; leave it out", label, lines)
+        fields["types"] = self._types(form)
         given = form.model_dump(include=set(DERIVED), exclude_unset=True)
         return LAYER_KINDS[form.kind](**fields), given
+
+    def _types(self, form: LayerForm) -> LayerTypes:
+        """Return the types of a layer: its own, or those of the whole file."""
+
+        def said(field: str) -> Any:
+            own = getattr(form, field, None)
+            return getattr(self._head, field, None) if own is None else own
+
+        is_matrix = issubclass(LAYER_KINDS[form.kind], Conv)
+        weights = WeightFormat()
+        if is_matrix and not form.weight_operands:
+            weights = weight_format(said("weight_type") or INT8.name) or weights
+            ratio = said("weight_ratio")
+            weights = weights if ratio is None else weights._replace(ratio=rounded_ratio(ratio))
+        return LayerTypes(
+            ofmap=_type_called(said("activation_type")) or INT8,
+            weights=weights,
+            accumulators=_type_called(said("accumulator_type")) if is_matrix else None,
+        )
+
+    def _refuse_early_types(self, form: Form, fields: Sequence[str], label: str, lines: Lines) -> None:
+        """Tell of fields of types in a version without them."""
+        if self._head is None or self._head.version == VERSION:
+            return
+        for field in fields:
+            if getattr(form, field, None) is not None:
+                said = f"{field} is given (version {self._head.version} has no data types; version {VERSION} has them)"
+                self._tell(said, label, lines)
 
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
         """Check an input or layer by its form; `form` is None for an unknown kind of layer."""
@@ -260,6 +376,10 @@ class _Reading:
                 if not left_out.isdisjoint((*layer.ifmaps, *layer.weight_operands, *layer.inputs)):
                     left_out.add(layer.name)
         return tuple(layer for layer in layers if layer.name not in left_out)
+
+
+def _type_called(name: str | None) -> DataType | None:
+    return None if name is None else data_type(name)
 
 
 def _kind_problem(item: Mapping[str, Any]) -> str:

@@ -1,12 +1,19 @@
-"""The JSON Schema of network files of both versions, made of their forms."""
+"""The JSON Schema of network files of all versions, made of their forms."""
 
 from soma_cp.model.files.forms import form_schema
 from soma_cp.model.files.json_schema import Schema, document_schema
-from soma_cp.model.network.network_forms import LAYER_FORMS, VERSION, InputForm, NetworkForm
+from soma_cp.model.network.network_forms import (
+    LAYER_FORMS,
+    OUTPUTS_VERSION,
+    TYPES,
+    VERSION,
+    InputForm,
+    NetworkForm,
+)
 
 _DESCRIPTION = (
-    "A network for soma-cp: JSON, or YAML with the same fields. Shapes are those of one sample; all data is INT8, one "
-    "element is one byte."
+    "A network for soma-cp: JSON, or YAML with the same fields. Shapes are those of one sample; data is INT8, one "
+    "element a byte, where no type is given."
 )
 
 
@@ -21,8 +28,21 @@ def network_part() -> Schema:
         {"title": f"{kind} layer"} | form_schema(form, {"kind": {"const": kind}}) for kind, form in LAYER_FORMS.items()
     ]
     parts = {"inputs": {"items": form_schema(InputForm)}, "layers": {"items": {"oneOf": layers}}}
+    untyped: Schema = dict.fromkeys(TYPES, False)
+    parts_untyped = {
+        "inputs": {"items": {"properties": {"type": False}}},
+        "layers": {"items": {"properties": untyped}},
+    }
     return form_schema(NetworkForm, parts) | {
-        "if": {"properties": {"version": {"const": VERSION}}, "required": ["version"]},
-        "then": {"required": ["outputs"]},
-        "else": {"properties": {"outputs": False}},
+        "allOf": [
+            {
+                "if": {"properties": {"version": {"minimum": OUTPUTS_VERSION}}, "required": ["version"]},
+                "then": {"required": ["outputs"]},
+                "else": {"properties": {"outputs": False}},
+            },
+            {
+                "if": {"properties": {"version": {"const": VERSION}}, "required": ["version"]},
+                "else": {"properties": untyped | parts_untyped},
+            },
+        ]
     }

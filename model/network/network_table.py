@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
-from soma_cp.model.data_types import TYPE_CODE, widest
+from soma_cp.model.data_types import TYPE_CODE
 from soma_cp.model.network.layers import LAYER_KINDS, Layer, weights_key
 from soma_cp.model.network.network import Network
 from soma_cp.model.semantics import CORRECTED, PUBLISHED
@@ -256,22 +256,15 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
 
 
 def _fill_types(network: Network, layer: Layer, row: list[int]) -> None:
-    """Fill the columns of data types.
-
-    A matrix layer is computed in the wider type of its operands, a vector layer in that of its ifmap and ofmap; of two
-    equally wide ones, in a float rather than in integers.
-    """
+    """Fill the columns of data types."""
     ofmap, weights, accumulators = layer.types
-    ifmap = network.ifmap_type(layer)
-    row[OFMAP_BITS], row[IFMAP_BITS] = ofmap.bits, ifmap.bits
+    row[OFMAP_BITS], row[IFMAP_BITS] = ofmap.bits, network.ifmap_type(layer).bits
     row[SUM_BITS] = ofmap.bits if accumulators is None else accumulators.bits
-    computed = widest([ifmap, ofmap])
     if layer.is_matrix:
         operand = network.operand_type(layer)
-        computed = widest([ifmap, operand])
         row[WEIGHT_BITS] = operand.bits
         stored = weights.kernel_bits(layer.kernel_elements)
         row[KERNEL_BITS] = layer.kernel_elements * operand.bits if layer.weight_operands else stored
-    row[TYPE] = TYPE_CODE[computed.name]
+    row[TYPE] = TYPE_CODE[network.computed_type(layer).name]
     row[DRAM_WEIGHT_BYTES] = layer.dram_weight_bytes
     row[RATIO_OVER], row[RATIO_UNDER] = weights.ratio.numerator, weights.ratio.denominator

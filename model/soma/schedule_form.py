@@ -90,7 +90,7 @@ class ScheduleFields(Form):
     tile_shapes: Annotated[
         dict[str, Annotated[list[Count], Field(min_length=4, max_length=4)]],
         Field(description="an object with a list for each layer: samples, channels, rows, columns"),
-        means("extent of each layer's tiles (elements, a byte each)"),
+        means("extent of each layer's tiles (elements)"),
     ] = _NOT_GIVEN
     provenance: Annotated[dict[str, Any], Field(description="an object"), means("how the schedule was made")] = (
         _NOT_GIVEN

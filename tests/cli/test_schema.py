@@ -27,6 +27,7 @@ from soma_cp.cli.schema_names import SchemaName
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.yaml_file import read_yaml
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.fields import OTHER_TYPES
 from soma_cp.model.hardware.platform_file import platform_document, platform_from_document, read_platform_file
 from soma_cp.model.hardware.platform_schema import platform_schema
 from soma_cp.model.hardware.presets import PRESETS, preset_path
@@ -118,10 +119,10 @@ def properties(schema: Any) -> list[tuple[str, Document]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_property_is_described(name: str) -> None:
-    memories_and_energies = {"AL1", "WL1", "OL1", "MAC", "hop", "vector_operation"}
+    parts = {"AL1", "WL1", "OL1", "MAC", "hop", "vector_operation", *OTHER_TYPES}
     described = {property for property, schema in properties(MADE_BY[name]()) if schema.get("description")}
     missing = {property for property, schema in properties(MADE_BY[name]()) if property not in described}
-    assert not {name for name in missing - memories_and_energies if not name.endswith(("_read", "_write"))} - {"model"}
+    assert not {name for name in missing - parts if not name.endswith(("_read", "_write"))} - {"model"}
 
 
 # What validates.
@@ -297,6 +298,8 @@ JSON_HARDWARE: Document = {
     "vector_ops": None,
     "memory_bytes": {"AL1": 1024},
     "energy_pj": {"MAC": 0.01},
+    "macs_per_cycle_by_type": {"fp16": 1024},
+    "mac_pj_by_type": {"fp16": 0.1},
     "core_array": "roofline",
     "core_array_options": {"a": "b"},
 }
@@ -312,6 +315,8 @@ YAML_HARDWARE: Document = {
     "macs_per_pe": 64,
     "memories": {"AL1": "1 KiB", "WL1": 4096},
     "energies": {"MAC": "18 fJ", "AL1_read": 0.5},
+    "macs_per_cycle_by_type": {"fp16": 1024, "int4": 16384},
+    "mac_energy_by_type": {"fp16": "0.1 pJ", "int4": 0.01},
     "core_array": {"model": "roofline"},
     "semantics": "corrected",
 }
@@ -368,7 +373,14 @@ NETWORK_FAULTS: dict[str, Change] = {
     "no name": without("name"),
     "no layers": without("layers"),
     "unknown key": of_file(nmae="x"),
-    "unknown version": of_file(version=3),
+    "unknown version": of_file(version=4),
+    "types in version 2": of_file(weight_type="int4"),
+    "type of a layer in version 2": of_layer(0, activation_type="fp16"),
+    "unknown type": of_file(version=3, activation_type="fp17"),
+    "unknown weights": of_file(version=3, weight_type="int4:16"),
+    "unknown type of a layer": of_layer(0, accumulator_type="int9"),
+    "no ratio": of_file(version=3, weight_ratio=0),
+    "weights of a pool": of_layer(3, weight_type="int4"),
     "version as text": of_file(version="2"),
     "version 1 with outputs": of_file(version=1),
     "version 2 without outputs": without("outputs"),
@@ -411,6 +423,9 @@ JSON_FAULTS: dict[str, Change] = {
     "negative energy": of_file(dram_pj_per_byte=-0.5),
     "unknown memory": of_file(memory_bytes={"AL2": 4}),
     "unknown energy": of_file(energy_pj={"mac": 4}),
+    "rate of INT8": of_file(macs_per_cycle_by_type={"int8": 4}),
+    "rate of an unknown type": of_file(macs_per_cycle_by_type={"fp17": 4}),
+    "energy of a type as text": of_file(mac_pj_by_type={"fp16": "1 pJ"}),
     "memories as a list": of_file(memory_bytes=[1024]),
     "option that is no text": of_file(core_array_options={"a": 1}),
     "unknown semantics": of_file(semantics="mine"),
@@ -549,7 +564,8 @@ def check_agreement(name: str, read: Callable[[Any], None], document: Any) -> No
         assert faults(name, document) == []
 
 
-networks = cases().map(lambda case: case.network) | st.just(NETWORK)
+TYPED = NETWORK | {"version": 3, "weight_type": "int4/32:20", "activation_type": "fp16", "weight_ratio": 0.7}
+networks = cases().map(lambda case: case.network) | st.just(NETWORK) | st.just(TYPED)
 platforms = cases(max_layers=1).map(lambda case: case.hardware) | st.just(JSON_HARDWARE)
 DIVIDED: Document = json.loads(json.dumps(schedule_document(divided_schedule())))
 schedules = st.sampled_from(

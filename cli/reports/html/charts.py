@@ -22,6 +22,7 @@ from soma_cp.cli.reports.buffer_axis import highest_buffer
 from soma_cp.cli.reports.colours import OCCUPANCY_OF_KIND
 from soma_cp.cli.reports.html.buffer_chart import draw_buffer
 from soma_cp.cli.reports.html.columns import (
+    IN_DRAM,
     Columns,
     flg_columns,
     idle_columns,
@@ -57,6 +58,7 @@ HOLDING_ROWS = (
     ("read by", "@readers"),
 )
 TIME_ROWS = (("cycles", "@cycles{0,0}, from @left{0,0} to @right{0,0}"),)
+IN_DRAM_ROW = ("in DRAM", f"@{IN_DRAM}{{0,0}} bytes")
 TRANSFER_ROWS = (*TIME_ROWS, *HOLDING_ROWS[:2], ("begins", "@began"), ("waits for it", "@gated"), HOLDING_ROWS[2])
 TILE_ROWS = (
     *TIME_ROWS,
@@ -303,6 +305,14 @@ def _draw_lane(chart: figure, style: LaneStyle, columns: Columns, top: float, na
         text_color=INK if even in (PAPER, *GROUPS) else text_on(even),
     )
     if style.hover:
-        add_hover(chart, items, "@name", style.hover)
+        add_hover(chart, items, "@name", _hover(style, columns))
         add_hover(chart, blocks, "@count{0,0} items", (*TIME_ROWS, ("", "zoom in to tell them apart")))
     return lane
+
+
+def _hover(style: LaneStyle, columns: Columns) -> tuple[tuple[str, str], ...]:
+    """Return the rows of a lane's hover box; where weights are compressed, their bytes in DRAM, too."""
+    if IN_DRAM not in columns:
+        return style.hover
+    after = style.hover.index(HOLDING_ROWS[0]) + 1
+    return (*style.hover[:after], IN_DRAM_ROW, *style.hover[after:])

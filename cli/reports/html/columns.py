@@ -33,6 +33,8 @@ Columns = dict[str, Any]
 
 KIND_COLUMNS = tuple(f"kind{row}" for row in range(len(OCCUPANCY_NAMES)))
 """Columns of `buffer_columns` by kind."""
+IN_DRAM = "dram_bytes"
+"""The column of bytes that transfers move, where some differ from those in the buffer."""
 MOST_READERS = 4
 """At most this many layers that read a tensor are named."""
 
@@ -60,7 +62,14 @@ def transfer_columns(execution: Execution, kind: int) -> Columns:
         "began": [_began(execution, place) for place in places.tolist()],
         "gated": [_gated(execution, place) for place in places.tolist()],
         **holding(execution, transfers, places, execution.transfer_uses),
+        **_bytes_in_dram(transfers, places),
     }
+
+
+def _bytes_in_dram(transfers: Transfers, places: IntArray) -> Columns:
+    """Return the bytes that transfers move, if they are others than those in the buffer: of compressed weights."""
+    moved = transfers.moved[places]
+    return {IN_DRAM: moved} if (moved != transfers.bytes[places]).any() else {}
 
 
 def tile_columns(execution: Execution) -> Columns:

@@ -204,7 +204,7 @@ def _levers(platform: Platform, layer: Conv, a_bits: int, w_bits: int) -> list[s
     if largest_window := room // (_elements_per_channel(platform, layer) // window):
         levers.append(f"a kernel with R·S of at most {largest_window}")
     for macs_per_pe in MACS_PER_PE:
-        other = replace(platform, macs_per_pe=macs_per_pe)
+        other = replace(platform, macs_per_pe=macs_per_pe, macs_per_cycle_by_type=())
         if _elements_per_channel(other, layer) <= min(_room_per_channel(other, a_bits, w_bits)):
             levers.append(f"macs_per_pe={macs_per_pe}")
             break

@@ -18,8 +18,6 @@ from soma_cp.model.data_types import DATA_TYPES, INT8, DataType
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
 
-MOST_SLOWDOWN = 1024
-"""A type is at most so many times as slow, or as fast, as INT8."""
 _LARGEST_DENOMINATOR = 1024
 
 

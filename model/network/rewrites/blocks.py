@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from soma_cp.model.errors import UserError
-from soma_cp.model.network.layers import Conv, ExternalInput, Layer
+from soma_cp.model.network.layers import Conv, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_checks import unread_layers
 
@@ -29,7 +29,7 @@ def blocks_in_a_row(network: Network, count: int) -> Network:
     if not 1 <= count <= network.blocks:
         raise UserError(f"--blocks={count} (must be from 1 to {network.blocks}, the blocks of '{network.name}')")
     final, entry = _ends(network)
-    inputs = [ExternalInput(entry, network.source_shape(entry))]
+    inputs = [network.inputs[network.input_id[entry]]]
     layers: list[Layer] = []
     for block in range(1, count + 1):
         inputs += [replace(source, name=f"b{block}.{source.name}") for source in network.inputs if source.name != entry]

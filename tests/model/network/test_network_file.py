@@ -29,7 +29,7 @@ from soma_cp.model.network.network_file import (
     read_network_file,
     write_network_file,
 )
-from soma_cp.model.network.network_forms import LAYER_FORMS
+from soma_cp.model.network.network_forms import LAYER_FORMS, TYPES
 from soma_cp.model.network.network_table import network_table
 
 PUBLISHED = published / "networks"
@@ -257,8 +257,9 @@ def test_schema_has_the_fields_of_every_kind() -> None:
     # Only derived fields and the kind may differ: files could not hold a field that a form lacks.
     assert list(LAYER_FORMS) == list(LAYER_KINDS)
     for kind, form in LAYER_FORMS.items():
-        fields = {field.name for field in dataclasses.fields(LAYER_KINDS[kind])}
-        assert set(form.model_fields) == fields | {"kind", *DERIVED}
+        fields = {field.name for field in dataclasses.fields(LAYER_KINDS[kind])} - {"types"}
+        types = TYPES if "weights" in fields else ("activation_type",)
+        assert set(form.model_fields) == fields | {"kind", *types, *DERIVED}
 
 
 # Faults of form
@@ -372,14 +373,14 @@ def test_faults_of_an_input(document: Document) -> None:
     document["inputs"][0] = {"name": "image", "shape": [8, 16, 0], "size": 3}
     assert problems(document) == [
         "input 'image': shape=[8, 16, 0] (must be a list of three whole numbers: channels, rows, columns)",
-        "input 'image': \"size\" is not a field (must be one of name, shape)",
+        "input 'image': \"size\" is not a field (must be one of name, shape, type)",
     ]
 
 
-@pytest.mark.parametrize("value", [3, 0, "1", True, 1.0, None])
+@pytest.mark.parametrize("value", [4, 0, "1", True, 1.0, None])
 def test_another_version(document: Document, value: object) -> None:
     (problem,) = problems(document | {"version": value})
-    assert problem == f"version={json.dumps(value)} (must be 1 or 2)"
+    assert problem == f"version={json.dumps(value)} (must be 1, 2 or 3)"
 
 
 @pytest.mark.parametrize("value", [0, "12", 1.5])
@@ -404,7 +405,7 @@ def test_an_empty_object() -> None:
 def test_unknown_field_of_the_network(document: Document) -> None:
     document["layer"] = []
     (problem,) = problems(document)
-    assert problem.startswith('"layer" is not a field (must be one of version, name, blocks, inputs, outputs, layers)')
+    assert problem.startswith('"layer" is not a field (must be one of version, name, blocks, weight_type, ')
     assert problem.endswith("did you mean 'layers'?")
 
 
