@@ -12,10 +12,9 @@ import hypothesis.strategies as st
 import numpy as np
 from hypothesis import reject, settings
 
-from soma_cp.model.data_types import LayerTypes, data_type, rounded_ratio, weight_format
 from soma_cp.model.hardware.fields import FIELDS
 from soma_cp.model.hardware.platform_file import platform_from_document
-from soma_cp.model.network.network import Division, Network
+from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA
@@ -54,30 +53,8 @@ def examples(count: int) -> settings:
     return settings(max_examples=max(1, count * settings().max_examples // 100))
 
 
-TYPES = ("activation_type", "accumulator_type", "weight_type", "weight_ratio", "type")
-
-
-def network_of(document: dict) -> "Network":
-    plain = {**document, "version": min(document.get("version", 1), 2)}
-    for part in ("inputs", "layers"):
-        plain[part] = [{k: v for k, v in one.items() if k not in TYPES} for one in document[part]]
-    network = network_from_document(plain, "network")
-    inputs = tuple(
-        replace(source, type=data_type(said.get("type", "int8")))
-        for source, said in zip(network.inputs, document["inputs"], strict=True)
-    )
-    layers = []
-    for layer, said in zip(network.layers, document["layers"], strict=True):
-        weights = weight_format(said.get("weight_type", "int8"))._replace(
-            ratio=rounded_ratio(said.get("weight_ratio", 1))
-        )
-        sums = data_type(said.get("accumulator_type", ""))
-        layers.append(replace(layer, types=LayerTypes(data_type(said.get("activation_type", "int8")), weights, sums)))
-    return replace(network, inputs=inputs, layers=tuple(layers))
-
-
 def problem_of(network: dict, batch: int, hardware: dict) -> Problem:
-    return Problem(network_of(network), platform_from_document(hardware, "hardware"), batch)
+    return Problem(network_from_document(network, "network"), platform_from_document(hardware, "hardware"), batch)
 
 
 def problem_of_case(case: Case) -> Problem:
