@@ -110,7 +110,7 @@ def test_compressed_weights_are_moved_in_fewer_bytes_and_held_in_all() -> None:
 
 def test_parts_are_packed_by_themselves() -> None:
     """3 kernels of 5 bits are 15 bits, 2 bytes; parts of 1 and 2 kernels take 1 and 2."""
-    layer = Conv(name="a", C=1, K=3, H=1, W=1, inputs=("x",), types=LayerTypes(weights=weights("int5", Fraction(1, 3))))
+    layer = Conv(name="a", C=1, K=3, H=1, W=1, inputs=("x",), types=LayerTypes(weights=weights("int5", Fraction(1, 4))))
     network = Network("parts", (ExternalInput("x", (1, 1, 1)),), (layer,))
     assert [layer.weight_bytes, layer.dram_weight_bytes] == [2, 1]
     parts = divided_as(network, [Division("a", (1, 2))]).layers

@@ -3,6 +3,7 @@
 import itertools
 import random
 from dataclasses import replace
+from fractions import Fraction
 from unittest.mock import patch
 
 import hypothesis.strategies as st
@@ -225,6 +226,14 @@ def test_operands_that_are_parts_of_one_ofmap_are_read_as_one(semantics: str, ro
     assert_foreseen(plan)
 
 
+def loads_of(
+    inputs: np.ndarray, weights: np.ndarray, first_weights: np.ndarray, shared: bool, ratio: Fraction = Fraction(1)
+) -> network_bounds._Loads:
+    """Return what layers load if all weights are compressed alike, to a ratio that divides them."""
+    moved, first_moved = (each * ratio.numerator // ratio.denominator for each in (weights, first_weights))
+    return network_bounds._Loads(inputs, weights, first_weights, moved, first_moved, ratio, shared)
+
+
 @pytest.mark.parametrize("shared", [False, True])
 def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     layers = (
@@ -235,7 +244,7 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
     problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 6000)
     compute, inputs = np.array([1000, 200, 30]), np.array([[2048], [0], [0]])
     weights = problem.table.layers[:, nt.WEIGHT_BYTES]
-    loads = network_bounds._Loads(inputs, weights, weights, shared)
+    loads = loads_of(inputs, weights, weights, shared)
     shortest, smallest = np.array([20, 7, 3]), np.array([100, 50, 20])
     tiles = network_bounds._Tiles(compute, shortest, shortest, problem.table.layers[:, nt.K], smallest)
     bounds = network_bounds._chain_bounds(problem, ancestors(problem), tiles, loads, Budget())
@@ -251,6 +260,19 @@ def test_latency_bounds_of_a_chain_by_hand(shared: bool) -> None:
         # While the last tile of a runs, until 260 + 1000, 6000 − 4096 − 100 bytes are left for the weights of b and c.
         (1260 + 16 + 230 + 1, BUFFER),
         (1260 + 144 + 30 + 1, BUFFER),
+    ]
+    # In half the bytes, weights take half the time; the buffer holds as many, and the rest is loaded in half the time.
+    halved = loads_of(inputs, weights, weights, shared, Fraction(1, 2))
+    assert network_bounds._chain_bounds(problem, ancestors(problem), tiles, halved, Budget()) == [
+        (128 + 4 + 1230 + 1, LOADS_BEFORE),
+        (128 + 128 + 30 + 1, LAST_TILES),
+        (128 + 4 + 64 + 230 + 1, LOADS_BEFORE),
+        (128 + 128 + 64 + 10 + 1, LAST_TILES),
+        (128 + 16 + 64 + 64 + 30 + 1, LOADS_BEFORE),
+        (128 + 128 + 64 + 64 + 3 + 1, LAST_TILES),
+        (132 + 1230 + 1, BUFFER),
+        (1132 + 8 + 230 + 1, BUFFER),
+        (1132 + 72 + 30 + 1, BUFFER),
     ]
 
 
@@ -275,9 +297,7 @@ def test_latency_bounds_of_a_chain_with_divided_layers_by_hand() -> None:
         conv("c", "b", C=32, K=64, H=2, W=2, R=1, S=1, sH=2, sW=2),
     )
     problem = with_buffer(Problem(Network("chain", (ExternalInput("in", (64, 4, 4)),), layers), EDGE, 2), 3000)
-    loads = network_bounds._Loads(
-        np.array([[2048], [0], [0]]), np.array([4096, 2048, 2048]), np.array([1024, 512, 512]), True
-    )
+    loads = loads_of(np.array([[2048], [0], [0]]), np.array([4096, 2048, 2048]), np.array([1024, 512, 512]), True)
     tiles = network_bounds._Tiles(
         cycles=np.array([1000, 200, 30]),
         last=np.array([40, 14, 6]),
@@ -421,7 +441,7 @@ def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks:
     rng = np.random.default_rng(looks)
     tiles = network_bounds._Tiles(*(rng.integers(1, 1000, size) for _ in range(5)))
     weights = rng.integers(0, 10**7, size)
-    loads = network_bounds._Loads(rng.integers(0, 500, (size, 2)), weights, weights // 2, False)
+    loads = loads_of(rng.integers(0, 500, (size, 2)), weights, weights // 2, False)
     needs = ancestors(problem)
     whole = network_bounds._chain_bounds(problem, needs, tiles, loads, Budget())
     short = network_bounds._chain_bounds(problem, needs, tiles, loads, Looks(looks))

@@ -127,7 +127,11 @@ def test_a_tensor_holds_buffer_while_it_is_transferred_and_used(execution: Execu
 @given(executions())
 def test_uses_are_within_living_durations_or_read_back(execution: Execution) -> None:
     plan, transfers = execution.schedule.plan, execution.transfers
-    loads = set(zip(transfers.layer.tolist(), transfers.source.tolist(), strict=True))
+    loads = {  # a shared load has several readers
+        (reader, source)
+        for place, source in enumerate(transfers.source.tolist())
+        for reader in execution.transfer_readers(place)
+    }
     for place in range(len(transfers.tensor)):
         local = transfers.after_tile[place] if transfers.kind[place] == OFM else transfers.gates[place]
         for use in execution.transfer_uses(place):
@@ -166,7 +170,7 @@ def test_groups_and_tables(execution: Execution) -> None:
         assert table.compute_cycles[row] == plan.tile_cycles[own].sum()
         assert table.stall_cycles[row] == tiles.stall[own].sum()
         bytes_moved = table.weight_bytes[row] + table.ifmap_bytes[row] + table.ofmap_bytes[row]
-        assert bytes_moved == execution.transfers.bytes[moved].sum()
+        assert bytes_moved == execution.transfers.moved[moved].sum()
     figures = execution.schedule.evaluation.figures
     assert table.dram_cycles.sum() == figures.dram_cycles
     assert table.core_energy_pj.sum() == pytest.approx(figures.core_energy_pj)
