@@ -10,6 +10,21 @@ from fractions import Fraction
 MATRIX_KINDS = ("conv", "group_conv", "fc")
 
 
+def resolved(network: dict) -> dict:
+    """Return a network in which each layer and input says its own types, in place of the head of the file."""
+    head = {
+        key: network[key]
+        for key in ("activation_type", "accumulator_type", "weight_type", "weight_ratio")
+        if key in network
+    }
+    own = {"type": head["activation_type"]} if "activation_type" in head else {}
+    return {
+        **network,
+        "inputs": [own | source for source in network["inputs"]],
+        "layers": [head | layer for layer in network["layers"]],
+    }
+
+
 def bits_of(name: str) -> int:
     """Return the bits of a type: the number in its name."""
     return int(re.sub(r"\D", "", name))

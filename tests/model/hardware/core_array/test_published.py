@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import slow_core_array
+from support import slow_core_array, slow_types
 from support.paths import PUBLISHED
 from support.twins import examples
 
+from soma_cp.model.data_types import DATA_TYPES, INT8, DataType, LayerTypes, WeightFormat, data_type, weight_format
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.core_array.published import MACS_PER_PE, PublishedCoreArray
@@ -31,7 +32,7 @@ from soma_cp.model.network.layers import (
     PointToPoint,
 )
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.network_file import read_network_file
+from soma_cp.model.network.network_file import network_document, read_network_file
 from soma_cp.model.network.network_table import network_table
 
 TILE_COST_FILES = sorted(path.name for path in (PUBLISHED / "tilecost").glob("*.csv"))
@@ -48,14 +49,19 @@ def published_network(name: str) -> Network:
     return read_network_file(PUBLISHED / "networks" / f"{name}.json")
 
 
-def network_around(layer: Layer) -> Network:
-    """Return a network of `layer`, which comes last, and the layers that make its second operand, if any."""
-    inputs = [ExternalInput("x", layer.wanted_ifmap())]
+def network_around(layer: Layer, types: tuple[DataType, DataType] = (INT8, INT8)) -> Network:
+    """Return a network of `layer`, which comes last, and the layers that make its second operand, if any.
+
+    `types` are those of its ifmap, and of its second operand if a layer makes that.
+    """
+    ifmap, operand = types
+    inputs = [ExternalInput("x", layer.wanted_ifmap(), ifmap)]
     layers = [replace(layer, inputs=("x",))]
     if layer.weight_operands:
         shape = (layer.K, layer.C // getattr(layer, "G", 1), layer.R * layer.S)
         inputs.append(ExternalInput("y", shape))
-        layers.insert(0, PointToPoint(name="operand", K=shape[0], H=shape[1], W=shape[2], inputs=("y",)))
+        made = PointToPoint(name="operand", K=shape[0], H=shape[1], W=shape[2], inputs=("y",))
+        layers.insert(0, replace(made, types=LayerTypes(operand)))
     return Network("around", tuple(inputs), tuple(layers))
 
 
@@ -63,8 +69,13 @@ def row_of_last_layer(network: Network, tile: tuple[int, int, int, int]) -> np.n
     return np.array([len(network.layers) - 1, *tile])
 
 
-def price(platform: Platform, layer: Layer, tile: tuple[int, int, int, int]) -> tuple[int, float]:
-    network = network_around(layer)
+def price(
+    platform: Platform,
+    layer: Layer,
+    tile: tuple[int, int, int, int],
+    types: tuple[DataType, DataType] = (INT8, INT8),
+) -> tuple[int, float]:
+    network = network_around(layer, types)
     rows = row_of_last_layer(network, tile)[np.newaxis]
     cycles, energy_pj = PublishedCoreArray(platform).tile_costs(network_table(network), rows)
     return int(cycles[0]), float(energy_pj[0])
@@ -127,18 +138,23 @@ def test_published_tile_costs(file: str) -> None:
 # The twin.
 
 
-def assert_equals_twin(platform: Platform, layer: Layer, tile: tuple[int, int, int, int]) -> float | None:
+def assert_equals_twin(
+    platform: Platform,
+    layer: Layer,
+    tile: tuple[int, int, int, int],
+    types: tuple[DataType, DataType] = (INT8, INT8),
+) -> float | None:
     """Compare cost and parts; return the NoC energy (0 unless operands rotate), or None if infeasible."""
-    document = {"kind": layer.kind, **asdict(layer)}
+    network = network_around(layer, types)
+    document = slow_types.resolved(network_document(network))
     try:
-        expected = slow_core_array.tile_cost(document, tile, asdict(platform))
+        expected = slow_core_array.tile_cost(document["layers"][-1], tile, asdict(platform), document)
     except slow_core_array.NoMapping:
-        assert not fits(platform, layer, tile)
+        assert price(platform, layer, tile, types)[0] < 0
         return None
-    cycles, energy_pj = price(platform, layer, tile)
+    cycles, energy_pj = price(platform, layer, tile, types)
     assert cycles == expected.cycles
     assert energy_pj == close(expected.energy_pj)
-    network = network_around(layer)
     cost = PublishedCoreArray(platform).breakdown(network, network_table(network), row_of_last_layer(network, tile))
     assert cost.cycles == expected.cycles
     for part in PARTS:
@@ -197,6 +213,26 @@ platforms = st.sampled_from([PLATFORMS[name] for name in PAPER_PRESETS]) | st.bu
 @given(data=st.data(), platform=platforms, layer=layers())
 def test_equals_the_twin(data: st.DataObject, platform: Platform, layer: Layer) -> None:
     assert_equals_twin(platform, layer, data.draw(tiles(layer)))
+
+
+data_types = st.sampled_from([*DATA_TYPES, *(one for one in DATA_TYPES if one.name in ("int4", "int8", "fp16"))])
+weights = st.sampled_from(["int8", "int4/128", "fp16", "int4", "int3/2:7", "bf16", "fp32"]).map(weight_format)
+
+
+@examples(500)
+@given(data=st.data(), platform=platforms, layer=layers())
+def test_equals_the_twin_with_data_types(data: st.DataObject, platform: Platform, layer: Layer) -> None:
+    stored = layer.is_matrix and not layer.weight_operands
+    types = LayerTypes(
+        ofmap=data.draw(data_types),
+        weights=data.draw(weights) if stored else WeightFormat(),  # type: ignore[arg-type]
+        accumulators=data.draw(st.none() | data_types) if layer.is_matrix else None,
+    )
+    rates = {"int4": 2 * platform.macs_per_cycle, "bf16": max(platform.macs_per_cycle // 3, 1)}
+    given_rates = data.draw(st.sampled_from([{}, rates]))
+    platform = replace(platform, macs_per_cycle_by_type=tuple(given_rates.items()))
+    others = data.draw(data_types), data.draw(data_types)
+    assert_equals_twin(platform, replace(layer, types=types), data.draw(tiles(layer)), others)
 
 
 @pytest.mark.parametrize(
@@ -269,6 +305,40 @@ DEAR_GBUF = Platform(256 * MIB, pe_grid=2, macs_per_pe=64, gbuf_bytes_per_cycle=
 )
 def test_where_a_limit_forbids_rotation(platform: Platform, layer: Layer, tile: tuple[int, int, int, int]) -> None:
     assert assert_equals_twin(platform, layer, tile) == 0
+
+
+@pytest.mark.parametrize(
+    ("platform", "layer", "tile", "stored", "activations"),
+    [
+        pytest.param(
+            replace(DEAR_GBUF, pe_grid=4, macs_per_pe=256, gbuf_bytes_per_cycle=256, pe_bus_bytes_per_cycle=4),
+            Conv(name="layer", C=566, K=430, H=11, W=48, R=4, S=5),
+            (5, 346, 11, 48),
+            "int4",
+            "int8",
+            id="half a byte each",
+        ),
+        pytest.param(
+            replace(DEAR_GBUF, pe_grid=8, macs_per_pe=64, gbuf_bytes_per_cycle=16, pe_bus_bytes_per_cycle=16),
+            Conv(name="layer", C=544, K=252, H=24, W=37, S=4, sH=2, sW=2),
+            (3, 236, 24, 37),
+            "int8",
+            "fp16",
+            id="half as fast",
+        ),
+    ],
+)
+def test_the_bus_between_pes_takes_bytes_in_the_cycles_of_the_type(
+    platform: Platform, layer: Layer, tile: tuple[int, int, int, int], stored: str, activations: str
+) -> None:
+    """Weights of half a byte fit a bus that whole ones don't, and so do whole ones in twice the time."""
+    ifmap, kept = data_type(activations), weight_format(stored)
+    assert ifmap is not None
+    assert kept is not None
+    typed = replace(layer, types=LayerTypes(weights=kept))
+    narrow = replace(platform, pe_bus_bytes_per_cycle=platform.pe_bus_bytes_per_cycle // 2)
+    assert assert_equals_twin(platform, typed, tile, (ifmap, ifmap)) > 0  # type: ignore[operator]
+    assert assert_equals_twin(narrow, typed, tile, (ifmap, ifmap)) == 0
 
 
 def test_groups_wider_than_a_pe_wait_for_no_gbuf() -> None:
