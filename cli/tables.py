@@ -124,7 +124,7 @@ def platform_text(platform: Platform) -> str:
 
 def _rates_text(platform: Platform) -> str:
     rates = (f"{rate:,} with {name}" for name, rate in platform.macs_per_cycle_by_type)
-    return f"{' and '.join(rates)}"
+    return " and ".join(rates).replace(" with", " MACs per cycle with", 1)
 
 
 def problem_text(problem: Problem) -> str:
