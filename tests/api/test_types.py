@@ -58,6 +58,7 @@ def test_notes_on_types() -> None:
         "edge does not say what fp16 costs: 4,096 multiply-accumulates per cycle"
     )
     assert sc.load_network("tiny-chain").notes == ()
+    assert sc.load_network(network, weights="int4/128").notes == ()
 
 
 def test_a_typed_schedule_makes_the_round_trip(tmp_path: Path) -> None:
