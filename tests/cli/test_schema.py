@@ -163,7 +163,7 @@ def test_stored_schedules_validate(path: Path) -> None:
 # What commands print.
 
 TINY = ("tiny-chain", "--time-limit", "1", "--deterministic")
-TYPES = ("--weights", "int4/128", "--weight-ratio", "0.7", "--activations", "fp16")
+W4A16 = ("--weights", "int4/128", "--weight-ratio", "0.7", "--activations", "fp16")
 PRINTED = {
     "solve": ("solve", *TINY),
     "solve --exact": ("solve", *TINY, "--exact"),
@@ -180,13 +180,13 @@ PRINTED = {
         "2",
     ),
     "solve --advise": ("solve", *TINY, "--advise"),
-    "solve --weights": ("solve", *TINY, *TYPES),
+    "solve --weights": ("solve", *TINY, *W4A16),
     "compare": ("compare", *TINY),
     "compare of two": ("compare", *TINY, "--batch", "1", "--batch", "2"),
-    "compare --weights": ("compare", *TINY, *TYPES),
-    "compare of two --weights": ("compare", *TINY, *TYPES, "--batch", "1", "--batch", "2"),
+    "compare --weights": ("compare", *TINY, *W4A16),
+    "compare of two --weights": ("compare", *TINY, *W4A16, "--batch", "1", "--batch", "2"),
     "gap": ("gap", *TINY),
-    "gap --weights": ("gap", *TINY, *TYPES),
+    "gap --weights": ("gap", *TINY, *W4A16),
     "nets": ("nets",),
     "hw": ("hw",),
 }
@@ -215,7 +215,7 @@ def test_what_commands_print_about_a_schedule_validates(run: Run) -> None:
     fixed = run("solve", "--fix-lfa", "s.json", "--time-limit", 1, "--deterministic", "--json").document
     assert {"fix_lfa", "lfa_from", "start"} & fixed.keys()
     check_result("solve", fixed)
-    run("solve", *TINY, *TYPES, "-o", "t.json")
+    run("solve", *TINY, *W4A16, "-o", "t.json")
     assert faults("schedule", loaded(Path("t.json"))) == []
     typed = run("evaluate", "t.json", "--json").document
     assert "data_types" in typed

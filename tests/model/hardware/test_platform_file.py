@@ -301,7 +301,8 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         f"line 6: macs_per_pe=0 (must be {MACS})",
         'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, clock, gbuf, '
         "gbuf_bandwidth, dram_bandwidth, dram_energy, pe_grid, macs_per_pe, vector_ops, pe_bus, memories, energies, "
-        "macs_per_cycle_by_type, mac_energy_by_type, core_array, semantics, macs_per_cycle); did you mean 'dram_bandwidth'?",
+        "macs_per_cycle_by_type, mac_energy_by_type, core_array, semantics, macs_per_cycle); did you mean "
+        "'dram_bandwidth'?",
     ]
 
 
