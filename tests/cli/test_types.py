@@ -2,11 +2,13 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.command_line import Run, assert_refused
 
+from soma_cp.cli.completion import type_names
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import read_network_file
@@ -180,6 +182,16 @@ def test_rates_of_a_hardware_file_count(run: Run, tmp_path: Path) -> None:
     hardware = json.loads((tmp_path / "given.json").read_text())["hardware"]
     assert hardware["macs_per_cycle_by_type"] == {"fp16": 2048, "int4": 16384}
     assert hardware["mac_pj_by_type"] == {"fp16": 0.1}
+
+
+def test_lists_name_types_and_rates(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported = run("nets", "--export", "tiny-chain", "--weights", "int4", "-o", tmp_path / "x.json")
+    assert exported.out.startswith("tiny-chain with weights int4 written to ")
+    assert "without scales" in exported.err
+    rated = replace(PLATFORMS["edge"], macs_per_cycle_by_type=(("fp16", 2048),))
+    monkeypatch.setattr("soma_cp.cli.commands.lists.PLATFORMS", {**PLATFORMS, "edge": rated})
+    assert "\nedge: 2,048 MACs per cycle with fp16\n" in run("hw").out
+    assert type_names("fp1") == ["fp16"]
 
 
 # Faults
