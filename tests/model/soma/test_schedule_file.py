@@ -430,7 +430,12 @@ def test_a_proof_that_does_not_hold(document: Document, schedule: Schedule) -> N
 def test_the_examples_of_the_page_are_right() -> None:
     page = (DOCS / "file-formats.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in page.split("```json\n")[1:]]
-    network, hardware, example, _ = map(json.loads, blocks)  # the last is of test_divided_layers.py
+    network, typed, hardware, example, _ = map(json.loads, blocks)  # the last is of test_divided_layers.py
+    up, gelu, down = network_from_document(typed, "page").layers
+    assert (up.weight_bytes, up.dram_weight_bytes) == (1_216_512, 851_559)  # as the page says
+    assert up.weight_bytes == 3072 * (768 * 4 + 6 * 16) // 8
+    assert [layer.types.ofmap.name for layer in (up, gelu, down)] == ["fp16", "int8", "fp16"]
+    assert (down.types.weights.text, down.weight_bytes) == ("int8", 3072 * 768)
     assert len(network_from_document(network, "docs").layers) == 5
     assert platform_from_document(hardware, "docs").dram_bytes_per_cycle == 8
     stored = schedule_from_document(example, "docs")
