@@ -139,8 +139,11 @@ def load_network(
         found = network
     else:
         found = _of_model(network, name, options)
-    found = with_named_types(found, weights, activations, accumulators, weight_ratio)
-    found = replace(found, notes=tuple(dict.fromkeys((*found.notes, *weight_notes(found)))))
+    typed = found
+    if (weights, activations, accumulators, weight_ratio) != (None,) * 4:
+        typed = with_named_types(found, weights, activations, accumulators, weight_ratio)
+    notes = (*(note for note in found.notes if note not in weight_notes(found)), *weight_notes(typed))
+    found = typed if typed.notes == notes else replace(typed, notes=notes)
     if divide is not None:
         found = replace(divided(found, _bytes(divide)), notes=found.notes)
     return found if name is None else replace(found, name=name)

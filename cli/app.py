@@ -70,7 +70,7 @@ def solve(
     batch: BatchOption = 1,
     seq: SeqOption = None,
     blocks: BlocksOption = None,
-    types: TypeOptions,
+    data_types: TypeOptions,
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
@@ -96,7 +96,7 @@ def solve(
             net=named,
             batch=batch,
             seq=seq,
-            types=types,
+            types=data_types,
             hardware=hardware,
             onnx=onnx_models([named], onnx),
             first_stage=lfa,
@@ -128,7 +128,7 @@ def compare(
     net: NetsOption = None,
     batch: BatchesOption = None,
     seq: SeqOption = None,
-    types: TypeOptions,
+    data_types: TypeOptions,
     schedule: Annotated[
         list[Path] | None,
         typer.Option(
@@ -159,7 +159,7 @@ def compare(
             schedules=schedule or [],
             batches=batch or [],
             seq=seq,
-            types=types,
+            types=data_types,
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             first_stage=lfa,
@@ -185,7 +185,7 @@ def gap(
     net: NetsOption = None,
     batch: BatchesOption = None,
     seq: SeqOption = None,
-    types: TypeOptions,
+    data_types: TypeOptions,
     hardware: HardwareOptions,
     onnx: OnnxWords,
     search: Annotated[SearchOptions, EACH_TIME_LIMIT],
@@ -206,7 +206,7 @@ def gap(
             nets=nets,
             batches=batch or [1],
             seq=seq,
-            types=types,
+            types=data_types,
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             search=search,
@@ -295,7 +295,7 @@ def nets(
         typer.Option("--check", help="Report what every node of this ONNX model becomes.", metavar="MODEL.onnx"),
     ] = None,
     seq: SeqOption = None,
-    types: TypeOptions,
+    data_types: TypeOptions,
     divide: Annotated[
         str | None,
         typer.Option(
@@ -321,11 +321,11 @@ def nets(
     checked_choice(export, check, format)
     models = onnx_models([export, check], onnx)
     if check is not None:
-        run_check(check, seq, types, output, divide, models, format_from(format, json))
+        run_check(check, seq, data_types, output, divide, models, format_from(format, json))
     elif export is None:
-        run_nets(json, seq, types, output, divide)
+        run_nets(json, seq, data_types, output, divide)
     else:
-        run_export(export, seq, output, models, divide, types)
+        run_export(export, seq, output, models, divide, data_types)
 
 
 @command(

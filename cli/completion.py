@@ -29,6 +29,13 @@ def schema_names(incomplete: str) -> list[str]:
     return _beginning(incomplete, SCHEMA_NAMES)
 
 
+def type_names(incomplete: str) -> list[str]:
+    """Return the names of data types."""
+    from soma_cp.model.data_types import TYPE_CODE
+
+    return _beginning(incomplete, TYPE_CODE)
+
+
 def stage_names(kind: PlugInKind) -> Completion:
     """Return a completion of the names of a kind of stages, also those of installed packages."""
     return lambda incomplete: _beginning(incomplete, (*kind.built_in, *kind.installed))

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from soma_cp.cli.completion import network_names, platform_names, stage_names
+from soma_cp.cli.completion import network_names, platform_names, stage_names, type_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present
 from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space
@@ -80,11 +80,18 @@ WeightsOption = Annotated[
         "--weights",
         help="Type of stored weights, such as int4, fp16 or int4/128 (a 16-bit scale for each 128 weights).",
         metavar="TYPE",
+        autocompletion=type_names,
     ),
 ]
 ActivationsOption = Annotated[
     str | None,
-    _option(PROBLEM, "--activations", help="Type of inputs and ofmaps, such as int16, fp8 or bf16.", metavar="TYPE"),
+    _option(
+        PROBLEM,
+        "--activations",
+        help="Type of inputs and ofmaps, such as int16, fp8 or bf16.",
+        metavar="TYPE",
+        autocompletion=type_names,
+    ),
 ]
 AccumulatorsOption = Annotated[
     str | None,
@@ -93,6 +100,7 @@ AccumulatorsOption = Annotated[
         "--accumulators",
         help="Type of partial sums in the core array, such as fp32; by default that of the ofmap.",
         metavar="TYPE",
+        autocompletion=type_names,
     ),
 ]
 WeightRatioOption = Annotated[

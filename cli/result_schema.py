@@ -7,6 +7,7 @@ print.
 from collections.abc import Iterable, Mapping
 
 from soma_cp.cli.json_output import FORMER_NAMES, VERSION
+from soma_cp.model.data_types import TYPE_CODE
 from soma_cp.model.files.json_schema import Schema, described, document_schema, object_schema
 from soma_cp.model.hardware.platform_schema import platform_part
 from soma_cp.model.network.layers import LAYER_KINDS
@@ -57,11 +58,11 @@ _NOTHING: Mapping[str, Schema] = {}
 def result_schema() -> Schema:
     """Return the schema of what any command prints with ``--json``."""
     alternatives = [
-        _result("solve", _solved(), optional=_parts_of_some_searches()),
-        _result("compare", _comparison(), title="compare, one LFA"),
+        _result("solve", _solved(), optional=_types() | _parts_of_some_searches()),
+        _result("compare", _comparison(), optional=_types(), title="compare, one LFA"),
         _result("compare", _comparisons(), title="compare, several LFAs"),
-        _result("gap", {"ladders": _list("a ladder for each network and batch", _object(_ladder()))}),
-        _result("evaluate", _evaluated()),
+        _result("gap", {"ladders": _list("a ladder for each network and batch", _object(_ladder(), _types()))}),
+        _result("evaluate", _evaluated(), optional=_types()),
         _result("nets", {"nets": _list("the built-in networks", _object(_listed_network()))}),
         _result("nets --check", _checked_model()),
         _result("hw", {"platforms": _by_name("the fields of a hardware file, version 1", platform_part())}),
@@ -147,6 +148,20 @@ def _solved() -> _Properties:
     return _figures_of_a_schedule() | _with_former_names(others)
 
 
+def _types() -> _Properties:
+    """Return what stands only where not all data is INT8."""
+    accumulators: Schema = {"enum": [*TYPE_CODE, None]}
+    properties = {
+        "weights": _list("how stored weights are held: a type, a scale for each group of weights", _TEXT),
+        "weight_ratios": _list("bytes of weights in DRAM for each byte in the buffer", _AMOUNT),
+        "activations": _list("types of external inputs and ofmaps", {"enum": list(TYPE_CODE)}),
+        "accumulators": _list("types of partial sums; null: that of the ofmap", accumulators),
+        "weight_bytes": _is(_COUNT, "all stored weights in the buffer (bytes)"),
+        "dram_weight_bytes": _is(_COUNT, "all stored weights in DRAM (bytes)"),
+    }
+    return {"data_types": _is(_object(properties), "data types that occur; only if not all is INT8")}
+
+
 def _parts_of_some_searches() -> _Properties:
     """Return what ``solve`` adds where it applies."""
     start = {
@@ -222,7 +237,7 @@ def _comparison() -> _Properties:
 
 
 def _comparisons() -> _Properties:
-    return {"comparisons": _list("a comparison for each LFA", _object(_comparison()))}
+    return {"comparisons": _list("a comparison for each LFA", _object(_comparison(), _types()))}
 
 
 def _ladder() -> _Properties:
@@ -353,6 +368,6 @@ def _by_name(meaning: str, values: Schema) -> Schema:
     return {"type": "object", "additionalProperties": values, **described(meaning)}
 
 
-def _object(properties: _Properties) -> Schema:
-    """Return an object that has all these properties, and no others."""
-    return object_schema(properties, properties)
+def _object(properties: _Properties, optional: Mapping[str, Schema] = _NOTHING) -> Schema:
+    """Return an object that has all these properties, may have the optional ones, and has no others."""
+    return object_schema(properties | dict(optional), properties)

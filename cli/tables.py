@@ -11,6 +11,7 @@ from rich.table import Table
 from soma_cp.model.hardware.builtin.catalogue import known_name
 from soma_cp.model.hardware.platform import CLOCK_HZ, PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.hardware.quantities import MIB
+from soma_cp.model.network.network import Network
 from soma_cp.model.network.types_in_use import types_in_use
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -108,7 +109,7 @@ def platform_text(platform: Platform) -> str:
     name = known_name(platform) or "own platform"
     unusual = (
         (platform.clock_hz != CLOCK_HZ, clock_text(platform)),
-        (bool(platform.macs_per_cycle_by_type), _rates_text(platform)),
+        (bool(platform.macs_per_cycle_by_type), rates_text(platform)),
         (platform.core_array != PUBLISHED_CORE_ARRAY, f"core array: {platform.core_array}"),
         (platform.semantics != PUBLISHED, f"{platform.semantics} semantics"),
     )
@@ -122,16 +123,21 @@ def platform_text(platform: Platform) -> str:
     )
 
 
-def _rates_text(platform: Platform) -> str:
+def rates_text(platform: Platform) -> str:
+    """Say how many multiply-accumulates a platform does per cycle with types that it names; empty without any."""
     rates = (f"{rate:,} with {name}" for name, rate in platform.macs_per_cycle_by_type)
-    return f"{' and '.join(rates)}"
+    return " and ".join(rates).replace(" with", " MACs per cycle with", 1)
+
+
+def typed_name(network: Network) -> str:
+    """Return a network's name, with its data types if not all is INT8."""
+    types = types_in_use(network).text
+    return f"{network.name} with {types}" if types else network.name
 
 
 def problem_text(problem: Problem) -> str:
     """Say in one line what is scheduled."""
-    types = types_in_use(problem.network).text
-    typed = f" with {types}" if types else ""
-    return f"{problem.network.name}{typed}, batch {problem.batch}, on {platform_text(problem.platform)}"
+    return f"{typed_name(problem.network)}, batch {problem.batch}, on {platform_text(problem.platform)}"
 
 
 def schedule_table(columns: dict[str, Schedule]) -> Table:

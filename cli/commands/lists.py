@@ -9,7 +9,7 @@ from soma_cp.cli.json_output import print_json
 from soma_cp.cli.model_reports import model_document, node_rows, show_model
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels, print_notes
 from soma_cp.cli.option_groups import NO_TYPES, TypeOptions
-from soma_cp.cli.tables import console, plain_table
+from soma_cp.cli.tables import console, plain_table, rates_text, typed_name
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_named
@@ -64,7 +64,7 @@ def run_export(
         network = divided(network, most)
     path = Path(f"{network.name}.json") if output is None else output
     write_network_file(network, path)
-    console().print(f"{network.name} written to {path}", soft_wrap=True, markup=False)
+    console().print(f"{typed_name(network)} written to {path}", soft_wrap=True, markup=False)
 
 
 def checked_choice(export: str | None, check: str | None, form: Format | None) -> None:
@@ -191,5 +191,8 @@ def run_hw(as_json: bool, output: Path | None) -> None:
         )
     out = console()
     out.print(table)
+    for name, platform in PLATFORMS.items():
+        if platform.macs_per_cycle_by_type:
+            out.print(f"{name}: {rates_text(platform)}")
     for line in NOTES_ON_PLATFORMS:
         out.print(line)

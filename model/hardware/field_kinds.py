@@ -358,7 +358,7 @@ def named(items: Mapping[str, Kind], with_field: bool) -> Kind:
 
     return Kind(
         json=Written(
-            f"an object with {first.unit} of some of {names}, {first.range}",
+            f"an object with {first.unit or 'numbers'} of some of {names}, {first.range or first.json.allowed}",
             _pairs_if(is_sound),
             object_schema({name: kind.json.schema for name, kind in items.items()}, []),
         ),

@@ -16,7 +16,7 @@ def test_recipes_run_from_top_to_bottom(
     monkeypatch.chdir(tmp_path)
     text = (DOCS / "api.md").read_text(encoding="utf-8")
     recipes = RECIPE.findall(text)
-    assert len(recipes) == text.count("```python") == 11
+    assert len(recipes) == text.count("```python") == 12
     names: dict[str, Any] = {}
     for title, _, code in recipes:
         exec(compile(code, title, "exec"), names)

@@ -163,6 +163,7 @@ def test_stored_schedules_validate(path: Path) -> None:
 # What commands print.
 
 TINY = ("tiny-chain", "--time-limit", "1", "--deterministic")
+W4A16 = ("--weights", "int4/128", "--weight-ratio", "0.7", "--activations", "fp16")
 PRINTED = {
     "solve": ("solve", *TINY),
     "solve --exact": ("solve", *TINY, "--exact"),
@@ -179,9 +180,13 @@ PRINTED = {
         "2",
     ),
     "solve --advise": ("solve", *TINY, "--advise"),
+    "solve --weights": ("solve", *TINY, *W4A16),
     "compare": ("compare", *TINY),
     "compare of two": ("compare", *TINY, "--batch", "1", "--batch", "2"),
+    "compare --weights": ("compare", *TINY, *W4A16),
+    "compare of two --weights": ("compare", *TINY, *W4A16, "--batch", "1", "--batch", "2"),
     "gap": ("gap", *TINY),
+    "gap --weights": ("gap", *TINY, *W4A16),
     "nets": ("nets",),
     "hw": ("hw",),
 }
@@ -198,7 +203,8 @@ def check_result(title: str, document: Document) -> None:
 
 @pytest.mark.parametrize("case", PRINTED)
 def test_what_commands_print_validates(case: str, run: Run) -> None:
-    title = {"compare": "compare, one LFA", "compare of two": "compare, several LFAs"}.get(case, case.split()[0])
+    command = case.removesuffix(" --weights")
+    title = {"compare": "compare, one LFA", "compare of two": "compare, several LFAs"}.get(command, case.split()[0])
     check_result(title, run(*PRINTED[case], "--json").document)
 
 
@@ -209,6 +215,11 @@ def test_what_commands_print_about_a_schedule_validates(run: Run) -> None:
     fixed = run("solve", "--fix-lfa", "s.json", "--time-limit", 1, "--deterministic", "--json").document
     assert {"fix_lfa", "lfa_from", "start"} & fixed.keys()
     check_result("solve", fixed)
+    run("solve", *TINY, *W4A16, "-o", "t.json")
+    assert faults("schedule", loaded(Path("t.json"))) == []
+    typed = run("evaluate", "t.json", "--json").document
+    assert "data_types" in typed
+    check_result("evaluate", typed)
     resumed = run("solve", "--resume", "s.json", "--time-limit", 1, "--json").document
     assert resumed["run"] == 1
     check_result("solve", resumed)

@@ -20,6 +20,7 @@ TEXTS = ("700 MHz", "3 MiB", "48 B/cycle", "5 pJ/bit", "5 fJ", "3", "128", "corr
 TEXTS_OF = {
     "name": "own",
     "dram_bytes_per_cycle": "48.5 B/cycle",
+    "macs_per_cycle_by_type": "{int4: 16384}",
     "core_array": "roofline",
     "core_array_options": "{model: published, detail: 3}",
 }

@@ -16,8 +16,8 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS, platform_from
 from soma_cp.model.hardware.core_array.unit_energies import pe_memories, unit_energies
 from soma_cp.model.hardware.field_kinds import LARGEST_PJ
-from soma_cp.model.hardware.fields import BYTE_ENERGIES, FIELDS, MEMORIES, OPERATION_ENERGIES
-from soma_cp.model.hardware.platform import Platform, PlatformError
+from soma_cp.model.hardware.fields import BYTE_ENERGIES, FIELDS, MEMORIES, OPERATION_ENERGIES, OTHER_TYPES
+from soma_cp.model.hardware.platform import MOST_SLOWDOWN, Platform, PlatformError
 from soma_cp.model.hardware.platform_file import (
     PlatformFileError,
     platform_document,
@@ -128,7 +128,23 @@ others = {
 }
 
 
-@given(st.builds(Platform, **(sizes | others)))
+def with_rates(platform: Platform, slower: dict[str, Fraction], energies: dict[str, float]) -> Platform:
+    """Return a platform that is so many times slower with some types, as far as it may be."""
+    rates = {name: min(math.ceil(platform.macs_per_cycle / factor), 1 << 44) for name, factor in slower.items()}
+    return replace(platform, macs_per_cycle_by_type=tuple(rates.items()), mac_pj_by_type=tuple(energies.items()))
+
+
+slowdowns = st.fractions(Fraction(1, MOST_SLOWDOWN), MOST_SLOWDOWN, max_denominator=1 << 20)
+
+
+@given(
+    st.builds(
+        with_rates,
+        st.builds(Platform, **(sizes | others)),
+        st.dictionaries(st.sampled_from(OTHER_TYPES), slowdowns, max_size=3),
+        st.dictionaries(st.sampled_from(OTHER_TYPES), picojoules, max_size=3),
+    )
+)
 def test_any_platform_makes_the_round_trip(platform: Platform) -> None:
     assert platform_from_document(json.loads(json.dumps(platform_document(platform))), "here") == platform
 
@@ -198,7 +214,7 @@ def test_all_faults_are_told_at_once(document: Document) -> None:
         f'dram_bytes_per_cycle="16" (must be {BANDWIDTH})',
         '"dram_bandwidth" is not a field (must be one of version, name, gbuf_bytes, pe_grid, macs_per_pe, '
         "gbuf_bytes_per_cycle, dram_bytes_per_cycle, clock_hz, dram_pj_per_byte, vector_ops, pe_bus_bytes_per_cycle, "
-        "memory_bytes, energy_pj, core_array, core_array_options, semantics)",
+        "memory_bytes, energy_pj, macs_per_cycle_by_type, mac_pj_by_type, core_array, core_array_options, semantics)",
     ]
 
 
@@ -285,7 +301,8 @@ def test_all_faults_of_a_yaml_file_are_told_with_their_lines(tmp_path: Path) -> 
         f"line 6: macs_per_pe=0 (must be {MACS})",
         'line 7: "dram_bandwith" is not a field (must be one of version, name, extends, clock, gbuf, '
         "gbuf_bandwidth, dram_bandwidth, dram_energy, pe_grid, macs_per_pe, vector_ops, pe_bus, memories, energies, "
-        "core_array, semantics, macs_per_cycle); did you mean 'dram_bandwidth'?",
+        "macs_per_cycle_by_type, mac_energy_by_type, core_array, semantics, macs_per_cycle); did you mean "
+        "'dram_bandwidth'?",
     ]
 
 
@@ -439,6 +456,8 @@ memories: {AL1: 4 KiB, OL1: 1000}
 energies:
   GBUF_read: 2 pJ/B
   MAC: 12 fJ
+macs_per_cycle_by_type: {fp16: 256, int4: 1024}
+mac_energy_by_type: {fp16: 90 fJ, int4: 0.004}
 core_array: {model: roofline, detail: 3}
 semantics: corrected
 """
@@ -455,6 +474,8 @@ semantics: corrected
         pe_bus_bytes_per_cycle=16,
         memory_bytes=(("AL1", 4096), ("OL1", 1000)),
         energy_pj=(("GBUF_read", 2.0), ("MAC", 0.012)),
+        macs_per_cycle_by_type=(("fp16", 256), ("int4", 1024)),
+        mac_pj_by_type=(("fp16", 0.09), ("int4", 0.004)),
         core_array="roofline",
         core_array_options=(("detail", "3"),),
         semantics="corrected",
@@ -466,12 +487,15 @@ semantics: corrected
 
 def test_what_extends_a_file_keeps_what_it_does_not_say(tmp_path: Path) -> None:
     base = "version: 2\nextends: edge\nmemories: {AL1: 4KiB}\nenergies: {MAC: 1, hop: 2}\ncore_array: roofline\n"
+    base += "macs_per_cycle_by_type: {fp16: 1024}\n"
     yaml_file(tmp_path, base, "base.yaml")
     top = yaml_file(tmp_path, "version: 2\nextends: base.yaml\nmemories: {WL1: 8KiB}\nenergies: {hop: 3}\n")
+    top.write_text(top.read_text() + "macs_per_cycle_by_type: {int4: 16384}\n")
     platform = platform_from(str(top))
     assert platform.memory_bytes == (("AL1", 4096), ("WL1", 8192))
     assert platform.energy_pj == (("MAC", 1.0), ("hop", 3.0))
     assert platform.core_array == "roofline"
+    assert platform.macs_per_cycle_by_type == (("fp16", 1024), ("int4", 16384))
 
 
 def test_a_bandwidth_per_second_stays_when_the_clock_is_another(tmp_path: Path) -> None:
@@ -498,6 +522,16 @@ def test_a_bandwidth_per_second_stays_when_the_clock_is_another(tmp_path: Path) 
         ("clock: 0 Hz", 'clock="0 Hz" (must be a frequency such as 1GHz or 800MHz, a whole number of Hz'),
         ("gbuf_bandwidth: 1.5 B/cycle", 'gbuf_bandwidth="1.5 B/cycle" (is 1.5 bytes per cycle at 1000 MHz; must be a'),
         ("dram_bandwidth: 0.5 GB/s", 'dram_bandwidth="0.5 GB/s" (is 0.5 bytes per cycle at 1000 MHz; must be from 1'),
+        ("macs_per_cycle_by_type: {fp17: 1}", 'macs_per_cycle_by_type: "fp17" is not a field (must be one of int1'),
+        ("macs_per_cycle_by_type: {int8: 1}", 'macs_per_cycle_by_type: "int8" is not a field (must be one of int1'),
+        ("macs_per_cycle_by_type: {fp16: 0.5}", "macs_per_cycle_by_type: fp16=0.5 (must be a whole number from 1 to"),
+        ("mac_energy_by_type: {fp16: 1 pJ/B}", 'mac_energy_by_type: fp16="1 pJ/B" (must be an energy such as 0.018 pJ'),
+        # 8,192 multiply-accumulates of edge, divided and multiplied by 1,024.
+        (
+            "macs_per_cycle_by_type: {fp16: 7}",
+            "macs_per_cycle_by_type fp16=7 (must be from 8 to 8388608: at most 1024 times fewer or more than the 8192",
+        ),
+        ("macs_per_cycle_by_type: {fp16: 8388609}", "macs_per_cycle_by_type fp16=8388609 (must be from 8 to 8388608"),
         ("core_array: {name: roofline}", "core_array: must have model, the name of a core-array model"),
         ("core_array: {model: x, y: [1]}", "core_array: must have model"),
         ("semantics: fixed", 'semantics="fixed" (must be published or corrected)'),
@@ -528,6 +562,11 @@ def test_platforms_made_in_python_are_checked() -> None:
         ({"energy_pj": (("MAC", 1.0), ("MAC", 2.0))}, "energy_pj names 'MAC'"),
         ({"energy_pj": (("MAC", math.nan),)}, "MAC=nan pJ"),
         ({"semantics": "true"}, "semantics='true'"),
+        ({"macs_per_cycle_by_type": (("int8", 8192),)}, "macs_per_cycle_by_type names 'int8'"),
+        ({"macs_per_cycle_by_type": (("fp32", 7),)}, r"macs_per_cycle_by_type fp32=7 \(must be from 8 to 8388608: at"),
+        ({"macs_per_cycle_by_type": (("fp32", 8388609),)}, "macs_per_cycle_by_type fp32=8388609"),
+        ({"macs_per_cycle_by_type": (("fp32", 8),), "pe_grid": 8}, r"fp32=8 \(must be from 32 to"),
+        ({"mac_pj_by_type": (("fp32", -1.0),)}, "mac_pj_by_type fp32=-1.0 pJ"),
     ):
         with pytest.raises(PlatformError, match=message):
             replace(PLATFORMS["edge"], **changes)

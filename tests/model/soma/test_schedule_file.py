@@ -4,6 +4,8 @@ import copy
 import json
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import DOCS, PUBLISHED
 from support.twins import examples
+from support.typed_networks import typed_networks
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.data_types import data_type, weight_format
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import Platform
@@ -23,6 +27,7 @@ from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_netwo
 from soma_cp.model.network.layers import ExternalInput, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_document, network_from_document, read_network_file
+from soma_cp.model.network.rewrites.types import with_types
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import DLSA, double_buffering
 from soma_cp.model.soma.evaluation import evaluate
@@ -166,6 +171,40 @@ def test_tiny_networks_on_an_own_platform(name: str, tmp_path: Path) -> None:
     network = builtin_network(name)
     plan = make_plan(Problem(network, Platform(2**22, 2, 64, 128, 8), 4), fused_lfa(network, 4))
     assert_comes_back(make_schedule(plan, greedy_dlsa(plan)), tmp_path / "schedule.json")
+
+
+def test_a_network_of_other_types_is_written_whole(tmp_path: Path) -> None:
+    """Four bits of weights with scales, compressed to 70 % in DRAM, and activations of 16 bits."""
+    plain = builtin_network("gpt2-small-decode")
+    network = with_types(plain, weight_format("int4/128"), data_type("fp16"), data_type("fp32"), Fraction(7, 10))
+    platform = replace(PLATFORMS["edge"], macs_per_cycle_by_type=(("fp16", 2048),), mac_pj_by_type=(("fp16", 0.1),))
+    plan = make_plan(Problem(network, platform, 1), unfused_lfa(network))
+    schedule = make_schedule(plan, greedy_dlsa(plan))
+    assert_comes_back(schedule, tmp_path / "schedule.json")
+    document = load(tmp_path / "schedule.json")
+    assert document["network"] == network_document(network)
+    assert document["network"]["version"] == 3
+    layer = network.layers[network.layer_id["ffn1"]]
+    # 3,072 kernels of 768 weights and 6 scales.
+    assert layer.weight_bytes == 3072 * (768 * 4 + 6 * 16) // 8
+    (row,) = [row for row in document["dlsa"]["dram_tensor_order"] if row[:2] == ["wgt", "ffn1"]]
+    assert row[4] == layer.weight_bytes
+    moved = int(plan.tensors.moved.sum())
+    assert moved == int(plan.tensors.bytes.sum()) - sum(
+        one.weight_bytes - -(-one.weight_bytes * 7 // 10) for one in network.layers
+    )
+    assert document["dram_energy_pj"] == pytest.approx(moved * platform.dram_pj_per_byte)
+    named = document | {"network": network.name}
+    (fault,) = problems(named)[:1]
+    assert "bytes=" in fault  # a name stands for the network in INT8
+
+
+@examples(20)
+@given(typed_networks())
+def test_schedules_of_any_types_make_the_round_trip(tmp_path_factory: pytest.TempPathFactory, network: Network) -> None:
+    platform = replace(PLATFORMS["cloud"], core_array="roofline")  # takes layers of any types
+    plan = make_plan(Problem(network, platform, 1), unfused_lfa(network))
+    assert_comes_back(make_schedule(plan, greedy_dlsa(plan)), tmp_path_factory.getbasetemp() / "typed.json")
 
 
 def test_provenance_and_proof_come_back(schedule: Schedule, tmp_path: Path) -> None:
@@ -391,7 +430,12 @@ def test_a_proof_that_does_not_hold(document: Document, schedule: Schedule) -> N
 def test_the_examples_of_the_page_are_right() -> None:
     page = (DOCS / "file-formats.md").read_text(encoding="utf-8")
     blocks = [block.split("```")[0] for block in page.split("```json\n")[1:]]
-    network, hardware, example, _ = map(json.loads, blocks)  # the last is of test_divided_layers.py
+    network, typed, hardware, example, _ = map(json.loads, blocks)  # the last is of test_divided_layers.py
+    up, gelu, down = network_from_document(typed, "page").layers
+    assert (up.weight_bytes, up.dram_weight_bytes) == (1_216_512, 851_559)  # as the page says
+    assert up.weight_bytes == 3072 * (768 * 4 + 6 * 16) // 8
+    assert [layer.types.ofmap.name for layer in (up, gelu, down)] == ["fp16", "int8", "fp16"]
+    assert (down.types.weights.text, down.weight_bytes) == ("int8", 3072 * 768)
     assert len(network_from_document(network, "docs").layers) == 5
     assert platform_from_document(hardware, "docs").dram_bytes_per_cycle == 8
     stored = schedule_from_document(example, "docs")
