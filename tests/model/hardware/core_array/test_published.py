@@ -307,6 +307,14 @@ def test_where_a_limit_forbids_rotation(platform: Platform, layer: Layer, tile: 
     assert assert_equals_twin(platform, layer, tile) == 0
 
 
+@pytest.mark.parametrize("name", ["int16", "fp64"])
+def test_a_pe_holds_fewer_wide_partial_sums(name: str) -> None:
+    """OL1 of edge has 256 bytes for each lane, and the pixels of these tiles would fill more with sums of a byte."""
+    for C, K, H, W in ((98, 397, 9, 46), (200, 54, 77, 99)):
+        layer = Conv(name="layer", C=C, K=K, H=H, W=W, types=LayerTypes(accumulators=data_type(name)))
+        assert assert_equals_twin(EDGE, layer, (2, K, H, W)) == 0
+
+
 @pytest.mark.parametrize(
     ("platform", "layer", "tile", "stored", "activations"),
     [
