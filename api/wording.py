@@ -22,7 +22,7 @@ _NAMES = {
     **_OF_INPUTS,
 }
 """Options whose parameter has another name."""
-_TEXT_VALUED = ("stage2", "lfa", "space", "present", "buffer", "dram")
+_TEXT_VALUED = ("stage2", "lfa", "space", "present", "types", "buffer", "dram")
 
 
 def in_python(text: str) -> str:

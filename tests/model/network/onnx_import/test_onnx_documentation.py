@@ -22,9 +22,9 @@ WORDS = {
     "table": {0: "looks up a table", 2: "looks up a table"},
     "keeps_shape": {True: "keeps the shape"},
     "quantised": {True: "keeps the type"},
+    "scales": dict.fromkeys(((2,), (2, 3), (3, 5), (4, 5), (4, 7)), "scales"),
     "typed_by": {
-        (1,): "typed by input 1",
-        (1, 2): "typed by input 1",
+        **dict.fromkeys(((1,), (1, 2)), "typed by input 1"),
         (2,): "typed by input 2",
         (3,): "typed by input 3",
         (7, 0): "typed by input 7",
