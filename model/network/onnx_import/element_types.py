@@ -35,9 +35,3 @@ def element_data_type(element: int) -> DataType | None:
     if name.startswith("FLOAT") and name not in _NAMED:
         return data_type(f"fp{name[5]}")  # FLOAT8E4M3FN
     return data_type(_NAMED.get(name, name.lower().removeprefix("u")))
-
-
-def named_data_type(text: str) -> DataType | None:
-    """Return the type of data that a type in the words of operators' schemas is, such as ``tensor(float16)``."""
-    element = getattr(TensorProto, text.removeprefix("tensor(").removesuffix(")").upper(), None)
-    return element_data_type(element) if isinstance(element, int) else None

@@ -9,13 +9,12 @@ that a `DequantizeLinear` or a `Cast` turns into floats are stored as INT8.
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from math import prod
-from typing import NamedTuple
 
 import onnx
 from onnx import defs
 
 from soma_cp.model.data_types import DataType
-from soma_cp.model.network.onnx_import.element_types import element_data_type, named_data_type
+from soma_cp.model.network.onnx_import.element_types import element_data_type
 from soma_cp.model.network.onnx_import.graph import Stored
 from soma_cp.model.network.onnx_import.operators.registry import Facts, Meaning
 
@@ -94,7 +93,7 @@ class TensorTypes:
             elif attribute:
                 self._types[name] = element_data_type(attribute)
             elif schema is not None:
-                self._types[name] = self._by_schema(proto, facts, _signature(schema), place, inferred.get(name))
+                self._types[name] = self._by_schema(proto, schema, place, inferred.get(name))
             else:
                 self._types[name] = self._by_record(proto, facts)
 
@@ -105,22 +104,14 @@ class TensorTypes:
         return self._types.get(given[0]) if given else facts.makes
 
     def _by_schema(
-        self,
-        proto: onnx.NodeProto,
-        facts: Facts,
-        signature: "_Signature",
-        place: int,
-        inferred: onnx.TypeProto | None,
+        self, proto: onnx.NodeProto, schema: defs.OpSchema, place: int, inferred: onnx.TypeProto | None
     ) -> DataType | None:
-        outputs, inputs, single = signature
-        text = outputs[min(place, len(outputs) - 1)] if outputs else ""
-        if text.startswith("tensor(") or text in single:
-            return named_data_type(single.get(text, text))
+        """Return the type of the inputs for which the schema has the same letter; else what the package infers."""
+        outputs, inputs = _letters(schema.name, schema.since_version, schema.domain)
+        letter = outputs[min(place, len(outputs) - 1)] if outputs else ""
         for number, name in enumerate(proto.input):
-            if name and inputs[min(number, len(inputs) - 1)] == text:
+            if name and inputs and inputs[min(number, len(inputs) - 1)] == letter:
                 return self._types.get(name)
-        if facts.typed_by or facts.makes is not None:
-            return self._by_record(proto, facts)
         return element_data_type(inferred.tensor_type.elem_type) if inferred is not None else None
 
     def fold(self, proto: onnx.NodeProto, facts: Facts) -> None:
@@ -163,27 +154,8 @@ class TensorTypes:
         return Stored(source.type, group, bits)
 
 
-class _Signature(NamedTuple):
-    """What a schema says of types: of outputs, of inputs, and names of types that can only be one."""
-
-    outputs: tuple[str, ...]
-    inputs: tuple[str, ...]
-    single: Mapping[str, str]
-
-
-def _signature(schema: defs.OpSchema) -> _Signature:
-    return _signature_of(schema.name, schema.since_version, schema.domain)
-
-
 @lru_cache(maxsize=1024)
-def _signature_of(operator: str, version: int, domain: str) -> _Signature:
+def _letters(operator: str, version: int, domain: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return what a schema calls the types of outputs and of inputs; equal ones are one type."""
     schema = defs.get_schema(operator, version, domain)
-    return _Signature(
-        tuple(made.type_str for made in schema.outputs),
-        tuple(read.type_str for read in schema.inputs),
-        {
-            one.type_param_str: one.allowed_type_strs[0]
-            for one in schema.type_constraints
-            if len(one.allowed_type_strs) == 1
-        },
-    )
+    return tuple(made.type_str for made in schema.outputs), tuple(read.type_str for read in schema.inputs)

@@ -32,11 +32,10 @@ _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 @operator(
     "com.microsoft.DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION, typed_by=(1,), keeps_shape=True)
 )
-@operator("DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION, typed_by=(1,)))
-@operator("QuantizeLinear", _PART, Facts(typed_by=(2,), makes=INT8))
+@operator("DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "
-    "Round Not Shrink IsNaN IsInf",
+    "Round Not QuantizeLinear Shrink IsNaN IsInf",
     _PART,
 )
 def free(node: NodeImport) -> None:

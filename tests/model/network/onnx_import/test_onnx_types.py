@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 from support.onnx_corpus.cases import CASES
-from support.onnx_imports import COUNTS_AS_INT8, Import, only, without_types
+from support.onnx_imports import COUNTS_AS_INT8, Import, faults, only, without_types
 from support.onnx_models import Model, gpt2_block
 
 from soma_cp.model.data_types import DataType, LayerTypes, WeightFormat, data_type
@@ -155,6 +155,68 @@ def test_a_quantised_convolution_of_one_node_has_its_scales(imported: Import) ->
     network = imported(model, made, types="model").network
     assert (formats(network), ofmaps(network)) == ({"conv": "int8/72:40"}, {"conv": "int8"})
     assert network.weight_bytes == 16 * (72 + 5)
+
+
+@pytest.mark.parametrize("opset", [13, 19, 21, 23])
+def test_a_dequantisation_makes_the_type_of_its_scale(imported: Import, opset: int) -> None:
+    """Older versions make fp32 alone."""
+    model = Model(opset)
+    scale = model.constant(0.5, np.float32 if opset == 13 else np.float16)
+    x = model.node("DequantizeLinear", model.input("x", [1, 5, 8], T.INT8), scale)
+    made = model.node("Sigmoid", x, name="s")
+    assert ofmaps(imported(model, made, types="model").network) == {"s": "fp32" if opset == 13 else "fp16"}
+
+
+def test_one_kernel_has_one_scale_like_all_weights_which_counts_nothing(imported: Import) -> None:
+    model = Model()
+    x, one = model.input("x", [1, 8, 10, 10], T.UINT8), [model.scalar(0.5), model.constant(3, np.uint8)]
+    made = model.node("QLinearConv", x, *one, model.weight(1, 8, 3, 3, kind=T.UINT8), *one, *one, name="conv")
+    assert formats(imported(model, made, types="auto").network) == {"conv": "int8"}
+
+
+def test_a_block_is_at_most_a_kernel(imported: Import) -> None:
+    """Blocks of 128 for kernels of 70 weights: a scale for each kernel."""
+    model = Model(21)
+    w = model.node("DequantizeLinear", model.weight(70, 48, kind=T.INT4), model.weight(1, 48), axis=0, block_size=128)
+    x = model.node("MatMul", model.input("x", [1, 5, 70]), w, name="m")
+    packed_weights = [model.weight(16, 1, 64, kind=T.UINT8), model.weight(16)]
+    sizes = {"K": 48, "N": 16, "bits": 4, "block_size": 128}
+    made = model.node("MatMulNBits", x, *packed_weights, name="p", domain=MICROSOFT, **sizes)
+    assert formats(imported(model, made, types="auto").network) == {"m": "int4/70:32", "p": "int4/48:32"}
+
+
+@pytest.mark.parametrize("types", ["auto", "model"])
+def test_the_steps_of_a_quantised_attention_are_in_the_type_that_it_makes(imported: Import, types: str) -> None:
+    """It reads INT8 and makes floats of the type of the scale of what it reads."""
+    model = Model()
+    x, one = model.input("x", [1, 8, 64], T.INT8), model.constant(1.0, np.float16)
+    stored = [model.weight(64, 192, kind=T.INT8), model.weight(192, kind=T.FLOAT16)]
+    made = model.node("QAttention", x, *stored, one, one, name="a", domain=MICROSOFT, num_heads=4)
+    network = imported(model, made, types=types).network
+    assert inputs(network) == {"x": "int8"}
+    assert set(ofmaps(network).values()) == {"fp16"}
+    assert set(formats(network).values()) == {"int8"}
+
+
+def test_a_step_before_a_function_is_not_as_narrow_as_the_function(imported: Import) -> None:
+    """The product within a node has the node's type; only the GELU is quantised."""
+    model = Model()
+    made = model.node("GemmFastGelu", model.input("x", [1, 5, 8]), model.weight(8, 4), name="g", domain=MICROSOFT)
+    made = model.node("QuantizeLinear", made, model.scalar(0.5))
+    assert ofmaps(imported(model, made, types="model").network) == {"g": "fp32", "g_gelu": "int8"}
+
+
+def test_what_is_padded_or_a_part_narrows_what_makes_it(imported: Import) -> None:
+    model = Model()
+    s = model.node("MatMul", model.input("x", [1, 6, 16]), model.weight(16, 16), name="s")
+    heads = model.node("Reshape", s, model.constant([1, 6, 2, 8]))
+    half = model.node("Slice", heads, model.constant([0]), model.constant([4]), model.constant([3]))
+    half = model.node("Cast", half, to=T.FLOAT16)
+    r = model.node("Conv", model.input("image", [1, 4, 8, 8]), model.weight(4, 4, 1, 1), name="r")
+    padded = quantised(model, model.node("Pad", r, model.constant([0, 0, 1, 1, 0, 0, 1, 1])))
+    made = model.node("Conv", padded, model.weight(4, 4, 3, 3), name="c")
+    found = ofmaps(imported(model, half, made, types="model").network)
+    assert {name: found[name] for name in "src"} == {"s": "fp16", "r": "int8", "c": "fp32"}
 
 
 def test_sums_in_32_bits_count_as_int8_unless_the_model_is_asked(imported: Import) -> None:
@@ -396,6 +458,12 @@ def test_a_stated_type_is_taken(imported: Import) -> None:
     made = model.node("Fancy", model.input("x", [1, 5, 8]), name="f", domain="own")
     model.outputs.append(helper.make_tensor_value_info(made, T.FLOAT16, [1, 5, 8]))
     assert ofmaps(imported(model, ignore=True, types="model").network) == {"f": "fp16"}
+
+
+def test_an_operator_without_inputs_that_is_given_some_is_no_fault_of_the_program(imported: Import) -> None:
+    model = Model()
+    made = model.node("RandomNormal", model.input("x", [1, 5, 8]), shape=[1, 5, 8], name="r")
+    assert [line for line in faults(lambda: imported(model, made)) if "'r' (RandomNormal)" in line]
 
 
 def test_weights_that_are_stored_in_two_ways_are_not_shared(imported: Import) -> None:
