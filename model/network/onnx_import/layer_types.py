@@ -2,13 +2,16 @@
 
 Several ONNX tensors may stand for one ofmap: what a convolution makes, and what a ReLU, a `Cast`, a `QuantizeLinear` or
 a `Reshape` makes of it without a layer. The ofmap is stored in the narrowest of their types, so that between
-`QuantizeLinear` and `DequantizeLinear` all is as narrow as the model has it. For other layers it is, in this order,
+`QuantizeLinear` and `DequantizeLinear` all is as narrow as the model has it. Truth values don't count. A layer for
+which no tensor stands has, in this order,
 
-1. of layers that arrange elements: the widest type of what they read;
-2. of layers that only such layers read: the type of what these make (the phases of a transposed convolution);
-3. of steps within a node, such as the softmax of an attention: the type of what the node makes.
+1. the type of the layer that reads it, if that only arranges elements and a tensor stands for it: the phases of a
+   transposed convolution, which it interleaves;
+2. if it only arranges elements itself, the widest type of what it reads;
+3. the type of what its node makes: the steps of an attention, such as its softmax.
 
-Structure never depends on types: networks of the same model differ in them alone.
+Types of 32 bits and more count as INT8 last of all, unless the option says otherwise; so a tensor of fp32 that is cast
+to fp16 is fp16. Structure never depends on types: networks of the same model differ in them alone.
 """
 
 from collections.abc import Iterable, Mapping
@@ -83,8 +86,7 @@ class _LayerTypes:
         for source, tensor in state.layers.tensors.items():
             found = self._of_input(source, tensor)
             for name in state.layers.resolved((source,)):
-                own = self._standing.setdefault(name, [])
-                own[:0] = found
+                self._standing[name] = [*found, *self._standing.get(name, ())]
         for source, origins in state.layers.arranged_inputs.items():
             types = [_narrowest(self._standing.get(name, ())) for name in state.layers.resolved(origins)]
             for name in state.layers.resolved((source,)):
@@ -93,9 +95,7 @@ class _LayerTypes:
             standing = self._standing.get(layer.name)
             if standing and self._arranges(layer):
                 for name in layer.ifmaps:
-                    known = self._standing.get(name)
-                    if known is None:
-                        self._standing[name] = list(standing)
+                    self._standing.setdefault(name, standing)
 
     def _of_input(self, source: str, tensor: str) -> list[DataType | None]:
         """Return the types of an ONNX tensor that is an external input, or has the type of one."""
