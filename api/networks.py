@@ -13,7 +13,7 @@ from soma_cp.model.hardware.core_array.type_notes import weight_notes
 from soma_cp.model.hardware.quantities import SIZE_EXAMPLE, bytes_of
 from soma_cp.model.network.builtin.catalogue import builtin_names
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role, Types
 from soma_cp.model.network.rewrites.channels import divided
 from soma_cp.model.network.rewrites.types import with_named_types
 from soma_cp.model.network.sources import is_onnx
@@ -55,6 +55,7 @@ def load_network(
     layouts: Mapping[str, str] | None = None,
     inputs: Mapping[str, str] | None = None,
     present: str = "whole",
+    types: str = "auto",
     ignore_unsupported: bool = False,
 ) -> Network:
     """Return a network.
@@ -94,6 +95,9 @@ def load_network(
         ONNX: by input, what it is: ``"data"``, ``"mask"`` or ``"index"``.
     present
         ONNX: what is stored of keys and values that are joined to cached ones: ``"whole"`` or ``"new"``.
+    types
+        ONNX: types of data: the model's own (``"model"``), the same with INT8 for those of 32 or 64 bits (``"auto"``),
+        or INT8 for all (``"int8"``).
     ignore_unsupported
         ONNX: whether unknown operators that could be element-wise are taken as element-wise.
 
@@ -124,6 +128,7 @@ def load_network(
         layouts={key: letters.upper() for key, letters in (layouts or {}).items()},
         roles=roles,
         present=choice("present", Present, present),
+        types=choice("types", Types, types),
     )
     if isinstance(network, str | os.PathLike):
         spec = os.fspath(network)

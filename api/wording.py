@@ -22,7 +22,10 @@ _NAMES = {
     **_OF_INPUTS,
 }
 """Options whose parameter has another name."""
-_TEXT_VALUED = ("stage2", "lfa", "space", "present", "buffer", "dram", "weights", "activations", "accumulators")
+_TEXT_VALUED = (
+    *("stage2", "lfa", "space", "present", "types", "buffer", "dram"),
+    *("weights", "activations", "accumulators"),
+)
 
 
 def in_python(text: str) -> str:

@@ -10,11 +10,12 @@ from rich.console import Console
 
 from soma_cp.cli.formats import markdown_text
 from soma_cp.cli.tables import console, plain_table
+from soma_cp.model.data_types import INT8, DataType, WeightFormat
 from soma_cp.model.network.layers import Layer, weights_key
 
 if TYPE_CHECKING:
     from soma_cp.model.network.network import Network
-    from soma_cp.model.network.onnx_import.checking import ModelReport, NodeReport
+    from soma_cp.model.network.onnx_import.checking import ModelReport, NodeReport, TensorReport
 
 _SHOWN_LAYERS = 3
 """Most layers of a node that a row names."""
@@ -68,8 +69,8 @@ def model_document(report: ModelReport) -> dict[str, Any]:
             }
             for source in report.inputs
         ],
-        "loaded": [{"name": made.name, "shape": list(made.shape), "bytes": made.size} for made in report.loaded],
-        "stored": [{"name": made.name, "shape": list(made.shape), "bytes": made.size} for made in report.stored],
+        "loaded": [_tensor_document(made) for made in report.loaded],
+        "stored": [_tensor_document(made) for made in report.stored],
         "problems": list(report.problems),
         "notes": list(report.notes),
         "advice": report.advice,
@@ -77,8 +78,26 @@ def model_document(report: ModelReport) -> dict[str, Any]:
 
 
 def _layer_document(layer: Layer) -> dict[str, str]:
-    weights = {"weights": weights_key(layer)[1]} if layer.weight_bytes else {}
-    return {"name": layer.name, "kind": layer.kind, **weights}
+    document = {"name": layer.name, "kind": layer.kind, **_type_document(layer.types.ofmap)}
+    if layer.weight_bytes:
+        document["weights"] = weights_key(layer)[1]
+        if _weights_text(layer):
+            document["weights_type"] = _weights_text(layer)
+    return document
+
+
+def _tensor_document(made: TensorReport) -> dict[str, Any]:
+    return {"name": made.name, "shape": list(made.shape), **_type_document(made.type), "bytes": made.size}
+
+
+def _type_document(kind: DataType) -> dict[str, str]:
+    return {} if kind == INT8 else {"type": kind.name}
+
+
+def _weights_text(layer: Layer) -> str:
+    """Return how the weights of a layer are stored; empty if they are INT8 or it has none."""
+    stored = layer.types.weights
+    return stored.text if layer.weight_bytes and stored != WeightFormat() else ""
 
 
 def _summary(report: ModelReport, network: Network) -> dict[str, int]:
@@ -137,7 +156,7 @@ def show_model(report: ModelReport, markdown: bool) -> None:
     rows = [("loaded", made) for made in report.loaded] + [("stored", made) for made in report.stored]
     _show(
         ("tensor", "is", "C×H×W", "bytes"),
-        [(made.name, how, "×".join(map(str, made.shape)), f"{made.size:,}") for how, made in rows],
+        [(made.name, how, "×".join(map(str, made.shape)) + _named(made.type), f"{made.size:,}") for how, made in rows],
         markdown,
     )
     summary = _summary(report, report.network)
@@ -152,11 +171,18 @@ def _said(node: NodeReport, shared: Collection[tuple[bool, str]]) -> str:
     """Return the layers of a node, or the reason why there are none; `shared` are weights of several layers."""
     shown = [
         f"{layer.kind} {layer.name}"
+        + _named(layer.types.ofmap)
+        + (f", weights {_weights_text(layer)}" if _weights_text(layer) else "")
         + (f" (shares weights {weights_key(layer)[1]})" if layer.weight_bytes and weights_key(layer) in shared else "")
         for layer in node.layers[:_SHOWN_LAYERS]
     ]
     more = len(node.layers) - len(shown)
     return node.reason or ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+
+
+def _named(kind: DataType) -> str:
+    """Return the name of a type after a blank; empty for INT8."""
+    return "" if kind == INT8 else f" {kind.name}"
 
 
 def _count(number: int) -> str:

@@ -27,6 +27,7 @@ from soma_cp.cli.options import (
     SpaceOption,
     StartOption,
     TimeLimitOption,
+    TypesOption,
     VerboseOption,
     WeightRatioOption,
     WeightsOption,
@@ -34,7 +35,7 @@ from soma_cp.cli.options import (
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
-from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role, Types
 from soma_cp.model.network.rewrites.types import with_named_types
 
 _NONE = "none"
@@ -184,6 +185,8 @@ class OnnxWords:
         What inputs are, as ``input=data``.
     present
         What is stored of keys and values that are joined to cached ones.
+    types
+        What types the data has.
     ignore_unsupported
         Whether unknown operators that could be element-wise are taken as element-wise.
     """
@@ -194,6 +197,7 @@ class OnnxWords:
     layout: LayoutOption = None
     input: InputOption = None
     present: PresentOption = Present.WHOLE
+    types: TypesOption = Types.AUTO
     ignore_unsupported: IgnoreUnsupportedOption = False
 
     @property
@@ -206,6 +210,7 @@ class OnnxWords:
             ("--layout", self.layout),
             ("--input", self.input),
             ("--present", self.present is not Present.WHOLE),
+            ("--types", self.types is not Types.AUTO),
             ("--ignore-unsupported", self.ignore_unsupported),
         )
         return next((option for option, given in options if given), "")
@@ -231,6 +236,7 @@ class OnnxWords:
             layouts={name: letters.upper() for name, letters in layouts.items()},
             roles={name: Role(role) for name, role in inputs.items()},
             present=self.present,
+            types=self.types,
         )
 
 

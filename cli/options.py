@@ -7,7 +7,7 @@ import typer
 
 from soma_cp.cli.completion import network_names, platform_names, stage_names, type_names
 from soma_cp.model.hardware.presets import PRESETS
-from soma_cp.model.network.onnx_import.options import Present
+from soma_cp.model.network.onnx_import.options import Present, Types
 from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space
 
 PROBLEM = "What is scheduled"
@@ -142,6 +142,16 @@ PresentOption = Annotated[
     Present,
     _option(
         ONNX, "--present", help="What is stored of keys and values that are joined to cached ones.", show_default=True
+    ),
+]
+TypesOption = Annotated[
+    Types,
+    _option(
+        ONNX,
+        "--types",
+        help="Types of data: the model's own (model), the same with INT8 for those of 32 or 64 bits, which exports "
+        "have before they are quantised (auto), or INT8 for all (int8).",
+        show_default=True,
     ),
 ]
 IgnoreUnsupportedOption = Annotated[

@@ -303,7 +303,9 @@ def _checked_model() -> _Properties:
         {
             "name": _is(_TEXT, "name in the network"),
             "kind": _one_of(LAYER_KINDS, "kind of layer"),
+            "type": _is(_TEXT, "type of its ofmap, if not INT8"),
             "weights": _is(_TEXT, "name of its stored weights, if it has any"),
+            "weights_type": _is(_TEXT, "type of its weights, if not INT8 alone: int4/32:20 has scales of 20 bits"),
         },
         ("name", "kind"),
     )
@@ -324,11 +326,15 @@ def _checked_model() -> _Properties:
         "role": _one_of((*(role.value for role in Role), None), "what it is"),
         "batch_axis": _or_null(_COUNT, "axis that is the batch"),
     }
-    tensor = {
-        "name": _is(_TEXT, "name in the network"),
-        "shape": _list("channels, rows and columns of one sample", _COUNT),
-        "bytes": _is(_COUNT, "size of one sample (bytes)"),
-    }
+    tensor = object_schema(
+        {
+            "name": _is(_TEXT, "name in the network"),
+            "shape": _list("channels, rows and columns of one sample", _COUNT),
+            "type": _is(_TEXT, "type, if not INT8"),
+            "bytes": _is(_COUNT, "size of one sample (bytes)"),
+        },
+        ("name", "shape", "bytes"),
+    )
     counts = _by_name("nodes of that operator by what they become", _COUNT)
     return {
         "model": _is(_TEXT, "name of the network"),
@@ -337,8 +343,8 @@ def _checked_model() -> _Properties:
         "operators": _by_name("what nodes become, by operator", counts),
         "nodes": _list("the nodes in the model's order", _object(node)),
         "inputs": _list("inputs of the graph", _object(source)),
-        "loaded": _list("tensors that are loaded", _object(tensor)),
-        "stored": _list("tensors that are stored", _object(tensor)),
+        "loaded": _list("tensors that are loaded", tensor),
+        "stored": _list("tensors that are stored", tensor),
         "problems": _list("faults that are no fault of a single node", _TEXT),
         "notes": _list("approximations, omissions and assumptions", _TEXT),
         "advice": _is(_TEXT, "a way out of a refusal; empty if there is none"),

@@ -27,8 +27,8 @@ WINGS = {
     ),
     "model/network/onnx_import": (
         "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
-        " operators tracing layouts roles functions reading needed_nodes element_types batches dimensions folding"
-        " graph_import ends importing checking"
+        " operators tracing layouts roles functions reading needed_nodes element_types tensor_types batches dimensions"
+        " folding layer_types graph_import ends importing checking"
     ),
     "model/network/onnx_import/operators": (
         "registry shape_rules steps matrices contraction elementwise layout joining parts sliding windows transposed"

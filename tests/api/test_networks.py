@@ -128,6 +128,18 @@ def test_options_of_onnx_models(model: Model, tmp_path: Path) -> None:
         sc.load_network(path, inputs={"x": "dta"})
     with pytest.raises(sc.UserError, match="'resnet50' is none"):
         sc.load_network("resnet50", dims={"n": 1})
+    with pytest.raises(sc.UserError, match="'resnet50' is none"):
+        sc.load_network("resnet50", types="model")
+
+
+def test_types_of_onnx_models(model: Model, tmp_path: Path) -> None:
+    """64×32 weights of fp32, which count as INT8 unless the model's own types are asked for."""
+    path = model.save(tmp_path / "mine.onnx")
+    bytes_of = {types: sc.load_network(path, types=types).weight_bytes for types in ("auto", "int8", "model")}
+    assert bytes_of == {"auto": 2048, "int8": 2048, "model": 8192}
+    assert any("types='model' takes it as it is" in note for note in sc.load_network(path).notes)
+    with pytest.raises(sc.UserError, match=r"types='fp16' \(must be one of"):
+        sc.load_network(path, types="fp16")
 
 
 def test_notes_of_a_model_are_kept_and_logged_and_nothing_is_printed(

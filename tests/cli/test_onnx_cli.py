@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from onnx import TensorProto
 from support.command_line import Run, assert_refused
+from support.onnx_imports import COUNTS_AS_INT8
 from support.onnx_models import Model, gpt2_block
 
 from soma_cp.model.network.network_file import read_network_file
@@ -28,7 +30,7 @@ def test_a_schedule_holds_the_imported_network_and_is_evaluated(run: Run, model:
     path = tmp_path / "schedule.json"
     solved = run("solve", "--net", model, "--batch", 2, "--time-limit", 2, "-o", path, "--json")
     assert solved.document["latency"] > 0
-    assert solved.err == ""
+    assert solved.err == f"soma-cp: note: {model}: {COUNTS_AS_INT8}\n"
     network = import_onnx(model).network
     assert [layer.name for layer in network.layers] == ["stem", "wide", "sum"]
     assert read_schedule(path).plan.problem.network == network
@@ -61,7 +63,8 @@ def test_notes_on_a_model_are_told_once(run: Run, tmp_path: Path, command: str) 
     outcome = run(command, *arguments)
     assert outcome.code == 0
     assert json.loads(outcome.out)
-    assert outcome.err.count("note:") == 1
+    assert outcome.err.count("note:") == 2
+    assert outcome.err.count(COUNTS_AS_INT8) == outcome.err.count("taken to be the batch") == 1
 
 
 def test_options_for_a_model_may_stand_beside_other_networks(run: Run, tmp_path: Path) -> None:
@@ -124,6 +127,7 @@ def test_unsupported_nodes_are_listed_or_taken_for_element_wise(run: Run, tmp_pa
         ("solve --net small.onnx --layout x=", "--layout x= (must be input=letters, such as image=NHWC)"),
         ("solve --net small.onnx --input x=float", "--input x=float (must be input=one of data, mask, index)"),
         ("solve --net tiny-chain --present new", "--present is for ONNX models"),
+        ("solve --net tiny-chain --types model", "--types is for ONNX models"),
         ("nets --check tiny-chain", "--check tiny-chain is for ONNX models, whose names end in .onnx; leave it out"),
         ("nets --check small.onnx --export small.onnx", "--export=small.onnx with --check=small.onnx"),
         ("nets --check small.onnx -o report.md", "--output=report.md with --check, to which it does not apply"),
@@ -232,3 +236,35 @@ def test_weights_that_layers_share_count_once_in_a_report(run: Run, tmp_path: Pa
     path = built.save(tmp_path / "tied.onnx")
     assert run("nets", "--check", path, "--json").document["summary"]["weight_bytes"] == 32 * 32
     assert import_onnx(path).network.weight_bytes == 32 * 32
+
+
+def half_precision(folder: Path) -> Path:
+    """8 tokens of 64 channels in fp16 to 16, by weights of four bits with a scale of fp16 for each 32."""
+    built = Model()
+    x = built.input("x", [1, 8, 64], TensorProto.FLOAT16)
+    stored = [built.weight(16, 2, 16, kind=TensorProto.UINT8), built.weight(32, kind=TensorProto.FLOAT16)]
+    sizes = {"K": 64, "N": 16, "bits": 4, "block_size": 32}
+    built.output(built.node("MatMulNBits", x, *stored, name="p", domain="com.microsoft", **sizes))
+    return built.save(folder / "half.onnx")
+
+
+def test_types_are_shown_where_they_are_not_int8(run: Run, tmp_path: Path) -> None:
+    """16 kernels of 64·4 + 2·16 bits are 576 bytes, inputs 2·8·64, outputs 2·8·16."""
+    path = half_precision(tmp_path)
+    shown = run("nets", "--check", path).out
+    assert "conv p fp16, weights int4/32" in shown
+    assert "64×8×1 fp16" in shown
+    document = json.loads(run("nets", "--check", path, "--json").out)
+    assert document["nodes"][0]["layers"] == [
+        {"name": "p", "kind": "conv", "type": "fp16", "weights": "p", "weights_type": "int4/32"}
+    ]
+    assert document["loaded"] == [{"name": "x", "shape": [64, 8, 1], "type": "fp16", "bytes": 1024}]
+    assert document["summary"]["weight_bytes"] == 576
+    assert document["summary"]["stored_bytes"] == 256
+
+
+def test_types_are_int8_if_it_is_said(run: Run, tmp_path: Path) -> None:
+    outcome = run("nets", "--check", half_precision(tmp_path), "--types", "int8")
+    assert "fp16" not in outcome.out
+    assert "int4" not in outcome.out
+    assert "64×8×1" in outcome.out

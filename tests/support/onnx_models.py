@@ -35,9 +35,9 @@ class Model:
     def output(self, name: str) -> None:
         self.outputs.append(helper.make_value_info(name, onnx.TypeProto()))
 
-    def weight(self, *dims: int, name: str = "") -> str:
+    def weight(self, *dims: int, name: str = "", kind: int = TensorProto.FLOAT) -> str:
         """Add a weight whose data is in a file that doesn't exist."""
-        tensor = TensorProto(name=name or self._name("weight"), data_type=TensorProto.FLOAT, dims=dims)
+        tensor = TensorProto(name=name or self._name("weight"), data_type=kind, dims=dims)
         tensor.data_location = TensorProto.EXTERNAL
         tensor.external_data.add(key="location", value="missing.bin")
         self.initializers.append(tensor)

@@ -8,6 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from soma_cp.model.data_types import DataType, packed_bytes
 from soma_cp.model.network.layers import Layer, Shape
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.graph import Node, printable
@@ -82,15 +83,16 @@ class InputReport:
 
 @dataclass(frozen=True)
 class TensorReport:
-    """A tensor that is loaded or stored: its name in the network, and channels, rows and columns of one sample."""
+    """A tensor that is loaded or stored: its name in the network, the shape of one sample, its type."""
 
     name: str
     shape: Shape
+    type: DataType
 
     @property
     def size(self) -> int:
         """Bytes of one sample."""
-        return prod(self.shape)
+        return packed_bytes(prod(self.shape), self.type.bits)
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,17 @@ class ModelReport:
     def loaded(self) -> tuple[TensorReport, ...]:
         """The external inputs of the network."""
         sources = self.network.inputs if self.network is not None else ()
-        return tuple(TensorReport(source.name, source.shape) for source in sources)
+        return tuple(TensorReport(source.name, source.shape, source.type) for source in sources)
 
     @property
     def stored(self) -> tuple[TensorReport, ...]:
         """The outputs of the network."""
         if self.network is None:
             return ()
-        return tuple(TensorReport(name, self.network.source_shape(name)) for name in self.network.outputs)
+        return tuple(
+            TensorReport(name, self.network.source_shape(name), self.network.source_type(name))
+            for name in self.network.outputs
+        )
 
 
 def check_onnx(path: Path, options: OnnxOptions) -> ModelReport:

@@ -31,6 +31,7 @@ from soma_cp.model.network.onnx_import.operators.registry import Extents, Facts,
 from soma_cp.model.network.onnx_import.operators.table import facts_of
 from soma_cp.model.network.onnx_import.options import OnnxOptions
 from soma_cp.model.network.onnx_import.reading import MOST_ELEMENTS
+from soma_cp.model.network.onnx_import.tensor_types import TensorTypes
 
 _LARGEST_OPSET = 2**31 - 1
 _EQUATION = "equation"
@@ -85,6 +86,7 @@ class _Folding:
         self._elsewhere: dict[str, str] = {}  # small constants whose files can't be read
         self._declared = {info.name: info.type for info in (*model.graph.value_info, *model.graph.output)}
         self._inputs = {info.name: info.type for info in model.graph.input}
+        self._data_types = TensorTypes(model, self._known)
         for tensor in model.graph.initializer:
             self._set_type(tensor.name, tensor.data_type, tuple(tensor.dims))
             self._constants.add(tensor.name)
@@ -126,6 +128,8 @@ class _Folding:
                 whole_numbers=is_whole_number_type(element),
                 fault=self._faults.get(name, ""),
                 stated=self._stated(name),
+                type=self._data_types.type(name),
+                stored=self._data_types.stored(name),
             )
         return infos
 
@@ -150,9 +154,12 @@ class _Folding:
         facts = _facts(proto)
         shape_alone = facts.of_shape is not None and self._known(proto.input[0]) is not None
         constant = shape_alone or (not facts.random and all(name in self._constants for name in read))
-        self._infer(proto)
+        inferred = self._inferred(proto)
+        self._infer(proto, inferred)
+        self._data_types.infer(proto, facts, schema, inferred)
         if not constant or _has_graphs(proto):
             return _node(proto)
+        self._data_types.fold(proto, facts)
         self._constants.update(name for name in proto.output if name)
         self._compute(proto)
         return None
@@ -161,9 +168,8 @@ class _Folding:
         kind = self._types.get(name)
         return None if kind is None else _shape(kind)
 
-    def _infer(self, proto: onnx.NodeProto) -> None:
+    def _infer(self, proto: onnx.NodeProto, inferred: Mapping[str, TypeProto]) -> None:
         """Set the types of the outputs: from shape inference or the operator's rule, else as the model states them."""
-        inferred = self._inferred(proto)
         ruled = self._ruled(proto)
         for name in proto.output:
             if not name:
@@ -219,7 +225,7 @@ class _Folding:
     def _ruled(self, proto: onnx.NodeProto) -> Mapping[str, TypeProto]:
         """Return the types of outputs by the operator's own rule.
 
-        Data are floats, whatever the model's types are; but the package checks the types of quantised operators.
+        Here data are floats, whatever the model's types are; but the package checks the types of quantised operators.
         """
         rule = _facts(proto).shapes
         if rule is None:

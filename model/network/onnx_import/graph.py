@@ -4,14 +4,34 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from soma_cp.model.data_types import DataType
+
 Value = NDArray[Any]
 
 _ONNX_DOMAINS = ("", "ai.onnx")
+
+
+class Stored(NamedTuple):
+    """How a constant is stored.
+
+    Parameters
+    ----------
+    type
+        Of an element.
+    group
+        Elements that have one scale; 0 if they have none, or all have the same.
+    scale_bits
+        Bits of a scale and its zero point.
+    """
+
+    type: DataType
+    group: int = 0
+    scale_bits: int = 0
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,10 @@ class Info:
         states it, unchecked.
     stated
         The shape that the model states, with None for extents without a number; None if it states none.
+    type
+        The type of its elements; None if it is unknown, or they are truth values or text.
+    stored
+        How it is stored, if it is constant and its type is known; else None.
     """
 
     shape: tuple[int, ...] | None
@@ -41,6 +65,8 @@ class Info:
     whole_numbers: bool = False
     fault: str = ""
     stated: tuple[int | None, ...] | None = None
+    type: DataType | None = None
+    stored: Stored | None = None
 
 
 UNKNOWN = Info(None)

@@ -6,6 +6,7 @@ from shlex import quote
 from soma_cp.model.network.network import Network, NetworkError
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Graph, Node, printable
+from soma_cp.model.network.onnx_import.layer_types import set_types
 from soma_cp.model.network.onnx_import.layouts import input_tensor
 from soma_cp.model.network.onnx_import.node_import import NodeImport, State
 from soma_cp.model.network.onnx_import.operators.registry import OnnxOperator
@@ -100,6 +101,12 @@ class GraphImport:
             return
         layers = self.state.layers
         unread = prune(layers, outputs)
+        wide = set_types(self.state, self.made)
+        if wide:
+            self._notes.append(
+                f"data of {' and '.join(wide)} counts as INT8, as exports have such types before they are quantised; "
+                "--types model takes it as it is"
+            )
         cached = [f"'{name}'" for name in self.graph.outputs if self.state.has_cached(name)]
         if cached and self.state.options.present is Present.WHOLE:
             self._notes.append(
@@ -131,7 +138,7 @@ class GraphImport:
                 continue
             name = self.state.layers.unique(source.name)
             tensor = input_tensor(self.graph, source, name, self.state.options.layouts.get(source.name, ""))
-            self.state.layers.add_input(name, tensor.shape)
+            self.state.layers.add_input(name, tensor.shape, source.name)
             self.state.values[source.name] = tensor
 
     def _told_of_role(self, name: str, role: Role) -> str:

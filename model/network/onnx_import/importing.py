@@ -10,7 +10,7 @@ from soma_cp.model.network.onnx_import.ends import working_ends
 from soma_cp.model.network.onnx_import.errors import OnnxFileError
 from soma_cp.model.network.onnx_import.graph import printable
 from soma_cp.model.network.onnx_import.graph_import import GraphImport
-from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role
+from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role, Types
 from soma_cp.model.network.onnx_import.reading import checked_model, read_model
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def import_onnx(
     layouts: Mapping[str, str] | None = None,
     roles: Mapping[str, Role] | None = None,
     present: Present | str = Present.WHOLE,
+    types: Types | str = Types.AUTO,
 ) -> ImportedNetwork:
     """Read an ONNX model as a network.
 
@@ -50,7 +51,7 @@ def import_onnx(
     ----------
     path
         The file. External files with the data of weights need not exist.
-    dims, ignore_unsupported, ends, batch_axes, layouts, roles, present
+    dims, ignore_unsupported, ends, batch_axes, layouts, roles, present, types
         As in `OnnxOptions`.
 
     Raises
@@ -68,6 +69,7 @@ def import_onnx(
         layouts=layouts or {},
         roles=roles or {},
         present=Present(present),
+        types=Types(types),
     )
     return import_with(path, options)
 

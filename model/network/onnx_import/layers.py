@@ -1,11 +1,12 @@
 """The layers of an imported network while it grows: add layers, join them, replace one by several."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
 
-from soma_cp.model.network.layers import Eltwise, ExternalInput, Layer, PointToPoint, Shape, Transpose
+from soma_cp.model.data_types import DataType, LayerTypes, WeightFormat
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Shape, Transpose
 from soma_cp.model.network.onnx_import.graph import printable
 from soma_cp.model.network.onnx_import.views import Axis
 
@@ -24,6 +25,8 @@ class Layers:
         self._layers: dict[str, Layer] = {}
         self._reads: dict[str, Sources] = {}  # by layer: ifmaps and inputs, in the order of their concatenation
         self._inputs: dict[str, ExternalInput] = {}
+        self.tensors: dict[str, str] = {}
+        """By external input that is no arrangement of another: the ONNX tensor that it is, or has the type of."""
         self._shared_weights: dict[str, tuple[int, ...]] = {}  # shapes by name
         self._parts: dict[str, Sources] = {}  # by layer or input that was divided
         self._joined: dict[Sources, str] = {}
@@ -79,17 +82,19 @@ class Layers:
             candidate = f"{name}_{number}"
         return candidate
 
-    def add_input(self, name: str, shape: Shape) -> str:
-        """Add an external input; return its name."""
+    def add_input(self, name: str, shape: Shape, tensor: str = "") -> str:
+        """Add an external input, which is `tensor` or has its type; return its name."""
         name = self.unique(name)
         self._inputs[name] = ExternalInput(name, shape)
+        if tensor:
+            self.tensors[name] = tensor
         return name
 
     def add_constant(self, name: str, shape: Shape, view: Hashable) -> str:
         """Add a stored tensor as an external input, once for all layers that read it in one arrangement."""
         key = (name, shape, view)
         if key not in self._constants:
-            self._constants[key] = self.add_input(name, shape)
+            self._constants[key] = self.add_input(name, shape, name)
         return self._constants[key]
 
     def shape_of_all(self, sources: Sequence[str]) -> Shape:
@@ -121,6 +126,11 @@ class Layers:
             self._rearranged[key] = (name, order)
             self._orders[name] = (sources, order)
         return self.resolved((self._rearranged[key][0],))
+
+    @property
+    def arranged_inputs(self) -> dict[str, Sources]:
+        """The external inputs of which each other arrangement of external inputs has the elements."""
+        return {name: sources for name, (sources, _) in self._orders.items()}
 
     def origins(self, sources: Sources) -> Sources:
         """Return the external inputs of which some are other arrangements."""
@@ -321,6 +331,24 @@ class Layers:
             self._set_reads(new, self.resolved(read))
         self._rewire(name, tuple(named))
         return tuple(named)
+
+    def set_types(self, layers: Mapping[str, LayerTypes], inputs: Mapping[str, DataType]) -> None:
+        """Set the types of layers and external inputs; layers whose weights then differ no longer share them."""
+        formats: dict[str, WeightFormat] = {}
+        others: dict[tuple[str, WeightFormat], str] = {}  # the names of weights that differ from the first
+        taken = {layer.weights for layer in self._layers.values() if isinstance(layer, Conv)}
+        for name, types in layers.items():
+            layer = replace(self._layers[name], types=types)
+            if isinstance(layer, Conv) and layer.weights:
+                shared, own = layer.weights, types.weights
+                if formats.setdefault(shared, own) != own:
+                    apart = others.get((shared, own), f"{shared} {own.text}")
+                    while (shared, own) not in others and apart in taken:
+                        apart += "_2"
+                    taken.add(others.setdefault((shared, own), apart))
+                    layer = replace(layer, weights=apart)
+            self._layers[name] = layer
+        self._inputs |= {name: replace(self._inputs[name], type=kind) for name, kind in inputs.items()}
 
     def _set_reads(self, name: str, read: Sources) -> None:
         self._reads[name] = read

@@ -28,6 +28,19 @@ class Present(Enum):
     NEW = "new"
 
 
+class Types(Enum):
+    """What types the data of a network has.
+
+    In `AUTO`, data that the model holds in fewer than 32 bits has its own type. What it holds in 32 or 64 bits counts
+    as INT8, since exports have such types before they are quantised. In `MODEL` all data has its own type; in `INT8`
+    all data is INT8.
+    """
+
+    AUTO = "auto"
+    MODEL = "model"
+    INT8 = "int8"
+
+
 @dataclass(frozen=True)
 class OnnxOptions:
     """How an ONNX model is read.
@@ -49,6 +62,8 @@ class OnnxOptions:
         By input: whether it is data, a mask or indices.
     present
         Whether the whole keys and values are stored, or the part of the new tokens.
+    types
+        What types the data has.
     """
 
     dims: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +73,7 @@ class OnnxOptions:
     layouts: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
     present: Present = Present.WHOLE
+    types: Types = Types.AUTO
 
 
 DEFAULT_OPTIONS = OnnxOptions()

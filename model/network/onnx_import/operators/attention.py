@@ -186,7 +186,14 @@ _CHAIN = "`conv` or `group_conv`, `ptp` and `conv` or `group_conv`"
 
 def _form(places: Places) -> tuple[Facts, Importer]:
     """Return the facts about a form of attention, and its importer."""
-    facts = Facts(channels=Channels.LAST, has_weights=places.weights is not None, shapes=shapes_of(places))
+    weights = () if places.weights is None else (places.weights,)
+    facts = Facts(
+        channels=Channels.LAST,
+        weights=weights,
+        scales=places.scales,
+        typed_by=places.typed_by,
+        shapes=shapes_of(places),
+    )
     return facts, partial(_attend, places)
 
 
@@ -200,7 +207,11 @@ enter(
     f"three projections, {_CHAIN}",
     *_form(Places(weights=1, bias=2, added=(5,), past=(4,))),
 )
-enter("com.microsoft.QAttention", f"three projections, {_CHAIN}", *_form(Places(weights=1, bias=2, past=(8,))))
+enter(
+    "com.microsoft.QAttention",
+    f"three projections, {_CHAIN}",
+    *_form(Places(weights=1, scales=(4, 7), bias=2, past=(8,), typed_by=(3,))),
+)
 enter("com.microsoft.MultiHeadAttention", _CHAIN, *_form(Places(bias=3, added=(5,), past=(6, 7))))
 enter(
     "com.microsoft.GroupQueryAttention",

@@ -18,6 +18,8 @@ class Places:
         Attributes with the heads of Q, and of K and V; both are the same if `key_heads` is empty.
     weights
         The weights of all three projections; input 0 is then projected. None if inputs 0 to 2 are Q, K and V.
+    scales
+        Scales of these weights, and their zero points.
     bias
         The bias of the projections, which must be constant.
     added
@@ -28,16 +30,20 @@ class Places:
         Sines and cosines of positions.
     scores_output
         The output that has the scores; None if none has.
+    typed_by
+        The input whose type the outputs have, if that is not the first.
     """
 
     heads: str = "num_heads"
     key_heads: str = ""
     weights: int | None = None
+    scales: tuple[int, ...] = ()
     bias: int | None = None
     added: tuple[int, ...] = ()
     past: tuple[int, ...] = ()
     rotary: tuple[int, ...] = ()
     scores_output: int | None = None
+    typed_by: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from soma_cp.model.network.onnx_import.values import Tensor
 from soma_cp.model.network.onnx_import.views import reshaped, shape_of, simplified, size
 
 
-@operator("Einsum", "like MatMul, if it is one", Facts(axes=Axes.OTHER, has_weights=True))
+@operator("Einsum", "like MatMul, if it is one", Facts(axes=Axes.OTHER, weights=(0, 1)))
 def einsum(node: NodeImport) -> None:
     """A sum over the letters that both operands have and the result lacks."""
     equation = str(node.attribute("equation", "")).replace(" ", "")

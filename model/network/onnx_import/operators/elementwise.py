@@ -10,6 +10,7 @@ from dataclasses import replace
 from math import prod
 from shlex import quote
 
+from soma_cp.model.data_types import INT8
 from soma_cp.model.network.layers import Eltwise, Pool
 from soma_cp.model.network.onnx_import.enlarging import enlarged
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
@@ -27,7 +28,10 @@ _PTP = "`ptp`; all arithmetic that begins and ends in one tensor is one"
 
 
 @operator("BatchNormalization", _PART, Facts(channels=Channels.FIRST))
-@operator("com.microsoft.QuantizeLinear com.microsoft.DequantizeLinear", _PART, Facts(keeps_shape=True))
+@operator("com.microsoft.QuantizeLinear", _PART, Facts(typed_by=(2,), makes=INT8, keeps_shape=True))
+@operator(
+    "com.microsoft.DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION, typed_by=(1,), keeps_shape=True)
+)
 @operator("DequantizeLinear", _PART, Facts(meaning=Meaning.DEQUANTISATION))
 @operator(
     "Identity Dropout Cast CastLike Relu LeakyRelu PRelu Clip ThresholdedRelu HardSigmoid Abs Neg Sign Floor Ceil "

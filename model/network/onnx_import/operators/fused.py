@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from soma_cp.model.data_types import data_type
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.node_import import NodeImport
@@ -89,7 +90,7 @@ def _embedded_shapes(signature: Signature) -> Sequence[Extents | None]:
 @operator(
     "com.microsoft.EmbedLayerNormalization",
     "`ptp` for each table on an external input of the rows that are looked up, `eltwise` sums, and `ptp`",
-    Facts(channels=Channels.LAST, table=2, shapes=_embedded_shapes),
+    Facts(channels=Channels.LAST, table=2, typed_by=(2,), shapes=_embedded_shapes),
 )
 def embed_layer_normalisation(node: NodeImport) -> None:
     """Layer normalisation of the sum of embeddings of words, segments and positions; the third output is the sum."""
@@ -170,7 +171,7 @@ def _transposed(node: Node, place: int, rank: int) -> Sequence[int]:
 @operator(
     "com.microsoft.FusedMatMul com.microsoft.TransposeMatMul com.microsoft.FusedMatMulActivation",
     "like MatMul, and `ptp` for an activation",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1, orders=_transposed)),
+    Facts(channels=Channels.LAST, weights=(0, 1), shapes=same_as("MatMul", 0, 1, orders=_transposed)),
 )
 def fused_matmul(node: NodeImport) -> None:
     """Matrix multiplication with a scale and an activation; its operands may be transposed."""
@@ -184,9 +185,14 @@ def fused_matmul(node: NodeImport) -> None:
 
 
 @operator(
-    "com.microsoft.FusedGemm com.microsoft.GemmFloat8",
+    "com.microsoft.GemmFloat8",
     "like Gemm, and `ptp` for an activation",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("Gemm", 0, 1)),
+    Facts(channels=Channels.LAST, weights=(0, 1), makes=data_type("fp32"), shapes=same_as("Gemm", 0, 1)),
+)
+@operator(
+    "com.microsoft.FusedGemm",
+    "like Gemm, and `ptp` for an activation",
+    Facts(channels=Channels.LAST, weights=(0, 1), shapes=same_as("Gemm", 0, 1)),
 )
 def fused_gemm(node: NodeImport) -> None:
     """Matrix multiplication with a bias and an activation."""
@@ -196,7 +202,7 @@ def fused_gemm(node: NodeImport) -> None:
 @operator(
     "com.microsoft.GemmFastGelu",
     "like MatMul, and `ptp`",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+    Facts(channels=Channels.LAST, weights=(0, 1), shapes=same_as("MatMul", 0, 1)),
 )
 def gemm_fast_gelu(node: NodeImport) -> None:
     """Matrix multiplication with a bias and a GELU."""
@@ -224,12 +230,12 @@ _FUSED_CONV = "like Conv, then `eltwise` for the fourth input and `ptp` for an a
 @operator(
     "com.microsoft.FusedConv",
     _FUSED_CONV,
-    Facts(channels=Channels.FIRST, has_weights=True, shapes=same_as("Conv", 0, 1)),
+    Facts(channels=Channels.FIRST, weights=(1,), shapes=same_as("Conv", 0, 1)),
 )
 @operator(
     "com.microsoft.NhwcConv com.microsoft.NhwcFusedConv",
     _FUSED_CONV,
-    Facts(channels=Channels.LAST_OF_IMAGE, has_weights=True, shapes=same_as("Conv", 0, 1)),
+    Facts(channels=Channels.LAST_OF_IMAGE, weights=(1,), shapes=same_as("Conv", 0, 1)),
 )
 def fused_convolution(node: NodeImport) -> None:
     """Convolution, to which the fourth input is added, with an activation."""

@@ -30,14 +30,14 @@ from soma_cp.model.network.onnx_import.views import (
 @operator(
     "MatMul MatMulInteger",
     "`conv` with the tokens on H, or `fc`; of two computed tensors `conv` or `group_conv`",
-    Facts(channels=Channels.LAST, has_weights=True),
+    Facts(channels=Channels.LAST, weights=(0, 1)),
 )
 def matmul(node: NodeImport) -> None:
     """Multiplication over the last axis of the first operand and the second-last axis of the second."""
     _multiply(node, 0, 1)
 
 
-@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST, has_weights=True))
+@operator("QLinearMatMul", "like MatMul", Facts(channels=Channels.LAST, weights=(0, 3), scales=(4, 5)))
 def quantised_matmul(node: NodeImport) -> None:
     """Multiplication with scales and zero points among its inputs."""
     _multiply(node, 0, 3)
@@ -104,7 +104,7 @@ def _of_rank(node: NodeImport, made: Tensor) -> Tensor:
     return replace(made, view=raised(made.view, len(node.out_shape())))
 
 
-@operator("Gemm", "`fc`, or `conv` where there are several rows", Facts(channels=Channels.LAST, has_weights=True))
+@operator("Gemm", "`fc`, or `conv` where there are several rows", Facts(channels=Channels.LAST, weights=(0, 1)))
 def gemm(node: NodeImport) -> None:
     """Multiplication of two matrices, either of which may be transposed first; the third is a bias."""
     node.check_bias(2)

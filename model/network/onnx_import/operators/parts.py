@@ -78,11 +78,13 @@ def _stored(node: NodeImport, place: int, axis: int, like: Tensor) -> Tensor:
     if dim == "":
         view = with_axis(like.view, axis, whole("C", extent))
         shape = (size(without_batch(atoms_of(view))), 1, 1)
-        return Tensor((node.layers.add_input(node.inputs[place], shape),), shape, tuple(numbered("C", view)))
+        return Tensor(
+            (node.layers.add_input(node.inputs[place], shape, node.inputs[place]),), shape, tuple(numbered("C", view))
+        )
     dims = dict(zip("CHW", like.shape, strict=True))
     dims[dim] = extent
     shape = (dims["C"], dims["H"], dims["W"])
-    name = node.layers.add_input(node.inputs[place], shape)
+    name = node.layers.add_input(node.inputs[place], shape, node.inputs[place])
     return Tensor((name,), shape, with_axis(like.view, axis, whole(dim, extent)))
 
 
@@ -236,7 +238,7 @@ def _look_up(node: NodeImport) -> None:
     if batch is not None:
         axes[batch] = whole(BATCH, places[batch])
     view = (*axes, whole("C", width))
-    name = node.layers.add_input(node.inputs[0], (width, rows, 1))
+    name = node.layers.add_input(node.inputs[0], (width, rows, 1), node.inputs[0])
     sources = node.layers.add(PointToPoint, node.name, (name,), K=width, H=rows, W=1)
     node.give(Tensor(sources, (width, rows, 1), view))
     node.note(f"the rows looked up in '{node.inputs[0]}' are an external input, loaded for every sample")

@@ -1,8 +1,9 @@
-"""Quantised operators: each is imported as the one that it stands for, since all data is INT8; scales cost nothing."""
+"""Quantised operators: each is imported as the one that it stands for; the scales of what is computed cost nothing."""
 
 from collections.abc import Sequence
 from functools import partial
 
+from soma_cp.model.data_types import DATA_TYPES, INT8, data_type
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.node_import import NodeImport
@@ -10,10 +11,19 @@ from soma_cp.model.network.onnx_import.operators.elementwise import combination,
 from soma_cp.model.network.onnx_import.operators.fused import windowed
 from soma_cp.model.network.onnx_import.operators.matrices import gemm, matmul, multiplied_by_weights
 from soma_cp.model.network.onnx_import.operators.parts import concat
-from soma_cp.model.network.onnx_import.operators.registry import Channels, Extents, Facts, Signature, enter, operator
+from soma_cp.model.network.onnx_import.operators.registry import (
+    Channels,
+    Extents,
+    Facts,
+    Packed,
+    Signature,
+    enter,
+    operator,
+)
 from soma_cp.model.network.onnx_import.operators.shape_rules import broadcast, same_as, same_as_of_every
 from soma_cp.model.network.onnx_import.operators.steps import Step, made_by
 from soma_cp.model.network.onnx_import.operators.windows import convolution, global_pooling, pooling
+from soma_cp.model.network.onnx_import.options import Types
 
 # Matrix multiplications
 
@@ -26,6 +36,26 @@ def _packed_sizes(node: Node) -> tuple[int, int, int]:
     return sizes
 
 
+def _in_few_bits(node: Node) -> Packed:
+    """Return how whole numbers are packed; their zero points are packed alike, unless they have the scales' type."""
+    bits = _packed_sizes(node)[2]
+    kind = next((one for one in DATA_TYPES if not one.is_float and one.bits >= bits), INT8)
+    return Packed(kind, _block(node))
+
+
+def _in_few_floats(node: Node) -> Packed:
+    """Return how floats of four bits are packed."""
+    bits = _packed_sizes(node)[2]
+    kind = next((one for one in DATA_TYPES if one.is_float and one.bits >= bits), INT8)
+    return Packed(kind, _block(node))
+
+
+def _block(node: Node) -> int:
+    """Return how many weights of a kernel have one scale."""
+    K, size = _packed_sizes(node)[0], node.attributes.get("block_size")
+    return min(size, K) if isinstance(size, int) and size > 0 else K
+
+
 def _packed_shape(signature: Signature) -> Sequence[Extents | None]:
     *places, width = signature.shape(0)
     K, N, _ = _packed_sizes(signature.node)
@@ -34,10 +64,18 @@ def _packed_shape(signature: Signature) -> Sequence[Extents | None]:
     return [(*places, N)]
 
 
+_PACKED = "like MatMul"
+
+
 @operator(
-    "com.microsoft.MatMulNBits com.microsoft.MatMulBnb4",
-    "like MatMul; one byte for each weight",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=_packed_shape),
+    "com.microsoft.MatMulNBits",
+    _PACKED,
+    Facts(channels=Channels.LAST, weights=(1,), scales=(2, 3), packed=_in_few_bits, shapes=_packed_shape),
+)
+@operator(
+    "com.microsoft.MatMulBnb4",
+    _PACKED,
+    Facts(channels=Channels.LAST, weights=(1,), scales=(2,), packed=_in_few_floats, shapes=_packed_shape),
 )
 def packed_matmul(node: NodeImport) -> None:
     """Multiplication by weights of a few bits each, packed into bytes."""
@@ -45,10 +83,11 @@ def packed_matmul(node: NodeImport) -> None:
     node.check_constant((1,), "computed weights")
     node.check_bias(5)
     node.give(multiplied_by_weights(node, node.tensor(0), -1, N, node.shared_weights(1)))
-    node.note(
-        f"{K}×{N} weights of {bits} bits count as one byte each, {K * N} bytes, since all data is INT8; packed they "
-        f"are {-(-K * N * bits // 8)} bytes"
-    )
+    if node.state.options.types is Types.INT8:
+        node.note(
+            f"{K}×{N} weights of {bits} bits count as one byte each, {K * N} bytes, since all data is INT8; packed "
+            f"they are {-(-K * N * bits // 8)} bytes"
+        )
 
 
 def _matmul_with_bias(place: int, node: NodeImport) -> None:
@@ -58,15 +97,26 @@ def _matmul_with_bias(place: int, node: NodeImport) -> None:
 
 
 enter(
-    "com.microsoft.MatMulInteger16 com.microsoft.MatMulIntegerToFloat",
+    "com.microsoft.MatMulInteger16",
     "like MatMul",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+    Facts(
+        channels=Channels.LAST,
+        weights=(0, 1),
+        makes=data_type("int32"),
+        shapes=same_as("MatMul", 0, 1),
+    ),
+    partial(_matmul_with_bias, 6),
+)
+enter(
+    "com.microsoft.MatMulIntegerToFloat",
+    "like MatMul",
+    Facts(channels=Channels.LAST, weights=(0, 1), scales=(3, 5), typed_by=(2,), shapes=same_as("MatMul", 0, 1)),
     partial(_matmul_with_bias, 6),
 )
 enter(
     "com.microsoft.DynamicQuantizeMatMul",
     "like MatMul",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("MatMul", 0, 1)),
+    Facts(channels=Channels.LAST, weights=(0, 1), scales=(2, 3), shapes=same_as("MatMul", 0, 1)),
     partial(_matmul_with_bias, 4),
 )
 
@@ -74,7 +124,14 @@ enter(
 @operator(
     "com.microsoft.QGemm",
     "like Gemm",
-    Facts(channels=Channels.LAST, has_weights=True, shapes=same_as("Gemm", 0, 3), quantised=True),
+    Facts(
+        channels=Channels.LAST,
+        weights=(0, 3),
+        scales=(4, 5),
+        typed_by=(8, 1),
+        quantised=True,
+        shapes=same_as("Gemm", 0, 3),
+    ),
 )
 def quantised_gemm(node: NodeImport) -> None:
     """Multiplication with a scale and a zero point after each operand, and a bias."""
@@ -87,7 +144,15 @@ def quantised_gemm(node: NodeImport) -> None:
 @operator(
     "com.microsoft.QLinearConv",
     "like Conv",
-    Facts(channels=Channels.FIRST, channels_last=0, has_weights=True, shapes=same_as("Conv", 0, 3), quantised=True),
+    Facts(
+        channels=Channels.FIRST,
+        channels_last=0,
+        weights=(3,),
+        scales=(4, 5),
+        typed_by=(7, 0),
+        quantised=True,
+        shapes=same_as("Conv", 0, 3),
+    ),
 )
 def quantised_convolution_channels_last(node: NodeImport) -> None:
     """Convolution with scales and zero points among its inputs; an image may have channels last."""
@@ -127,13 +192,17 @@ def quantised_combination(node: NodeImport) -> None:
     node.give(made_by(combination, Step(node, (0, 3))))
 
 
-@operator("com.microsoft.QLinearWhere", "like Where", Facts(shapes=broadcast(0, 1, 4), quantised=True))
+@operator("com.microsoft.QLinearWhere", "like Where", Facts(typed_by=(1,), quantised=True, shapes=broadcast(0, 1, 4)))
 def quantised_selection(node: NodeImport) -> None:
     """A choice by a mask, with a scale and a zero point after each operand."""
     node.give(made_by(selection, Step(node, (0, 1, 4))))
 
 
-@operator("com.microsoft.QLinearConcat", "like Concat", Facts(shapes=same_as_of_every("Concat", 2, 3), quantised=True))
+@operator(
+    "com.microsoft.QLinearConcat",
+    "like Concat",
+    Facts(typed_by=(1, 2), quantised=True, shapes=same_as_of_every("Concat", 2, 3)),
+)
 def quantised_concat(node: NodeImport) -> None:
     """Concatenation; every operand has a scale and a zero point after it, and the result has them first."""
     node.give(made_by(concat, Step(node, range(2, len(node.inputs), 3))))

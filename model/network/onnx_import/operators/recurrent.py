@@ -25,9 +25,9 @@ from soma_cp.model.network.onnx_import.views import Axis, numbered, size, whole,
 MOST_STEPS = 256
 """Most steps that are unrolled; an LSTM's step has ten layers."""
 
-_FACTS = Facts(channels=Channels.LAST, has_weights=True)
 _W, _R, _BIAS, _LENGTHS, _HIDDEN, _STATE, _PEEPHOLES = range(1, 8)
 """The places of a node's inputs, after the sequence."""
+_FACTS = Facts(channels=Channels.LAST, weights=(_W, _R))
 
 
 @dataclass
@@ -243,7 +243,8 @@ def _sequence(node: NodeImport) -> tuple[Tensor, int]:
 def _states(node: NodeImport, place: int, name: str, directions: int, width: int, batch_first: bool) -> list[Sources]:
     """Return a state before the first step for each direction: an external input if the model computes none."""
     if not node.is_computed(place):
-        return [(node.layers.add_input(f"{cell}_{name}", (width, 1, 1)),) for cell in _cells(node, directions)]
+        like = node.inputs[place if node.has(place) else 0]
+        return [(node.layers.add_input(f"{cell}_{name}", (width, 1, 1), like),) for cell in _cells(node, directions)]
     tensor = node.tensor(place)
     axis = 1 if batch_first else 0
     each = parts(node, tensor, axis, [1] * directions)

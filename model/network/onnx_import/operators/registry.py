@@ -7,7 +7,9 @@ its name in its own domain: one of the same name in another domain is another op
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
+from soma_cp.model.data_types import DataType
 from soma_cp.model.network.onnx_import.errors import UnsupportedError
 from soma_cp.model.network.onnx_import.graph import Node
 from soma_cp.model.network.onnx_import.node_import import NodeImport
@@ -83,6 +85,25 @@ ShapeRule = Callable[[Signature], Sequence[Extents | None]]
 """Returns the shapes of a node's outputs, None where it can't tell; raises `UnsupportedError` if inputs don't fit."""
 
 
+class Packed(NamedTuple):
+    """Weights of a few bits each, packed into bytes.
+
+    Parameters
+    ----------
+    type
+        Of a weight.
+    group
+        Weights of a kernel that have one scale.
+    """
+
+    type: DataType
+    group: int
+
+
+PackedRule = Callable[[Node], Packed]
+"""Returns how a node's weights are packed."""
+
+
 class Channels(Enum):
     """Where an operator has channels.
 
@@ -129,8 +150,8 @@ class Facts:
     regroups_axes
         Whether it only divides and merges axes: rows and columns of an image become tokens. An external input is
         followed through it, too.
-    has_weights
-        Whether its constant matrix is weights; the result is then data, even if the input is indices.
+    weights
+        The inputs that are weights if they are constant; the result is then data, even if the other input is indices.
     table
         The input that is a table if it is constant; the result is then data, even if the others are indices. None if it
         looks up no table.
@@ -140,6 +161,14 @@ class Facts:
     keeps_shape
         Whether the output has the type and shape of the first input, whatever the model states. This is for operators
         whose shapes some versions of the ``onnx`` package don't infer.
+    typed_by
+        The inputs whose type its outputs have, where the ``onnx`` package can't tell: the first of them that is given.
+    makes
+        The type of its outputs if none of these inputs is given; None for that of the first input.
+    scales
+        The inputs that have the scales of the weights and, after them, the zero points; empty if it has none.
+    packed
+        Rule for how its weights are packed; None if they are not.
     shapes
         Rule for the shapes of its outputs, where the ``onnx`` package can't infer them; None if it has none.
     of_shape
@@ -157,15 +186,24 @@ class Facts:
     channels_last: int | None = None
     axes: Axes = Axes.KEPT
     regroups_axes: bool = False
-    has_weights: bool = False
+    weights: tuple[int, ...] = ()
     table: int | None = None
     keeps_shape: bool = False
     quantised: bool = False
+    typed_by: tuple[int, ...] = ()
+    makes: DataType | None = None
+    scales: tuple[int, ...] = ()
+    packed: PackedRule | None = None
     shapes: ShapeRule | None = None
     of_shape: OfShape | None = None
     meaning: Meaning | None = None
     random: bool = False
     refusal: str = ""
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether a constant operand is weights."""
+        return self.weights != ()
 
 
 NO_FACTS = Facts()

@@ -32,7 +32,7 @@ from soma_cp.model.network.onnx_import.operators.windows import convolved, store
 @operator(
     "ConvTranspose",
     "`conv` or `group_conv` for each size of the kernel's phases, and `transpose`",
-    Facts(channels=Channels.FIRST, has_weights=True),
+    Facts(channels=Channels.FIRST, weights=(1,)),
 )
 def transposed_convolution(node: NodeImport) -> None:
     """Transposed convolution."""

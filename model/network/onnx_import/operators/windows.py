@@ -111,7 +111,7 @@ def _multiply_patches(node: NodeImport, image: Image, weights: tuple[int, ...]) 
     shape = node.out_shape()
     K, tokens, width = weights[0], prod(shape[2:]), prod(weights[1:])
     name = image.sources[0]
-    patches = node.layers.add_input(f"{name}_patches", (width, tokens, 1))
+    patches = node.layers.add_input(f"{name}_patches", (width, tokens, 1), node.inputs[0])
     sources = node.layers.add(Conv, node.name, (patches,), C=width, K=K, H=tokens, W=1)
     axes = numbered("H", [whole("H", extent) for extent in shape[2:]])
     node.give(Tensor(sources, (K, tokens, 1), (image.first, whole("C", K), *axes)))
@@ -124,20 +124,20 @@ def _multiply_patches(node: NodeImport, image: Image, weights: tuple[int, ...]) 
 _CONV = "`conv`, or `group_conv` with groups (depthwise too); of frames, `transpose` before it"
 
 
-@operator("Conv", _CONV, Facts(channels=Channels.FIRST, has_weights=True))
+@operator("Conv", _CONV, Facts(channels=Channels.FIRST, weights=(1,)))
 def convolution(node: NodeImport) -> None:
     """Convolution; bias is part of the layer."""
     node.check_bias(2)
     _convolve(node, 1)
 
 
-@operator("ConvInteger", _CONV, Facts(channels=Channels.FIRST, has_weights=True))
+@operator("ConvInteger", _CONV, Facts(channels=Channels.FIRST, weights=(1,)))
 def integer_convolution(node: NodeImport) -> None:
     """Convolution without a bias, with zero points among its inputs."""
     _convolve(node, 1)
 
 
-@operator("QLinearConv", "like Conv", Facts(channels=Channels.FIRST, has_weights=True))
+@operator("QLinearConv", "like Conv", Facts(channels=Channels.FIRST, weights=(3,), scales=(4, 5)))
 def quantised_convolution(node: NodeImport) -> None:
     """Convolution with scales and zero points among its inputs."""
     _convolve(node, 3)

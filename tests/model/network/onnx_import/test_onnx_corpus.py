@@ -29,10 +29,10 @@ GREEDY = SolveParameters(
 )
 
 
-def import_case(case: Case, folder: Path, ends: tuple[str, ...] = ()) -> Network:
+def import_case(case: Case, folder: Path, ends: tuple[str, ...] = (), types: str = "int8") -> Network:
     path = folder / "net.onnx"
     path.write_bytes(case.build().model().SerializeToString())
-    return import_onnx(path, case.extents, ends=ends or case.ends).network
+    return import_onnx(path, case.extents, ends=ends or case.ends, types=types).network
 
 
 def figures(network: Network) -> Counts:

@@ -4,6 +4,7 @@ from dataclasses import fields
 
 from support.paths import DOCS
 
+from soma_cp.model.data_types import data_type
 from soma_cp.model.network.onnx_import.operators.registry import Axes, Channels, Facts, Meaning
 from soma_cp.model.network.onnx_import.operators.table import ALL_OPERATORS
 
@@ -17,10 +18,19 @@ WORDS = {
     "channels_last": {0: "or last", 1: "unless last"},
     "axes": {Axes.PERMUTED: "axes permuted", Axes.OTHER: "other axes"},
     "regroups_axes": {True: "axes regrouped"},
-    "has_weights": {True: "weights"},
+    "weights": dict.fromkeys(((0, 1), (0, 3), (1,), (1, 2), (3,)), "weights"),
     "table": {0: "looks up a table", 2: "looks up a table"},
     "keeps_shape": {True: "keeps the shape"},
     "quantised": {True: "keeps the type"},
+    "scales": dict.fromkeys(((2,), (2, 3), (3, 5), (4, 5), (4, 7)), "scales"),
+    "typed_by": {
+        **dict.fromkeys(((1,), (1, 2)), "typed by input 1"),
+        (2,): "typed by input 2",
+        (3,): "typed by input 3",
+        (7, 0): "typed by input 7",
+        (8, 1): "typed by input 8",
+    },
+    "makes": {data_type(name): f"makes {name}" for name in ("int8", "int32", "fp32")},
     "meaning": {
         Meaning.SUM: "a sum",
         Meaning.CHOICE: "a choice",
@@ -30,7 +40,7 @@ WORDS = {
     "random": {True: "never constant"},
 }
 """What the page calls each fact; a refusal stands there word for word."""
-RULES = {"of_shape": "of the shape alone", "shapes": "shapes by a rule"}
+RULES = {"packed": "packed", "of_shape": "of the shape alone", "shapes": "shapes by a rule"}
 """What it calls facts that are functions."""
 
 

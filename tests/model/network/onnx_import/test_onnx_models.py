@@ -12,6 +12,7 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.onnx_imports import COUNTS_AS_INT8
 from support.onnx_models import Model, bert_layer, gpt2_block, gpt2_decode_block
 from support.twins import examples
 
@@ -90,7 +91,7 @@ def test_there_are_nine_light_models() -> None:
 def test_a_light_model_is_imported_and_solved(path: Path) -> None:
     imported = import_onnx(path)
     network = imported.network
-    assert imported.notes == ()
+    assert imported.notes == (COUNTS_AS_INT8,)
     assert network.name == path.stem
     assert (len(network.layers), operations(network), weight_bytes(network)) == LIGHT_FIGURES[path.stem]
     assert_solved(network)
@@ -197,6 +198,7 @@ def test_a_gpt2_block_for_several_samples_is_the_built_in_network_for_one(tmp_pa
     assert imported.notes == (
         "axis 0 of input 'hidden_states', 4, is taken to be the batch, which --batch sets; if it is not, "
         "say --batch-axis hidden_states=none",
+        COUNTS_AS_INT8,
     )
 
 
