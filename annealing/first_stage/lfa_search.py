@@ -4,10 +4,10 @@ Several annealing chains run in threads (the kernels release the interpreter's l
 worse half adopts the states of the better half. The draws of a chain depend only on the seed and its number, and
 meetings only on rounds. So the result does not depend on the number of cores.
 
-In the wide space (docs/model.md#spaces) two phases follow. As many rounds again go over LFAs that divide layers: one
-more move changes the parts (docs/first-stage.md#divided-layers). Then a last phase at a low temperature begins at the
-best LFA so far, half of its chains with every load shared that can be, and lets readers share loads or not
-(docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same draws, so the
+In the wide space (docs/model.md#spaces) two phases follow. As many rounds again go over LFAs that divide layers, if any
+may be divided: one more move changes the parts (docs/first-stage.md#divided-layers). Then a last phase at a low
+temperature begins at the best LFA so far, half of its chains with every load shared that can be, and lets readers share
+loads or not (docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same draws, so the
 result is never worse for the same rounds.
 """
 
@@ -39,7 +39,8 @@ POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
 PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
-"""Shares of the time left that the first two phases of the wide space may take, each when it begins."""
+"""Shares of the time left that the first two phases of the wide space may take, each when it begins; the second share is
+also that of the first phase if no layer may be divided."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class LFASearchParameters:
     weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     wide: bool = False
     last_rounds: float = 0.5
-    last_temperature: float = 0.03
+    last_temperature: float = 0.01
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -147,7 +148,7 @@ def search_lfas(
     undivided = without_slots(problem)
     slots = slotted(problem, starts) if parameters.wide else undivided
     rounds = parameters.rounds_for(problem)
-    last_rounds = round(rounds * parameters.last_rounds) if _has_last_phase(slots, parameters) else 0
+    last_rounds = round(rounds * parameters.last_rounds) if parameters.wide else 0
     planned = (rounds * (2 if slots.divides else 1) + last_rounds) * parameters.chains
     chains: list[Chain] = []
 
@@ -163,7 +164,7 @@ def search_lfas(
         return _Phase(of, seed, len(chains), objective, parameters, to)
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
-        limit = budget.part(PAPER_TIME) if last_rounds else budget
+        limit = budget.part(PAPER_TIME if slots.divides else DIVIDING_TIME) if last_rounds else budget
         own = own_start if own_start is not None and own_start.divisions == start.divisions else None
         out_of_time = anneal(phase(undivided, rounds).from_scratch(start, own), rounds, limit)
         found = _archived(chains)
@@ -177,11 +178,6 @@ def search_lfas(
             found = _archived(chains)
     done = sum(chain.rounds_done for chain in chains)
     return LFASearchResult(tuple(found[: parameters.archive_size]), done, out_of_time, time.monotonic() - begin)
-
-
-def _has_last_phase(slots: SlottedProblem, parameters: LFASearchParameters) -> bool:
-    """Return whether the wide space has more LFAs than the paper's."""
-    return parameters.wide and (slots.divides or len(slots.problem.table.shareable) > 0)
 
 
 def _is_done(found: list[tuple[float, LFA]], enough: float, budget: Budget) -> bool:

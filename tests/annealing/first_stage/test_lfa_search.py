@@ -309,12 +309,15 @@ def test_loads_are_shared_where_that_is_cheaper() -> None:
     assert loaded == math.prod(problem.network.inputs[0].shape)
 
 
-def test_where_no_load_can_be_shared_the_spaces_are_searched_alike() -> None:
+def test_where_the_spaces_are_the_same_the_wide_search_has_a_last_phase_more() -> None:
     problem = builtin_problem("tiny-chain")
     start = coarse_lfa(problem)
     wide = search_lfas(problem, start, 3, parameters=replace(SHORT, wide=True))
     paper = search_lfas(problem, start, 3, parameters=SHORT)
-    assert (wide.lfas, wide.rounds) == (paper.lfas, paper.rounds)
+    assert wide.rounds == 1.5 * paper.rounds
+    assert wide.lfas[0][0] <= paper.lfas[0][0]
+    without = search_lfas(problem, start, 3, parameters=replace(SHORT, wide=True, last_rounds=0.0))
+    assert (without.lfas, without.rounds) == (paper.lfas, paper.rounds)
 
 
 def test_more_rounds_for_larger_batches_up_to_a_limit() -> None:
