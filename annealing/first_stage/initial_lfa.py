@@ -56,9 +56,10 @@ def check_layers_fit(problem: Problem) -> None:
     footprints = [tile_footprint(problem, index, 1, 1, 1) for index in range(len(layers))]
     largest = max(footprints, key=lambda footprint: footprint.total)
     if largest.total > available:
-        name = layers[footprints.index(largest)].name
+        layer = layers[footprints.index(largest)]
         of_part = {part: division.layer for division in problem.network.divisions for part in division.parts}
-        raise LayerTooLargeError(of_part.get(name, name), largest, available, is_part=name in of_part)
+        channels = layer.K if layer.name in of_part else 0
+        raise LayerTooLargeError(of_part.get(layer.name, layer.name), largest, available, channels)
     smallest_tiles = [(1, layer.K, 1, 1) for layer in layers]
     for row in _infeasible(problem, smallest_tiles):
         problem.core_array.require_feasible(problem.network, problem.table, row)

@@ -50,21 +50,23 @@ class LayerTooLargeError(UserError):
         Its name.
     needed_bytes, available_bytes
         What its smallest tile needs at once, and the capacity of the buffer.
-    is_part
-        Whether the footprint is that of a part, of as few output channels as the layer can be divided into.
+    part_channels
+        Output channels of the part that the footprint is of: as few as the layer can be divided into. 0: it is that of
+        the layer.
     """
 
-    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int, is_part: bool = False) -> None:
+    def __init__(self, layer: str, footprint: "Footprint", available_bytes: int, part_channels: int = 0) -> None:
         self.layer = layer
         self.needed_bytes = footprint.total
         self.available_bytes = available_bytes
-        smallest = "its smallest tile" if not is_part else "a tile of its smallest part"
+        part = f"a tile of a part of {part_channels} output channels (what the core array computes at once)"
+        smallest = part if part_channels else "its smallest tile"
         enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
-        part = max(available_bytes // 4, KIB)
+        size = max(available_bytes // 4, KIB)
         other = (
             "divide large layers by output channels: --space wide, or soma-cp nets --export NET --divide "
-            f"{_size_text(part, MIB if part % MIB == 0 else KIB)} -o FILE"
-            if footprint.ifmaps < available_bytes and footprint.weights and not is_part
+            f"{_size_text(size, MIB if size % MIB == 0 else KIB)} -o FILE"
+            if footprint.ifmaps < available_bytes and footprint.weights and not part_channels
             else "schedule fewer tokens or pixels"
         )
         super().__init__(

@@ -724,7 +724,7 @@ def test_a_buffer_that_is_too_small_for_a_layer(run: Run, command: str) -> None:
     # The first layer that needs the most bytes: 3·3·512² of weights, 2·2·512 of ifmap without padding, 512 of ofmap.
     # A part of it has 128 channels at least.
     assert_refused(
-        outcome, "'conv_5_0_b'", "a tile of its smallest part needs 592,000", "1,000 are available", "579KiB"
+        outcome, "'conv_5_0_b'", "a tile of a part of 128 output channels", "592,000", "1,000 are available", "579KiB"
     )
     outcome = run(command, "--net", "resnet50", "--hw", "small.json", "--space", "paper")
     assert_refused(outcome, "'conv_5_0_b'", "2,361,856", "1,000 are available", "at least --buffer 3MiB")
