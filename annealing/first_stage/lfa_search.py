@@ -39,8 +39,8 @@ POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
 PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
-"""Shares of the time left that the first two phases of the wide space may take, each when it begins. The first phase may
-take the second share if no layer may be divided."""
+"""Shares of the time left that the first two phases of the wide space may take, each when it begins. The first phase
+may take the second share if no layer may be divided."""
 
 
 @dataclass(frozen=True)
