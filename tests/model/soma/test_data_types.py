@@ -23,7 +23,7 @@ from soma_cp.model.data_types import (
 )
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
-from soma_cp.model.hardware.core_array.type_costs import type_costs
+from soma_cp.model.hardware.core_array.type_costs import operation_cycles, type_costs
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.extents import scaled_up
@@ -182,6 +182,33 @@ def test_a_platform_says_what_a_type_costs() -> None:
     fast = replace(platform, gbuf_bytes_per_cycle=4096)
     cost = PublishedCoreArray(fast).breakdown(int4, Problem(int4, fast).table, np.array([0, 1, 128, 8, 8]))
     assert cost.cycles == 32
+
+
+@pytest.mark.parametrize(
+    ("core_array", "stored", "activations", "cycles"),
+    [
+        ("published", "int8", "int8", 128),
+        ("published", "int8", "fp16", 256),  # half as many MACs a cycle
+        ("roofline", "int4", "int4", 32),  # four times as many
+        ("zigzag", "int8", "fp16", 128),  # computes all at the rate of INT8
+    ],
+)
+def test_utilization_is_that_of_the_types(core_array: str, stored: str, activations: str, cycles: int) -> None:
+    """256 channels into 64 kernels for 64 pixels: 1,048,576 MACs, 8,192 a cycle with INT8."""
+    network = with_types(projection(), weights(stored), of(activations))
+    platform = replace(EDGE, core_array=core_array, macs_per_cycle_by_type=(("int4", 4 * 8_192),))
+    assert operation_cycles(network, platform) == cycles
+    if core_array != "zigzag":
+        plan = unfused(network, platform)
+        found = evaluate(plan, double_buffering(plan.tensors))
+        assert found.utilization == cycles / found.latency
+        assert found.figures.operation_cycles <= found.figures.compute_cycles
+
+
+def test_operations_of_vector_layers_take_the_time_of_their_types() -> None:
+    layer = PointToPoint(name="a", K=512, H=8, W=8, inputs=("x",), types=LayerTypes(of("fp32")))
+    network = Network("vector", (ExternalInput("x", (512, 8, 8)),), (layer,))
+    assert operation_cycles(network, EDGE) == 512 * 64 * 4 / EDGE.vector_ops_per_cycle
 
 
 def test_wide_partial_sums_take_room_in_a_pe() -> None:
