@@ -249,6 +249,23 @@ def test_a_kernel_that_fits_no_pe_is_told_in_bytes_of_its_types() -> None:
     assert cycles[0] > 0
 
 
+@pytest.mark.parametrize(("accumulators", "needed"), [("int32", 128), ("int16", 64)])
+def test_partial_sums_that_fit_no_pe(accumulators: str, needed: int) -> None:
+    """A PE of edge has 32 lanes."""
+    network = with_types(projection(), accumulators=of(accumulators))
+    problem = Problem(network, replace(EDGE, memory_bytes=(("OL1", needed - 1),)))
+    cycles, _ = problem.core_array.tile_costs(problem.table, np.array([[0, 1, 64, 1, 1]]))
+    assert cycles.tolist() == [-1]
+    assert problem.core_array.explain_infeasible(network, np.array([0, 1, 64, 1, 1])) == (
+        "layer 'a', tile of 1 samples × 64 channels × 1 rows × 1 columns: can't be mapped onto the PE array; a partial "
+        f"sum of {accumulators} for each of the 32 lanes of a PE needs {needed} bytes, but OL1 has {needed - 1}; a "
+        "smaller tile doesn't help, use a larger OL1 or a narrower type of partial sums"
+    )
+    fitting = Problem(network, replace(EDGE, memory_bytes=(("OL1", needed),)))
+    cycles, _ = fitting.core_array.tile_costs(fitting.table, np.array([[0, 1, 64, 1, 1]]))
+    assert cycles[0] > 0
+
+
 # Weights of 17.6 TB: times 700,001 their bytes do not fit into 64 bits.
 
 
