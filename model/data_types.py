@@ -113,6 +113,11 @@ class LayerTypes(NamedTuple):
     weights: WeightFormat = WeightFormat()
     accumulators: DataType | None = None
 
+    @property
+    def sums(self) -> DataType:
+        """The type of partial sums."""
+        return self.ofmap if self.accumulators is None else self.accumulators
+
 
 _WEIGHT_TEXT = re.compile(r"([a-z]+[0-9]+)(?:/([0-9]{1,7})(?::([0-9]{1,4}))?)?")
 

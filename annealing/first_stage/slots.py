@@ -18,7 +18,7 @@ from soma_cp.annealing.first_stage.groups import pick
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed
+from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.layers import Layer, weights_key
 from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_table import NetworkTable
@@ -94,7 +94,7 @@ def fit_table(table: NetworkTable, slots: Slots, channels: IntArray) -> None:
             weights = packed(channels[slot], slots.kernel_bits[group])
             over, under = layers[slot, nt.RATIO_OVER], layers[slot, nt.RATIO_UNDER]
             layers[slot, nt.WEIGHT_BYTES] = weights
-            layers[slot, nt.DRAM_WEIGHT_BYTES] = -(-weights * over // under)
+            layers[slot, nt.DRAM_WEIGHT_BYTES] = scaled_up(weights, over, under)
             layers[slot, nt.TILE_CHANNELS] = channels[slot] if parts > 1 else slots.tile_channels[group]
             named = slot if channels[slot] > 0 else present
             for n in range(slots.use_begin[slot], slots.use_begin[slot + 1]):

@@ -86,7 +86,7 @@ BYTE_ENERGIES = tuple(name for name in UnitEnergies._fields if name not in OPERA
 """Energies of a byte; a platform may give them."""
 
 
-OTHER_TYPES = tuple(one.name for one in DATA_TYPES if one is not INT8)
+OTHER_TYPES = tuple(one.name for one in DATA_TYPES if one != INT8)
 """The data types whose costs a platform may give beside those of INT8."""
 
 

@@ -10,7 +10,7 @@ from soma_cp.model.hardware.platform_forms import PlatformForm, YamlForm
 
 _DESCRIPTION = (
     "A platform for soma-cp. Version 2 is YAML with units, and may extend another file; version 1 is JSON with plain "
-    "numbers. Time is in cycles of the platform's clock; all data is INT8, one element is one byte."
+    "numbers. Time is in cycles of the platform's clock; operations are those of INT8 where no data type is named."
 )
 _ARRAY = ("pe_grid", "macs_per_pe")
 """The fields for which `MACS_PER_CYCLE` stands."""

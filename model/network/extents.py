@@ -25,6 +25,15 @@ def packed(elements: Count, bits: int | Count) -> Count:
     return (elements * bits + 7) >> 3
 
 
+@inlined
+def scaled_up(count: Count, over: int | Count, under: int | Count) -> Count:
+    """Return ⌈count · over / under⌉ without this product, which may not fit into 64 bits.
+
+    All may be arrays.
+    """
+    return count // under * over + -(-(count % under * over) // under)
+
+
 @in_place
 def ifmap_extent(layers: IntArray, layer: int, b: int, k: int, h: int, w: int) -> tuple[int, int, int, int]:
     """Return the extent (b, c, h, w) of the ifmap that an ofmap tile (b, k, h, w) of `layer` needs.

@@ -3,6 +3,7 @@
 Names are unique; layers refer to one another by name.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
@@ -129,6 +130,14 @@ class Network:
         """Operations of one sample: multiply-accumulates of matrix layers, element operations of vector layers."""
         matrix = sum(layer.operations for layer in self.layers if layer.is_matrix)
         return matrix, sum(layer.operations for layer in self.layers if not layer.is_matrix)
+
+    @cached_property
+    def operations_by_type(self) -> dict[tuple[bool, DataType], int]:
+        """Operations of one sample, by whether they are those of matrix layers, and by type (`computed_type`)."""
+        found: dict[tuple[bool, DataType], int] = defaultdict(int)
+        for layer in self.layers:
+            found[layer.is_matrix, self.computed_type(layer)] += layer.operations
+        return dict(found)
 
     @cached_property
     def weight_bytes(self) -> int:

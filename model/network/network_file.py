@@ -171,7 +171,7 @@ def _type_fields(layer: Layer) -> dict[str, Any]:
 
 
 def _input_type(source: ExternalInput, common: Mapping[str, Any]) -> dict[str, Any]:
-    return {} if source.type is INT8 or "activation_type" in common else {"type": source.type.name}
+    return {} if source.type == INT8 or "activation_type" in common else {"type": source.type.name}
 
 
 def _layer_types(layer: Layer, common: Mapping[str, Any]) -> dict[str, Any]:

@@ -257,9 +257,9 @@ def _layer_row(network: Network, layer: Layer) -> list[int]:
 
 def _fill_types(network: Network, layer: Layer, row: list[int]) -> None:
     """Fill the columns of data types."""
-    ofmap, weights, accumulators = layer.types
-    row[OFMAP_BITS], row[IFMAP_BITS] = ofmap.bits, network.ifmap_type(layer).bits
-    row[SUM_BITS] = ofmap.bits if accumulators is None else accumulators.bits
+    weights = layer.types.weights
+    row[OFMAP_BITS], row[IFMAP_BITS] = layer.types.ofmap.bits, network.ifmap_type(layer).bits
+    row[SUM_BITS] = layer.types.sums.bits
     if layer.is_matrix:
         operand = network.operand_type(layer)
         row[WEIGHT_BITS] = operand.bits

@@ -69,7 +69,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed
+from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -299,7 +299,7 @@ def _loads(problem: Problem, extents: TileExtents, tiles: _Tiles, wide: bool) ->
         weights=np.where(loads_weights, layers[:, nt.WEIGHT_BYTES], 0),
         first_weights=np.where(loads_weights, first, 0),
         moved=np.where(loads_weights, layers[:, nt.DRAM_WEIGHT_BYTES], 0),
-        first_moved=np.where(loads_weights, -(-first * over // under), 0),
+        first_moved=np.where(loads_weights, scaled_up(first, over, under), 0),
         least_ratio=min(ratios),
         shared=wide,
     )
@@ -421,7 +421,7 @@ def _begins(
         excess = between[before, w % COLUMNS_AT_ONCE] + loads.first_weights[w] - room[before]
         late = excess > 0
         if late.any():
-            moved = -(-excess[late] * loads.least_ratio.numerator // loads.least_ratio.denominator)
+            moved = scaled_up(excess[late], loads.least_ratio.numerator, loads.least_ratio.denominator)
             loaded = end[before[late]] + transfer_cycles(moved, problem.platform.dram_rate)
             begin[w] = max(begin[w], loaded.max())
         ends = [

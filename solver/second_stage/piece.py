@@ -247,15 +247,16 @@ def _room(
 
 
 def _alike(plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray) -> tuple[tuple[int, ...], ...]:
-    """Return groups of free tensors, by index in `free`: loads of equal size that wait for the same stores; a
-    layer's stores.
+    """Return groups of free tensors, by index in `free`: loads of equal bytes and cycles that wait for the same stores;
+    a layer's stores.
 
     Exchanging two transfers of a group changes neither the times nor the bytes alive at any position.
     """
     tensors = plan.tensors
     groups: dict[tuple[int, ...], list[int]] = {}
     for n, i in enumerate(free.tolist()):
-        key: tuple[int, ...] = (0, int(tensors.bytes[i]), int(after_begin[n]), int(after_end[n]))
+        size, cycles = int(tensors.bytes[i]), int(tensors.cycles[i])
+        key: tuple[int, ...] = (0, size, cycles, int(after_begin[n]), int(after_end[n]))
         if tensors.is_store[i]:
             key = (1, int(tensors.layer[i]))
         groups.setdefault(key, []).append(n)

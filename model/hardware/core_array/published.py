@@ -138,7 +138,8 @@ class PublishedCoreArray(CoreArray):
         """Name the memory that is too small for the layer's kernel, and what would make the kernel fit.
 
         C, R and S are never cut: in the split that needs least, a PE holds R·S·ceil(C / (vec·P)) elements in AL1 and in
-        WL1 for each of its vec channels. So a smaller tile doesn't help.
+        WL1 for each of its vec channels. So a smaller tile doesn't help. Nor does it if OL1 holds less than a partial
+        sum for each lane.
         """
         layer_id, b, k, h, w = map(int, tile_row)
         layer = network.layers[layer_id]
@@ -150,6 +151,13 @@ class PublishedCoreArray(CoreArray):
         elements = _elements_per_channel(self.platform, layer)
         room = _room_per_channel(self.platform, *bits)
         memories = pe_memories(self.platform)
+        sums = self.platform.lane * layer.types.sums.bits
+        if sums > memories.OL1 * 8:
+            return (
+                f"{tile}: can't be mapped onto the PE array; a partial sum of {layer.types.sums.name} for each of the "
+                f"{self.platform.lane} lanes of a PE needs {packed_bytes(1, sums)} bytes, but OL1 has {memories.OL1}; "
+                "a smaller tile doesn't help, use a larger OL1 or a narrower type of partial sums"
+            )
         short = [
             f"{memory} has {size // self.platform.vec}"
             for memory, size, most in zip(("AL1", "WL1"), (memories.AL1, memories.WL1), room, strict=True)

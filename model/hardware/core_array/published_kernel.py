@@ -15,7 +15,7 @@ from soma_cp.model.compiled import compiled, in_place, inlined
 from soma_cp.model.hardware.core_array.type_costs import TypeCosts
 from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
 from soma_cp.model.network import network_table as column
-from soma_cp.model.network.extents import packed
+from soma_cp.model.network.extents import packed, scaled_up
 
 INFEASIBLE = -1
 """Stands for the cycles of a tile that the array can't run."""
@@ -318,7 +318,7 @@ def tile_cost(array: ArrayNumbers, arithmetic: Arithmetic, layer: IntArray, b: i
     elif kind == column.POOL:
         ops *= layer[column.R] * layer[column.S]
     return Cost(
-        cycles=_ceil(ops * arithmetic.over, array.vector_ops_per_cycle * arithmetic.under),
+        cycles=scaled_up(ops, arithmetic.over, array.vector_ops_per_cycle * arithmetic.under),
         buffer_pj=0.0,
         gbuf_pj=0.0,
         noc_pj=0.0,
@@ -441,7 +441,7 @@ def _split(array: ArrayNumbers, work: Work, i: int) -> Split:
         tB=tB,
         oC=_ceil(work.C, P_C),
         oK=_ceil(work.K, P_K),
-        compute=_ceil(tC * tK * tH * tW * tB * work.R * work.S * work.arithmetic.over, work.arithmetic.under),
+        compute=scaled_up(tC * tK * tH * tW * tB * work.R * work.S, work.arithmetic.over, work.arithmetic.under),
     )
 
 

@@ -23,7 +23,7 @@ from soma_cp.model.hardware.core_array.tile_work import (
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed
+from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 
@@ -51,7 +51,7 @@ class RooflineCoreArray(CoreArray):
         """
         work = self._work(table, tiles)
         cycles = np.maximum(
-            -(-work.operations * work.costs.over // work.costs.under),
+            scaled_up(work.operations, work.costs.over, work.costs.under),
             -(-packed(work.read_bits + work.written_bits, 1) // self.platform.gbuf_bytes_per_cycle),
         )
         return cycles, self._energy_pj(work, packed(work.read_bits, 1), packed(work.written_bits, 1))

@@ -16,7 +16,11 @@ import numpy as np
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.data_types import DATA_TYPES, INT8, DataType
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
-from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.hardware.platform import PUBLISHED_CORE_ARRAY, Platform
+from soma_cp.model.network.network import Network
+
+WITH_RATES = (PUBLISHED_CORE_ARRAY, "roofline")
+"""Core arrays that take rates and energies by type from the platform."""
 
 _LARGEST_DENOMINATOR = 1024
 
@@ -66,6 +70,21 @@ def slowdown(platform: Platform, data_type: DataType) -> Fraction:
         return _width(data_type)
     ratio = Fraction(platform.macs_per_cycle, given)
     return ratio if ratio.denominator <= _LARGEST_DENOMINATOR else ratio.limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def operation_cycles(network: Network, platform: Platform) -> float:
+    """Return the cycles that the operations of one sample take on fully used arrays, at the rates of their types.
+
+    With a core array that takes no rates from the platform, the rates are those of INT8.
+    """
+    matrix, vector = Fraction(0), Fraction(0)
+    for (is_matrix, computed), operations in network.operations_by_type.items():
+        data_type = computed if platform.core_array in WITH_RATES else INT8
+        if is_matrix:
+            matrix += operations * slowdown(platform, data_type)
+        else:
+            vector += operations * _width(data_type)
+    return float(matrix / platform.macs_per_cycle) + float(vector / platform.vector_ops_per_cycle)
 
 
 def _width(data_type: DataType) -> Fraction:

@@ -4,12 +4,10 @@ from collections.abc import Iterator
 
 from soma_cp.model.data_types import INT8, TYPE_CODE, DataType
 from soma_cp.model.hardware.builtin.catalogue import known_name
-from soma_cp.model.hardware.core_array.type_costs import slowdown, type_costs
-from soma_cp.model.hardware.platform import PUBLISHED_CORE_ARRAY, Platform
+from soma_cp.model.hardware.core_array.type_costs import WITH_RATES, slowdown, type_costs
+from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network.network import Network
 
-_WITH_RATES = (PUBLISHED_CORE_ARRAY, "roofline")
-"""Core arrays that take rates and energies by type from the platform."""
 _WITHOUT_RATES = ("zigzag",)
 """Core arrays that compute every type at the rate and the energy of INT8."""
 
@@ -31,13 +29,14 @@ def weight_notes(network: Network) -> tuple[str, ...]:
 
 
 def _notes_on_costs(network: Network, platform: Platform) -> Iterator[str]:
-    """Note types in which matrix layers are computed, and whose costs the platform does not say."""
-    for one in dict.fromkeys(network.computed_type(layer) for layer in network.layers if layer.is_matrix):
-        if one is INT8:
-            continue
-        if platform.core_array in _WITH_RATES:
-            yield from _note_on_scaling(one, platform)
-        elif platform.core_array in _WITHOUT_RATES:
+    """Note types of matrix layers whose costs the platform does not say, and types whose costs are not looked at."""
+    others = [(is_matrix, one) for is_matrix, one in network.operations_by_type if one != INT8]
+    if platform.core_array in WITH_RATES:
+        for is_matrix, one in others:
+            if is_matrix:
+                yield from _note_on_scaling(one, platform)
+    elif platform.core_array in _WITHOUT_RATES:
+        for one in dict.fromkeys(one for _, one in others):
             yield f"the core array {platform.core_array} computes {one.name} at the rate and the energy of INT8"
 
 

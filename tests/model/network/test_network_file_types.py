@@ -1,6 +1,8 @@
 """Data types in network files: round trips, what a file's own types mean for its layers, and faults."""
 
 import json
+import pickle
+from copy import deepcopy
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +16,8 @@ from support.twins import examples
 from support.typed_networks import typed_networks
 
 from soma_cp.model.data_types import LayerTypes, WeightFormat, data_type, weight_format
+from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.core_array.type_notes import type_notes
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
 from soma_cp.model.network.layers import Layer
 from soma_cp.model.network.network import Network, NetworkError
@@ -85,6 +89,13 @@ def test_any_typed_network_makes_the_round_trip(network: Network) -> None:
     assert found == network
     assert json.dumps(network_document(found)) == text
     assert not list(Draft202012Validator(network_schema()).iter_errors(json.loads(text)))
+
+
+def test_copies_of_an_int8_network_are_written_as_it_is() -> None:
+    network = builtin_network("tiny-chain")
+    for same in (deepcopy(network), pickle.loads(pickle.dumps(network))):
+        assert network_document(same) == network_document(network)
+        assert type_notes(same, PLATFORMS["edge"]) == ()
 
 
 @pytest.mark.parametrize("name", builtin_names())

@@ -1,11 +1,15 @@
 """Data types and compressed weights, counted by hand (docs/model.md#data-types)."""
 
+import math
 from dataclasses import replace
 from fractions import Fraction
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given
 
+from soma_cp.annealing.first_stage.slots import fit_table, slotted
 from soma_cp.model.data_types import (
     DATA_TYPES,
     INT8,
@@ -19,8 +23,10 @@ from soma_cp.model.data_types import (
 )
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
-from soma_cp.model.hardware.core_array.type_costs import type_costs
+from soma_cp.model.hardware.core_array.type_costs import operation_cycles, type_costs
+from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
+from soma_cp.model.network.extents import scaled_up
 from soma_cp.model.network.layers import Conv, ExternalInput, PointToPoint
 from soma_cp.model.network.network import Division, Network, NetworkError
 from soma_cp.model.network.rewrites.channels import divided_as, divisions_up_to
@@ -31,6 +37,8 @@ from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import least_peak_bytes, tile_footprint
 from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import Plan, make_plan
+from soma_cp.solver.every_lfa import network_bounds
+from soma_cp.solver.every_lfa.network_bounds import layer_prices
 
 EDGE = PLATFORMS["edge"]
 ROOFLINE = replace(EDGE, core_array="roofline")
@@ -176,6 +184,33 @@ def test_a_platform_says_what_a_type_costs() -> None:
     assert cost.cycles == 32
 
 
+@pytest.mark.parametrize(
+    ("core_array", "stored", "activations", "cycles"),
+    [
+        ("published", "int8", "int8", 128),
+        ("published", "int8", "fp16", 256),  # half as many MACs a cycle
+        ("roofline", "int4", "int4", 32),  # four times as many
+        ("zigzag", "int8", "fp16", 128),  # computes all at the rate of INT8
+    ],
+)
+def test_utilization_is_that_of_the_types(core_array: str, stored: str, activations: str, cycles: int) -> None:
+    """256 channels into 64 kernels for 64 pixels: 1,048,576 MACs, 8,192 a cycle with INT8."""
+    network = with_types(projection(), weights(stored), of(activations))
+    platform = replace(EDGE, core_array=core_array, macs_per_cycle_by_type=(("int4", 4 * 8_192),))
+    assert operation_cycles(network, platform) == cycles
+    if core_array != "zigzag":
+        plan = unfused(network, platform)
+        found = evaluate(plan, double_buffering(plan.tensors))
+        assert found.utilization == cycles / found.latency
+        assert found.figures.operation_cycles <= found.figures.compute_cycles
+
+
+def test_operations_of_vector_layers_take_the_time_of_their_types() -> None:
+    layer = PointToPoint(name="a", K=512, H=8, W=8, inputs=("x",), types=LayerTypes(of("fp32")))
+    network = Network("vector", (ExternalInput("x", (512, 8, 8)),), (layer,))
+    assert operation_cycles(network, EDGE) == 512 * 64 * 4 / EDGE.vector_ops_per_cycle
+
+
 def test_wide_partial_sums_take_room_in_a_pe() -> None:
     """OL1 of edge has 256 bytes for each lane: 256 sums of a byte, 64 of four bytes."""
     network = Network(
@@ -212,6 +247,67 @@ def test_a_kernel_that_fits_no_pe_is_told_in_bytes_of_its_types() -> None:
     fitting = Problem(with_types(network, activations=of("int4")), EDGE)
     cycles, _ = fitting.core_array.tile_costs(fitting.table, np.array([[0, 1, 8, 1, 1]]))
     assert cycles[0] > 0
+
+
+@pytest.mark.parametrize(("accumulators", "needed"), [("int32", 128), ("int16", 64)])
+def test_partial_sums_that_fit_no_pe(accumulators: str, needed: int) -> None:
+    """A PE of edge has 32 lanes."""
+    network = with_types(projection(), accumulators=of(accumulators))
+    problem = Problem(network, replace(EDGE, memory_bytes=(("OL1", needed - 1),)))
+    cycles, _ = problem.core_array.tile_costs(problem.table, np.array([[0, 1, 64, 1, 1]]))
+    assert cycles.tolist() == [-1]
+    assert problem.core_array.explain_infeasible(network, np.array([0, 1, 64, 1, 1])) == (
+        "layer 'a', tile of 1 samples × 64 channels × 1 rows × 1 columns: can't be mapped onto the PE array; a partial "
+        f"sum of {accumulators} for each of the 32 lanes of a PE needs {needed} bytes, but OL1 has {needed - 1}; a "
+        "smaller tile doesn't help, use a larger OL1 or a narrower type of partial sums"
+    )
+    fitting = Problem(network, replace(EDGE, memory_bytes=(("OL1", needed),)))
+    cycles, _ = fitting.core_array.tile_costs(fitting.table, np.array([[0, 1, 64, 1, 1]]))
+    assert cycles[0] > 0
+
+
+# Weights of 17.6 TB: times 700,001 their bytes do not fit into 64 bits.
+
+
+@given(st.integers(0, 1 << 53), st.integers(1, 1_000_000), st.integers(1, 1_000_000))
+def test_counts_are_scaled_without_their_product(count: int, over: int, under: int) -> None:
+    over, under = sorted((over, under))
+    expected = math.ceil(Fraction(count * over, under))
+    assert scaled_up(count, over, under) == expected
+    assert scaled_up(np.array([count]), np.array([over]), under).tolist() == [expected]
+
+
+def test_bytes_of_large_compressed_weights() -> None:
+    size = 1 << 22
+    layer = Conv(name="a", C=size, K=size, H=1, W=1, inputs=("x",))
+    network = with_types(Network("large", (ExternalInput("x", (size, 1, 1)),), (layer,)), weight_ratio=RATIO)
+    problem = Problem(network, ROOFLINE)
+    moved = network.dram_weight_bytes
+    assert moved == math.ceil(size**2 * RATIO)
+    prices = layer_prices(problem)
+    tiles = network_bounds._tiles(prices, prices.choices(), wide=False)
+    loads = network_bounds._loads(problem, prices.extents, tiles, wide=False)
+    assert [loads.moved[0], loads.first_moved[0]] == [moved, moved]
+    found = slotted(problem)
+    table = found.table()
+    channels = np.array([size, 0, 0, 0])
+    fit_table(table, found.slots, channels)
+    assert table.layers[:, nt.DRAM_WEIGHT_BYTES].tolist() == [moved, 0, 0, 0]
+
+
+RATIO = Fraction(700_001, 1_000_000)
+
+
+def test_a_slow_type_takes_its_cycles_in_the_largest_tiles() -> None:
+    """4,099 of 8,192 MACs a cycle are 1,365 cycles for 683, to a denominator of 1,024: 2⁵³ MACs take 2⁴⁰ of them."""
+    layer = Conv(name="a", C=1 << 10, K=1 << 23, H=1 << 10, W=1 << 10, inputs=("x",))
+    network = Network("large", (ExternalInput("x", (1 << 10, 1 << 10, 1 << 10), of("fp16")),), (layer,))
+    expected = math.ceil(Fraction((1 << 40) * 1365, 683))
+    for platform in (EDGE, ROOFLINE):
+        given = replace(platform, macs_per_cycle_by_type=(("fp16", 4_099),), gbuf_bytes_per_cycle=1 << 20)
+        problem = Problem(network, given)
+        cycles, _ = problem.core_array.tile_costs(problem.table, np.array([[0, 1, 1 << 23, 1 << 10, 1 << 10]]))
+        assert cycles.tolist() == [expected]
 
 
 # Networks

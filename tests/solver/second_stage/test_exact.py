@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -26,10 +27,11 @@ from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.arrays import IntArray
+from soma_cp.model.data_types import LayerTypes, WeightFormat
 from soma_cp.model.errors import InternalError
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
-from soma_cp.model.network.layers import Conv, ExternalInput, Transpose
+from soma_cp.model.network.layers import Conv, ExternalInput, Pool, Transpose
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
@@ -42,6 +44,7 @@ from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.stored_schedule import StoredSchedule
+from soma_cp.model.soma.tensors import WGT
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage import exact as cpsat
@@ -201,6 +204,28 @@ def test_tiny_networks_against_brute_force(name: str, lfa: str) -> None:
     assert optima
     for eighths, optimum in optima.items():
         assert_optimal(plan, least * eighths // 8, optimum)
+
+
+def test_loads_of_equal_bytes_may_take_other_cycles() -> None:
+    """b and c have 16,000 bytes of weights, of which 1,600 and 16,000 are moved: 100 and 1,000 cycles.
+
+    Beside a tile of 39,488 bytes of the pool, which takes 1,568 cycles, the buffer holds one of the two. The optimum
+    loads those of c meanwhile, although b is computed first.
+    """
+    layers = (
+        Pool(name="pool", K=16, H=32, W=32, R=7, S=7, inputs=("x",)),
+        Conv(name="b", C=160, K=100, H=1, W=1, inputs=("y",), types=LayerTypes(weights=COMPRESSED)),
+        Conv(name="c", C=100, K=160, H=1, W=1, ifmaps=("b",)),
+    )
+    inputs = (ExternalInput("x", (16, 38, 38)), ExternalInput("y", (160, 1, 1)))
+    problem = Problem(Network("equal bytes", inputs, layers), platform_named("edge"))
+    plan = make_plan(problem, LFA((FLG(("pool", "b", "c"), 1, True),)))
+    assert plan.tensors.bytes[plan.tensors.kind == WGT].tolist() == [16_000, 16_000]
+    assert plan.tensors.cycles[plan.tensors.kind == WGT].tolist() == [100, 1_000]
+    assert_optimal(plan, 60_000, brute_force_latency(plan, 60_000, most=1_000_000))
+
+
+COMPRESSED = WeightFormat(ratio=Fraction(1, 10))
 
 
 @examples(120)

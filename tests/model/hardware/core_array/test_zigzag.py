@@ -1,5 +1,6 @@
 """The adapter to ZigZag: all tests have a quick engine in place of ZigZag, some the real one if it is installed."""
 
+import hashlib
 import importlib.metadata
 import logging
 import os
@@ -19,6 +20,7 @@ from hypothesis import given
 from support.strategies import networks
 from support.twins import examples
 
+from soma_cp.model.data_types import DATA_TYPES, TYPE_CODE, LayerTypes
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array import zigzag
@@ -26,6 +28,7 @@ from soma_cp.model.hardware.core_array.cost_store import CostStore, StoredCost
 from soma_cp.model.hardware.core_array.protocol import NoMappingError
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.hardware.core_array.registry import make_core_array
+from soma_cp.model.hardware.core_array.type_notes import type_notes
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.core_array.zigzag import ZigZagCoreArray, zigzag_core_array
 from soma_cp.model.hardware.core_array.zigzag_accelerator import BITS, accelerator_of_platform, read_accelerator
@@ -36,6 +39,7 @@ from soma_cp.model.network.layers import Conv, ExternalInput, GroupConv, PointTo
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_from_document
 from soma_cp.model.network.network_table import network_table
+from soma_cp.model.network.rewrites.types import with_named_types
 from soma_cp.model.problem import Problem
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 
@@ -113,6 +117,47 @@ def test_loops_of_a_tile(
     operations = int(np.prod(tile))
     assert cycles[1] == -(-operations // 512)
     assert energy_pj[1] == pytest.approx(operations * 0.0873, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("weights", "activations", "accumulators", "bits"),
+    [
+        ("int4/128", "fp16", "fp32", (4, 16, 16, 32)),
+        ("int4", "int8", None, (4, 8, 8, 8)),
+        ("int8", "int16", None, (8, 16, 16, 16)),
+    ],
+)
+def test_bits_of_a_tile(
+    weights: str, activations: str, accumulators: str | None, bits: tuple[int, ...], engine: QuickEngine, tmp_path: Path
+) -> None:
+    """ZigZag gets the bits of weights without their scales; the rates are those of INT8, which a note says."""
+    network = with_named_types(grouped_network(False), weights, activations, accumulators)
+    rows = np.array([[1, 3, 12, 4, 2], [0, 3, 12, 4, 6]])
+    array = array_in(tmp_path, engine)
+    cycles, _ = array.tile_costs(network_table(network), rows)
+    (loops,) = engine.asked
+    assert loops[-4:] == bits
+    assert cycles[1] == -(-3 * 12 * 4 * 6 // 512)
+    noted = type_notes(network, replace(EDGE, core_array="zigzag"))
+    said = f"the core array zigzag computes {activations} at the rate and the energy of INT8"
+    assert (said in noted) is (activations != "int8")
+    # What INT8 costs is kept under the key that it had before there were other types, other bits under their own.
+    bare = LoopSizes(*loops[:-4])
+    before = hashlib.sha256(f"{array._key_begin}{tuple(loops[:-4])}".encode()).hexdigest()
+    assert array._key(bare) == before
+    assert array._key(loops) != before
+    precision = layer_document(loops, 24)["operand_precision"]
+    assert precision == {"W": bits[0], "I": bits[1], "O": max(bits[3], 24), "O_final": bits[2]}
+
+
+def test_a_vector_layer_of_another_type_is_noted() -> None:
+    network = grouped_network(False)
+    vector = replace(network.layers[0], types=LayerTypes(DATA_TYPES[TYPE_CODE["fp32"]]))
+    layers = (vector, network.layers[1])
+    typed = Network("grouped", network.inputs, layers)
+    assert type_notes(typed, replace(EDGE, core_array="zigzag")) == (
+        "the core array zigzag computes fp32 at the rate and the energy of INT8",
+    )
 
 
 @examples(25)
