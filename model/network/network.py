@@ -131,6 +131,15 @@ class Network:
         return matrix, sum(layer.operations for layer in self.layers if not layer.is_matrix)
 
     @cached_property
+    def operations_by_type(self) -> dict[tuple[bool, DataType], int]:
+        """`operations` by whether the layers are matrix layers, and by the type in which they are computed."""
+        operations: dict[tuple[bool, DataType], int] = {}
+        for layer in self.layers:
+            kind = (layer.is_matrix, self.computed_type(layer))
+            operations[kind] = operations.get(kind, 0) + layer.operations
+        return operations
+
+    @cached_property
     def weight_bytes(self) -> int:
         """Bytes of all stored weights; weights that several layers share count once."""
         stored = {weights_key(layer): layer.weight_bytes for layer in self.layers}

@@ -10,6 +10,7 @@ import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import InternalError
+from soma_cp.model.hardware.core_array.type_costs import operation_cycles
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation_kernel import empty_times, run
 from soma_cp.model.soma.plan import Plan
@@ -26,7 +27,8 @@ class PlanFigures:
     core_energy_pj, dram_energy_pj
         Energy of the core array and of DRAM.
     operation_cycles
-        Cycles that the operations alone would take on fully used arrays: ``utilization · latency``.
+        Cycles that the operations alone would take on fully used arrays, each at the rate of its data type:
+        ``utilization · latency``.
     """
 
     compute_cycles: int
@@ -102,14 +104,12 @@ class Evaluation:
 def plan_figures(plan: Plan) -> PlanFigures:
     """Return the figures that the LFA of `plan` fixes, whatever the DLSA."""
     platform = plan.problem.platform
-    matrix, vector = plan.problem.network.operations
-    per_sample = matrix / platform.macs_per_cycle + vector / platform.vector_ops_per_cycle
     return PlanFigures(
         compute_cycles=int(plan.tile_cycles.sum()),
         dram_cycles=int(plan.tensors.cycles.sum()),
         core_energy_pj=float(plan.layers.count @ plan.layers.energy_pj),
         dram_energy_pj=float(plan.tensors.moved.sum() * platform.dram_pj_per_byte),
-        operation_cycles=per_sample * plan.problem.batch,
+        operation_cycles=operation_cycles(plan.problem.network, platform) * plan.problem.batch,
     )
 
 

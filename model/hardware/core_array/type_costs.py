@@ -17,7 +17,10 @@ from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.data_types import DATA_TYPES, INT8, DataType
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
+from soma_cp.model.network.network import Network
 
+WITHOUT_RATES = ("zigzag",)
+"""Core arrays that compute every type at the rate and the energy of INT8."""
 _LARGEST_DENOMINATOR = 1024
 
 
@@ -66,6 +69,19 @@ def slowdown(platform: Platform, data_type: DataType) -> Fraction:
         return _width(data_type)
     ratio = Fraction(platform.macs_per_cycle, given)
     return ratio if ratio.denominator <= _LARGEST_DENOMINATOR else ratio.limit_denominator(_LARGEST_DENOMINATOR)
+
+
+def operation_cycles(network: Network, platform: Platform) -> float:
+    """Return the cycles that the operations of one sample take on fully used arrays, each at the rate of its type."""
+    matrix = vector = Fraction(0)
+    for (is_matrix, computed), operations in network.operations_by_type.items():
+        if platform.core_array in WITHOUT_RATES:
+            computed = INT8
+        if is_matrix:
+            matrix += operations * slowdown(platform, computed)
+        else:
+            vector += operations * _width(computed)
+    return float(matrix / platform.macs_per_cycle) + float(vector / platform.vector_ops_per_cycle)
 
 
 def _width(data_type: DataType) -> Fraction:

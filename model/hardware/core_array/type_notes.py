@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 from soma_cp.model.data_types import INT8, TYPE_CODE, DataType
 from soma_cp.model.hardware.builtin.catalogue import known_name
-from soma_cp.model.hardware.core_array.type_costs import slowdown, type_costs
+from soma_cp.model.hardware.core_array.type_costs import WITHOUT_RATES, slowdown, type_costs
 from soma_cp.model.hardware.platform import PUBLISHED_CORE_ARRAY, Platform
 from soma_cp.model.network.network import Network
 
 _WITH_RATES = (PUBLISHED_CORE_ARRAY, "roofline")
 """Core arrays that take rates and energies by type from the platform."""
-_WITHOUT_RATES = ("zigzag",)
-"""Core arrays that compute every type at the rate and the energy of INT8."""
 
 
 def type_notes(network: Network, platform: Platform) -> tuple[str, ...]:
@@ -37,7 +35,7 @@ def _notes_on_costs(network: Network, platform: Platform) -> Iterator[str]:
             continue
         if platform.core_array in _WITH_RATES:
             yield from _note_on_scaling(one, platform)
-        elif platform.core_array in _WITHOUT_RATES:
+        elif platform.core_array in WITHOUT_RATES:
             yield f"the core array {platform.core_array} computes {one.name} at the rate and the energy of INT8"
 
 
