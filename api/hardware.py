@@ -14,7 +14,7 @@ from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.hardware.builtin.catalogue import platform_from
 from soma_cp.model.hardware.field_kinds import Kind
-from soma_cp.model.hardware.fields import KIND
+from soma_cp.model.hardware.fields import FIELDS, KIND
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.hardware.quantities import Bandwidth
@@ -92,7 +92,8 @@ def load_hardware(
     for name, value in given.items():
         field = _SHORT.get(name, name)
         if field not in KIND:
-            hint = nearest_name_hint(name, (*_SHORT, *KIND))
+            in_files = next((f"; did you mean '{one.name}'?" for one in FIELDS if one.yaml == name), "")
+            hint = in_files or nearest_name_hint(name, (*_SHORT, *KIND))
             raise UserError(f"hardware has no field '{name}'{hint} (it has {', '.join((*_SHORT, *KIND))})")
         values[field] = _read(name, field, value)
     clock_hz = values.get("clock_hz", platform.clock_hz)
@@ -108,6 +109,9 @@ def _read(name: str, field: str, value: Any) -> Any:
     if isinstance(value, Mapping):
         items = kind.items or {}
         return tuple((item, _quantity(f"{name} {item}", items.get(item), said)) for item, said in value.items())
+    if (kind.items is not None or field == "core_array_options") and not isinstance(value, tuple | list):
+        some = f" with some of {', '.join(kind.items)}" if kind.items else ""
+        raise UserError(f"{name}={value!r} (must be a dict{some})")
     return value if field in ("name", "core_array", "semantics") else _quantity(name, kind, value)
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from soma_cp.cli.onnx_models import print_notes
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.type_notes import type_notes
 from soma_cp.model.network.network import Network
 from soma_cp.model.soma.schedule_file import read_schedule
 from soma_cp.model.soma.stored_schedule import StoredSchedule
@@ -14,6 +16,8 @@ MOST_SHOWN = 5
 
 def read_valid_schedule(path: Path, network: Network | None) -> StoredSchedule:
     """Read a schedule file; refuse a schedule that breaks a rule with the rules that it breaks.
+
+    Notes on its data types go to stderr.
 
     Parameters
     ----------
@@ -29,4 +33,6 @@ def read_valid_schedule(path: Path, network: Network | None) -> StoredSchedule:
         if len(broken) > MOST_SHOWN:
             lines.append(f"and {len(broken) - MOST_SHOWN} more")
         raise UserError(f"{path}: not a valid schedule: " + "\n  ".join(lines))
+    problem = stored.plan.problem
+    print_notes(str(path), type_notes(problem.network.whole, problem.platform))
     return stored

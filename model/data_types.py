@@ -48,10 +48,22 @@ MOST_SCALE_BITS = 1024
 """Most bits of a scale, with what is stored beside it."""
 RATIO_DENOMINATOR = 1_000_000
 """Ratios of compression are rounded to this many parts."""
+LEAST_RATIO = 1 / RATIO_DENOMINATOR
+"""The least ratio of compression."""
 TYPE_NAMES = ", ".join(TYPE_CODE)
 """The names of all types, as messages list them."""
 WEIGHT_EXAMPLE = "a type such as int4, fp16 or int4/128, which has a 16-bit scale for each 128 weights"
+"""What stored weights may be, by examples."""
+WEIGHTS_ALLOWED = (
+    f"{WEIGHT_EXAMPLE}; types are {TYPE_NAMES}; a group has up to {MOST_GROUP:,} weights, and a scale up to "
+    f"{MOST_SCALE_BITS:,} bits, as the 20 of int4/32:20"
+)
 """What is allowed for stored weights, as messages say it."""
+RATIO_ALLOWED = (
+    f"a number from {LEAST_RATIO:f} to 1: bytes of weights in DRAM for each byte in the buffer, in steps of "
+    f"{LEAST_RATIO:f}"
+)
+"""What is allowed for a ratio of compression, as messages say it."""
 
 
 def data_type(name: str) -> DataType | None:
@@ -146,8 +158,14 @@ def data_type_of_user(said: str, text: str) -> DataType:
     """
     found = data_type(str(text))
     if found is None:
-        raise UserError(f"{said}={text} (must be one of {TYPE_NAMES}){nearest_name_hint(str(text), TYPE_CODE)}")
+        raise UserError(f"{said}={text} (must be one of {TYPE_NAMES}){nearest_type_hint(text)}")
     return found
+
+
+def nearest_type_hint(text: object) -> str:
+    """Return ``"; did you mean 'x'?"`` for the type nearest to what `text` begins with; nothing if it is one."""
+    kind = str(text).partition("/")[0].strip()
+    return "" if kind in TYPE_CODE else nearest_name_hint(kind.lower(), TYPE_CODE)
 
 
 def weight_format_of_user(said: str, text: str) -> WeightFormat:
@@ -160,11 +178,7 @@ def weight_format_of_user(said: str, text: str) -> WeightFormat:
     """
     found = weight_format(str(text))
     if found is None:
-        hint = nearest_name_hint(str(text).partition("/")[0], TYPE_CODE)
-        raise UserError(
-            f"{said}={text} (must be {WEIGHT_EXAMPLE}; types are {TYPE_NAMES}, a group has up to {MOST_GROUP:,} "
-            f"weights, a scale up to {MOST_SCALE_BITS:,} bits: int4/32:20){hint}"
-        )
+        raise UserError(f"{said}={text} (must be {WEIGHTS_ALLOWED}){nearest_type_hint(text)}")
     return found
 
 
@@ -176,16 +190,14 @@ def ratio_of_user(said: str, value: float) -> Fraction:
     UserError
         If it is out of range.
     """
-    if isinstance(value, bool | str) or not 0 < value <= 1:
-        raise UserError(
-            f"{said}={value} (must be above 0 and at most 1: bytes of weights in DRAM for each byte in the buffer)"
-        )
+    if isinstance(value, bool | str) or not LEAST_RATIO <= value <= 1:
+        raise UserError(f"{said}={value!r} (must be {RATIO_ALLOWED})")
     return rounded_ratio(value)
 
 
 def rounded_ratio(value: float) -> Fraction:
-    """Return a ratio above 0 and at most 1 as a fraction of at most `RATIO_DENOMINATOR` parts."""
-    return max(Fraction(round(value * RATIO_DENOMINATOR), RATIO_DENOMINATOR), Fraction(1, RATIO_DENOMINATOR))
+    """Return a ratio from `LEAST_RATIO` to 1 as a fraction of `RATIO_DENOMINATOR` parts."""
+    return Fraction(round(value * RATIO_DENOMINATOR), RATIO_DENOMINATOR)
 
 
 def packed_bytes(elements: int, bits: int) -> int:

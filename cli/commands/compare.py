@@ -25,10 +25,11 @@ from soma_cp.cli.tables import (
     problem_text,
     seconds_cell,
     short_percent,
+    typed_name,
 )
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import MIB
-from soma_cp.model.network.types_in_use import types_document
+from soma_cp.model.network.types_in_use import types_document, types_in_use
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures, problem_figures
 from soma_cp.model.soma.plan import Plan
@@ -249,6 +250,10 @@ def _print_summary(cases: list[_Case], done: str) -> None:
     out.print("latency above the proven lower bound; 0.00 % is the optimum of that layer fusion")
     if not all(case.comparison.all_fit for case in cases):
         out.print("* exceeds the buffer: can't run")
+    networks = [case.comparison.plan.problem.network for case in cases]
+    typed = dict.fromkeys(typed_name(network) for network in networks if types_in_use(network).text)
+    for name in typed:
+        out.print(name)
     _print_ends(cases, done)
 
 

@@ -33,13 +33,16 @@ def whole_number(least: int, most: int) -> Any:
 
 
 class NearestOf(NamedTuple):
-    """Metadata of a field whose values are, or begin with, one of `names`: messages name the nearest one."""
+    """Metadata of a field whose values are or begin with one of `names`, all in lower case; messages name it."""
 
     names: tuple[str, ...]
 
     def hint(self, value: object) -> str:
         """Return what a message on `value` ends with."""
-        return nearest_name_hint(value.partition("/")[0], self.names) if isinstance(value, str) else ""
+        if not isinstance(value, str):
+            return ""
+        begin = value.partition("/")[0].strip()
+        return "" if begin in self.names else nearest_name_hint(begin.lower(), self.names)
 
 
 def is_name(value: object) -> bool:
@@ -98,11 +101,28 @@ def _required(form: type[Form]) -> list[str]:
     return [name for name, field in form.model_fields.items() if field.is_required()]
 
 
-def form_problems(error: ValidationError, form: type[Form], item: Mapping[str, Any]) -> Iterator[str]:
-    """Yield one sentence for each faulty field; a list with several faulty elements counts as one fault."""
+_NO_REASONS: Mapping[str, str] = {}
+
+
+def form_problems(
+    error: ValidationError, form: type[Form], item: Mapping[str, Any], reasons: Mapping[str, str] = _NO_REASONS
+) -> Iterator[str]:
+    """Yield one sentence for each faulty field; a list with several faulty elements counts as one fault.
+
+    Parameters
+    ----------
+    error
+        What is wrong.
+    form, item
+        The form, and the object that does not fit it.
+    reasons
+        Why the object has no field of that name, and what to do, for fields that other objects have.
+    """
     fields = form.model_fields
     for field in dict.fromkeys(str(fault["loc"][0]) for fault in error.errors(include_url=False)):
-        if field not in fields:
+        if field not in fields and field in reasons:
+            yield f"{shown(field)} is not a field {reasons[field]}"
+        elif field not in fields:
             present = [name for name, known in fields.items() if not known.deprecated]
             hint = nearest_name_hint(field, present)
             yield f"{shown(field)} is not a field (must be one of {', '.join(present)}){hint}"

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from soma_cp.model.data_types import INT8
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import Form, form_problems, shown
 from soma_cp.model.files.text_file import read_json
@@ -81,7 +82,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
         inner = found.fields.get(name)
         if not isinstance(inner, dict):
             continue
-        checked, faults = _checked(inner_form, inner)
+        checked, faults = _checked(inner_form, inner, _REASONS.get(name, {}))
         nested[name] = {} if checked is None else checked.model_dump(exclude_none=True)
         problems += [f"{found.lines.fields[name].place(fault)}{name}: {fault}" for fault in faults]
     core_array = found.fields.get("core_array")
@@ -101,7 +102,17 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
     return _extend(base, given)
 
 
-def _checked(form: type[_Form], fields: dict[str, Any]) -> tuple[_Form | None, list[str]]:
+_REASONS = {
+    "macs_per_cycle_by_type": {INT8.name: "here: the rate of INT8 is macs_per_cycle, or pe_grid and macs_per_pe"},
+    "mac_energy_by_type": {INT8.name: "here: the energy of INT8 is MAC of energies"},
+}
+"""Why objects of a file lack a field that one could look for there."""
+_NO_REASONS: dict[str, str] = {}
+
+
+def _checked(
+    form: type[_Form], fields: dict[str, Any], reasons: dict[str, str] = _NO_REASONS
+) -> tuple[_Form | None, list[str]]:
     """Return the fields as `form` reads them, or None; and a sentence for each fault. No field may be empty."""
     empty = [name for name, value in fields.items() if value is None and name in form.model_fields]
     filled = {name: value for name, value in fields.items() if name not in empty}
@@ -113,7 +124,7 @@ def _checked(form: type[_Form], fields: dict[str, Any]) -> tuple[_Form | None, l
     try:
         return form.model_validate(filled), problems
     except ValidationError as error:
-        found = [problem for problem in form_problems(error, form, filled) if problem.split()[0] not in empty]
+        found = [problem for problem in form_problems(error, form, filled, reasons) if problem.split()[0] not in empty]
         return None, problems + found
 
 

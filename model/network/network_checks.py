@@ -5,6 +5,7 @@ from fractions import Fraction
 from math import prod
 
 from soma_cp.model.data_types import (
+    LEAST_RATIO,
     RATIO_DENOMINATOR,
     WEIGHT_EXAMPLE,
     WeightFormat,
@@ -128,7 +129,7 @@ def _type_problems(layer: Layer) -> Iterator[str]:
         yield f"has weights of type {weights.text} with scales of {weights.scale_bits} bits (must be {WEIGHT_EXAMPLE})"
     elif not 0 < ratio <= 1 or RATIO_DENOMINATOR % ratio.denominator:
         yield (
-            f"has weights with ratio {ratio} (must be above 0 and at most 1, in {RATIO_DENOMINATOR:,} parts; "
+            f"has weights with ratio {ratio} (must be from {LEAST_RATIO:f} to 1, in steps of {LEAST_RATIO:f}; "
             "rounded_ratio gives such a ratio)"
         )
     if layer.types.accumulators is not None and not layer.is_matrix:

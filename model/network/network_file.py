@@ -300,7 +300,10 @@ class _Reading:
             return
         for field in fields:
             if getattr(form, field, None) is not None:
-                said = f"{field} is given (version {self._head.version} has no data types; version {VERSION} has them)"
+                version = f"version {self._head.version}"
+                if "version" not in self._head.model_fields_set:
+                    version = f"a file without version is of {version}, which"
+                said = f"{field} is given ({version} has no data types; version {VERSION} has them)"
                 self._tell(said, label, lines)
 
     def _part(self, form: type[_AnyForm] | None, item: object, what: str, number: int, lines: Lines) -> _AnyForm | None:
@@ -337,7 +340,7 @@ class _Reading:
         try:
             return form.model_validate(item)
         except ValidationError as error:
-            for problem in form_problems(error, form, item):
+            for problem in form_problems(error, form, item, _reasons(form, item)):
                 self._tell(problem, label, lines)
             return None
 
@@ -380,6 +383,21 @@ class _Reading:
 
 def _type_called(name: str | None) -> DataType | None:
     return None if name is None else data_type(name)
+
+
+def _reasons(form: type[Form], item: Mapping[str, Any]) -> dict[str, str]:
+    """Return why inputs and layers of some kinds have no field of a type that others have, and what to do."""
+    if form is InputForm:
+        return dict.fromkeys(TYPES, "of an input, whose type is the field 'type'")
+    if not issubclass(form, LayerForm):
+        return {}
+    kind = shown(item.get("kind"))
+    return {
+        "type": "of a layer; the type of its ofmap is 'activation_type', and that of stored weights 'weight_type'",
+        "weight_type": f"of the kind {kind}, which has no stored weights; leave it out",
+        "weight_ratio": f"of the kind {kind}, which has no stored weights; leave it out",
+        "accumulator_type": f"of the kind {kind}, which makes no partial sums; leave it out",
+    }
 
 
 def _kind_problem(item: Mapping[str, Any]) -> str:

@@ -8,12 +8,11 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, WithJsonSchema
 
 from soma_cp.model.data_types import (
-    MOST_GROUP,
-    MOST_SCALE_BITS,
-    RATIO_DENOMINATOR,
+    LEAST_RATIO,
+    RATIO_ALLOWED,
     TYPE_CODE,
     TYPE_NAMES,
-    WEIGHT_EXAMPLE,
+    WEIGHTS_ALLOWED,
     data_type,
     weight_format,
 )
@@ -58,17 +57,9 @@ _WeightType = Annotated[
     AfterValidator(_known_weights),
     WithJsonSchema({"type": "string", "pattern": f"^({'|'.join(TYPE_CODE)})(/[0-9]{{1,7}}(:[0-9]{{1,4}})?)?$"}),
     NearestOf(tuple(TYPE_CODE)),
-    Field(
-        description=f"{WEIGHT_EXAMPLE}; types are {TYPE_NAMES}, a group has up to {MOST_GROUP:,} weights, a scale up "
-        f"to {MOST_SCALE_BITS:,} bits"
-    ),
+    Field(description=WEIGHTS_ALLOWED),
 ]
-_Ratio = Annotated[
-    float,
-    Field(
-        gt=0, le=1, allow_inf_nan=False, description=f"a number above 0 and at most 1, in {RATIO_DENOMINATOR:,} parts"
-    ),
-]
+_Ratio = Annotated[float, Field(ge=LEAST_RATIO, le=1, allow_inf_nan=False, description=RATIO_ALLOWED)]
 _Items = Annotated[list[Any], Field(description="a list of objects")]
 
 

@@ -104,13 +104,12 @@ class Evaluation:
 def plan_figures(plan: Plan) -> PlanFigures:
     """Return the figures that the LFA of `plan` fixes, whatever the DLSA."""
     platform = plan.problem.platform
-    per_sample = operation_cycles(plan.problem.network, platform)
     return PlanFigures(
         compute_cycles=int(plan.tile_cycles.sum()),
         dram_cycles=int(plan.tensors.cycles.sum()),
         core_energy_pj=float(plan.layers.count @ plan.layers.energy_pj),
         dram_energy_pj=float(plan.tensors.moved.sum() * platform.dram_pj_per_byte),
-        operation_cycles=per_sample * plan.problem.batch,
+        operation_cycles=operation_cycles(plan.problem.network, platform) * plan.problem.batch,
     )
 
 

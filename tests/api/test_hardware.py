@@ -46,6 +46,9 @@ def test_a_hardware_file(tmp_path: Path) -> None:
         ({"buffer": -1}, "must be"),
         ({"dram": "fast"}, r"dram='fast' \(must be"),
         ({"bufer": 1}, "no field 'bufer'; did you mean 'buffer'"),
+        ({"mac_energy_by_type": {"fp16": 1}}, "no field 'mac_energy_by_type'; did you mean 'mac_pj_by_type'"),
+        ({"macs_per_cycle_by_type": 4096}, r"macs_per_cycle_by_type=4096 \(must be a dict with some of int1"),
+        ({"core_array_options": 3}, r"core_array_options=3 \(must be a dict\)"),
         ({"buffer": 1 << 20, "gbuf_bytes": 1 << 20}, "buffer and gbuf_bytes are the same field"),
     ],
 )

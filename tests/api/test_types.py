@@ -89,9 +89,9 @@ def test_a_typed_schedule_makes_the_round_trip(tmp_path: Path) -> None:
         ({"weights": 4}, "weights='4' (must be a type such as int4"),
         ({"activations": "fp15"}, "activations='fp15' (must be one of int1"),
         ({"accumulators": "float"}, "accumulators='float' (must be one of int1"),
-        ({"weight_ratio": 0}, "weight_ratio=0 (must be above 0 and at most 1"),
-        ({"weight_ratio": "0.5"}, "weight_ratio=0.5 (must be above 0 and at most 1"),
-        ({"weight_ratio": True}, "weight_ratio=True (must be above 0 and at most 1"),
+        ({"weight_ratio": 0}, "weight_ratio=0 (must be a number from 0.000001 to 1"),
+        ({"weight_ratio": "0.5"}, "weight_ratio='0.5' (must be a number from 0.000001 to 1"),
+        ({"weight_ratio": True}, "weight_ratio=True (must be a number from 0.000001 to 1"),
     ],
 )
 def test_wrong_types_are_refused_in_the_words_of_python(arguments: dict[str, object], words: str) -> None:

@@ -51,7 +51,8 @@ def test_a_schedule_remembers_its_types(run: Run, solved: Path) -> None:
     assert "weights int4/128, weight ratio 0.7, activations fp16, accumulators fp32, batch 1" in " ".join(
         shown.out.split()
     )
-    assert shown.err == ""
+    (note,) = shown.err.splitlines()
+    assert note.startswith(f"soma-cp: note: {solved}: edge does not say what fp16 costs: ")
     evaluated = run("evaluate", solved, "--json").document
     assert evaluated["differences_to_file"] == []
     assert evaluated["latency_cycles"] == document["latency_cycles"]
@@ -119,6 +120,8 @@ def test_int8_is_reported_as_ever(run: Run, tmp_path: Path) -> None:
 def test_every_command_takes_types(run: Run, tmp_path: Path) -> None:
     compared = run("compare", "tiny-chain", "--weights", "int4/64", "--time-limit", "1", "--json").document
     assert compared["data_types"]["weights"] == ["int4/64"]
+    several = run("compare", "tiny-chain", "tiny-ffn", "--weights", "int4/64", "--time-limit", "2").out
+    assert "\ntiny-chain with weights int4/64\ntiny-ffn with weights int4/64\n" in several
     (ladder,) = run("gap", "tiny-chain", "--activations", "fp8", "--time-limit", "1", "--json").document["ladders"]
     assert ladder["data_types"]["activations"] == ["fp8"]
     file = tmp_path / "net.json"
@@ -201,12 +204,14 @@ def test_lists_name_types_and_rates(run: Run, tmp_path: Path, monkeypatch: pytes
     ("options", "fragments"),
     [
         (("--weights", "int4/0"), ("--weights=int4/0 (must be a type such as int4",)),
+        (("--weights", "INT4/128"), ("--weights=INT4/128", "; did you mean 'int4'?")),
         (("--weights", "itn4/128"), ("--weights=itn4/128", "; did you mean 'int4'?")),
         (("--activations", "fp15"), ("--activations=fp15 (must be one of int1", "; did you mean 'fp16'?")),
         (("--accumulators", "int4/128"), ("--accumulators=int4/128 (must be one of",)),
-        (("--weight-ratio", "0"), ("--weight-ratio=0.0 (must be above 0 and at most 1",)),
-        (("--weight-ratio", "1.5"), ("--weight-ratio=1.5 (must be above 0",)),
-        (("--weight-ratio", "nan"), ("--weight-ratio=nan (must be above 0",)),
+        (("--weight-ratio", "0"), ("--weight-ratio=0.0 (must be a number from 0.000001 to 1:",)),
+        (("--weight-ratio", "1.5"), ("--weight-ratio=1.5 (must be a number from 0.000001 to 1",)),
+        (("--weight-ratio", "1e-7"), ("--weight-ratio=1e-07 (must be a number from 0.000001 to 1",)),
+        (("--weight-ratio", "nan"), ("--weight-ratio=nan (must be a number from 0.000001 to 1",)),
     ],
 )
 def test_wrong_types_are_refused(run: Run, options: tuple[str, str], fragments: tuple[str, ...]) -> None:

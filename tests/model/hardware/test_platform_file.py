@@ -523,7 +523,14 @@ def test_a_bandwidth_per_second_stays_when_the_clock_is_another(tmp_path: Path) 
         ("gbuf_bandwidth: 1.5 B/cycle", 'gbuf_bandwidth="1.5 B/cycle" (is 1.5 bytes per cycle at 1000 MHz; must be a'),
         ("dram_bandwidth: 0.5 GB/s", 'dram_bandwidth="0.5 GB/s" (is 0.5 bytes per cycle at 1000 MHz; must be from 1'),
         ("macs_per_cycle_by_type: {fp17: 1}", 'macs_per_cycle_by_type: "fp17" is not a field (must be one of int1'),
-        ("macs_per_cycle_by_type: {int8: 1}", 'macs_per_cycle_by_type: "int8" is not a field (must be one of int1'),
+        (
+            "macs_per_cycle_by_type: {int8: 1}",
+            'macs_per_cycle_by_type: "int8" is not a field here: the rate of INT8 is',
+        ),
+        (
+            "mac_energy_by_type: {int8: 1 pJ}",
+            'mac_energy_by_type: "int8" is not a field here: the energy of INT8 is MAC',
+        ),
         ("macs_per_cycle_by_type: {fp16: 0.5}", "macs_per_cycle_by_type: fp16=0.5 (must be a whole number from 1 to"),
         ("mac_energy_by_type: {fp16: 1 pJ/B}", 'mac_energy_by_type: fp16="1 pJ/B" (must be an energy such as 0.018 pJ'),
         # 8,192 multiply-accumulates of edge, divided and multiplied by 1,024.

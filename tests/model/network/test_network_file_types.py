@@ -179,7 +179,7 @@ def test_a_ratio_is_one_of_millionths(document: Document) -> None:
     network = read(document | {"weight_ratio": 1 / 3})
     assert network.layers[0].types.weights.ratio == Fraction(333_333, 1_000_000)
     assert network_document(network)["weight_ratio"] == 0.333333
-    assert read(document | {"weight_ratio": 1e-30}).layers[0].types.weights.ratio == Fraction(1, 1_000_000)
+    assert read(document | {"weight_ratio": 1e-6}).layers[0].types.weights.ratio == Fraction(1, 1_000_000)
 
 
 def test_blocks_in_a_row_keep_their_types() -> None:
@@ -210,10 +210,13 @@ def test_weights_that_are_none(document: Document, text: object) -> None:
     assert fault.startswith(f"weight_type={json.dumps(text)} (must be a type such as int4")
 
 
-@pytest.mark.parametrize("value", [0, -0.5, 1.001, "0.5", True, float("nan"), float("inf")])
+@pytest.mark.parametrize("value", [0, 9e-7, -0.5, 1.001, "0.5", True, float("nan"), float("inf")])
 def test_a_ratio_that_is_none(document: Document, value: object) -> None:
     (fault,) = problems(document | {"weight_ratio": value})
-    assert fault == f"weight_ratio={json.dumps(value)} (must be a number above 0 and at most 1, in 1,000,000 parts)"
+    assert fault == (
+        f"weight_ratio={json.dumps(value)} (must be a number from 0.000001 to 1: bytes of weights in DRAM for each "
+        "byte in the buffer, in steps of 0.000001)"
+    )
 
 
 @pytest.mark.parametrize("field", ["weight_type", "weight_ratio"])
@@ -229,7 +232,18 @@ def test_a_product_has_no_stored_weights(document: Document, field: str) -> None
 @pytest.mark.parametrize("field", ["weight_type", "weight_ratio", "accumulator_type"])
 def test_a_vector_layer_has_neither_weights_nor_sums(document: Document, field: str) -> None:
     (fault,) = problems(with_layer(document, 1, **{field: "int8"}))
-    assert fault.startswith(f"layer 'relu': \"{field}\" is not a field (must be one of name, kind")
+    lacks = "makes no partial sums" if field == "accumulator_type" else "has no stored weights"
+    assert fault == f'layer \'relu\': "{field}" is not a field of the kind "ptp", which {lacks}; leave it out'
+
+
+def test_fields_of_types_that_stand_elsewhere(document: Document) -> None:
+    (fault,) = problems(document | {"inputs": [document["inputs"][0] | {"activation_type": "fp16"}]})
+    assert fault == "input 'in': \"activation_type\" is not a field of an input, whose type is the field 'type'"
+    (fault,) = problems(with_layer(document, 0, type="fp16"))
+    assert fault == (
+        "layer 'stored': \"type\" is not a field of a layer; the type of its ofmap is 'activation_type', and that of "
+        "stored weights 'weight_type'"
+    )
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -251,7 +265,9 @@ def test_earlier_versions_have_no_types(document: Document, version: int) -> Non
 def test_a_file_without_version_is_version_1(document: Document) -> None:
     del document["version"], document["outputs"]
     (fault,) = problems(document | {"weight_type": "int4"})
-    assert fault == "weight_type is given (version 1 has no data types; version 3 has them)"
+    assert fault == (
+        "weight_type is given (a file without version is of version 1, which has no data types; version 3 has them)"
+    )
 
 
 def test_version_3_needs_outputs(document: Document) -> None:
@@ -287,8 +303,8 @@ def replaced(layer: Layer, **types: object) -> Layer:
 @pytest.mark.parametrize(
     ("number", "types", "words"),
     [
-        (0, {"weights": WeightFormat(ratio=Fraction(1, 3))}, "has weights with ratio 1/3 (must be above 0"),
-        (0, {"weights": WeightFormat(ratio=Fraction(3, 2))}, "has weights with ratio 3/2 (must be above 0"),
+        (0, {"weights": WeightFormat(ratio=Fraction(1, 3))}, "has weights with ratio 1/3 (must be from 0.000001 to 1"),
+        (0, {"weights": WeightFormat(ratio=Fraction(3, 2))}, "has weights with ratio 3/2 (must be from 0.000001 to 1"),
         (0, {"weights": WeightFormat(scale_bits=16)}, "has weights of type int8 with scales of 16 bits (must be a"),
         (0, {"weights": WeightFormat(group=4)}, "has weights of type int8/4:0 with scales of 0 bits (must be a"),
         (3, {"weights": weight_format("int4")}, "has weights of type int4, but no stored weights"),

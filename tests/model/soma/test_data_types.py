@@ -356,3 +356,37 @@ def test_packed_bytes() -> None:
     assert [packed_bytes(n, 3) for n in (0, 1, 2, 3, 8, 9)] == [0, 1, 1, 2, 3, 4]
     assert weights("int4/128").kernel_bits(0) == 0
     assert weights("int4/128").kernel_bits(129) == 129 * 4 + 2 * 16
+
+
+@pytest.mark.parametrize(
+    ("activations", "rates", "cycles"),
+    [
+        ("int8", (), 4096 * 256 / 8192),
+        ("fp16", (), 4096 * 256 / 4096),  # scaled from INT8
+        ("fp16", (("fp16", 2048),), 4096 * 256 / 2048),
+        ("int4", (), 4096 * 256 / 8192),
+        ("int4", (("int4", 16384),), 4096 * 256 / 16384),
+    ],
+)
+def test_utilization_counts_operations_at_the_rate_of_their_type(
+    activations: str, rates: tuple[tuple[str, int], ...], cycles: float
+) -> None:
+    network = with_types(projection(), weights("int4"), of(activations))
+    plan = unfused(network, replace(EDGE, macs_per_cycle_by_type=rates))
+    evaluation = evaluate(plan, double_buffering(plan.tensors))
+    assert evaluation.utilization == cycles / evaluation.latency
+    assert evaluation.figures.operation_cycles <= evaluation.figures.compute_cycles
+
+
+def test_utilization_counts_vector_operations_at_the_rate_of_their_type() -> None:
+    layer = PointToPoint(name="a", K=512, H=8, W=8, inputs=("x",))
+    network = Network("vector", (ExternalInput("x", (512, 8, 8)),), (layer,))
+    plan = unfused(with_types(network, activations=of("fp16")))
+    assert plan.problem.platform.vector_ops_per_cycle == 512
+    assert evaluate(plan, double_buffering(plan.tensors)).figures.operation_cycles == 128
+
+
+def test_a_core_array_without_rates_by_type_has_those_of_int8() -> None:
+    network = with_types(projection(), weights("int4"), of("fp16"))
+    assert operation_cycles(network, EDGE) == 256
+    assert operation_cycles(network, replace(EDGE, core_array="zigzag")) == 128
