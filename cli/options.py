@@ -201,8 +201,8 @@ SpaceOption = Annotated[
     _option(
         SEARCH,
         "--space",
-        help="wide: readers of a source may share its loads; paper: each loads by itself, as in the SoMa paper. "
-        "By default wide, but paper with --exact and --lfa paper.",
+        help="wide: readers of a source may share its loads, and layers be divided; paper: neither, as in the SoMa "
+        "paper. By default wide, but paper with --exact and --lfa paper.",
     ),
 ]
 EnergyExponentOption = Annotated[
