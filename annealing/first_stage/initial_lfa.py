@@ -13,6 +13,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.rewrites.channels import divisions_up_to
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import LayerTooLargeError, tile_footprint
@@ -23,9 +24,12 @@ LARGEST_TILES_PER_SAMPLE = 16
 """Above this, the heuristic uses one tile for each sample."""
 
 
-FITTING_SHARE = 8
-"""Where a layer does not fit, all layers are divided into parts of at most the buffer divided by this: what stalls on
-its weights is large enough to be loaded ahead, and a part is small beside the buffer."""
+FITTING_SHARES = (8, 4, 3, 2)
+"""Where a layer does not fit, all layers are divided into parts of at most the buffer divided by the first of these:
+what stalls on its weights is large enough to be loaded ahead, and a part is small beside the buffer. The others are for
+layers that are very large beside the buffer."""
+MOST_READS = 20_000
+"""Each part of a layer reads all parts of those before it; with more such pairs, parts are larger, if they fit."""
 
 
 def divided_to_fit(problem: Problem) -> Problem:
@@ -33,13 +37,30 @@ def divided_to_fit(problem: Problem) -> Problem:
 
     A part has at least one granule of channels, so that it may still be too large.
     """
-    gbuf_bytes = problem.platform.gbuf_bytes
-    layers = problem.network.layers
-    if max(tile_footprint(problem, index, 1, 1, 1).total for index in range(len(layers))) <= gbuf_bytes:
+    available = problem.platform.gbuf_bytes
+    footprints = [tile_footprint(problem, index, 1, 1, 1) for index in range(len(problem.network.layers))]
+    if max(footprint.total for footprint in footprints) <= available:
         return problem
-    granule = problem.core_array.granule
-    divisions = divisions_up_to(problem.network.whole, gbuf_bytes // FITTING_SHARE, granule, whole_granules=True)
+    network, granule = problem.network.whole, problem.core_array.granule
+    read_besides = max(footprint.ifmaps for footprint in footprints)
+    divisions: tuple[Division, ...] = ()
+    for share in FITTING_SHARES:
+        if divisions and available // share + read_besides > available:
+            break
+        divisions = divisions_up_to(network, available // share, granule, whole_granules=True)
+        if _reads(network, divisions) <= MOST_READS:
+            break
     return problem.divided_as(divisions)
+
+
+def _reads(network: Network, divisions: Sequence[Division]) -> int:
+    """Return how many pairs of a layer and one that it reads there are, with the parts of divided layers."""
+    parts = {name: len(channels) for name, channels in divisions}
+    return sum(
+        parts.get(layer.name, 1) * parts.get(source, 1)
+        for layer in network.layers
+        for source in (*layer.ifmaps, *layer.weight_operands, *layer.inputs)
+    )
 
 
 def check_layers_fit(problem: Problem) -> None:
