@@ -6,9 +6,9 @@ meetings only on rounds. So the result does not depend on the number of cores.
 
 In the wide space (docs/model.md#spaces) two phases follow. As many rounds again go over LFAs that divide layers, if any
 may be divided: one more move changes the parts (docs/first-stage.md#divided-layers). Then a last phase at a low
-temperature begins at the best LFA so far, half of its chains with every load shared that can be, and lets readers share
-loads or not (docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same draws, so the
-result is never worse for the same rounds.
+temperature begins at the best LFA so far, half of its chains with every load shared that can be, and lets readers
+share loads or not (docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same
+draws, so the result is never worse for the same rounds.
 """
 
 import math
@@ -39,8 +39,8 @@ POLL_SECONDS = 0.05
 MOST_GROWTH = 2.5
 """Large batches get at most this many times the rounds of batch 1: each of their candidates also takes longer."""
 PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
-"""Shares of the time left that the first two phases of the wide space may take, each when it begins; the second share is
-also that of the first phase if no layer may be divided."""
+"""Shares of the time left that the first two phases of the wide space may take, each when it begins; the second share
+is also that of the first phase if no layer may be divided."""
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class _Case:
     def label(self) -> str:
         """The name of its row in a table: the schedule file, or network and batch."""
         problem = self.comparison.plan.problem
-        return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
+        return f"{problem.network.name}, {problem.samples}" if self.path is None else self.path.name
 
 
 def run_compare(options: CompareOptions) -> None:
