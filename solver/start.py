@@ -80,6 +80,11 @@ def own_start(problem: Problem, start: Start, parameters: SolveParameters) -> Ow
     lfa = start if isinstance(start, LFA) else start.plan.lfa
     if lfa.is_wide and parameters.searched_space is Space.PAPER:
         raise UserError(f"the start {lfa.wide_text}, which the paper's space does not have; search the wide space")
+    if parameters.passes not in (None, lfa.passes):
+        raise UserError(
+            f"the start runs in {lfa.passes} pass{'es' if lfa.passes > 1 else ''}, not in {parameters.passes}; give "
+            f"--passes {lfa.passes}, or leave it out"
+        )
     plan = make_plan(problem, lfa)
     greedy_dlsa(plan)  # raises if none fits
     if not parameters.fix_lfa:
