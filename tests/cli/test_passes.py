@@ -81,3 +81,38 @@ def test_reports_name_passes(repeated: str, tmp_path: Path, run: Run) -> None:
     for name in ("run.html", "run.trace"):
         text = (tmp_path / name).read_text()
         assert "conv4/1 (pass 2)" in text
+
+
+SOLVE = ("solve", "tiny-attention", "--batch", 8, "--buffer", "160KiB", "--stage2", "greedy", "--time-limit", 20)
+
+
+def test_a_number_of_passes_that_is_typed(tmp_path: Path, run: Run) -> None:
+    out = tmp_path / "out.json"
+    document = run(*SOLVE, "--passes", 4, "--json", "-o", str(out)).document
+    assert (document["passes"], document["batch"], document["space"]) == (4, 8, "wide")
+    assert json.loads(out.read_text())["provenance"]["passes"] == 4
+    assert passes(out) == {"count": 4}
+    assert run("solve", "--resume", str(out), "-o", str(out)).code == 0
+    assert json.loads(out.read_text())["provenance"]["passes"] == 4
+    assert passes(out) == {"count": 4}
+    assert run("evaluate", str(out)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--passes", "3"), "--passes=3 (must be auto or a divisor of the batch, 8)"),
+        (("--passes", "many"), "--passes=many (must be auto or a divisor of the batch)"),
+        (("--passes", "2", "--space", "paper"), "--passes=2 needs the wide space"),
+    ],
+)
+def test_passes_that_are_refused(options: tuple[str, ...], words: str, run: Run) -> None:
+    refused = run(*SOLVE, *options)
+    assert refused.code == 2
+    assert words in refused.err
+
+
+def test_a_fixed_lfa_has_its_own_passes(repeated: str, run: Run) -> None:
+    refused = run("solve", "--fix-lfa", repeated, "--passes", 2)
+    assert refused.code == 2
+    assert "--passes with --fix-lfa, which searches no LFA; leave one of the two out" in refused.err
