@@ -71,17 +71,17 @@ def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
 
 
 def cheapest(
-    problem: Problem, objectives: Sequence[Objective], wide: bool, most_parts: int = 3
+    problem: Problem, objectives: Sequence[Objective], wide: bool, most_parts: int = 3, passes: bool = False
 ) -> tuple[list[float], int]:
     """Return the least cost of any schedule for each objective, infinite if none fits; and the number of plans.
 
-    In the wide space, layers are divided into at most `most_parts` parts, and the batch is run in all passes.
+    In the wide space, layers are divided into at most `most_parts` parts. With `passes`, there are two passes or more.
     """
     divided = list(every_division(problem, most_parts)) if wide else [()]
-    passes = [number for number in range(1, problem.batch + 1) if problem.batch % number == 0] if wide else [1]
+    numbers = [number for number in range(2, problem.batch + 1) if problem.batch % number == 0] if passes else [1]
     count, plans, rough = 0, [], []
     for lfa in itertools.chain.from_iterable(
-        _every_lfa_in_passes(problem.divided_as(divisions), number) for number in passes for divisions in divided
+        _every_lfa_in_passes(problem.divided_as(divisions), number) for number in numbers for divisions in divided
     ):
         for plan in plans_of(problem, lfa, wide):
             count += 1
