@@ -2,22 +2,24 @@
 
 For p passes the search for LFAs runs at a batch of B / p samples, as it does for any problem. p passes take about p
 times the energy and p times the time of one, so p passes of an LFA cost about p^(n + m) times what it costs at that
-batch; the exact cost is that of the greedy DLSA of the whole run. Many p need no search:
+batch; the exact cost is that of the greedy DLSA of the whole run. Few p are searched:
 
-- None does if the best schedule in one pass has one LG and takes at most `NEAR` more than the theoretical maximum of
-  its LFA: no fmap goes through DRAM, and nothing is left to hide.
+- None is if the best schedule in one pass has one LG and takes at most `NEAR` more than the theoretical maximum of its
+  LFA: no fmap goes through DRAM, and nothing is left to hide.
 - p passes load all weights p times. If even the cheapest tiles and this traffic cost as much as the best schedule so
   far, p is left out.
-- The more passes, the smaller the fmaps, and the more weights are loaded. So the search ends with the first p whose
-  best LFA has one LG.
+- The others are *probed* by a short search in the paper's space, from the fewest passes to the first whose best LFA has
+  one LG: the more passes, the smaller the fmaps, and the more weights are loaded.
+- The p of the best probe is searched in full, and the second one if it is about as good; neither if even the probe is
+  far above the best schedule.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
-from soma_cp.annealing.first_stage.lfa_search import LFASearchResult, search_lfas
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, LFASearchResult, search_lfas
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -32,27 +34,14 @@ from soma_cp.solver.parameters import SolveParameters
 
 NEAR = 0.05
 """A schedule with one LG is left in one pass if its latency exceeds the theoretical maximum by at most this share."""
-REPEATED = 2
-"""For so many numbers of passes, the cheapest ones, all LFAs of a search are repeated, not the best alone."""
-
-
-@dataclass(frozen=True)
-class _Tried:
-    """What a search at a part of the batch has found.
-
-    Parameters
-    ----------
-    passes
-        Their number.
-    cost
-        Of the best LFA in so many passes.
-    found
-        LFAs of one pass.
-    """
-
-    passes: int
-    cost: float
-    found: LFASearchResult
+PROBE_ROUNDS = 0.25
+"""A probe has this share of the rounds of the first phase of a search."""
+PROBE_SHARE = 0.3
+"""Share of the time that all probes together may take."""
+PROMISING = 1.25
+"""A number of passes is searched in full if its probe costs at most so many times the best schedule in one pass."""
+ABOUT_AS_GOOD = 1.05
+"""So is the second one if its probe costs at most so many times the best one's."""
 
 
 def numbers_of_passes(problem: Problem, parameters: SolveParameters, own: LFA | None) -> tuple[int, ...]:
@@ -118,45 +107,97 @@ def search_passes(
         LFAs in passes, with their costs under the greedy DLSA of the whole run. If no number promises anything, there
         are none; but at least one, however early the budget ends, if `best_cost` is infinite.
     """
-    objective, rounds, seconds, out_of_time = parameters.objective, 0, 0.0, False
-    tried: list[_Tried] = []
-    least = best_cost
-    for place, passes in enumerate(numbers):
-        begins = own is not None and own.passes == passes
-        if monitor.budget.over:
-            break
-        if not begins and _least_cost(problem, passes, bound, parameters) >= least:
-            continue
-        part = _part(problem, passes)
+    search = _Search(problem, parameters, bound, monitor, own)
+    if math.isinf(best_cost) or len(numbers) == 1:
+        chosen = list(numbers)
+    else:
+        chosen = search.promising(numbers, best_cost)
+    lfas = search.probed
+    for place, passes in enumerate(chosen):
+        if not monitor.budget.over:
+            limit = monitor.part(1 / (len(chosen) - place))
+            for _, lfa in search.lfas(passes, parameters.search, best_cost, limit):
+                lfas.setdefault(search.greedy(lfa).cost(parameters.objective), lfa)
+    if not lfas and math.isinf(best_cost):
+        lfa = replace(coarse_lfa(_part(problem, numbers[0])), passes=numbers[0])
+        lfas[search.greedy(lfa).cost(parameters.objective)] = lfa
+    best_ones = tuple(sorted(lfas.items())[: parameters.search.archive_size])
+    return LFASearchResult(best_ones, search.rounds, search.out_of_time, search.seconds)
+
+
+class _Search:
+    """Searches at parts of the batch; it counts their rounds and seconds. Parameters as those of `search_passes`."""
+
+    def __init__(
+        self, problem: Problem, parameters: SolveParameters, bound: NetworkBound, monitor: Monitor, own: LFA | None
+    ) -> None:
+        self.problem = problem
+        self.parameters = parameters
+        self.bound = bound
+        self.monitor = monitor
+        self.own = own
+        self.rounds = 0
+        self.seconds = 0.0
+        self.out_of_time = False
+        self.probed: dict[float, LFA] = {}
+
+    def promising(self, numbers: Sequence[int], best_cost: float) -> list[int]:
+        """Return the numbers of passes that are worth a search, after a probe of each; the user's own among them."""
+        begins = [number for number in numbers if self.own is not None and self.own.passes == number]
+        settings = self.parameters.search
+        short = replace(settings, rounds=round(settings.rounds * PROBE_ROUNDS), wide=False)
+        least = best_cost
+        probed: list[tuple[float, int]] = []
+        probing = self.monitor.part(PROBE_SHARE)
+        for place, passes in enumerate(numbers):
+            if probing.budget.over:
+                break
+            if passes in begins or self._least_cost(passes) >= least:
+                continue
+            found = self.lfas(passes, short, least, probing.part(1 / (len(numbers) - place)))
+            if found:
+                lfa = found[0][1]
+                cost = self.greedy(lfa).cost(self.parameters.objective)
+                self.probed[cost] = lfa
+                probed.append((cost, passes))
+                least = min(least, cost)
+                if lfa.lg_count == 1:
+                    break
+        probed.sort()
+        most = min(probed[0][0] * ABOUT_AS_GOOD, best_cost * PROMISING) if probed else 0.0
+        return [*begins, *(passes for cost, passes in probed[:2] if cost <= most)]
+
+    def lfas(
+        self, passes: int, settings: LFASearchParameters, best_cost: float, monitor: Monitor
+    ) -> list[tuple[float, LFA]]:
+        """Return the best LFAs in so many passes, with the cost of one pass."""
+        part, own = _part(self.problem, passes), self.own
         found = search_lfas(
             part,
             coarse_lfa(part),
-            parameters.draws,
-            objective,
-            parameters.search,
-            parameters.threads,
-            monitor=_of_passes(monitor.part(1 / (len(numbers) - place)), passes, least),
-            own_start=replace(own, passes=1) if own is not None and begins else None,
+            self.parameters.draws,
+            self.parameters.objective,
+            settings,
+            self.parameters.threads,
+            monitor=_of_passes(monitor, passes, best_cost),
+            own_start=replace(own, passes=1) if own is not None and own.passes == passes else None,
         )
-        rounds, seconds, out_of_time = rounds + found.rounds, seconds + found.seconds, out_of_time or found.out_of_time
-        if found.lfas:
-            best = found.lfas[0][1]
-            tried.append(_Tried(passes, _greedy(problem, replace(best, passes=passes)).cost(objective), found))
-            least = min(least, tried[-1].cost)
-            if best.lg_count == 1:
-                break
-    lfas: dict[float, LFA] = {}
-    for rank, one in enumerate(sorted(tried, key=lambda one: one.cost)):
-        for _, lfa in one.found.lfas if rank < REPEATED else one.found.lfas[:1]:
-            if monitor.budget.over and lfas:
-                break
-            repeated = replace(lfa, passes=one.passes)
-            lfas.setdefault(_greedy(problem, repeated).cost(objective), repeated)
-    if not lfas and math.isinf(best_cost):
-        lfa = replace(coarse_lfa(_part(problem, numbers[0])), passes=numbers[0])
-        lfas[_greedy(problem, lfa).cost(objective)] = lfa
-    best_ones = tuple(sorted(lfas.items())[: parameters.search.archive_size])
-    return LFASearchResult(best_ones, rounds, out_of_time, seconds)
+        self.rounds += found.rounds
+        self.seconds += found.seconds
+        self.out_of_time |= found.out_of_time
+        return [(cost, replace(lfa, passes=passes)) for cost, lfa in found.lfas]
+
+    def greedy(self, lfa: LFA) -> Schedule:
+        """Return the greedy schedule of an LFA of the problem."""
+        return _greedy(self.problem, lfa)
+
+    def _least_cost(self, passes: int) -> float:
+        """Return what schedules in so many passes cost at least: the cheapest tiles, all weights in every pass."""
+        platform, bound = self.problem.platform, self.bound
+        moved = bound.dram_bytes + (passes - 1) * self.problem.network.whole.dram_weight_bytes
+        energy_pj = bound.core_energy_pj + moved * platform.dram_pj_per_byte
+        latency = max(bound.compute_cycles, int(transfer_cycles(moved, platform.dram_rate)))
+        return self.parameters.objective.cost(energy_pj, latency)
 
 
 def _part(problem: Problem, passes: int) -> Problem:
@@ -168,15 +209,6 @@ def _greedy(problem: Problem, lfa: LFA) -> Schedule:
     """Return the greedy schedule of an LFA that fits the buffer."""
     plan = make_plan(problem, lfa)
     return priced(plan, greedy_dlsa(plan))
-
-
-def _least_cost(problem: Problem, passes: int, bound: NetworkBound, parameters: SolveParameters) -> float:
-    """Return what schedules in so many passes cost at least: the cheapest tiles, and all weights in every pass."""
-    platform = problem.platform
-    moved = bound.dram_bytes + (passes - 1) * problem.network.whole.dram_weight_bytes
-    energy_pj = bound.core_energy_pj + moved * platform.dram_pj_per_byte
-    latency = max(bound.compute_cycles, int(transfer_cycles(moved, platform.dram_rate)))
-    return parameters.objective.cost(energy_pj, latency)
 
 
 def _of_passes(monitor: Monitor, passes: int, best_cost: float) -> Monitor:
