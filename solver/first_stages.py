@@ -146,8 +146,8 @@ def _search_and_finish(
         )
         searches.append(in_one)
         best_cost = min((cost for cost, _ in in_one.lfas), default=math.inf)
-        begins_in_passes = own is not None and own.passes > 1
-        if in_one.lfas and not begins_in_passes and needs_no_passes(problem, in_one.lfas[0][1]):
+        undecided = len(numbers) > 1 and (own is None or own.passes == 1)
+        if undecided and in_one.lfas and needs_no_passes(problem, in_one.lfas[0][1]):
             numbers = (1,)
     several = [number for number in numbers if number > 1]
     if several and not (searches and monitor.budget.over):
