@@ -153,6 +153,7 @@ def compare(
         lfa=lfa,
         stage2=SecondStage.GREEDY,
         space=None,
+        passes="auto",
         exact=False,
         fix_lfa=False,
         energy_exponent=energy_exponent,

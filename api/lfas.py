@@ -16,6 +16,7 @@ def make_lfa(
     tiling_numbers: int | Mapping[str, int] = 1,
     shared_loads: Iterable[tuple[str, str]] = (),
     divisions: Mapping[str, Sequence[int]] | None = None,
+    passes: int = 1,
 ) -> LFA:
     """Return the LFA with these attributes; `make_schedule` checks it against a network.
 
@@ -35,6 +36,9 @@ def make_lfa(
     divisions
         Output channels of the parts of each layer that is divided, by its name; outside of the paper's space. The parts
         of a layer ``a`` are called ``a/1``, ``a/2`` and so on in all names above.
+    passes
+        In how many passes the batch is run, a divisor of it; all else is that of one pass. Outside of the paper's
+        space.
 
     Raises
     ------
@@ -69,7 +73,8 @@ def make_lfa(
     flgs = tuple(FLG(tuple(group), _tiling_number(group, tiling_numbers), group[0] in cuts) for group in groups)
     place = {name: at for at, name in enumerate(order)}
     shared = sorted((SharedLoad(*share) for share in shared_loads), key=lambda of: (place.get(of.layer, -1), of.source))
-    return LFA(flgs, tuple(shared), tuple(_division(*one) for one in (divisions or {}).items()))
+    divided = tuple(_division(*one) for one in (divisions or {}).items())
+    return LFA(flgs, tuple(shared), divided, whole("passes", passes, 1))
 
 
 def _division(layer: str, channels: Sequence[int]) -> Division:

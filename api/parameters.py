@@ -7,6 +7,7 @@ from soma_cp.api.values import choice, real, whole
 from soma_cp.cli.inputs import objective_from
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
+from soma_cp.model.problem import MAX_BATCH
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
 from soma_cp.solver.parameters import MAX_SEED, MAX_WORKERS, CpSatParameters, SolveParameters
 
@@ -39,6 +40,7 @@ def search_parameters(
     lfa: str,
     stage2: str,
     space: Space | str | None,
+    passes: int | str,
     exact: bool,
     fix_lfa: bool,
     energy_exponent: float,
@@ -48,6 +50,8 @@ def search_parameters(
 ) -> SolveParameters:
     """Return the parameters of a search; see `soma_cp.api.solving.solve`."""
     seed = whole("seed", seed, 0, MAX_SEED)
+    if isinstance(passes, str) and passes != "auto":
+        raise UserError(f"passes={passes!r} (must be 'auto' or a divisor of the batch)")
     workers = None if workers is None else whole("workers", workers, 1, MAX_WORKERS)
     if deterministic and workers not in (None, 1):
         raise UserError(f"workers={workers} with deterministic=True: several threads are not deterministic; keep one")
@@ -60,6 +64,7 @@ def search_parameters(
         threads=workers,
         prove_seconds=math.inf,  # the time limit decides
         space=None if space is None else choice("space", Space, space),
+        passes=None if isinstance(passes, str) else whole("passes", passes, 1, MAX_BATCH),
         fix_lfa=fix_lfa,
         exact=exact,
     )

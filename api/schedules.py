@@ -72,7 +72,7 @@ class Schedule:
     @property
     def batch(self) -> int:
         """Samples that run together."""
-        return self.priced.problem.batch
+        return self.priced.problem.samples
 
     @property
     def lfa(self) -> LFA:

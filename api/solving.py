@@ -35,6 +35,7 @@ def solve(
     lfa: str = "greedy",
     stage2: str = "cpsat",
     space: Space | str | None = None,
+    passes: int | str = "auto",
     exact: bool = False,
     start: ScheduleLike | LFA | str | os.PathLike[str] | None = None,
     fix_lfa: bool = False,
@@ -70,6 +71,9 @@ def solve(
         Second stage: ``"cpsat"``, ``"sa"``, ``"greedy"``, ``"none"``, or the name of a plug-in.
     space
         ``"wide"`` or ``"paper"`` (docs/model.md#spaces); by default the wide one, where the search knows it.
+    passes
+        In how many passes the batch is run, a divisor of it (docs/model.md#passes); by default what the search finds
+        best, in the wide space.
     exact
         Whether to go through all LFAs at the end and prove the schedule optimal; for small networks.
     start
@@ -112,6 +116,7 @@ def solve(
         "lfa": str(lfa),
         "stage2": str(stage2),
         "space": space,
+        "passes": passes,
         "exact": exact,
         "fix_lfa": fix_lfa,
         "energy_exponent": energy_exponent,

@@ -41,6 +41,7 @@ def in_python(text: str) -> str:
     text = re.sub(rf"--({'|'.join(_OF_INPUTS)}) ('[^']*'|[^\s=]+)=(-?[\w…]+)", _of_input, text)
     text = re.sub(r"--end (\S+?)(?=[:,;]?(?:\s|$))", lambda found: f"ends=[{_quoted(found[1])}]", text)
     text = re.sub(rf"--({'|'.join(_TEXT_VALUED)})[ =]([\w.]+(?:/[\w:]+)?)", r"\1='\2'", text)
+    text = re.sub(r"--passes (\d+)", r"passes=\1", text)
     return re.sub(r"--([a-z][a-z0-9-]*)", lambda found: _NAMES.get(found[1], found[1].replace("-", "_")), text)
 
 

@@ -69,6 +69,15 @@ def checked_seed(seed: int) -> int:
     return seed
 
 
+def checked_passes(typed: str) -> int | None:
+    """Return a number of passes as typed; None if the search finds it."""
+    if typed == "auto":
+        return None
+    if not typed.isdecimal() or not 1 <= int(typed) <= MAX_BATCH:
+        raise UserError(f"--passes={typed} (must be auto or a divisor of the batch)")
+    return int(typed)
+
+
 def seconds_of(time_limit: float | None) -> float | None:
     """Return the seconds that a time limit, as typed, stands for: 60 by default, None (no limit) at 0."""
     seconds = DEFAULT_SECONDS if time_limit is None else time_limit

@@ -21,6 +21,7 @@ from soma_cp.cli.options import (
     InputOption,
     LayoutOption,
     LogFileOption,
+    PassesOption,
     PresentOption,
     ResumeOption,
     SeedOption,
@@ -98,6 +99,7 @@ class SearchOptions:
     delay_exponent: DelayExponentOption = 1.0
     time_limit: TimeLimitOption = None
     space: SpaceOption = None
+    passes: PassesOption = "auto"
     seed: SeedOption = 0
     workers: WorkersOption = None
     deterministic: DeterministicOption = False
@@ -115,9 +117,19 @@ NO_LOG = LogOptions()
 
 OF_TYPES = tuple(field.name for field in fields(TypeOptions))
 OF_THE_PROBLEM = ("net", "batch", "seq", "hw", "buffer", "dram", "blocks", *OF_TYPES)
-OF_THE_SEARCH = ("lfa", "stage2", "energy_exponent", "delay_exponent", "space", "seed", "deterministic", "exact")
+OF_THE_SEARCH = (
+    "lfa",
+    "stage2",
+    "energy_exponent",
+    "delay_exponent",
+    "space",
+    "passes",
+    "seed",
+    "deterministic",
+    "exact",
+)
 CONTRADICTIONS = {
-    "--fix-lfa": (("lfa", "space", "exact"), "which searches no LFA"),
+    "--fix-lfa": (("lfa", "space", "passes", "exact"), "which searches no LFA"),
     "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
 }
 """Options that can't go with one of `StartOptions`, by their names as parameters, and why."""

@@ -201,8 +201,19 @@ SpaceOption = Annotated[
     _option(
         SEARCH,
         "--space",
-        help="wide: readers of a source may share its loads, and layers be divided; paper: neither, as in the SoMa "
-        "paper. By default wide, but paper with --exact and --lfa paper.",
+        help="wide: readers of a source may share its loads, layers may be divided, the batch may be run in passes; "
+        "paper: as in the SoMa paper. By default wide, but paper with --exact and --lfa paper.",
+    ),
+]
+PassesOption = Annotated[
+    str,
+    _option(
+        SEARCH,
+        "--passes",
+        help="Passes over equal parts of the batch, each of which loads all weights: a divisor of the batch, or auto: "
+        "what the search finds best in the wide space.",
+        metavar="auto|N",
+        show_default=True,
     ),
 ]
 EnergyExponentOption = Annotated[

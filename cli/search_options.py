@@ -1,6 +1,6 @@
 """From the options of a search to its parameters."""
 
-from soma_cp.cli.inputs import checked_seed, cpsat_from, objective_from
+from soma_cp.cli.inputs import checked_passes, checked_seed, cpsat_from, objective_from
 from soma_cp.cli.option_groups import SearchOptions
 from soma_cp.solver.parameters import SolveParameters
 
@@ -13,4 +13,5 @@ def parameters_from(options: SearchOptions) -> SolveParameters:
         seed=seed,
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
         space=options.space,
+        passes=checked_passes(options.passes),
     )

@@ -98,6 +98,9 @@ def resumed_options(
     limit = provenance.get("time_limit_seconds")
     if limit is not None and (not isinstance(limit, int | float) or isinstance(limit, bool) or limit <= 0):
         raise UserError(f"--resume {path}: time_limit_seconds={limit!r} in its provenance (must be above 0, or null)")
+    passes = provenance.get("passes", "auto")
+    if passes != "auto" and (type(passes) is not int or passes < 1):
+        raise UserError(f"--resume {path}: passes={passes!r} in its provenance (must be a whole number of at least 1)")
     recorded = provenance.get("second_stage_details")
     details = recorded if isinstance(recorded, dict) else {}
     return SearchOptions(
@@ -108,6 +111,7 @@ def resumed_options(
         workers=workers,
         deterministic=provenance.get("deterministic", details.get("deterministic")) is True,
         space=Space(provenance["space"]),
+        passes=str(passes),
     )
 
 

@@ -137,7 +137,7 @@ def typed_name(network: Network) -> str:
 
 def problem_text(problem: Problem) -> str:
     """Say in one line what is scheduled."""
-    return f"{typed_name(problem.network)}, batch {problem.batch}, on {platform_text(problem.platform)}"
+    return f"{typed_name(problem.network)}, batch {problem.samples}, on {platform_text(problem.platform)}"
 
 
 def schedule_table(columns: dict[str, Schedule]) -> Table:
@@ -176,13 +176,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def lfa_text(plan: Plan) -> str:
-    """Say in one line how large the schedule is, what shares a load, and what is divided."""
-    numbers = (plan.lfa.lg_count, len(plan.lfa.flgs), plan.tile_count, plan.dram_tensor_count)
+    """Say in one line how large the schedule is, what shares a load, what is divided, and how many passes there are."""
+    numbers = (plan.run.lg_count, len(plan.run.flgs), plan.tile_count, plan.dram_tensor_count)
     shared = len(plan.lfa.shared_loads)
     sharing = () if not shared else (f"{counted(shared, 'read')} share{'' if shared > 1 else 's'} a load",)
     divided, parts = len(plan.lfa.divisions), sum(len(division.channels) for division in plan.lfa.divisions)
     dividing = () if not divided else (f"{counted(divided, 'layer')} in {parts} parts",)
-    return ", ".join((*map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")), *sharing, *dividing))
+    repeating = () if plan.lfa.passes == 1 else (f"{plan.lfa.passes} passes of batch {plan.problem.batch}",)
+    return ", ".join((*map(counted, numbers, ("LG", "FLG", "tile", "DRAM tensor")), *sharing, *dividing, *repeating))
 
 
 def bound_lines(result: SecondStageResult) -> list[str]:

@@ -25,7 +25,9 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import priced
 from soma_cp.solver.choices import FIRST_STAGE_KIND, FirstStage
+from soma_cp.solver.every_lfa.network_bounds import NetworkBound
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.passes import needs_no_passes, numbers_of_passes, search_passes
 from soma_cp.solver.plug_in_calls import Caller, LeftBehindError, wanted_keywords
 from soma_cp.solver.plug_in_results import checked_plan
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
@@ -33,6 +35,8 @@ from soma_cp.solver.second_stages import second_stage
 
 SEARCH_SHARE = 0.6
 """Share of the time that the search for LFAs may take."""
+PASSES_SHARE = 0.5
+"""Share of the time left after it that the search for LFAs in several passes may take."""
 LEAST_FINISH_SECONDS = 1.0
 """CP-SAT may take as long for the best few LFAs as the search took, but at least this."""
 
@@ -77,8 +81,8 @@ class Origin:
     own: LFA | None = None
 
 
-Run = Callable[[Problem, Origin, float, SolveParameters, Finish, Monitor], Found | None]
-"""Searches LFAs; may end once a cost is as low as the float given. None if no LFA that fits was found."""
+Run = Callable[[Problem, Origin, NetworkBound, SolveParameters, Finish, Monitor], Found | None]
+"""Searches LFAs; may end once a schedule meets the bound. None if no LFA that fits was found."""
 
 
 @dataclass(frozen=True)
@@ -118,21 +122,50 @@ def first_stage(name: str) -> FirstStageEntry:
 
 
 def _search_and_finish(
-    problem: Problem, origin: Origin, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
+    problem: Problem,
+    origin: Origin,
+    bound: NetworkBound,
+    parameters: SolveParameters,
+    finish: Finish,
+    monitor: Monitor,
 ) -> Found | None:
-    """Search LFAs by their greedy DLSA, then run the second stage on the best few."""
-    searched = search_lfas(
-        problem,
-        origin.coarse,
-        parameters.draws,
-        parameters.objective,
-        parameters.search,
-        parameters.threads,
-        enough,
-        monitor.part(SEARCH_SHARE),
-        origin.own,
+    """Search LFAs by their greedy DLSA, in one pass and in several; then run the second stage on the best few."""
+    numbers, own = numbers_of_passes(problem, parameters, origin.own), origin.own
+    searches, best_cost = [], math.inf
+    if 1 in numbers:
+        in_one = search_lfas(
+            problem,
+            origin.coarse,
+            parameters.draws,
+            parameters.objective,
+            parameters.search,
+            parameters.threads,
+            bound.met_in_one_pass_at,
+            monitor.part(SEARCH_SHARE),
+            own if own is not None and own.passes == 1 else None,
+        )
+        searches.append(in_one)
+        best_cost = min((cost for cost, _ in in_one.lfas), default=math.inf)
+        undecided = len(numbers) > 1 and (own is None or own.passes == 1)
+        if undecided and in_one.lfas and needs_no_passes(problem, in_one.lfas[0][1]):
+            numbers = (1,)
+    several = [number for number in numbers if number > 1]
+    if several and not (searches and monitor.budget.over):
+        share = PASSES_SHARE if searches else SEARCH_SHARE
+        in_passes = search_passes(problem, several, parameters, bound, best_cost, monitor.part(share), own)
+        searches.append(in_passes)
+    return _finish(problem, _joined(searches), parameters, finish, monitor)
+
+
+def _joined(searches: list[LFASearchResult]) -> LFASearchResult:
+    """Return what several searches have found together, as one."""
+    found = [item for searched in searches for item in searched.lfas]
+    return LFASearchResult(
+        tuple(sorted(found, key=lambda item: item[0])),
+        sum(searched.rounds for searched in searches),
+        any(searched.out_of_time for searched in searches),
+        sum(searched.seconds for searched in searches),
     )
-    return _finish(problem, searched, parameters, finish, monitor)
 
 
 def _finish(
@@ -165,7 +198,7 @@ def _take_and_finish(
     plug_in: PlugIn,
     problem: Problem,
     origin: Origin,
-    enough: float,
+    bound: NetworkBound,
     parameters: SolveParameters,
     finish: Finish,
     monitor: Monitor,
@@ -183,7 +216,7 @@ def _take_and_finish(
                 del found[max(found)]
         lowest = min(found, default=None)
         searching.progress(ProgressEvent(f"first stage {plug_in.name}", 0, count, 0, lowest))
-        if lowest is not None and lowest <= enough:
+        if lowest is not None and lowest <= bound.met_at:
             break
     if not found and not searching.budget.over:
         nothing = "yielded no LFA" if count == 0 else f"yielded no LFA that fits into the buffer, of {count:,}"
@@ -216,9 +249,14 @@ def _plans_of(
 
 
 def _allocate(
-    problem: Problem, origin: Origin, enough: float, parameters: SolveParameters, finish: Finish, monitor: Monitor
+    problem: Problem,
+    origin: Origin,
+    bound: NetworkBound,
+    parameters: SolveParameters,
+    finish: Finish,
+    monitor: Monitor,
 ) -> Found:
-    """Search as the paper does; the coarse LFA and `enough` are not used."""
+    """Search as the paper does; the coarse LFA and the bound are not used."""
     found = allocate_buffer(
         problem, finish, parameters.draws, parameters.objective, parameters.paper_search, monitor, origin.own
     )

@@ -84,6 +84,8 @@ class SolveParameters:
     space
         Which schedules the search may make. By default the wide space; but the paper's if `exact` is set or the first
         stage is the paper's, which know no other.
+    passes
+        In how many passes the batch is run (docs/model.md#passes); by default the search decides, where it knows them.
     fix_lfa
         Whether the LFA of the start is kept: no LFA is searched, the second stage alone runs.
     exact
@@ -103,6 +105,7 @@ class SolveParameters:
     threads: int | None = None
     prove_seconds: float = 60.0
     space: Space | None = None
+    passes: int | None = None
     fix_lfa: bool = False
     exact: bool = False
 

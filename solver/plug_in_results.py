@@ -88,8 +88,7 @@ def checked_plan(plug_in: PlugIn, problem: Problem, space: Space, yielded: objec
             "tiling_number and a bool dram_cut"
         ) from error
     if lfa.is_wide and space is Space.PAPER:
-        does = "shares loads" if lfa.shared_loads else "divides layers"
-        raise PlugInError(f"{where} {does}, which the paper's space does not have; give --space wide")
+        raise PlugInError(f"{where} {lfa.wide_text}, which the paper's space does not have; give --space wide")
     try:
         return make_plan(problem, lfa)
     except LFAError as error:
@@ -109,7 +108,7 @@ def _plain_lfa(lfa: LFA) -> LFA:
         flgs.append(FLG(tuple(flg.layers), operator.index(flg.tiling_number), bool(flg.dram_cut)))
     shared = tuple(SharedLoad(str(layer), str(source)) for layer, source in lfa.shared_loads)
     divisions = tuple(Division(str(layer), tuple(map(operator.index, channels))) for layer, channels in lfa.divisions)
-    return LFA(tuple(flgs), shared, divisions)
+    return LFA(tuple(flgs), shared, divisions, operator.index(lfa.passes))
 
 
 def _kind(value: object) -> str:

@@ -23,6 +23,7 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         "libraries": {name: version(name) for name in LIBRARIES},
         "lfa_search": str(parameters.first_stage),
         "space": parameters.searched_space.value,
+        **({} if parameters.passes is None else {"passes": parameters.passes}),
         "stage2": str(parameters.second_stage),
         "second_stage": result.best.method,
         "energy_exponent": parameters.objective.energy_exponent,

@@ -184,6 +184,8 @@ def _check(problem: Problem, parameters: SolveParameters, start: Start | None) -
     entry = second_stage(parameters.second_stage)
     if parameters.searched_space is Space.WIDE and _is_wider(problem):
         _check_wide(parameters)
+    if parameters.passes is not None:
+        _check_passes(problem, parameters)
     if parameters.exact:
         check_provable(problem)
         if not entry.proves:
@@ -192,6 +194,22 @@ def _check(problem: Problem, parameters: SolveParameters, start: Start | None) -
         raise UserError("fix_lfa keeps the LFA of a start, and there is none; give one")
     if parameters.fix_lfa and parameters.exact:
         raise UserError("--exact goes through all LFAs, and --fix-lfa keeps one; leave one out")
+
+
+def _check_passes(problem: Problem, parameters: SolveParameters) -> None:
+    """Refuse a number of passes that the search can't make."""
+    number = parameters.passes
+    assert number is not None
+    if number < 1 or problem.samples % number:
+        raise UserError(f"--passes={number} (must be auto or a divisor of the batch, {problem.samples})")
+    if parameters.fix_lfa:
+        raise UserError("--fix-lfa keeps the passes of its LFA; leave --passes out")
+    if number == 1:
+        return
+    if parameters.searched_space is Space.PAPER:
+        raise UserError(f"--passes={number} needs the wide space; leave --space paper, --exact and --lfa paper out")
+    if parameters.first_stage != FirstStage.GREEDY:
+        raise UserError(f"--passes={number} needs the search of --lfa greedy, not {parameters.first_stage}")
 
 
 def _found(
@@ -208,13 +226,13 @@ def _found(
     name = str(parameters.first_stage)
     origin = Origin(coarse, None if own is None else own.plan.lfa)
     finish = _finisher(parameters)
-    found = first_stage(name).run(problem, origin, bound.met_at, parameters, finish, monitor)
+    found = first_stage(name).run(problem, origin, bound, parameters, finish, monitor)
     if own is not None:
         found = found_or_start(found, own, parameters, _finisher(parameters, own.dlsa), monitor)
         return found, START if found.second_stage.schedule.lfa == own.plan.lfa else name
     if found is None:  # the paper's search finds an LFA whenever one exists
         name = str(FirstStage.PAPER)
-        found = first_stage(name).run(problem, origin, bound.met_at, parameters, finish, monitor)
+        found = first_stage(name).run(problem, origin, bound, parameters, finish, monitor)
     assert found is not None
     return found, name
 
@@ -236,7 +254,7 @@ def _is_wider(problem: Problem) -> bool:
     """Return whether the wide space has schedules that the paper's does not have."""
     granule = problem.core_array.granule
     divisible = any(has_parts(layer, granule) for layer in problem.network.whole.layers)
-    return divisible or len(problem.table.shareable) > 0
+    return divisible or len(problem.table.shareable) > 0 or problem.samples > 1
 
 
 def _check_wide(parameters: SolveParameters) -> None:

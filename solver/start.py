@@ -79,8 +79,12 @@ def own_start(problem: Problem, start: Start, parameters: SolveParameters) -> Ow
     """
     lfa = start if isinstance(start, LFA) else start.plan.lfa
     if lfa.is_wide and parameters.searched_space is Space.PAPER:
-        does = "shares loads" if lfa.shared_loads else "divides layers"
-        raise UserError(f"the start {does}, which the paper's space does not have; search the wide space")
+        raise UserError(f"the start {lfa.wide_text}, which the paper's space does not have; search the wide space")
+    if parameters.passes not in (None, lfa.passes):
+        raise UserError(
+            f"the start runs in {lfa.passes} pass{'es' if lfa.passes > 1 else ''}, not in {parameters.passes}; give "
+            f"--passes {lfa.passes}, or leave it out"
+        )
     plan = make_plan(problem, lfa)
     greedy_dlsa(plan)  # raises if none fits
     if not parameters.fix_lfa:
@@ -97,13 +101,15 @@ def own_start(problem: Problem, start: Start, parameters: SolveParameters) -> Ow
 
 def _check_search(plan: Plan, parameters: SolveParameters) -> None:
     """Refuse an LFA that a built-in search can't begin from."""
-    if plan.tile_count > MAX_CANDIDATE_TILES:
+    tiles = plan.tile_count // plan.lfa.passes
+    if tiles > MAX_CANDIDATE_TILES:
+        in_each = " in each pass" if plan.lfa.passes > 1 else ""
         raise UserError(
-            f"the start has {plan.tile_count:,} tiles (a search takes at most {MAX_CANDIDATE_TILES:,}); fix its LFA, "
+            f"the start has {tiles:,} tiles{in_each} (a search takes at most {MAX_CANDIDATE_TILES:,}); fix its LFA, "
             "or lower its tiling numbers"
         )
     problem = plan.problem
-    arrays = lfa_arrays(plan.lfa, problem.network, problem.table)
+    arrays = lfa_arrays(plan.run, problem.network, problem.table)
     apart = layers_kept_apart(problem)
     if parameters.first_stage == FirstStage.PAPER and not keeps_groups_apart(arrays.order, arrays.begins_lg, apart):
         raise UserError(

@@ -53,8 +53,8 @@ WINGS = {
         "groups slots moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
     ),
     "solver": (
-        "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages first_stages start solve"
-        " provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
+        "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages passes first_stages"
+        " start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
     ),
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",

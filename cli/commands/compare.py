@@ -74,7 +74,7 @@ class _Case:
     def label(self) -> str:
         """The name of its row in a table: the schedule file, or network and batch."""
         problem = self.comparison.plan.problem
-        return f"{problem.network.name}, {problem.batch}" if self.path is None else self.path.name
+        return f"{problem.network.name}, {problem.samples}" if self.path is None else self.path.name
 
 
 def run_compare(options: CompareOptions) -> None:
@@ -125,8 +125,9 @@ def _check_source(options: CompareOptions) -> None:
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None
+        passes = ("--passes", options.search.passes) if options.search.passes != "auto" else None
         lfa = ("--lfa", options.first_stage) if "lfa" in options.given else None
-        for given in (batch, options.hardware.given, space, lfa):
+        for given in (batch, options.hardware.given, space, passes, lfa):
             if given is not None:
                 raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
         seq = ("--seq", str(options.seq)) if options.seq is not None else None

@@ -138,7 +138,7 @@ def _ended(ladder: Ladder) -> str:
 def _row(ladder: Ladder, step: Step) -> dict[str, Any]:
     return {
         "network": ladder.problem.network.name,
-        "batch": ladder.problem.batch,
+        "batch": ladder.problem.samples,
         "step": step.name,
         "kind": "bound" if step.is_bound else "schedule",
         "latency_cycles": step.latency,
@@ -184,7 +184,7 @@ _MARKDOWN = (
 def _cells(ladder: Ladder, step: Step) -> tuple[object, ...]:
     return (
         ladder.problem.network.name,
-        ladder.problem.batch,
+        ladder.problem.samples,
         step.name,
         f"{step.latency:,}",
         millijoules(step.energy_pj),

@@ -169,7 +169,7 @@ class _ScheduleEvents:
                 number = int(flgs.tiling_number[flg])
                 args = {
                     "tiling number": number,
-                    "layers": ", ".join(self.execution.schedule.plan.lfa.flgs[flg].layers),
+                    "layers": ", ".join(self.execution.schedule.plan.run.flgs[flg].layers),
                     "tiles": int(flgs.last[flg] - flgs.first[flg] + 1),
                 }
                 yield self._slice(GROUPS, f"FLG {flg}: tiling number {number}", *flg_times[flg], args)

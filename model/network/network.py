@@ -45,6 +45,11 @@ class Division(NamedTuple):
         return tuple(f"{self.layer}/{number}" for number in range(1, len(self.channels) + 1))
 
 
+def name_in_pass(name: str, number: int) -> str:
+    """Return the name of a layer's or an input's copy in a pass, counted from 1; in the first it is called as ever."""
+    return name if number == 1 else f"{name} (pass {number})"
+
+
 @dataclass(frozen=True)
 class Network:
     """A network; its creation checks the parts against one another.
@@ -108,6 +113,16 @@ class Network:
     def part_names(self) -> frozenset[str]:
         """The names of all parts of divided layers."""
         return frozenset()
+
+    @property
+    def one_pass(self) -> "Network":
+        """The network of one pass: this one, unless it is a `RepeatedNetwork`."""
+        return self
+
+    @property
+    def passes(self) -> int:
+        """How many copies of `one_pass` this network consists of."""
+        return 1
 
     def why_unknown(self, layer: str) -> str:
         """Return why there is no layer of that name, as a clause about it."""
@@ -238,3 +253,47 @@ class DividedNetwork(Network):
     def part_names(self) -> frozenset[str]:
         """The names of all parts of divided layers."""
         return frozenset(name for division in self.made_by for name in division.parts)
+
+
+@dataclass(frozen=True)
+class RepeatedNetwork(Network):
+    """Copies of a network, one for each pass over a part of the batch; `soma_cp.model.network.rewrites` makes it.
+
+    Layers and inputs of the first copy come first, then those of the second, and so on. No copy reads another.
+
+    Parameters
+    ----------
+    copied
+        The network of one pass, in which layers may be divided.
+    copies
+        Their number; at least 2.
+    """
+
+    copied: Network = field(kw_only=True)
+    copies: int = field(kw_only=True)
+
+    @property
+    def whole(self) -> Network:
+        """The network of one pass in which no layer is divided."""
+        return self.copied.whole
+
+    @property
+    def divisions(self) -> tuple[Division, ...]:
+        """The layers of `whole` that are divided in each pass, in its order."""
+        return self.copied.divisions
+
+    @property
+    def part_names(self) -> frozenset[str]:
+        """The names of all parts of divided layers, in all passes."""
+        numbers = range(1, self.copies + 1)
+        return frozenset(name_in_pass(name, number) for name in self.copied.part_names for number in numbers)
+
+    @property
+    def one_pass(self) -> Network:
+        """The network of one pass."""
+        return self.copied
+
+    @property
+    def passes(self) -> int:
+        """How many copies of `one_pass` this network consists of."""
+        return self.copies

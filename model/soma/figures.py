@@ -118,7 +118,7 @@ FIGURES = (
     Figure(
         name="batch",
         unit=Unit.COUNT,
-        compute=lambda of: of.schedule.problem.batch,
+        compute=lambda of: of.schedule.problem.samples,
         in_json=True,
         csv="batch",
         meaning="samples that run together",
@@ -373,7 +373,7 @@ FIGURES = (
     Figure(
         name="lgs",
         unit=Unit.COUNT,
-        compute=lambda of: of.schedule.lfa.lg_count,
+        compute=lambda of: of.schedule.plan.run.lg_count,
         in_json=True,
         page="LGs / FLGs",
         meaning="layer-fusion groups",
@@ -381,10 +381,18 @@ FIGURES = (
     Figure(
         name="flgs",
         unit=Unit.COUNT,
-        compute=lambda of: len(of.schedule.lfa.flgs),
+        compute=lambda of: len(of.schedule.plan.run.flgs),
         in_json=True,
         page="LGs / FLGs",
         meaning="fine-grained layer-fusion groups",
+    ),
+    Figure(
+        name="passes",
+        unit=Unit.COUNT,
+        compute=lambda of: of.schedule.lfa.passes,
+        in_json=True,
+        page="passes",
+        meaning="passes in which the batch is run, each over an equal part of it",
     ),
     Figure(
         name="divided_layers",
@@ -513,6 +521,6 @@ def stall_cycles(schedule: Schedule) -> int:
 
 
 def tile_shapes(plan: Plan) -> dict[str, list[int]]:
-    """Return samples, channels, rows and columns of the tiles of every layer, in computing order."""
+    """Return samples, channels, rows and columns of the tiles of every layer of one pass, in computing order."""
     layer_id = plan.problem.network.layer_id
     return {name: plan.layers.extent[layer_id[name]].tolist() for name in plan.lfa.computing_order}

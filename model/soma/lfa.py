@@ -3,13 +3,13 @@
 An LFA (Computing Order, FLC set, Tiling Numbers, DRAM Cut set) is written as its sequence of FLGs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import NamedTuple
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.network.network import Division, Network
+from soma_cp.model.network.network import Division, Network, name_in_pass
 
 
 class LFAError(UserError):
@@ -54,18 +54,45 @@ class SharedLoad(NamedTuple):
 class LFA:
     """The FLGs in computing order; the first one always begins an LG.
 
-    `shared_loads`, sorted by place and source, and `divisions`, in the order of the network, are outside of the paper's
-    space. The parts of a divided layer stand in the FLGs in its place.
+    `shared_loads`, sorted by place and source, `divisions`, in the order of the network, and several `passes` are
+    outside of the paper's space. The parts of a divided layer stand in the FLGs in its place. An LFA in passes is that
+    of one pass, over a part of the batch; all passes are alike (docs/model.md#passes).
     """
 
     flgs: tuple[FLG, ...]
     shared_loads: tuple[SharedLoad, ...] = ()
     divisions: tuple[Division, ...] = ()
+    passes: int = 1
 
     @property
     def is_wide(self) -> bool:
         """Whether it is outside of the paper's space (docs/model.md#spaces)."""
-        return bool(self.shared_loads or self.divisions)
+        return bool(self.shared_loads or self.divisions or self.passes > 1)
+
+    @property
+    def wide_text(self) -> str:
+        """What it does that an LFA of the paper's space does not, as a predicate."""
+        if self.shared_loads:
+            return "shares loads"
+        return "divides layers" if self.divisions else "runs in passes"
+
+    @property
+    def run(self) -> "LFA":
+        """All passes, one after another, over the copies that `Problem.arranged_as` makes; divisions are of a pass."""
+        if self.passes == 1:
+            return self
+        numbers = range(1, self.passes + 1)
+        flgs = tuple(
+            replace(flg, layers=tuple(name_in_pass(name, n) for name in flg.layers))
+            for n in numbers
+            for flg in self.flgs
+        )
+        shares = tuple(
+            SharedLoad(name_in_pass(layer, n), source and name_in_pass(source, n))
+            for n in numbers
+            for layer, source in self.shared_loads
+        )
+        return LFA(flgs, shares, self.divisions)
 
     @property
     def computing_order(self) -> tuple[str, ...]:
@@ -79,7 +106,7 @@ class LFA:
 
 
 def check_lfa(lfa: LFA, network: Network) -> None:
-    """Refuse an LFA that does not fit `network`, which is divided as it says; tilings are checked with the tiles.
+    """Refuse an LFA that does not fit `network`, that of one pass, divided as it says; tiles show if tilings fit.
 
     Raises
     ------

@@ -5,12 +5,14 @@ in the tile sequence, 0 … T−1. A DRAM tensor is a load (ifmap or weights) or
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.rewrites.channels import DivisionError
+from soma_cp.model.network.rewrites.passes import PassesError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA, LFAArrays, LFAError, check_lfa
 from soma_cp.model.soma.lfa_arrays import lfa_arrays, unused_share
@@ -38,7 +40,8 @@ class Plan:
     Parameters
     ----------
     problem, lfa
-        What the plan is made of; layers are divided in the problem as the LFA says.
+        What the plan is made of; in the problem, layers are divided and copied for passes as the LFA says. The index
+        of a layer goes over all copies.
     layers
         Extents, positions and costs of the tiles, by layer id.
     tensors
@@ -62,6 +65,11 @@ class Plan:
     tile_cycles: IntArray
     chip_usage: IntArray
     owners: LoadOwners
+
+    @cached_property
+    def run(self) -> LFA:
+        """The FLGs and shared loads of all passes; the LFA, if there is one pass."""
+        return self.lfa.run
 
     @property
     def sequence(self) -> TileSequence:
@@ -102,10 +110,28 @@ class Plan:
         return tuple(table.reader[self.owners.edge == edge].tolist())
 
     def tensor_key(self, tensor: int) -> tuple[str, str, int, str]:
-        """Return kind, layer, tile index and source, which identify a DRAM tensor in files."""
+        """Return kind, layer, tile index and source, which identify a DRAM tensor."""
         layer = self.problem.network.layers[int(self.tensors.layer[tensor])].name
         kind = KIND_NAMES[int(self.tensors.kind[tensor])]
         return kind, layer, int(self.tensors.tile[tensor]), self.source_name(tensor)
+
+    def pass_of(self, tensor: int) -> int:
+        """Return the pass of a DRAM tensor, from 0."""
+        return int(self.tensors.layer[tensor]) // len(self.problem.network.one_pass.layers)
+
+    def key_in_pass(self, tensor: int) -> tuple[str, str, int, str, int]:
+        """Return kind, layer, tile index, source and pass, which identify a DRAM tensor in files."""
+        kind, _, tile, _ = self.tensor_key(tensor)
+        network, number = self.problem.network.one_pass, self.pass_of(tensor)
+        layer = int(self.tensors.layer[tensor]) - number * len(network.layers)
+        source = int(self.tensors.source[tensor])
+        if source == NO_SOURCE:
+            name = ""
+        elif source >= 0:
+            name = network.source_name(source - number * len(network.layers))
+        else:
+            name = network.source_name(source + number * len(network.inputs))
+        return kind, network.layers[layer].name, tile, name, number
 
     def tensor_label(self, tensor: int) -> str:
         """Return the name of a DRAM tensor, for people."""
@@ -135,7 +161,8 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     Raises
     ------
     LFAError
-        If the LFA breaks a rule, a layer can't be divided as it says, or a tiling number is too large.
+        If the LFA breaks a rule, a layer can't be divided or the batch be run in passes as it says, or a tiling number
+        is too large.
     UserError
         If a tile can't run on the core array.
 
@@ -144,13 +171,13 @@ def make_plan(problem: Problem, lfa: LFA) -> Plan:
     docs/model.md#tiles; SoMa paper (HPCA 2025), Sec. IV.
     """
     try:
-        problem = problem.divided_as(lfa.divisions)
-    except DivisionError as error:
+        problem = problem.arranged_as(lfa.divisions, lfa.passes)
+    except (DivisionError, PassesError) as error:
         raise LFAError(str(error)) from error
     lfa = replace(lfa, divisions=problem.network.divisions)  # in the order of the network
-    check_lfa(lfa, problem.network)
+    check_lfa(lfa, problem.network.one_pass)
     _check_tile_count(lfa)
-    arrays = lfa_arrays(lfa, problem.network, problem.table)
+    arrays = lfa_arrays(lfa.run, problem.network, problem.table)
     layers = empty_layer_tiles(len(problem.network.layers))
     tile_count = tile_layers(problem.table, problem.batch, arrays, layers)
     if tile_count < 0:
@@ -208,7 +235,7 @@ def _no_share(problem: Problem, item: int, owners: LoadOwners) -> str:
 
 
 def _check_tile_count(lfa: LFA) -> None:
-    tiles = sum(flg.tiling_number * len(flg.layers) for flg in lfa.flgs)
+    tiles = lfa.passes * sum(flg.tiling_number * len(flg.layers) for flg in lfa.flgs)
     if tiles > MAX_TILES:
         raise LFAError(f"the LFA makes {tiles:,} tiles (at most {MAX_TILES:,}); lower the tiling numbers")
 

@@ -14,9 +14,10 @@ from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_netwo
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import network_document
 from soma_cp.model.soma.figures import schedule_figures, tile_shapes, with_former_names
+from soma_cp.model.soma.lfa import LFA
 from soma_cp.model.soma.result import reaches_bound
 from soma_cp.model.soma.schedule import Schedule
-from soma_cp.model.soma.schedule_form import VERSION, Row
+from soma_cp.model.soma.schedule_form import FILE_COLUMNS, PASS, VERSION
 
 
 def write_schedule(
@@ -58,9 +59,9 @@ def schedule_document(
     divisions = [{"layer": name, "channels": list(channels)} for name, channels in schedule.lfa.divisions]
     shared = [share._asdict() for share in schedule.lfa.shared_loads]
     return {
-        "version": VERSION if shared or divisions else 1,
+        "version": VERSION if schedule.lfa.is_wide else 1,
         "network": network.name if _is_builtin(network) else network_document(network),
-        "batch": problem.batch,
+        "batch": problem.samples,
         "hardware": platform_document(problem.platform),
         "violations": [],
         **with_former_names(schedule_figures(schedule) | {"proven_lower_bound_cycles": proven_lower_bound}),
@@ -75,8 +76,9 @@ def schedule_document(
             ],
             **({"shared_loads": shared} if shared else {}),
             **({"divisions": divisions} if divisions else {}),
+            **({"passes": {"count": schedule.lfa.passes}} if schedule.lfa.passes > 1 else {}),
         },
-        "dlsa": {"columns": list(Row._fields), "dram_tensor_order": list(_dram_tensors(schedule))},
+        "dlsa": {"columns": _columns(schedule.lfa), "dram_tensor_order": list(_dram_tensors(schedule))},
     }
 
 
@@ -84,11 +86,18 @@ def _is_builtin(network: Network) -> bool:
     return network.name in builtin_names() and builtin_network(network.name) == network
 
 
+def _columns(lfa: LFA) -> list[str]:
+    """Return the columns of the DLSA; there is no `pass` where there is one pass."""
+    return [*FILE_COLUMNS] if lfa.passes > 1 else [column for column in FILE_COLUMNS if column != PASS]
+
+
 def _dram_tensors(schedule: Schedule) -> Iterator[list[Any]]:
     sizes, begins = schedule.plan.tensors.bytes, schedule.evaluation.tensor_begin
     start, end = schedule.dlsa.start, schedule.dlsa.end
+    columns = len(_columns(schedule.lfa))
     for i in schedule.dlsa.order.tolist():
-        yield [*schedule.plan.tensor_key(i), int(sizes[i]), int(start[i]), int(end[i]), int(begins[i])]
+        *key, number = schedule.plan.key_in_pass(i)
+        yield [*key, int(sizes[i]), int(start[i]), int(end[i]), int(begins[i]), number][:columns]
 
 
 def _plain(value: object) -> Any:

@@ -28,13 +28,16 @@ from soma_cp.model.soma.lfa import FLG, LFA, SharedLoad
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule_form import (
     CELLS,
+    FILE_COLUMNS,
     NUMBER_CELL,
     OPTIONAL_COLUMNS,
+    PASS,
     DivisionForm,
     DLSAForm,
     FiguresForm,
     FLGForm,
     LFAForm,
+    PassesForm,
     Row,
     ScheduleFields,
     ScheduleForm,
@@ -189,9 +192,10 @@ class _Reading:
             for n, division in enumerate(form.divisions or [], 1)
         ]
         divisions = tuple(Division(part.layer, tuple(part.channels)) for part in parts if part is not None)
-        if len(flgs) < len(forms) or len(shared) < len(shares) or len(divisions) < len(parts):
+        passes = PassesForm(count=1) if form.passes is None else self._checked(PassesForm, form.passes, "lfa: passes: ")
+        if len(flgs) < len(forms) or len(shared) < len(shares) or len(divisions) < len(parts) or passes is None:
             return None
-        return LFA(tuple(flgs), shared, divisions)
+        return LFA(tuple(flgs), shared, divisions, passes.count)
 
     def _rows(self, item: object) -> list[Row] | None:
         """Read the table of DRAM tensors; check each cell against its column alone."""
@@ -208,7 +212,7 @@ class _Reading:
             self.problems += [f"{_row_label(number)}{fault}" for fault in faults]
             if not faults:
                 row = dict(zip(form.columns, cells, strict=True))
-                rows.append(Row._make(row.get(column) for column in Row._fields))
+                rows.append(Row._make(row.get(column) for column in FILE_COLUMNS))
         return rows if len(self.problems) == before else None
 
     def _claims(self, head: ScheduleFields) -> dict[str, Any] | None:
@@ -229,7 +233,7 @@ class _Reading:
         before = len(self.problems)
         number_of: dict[int, int] = {}
         for number, row in enumerate(rows, 1):
-            tensor = finder.index.get((row.kind, row.layer, row.tile, row.source))
+            tensor = finder.index.get((row.kind, row.layer, row.tile, row.source, finder.pass_of(row)))
             fault = None
             if tensor is None:
                 fault = finder.why_missing(row)
@@ -256,17 +260,27 @@ class _TensorFinder:
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.index = {plan.tensor_key(i): i for i in range(plan.dram_tensor_count)}
+        self.index = {plan.key_in_pass(i): i for i in range(plan.dram_tensor_count)}
         # By kind and layer, in creation order.
         self.sources: dict[tuple[str, str], list[str]] = {}
-        for kind, layer, _, source in self.index:
+        for kind, layer, _, source, _ in self.index:
             of_layer = self.sources.setdefault((kind, layer), [])
             if source not in of_layer[-1:]:
                 of_layer.append(source)
 
+    def pass_of(self, row: Row) -> int:
+        """Return the pass of a row; where there is one pass, rows need not name it."""
+        if row.number_of_pass is None:
+            return 0 if self.plan.lfa.passes == 1 else -1
+        return row.number_of_pass
+
     def why_missing(self, row: Row) -> str:
         """Return the reason why there is no such tensor, in words."""
-        network = self.plan.problem.network
+        network, passes = self.plan.problem.network.one_pass, self.plan.lfa.passes
+        if row.number_of_pass is None and passes > 1:
+            return f"the column {PASS} is missing (must be there, since lfa.passes is {passes})"
+        if not 0 <= self.pass_of(row) < passes:
+            return f"{PASS}={row.number_of_pass} (must be from 0 to {passes - 1}, one less than lfa.passes)"
         if row.layer not in network.layer_id:
             return f"layer={shown(row.layer)}, {network.why_unknown(row.layer)}"
         sources = self.sources.get((row.kind, row.layer))
@@ -298,14 +312,14 @@ def _row_label(number: int) -> str:
 
 def _column_problems(columns: list[Any]) -> Iterator[str]:
     for column in columns:
-        if column not in Row._fields:
-            hint = nearest_name_hint(column, Row._fields) if isinstance(column, str) else ""
-            yield f"names {shown(column)} (must be one of {', '.join(Row._fields)}){hint}"
+        if column not in FILE_COLUMNS:
+            hint = nearest_name_hint(column, FILE_COLUMNS) if isinstance(column, str) else ""
+            yield f"names {shown(column)} (must be one of {', '.join(FILE_COLUMNS)}){hint}"
         elif columns.count(column) > 1:
             yield f"names {shown(column)} {columns.count(column)} times; keep one"
             return
-    for column in Row._fields:
-        if column not in columns and column not in OPTIONAL_COLUMNS:
+    for column in FILE_COLUMNS:
+        if column not in columns and column not in (*OPTIONAL_COLUMNS, PASS):
             yield f"leaves out {shown(column)}; only {' and '.join(OPTIONAL_COLUMNS)} may be left out"
 
 

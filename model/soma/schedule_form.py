@@ -12,7 +12,7 @@ from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import KIND_NAMES
 
 VERSION = 2
-"""Version 2 has shared loads and divisions."""
+"""Version 2 has shared loads, divisions and passes."""
 
 _NOT_GIVEN: Any = None
 Count = Annotated[int, whole_number(0, LARGEST_COUNT)]
@@ -120,6 +120,11 @@ class LFAForm(Form):
         Field(description="a list of objects with layer and channels"),
         means("layers that are divided by output channels"),
     ] = _NOT_GIVEN
+    passes: Annotated[
+        Any,
+        Field(description="an object with count"),
+        means("passes over equal parts of the batch; all else in lfa is that of one pass"),
+    ] = _NOT_GIVEN
 
 
 class FLGForm(Form):
@@ -154,6 +159,12 @@ class DivisionForm(Form):
     ]
 
 
+class PassesForm(Form):
+    """The field `lfa.passes`."""
+
+    count: Annotated[int, whole_number(1, MAX_BATCH), means("number of passes, a divisor of the batch")]
+
+
 class DLSAForm(Form):
     """The field `dlsa` of the file."""
 
@@ -176,10 +187,15 @@ class Row(NamedTuple):
     start: int
     end: int
     begin_cycle: int | None
+    number_of_pass: int | None
 
 
+PASS = "pass"
+"""The column of the number of the pass, from 0; files of schedules in one pass leave it out."""
+FILE_COLUMNS = (*Row._fields[:-1], PASS)
+"""The names of the columns in files: those of the fields, but `pass` is no name for a field in Python."""
 OPTIONAL_COLUMNS = ("bytes", "begin_cycle")
-"""Columns that files may leave out."""
+"""Columns that files may leave out, beside `PASS`."""
 CELLS = {
     "kind": f"one of {', '.join(KIND_NAMES)}",
     "layer": "the name of a layer",

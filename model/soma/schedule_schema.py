@@ -7,13 +7,15 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.network.network_schema import network_part
 from soma_cp.model.soma.schedule_form import (
     CELLS,
+    FILE_COLUMNS,
     OPTIONAL_COLUMNS,
+    PASS,
     DivisionForm,
     DLSAForm,
     FiguresForm,
     FLGForm,
     LFAForm,
-    Row,
+    PassesForm,
     ScheduleForm,
     SharedLoadForm,
 )
@@ -24,14 +26,15 @@ _DESCRIPTION = (
     "Times are in cycles of the platform's clock, sizes in bytes, energies in pJ."
 )
 _NUMBER = {"type": "integer", "minimum": -LARGEST_COUNT, "maximum": LARGEST_COUNT}
-_CELLS: dict[str, Schema] = {column: {"type": "string"} if column in CELLS else _NUMBER for column in Row._fields}
+_CELLS: dict[str, Schema] = {column: {"type": "string"} if column in CELLS else _NUMBER for column in FILE_COLUMNS}
 _CELLS["kind"] = {"enum": list(KIND_NAMES)}
 
 
 def schedule_schema() -> Schema:
     """Return the schema of a schedule file."""
     items: dict[str, type[Form]] = {"flgs": FLGForm, "shared_loads": SharedLoadForm, "divisions": DivisionForm}
-    lfa = form_schema(LFAForm, {name: {"items": form_schema(form)} for name, form in items.items()})
+    lists = {name: {"items": form_schema(form)} for name, form in items.items()}
+    lfa = form_schema(LFAForm, {**lists, "passes": form_schema(PassesForm)})
     parts: dict[str, Schema] = {
         "network": {"anyOf": [{"type": "string"}, network_part()]},
         "hardware": platform_part(),
@@ -44,10 +47,10 @@ def schedule_schema() -> Schema:
 
 def _dlsa_part() -> Schema:
     """Return the schema of `dlsa`; columns in the usual order say what each cell holds."""
-    columns = list(Row._fields)
-    needed = [column for column in columns if column not in OPTIONAL_COLUMNS]
+    columns = list(FILE_COLUMNS)
+    needed = [column for column in columns if column not in (*OPTIONAL_COLUMNS, PASS)]
     row = {"type": "array", "minItems": len(needed), "maxItems": len(columns), "items": {"type": ["string", "integer"]}}
-    usual_row = {"prefixItems": [_CELLS[column] for column in columns], "minItems": len(columns)}
+    usual = [columns[:-1], columns]  # in one pass, in several
     parts: dict[str, Schema] = {
         "columns": {
             "items": {"enum": columns},
@@ -56,7 +59,13 @@ def _dlsa_part() -> Schema:
         },
         "dram_tensor_order": {"items": row},
     }
-    return form_schema(DLSAForm, parts) | {
+    return form_schema(DLSAForm, parts) | {"allOf": [_usual_rows(names) for names in usual]}
+
+
+def _usual_rows(columns: list[str]) -> Schema:
+    """Return what rows hold whose columns are these."""
+    row = {"prefixItems": [_CELLS[column] for column in columns], "minItems": len(columns)}
+    return {
         "if": {"properties": {"columns": {"const": columns}}},
-        "then": {"properties": {"dram_tensor_order": {"items": usual_row}}},
+        "then": {"properties": {"dram_tensor_order": {"items": row}}},
     }

@@ -88,14 +88,16 @@ def searched(
 
 
 def _search(problem: Problem, schedule: Schedule, objective: Objective, seed: int, budget: Budget) -> list[LFA]:
-    """Return the best LFA of a short search, if any fits."""
+    """Return the best LFA of a short search, if any fits; of a schedule in passes, one pass is searched."""
+    passes = schedule.lfa.passes
+    problem = problem.one_pass
     size = schedule.plan.tile_count + schedule.plan.dram_tensor_count
     rounds = min(max(WORK // size, LEAST_ROUNDS), MOST_ROUNDS)
     capacity = problem.platform.gbuf_bytes
     shares = {} if schedule.lfa.shared_loads else {Move.TURN_SHARE: 0.0}
     chain = Chain(
         problem,
-        schedule.lfa,
+        replace(schedule.lfa, passes=1),
         lfa_settings(problem, capacity, objective, COOLING, rounds, lfa_pricing.GREEDY),
         move_weights({**DEFAULT_WEIGHTS, **shares}),
         np.zeros(len(problem.network.layers), np.int64),
@@ -105,7 +107,7 @@ def _search(problem: Problem, schedule: Schedule, objective: Objective, seed: in
     )
     if chain.start_is_valid:
         run_in_chunks(lambda _, to: chain.run_to(to, budget=budget), rounds, budget, lambda _: None)
-    return [lfa for _, lfa in chain.archived()]
+    return [replace(lfa, passes=passes) for _, lfa in chain.archived()]
 
 
 def base_of(schedule: Schedule, objective: Objective, seed: int, budget: Budget) -> Schedule:

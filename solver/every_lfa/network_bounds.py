@@ -47,6 +47,28 @@ DRAM traffic is no less than that of the undivided network: the weights and ofma
 needs as much of an external input as the layer. Parts of layers with the same weights may share them, too; those of the
 first such layer load all. Nothing here asks that a layer fits into the buffer.
 
+*Passes.* In the wide space a batch of B samples may be run in p passes of B / p samples, p a divisor of B
+(docs/model.md#passes), which are alike. Bounds for p = 1 and for all p ≥ 2 are found apart; the lower of both holds. Of
+p it is only used that q ≤ p ≤ B, where q is the least divisor of B above 1. For p ≥ 2:
+
+- The tiles of a layer of all passes together are as many, and of the same extents, as those of a tiling of all of B
+  with p times as many parts by samples. So the cheapest tilings of B bound them, too. A pass takes at least 1 / B of
+  their cycles: all passes take the same, and there are at most B.
+- All weights are loaded in every pass, so at least q times. Inputs and outputs move as in one pass: those of all passes
+  add up.
+- "Before the first tile of v" is before its first tile in the first pass. The weights of v's ancestors are loaded once.
+  One sample of the external inputs is the most that is counted, and an ancestor outside of v's FLG has computed one
+  pass, so at least one sample. From then on v and its descendants compute, in all passes.
+- "Before the last tile of v" is before its last tile in the last pass. The weights of all layers are loaded in each of
+  the p − 1 passes before, those of v and its ancestors once more, and their inputs for all passes. The last tiles of
+  the descendants in the last pass are still to come.
+- While the last tile of v in the first pass runs, the buffer holds what is said above, of the first pass; tensors of
+  later passes only take more of it. So the steps from v to w are those of the first pass: v ends no earlier than the
+  begin of its first tile and its tiles of one pass, no earlier than all tiles of its ancestors in one pass, and after
+  the inputs of one pass, at least one sample, are loaded. From the first tile of w on, w and its descendants compute,
+  in all passes.
+- The last tile of the run is that of a layer without consumers, as in one pass.
+
 *Data types.* Bytes are counted with all elements packed together, while tensors are rounded up one by one. Weights that
 are compressed in DRAM count there with their ratio, in the buffer without. Of the weights that are loaded after the end
 of v, at least the excess in buffer bytes, every byte takes at least the least ratio of the network in DRAM.
@@ -110,6 +132,8 @@ class NetworkBound:
         pJ.
     cost
         Energy^n · Delay^m; at least as high as the cost of both bounds together.
+    one_pass_cost
+        A bound on the cost of schedules in one pass, at least as high as `cost`.
     compute_cycles, dram_cycles
         Σ of the least cycles over all layers; cycles of the compulsory traffic.
     core_energy_pj, dram_bytes
@@ -124,6 +148,7 @@ class NetworkBound:
     latency_source: str
     energy_pj: float
     cost: float
+    one_pass_cost: float
     compute_cycles: int
     dram_cycles: int
     core_energy_pj: float
@@ -135,6 +160,11 @@ class NetworkBound:
     def met_at(self) -> float:
         """The highest cost at which a schedule counts as optimal over every LFA, up to rounding."""
         return self.cost * (1 + MET)
+
+    @property
+    def met_in_one_pass_at(self) -> float:
+        """The highest cost at which a schedule in one pass counts as optimal over all in one pass, up to rounding."""
+        return self.one_pass_cost * (1 + MET)
 
 
 def layer_prices(problem: Problem, budget: Budget | None = None) -> LayerPrices:
@@ -156,7 +186,7 @@ def bound_every_lfa(
     ----------
     problem
         Network, platform and batch, such that any schedule exists; the layers need not fit into the buffer undivided.
-        With `wide`, of a problem with divided layers the one without.
+        With `wide`, of a problem with divided layers or in passes the one without.
     objective
         The objective of `NetworkBound.cost`.
     budget
@@ -164,7 +194,7 @@ def bound_every_lfa(
     prices
         What `layer_prices` returns. Given again, the bounds go on where the last call with them ended.
     wide
-        Whether they hold for LFAs with shared loads and divided layers, too: the wide space.
+        Whether they hold for LFAs with shared loads, divided layers and passes, too: the wide space.
     """
     begin = time.monotonic()
     if wide:
@@ -175,27 +205,50 @@ def bound_every_lfa(
     tiles = _tiles(prices, choices, wide)
     loads = _loads(problem, extents, tiles, wide)
     traffic = _compulsory_bytes(problem, loads)
-    dram_cycles = transfer_cycles(traffic, problem.platform.dram_rate)
-    chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget())
-    bounds = [(int(tiles.cycles.sum()), COMPUTE), (dram_cycles, TRAFFIC), *chains]
-    latency, source = max(bounds, key=lambda bound: bound[0])
+    rate, pj_per_byte = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
+    found: list[tuple[float, int, str]] = []  # cost, latency and its source: in one pass, in several
+    complete = prices.complete(wide)
+    for passes in (ONE_PASS, *([_several_passes(problem.batch)] if wide and problem.batch > 1 else [])):
+        moved = traffic + (passes.least - 1) * int(loads.moved.sum())
+        chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget(), passes)
+        bounds = [(int(tiles.cycles.sum()), COMPUTE), (transfer_cycles(moved, rate), TRAFFIC), *chains]
+        latency, source = max(bounds, key=lambda bound: bound[0])
+        cost = _least_cost(choices, moved * pj_per_byte, latency, objective) * (1 - ROUNDING)
+        found.append((cost, latency, source))
+        complete &= len(chains) == 3 * len(needs)
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
-    dram_energy = traffic * problem.platform.dram_pj_per_byte
+    _, latency, source = min(found, key=lambda one: one[1])
     return NetworkBound(
         latency=latency,
         latency_source=source,
-        energy_pj=core_energy + dram_energy,
-        cost=_least_cost(choices, dram_energy, latency, objective) * (1 - ROUNDING),
+        energy_pj=core_energy + traffic * pj_per_byte,
+        cost=min(cost for cost, _, _ in found),
+        one_pass_cost=found[0][0],
         compute_cycles=int(tiles.cycles.sum()),
-        dram_cycles=dram_cycles,
+        dram_cycles=transfer_cycles(traffic, rate),
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=prices.complete(wide) and len(chains) == 3 * len(needs),
+        complete=complete,
         seconds=time.monotonic() - begin,
     )
 
 
 # DRAM and latency
+
+
+class Passes(NamedTuple):
+    """The numbers of passes for which a bound holds: any from `least` to `most`."""
+
+    least: int
+    most: int
+
+
+ONE_PASS = Passes(1, 1)
+
+
+def _several_passes(batch: int) -> Passes:
+    """Return the passes in which a batch of two or more may be run, one aside."""
+    return Passes(next(number for number in range(2, batch + 1) if batch % number == 0), batch)
 
 
 class _Loads(NamedTuple):
@@ -345,11 +398,17 @@ def _uncut_by_transposes(layers: IntArray) -> dict[int, tuple[bool, bool]]:
 
 
 def _chain_bounds(
-    problem: Problem, needs: list[set[int]], tiles: _Tiles, loads: _Loads, budget: Budget
+    problem: Problem,
+    needs: list[set[int]],
+    tiles: _Tiles,
+    loads: _Loads,
+    budget: Budget,
+    passes: Passes = ONE_PASS,
 ) -> list[tuple[int, str]]:
     """Return the bounds from the loads before a layer, and from the weights that the buffer can't hold.
 
-    `needs` has the ancestors of each layer. There are three bounds of each layer; fewer if `budget` ends first.
+    `needs` has the ancestors of each layer; tiles and loads are those of all passes, but weights of one. There are
+    three bounds of each layer; fewer if `budget` ends first.
     """
     bounds: list[tuple[int, str]] = []
     if budget.over:
@@ -366,6 +425,8 @@ def _chain_bounds(
     has_inputs: BoolArray = np.asarray(loads.inputs.any(axis=1))
     compute_from = np.zeros(size, np.int64)
     first_loads, all_loads = np.zeros(size, np.int64), np.zeros(size, np.int64)
+    loads_of_pass = np.zeros(size, np.int64)
+    loads_of_others = (passes.least - 1) * int(load.sum())
     for v in range(size):
         if budget.over:
             return bounds
@@ -379,14 +440,17 @@ def _chain_bounds(
             column_parts = 1 if any(keeps_columns for _, keeps_columns in whole) else most_columns
             parts[u] = batch * row_parts * column_parts
         first_loads[v] = int(load[before].sum()) + first_load[v]
-        all_loads[v] = int(load[up_to].sum())
+        all_loads[v] = loads_of_pass[v] = int(load[up_to].sum())
+        all_loads[v] += loads_of_others
         if parts:
             first_loads[v] += loads.cycles(parts, rate)
             all_loads[v] += loads.cycles(dict.fromkeys(parts, 1), rate)
+            loads_of_pass[v] += loads.cycles(dict.fromkeys(parts, passes.most), rate)
         compute_from[v] = tiles.cycles[at_least].sum()
         bounds.append((int(first_loads[v] + compute_from[v]) + last_store, LOADS_BEFORE))
         bounds.append((int(all_loads[v] + tiles.shortest[v] + tiles.last[after].sum()) + last_store, LAST_TILES))
-    begin = _begins(problem, depends, tiles, loads, first_loads, all_loads, budget)
+    tiles_of_pass = tiles._replace(cycles=tiles.cycles // passes.most)
+    begin = _begins(problem, depends, tiles_of_pass, loads, first_loads, loads_of_pass, budget)
     bounds += [(first + rest + last_store, BUFFER) for first, rest in zip(begin, compute_from.tolist(), strict=False)]
     return bounds
 
@@ -403,7 +467,7 @@ def _begins(
     """Return a lower bound on the begin of each layer's first tile, from its loads and from the buffer.
 
     Arguments by layer: which layers it depends on, its tiles, what it loads, cycles of the loads before its first tile,
-    cycles of the loads before its last tile. If `budget` ends, the last layers are left out.
+    cycles of the loads before its last tile; all in the first pass. If `budget` ends, the last layers are left out.
     """
     size = len(depends)
     # float64 is exact for such sums, and its products of matrices are much faster.

@@ -18,6 +18,7 @@ from support.command_line import Run, assert_refused
 from support.divided_cases import divided_schedule
 from support.onnx_models import gpt2_block
 from support.paths import DATA, PUBLISHED
+from support.repeated_cases import repeated_schedule
 from support.strategies import cases
 from support.twins import examples
 
@@ -593,6 +594,13 @@ schedules = st.sampled_from(
 
 def test_a_schedule_with_divided_layers_validates() -> None:
     assert faults("schedule", DIVIDED) == []
+
+
+def test_a_schedule_in_passes_validates() -> None:
+    document = json.loads(json.dumps(schedule_document(repeated_schedule())))
+    assert faults("schedule", document) == []
+    document["lfa"]["passes"] = {"count": 0}
+    assert faults("schedule", document)
 
 
 @examples(300)

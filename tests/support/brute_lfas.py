@@ -45,6 +45,11 @@ def every_lfa(problem: Problem) -> Iterator[LFA]:
                 yield LFA(flgs, divisions=divisions)
 
 
+def _every_lfa_in_passes(problem: Problem, number: int) -> Iterator[LFA]:
+    for lfa in every_lfa(replace(problem, batch=problem.batch // number)):
+        yield replace(lfa, passes=number)
+
+
 def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
     """Yield the plan of an LFA and, in the wide space, those with every set of shared loads that is not refused."""
     layers = problem.divided_as(lfa.divisions).network.layers
@@ -66,15 +71,18 @@ def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
 
 
 def cheapest(
-    problem: Problem, objectives: Sequence[Objective], wide: bool, most_parts: int = 3
+    problem: Problem, objectives: Sequence[Objective], wide: bool, most_parts: int = 3, passes: bool = False
 ) -> tuple[list[float], int]:
     """Return the least cost of any schedule for each objective, infinite if none fits; and the number of plans.
 
-    In the wide space, layers are divided into at most `most_parts` parts.
+    In the wide space, layers are divided into at most `most_parts` parts. With `passes`, there are two passes or more.
     """
-    divided = every_division(problem, most_parts) if wide else [()]
+    divided = list(every_division(problem, most_parts)) if wide else [()]
+    numbers = [number for number in range(2, problem.batch + 1) if problem.batch % number == 0] if passes else [1]
     count, plans, rough = 0, [], []
-    for lfa in itertools.chain.from_iterable(every_lfa(problem.divided_as(divisions)) for divisions in divided):
+    for lfa in itertools.chain.from_iterable(
+        _every_lfa_in_passes(problem.divided_as(divisions), number) for number in numbers for divisions in divided
+    ):
         for plan in plans_of(problem, lfa, wide):
             count += 1
             if least_peak_bytes(plan) <= problem.platform.gbuf_bytes:

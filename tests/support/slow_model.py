@@ -4,7 +4,7 @@ It is the twin of the package's compiled kernels, and shares no code with the pa
 network and schedule files, and names a tensor by ``(kind, layer, tile, source)`` as schedule files do.
 
 - `divided` puts the parts of divided layers in their place.
-- `plan` turns an LFA into tiles and tensors.
+- `plan` turns an LFA into tiles and tensors; `_repeated` does so for several passes.
 - `double_buffering` is the classical DLSA of a plan.
 - `violations` lists every rule that a DLSA breaks.
 - `evaluate` finds begin cycles as longest paths in the graph of what waits for what.
@@ -423,10 +423,73 @@ def plan(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
     Raises
     ------
     InvalidLFA
-        If a layer can't be divided so, the order is wrong or a tiling number too large.
+        If a layer can't be divided so, the passes are unequal, the order is wrong or a tiling number too large.
     slow_core_array.NoMapping
         If a tile can't run on the array.
     """
+    passes = lfa.get("passes", {"count": 1})["count"]
+    if batch % passes:
+        raise InvalidLFA(f"{passes} passes of a batch of {batch}")
+    once = plan_of_one_pass(network, batch // passes, hardware, lfa)
+    return once if passes == 1 else _repeated(once, passes)
+
+
+def in_pass(name: str, number: int) -> str:
+    """Return a layer's or an input's name in a pass, from 0."""
+    return f"{name} (pass {number + 1})" if number and name else name
+
+
+def _repeated(once: SlowPlan, passes: int) -> SlowPlan:
+    """Return the tiles and tensors of one pass once for each pass, each pass after the one before.
+
+    `network` and `batch` stay those of one pass.
+    """
+    length = len(once.tiles)
+    flgs, lgs = once.tiles[-1].flg + 1, once.tiles[-1].lg + 1
+    taken = {*once.tile_shapes, *(source["name"] for source in once.network["inputs"])}
+    if any(in_pass(name, number) in taken for name in taken for number in range(1, passes)):
+        raise InvalidLFA("a name of a copy is taken")
+    tiles: list[SlowTile] = []
+    tensors: list[SlowTensor] = []
+    tile_shapes: dict[str, Extent] = {}
+    lg_of_layer: dict[str, int] = {}
+    positions_of_layer: dict[str, list[int]] = {}
+    for number in range(passes):
+        later = number * length
+        for tile in once.tiles:
+            tiles.append(
+                tile._replace(
+                    position=tile.position + later,
+                    layer=in_pass(tile.layer, number),
+                    flg=tile.flg + number * flgs,
+                    lg=tile.lg + number * lgs,
+                )
+            )
+        for tensor in once.tensors:
+            kind, layer, index, source = tensor.key
+            earliest, latest = tensor.start_range
+            least, most = tensor.end_range
+            free_end = most == length and tensor.on_dram and not tensor.is_load
+            tensors.append(
+                tensor._replace(
+                    key=(kind, in_pass(layer, number), index, in_pass(source, number)),
+                    start_range=(-1 if tensor.is_load else earliest + later, latest + later),
+                    end_range=(least + later, passes * length if free_end else most + later),
+                    needed_at=None if tensor.needed_at is None else tensor.needed_at + later,
+                    made_at=None if tensor.made_at is None else tensor.made_at + later,
+                )
+            )
+        for name, shape in once.tile_shapes.items():
+            tile_shapes[in_pass(name, number)] = shape
+            lg_of_layer[in_pass(name, number)] = once.lg_of_layer[name] + number * lgs
+            positions_of_layer[in_pass(name, number)] = [at + later for at in once.positions_of_layer[name]]
+    return SlowPlan(
+        once.network, once.batch, once.hardware, tile_shapes, tiles, tensors, lg_of_layer, positions_of_layer
+    )
+
+
+def plan_of_one_pass(network: dict, batch: int, hardware: dict, lfa: dict) -> SlowPlan:
+    """Return tiles and tensors of an LFA in one pass."""
     network = divided(network, lfa.get("divisions", []), hardware)
     check_order(network, lfa)
     layers = {layer["name"]: layer for layer in network["layers"]}

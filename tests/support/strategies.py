@@ -471,24 +471,28 @@ def cases(
     wide: bool = True,
     divides: bool = False,
     types: bool | None = None,
+    passes: bool = False,
 ) -> Case:
     """Draw a network, a batch, a platform and an LFA; without `wide`, an LFA of the paper's space.
 
     Tiling numbers may be too large unless `valid` is set. A layer may have no mapping on the array. If `divides` is
-    set, the LFA may divide layers. With `types`, data have types of their own, and the platform knows some; by default
-    in a quarter of the cases.
+    set, the LFA may divide layers; if `passes` is, it runs the batch in two or more. With `types`, data have types of
+    their own, and the platform knows some; by default in a quarter of the cases.
     """
     if types is None:
         types = draw(st.sampled_from([False, False, False, True]))
     network = draw(networks(max_layers, types))
-    batch = draw(batches)
+    batch = draw(st.sampled_from([2, 3, 4, 6]) if passes else batches)
+    count = draw(st.sampled_from([n for n in range(2, batch + 1) if batch % n == 0])) if passes else 1
     platform = draw(small_arrays() if divides else hardware())
     if types:
         platform |= draw(type_costs(platform))
     parts = draw(divisions(network, granule(platform))) if divides else []
-    lfa = draw(lfas(divided(network, parts, platform), batch, max_tiling_number, valid))
+    lfa = draw(lfas(divided(network, parts, platform), batch // count, max_tiling_number, valid))
     if parts:
         lfa["divisions"] = parts
+    if passes:
+        lfa["passes"] = {"count": count}
     return Case(network, batch, platform, lfa if wide else {"flgs": lfa["flgs"]})
 
 

@@ -65,7 +65,7 @@ def lfa_of(document: dict) -> LFA:
     flgs = tuple(FLG(tuple(flg["layers"]), flg["tiling_number"], flg["dram_cut"]) for flg in document["flgs"])
     shares = tuple(SharedLoad(share["layer"], share["source"]) for share in document.get("shared_loads", []))
     parts = (Division(one["layer"], tuple(one["channels"])) for one in document.get("divisions", []))
-    return LFA(flgs, shares, tuple(parts))
+    return LFA(flgs, shares, tuple(parts), document.get("passes", {"count": 1})["count"])
 
 
 LARGEST_BUFFER = next(field.kind.most for field in FIELDS if field.name == "gbuf_bytes")
@@ -119,13 +119,14 @@ def pairs(
     wide: bool = True,
     divides: bool = False,
     types: bool | None = None,
+    passes: bool = False,
 ) -> Pair:
     """Draw a valid LFA of a random network on a random platform, planned twice.
 
-    Without `wide`, it shares no loads; if `divides` is set, it may divide layers. Data may have types of their own, if
-    `types` is given always or never.
+    Without `wide`, it shares no loads; if `divides` is set, it may divide layers; with `passes`, it has several. Data
+    may have types of their own, if `types` is given always or never.
     """
-    case = draw(cases(max_layers, max_tiling_number, wide=wide, divides=divides, types=types))
+    case = draw(cases(max_layers, max_tiling_number, wide=wide, divides=divides, types=types, passes=passes))
     try:
         return pair_of(case)
     except NoMapping:

@@ -145,13 +145,13 @@ def flg_columns(execution: Execution) -> Columns:
         flgs,
         names=[f"FLG {flg} of LG {lg}" for flg, lg in enumerate(lgs)],
         labels=[f"FLG {flg} ×{number}" for flg, number in enumerate(numbers)],
-        layers=[flg.layers for flg in execution.schedule.plan.lfa.flgs],
+        layers=[flg.layers for flg in execution.schedule.plan.run.flgs],
     )
 
 
 def lg_columns(execution: Execution) -> Columns:
     """Return the LGs in computing order."""
-    lgs, flgs = execution.lgs, execution.schedule.plan.lfa.flgs
+    lgs, flgs = execution.lgs, execution.schedule.plan.run.flgs
     of_flg = execution.flgs.lg.tolist()
     count = len(lgs.first)
     layers = [

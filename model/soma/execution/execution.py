@@ -240,7 +240,7 @@ def _channel_gaps(transfers: Transfers) -> ChannelGaps:
 
 def _groups(plan: Plan, tile_begin: IntArray, tile_end: IntArray) -> tuple[Groups, Groups]:
     """Return the FLGs and the LGs."""
-    flgs = plan.lfa.flgs
+    flgs = plan.run.flgs
     tiling = np.array([flg.tiling_number for flg in flgs], np.int64)
     sizes = np.array([len(flg.layers) for flg in flgs], np.int64)
     last: IntArray = np.cumsum(tiling * sizes) - 1

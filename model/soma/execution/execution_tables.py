@@ -59,7 +59,7 @@ def layer_table(execution: Execution) -> LayerTable:
     plan, tiles, transfers = execution.schedule.plan, execution.tiles, execution.transfers
     layers = plan.layers
     network = plan.problem.network
-    order = np.array([network.layer_id[name] for name in plan.lfa.computing_order], np.int64)
+    order = np.array([network.layer_id[name] for name in plan.run.computing_order], np.int64)
 
     def of_tiles(values: IntArray) -> IntArray:
         return _sums(tiles.layer, values, len(order))[order]

@@ -172,6 +172,29 @@ def test_plans_and_double_buffering_of_divided_layers_of_data_types(case: Case) 
     assert_plans_agree(case)
 
 
+@examples(700)
+@given(cases(valid=False, passes=True))
+def test_plans_and_double_buffering_of_passes(case: Case) -> None:
+    assert_plans_agree(case)
+
+
+@examples(300)
+@given(cases(valid=False, divides=True, passes=True))
+def test_plans_and_double_buffering_of_passes_over_divided_layers(case: Case) -> None:
+    assert_plans_agree(case)
+
+
+@examples(150)
+@given(pairs(passes=True), st.data())
+def test_dlsas_of_passes(pair: Pair, data: st.DataObject) -> None:
+    _, slow, plan = pair
+    for strategy in (valid_dlsas(slow), any_dlsas(slow)):
+        records = data.draw(strategy)
+        dlsa = dlsa_of(plan, records)
+        assert_equal_violations(slow, records, plan, dlsa)
+        assert_runs_or_deadlocks_alike(slow, records, plan, dlsa)
+
+
 @examples(60)
 @given(pairs())
 def test_double_buffering_where_sort_keys_with_the_creation_order_exceed_64_bits(pair: Pair) -> None:

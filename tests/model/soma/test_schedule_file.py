@@ -628,7 +628,7 @@ FAULTS: dict[str, tuple[Change, str]] = {
     "unknown column": (
         lambda d: d["dlsa"]["columns"].__setitem__(0, "king"),
         'dlsa: columns names "king" (must be one of kind, layer, tile, source, bytes, start, end, '
-        "begin_cycle); did you mean 'kind'?",
+        "begin_cycle, pass); did you mean 'kind'?",
     ),
     "column as list": (
         lambda d: d["dlsa"]["columns"].__setitem__(7, []),

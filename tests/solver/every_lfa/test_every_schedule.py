@@ -186,6 +186,19 @@ def test_no_schedule_with_divided_layers_is_below_the_bound_of_the_wide_space(na
         assert 0 < bound.cost <= least * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("tight", [False, True])
+@pytest.mark.parametrize(
+    ("name", "batch"), [("two divisible layers", 2), ("two divisible layers", 3), ("much to compute", 2)]
+)
+def test_no_schedule_in_passes_is_below_the_bound_of_the_wide_space(name: str, batch: int, tight: bool) -> None:
+    problem = problem_of(name, batch, tight=tight)
+    found, count = cheapest(problem, OBJECTIVES, wide=True, most_parts=2, passes=True)
+    assert count > 5
+    for objective, least in zip(OBJECTIVES, found, strict=True):
+        bound = bound_every_lfa(problem, objective, wide=True)
+        assert 0 < bound.cost <= least * (1 + 1e-9)
+
+
 @CASES
 def test_solve_claims_no_more_than_is_true(name: str, batch: int, tight: bool, semantics: str) -> None:
     problem = problem_of(name, batch, tight, semantics)

@@ -36,6 +36,7 @@ from soma_cp.solver.every_lfa import layer_bounds, network_bounds
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
 from soma_cp.solver.every_lfa.tile_extents import Steps, TileExtents, ancestors, tile_extents
+from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
 EDGE = PLATFORMS["edge"]
@@ -90,6 +91,35 @@ def test_no_schedule_with_divided_layers_is_below_the_bounds(
     assert bound.compute_cycles <= found.figures.compute_cycles
     assert bound.latency <= found.latency
     assert bound.cost <= found.edp
+
+
+@examples(400)
+@given(pairs(max_layers=7, max_tiling_number=6, divides=True, passes=True), st.floats(0, 0.5))
+def test_no_schedule_in_passes_is_below_the_bounds(pair: Pair, spare: float) -> None:
+    """Not below those of the wide space, and not below what is said of schedules in so many passes alone."""
+    least = least_peak_bytes(pair.plan)
+    plan = make_plan(with_buffer(pair.plan.problem, least + int(spare * least)), pair.plan.lfa)
+    found = evaluate(plan, greedy_dlsa(plan))
+    latency = found.latency
+    if plan.dram_tensor_count <= 16:
+        exact = solve_dlsa_exactly(plan, CpSatParameters(workers=1))
+        latency = exact.schedule.latency
+    bound = bound_every_lfa(plan.problem, wide=True)
+    assert bound.core_energy_pj <= found.figures.core_energy_pj
+    assert bound.dram_bytes <= plan.tensors.moved.sum()
+    assert bound.compute_cycles <= found.figures.compute_cycles
+    assert bound.latency <= latency
+    assert bound.cost <= found.energy_pj * latency
+    assert bound.cost <= bound.one_pass_cost
+    problem, passes = plan.problem.whole, plan.lfa.passes
+    prices = network_bounds.layer_prices(problem)
+    tiles = network_bounds._tiles(prices, prices.choices(wide=True), True)
+    loads = network_bounds._loads(problem, prices.extents, tiles, True)
+    for numbers in (network_bounds._several_passes(problem.batch), network_bounds.Passes(passes, passes)):
+        chains = network_bounds._chain_bounds(problem, prices.needs, tiles, loads, Budget(), numbers)
+        assert max(cycles for cycles, _ in chains) <= latency
+    moved = bound.dram_bytes + (passes - 1) * int(loads.moved.sum())
+    assert moved <= plan.tensors.moved.sum()
 
 
 def assert_foreseen(plan: Plan) -> None:
