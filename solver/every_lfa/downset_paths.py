@@ -56,6 +56,9 @@ has a schedule. *Proof.* With its FLGs of one tile taken apart it is such a path
 f; the transfers that are left are those of the stores. ∎ An FLG with more than `MOST_SOURCES` sources counts the others
 as neither loaded nor held.
 
+*Heads.* Where a network has too many downsets, one of its attention heads may stand for all: `times` says how often a
+layer is counted (`soma_cp.solver.every_lfa.heads` has the proof).
+
 *Rounding.* All terms are at least 0. Cycles are whole numbers, and exact up to 2⁵³. A sum of energies takes at most a
 few additions per layer and FLG, each with a relative error of 2⁻⁵³: far less than `ROUNDING`.
 """
@@ -76,6 +79,7 @@ from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa import layer_bounds
 from soma_cp.solver.every_lfa.downsets import all_downsets
+from soma_cp.solver.every_lfa.heads import alike_heads
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.path_kernel import (
@@ -117,13 +121,21 @@ class DownsetPaths:
     def __init__(self, problem: Problem, prices: LayerPrices, multipliers: FloatArray) -> None:
         self.problem = problem
         self.multipliers = multipliers
+        self._prices = prices
+        self._times = np.ones(len(problem.table.layers), np.int64)
+        self._gaps = False
         self._member = all_downsets(problem.table)
+        if self._member is None:
+            self._member = self._with_one_head()
         self._known = _Tiles(problem, prices)
         self._done = 1
         if self._member is None or not self._known.listed:
             self._member = None
             return
-        self._figures = _layer_figures(problem, prices, multipliers)
+        source = problem.table.source
+        of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
+        self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
+        self._figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
         count = len(self._member)
         self._least = np.full((count, count, len(multipliers)), np.inf)
         self._least[0, 0] = 0.0
@@ -133,6 +145,15 @@ class DownsetPaths:
         self._depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
         for layer, needed in enumerate(prices.needs):
             self._depends[layer, list(needed)] = True
+
+    def _with_one_head(self) -> BoolArray | None:
+        """Return the downsets if one head stands for all that are alike."""
+        alike = alike_heads(self.problem.table, self._prices.extents)
+        for first, *others in alike:
+            self._times[list(first)] = 1 + len(others)
+        self._gaps = bool(alike)
+        left_out = {layer for _, *others in alike for head in others for layer in head}
+        return all_downsets(self.problem.table, left_out) if alike else None
 
     @property
     def can_go_on(self) -> bool:
@@ -205,17 +226,19 @@ class DownsetPaths:
         edges = np.concatenate([np.arange(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True)])
         edges = edges.astype(np.int64)
         rate, dram_pj = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
-        brought_pj = (number * tiles.brought).astype(np.float64) * dram_pj
-        brought_cycles = (number * transfer_cycles(tiles.brought, rate)).astype(np.float64)
+        edge_number = number * self._edge_times[edges][:, None]
+        brought_pj = (edge_number * tiles.brought).astype(np.float64) * dram_pj
+        brought_cycles = (edge_number * transfer_cycles(tiles.brought, rate)).astype(np.float64)
         place = np.repeat(np.arange(len(order)), ends - begins)
         external = table.source[edges] < 0
-        core_pj, dram_cycles, live = number * energy, np.zeros(energy.shape), tiles.held.copy()
+        times = number * self._times[order][:, None]
+        core_pj, dram_cycles, live = times * energy, np.zeros(energy.shape), tiles.held.copy()
         np.add.at(core_pj, place[external], brought_pj[external])
         np.add.at(dram_cycles, place[external], brought_cycles[external])
         np.add.at(live, place[external], tiles.brought[external])
         stored = table.is_output[order][:, None]
-        core_pj += np.where(stored, number * tiles.held * dram_pj, 0.0)
-        dram_cycles += np.where(stored, number * transfer_cycles(tiles.held, rate), 0.0)
+        core_pj += np.where(stored, times * tiles.held * dram_pj, 0.0)
+        dram_cycles += np.where(stored, times * transfer_cycles(tiles.held, rate), 0.0)
         inside = np.ix_(order, order)
         uses, depends = self._uses[inside], self._depends[inside]  # by producer and consumer; by layer and ancestor
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
@@ -227,7 +250,7 @@ class DownsetPaths:
             number=number,
             can=cycles >= 0,
             energy_pj=core_pj,
-            cycles=(number * cycles).astype(np.float64),
+            cycles=(times * cycles).astype(np.float64),
             dram_cycles=dram_cycles,
             held=tiles.held,
             live=live,
@@ -237,6 +260,7 @@ class DownsetPaths:
             crosses=np.ascontiguousarray(crosses),
             last=~read,
             fine=kept != ROWS_WHOLE | COLUMNS_WHOLE,
+            gaps=self._gaps,
         )
 
 
@@ -350,8 +374,10 @@ def _put(table: KnownTiles, keys: IntArray, index: IntArray) -> None:
         slot[left] = (slot[left] + 1) % len(table.keys)
 
 
-def _layer_figures(problem: Problem, prices: LayerPrices, multipliers: FloatArray) -> LayerFigures:
-    """Return what is known of the layers whatever the FLG."""
+def _layer_figures(
+    problem: Problem, prices: LayerPrices, multipliers: FloatArray, times: IntArray, edge_times: IntArray
+) -> LayerFigures:
+    """Return what is known of the layers whatever the FLG; layers and edges count several times."""
     table, batch = problem.table, problem.batch
     layers, rate, dram_pj = table.layers, problem.platform.dram_rate, problem.platform.dram_pj_per_byte
     bits = layers[:, nt.OFMAP_BITS]
@@ -363,10 +389,10 @@ def _layer_figures(problem: Problem, prices: LayerPrices, multipliers: FloatArra
     held, whole = packed(batch * channels * one_tile, bits), packed(batch * channels * all_tiles, bits)
     alone_bytes, fine_bytes = np.zeros(len(table.source), np.int64), np.zeros(len(table.source), np.int64)
     for edge, layer in enumerate(table.reader.tolist()):
-        role, times = int(table.source_role[edge]), batch * int(table.source_channels[edge])
+        role, factor = int(table.source_role[edge]), batch * int(table.source_channels[edge])
         read = extents_read(layers, layer, role, int(values[layer][0][0]), rows[layer], columns[layer])
-        alone = times * int(read[0].extent[0]) * int(read[1].extent[0])
-        fine = times * read[0].least_total * read[1].least_total
+        alone = factor * int(read[0].extent[0]) * int(read[1].extent[0])
+        fine = factor * read[0].least_total * read[1].least_total
         alone_bytes[edge], fine_bytes[edge] = (packed(one, int(table.source_bits[edge])) for one in (alone, fine))
     stored = np.where(table.is_output, whole, 0)
     external = table.source < 0
@@ -383,16 +409,16 @@ def _layer_figures(problem: Problem, prices: LayerPrices, multipliers: FloatArra
     return LayerFigures(
         weights=np.ascontiguousarray(layers[:, nt.WEIGHT_BYTES]),
         whole=whole,
-        whole_pj=np.where(table.is_output, 0.0, pj[0]),
-        whole_cycles=np.where(table.is_output, 0, transfer_cycles(whole, rate)).astype(np.float64),
+        whole_pj=np.where(table.is_output, 0.0, times * pj[0]),
+        whole_cycles=np.where(table.is_output, 0, times * transfer_cycles(whole, rate)).astype(np.float64),
         alone=alive,
-        alone_cost=by_cost(one_by_one, moved["alone"], cycles["alone"]),
-        fine_cost=by_cost(fine_choices, moved["fine"], cycles["fine"]),
+        alone_cost=times[:, None] * by_cost(one_by_one, moved["alone"], cycles["alone"]),
+        fine_cost=times[:, None] * by_cost(fine_choices, moved["fine"], cycles["fine"]),
         alone_bytes=alone_bytes,
-        alone_pj=pj[1],
-        alone_cycles=transfer_cycles(alone_bytes, rate).astype(np.float64),
-        fine_pj=pj[2],
-        fine_cycles=transfer_cycles(fine_bytes, rate).astype(np.float64),
+        alone_pj=edge_times * pj[1],
+        alone_cycles=(edge_times * transfer_cycles(alone_bytes, rate)).astype(np.float64),
+        fine_pj=edge_times * pj[2],
+        fine_cycles=(edge_times * transfer_cycles(fine_bytes, rate)).astype(np.float64),
     )
 
 

@@ -4,6 +4,8 @@ What stands before a cut of a Computing Order is a downset. So an LFA is a chain
 layers: one more after each FLG. Networks that are chains of blocks have few.
 """
 
+from collections.abc import Collection
+
 import numpy as np
 
 from soma_cp.model.arrays import BoolArray
@@ -13,16 +15,23 @@ MOST_DOWNSETS = 500
 """Networks with more are not looked at: a path has to pass three of them at a time."""
 
 
-def all_downsets(table: NetworkTable, most: int = MOST_DOWNSETS) -> BoolArray | None:
-    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are more than `most`."""
+def all_downsets(
+    table: NetworkTable, left_out: Collection[int] = (), most: int = MOST_DOWNSETS
+) -> BoolArray | None:
+    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are more than `most`.
+
+    Layers that are left out are in none of them.
+    """
     needs = []
     for layer in range(len(table.layers)):
         sources = table.source[table.source_begin[layer] : table.source_begin[layer + 1]].tolist()
-        needs.append(sum(1 << source for source in set(sources) if source >= 0))
+        needs.append(sum(1 << source for source in {*sources}.difference(left_out) if source >= 0))
     found = [0]
     known = {0}
     for downset in found:  # it grows as it is gone through
         for layer, need in enumerate(needs):
+            if layer in left_out:
+                continue
             larger = downset | 1 << layer
             if need & ~downset == 0 and larger not in known:
                 known.add(larger)

@@ -246,6 +246,8 @@ class EndFigures(NamedTuple):
         bool[m]: whether nothing in the downset reads the layer.
     fine
         Whether more parts than are listed are possible.
+    gaps
+        Whether layers are left out, one of which may be the last of the FLG.
     """
 
     order: IntArray
@@ -263,6 +265,7 @@ class EndFigures(NamedTuple):
     crosses: BoolArray
     last: BoolArray
     fine: bool
+    gaps: bool
 
 
 class _Step(NamedTuple):
@@ -485,7 +488,7 @@ def _fits_twice(
     step: _Step,
 ) -> bool:
     """Return whether an FLG of Tiling Number 2 may fit into the room that its held sources leave."""
-    fits_at_the_turn = False
+    fits_at_the_turn = figures.gaps and weights <= room
     for i in range(size):
         alive = _alive(figures, i, edges, loaded, option, step)
         if layers.weights[figures.order[step.places[i]]] + alive > room:

@@ -109,7 +109,7 @@ class _Paths:
                 options.append(self.tiled(order, number, begin, start, found_bytes, weights))
         if weights + found_bytes <= self.room and not {"H", "W"} <= forbidden_cuts(self.network, order):
             options.append(self.many_parts(order, begin))
-        return min(options)
+        return min(options, default=math.inf)
 
     def sources(self, name: str, begin: frozenset[str]) -> list[str]:
         """Return what a layer loads: external inputs, and layers of other LGs."""
