@@ -43,7 +43,8 @@ at B, each other layer of B \\ A with a consumer outside of B has stored all its
 tiling. Each transfer of an LFA is counted once at most, with all its cycles, or several together with no more.
 
 *Many parts.* Tilings of more than `MOST_PARTS` parts are one more way to cut an FLG: each layer costs the least over
-all such tilings, loads the least over all tilings, and of the buffer only W + R ≤ G is asked.
+all such tilings, loads the least over all tilings, and of the buffer only W + R ≤ G is asked. No layer of the FLG whose
+ofmap is cut itself has fewer rows and columns.
 
 *Theorem.* Let f(S, loaded) be the least cost over n of an FLG that loads a part of its sources and finds the others on
 chip, D(A, J) the least cost of a beginning that ends at J and whose last LG began at A:
@@ -244,6 +245,9 @@ class DownsetPaths:
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
         reaches = depends.T | np.eye(len(order), dtype=np.bool_)  # by layer, and itself or a descendant
         crosses = depends.T & (uses.astype(np.float64) @ reaches.T.astype(np.float64) > 0)
+        cut_themselves = ~read | table.is_output[order]
+        most_parts = np.where(kept & ROWS_WHOLE, 1, table.layers[order, nt.H])
+        most_parts = most_parts * np.where(kept & COLUMNS_WHOLE, 1, table.layers[order, nt.W])
         return EndFigures(
             order=order,
             edge_begin=edge_begin,
@@ -259,7 +263,7 @@ class DownsetPaths:
             brought_cycles=brought_cycles,
             crosses=np.ascontiguousarray(crosses),
             last=~read,
-            fine=kept != ROWS_WHOLE | COLUMNS_WHOLE,
+            fine=~cut_themselves | (most_parts > layer_bounds.MOST_PARTS),
             gaps=self._gaps,
         )
 

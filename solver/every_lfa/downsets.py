@@ -16,9 +16,9 @@ MOST_DOWNSETS = 500
 
 
 def all_downsets(
-    table: NetworkTable, left_out: Collection[int] = (), most: int = MOST_DOWNSETS
+    table: NetworkTable, left_out: Collection[int] = ()
 ) -> BoolArray | None:
-    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are more than `most`.
+    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are more than `MOST_DOWNSETS`.
 
     Layers that are left out are in none of them.
     """
@@ -36,7 +36,7 @@ def all_downsets(
             if need & ~downset == 0 and larger not in known:
                 known.add(larger)
                 found.append(larger)
-                if len(found) > most:
+                if len(found) > MOST_DOWNSETS:
                     return None
     members: BoolArray = np.array([[one >> layer & 1 for layer in range(len(needs))] for one in found], np.bool_)
     return members

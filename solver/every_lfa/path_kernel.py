@@ -245,7 +245,7 @@ class EndFigures(NamedTuple):
     last
         bool[m]: whether nothing in the downset reads the layer.
     fine
-        Whether more parts than are listed are possible.
+        bool[m]: whether an FLG with the layer may be cut into more parts than are listed.
     gaps
         Whether layers are left out, one of which may be the last of the FLG.
     """
@@ -264,7 +264,7 @@ class EndFigures(NamedTuple):
     brought_cycles: FloatArray
     crosses: BoolArray
     last: BoolArray
-    fine: bool
+    fine: BoolArray
     gaps: bool
 
 
@@ -426,7 +426,10 @@ def _price(
     room = capacity - weights - found
     if room < 0:
         return
-    if figures.fine:
+    fine = True
+    for i in range(size):
+        fine &= figures.fine[step.places[i]]
+    if fine:
         _price_fine(multipliers, layers, figures, size, edges, loaded, step, prices)
     for option in range(options):
         step.need[option] = 0

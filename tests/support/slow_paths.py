@@ -18,15 +18,18 @@ from support.slow_model import _need as slow_need
 from support.strategies import Case
 
 
-def slow_costs(case: Case, problem: Problem, multipliers: list[tuple[float, float, float]], most_parts: int) -> list:
+def slow_costs(
+    case: Case, problem: Problem, multipliers: list[tuple[float, float, float]], most_parts: int
+) -> np.ndarray:
     """Return the least costs of all paths, infinite if none fits; `problem` is the case with the buffer to look at."""
-    return [_Paths(case, problem, one, most_parts).shortest() for one in multipliers]
+    return _Paths(case, problem, np.array(multipliers), most_parts).shortest()
 
 
 class _Paths:
-    def __init__(self, case: Case, problem: Problem, multipliers: tuple[float, float, float], most_parts: int) -> None:
+    def __init__(self, case: Case, problem: Problem, multipliers: np.ndarray, most_parts: int) -> None:
         self.network, self.batch, self.hardware, _ = case
         self.problem, self.multipliers, self.most_parts = problem, multipliers, most_parts
+        self.never = np.full(len(multipliers), np.inf)
         self.layers = {layer["name"]: layer for layer in self.network["layers"]}
         self.corrected = self.hardware.get("semantics") == "corrected"
         self.room = problem.platform.gbuf_bytes
@@ -41,35 +44,34 @@ class _Paths:
         for name, layer in self.layers.items():
             self.ancestors[name] = set().union(*({p} | self.ancestors[p] for p in producers(layer)))
 
-    def cost(self, energy_pj: float, cycles: float, moved: list[int]) -> float:
-        """Return what tiles and transfers of so many bytes cost."""
+    def cost(self, energy_pj: float, cycles: float, moved: list[int]) -> np.ndarray:
+        """Return what tiles and transfers of so many bytes cost, by multipliers."""
         energy_pj += sum(moved) * self.problem.platform.dram_pj_per_byte
-        a, tiles, transfers = self.multipliers
-        return a * energy_pj + tiles * cycles + transfers * sum(map(self.cycles_of, moved))
+        return self.multipliers @ np.array([energy_pj, cycles, sum(map(self.cycles_of, moved))])
 
     def cycles_of(self, size: int) -> int:
         rate = self.problem.platform.dram_rate
         return -(-size * rate.cycles // rate.bytes)
 
-    def shortest(self) -> float:
+    def shortest(self) -> np.ndarray:
         everything = frozenset(self.layers)
 
         @cache
-        def least(begin: frozenset[str], end: frozenset[str]) -> float:
+        def least(begin: frozenset[str], end: frozenset[str]) -> np.ndarray:
             """D(A, J), A ≠ J."""
-            found = math.inf
+            found = self.never
             for start in self.downsets():
                 if begin <= start < end:
                     before = closed(start) if begin == start else least(begin, start)
-                    if before < math.inf:
-                        found = min(found, before + self.step(end - start, begin, start))
+                    if np.isfinite(before).any():
+                        found = np.minimum(found, before + self.step_from(end - start, begin, start))
             return found
 
         @cache
-        def closed(end: frozenset[str]) -> float:
+        def closed(end: frozenset[str]) -> np.ndarray:
             if not end:
-                return 0.0
-            found = math.inf
+                return np.zeros(len(self.never))
+            found = self.never
             for begin in self.downsets():
                 if begin < end:
                     stored = [
@@ -77,7 +79,7 @@ class _Paths:
                         for name in end - begin - self.outputs
                         if any(name in producers(self.layers[c]) for c in everything - end)
                     ]
-                    found = min(found, least(begin, end) + self.cost(0, 0, stored))
+                    found = np.minimum(found, least(begin, end) + self.cost(0, 0, stored))
             return found
 
         weights = [slow_types.dram_weight_bytes(layer) for layer in self.layers.values()]
@@ -93,10 +95,15 @@ class _Paths:
                 found.append(some)
         return found
 
-    def step(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> float:
+    def step_from(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> np.ndarray:
         """Return the least cost of an FLG in an LG that began at `begin`."""
+        sources = {p for name in flg for p in producers(self.layers[name])}
+        return self.step(flg, frozenset(sources & begin), frozenset(sources & (start - begin)))
+
+    @cache  # noqa: B019
+    def step(self, flg: frozenset[str], begin: frozenset[str], held: frozenset[str]) -> np.ndarray:
+        """Return the least cost of an FLG, from the sources that it loads, and those that it finds."""
         order = [name for name in self.layers if name in flg]
-        held = {p for name in order for p in producers(self.layers[name]) if p in start - begin}
         found_bytes = sum(map(self.whole, held))
         weights = sum(slow_types.weight_bytes(self.layers[name]) for name in order)
         options = []
@@ -106,10 +113,20 @@ class _Paths:
         most *= max(ofmap_shape(self.layers[name])[2] for name in order)
         for number in range(2, most + 1):
             if number // math.gcd(number, self.batch) <= self.most_parts:
-                options.append(self.tiled(order, number, begin, start, found_bytes, weights))
-        if weights + found_bytes <= self.room and not {"H", "W"} <= forbidden_cuts(self.network, order):
+                options.append(self.tiled(order, number, begin, found_bytes, weights))
+        if weights + found_bytes <= self.room and self.may_be_fine(order):
             options.append(self.many_parts(order, begin))
-        return min(options, default=math.inf)
+        return np.min([self.never, *options], axis=0)
+
+    def may_be_fine(self, order: list[str]) -> bool:
+        """Whether each layer that is cut itself has more rows and columns than the listed parts."""
+        forbidden = forbidden_cuts(self.network, order)
+        for name in order:
+            if name in self.outputs or not any(name in producers(self.layers[c]) for c in order):
+                _, rows, columns = ofmap_shape(self.layers[name])
+                if (1 if "H" in forbidden else rows) * (1 if "W" in forbidden else columns) <= self.most_parts:
+                    return False
+        return True
 
     def sources(self, name: str, begin: frozenset[str]) -> list[str]:
         """Return what a layer loads: external inputs, and layers of other LGs."""
@@ -121,19 +138,18 @@ class _Paths:
         order: list[str],
         number: int,
         begin: frozenset[str],
-        start: frozenset[str],
         found_bytes: int,
         weights: int,
-    ) -> float:
+    ) -> np.ndarray:
         """Return the cost of an FLG with a Tiling Number of 2 or more."""
         try:
             tiles = flg_tile_shapes(self.network, self.batch, order, number, self.corrected)
         except InvalidLFA:
-            return math.inf
+            return self.never
         rows = np.array([(self.ids[name], *tiles[name]) for name in order], np.int64)
         cycles, energy = self.problem.core_array.least_costs(self.problem.table, rows)
         if (cycles < 0).any():
-            return math.inf
+            return self.never
         moved: list[int] = []
         alive, held = {}, {}
         for name in order:
@@ -159,7 +175,7 @@ class _Paths:
             last = [n for n in order if not any(n in producers(self.layers[c]) for c in order)]
             fits = all(found_bytes + own[name] + alive[name] <= self.room for name in order)
             fits = fits and any(weights + found_bytes + alive[name] <= self.room for name in last)
-        return self.cost(number * float(energy.sum()), number * int(cycles.sum()), moved) if fits else math.inf
+        return self.cost(number * float(energy.sum()), number * int(cycles.sum()), moved) if fits else self.never
 
     # What is known of a layer whatever the FLG
 
@@ -194,7 +210,7 @@ class _Paths:
         return slow_types.packed(elements, slow_types.bits_of(self.types[source]))
 
     @cache  # noqa: B019
-    def least_tiles(self, name: str, many: bool) -> tuple[float, float] | None:
+    def least_tiles(self, name: str, many: bool) -> np.ndarray:
         """Return the least price of all tiles at the multipliers, with one tile or with many parts."""
         i, batch = self.ids[name], self.batch
         samples = [b for b in range(1, batch + 1) if batch % b == 0] if many else [batch]
@@ -202,7 +218,7 @@ class _Paths:
         tiles = np.array([(i, *shape) for shape in shapes], np.int64)
         cycles, energy = self.problem.core_array.least_costs(self.problem.table, tiles)
         costs = np.where(cycles < 0, np.inf, np.stack([cycles.astype(float), energy]))
-        found = math.inf
+        found = self.never
         rows, columns = self.extents.rows[i], self.extents.columns[i]
         # Extents no longer fall from len(rows) on, so as many parts as are wanted are possible there.
         factors = range(1, max(len(rows), self.most_parts + 1) + 1) if many else [1]
@@ -214,25 +230,25 @@ class _Paths:
             count = batch // b * fh * fw
             least = count * costs[:, large].min(axis=1)
             if np.isfinite(least[1]):
-                found = min(found, self.multipliers[0] * least[1] + self.multipliers[1] * least[0])
+                found = np.minimum(found, self.multipliers[:, 0] * least[1] + self.multipliers[:, 1] * least[0])
         return found
 
-    def alone(self, name: str, begin: frozenset[str], found_bytes: int) -> float:
+    def alone(self, name: str, begin: frozenset[str], found_bytes: int) -> np.ndarray:
         """Return the cost of an FLG of one layer and one tile."""
         i, layer = self.ids[name], self.layers[name]
         loads = [self.reads(name, source, many=False) for source in self.sources(name, begin)]
         one = self.batch * self.fewest_channels(name) * self.extents.rows[i][0] * self.extents.columns[i][0]
         alive = slow_types.packed(one, self.bits(name)) + slow_types.weight_bytes(layer) + sum(loads)
         if alive + found_bytes > self.room:
-            return math.inf
+            return self.never
         stores = [self.whole(name)] if name in self.outputs else []
         return self.least_tiles(name, many=False) + self.cost(0, 0, loads + stores)
 
-    def many_parts(self, order: list[str], begin: frozenset[str]) -> float:
+    def many_parts(self, order: list[str], begin: frozenset[str]) -> np.ndarray:
         """Return the least cost with more parts than are listed."""
-        total = 0.0
+        total = np.zeros(len(self.never))
         for name in order:
             loads = [self.reads(name, source, many=True) for source in self.sources(name, begin)]
             stores = [self.whole(name)] if name in self.outputs else []
-            total += self.least_tiles(name, many=True) + self.cost(0, 0, loads + stores)
+            total = total + self.least_tiles(name, many=True) + self.cost(0, 0, loads + stores)
         return total
