@@ -15,10 +15,8 @@ MOST_DOWNSETS = 500
 """Networks with more are not looked at: a path has to pass three of them at a time."""
 
 
-def all_downsets(
-    table: NetworkTable, left_out: Collection[int] = ()
-) -> BoolArray | None:
-    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are more than `MOST_DOWNSETS`.
+def all_downsets(table: NetworkTable, left_out: Collection[int] = ()) -> BoolArray | None:
+    """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are too many.
 
     Layers that are left out are in none of them.
     """

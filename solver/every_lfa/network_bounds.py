@@ -169,6 +169,7 @@ def bound_every_lfa(
     budget: Budget | None = None,
     prices: NetworkPrices | None = None,
     wide: bool = False,
+    with_paths: bool = True,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
@@ -185,6 +186,8 @@ def bound_every_lfa(
         What `layer_prices` returns. Given again, the bounds go on where the last call with them ended.
     wide
         Whether they hold for LFAs with shared loads and divided layers, too: the wide space.
+    with_paths
+        Whether to look for the shortest paths in the paper's space, which takes up to seconds.
     """
     begin = time.monotonic()
     if wide:
@@ -202,7 +205,8 @@ def bound_every_lfa(
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     dram_energy = traffic * problem.platform.dram_pj_per_byte
     energy = core_energy + dram_energy
-    paths = None if wide else _paths(problem, prices, energy, latency, budget or Budget())
+    with_paths = with_paths and not wide
+    paths = _paths(problem, prices, energy, latency, budget or Budget()) if with_paths else None
     if paths is not None:
         energy = max(energy, paths.energy_pj)
         if paths.latency > latency:
@@ -216,7 +220,9 @@ def bound_every_lfa(
         dram_cycles=dram_cycles,
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=prices.complete(wide) and len(chains) == 3 * len(needs) and (wide or _paths_complete(prices, paths)),
+        complete=prices.complete(wide)
+        and len(chains) == 3 * len(needs)
+        and (not with_paths or _paths_complete(prices, paths)),
         seconds=time.monotonic() - begin,
     )
 

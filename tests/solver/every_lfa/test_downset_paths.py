@@ -29,7 +29,7 @@ from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.solver.every_lfa import downsets, layer_bounds, network_bounds
+from soma_cp.solver.every_lfa import downsets, layer_bounds
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING, DownsetPaths
 from soma_cp.solver.every_lfa.heads import alike_heads
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
@@ -305,8 +305,7 @@ def test_no_bound_is_lower_with_paths(pair: Pair, exponents: tuple[int, int]) ->
     problem = with_buffer(pair.plan.problem, least_peak_bytes(pair.plan))
     objective = Objective(*map(float, exponents))
     bound = bound_every_lfa(problem, objective)
-    with patch.object(network_bounds, "_paths", lambda *_: None):
-        before = bound_every_lfa(problem, objective)
+    before = bound_every_lfa(problem, objective, with_paths=False)
     assert bound.energy_pj >= before.energy_pj
     assert bound.latency >= before.latency
     assert bound.cost >= before.cost * (1 - 1e-3)  # other intervals
@@ -317,6 +316,5 @@ def test_paths_close_most_of_the_gap_of_large_batches() -> None:
     """Energy × delay of known schedules, in pJ · cycles, above the bound: 32.9 % and 44.0 % without paths."""
     for name, batch, least in (("resnet50", 64, 1.24), ("gpt2-small-prefill", 64, 1.33), ("resnet50", 4, 1.01)):
         problem = Problem(builtin_network(name), PLATFORMS["edge"], batch)
-        with patch.object(network_bounds, "_paths", lambda *_: None):
-            before = bound_every_lfa(problem)
+        before = bound_every_lfa(problem, with_paths=False)
         assert bound_every_lfa(problem).cost > least * before.cost
