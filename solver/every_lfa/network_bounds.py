@@ -205,6 +205,7 @@ def bound_every_lfa(
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     dram_energy = traffic * problem.platform.dram_pj_per_byte
     energy = core_energy + dram_energy
+    complete = prices.complete(wide) and len(chains) == 3 * len(needs)
     with_paths = with_paths and not wide
     paths = _paths(problem, prices, energy, latency, budget or Budget()) if with_paths else None
     if paths is not None:
@@ -220,9 +221,7 @@ def bound_every_lfa(
         dram_cycles=dram_cycles,
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=prices.complete(wide)
-        and len(chains) == 3 * len(needs)
-        and (not with_paths or _paths_complete(prices, paths)),
+        complete=complete and (not with_paths or _paths_complete(prices, paths)),
         seconds=time.monotonic() - begin,
     )
 

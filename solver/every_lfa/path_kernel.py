@@ -98,13 +98,9 @@ def fill_tiles(
     extents
         int64[L, 4]: scratch.
     """
-    layers, use_begin, use_layer, use_role = table.layers, table.use_begin, table.use_layer, table.use_role
-    source_begin, roles, channels, bits = (
-        table.source_begin,
-        table.source_role,
-        table.source_channels,
-        table.source_bits,
-    )
+    layers, use_begin, use_layer = table.layers, table.use_begin, table.use_layer
+    source_begin, roles = table.source_begin, table.source_role
+    channels, bits = table.source_channels, table.source_bits
     size = len(known.keys)
     for option in range(len(cuts.samples)):
         edge_end = len(tiles.brought)
