@@ -102,6 +102,8 @@ ROUNDING = 1e-11
 MOST_KNOWN = 1 << 22
 """Most different tiles that are priced."""
 LARGEST_KEY = 1 << 62
+STEPS_AT_ONCE = 16
+"""FLGs between two looks at the budget; one of 100 layers may take 10 ms."""
 ROWS_WHOLE, COLUMNS_WHOLE = 1, 2
 """Bits of `kept_whole`."""
 
@@ -194,17 +196,21 @@ class DownsetPaths:
             if figures is None:
                 least[after] = np.inf
                 return False
-            extend_paths(
-                table,
-                member,
-                after,
-                some,
-                self.problem.platform.gbuf_bytes,
-                self.multipliers,
-                self._figures,
-                figures,
-                least,
-            )
+            for first in range(0, len(some), STEPS_AT_ONCE):
+                if budget.over:
+                    least[after] = np.inf
+                    return False
+                extend_paths(
+                    table,
+                    member,
+                    after,
+                    some[first : first + STEPS_AT_ONCE],
+                    self.problem.platform.gbuf_bytes,
+                    self.multipliers,
+                    self._figures,
+                    figures,
+                    least,
+                )
         close_paths(table, member, after, self.multipliers, self._figures, least)
         return True
 

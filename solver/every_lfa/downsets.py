@@ -20,6 +20,8 @@ def all_downsets(table: NetworkTable, left_out: Collection[int] = ()) -> BoolArr
 
     Layers that are left out are in none of them.
     """
+    if len(table.layers) - len(left_out) >= MOST_DOWNSETS:  # each layer makes one more
+        return None
     needs = []
     for layer in range(len(table.layers)):
         sources = table.source[table.source_begin[layer] : table.source_begin[layer + 1]].tolist()
