@@ -59,8 +59,9 @@ WINGS = {
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact",
     "solver/every_lfa": (
-        "tile_extents layer_choices part_bounds layer_bounds network_bounds flg_options suffixes prefix_kernel prefixes"
-        " branch_and_bound"
+        "tile_extents layer_choices part_bounds layer_bounds downsets heads path_kernel downset_paths"
+        " network_bounds"
+        " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (
         "formats schema_names completion options option_groups command onnx_models inputs search_options interrupts"

@@ -39,6 +39,8 @@ MOST_SHAPES = 1 << 22
 """Most tile shapes of a layer; with more, it keeps its floor. The layers of pnasnet have up to 400,000 at batch 16."""
 MOST_SIZES = 1 << 11
 """Most sizes of the parts of a layer; if there may be more, it keeps its floor in the wide space."""
+MOST_PARTS = 128
+"""Tilings of more parts of rows and columns are bounded together (`LayerPrices.whole_and_fine`)."""
 FLOOR_ROUNDING = 1e-9
 """Floors are lowered by this share, far more than the rounding of their products."""
 
@@ -66,6 +68,7 @@ class LayerPrices:
         self._left = self._groups()
         self._left_divided: list[_Shapes] | None = None  # made when the wide space is asked for
         self._undivided: dict[int, LayerChoices] = {}
+        self._whole_and_fine: dict[int, tuple[LayerChoices, LayerChoices]] = {}
         self._divided: dict[int, LayerChoices] = {}
 
     def complete(self, wide: bool) -> bool:
@@ -96,11 +99,20 @@ class LayerPrices:
                 found[layer] = cheapest([choices, self._divided[layer]])
         return found
 
+    def whole_and_fine(self) -> list[tuple[LayerChoices, LayerChoices]]:
+        """Return, for each layer, its choices with one tile, and those with more than `MOST_PARTS` parts of a sample.
+
+        They are those of undivided layers, as far as `choices` has priced them; the others have their floors.
+        """
+        floors = self._floors(wide=False)
+        return [self._whole_and_fine.get(layer, (floor, floor)) for layer, floor in enumerate(floors)]
+
     def _price(self, left: "list[_Shapes]", found: dict[int, LayerChoices], budget: Budget) -> None:
         """Add the choices of layers to `found`, the last of `left` first; what is not priced in time stays there."""
         while left and left[-1].price(budget):
             group = left.pop()  # its prices are not kept
             known: dict[tuple[int, ...], LayerChoices] = {}
+            whole_and_fine: dict[tuple[int, ...], tuple[LayerChoices, LayerChoices]] = {}
             for layer in group.layers:
                 values, rows, columns = (
                     self.extents.values[layer],
@@ -110,7 +122,11 @@ class LayerPrices:
                 key = (*map(id, values), id(rows), id(columns))
                 if key not in known:
                     known[key] = group.choices(values, rows, columns)
+                    if found is self._undivided:
+                        whole_and_fine[key] = group.whole_and_fine(values, rows, columns)
                 found[layer] = known[key]
+                if found is self._undivided:
+                    self._whole_and_fine[layer] = whole_and_fine[key]
 
     def _groups(self) -> "list[_Shapes]":
         """Return the shapes of all layers that can be priced, the fewest last."""
@@ -217,6 +233,12 @@ class _Shapes:
         """Return the choices of a layer with these extents, once all shapes are priced."""
         return _choices_of(self.problem.batch, self._least(values).min(axis=2), values, rows, columns)
 
+    def whole_and_fine(self, values: Values, rows: Steps, columns: Steps) -> tuple[LayerChoices, LayerChoices]:
+        """Return the choices with one tile, and those with more than `MOST_PARTS` parts, once all shapes are priced."""
+        least = self._least(values).min(axis=2)
+        whole = _choices_of(1, least[:, -1:], values, _first(rows), _first(columns))
+        return whole, _choices_of(self.problem.batch, least, values, rows, columns, MOST_PARTS + 1)
+
     def _prices(self, tiles: IntArray) -> FloatArray:
         """Return float64[2, N]: cycles and pJ of tile rows, infinite if the core array can't run them."""
         cycles, energy = self.problem.core_array.least_costs(self.problem.table, tiles)
@@ -320,12 +342,27 @@ def divisors(number: int) -> IntArray:
     return np.array(sorted({*low, *(number // d for d in low)}))
 
 
-def _choices_of(batch: int, least: FloatArray, values: Values, rows: Steps, columns: Steps) -> LayerChoices:
-    """Return the undominated choices of a layer, from the least costs of its tiles and its rows and columns."""
-    count = (batch // divisors(batch))[:, None, None] * rows.parts[:, None] * columns.parts
+def _first(steps: Steps) -> Steps:
+    """Return the first step alone: one part."""
+    return Steps(steps.parts[:1], steps.extent[:1])
+
+
+def _choices_of(
+    batch: int, least: FloatArray, values: Values, rows: Steps, columns: Steps, fewest_parts: int = 1
+) -> LayerChoices:
+    """Return the undominated choices of a layer, from the least costs of its tiles and its rows and columns.
+
+    With `fewest_parts`, they are those of tilings of that many parts of rows and columns or more. Steps that also hold
+    for fewer parts count as that many.
+    """
+    parts = np.maximum(rows.parts[:, None] * columns.parts, fewest_parts)
+    count = (batch // divisors(batch))[:, None, None] * parts
+    # A step ends where the next begins; for the last, `fewest_parts` are as good as any number.
+    most_rows, most_columns = (np.append(one.parts[1:] - 1, fewest_parts) for one in (rows, columns))
+    can_be = most_rows[:, None] * most_columns >= fewest_parts
     row_places = np.searchsorted(values[ROWS], rows.extent)
     column_places = np.searchsorted(values[COLUMNS], columns.extent)
-    cycles, energy = (count * least[:, :, row_places][:, :, :, column_places]).reshape(2, -1)
+    cycles, energy = (count * least[:, :, row_places][:, :, :, column_places])[:, :, can_be].reshape(2, -1)
     runs = np.isfinite(energy)
     pairs = undominated(cycles[runs].astype(np.int64), energy[runs])
     shortest = int(least[0].min()) if runs.any() else 0

@@ -73,10 +73,17 @@ p it is only used that q ≤ p ≤ B, where q is the least divisor of B above 1.
 are compressed in DRAM count there with their ratio, in the buffer without. Of the weights that are loaded after the end
 of v, at least the excess in buffer bytes, every byte takes at least the least ratio of the network in DRAM.
 
+*Fused layers.* In the paper's space, the shortest path over the downsets of the network knows which layers the buffer
+holds together, and what the others cost in DRAM traffic (`soma_cp.solver.every_lfa.downset_paths`). It gives bounds on
+energy, on latency, and on sums of both.
+
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
 interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
-the best μ of a list is taken.
+the best μ of a list is taken. Paths give such lines, too: a schedule of latency D has at most D cycles of tiles and at
+most D of transfers, so if energy + μ · cycles of tiles + ν · cycles of transfers is at least L, its energy is at least
+L − (μ + ν) D. On an interval, the best line is taken after the least value of each: the greater of two such costs need
+not have its least value at an end.
 """
 
 import time
@@ -88,7 +95,7 @@ from typing import NamedTuple
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.model.arrays import BoolArray, IntArray
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.extents import packed, scaled_up
@@ -96,6 +103,8 @@ from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
+from soma_cp.solver.every_lfa import downset_paths
+from soma_cp.solver.every_lfa.downset_paths import DownsetPaths
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
@@ -105,11 +114,16 @@ TRAFFIC = "compulsory DRAM traffic"
 LOADS_BEFORE = "what must be loaded before a layer, and what computes after it"
 LAST_TILES = "all that must be loaded before a layer's last tile, and the last tiles after it"
 BUFFER = "weights that the buffer can't hold when a layer ends"
+PATH = "cheapest way to fuse layers that the buffer may hold"
 
 INTERVALS = 64
 """Number of latency intervals in which the cost is bounded."""
 MULTIPLIERS = 200
 """Number of values of μ that are tried."""
+ENERGY_ALONE, TIMES_ALONE = (1.0, 0.0, 0.0), ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), (0.0, 0.5, 0.5))
+"""Multipliers of the paths that bound energy alone, and latency alone."""
+SLOPES, SHARES = (0.3, 1.0, 3.0), (1.0, 0.5, 0.0)
+"""Of the others: μ + ν in least energies for each least latency, and the share of μ in it."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
 COLUMNS_AT_ONCE = 128
@@ -167,18 +181,25 @@ class NetworkBound:
         return self.one_pass_cost * (1 + MET)
 
 
-def layer_prices(problem: Problem, budget: Budget | None = None) -> LayerPrices:
+class NetworkPrices(LayerPrices):
+    """The prices of the layers' tiles, and of the paths once these are begun."""
+
+    paths: DownsetPaths | None = None
+
+
+def layer_prices(problem: Problem, budget: Budget | None = None) -> NetworkPrices:
     """Return the prices of the layers' tiles, none of them computed yet; see `bound_every_lfa`."""
     needs = ancestors(problem)
-    return LayerPrices(problem, needs, tile_extents(problem, needs, budget))
+    return NetworkPrices(problem, needs, tile_extents(problem, needs, budget))
 
 
 def bound_every_lfa(
     problem: Problem,
     objective: Objective = Objective(),  # noqa: B008  # immutable
     budget: Budget | None = None,
-    prices: LayerPrices | None = None,
+    prices: NetworkPrices | None = None,
     wide: bool = False,
+    with_paths: bool = True,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
@@ -195,6 +216,8 @@ def bound_every_lfa(
         What `layer_prices` returns. Given again, the bounds go on where the last call with them ended.
     wide
         Whether they hold for LFAs with shared loads, divided layers and passes, too: the wide space.
+    with_paths
+        Whether to look for the shortest paths in the paper's space, which takes up to seconds.
     """
     begin = time.monotonic()
     if wide:
@@ -218,19 +241,78 @@ def bound_every_lfa(
         complete &= len(chains) == 3 * len(needs)
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
     _, latency, source = min(found, key=lambda one: one[1])
+    energy, cost = core_energy + traffic * pj_per_byte, min(cost for cost, _, _ in found)
+    one_pass_cost = found[0][0]
+    with_paths = with_paths and not wide
+    paths = _paths(problem, prices, energy, latency, budget or Budget()) if with_paths else None
+    if paths is not None:  # in the paper's space, which has one pass
+        energy = max(energy, paths.energy_pj)
+        if paths.latency > latency:
+            latency, source = paths.latency, PATH
+        cost = _least_cost(choices, traffic * pj_per_byte, latency, objective, paths) * (1 - ROUNDING)
+        one_pass_cost = cost
     return NetworkBound(
         latency=latency,
         latency_source=source,
-        energy_pj=core_energy + traffic * pj_per_byte,
-        cost=min(cost for cost, _, _ in found),
-        one_pass_cost=found[0][0],
+        energy_pj=energy,
+        cost=cost,
+        one_pass_cost=one_pass_cost,
         compute_cycles=int(tiles.cycles.sum()),
         dram_cycles=transfer_cycles(traffic, rate),
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=complete,
+        complete=complete and (not with_paths or _paths_complete(prices, paths)),
         seconds=time.monotonic() - begin,
     )
+
+
+# Paths
+
+
+class _Paths(NamedTuple):
+    """What the shortest paths prove.
+
+    Parameters
+    ----------
+    energy_pj, latency
+        No schedule has less energy, or fewer cycles.
+    intercepts, slopes
+        float64[P] each: a schedule of latency D has at least the energy intercept − slope · D.
+    """
+
+    energy_pj: float
+    latency: int
+    intercepts: FloatArray
+    slopes: FloatArray
+
+
+def _paths(problem: Problem, prices: NetworkPrices, energy: float, latency: int, budget: Budget) -> _Paths | None:
+    """Return what the paths prove, given bounds that hold already; None if there is no time, or no paths."""
+    if budget.over or not prices.complete(wide=False):
+        return None
+    if prices.paths is None:
+        slope = energy / max(latency, 1)
+        mixed = [(1.0, slope * part * share, slope * part * (1 - share)) for part in SLOPES for share in SHARES]
+        prices.paths = DownsetPaths(problem, prices, np.array([ENERGY_ALONE, *TIMES_ALONE, *mixed]))
+    costs = prices.paths.costs(budget)
+    if costs is None:
+        return None
+    times = costs[1 : 1 + len(TIMES_ALONE)]
+    if (times > LARGEST_COUNT).any():  # no longer exact
+        times = times * (1 - downset_paths.ROUNDING)
+    with_energy = prices.paths.multipliers[:, 0] > 0
+    intercepts = costs[with_energy] * (1 - downset_paths.ROUNDING)
+    return _Paths(
+        energy_pj=float(intercepts[0]),
+        latency=int(np.ceil(times).max()),
+        intercepts=intercepts,
+        slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
+    )
+
+
+def _paths_complete(prices: NetworkPrices, paths: _Paths | None) -> bool:
+    """Return whether no more time could raise what the paths prove."""
+    return paths is not None or (prices.paths is not None and not prices.paths.can_go_on)
 
 
 # DRAM and latency
@@ -500,26 +582,44 @@ def _begins(
 # Cost
 
 
-def _least_cost(choices: list[LayerChoices], dram_energy: float, latency: int, objective: Objective) -> float:
+def _least_cost(
+    choices: list[LayerChoices], dram_energy: float, latency: int, objective: Objective, paths: _Paths | None = None
+) -> float:
     """Return a lower bound on the cost over all latencies of at least `latency`."""
-    frugal = float(sum(choice.cycles[-1] for choice in choices))  # cycles of the tiles with the least energy
+    end = float(sum(choice.cycles[-1] for choice in choices))  # cycles of the tiles with the least energy
     least_energy = float(sum(choice.energy_pj[-1] for choice in choices)) + dram_energy
-    beyond = objective.cost(least_energy, max(frugal, latency))
-    if frugal <= latency or all(len(choice.cycles) == 1 for choice in choices):
+    intercepts, slopes = _lines(choices, dram_energy)
+    if paths is not None:
+        least_energy = max(least_energy, paths.energy_pj)
+        falls = paths.slopes > 0
+        meets = (paths.intercepts[falls] - least_energy) / paths.slopes[falls]  # from there on the least energy is more
+        end = max(end, float(meets.max(initial=0.0)))
+        intercepts, slopes = np.append(intercepts, paths.intercepts), np.append(slopes, paths.slopes)
+    beyond = objective.cost(least_energy, max(end, latency))
+    if end <= latency or len(intercepts) == 0:
         return beyond
-    ends = np.linspace(latency, frugal, INTERVALS + 1)
-    # Slopes of the choices: energy saved per extra cycle.
-    slopes = [-np.diff(choice.energy_pj) / np.diff(choice.cycles) for choice in choices if len(choice.cycles) > 1]
-    steepest = max(float(slope.max()) for slope in slopes)
-    multipliers = np.concatenate([[0.0], np.geomspace(steepest * 1e-6, steepest * 1.01, MULTIPLIERS)])
-    intercepts = np.full(len(multipliers), dram_energy)
-    for choice in choices:
-        intercepts += (choice.energy_pj[None, :] + multipliers[:, None] * choice.cycles[None, :]).min(axis=1)
     costs = []
-    for low, high in pairwise(ends.tolist()):
-        energies = np.maximum(intercepts[:, None] - multipliers[:, None] * np.array([low, high])[None, :], 0.0)
+    for low, high in pairwise(np.linspace(latency, end, INTERVALS + 1).tolist()):
+        energies = np.maximum(intercepts[:, None] - slopes[:, None] * np.array([low, high])[None, :], 0.0)
         at_ends = [
             [objective.cost(float(e), float(d)) for e, d in zip(pair, (low, high), strict=True)] for pair in energies
         ]
         costs.append(max(min(pair) for pair in at_ends))
     return min(beyond, *costs)
+
+
+def _lines(choices: list[LayerChoices], dram_energy: float) -> tuple[FloatArray, FloatArray]:
+    """Return intercepts and slopes of energies that no schedule is below at its latency, from the layers' choices.
+
+    There are none if each layer has one choice.
+    """
+    # Slopes of the choices: energy saved per extra cycle.
+    slopes = [-np.diff(choice.energy_pj) / np.diff(choice.cycles) for choice in choices if len(choice.cycles) > 1]
+    if not slopes:
+        return np.empty(0), np.empty(0)
+    steepest = max(float(slope.max()) for slope in slopes)
+    multipliers = np.concatenate([[0.0], np.geomspace(steepest * 1e-6, steepest * 1.01, MULTIPLIERS)])
+    intercepts = np.full(len(multipliers), dram_energy)
+    for choice in choices:
+        intercepts += (choice.energy_pj[None, :] + multipliers[:, None] * choice.cycles[None, :]).min(axis=1)
+    return intercepts, multipliers

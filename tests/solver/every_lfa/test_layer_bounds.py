@@ -74,7 +74,7 @@ def test_bounds_that_were_cut_short_are_lower_and_go_on(pair: Pair, looks: int) 
     short = bound_every_lfa(problem, budget=Looks(looks), prices=prices)
     for name in ("latency", "energy_pj", "cost", "compute_cycles", "core_energy_pj"):
         assert getattr(short, name) <= getattr(whole, name) * (1 + 1e-12)
-    assert short.complete == (replace(short, seconds=0.0) == replace(whole, seconds=0.0))
+    assert not short.complete or replace(short, seconds=0.0) == replace(whole, seconds=0.0)
     assert replace(bound_every_lfa(problem, prices=prices), seconds=0.0) == replace(whole, seconds=0.0)
     nothing = bound_every_lfa(problem, budget=Looks(0))
     assert nothing.dram_bytes <= whole.dram_bytes
@@ -83,7 +83,7 @@ def test_bounds_that_were_cut_short_are_lower_and_go_on(pair: Pair, looks: int) 
 
 def test_equal_layers_are_priced_once_and_no_shape_twice(priced: list[int]) -> None:
     problem = Problem(builtin_network("resnet152"), EDGE)
-    bound_every_lfa(problem)
+    bound_every_lfa(problem, with_paths=False)
     assert sum(priced) < 34_000  # 31,887 shapes of 46 kinds of layers; 208 layers have 129,000
     once = sum(priced)
     prices = layer_prices(problem)

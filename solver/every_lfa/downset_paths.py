@@ -1,0 +1,445 @@
+"""Lower bounds over every LFA of the paper's space: a shortest path over the downsets of the network.
+
+Cut the Computing Order of an LFA anywhere: what stands before is a downset, a set of layers that holds all producers of
+its members. So an LFA is a chain ∅ = I₀ ⊂ I₁ ⊂ … ⊂ all layers: FLG k is Iₖ \\ Iₖ₋₁ and has a Tiling Number, and some
+of the Iₖ are begins of LGs. For multipliers a, μ, ν ≥ 0 the paths below cost at most a·Energy + μ·Σ tile cycles +
+ν·Σ transfer cycles of the LFA that they stand for; the shortest of them costs no more than any LFA.
+
+*Tiles depend on the end of an FLG alone.* In the FLG J \\ I, the extent of the tiles of layer l depends on J and on how
+the FLG is cut, not on I or on the order. *Proof.* Extents are made backwards from consumers in the FLG. A consumer of
+l ∉ I is not in I, since I is a downset. So the consumers of l in J \\ I are those in J; induction backwards. ∎ A
+transpose keeps rows or columns whole if a producer of it lies in J \\ I, too; so what is kept whole is a part of how
+the FLG is cut. Where both are kept, more parts than one are copies, which cost more and, by the next lemma, need no
+less room: they are left out.
+
+*What must fit.* Let the FLG S = J \\ I with Tiling Number n lie in an LG that begins at A ⊆ I. W are the bytes of its
+weights; v(l) those of a tile of l; R the least bytes of all tiles of each layer of I \\ A that a layer of S reads.
+live(l) is v(l), the tiles that l reads of external inputs and of layers in A, and v(p) of each p in S that is an
+ancestor of l and that l or a descendant of l in S reads. If any DLSA fits into the buffer G:
+
+- n ≥ 3: W + R + live(l) ≤ G for every l in S;
+- n = 2: R + w(l) + live(l) ≤ G for every l in S, where w(l) are its own weights, and W + R + live(l) ≤ G for some l
+  that nothing in S reads;
+- n = 1: R + w(l) + v(l) + the tiles that l loads ≤ G for every l in S, where of R only what l reads counts, and all of
+  what it reads in S.
+
+*Proof.* Look at the position of tile 1 of l if n ≥ 3, of tile 0 otherwise. A layer of I \\ A is in the same LG and in
+another FLG, so all its tiles are alive until its consumer's last tile, which is still to come. The tile of l and its
+loads are alive. p stands before l in every order, the consumer of p that is l or a descendant of l does not, and p's
+tile of this round is alive until the consumer's. If n ≥ 3, all weights of S are alive: they are needed by a tile 0
+before, or after it by a tile n − 1. If n = 2, those of l are; and at the last position of round 0, which belongs to a
+layer that nothing in S reads, all tiles 0 but this one have run and all tiles 1 are to come: all weights are alive. ∎
+
+*FLGs of one tile.* An FLG with n = 1 costs no less than its layers one by one as FLGs with n = 1 in the same LG, each
+at the least cost over all extents that are at least those of one part (`soma_cp.solver.every_lfa.tile_extents`), and
+needs no less room. *Proof.* Before and after are the same downsets and more in between. Each layer loads and stores at
+most as much, and what it needs at its only tile is what the condition for n = 1 counts: a producer's only tile is alive
+until its consumer has run, and no tiling of the producer makes fewer bytes than R has. ∎ So FLGs of several layers need
+n ≥ 2 alone, hence W ≤ G: that leaves few pairs I, J.
+
+*Transfers.* Weights are loaded once at least (in the paper's space each layer loads its own). S loads n tiles for each
+edge from A or from an external input. It stores n tiles of each output of the network. When an LG that began at A ends
+at B, each other layer of B \\ A with a consumer outside of B has stored all its tiles: at least the fewest bytes of any
+tiling. Each transfer of an LFA is counted once at most, with all its cycles, or several together with no more.
+
+*Many parts.* Tilings of more than `MOST_PARTS` parts are one more way to cut an FLG: each layer costs the least over
+all such tilings, loads the least over all tilings, and of the buffer only W + R ≤ G is asked. No layer of the FLG whose
+ofmap is cut itself has fewer rows and columns.
+
+*Theorem.* Let f(S, loaded) be the least cost over n of an FLG that loads a part of its sources and finds the others on
+chip, D(A, J) the least cost of a beginning that ends at J and whose last LG began at A:
+
+    D(A, J) = min over I, A ⊆ I ⊂ J, of D(A, I) + f(J \\ I, its sources in A)
+    D(J, J) = min over A of D(A, J) + stores(A, J);    D(∅, ∅) = 0
+
+D(all, all) and the cost of all weights are at most a·Energy + μ·Σ tile cycles + ν·Σ transfer cycles of every LFA that
+has a schedule. *Proof.* With its FLGs of one tile taken apart it is such a path; every step fits, so it costs at least
+f; the transfers that are left are those of the stores. ∎ An FLG with more than `MOST_SOURCES` sources counts the others
+as neither loaded nor held.
+
+*Heads.* Where a network has too many downsets, one of its attention heads may stand for all: `times` says how often a
+layer is counted (`soma_cp.solver.every_lfa.heads` has the proof).
+
+*Rounding.* All terms are at least 0. Cycles are whole numbers, and exact up to 2⁵³. A sum of energies takes at most a
+few additions per layer and FLG, each with a relative error of 2⁻⁵³: far less than `ROUNDING`.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from math import gcd
+
+import numpy as np
+
+from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.chunks import run_in_chunks
+from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
+from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.extents import packed
+from soma_cp.model.problem import Problem
+from soma_cp.model.soma.plan import MAX_TILES
+from soma_cp.model.soma.tensors import transfer_cycles
+from soma_cp.solver.every_lfa import layer_bounds
+from soma_cp.solver.every_lfa.downsets import all_downsets
+from soma_cp.solver.every_lfa.heads import alike_heads
+from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
+from soma_cp.solver.every_lfa.layer_choices import LayerChoices
+from soma_cp.solver.every_lfa.path_kernel import (
+    EMPTY,
+    Cuts,
+    CutTiles,
+    EndFigures,
+    KnownTiles,
+    LayerFigures,
+    close_paths,
+    extend_paths,
+    fill_tiles,
+    kept_whole,
+)
+from soma_cp.solver.every_lfa.tile_extents import extents_read
+
+ROUNDING = 1e-11
+"""Rounding changes the cost of a path by less than this share."""
+MOST_KNOWN = 1 << 22
+"""Most different tiles that are priced."""
+LARGEST_KEY = 1 << 62
+STEPS_AT_ONCE = 16
+"""FLGs between two looks at the budget; one of 100 layers may take 10 ms."""
+ROWS_WHOLE, COLUMNS_WHOLE = 1, 2
+"""Bits of `kept_whole`."""
+
+
+class DownsetPaths:
+    """The shortest paths, for all multipliers at once; they go on where a budget ended.
+
+    Parameters
+    ----------
+    problem
+        A problem without divided layers.
+    prices
+        The prices of all layers.
+    multipliers
+        float64[M, 3]: of energy, of cycles of tiles, of cycles of transfers.
+    """
+
+    def __init__(self, problem: Problem, prices: LayerPrices, multipliers: FloatArray) -> None:
+        self.problem = problem
+        self.multipliers = multipliers
+        self._prices = prices
+        self._times = np.ones(len(problem.table.layers), np.int64)
+        self._gaps = False
+        self._member = all_downsets(problem.table)
+        if self._member is None:
+            self._member = self._with_one_head()
+        self._known = _Tiles(problem, prices)
+        self._done = 1
+        if self._member is None or not self._known.listed:
+            self._member = None
+            return
+        source = problem.table.source
+        of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
+        self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
+        self._figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
+        count = len(self._member)
+        self._least = np.full((count, count, len(multipliers)), np.inf)
+        self._least[0, 0] = 0.0
+        uses = np.zeros((len(problem.table.layers),) * 2, np.bool_)  # by producer and consumer
+        uses[problem.table.source[problem.table.source >= 0], problem.table.reader[problem.table.source >= 0]] = True
+        self._uses = uses
+        self._depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
+        for layer, needed in enumerate(prices.needs):
+            self._depends[layer, list(needed)] = True
+
+    def _with_one_head(self) -> BoolArray | None:
+        """Return the downsets if one head stands for all that are alike."""
+        alike = alike_heads(self.problem.table, self._prices.extents)
+        for first, *others in alike:
+            self._times[list(first)] = 1 + len(others)
+        self._gaps = bool(alike)
+        left_out = {layer for _, *others in alike for head in others for layer in head}
+        return all_downsets(self.problem.table, left_out) if alike else None
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether more time could find more: there are few enough downsets, and some are left."""
+        return self._member is not None and self._done < len(self._member)
+
+    def costs(self, budget: Budget) -> FloatArray | None:
+        """Return float64[M]: costs that no LFA is below; None if `budget` ends first, or if they are not known."""
+        if self._member is None:
+            return None
+        bytes_before = self._member @ self._figures.weights
+        while self._done < len(self._member):
+            if budget.over or not self._end_at(self._done, bytes_before, budget):
+                return None
+            self._done += 1
+        weights = self.problem.table.layers[:, nt.DRAM_WEIGHT_BYTES]
+        platform = self.problem.platform
+        moved = float(weights.sum()) * platform.dram_pj_per_byte
+        cycles = float(transfer_cycles(weights, platform.dram_rate).sum())
+        costs: FloatArray = self._least[-1, -1] + self.multipliers @ np.array([moved, 0.0, cycles])
+        return costs if np.isfinite(costs).all() else None
+
+    def _end_at(self, after: int, bytes_before: IntArray, budget: Budget) -> bool:
+        """Find the least costs of the paths to one downset; return False if `budget` ends first."""
+        assert self._member is not None
+        table, member = self.problem.table, self._member
+        before = np.flatnonzero(~(member[:after] & ~member[after]).any(axis=1))
+        sizes = int(member[after].sum()) - member[before].sum(axis=1)
+        fits = bytes_before[after] - bytes_before[before] <= self.problem.platform.gbuf_bytes
+        reached = np.isfinite(self._least[before, :, 0]).any(axis=1)
+        before = before[(sizes > 0) & fits & reached]
+        whole = kept_whole(table, member, before, after)
+        least = self._least
+        for kept in np.unique(whole).tolist():
+            some = before[whole == kept]
+            figures = self._end_figures(after, some, kept, budget)
+            if figures is None:
+                least[after] = np.inf
+                return False
+            for first in range(0, len(some), STEPS_AT_ONCE):
+                if budget.over:
+                    least[after] = np.inf
+                    return False
+                extend_paths(
+                    table,
+                    member,
+                    after,
+                    some[first : first + STEPS_AT_ONCE],
+                    self.problem.platform.gbuf_bytes,
+                    self.multipliers,
+                    self._figures,
+                    figures,
+                    least,
+                )
+        close_paths(table, member, after, self.multipliers, self._figures, least)
+        return True
+
+    def _end_figures(self, after: int, before: IntArray, kept: int, budget: Budget) -> EndFigures | None:
+        """Return what the FLGs from these downsets to one cost; None if `budget` ends first."""
+        assert self._member is not None
+        problem, table, member = self.problem, self.problem.table, self._member
+        order = np.flatnonzero(member[after] & ~member[before].all(axis=0))
+        cuts = _cuts(problem, order, kept)
+        tiles = self._known.cut(order, cuts)
+        if self._known.too_many:
+            self._member = None  # no more time could help
+            return None
+        if not self._known.price(budget):
+            return None
+        cycles, energy = self._known.costs(tiles.which)
+        number = problem.batch // cuts.samples * cuts.parts
+        begins, ends = table.source_begin[order], table.source_begin[order + 1]
+        edge_begin = np.cumsum(ends - begins) - (ends - begins)
+        edges = np.concatenate([np.arange(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True)])
+        edges = edges.astype(np.int64)
+        rate, dram_pj = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
+        edge_number = number * self._edge_times[edges][:, None]
+        brought_pj = (edge_number * tiles.brought).astype(np.float64) * dram_pj
+        brought_cycles = (edge_number * transfer_cycles(tiles.brought, rate)).astype(np.float64)
+        place = np.repeat(np.arange(len(order)), ends - begins)
+        external = table.source[edges] < 0
+        times = number * self._times[order][:, None]
+        core_pj, dram_cycles, live = times * energy, np.zeros(energy.shape), tiles.held.copy()
+        np.add.at(core_pj, place[external], brought_pj[external])
+        np.add.at(dram_cycles, place[external], brought_cycles[external])
+        np.add.at(live, place[external], tiles.brought[external])
+        stored = table.is_output[order][:, None]
+        core_pj += np.where(stored, times * tiles.held * dram_pj, 0.0)
+        dram_cycles += np.where(stored, times * transfer_cycles(tiles.held, rate), 0.0)
+        inside = np.ix_(order, order)
+        uses, depends = self._uses[inside], self._depends[inside]  # by producer and consumer; by layer and ancestor
+        read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
+        reaches = depends.T | np.eye(len(order), dtype=np.bool_)  # by layer, and itself or a descendant
+        crosses = depends.T & (uses.astype(np.float64) @ reaches.T.astype(np.float64) > 0)
+        cut_themselves = ~read | table.is_output[order]
+        most_parts = np.where(kept & ROWS_WHOLE, 1, table.layers[order, nt.H])
+        most_parts = most_parts * np.where(kept & COLUMNS_WHOLE, 1, table.layers[order, nt.W])
+        return EndFigures(
+            order=order,
+            edge_begin=edge_begin,
+            number=number,
+            can=cycles >= 0,
+            energy_pj=core_pj,
+            cycles=(times * cycles).astype(np.float64),
+            dram_cycles=dram_cycles,
+            held=tiles.held,
+            live=live,
+            brought=tiles.brought,
+            brought_pj=brought_pj,
+            brought_cycles=brought_cycles,
+            crosses=np.ascontiguousarray(crosses),
+            last=~read,
+            fine=~cut_themselves | (most_parts > layer_bounds.MOST_PARTS),
+            gaps=self._gaps,
+        )
+
+
+def _cuts(problem: Problem, order: IntArray, kept: int) -> Cuts:
+    """Return all ways to cut an FLG of some of these layers into 2 tiles or more, but those of too many parts."""
+    batch, layers = problem.batch, problem.table.layers[order]
+    most_rows = 1 if kept & ROWS_WHOLE else int(layers[:, nt.H].max(initial=1))
+    most_columns = 1 if kept & COLUMNS_WHOLE else int(layers[:, nt.W].max(initial=1))
+    most = min(layer_bounds.MOST_PARTS, most_rows * most_columns)
+    ways = [
+        (batch // fb, m)
+        for fb in divisors(batch).tolist()
+        for m in range(1, most + 1)
+        if 2 <= fb * m <= MAX_TILES and gcd(batch, fb * m) == fb
+    ]
+    samples, parts = np.array(ways, np.int64).reshape(-1, 2).T.copy()
+    return Cuts(samples, parts, bool(kept & ROWS_WHOLE), bool(kept & COLUMNS_WHOLE))
+
+
+class _Tiles:
+    """All different tiles of layers so far, and their prices."""
+
+    def __init__(self, problem: Problem, prices: LayerPrices) -> None:
+        self._problem = problem
+        table = problem.table
+        columns = (nt.K, nt.H, nt.W)
+        most = [
+            max(int(table.layers[:, column].max()), *(int(values[i][-1]) for values in prices.extents.values)) + 1
+            for i, column in enumerate(columns)
+        ]
+        k, h, w = most
+        strides = [(problem.batch + 1) * k * h * w, k * h * w, h * w, w]
+        self.listed = all(prices.extents.listed) and strides[0] * (len(table.layers) + 1) < LARGEST_KEY
+        self.listed &= bool((table.layers[:, nt.K] > 0).all())  # no absent parts
+        self._strides = np.array(strides if self.listed else [0] * 4, np.int64)
+        self._table = self._empty_table(1 << 12)
+        self._rows = np.empty((1 << 12, 5), np.int64)
+        self._cycles, self._energy = np.empty(0, np.int64), np.empty(0)
+        self._count = 0
+        self._extents = np.zeros((len(table.layers), 4), np.int64)
+
+    def _empty_table(self, size: int) -> KnownTiles:
+        return KnownTiles(np.full(size + 1, EMPTY, np.int64), np.empty(size + 1, np.int64), self._strides)
+
+    def cut(self, order: IntArray, cuts: Cuts) -> CutTiles:
+        """Return the tiles of these layers under each cut; some may not be priced yet."""
+        table = self._problem.table
+        options = len(cuts.samples)
+        self._grow(self._count + len(order) * options)
+        flg, place_of = np.zeros(len(table.layers), np.int64), np.zeros(len(table.layers), np.int64)
+        flg[order], place_of[order] = 1, np.arange(len(order))
+        edges = int((table.source_begin[order + 1] - table.source_begin[order]).sum())
+        tiles = CutTiles(
+            which=np.empty((len(order), options), np.int64),
+            held=np.zeros((len(order), options), np.int64),
+            brought=np.zeros((edges, options), np.int64),
+        )
+        self._count = fill_tiles(
+            table, order, flg, place_of, cuts, self._table, self._count, self._rows, self._extents, tiles
+        )
+        return tiles
+
+    @property
+    def too_many(self) -> bool:
+        """Whether there are more tiles than are priced."""
+        return self._count > MOST_KNOWN
+
+    def price(self, budget: Budget) -> bool:
+        """Price all tiles that are not priced yet; return False if `budget` ends first."""
+        problem, first = self._problem, len(self._cycles)
+        found: list[tuple[IntArray, FloatArray]] = []
+
+        def price(begin: int, end: int) -> None:
+            found.append(problem.core_array.least_costs(problem.table, self._rows[begin:end]))
+
+        smallest = 1 if problem.core_array.takes_long else 256
+        done = run_in_chunks(price, self._count, budget, lambda _: None, first, smallest)
+        if found:
+            cycles, energy = (np.concatenate(each) for each in zip(*found, strict=True))
+            self._cycles = np.concatenate([self._cycles, cycles])
+            self._energy = np.concatenate([self._energy, energy])
+        return done == self._count
+
+    def costs(self, which: IntArray) -> tuple[IntArray, FloatArray]:
+        """Return the cycles, −1 where there is no tile or the core array can't run it, and the pJ of tiles."""
+        if self._count == 0:
+            return np.full(which.shape, -1, np.int64), np.zeros(which.shape)
+        cycles = np.where(which == EMPTY, -1, self._cycles[which])
+        return cycles, np.where(cycles < 0, 0.0, self._energy[which])
+
+    def _grow(self, count: int) -> None:
+        """Make room for so many tiles."""
+        if count > len(self._rows):
+            more = np.empty((2 * count - len(self._rows), 5), np.int64)
+            self._rows = np.concatenate([self._rows, more])
+        if 2 * count < len(self._table.keys):
+            return
+        old, self._table = self._table, self._empty_table(4 * count)
+        taken = old.keys != EMPTY
+        _put(self._table, old.keys[taken], old.index[taken])
+
+
+def _put(table: KnownTiles, keys: IntArray, index: IntArray) -> None:
+    """Put different keys into an empty hash table."""
+    left = np.arange(len(keys))
+    slot = keys % len(table.keys)
+    while len(left):  # of those that want the same free slot, the last one gets it
+        free = left[table.keys[slot[left]] == EMPTY]
+        table.keys[slot[free]], table.index[slot[free]] = keys[free], index[free]
+        left = left[table.keys[slot[left]] != keys[left]]
+        slot[left] = (slot[left] + 1) % len(table.keys)
+
+
+def _layer_figures(
+    problem: Problem, prices: LayerPrices, multipliers: FloatArray, times: IntArray, edge_times: IntArray
+) -> LayerFigures:
+    """Return what is known of the layers whatever the FLG; layers and edges count several times."""
+    table, batch = problem.table, problem.batch
+    layers, rate, dram_pj = table.layers, problem.platform.dram_rate, problem.platform.dram_pj_per_byte
+    bits = layers[:, nt.OFMAP_BITS]
+    rows, columns, values = prices.extents.rows, prices.extents.columns, prices.extents.values
+    channels = np.array([one[0][0] for one in values])
+    channels = np.where(table.is_output, np.maximum(channels, layers[:, nt.K]), channels)
+    one_tile = np.array([a.extent[0] * b.extent[0] for a, b in zip(rows, columns, strict=True)])
+    all_tiles = np.array([a.least_total * b.least_total for a, b in zip(rows, columns, strict=True)])
+    held, whole = packed(batch * channels * one_tile, bits), packed(batch * channels * all_tiles, bits)
+    alone_bytes, fine_bytes = np.zeros(len(table.source), np.int64), np.zeros(len(table.source), np.int64)
+    for edge, layer in enumerate(table.reader.tolist()):
+        role, factor = int(table.source_role[edge]), batch * int(table.source_channels[edge])
+        read = extents_read(layers, layer, role, int(values[layer][0][0]), rows[layer], columns[layer])
+        alone = factor * int(read[0].extent[0]) * int(read[1].extent[0])
+        fine = factor * read[0].least_total * read[1].least_total
+        alone_bytes[edge], fine_bytes[edge] = (packed(one, int(table.source_bits[edge])) for one in (alone, fine))
+    stored = np.where(table.is_output, whole, 0)
+    external = table.source < 0
+    moved, cycles = {}, {}
+    for name, size in (("alone", alone_bytes), ("fine", fine_bytes)):
+        moved[name], cycles[name] = stored.copy(), transfer_cycles(stored, rate)
+        np.add.at(moved[name], table.reader[external], size[external])
+        np.add.at(cycles[name], table.reader[external], transfer_cycles(size[external], rate))
+    alive = layers[:, nt.WEIGHT_BYTES] + held
+    np.add.at(alive, table.reader[external], alone_bytes[external])
+    pj = [size.astype(np.float64) * dram_pj for size in (whole, alone_bytes, fine_bytes)]
+    one_by_one, fine_choices = zip(*prices.whole_and_fine(), strict=True)
+    by_cost = partial(_costs, multipliers, dram_pj)
+    return LayerFigures(
+        weights=np.ascontiguousarray(layers[:, nt.WEIGHT_BYTES]),
+        whole=whole,
+        whole_pj=np.where(table.is_output, 0.0, times * pj[0]),
+        whole_cycles=np.where(table.is_output, 0, times * transfer_cycles(whole, rate)).astype(np.float64),
+        alone=alive,
+        alone_cost=times[:, None] * by_cost(one_by_one, moved["alone"], cycles["alone"]),
+        fine_cost=times[:, None] * by_cost(fine_choices, moved["fine"], cycles["fine"]),
+        alone_bytes=alone_bytes,
+        alone_pj=edge_times * pj[1],
+        alone_cycles=(edge_times * transfer_cycles(alone_bytes, rate)).astype(np.float64),
+        fine_pj=edge_times * pj[2],
+        fine_cycles=(edge_times * transfer_cycles(fine_bytes, rate)).astype(np.float64),
+    )
+
+
+def _costs(
+    multipliers: FloatArray, dram_pj: float, choices: Sequence[LayerChoices], moved: IntArray, dram_cycles: IntArray
+) -> FloatArray:
+    """Return float64[L, M]: the least cost of the layers' choices with these transfers, infinite if there is none."""
+    costs = np.full((len(choices), len(multipliers)), np.inf)
+    for layer, choice in enumerate(choices):
+        if len(choice.cycles):
+            of_tiles = multipliers[:, :1] * choice.energy_pj + multipliers[:, 1:2] * choice.cycles
+            of_transfers = multipliers[:, 0] * (moved[layer] * dram_pj) + multipliers[:, 2] * dram_cycles[layer]
+            costs[layer] = of_tiles.min(axis=1) + of_transfers
+    return costs
