@@ -307,7 +307,7 @@ def _slots(whole: Problem, divided: Problem, granule: int) -> Slots:
         first=np.array(first, np.int64),
         count=np.array(count, np.int64),
         step=granule * -(-whole_rows[:, nt.K] // (granule * MOST_STEPS)),
-        kernel_bits=whole_rows[:, nt.KERNEL_BITS],
+        kernel_bits=whole_rows[:, nt.KERNEL_BITS].copy(),
         tile_channels=whole_rows[:, nt.TILE_CHANNELS].copy(),
         use_begin=use_begin,
         uses=uses,
