@@ -14,6 +14,7 @@ from support.twins import dlsa_of, examples, pairs
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.hardware.quantities import MOST_DENOMINATOR
 from soma_cp.model.network.layers import Conv, ExternalInput
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
@@ -68,9 +69,8 @@ def test_every_gain_is_that_of_a_schedule_that_the_checker_accepts(schedule: Sch
 @given(schedules(), st.integers(2, 9))
 def test_more_bandwidth_never_makes_the_same_schedule_slower(schedule: Schedule, factor: int) -> None:
     platform = schedule.problem.platform
-    faster = repriced(
-        schedule, replace(platform, dram_bytes_per_cycle=Fraction(platform.dram_bytes_per_cycle) * factor / 2)
-    )
+    rate = Fraction(platform.dram_bytes_per_cycle) * factor / 2
+    faster = repriced(schedule, replace(platform, dram_bytes_per_cycle=rate.limit_denominator(MOST_DENOMINATOR)))
     assert faster.latency <= schedule.latency
     assert faster.energy_pj == schedule.energy_pj
     assert faster.fits

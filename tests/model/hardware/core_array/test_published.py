@@ -228,7 +228,7 @@ def test_equals_the_twin_with_data_types(data: st.DataObject, platform: Platform
         weights=data.draw(weights) if stored else WeightFormat(),  # type: ignore[arg-type]
         accumulators=data.draw(st.none() | data_types) if layer.is_matrix else None,
     )
-    rates = {"int4": 2 * platform.macs_per_cycle, "bf16": max(platform.macs_per_cycle // 3, 1)}
+    rates = {"int4": 3 * platform.macs_per_cycle // 2, "bf16": platform.macs_per_cycle // 8}
     given_rates = data.draw(st.sampled_from([{}, rates]))
     platform = replace(platform, macs_per_cycle_by_type=tuple(given_rates.items()))
     others = data.draw(data_types), data.draw(data_types)
