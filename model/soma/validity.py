@@ -96,7 +96,9 @@ def violations(plan: Plan, dlsa: DLSA) -> list[Violation]:
 def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
     tiles = plan.tile_count
     tensors = plan.tensors
-    for i in range(plan.dram_tensor_count):
+    of_store = (dlsa.start != tensors.position) | (dlsa.end < tensors.least_end) | (dlsa.end > tiles)
+    of_load = (dlsa.start < -1) | (dlsa.start > tensors.position) | (dlsa.end != tensors.least_end)
+    for i in np.flatnonzero(np.where(tensors.is_store, of_store, of_load)).tolist():
         start, end = int(dlsa.start[i]), int(dlsa.end[i])
         position, least_end = int(tensors.position[i]), int(tensors.least_end[i])
         label = plan.tensor_label(i)
@@ -158,11 +160,12 @@ def _data_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
     tensors = plan.tensors
     rank = np.empty(plan.dram_tensor_count, np.int64)
     rank[dlsa.order] = np.arange(plan.dram_tensor_count)
-    for i in range(plan.dram_tensor_count):
+    latest: dict[tuple[int, int], int] = {}  # of the stores that many loads come after
+    for i in np.flatnonzero(tensors.after_end > tensors.after_begin).tolist():
         begin, end = int(tensors.after_begin[i]), int(tensors.after_end[i])
-        if end <= begin:
-            continue
-        last = begin + int(np.argmax(rank[begin:end]))
+        if (begin, end) not in latest:
+            latest[begin, end] = begin + int(np.argmax(rank[begin:end]))
+        last = latest[begin, end]
         if rank[last] > rank[i]:
             text = f"{plan.tensor_label(i)} is queued before {plan.tensor_label(last)} is stored, which it reads"
             position = int(tensors.position[i])
