@@ -44,7 +44,6 @@ CASES = pytest.mark.parametrize(
         ("an output that two read", 1, True, "published"),
         ("a product of readers", 1, True, "published"),
         ("compressed weights", 1, True, "published"),
-        ("compressed weights", 2, True, "published"),
     ],
 )
 
