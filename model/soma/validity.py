@@ -96,30 +96,30 @@ def violations(plan: Plan, dlsa: DLSA) -> list[Violation]:
 def _range_violations(plan: Plan, dlsa: DLSA) -> Iterator[Violation]:
     tiles = plan.tile_count
     tensors = plan.tensors
-    of_store = (dlsa.start != tensors.position) | (dlsa.end < tensors.least_end) | (dlsa.end > tiles)
-    of_load = (dlsa.start < -1) | (dlsa.start > tensors.position) | (dlsa.end != tensors.least_end)
-    for i in np.flatnonzero(np.where(tensors.is_store, of_store, of_load)).tolist():
-        start, end = int(dlsa.start[i]), int(dlsa.end[i])
-        position, least_end = int(tensors.position[i]), int(tensors.least_end[i])
-        label = plan.tensor_label(i)
-        if tensors.is_store[i]:
+    columns = (dlsa.start, dlsa.end, tensors.position, tensors.least_end, tensors.is_store)
+    label = plan.tensor_label  # called where a rule is broken: it takes longer than the rules
+    for i, row in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        start, end, position, least_end, is_store = row
+        if is_store:
             if start != position:
-                text = f"{label}: start={start}, but it is made at {plan.tile_label(position)}"
+                text = f"{label(i)}: start={start}, but it is made at {plan.tile_label(position)}"
                 yield Violation(Rule.FIXED_START, position, (i,), start, position, text)
             if end < least_end:
                 user = plan.tile_label(least_end - 1)
-                text = f"{label}: end={end} releases it before its last local use at {user}; end must be ≥ {least_end}"
+                text = (
+                    f"{label(i)}: end={end} releases it before its last local use at {user}; end must be ≥ {least_end}"
+                )
                 yield Violation(Rule.END_RANGE, end, (i,), end, least_end, text)
             elif end > tiles:
-                text = f"{label}: end={end} is after the last tile; end must be ≤ {tiles}"
+                text = f"{label(i)}: end={end} is after the last tile; end must be ≤ {tiles}"
                 yield Violation(Rule.END_RANGE, None, (i,), end, tiles, text)
         else:
             if not -1 <= start <= position:
                 user = plan.tile_label(position)
-                text = f"{label}: start={start} (must be from -1 to {position}, where {user} needs it)"
+                text = f"{label(i)}: start={start} (must be from -1 to {position}, where {user} needs it)"
                 yield Violation(Rule.START_RANGE, position, (i,), start, position, text)
             if end != least_end:
-                text = f"{label}: end={end}, but its last need is at {plan.tile_label(least_end - 1)}"
+                text = f"{label(i)}: end={end}, but its last need is at {plan.tile_label(least_end - 1)}"
                 yield Violation(Rule.FIXED_END, least_end - 1, (i,), end, least_end, text)
 
 
