@@ -16,7 +16,7 @@ from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network import Division, Network
 from soma_cp.model.network.rewrites.channels import divisions_up_to
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.footprint import LayerTooLargeError, tile_footprint
+from soma_cp.model.soma.footprint import Footprint, LayerTooLargeError, tile_footprint
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.tiling import split_rows_columns
 
@@ -38,7 +38,7 @@ def divided_to_fit(problem: Problem) -> Problem:
     A part has at least one granule of channels, so that it may still be too large.
     """
     available = problem.platform.gbuf_bytes
-    footprints = [tile_footprint(problem, index, 1, 1, 1) for index in range(len(problem.network.layers))]
+    footprints = _smallest_footprints(problem)
     if max(footprint.total for footprint in footprints) <= available:
         return problem
     network, granule = problem.network.whole, problem.core_array.granule
@@ -51,6 +51,11 @@ def divided_to_fit(problem: Problem) -> Problem:
         if _reads(network, divisions) <= MOST_READS:
             break
     return problem.divided_as(divisions)
+
+
+def _smallest_footprints(problem: Problem) -> list[Footprint]:
+    """Return, for each layer, what its smallest tile needs in the buffer."""
+    return [tile_footprint(problem, index, 1, 1, 1) for index in range(len(problem.network.layers))]
 
 
 def _reads(network: Network, divisions: Sequence[Division]) -> int:
@@ -74,7 +79,7 @@ def check_layers_fit(problem: Problem) -> None:
         If the core array can't run even the smallest tile of a layer.
     """
     layers, available = problem.network.layers, problem.platform.gbuf_bytes
-    footprints = [tile_footprint(problem, index, 1, 1, 1) for index in range(len(layers))]
+    footprints = _smallest_footprints(problem)
     largest = max(footprints, key=lambda footprint: footprint.total)
     if largest.total > available:
         layer = layers[footprints.index(largest)]
