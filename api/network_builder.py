@@ -442,15 +442,11 @@ def _types_of(
     weight_ratio: float | None,
 ) -> LayerTypes:
     """Return `types` with those that a caller names."""
-    stored = types.weights
-    if weights is not None:
-        stored = weight_format_of_user("weights", weights)._replace(ratio=stored.ratio)
-    if weight_ratio is not None:
-        stored = stored._replace(ratio=ratio_of_user("weight_ratio", weight_ratio))
-    return LayerTypes(
-        ofmap=types.ofmap if activations is None else data_type_of_user("activations", activations),
-        weights=stored,
-        accumulators=types.accumulators if accumulators is None else data_type_of_user("accumulators", accumulators),
+    return types.changed(
+        None if weights is None else weight_format_of_user("weights", weights),
+        None if activations is None else data_type_of_user("activations", activations),
+        None if accumulators is None else data_type_of_user("accumulators", accumulators),
+        None if weight_ratio is None else ratio_of_user("weight_ratio", weight_ratio),
     )
 
 

@@ -5,9 +5,33 @@ A tensor of n elements of b bits takes ⌈n·b / 8⌉ bytes: elements are packed
 
 import re
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from soma_cp.model.compiled import inlined
 from soma_cp.model.errors import UserError, nearest_name_hint
+
+if TYPE_CHECKING:  # files and options need no arrays
+    from soma_cp.model.arrays import IntArray
+
+Count = TypeVar("Count", int, "IntArray")
+
+
+@inlined
+def packed(elements: Count, bits: int | Count) -> Count:
+    """Return the bytes of a tensor of so many elements: they are packed, and the tensor is rounded up.
+
+    Both may be arrays.
+    """
+    return (elements * bits + 7) >> 3
+
+
+@inlined
+def scaled_up(count: Count, over: int | Count, under: int | Count) -> Count:
+    """Return ⌈count · over / under⌉ without this product, which may not fit into 64 bits.
+
+    All may be arrays.
+    """
+    return count // under * over + -(-(count % under * over) // under)
 
 
 class DataType(NamedTuple):
@@ -105,7 +129,7 @@ class WeightFormat(NamedTuple):
 
     def dram_bytes(self, size: int) -> int:
         """Return the bytes in DRAM of weights that take `size` bytes in the buffer."""
-        return -(-size * self.ratio.numerator // self.ratio.denominator)
+        return scaled_up(size, self.ratio.numerator, self.ratio.denominator)
 
 
 class LayerTypes(NamedTuple):
@@ -129,6 +153,21 @@ class LayerTypes(NamedTuple):
     def sums(self) -> DataType:
         """The type of partial sums."""
         return self.ofmap if self.accumulators is None else self.accumulators
+
+    def changed(
+        self,
+        weights: WeightFormat | None = None,
+        activations: DataType | None = None,
+        accumulators: DataType | None = None,
+        weight_ratio: Fraction | None = None,
+    ) -> "LayerTypes":
+        """Return these types with others in their place; None leaves what is there. Other weights keep the ratio."""
+        stored = self.weights if weights is None else weights._replace(ratio=self.weights.ratio)
+        return LayerTypes(
+            ofmap=self.ofmap if activations is None else activations,
+            weights=stored if weight_ratio is None else stored._replace(ratio=weight_ratio),
+            accumulators=self.accumulators if accumulators is None else accumulators,
+        )
 
 
 _WEIGHT_TEXT = re.compile(r"([a-z]+[0-9]+)(?:/([0-9]{1,7})(?::([0-9]{1,4}))?)?")
@@ -198,11 +237,6 @@ def ratio_of_user(said: str, value: float) -> Fraction:
 def rounded_ratio(value: float) -> Fraction:
     """Return a ratio from `LEAST_RATIO` to 1 as a fraction of `RATIO_DENOMINATOR` parts."""
     return Fraction(round(value * RATIO_DENOMINATOR), RATIO_DENOMINATOR)
-
-
-def packed_bytes(elements: int, bits: int) -> int:
-    """Return the bytes of a tensor."""
-    return -(-elements * bits // 8)
 
 
 def widest(types: "list[DataType]") -> DataType:

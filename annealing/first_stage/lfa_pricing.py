@@ -14,9 +14,9 @@ from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
+from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times

@@ -17,8 +17,8 @@ import numpy as np
 from soma_cp.annealing.first_stage.groups import pick
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import in_place
+from soma_cp.model.data_types import packed, scaled_up
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.layers import Layer, weights_key
 from soma_cp.model.network.network import Division
 from soma_cp.model.network.network_table import NetworkTable

@@ -1,7 +1,5 @@
 """Extents: the part of its sources that a tile of a layer needs, as kernels (docs/model.md#backward-extents)."""
 
-from typing import TypeVar
-
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import in_place, inlined
 from soma_cp.model.network import network_table as nt
@@ -11,27 +9,6 @@ from soma_cp.model.network import network_table as nt
 def ceil_div(numerator: int, denominator: int) -> int:
     """Integer ceiling division."""
     return -((-numerator) // denominator)
-
-
-Count = TypeVar("Count", int, IntArray)
-
-
-@inlined
-def packed(elements: Count, bits: int | Count) -> Count:
-    """Return the bytes of a tensor of so many elements: they are packed, and the tensor is rounded up.
-
-    Both may be arrays.
-    """
-    return (elements * bits + 7) >> 3
-
-
-@inlined
-def scaled_up(count: Count, over: int | Count, under: int | Count) -> Count:
-    """Return ⌈count · over / under⌉ without this product, which may not fit into 64 bits.
-
-    All may be arrays.
-    """
-    return count // under * over + -(-(count % under * over) // under)
 
 
 @in_place

@@ -7,7 +7,7 @@ A feature map (fmap) has a shape ``(channels, rows, columns)`` for each sample o
 from dataclasses import dataclass
 from typing import ClassVar
 
-from soma_cp.model.data_types import INT8, DataType, LayerTypes, packed_bytes
+from soma_cp.model.data_types import INT8, DataType, LayerTypes, packed
 
 Shape = tuple[int, int, int]
 """Channels, rows, columns of one sample's fmap."""
@@ -62,7 +62,7 @@ class Layer:
     def weight_bytes_of(self, channels: int) -> int:
         """Return the bytes of stored weights that so many output channels have."""
         kernel = 0 if self.weight_operands else self.types.weights.kernel_bits(self.kernel_elements)
-        return packed_bytes(channels, kernel)
+        return packed(channels, kernel)
 
     @property
     def dram_weight_bytes(self) -> int:

@@ -9,7 +9,7 @@ from functools import cached_property
 from math import prod
 from typing import NamedTuple
 
-from soma_cp.model.data_types import DataType, packed_bytes, widest
+from soma_cp.model.data_types import DataType, packed, widest
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.network.layers import ExternalInput, Layer, Shape, weights_key
 from soma_cp.model.network.network_checks import network_problems, unread_layers
@@ -210,7 +210,7 @@ class Network:
         makers = [self.layers[self.layer_id[name]] for name in layer.weight_operands]
         if not makers:
             return layer.weight_bytes
-        return sum(packed_bytes(prod(maker.ofmap), maker.types.ofmap.bits) for maker in makers)
+        return sum(packed(prod(maker.ofmap), maker.types.ofmap.bits) for maker in makers)
 
     def available_ifmap(self, layer: Layer) -> tuple[int, int]:
         """Rows and columns that the sources of `layer` make, at most as many as its kernel wants.

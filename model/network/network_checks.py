@@ -9,7 +9,7 @@ from soma_cp.model.data_types import (
     RATIO_DENOMINATOR,
     WEIGHT_EXAMPLE,
     WeightFormat,
-    packed_bytes,
+    packed,
     weight_format,
 )
 from soma_cp.model.errors import nearest_name_hint
@@ -43,7 +43,7 @@ def input_problems(source: ExternalInput) -> Iterator[str]:
     """Yield the faults of an external input."""
     if min(source.shape) < 1:
         yield f"input '{source.name}': shape={list(source.shape)} (every dimension must be at least 1)"
-    elif (size := packed_bytes(prod(source.shape), source.type.bits)) > LARGEST_COUNT:
+    elif (size := packed(prod(source.shape), source.type.bits)) > LARGEST_COUNT:
         yield f"input '{source.name}': {size} bytes (must be at most {LARGEST_COUNT})"
 
 

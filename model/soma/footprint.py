@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.model.data_types import packed_bytes
+from soma_cp.model.data_types import packed
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.quantities import KIB, MIB
 from soma_cp.model.network import network_table as nt
@@ -107,6 +107,6 @@ def tile_footprint(problem: Problem, layer: int, samples: int, rows: int, column
         else:
             need = operand_extent(table.layers, layer, samples, channels)
         elements = int(need[0] * need[2] * need[3] * table.source_channels[edge])
-        ifmaps += packed_bytes(elements, int(table.source_bits[edge]))
-    ofmap = packed_bytes(samples * channels * rows * columns, int(row[nt.OFMAP_BITS]))
+        ifmaps += packed(elements, int(table.source_bits[edge]))
+    ofmap = packed(samples * channels * rows * columns, int(row[nt.OFMAP_BITS]))
     return Footprint(int(row[nt.WEIGHT_BYTES]), ifmaps, ofmap)

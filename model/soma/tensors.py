@@ -9,9 +9,10 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, IntArray
 from soma_cp.model.compiled import in_place, inlined
+from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent, packed
+from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.shared_loads import LoadOwners, empty_load_owners, fill_load_owners

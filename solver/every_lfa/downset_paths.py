@@ -73,8 +73,8 @@ import numpy as np
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
+from soma_cp.model.data_types import packed
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import transfer_cycles

@@ -20,8 +20,9 @@ from soma_cp.annealing.budget import Budget, OutOfTimeError
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.data_types import packed
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent, packed
+from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import MAX_TILES

@@ -96,9 +96,9 @@ import numpy as np
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
+from soma_cp.model.data_types import packed, scaled_up
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.network_checks import LARGEST_COUNT
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -229,34 +229,33 @@ def bound_every_lfa(
     loads = _loads(problem, extents, tiles, wide)
     traffic = _compulsory_bytes(problem, loads)
     rate, pj_per_byte = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
-    found: list[tuple[float, int, str]] = []  # cost, latency and its source: in one pass, in several
+    found: list[tuple[int, str, int]] = []  # latency, its source and bytes moved: in one pass, in several
     complete = prices.complete(wide)
     for passes in (ONE_PASS, *([_several_passes(problem.batch)] if wide and problem.batch > 1 else [])):
         moved = traffic + (passes.least - 1) * int(loads.moved.sum())
         chains = _chain_bounds(problem, needs, tiles, loads, budget or Budget(), passes)
         bounds = [(int(tiles.cycles.sum()), COMPUTE), (transfer_cycles(moved, rate), TRAFFIC), *chains]
         latency, source = max(bounds, key=lambda bound: bound[0])
-        cost = _least_cost(choices, moved * pj_per_byte, latency, objective) * (1 - ROUNDING)
-        found.append((cost, latency, source))
+        found.append((latency, source, moved))
         complete &= len(chains) == 3 * len(needs)
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
-    _, latency, source = min(found, key=lambda one: one[1])
-    energy, cost = core_energy + traffic * pj_per_byte, min(cost for cost, _, _ in found)
-    one_pass_cost = found[0][0]
+    energy = core_energy + traffic * pj_per_byte
     with_paths = with_paths and not wide
-    paths = _paths(problem, prices, energy, latency, budget or Budget()) if with_paths else None
+    paths = _paths(problem, prices, energy, found[0][0], budget or Budget()) if with_paths else None
     if paths is not None:  # in the paper's space, which has one pass
         energy = max(energy, paths.energy_pj)
-        if paths.latency > latency:
-            latency, source = paths.latency, PATH
-        cost = _least_cost(choices, traffic * pj_per_byte, latency, objective, paths) * (1 - ROUNDING)
-        one_pass_cost = cost
+        if paths.latency > found[0][0]:
+            found[0] = (paths.latency, PATH, traffic)
+    latency, source, _ = min(found, key=lambda one: one[0])
+    costs = [
+        _least_cost(choices, moved * pj_per_byte, least, objective, paths) * (1 - ROUNDING) for least, _, moved in found
+    ]
     return NetworkBound(
         latency=latency,
         latency_source=source,
         energy_pj=energy,
-        cost=cost,
-        one_pass_cost=one_pass_cost,
+        cost=min(costs),
+        one_pass_cost=costs[0],
         compute_cycles=int(tiles.cycles.sum()),
         dram_cycles=transfer_cycles(traffic, rate),
         core_energy_pj=core_energy,

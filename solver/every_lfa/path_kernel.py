@@ -10,8 +10,9 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
+from soma_cp.model.data_types import packed
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent, packed
+from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.tiling import tile_flg, uncut_dimensions
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
-from soma_cp.model.data_types import packed_bytes
+from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.core_array import published_kernel
 from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
@@ -155,7 +155,7 @@ class PublishedCoreArray(CoreArray):
         if sums > memories.OL1 * 8:
             return (
                 f"{tile}: can't be mapped onto the PE array; a partial sum of {layer.types.sums.name} for each of the "
-                f"{self.platform.lane} lanes of a PE needs {packed_bytes(1, sums)} bytes, but OL1 has {memories.OL1}; "
+                f"{self.platform.lane} lanes of a PE needs {packed(1, sums)} bytes, but OL1 has {memories.OL1}; "
                 "a smaller tile doesn't help, use a larger OL1 or a narrower type of partial sums"
             )
         short = [
@@ -189,7 +189,7 @@ def _elements_per_channel(platform: Platform, layer: Conv) -> int:
 
 
 def _needed(elements: int, a_bits: int, w_bits: int) -> str:
-    activations, weights = packed_bytes(elements, a_bits), packed_bytes(elements, w_bits)
+    activations, weights = packed(elements, a_bits), packed(elements, w_bits)
     if activations == weights:
         return f"{activations} bytes"
     return f"{activations} bytes of activations (AL1) and {weights} of weights (WL1)"

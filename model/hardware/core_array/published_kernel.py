@@ -12,10 +12,10 @@ import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place, inlined
+from soma_cp.model.data_types import packed, scaled_up
 from soma_cp.model.hardware.core_array.type_costs import TypeCosts
 from soma_cp.model.hardware.fields import PEMemories, UnitEnergies
 from soma_cp.model.network import network_table as column
-from soma_cp.model.network.extents import packed, scaled_up
 
 INFEASIBLE = -1
 """Stands for the cycles of a tile that the array can't run."""

@@ -11,6 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.data_types import packed, scaled_up
 from soma_cp.model.hardware.core_array.earlier_plug_ins import network_may_come_first
 from soma_cp.model.hardware.core_array.protocol import CoreArray
 from soma_cp.model.hardware.core_array.tile_work import (
@@ -23,7 +24,6 @@ from soma_cp.model.hardware.core_array.tile_work import (
 from soma_cp.model.hardware.core_array.unit_energies import unit_energies
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import packed, scaled_up
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_table import NetworkTable
 

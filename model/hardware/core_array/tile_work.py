@@ -6,10 +6,11 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled
+from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.core_array.type_costs import type_costs
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import ifmap_extent, packed
+from soma_cp.model.network.extents import ifmap_extent
 
 
 class TileWork(NamedTuple):
@@ -52,7 +53,7 @@ def tile_work(layers: IntArray, tiles: IntArray) -> TileWork:
     layer = layers[tiles[:, 0]]
     b, k, h, w = tiles[:, 1:].T
     kind = layer[:, nt.KIND]
-    is_matrix = np.isin(kind, (nt.CONV, nt.GROUP_CONV, nt.FC))
+    is_matrix = _is_matrix(kind)
     channels_of_group = layer[:, nt.K] // layer[:, nt.GROUPS]
     groups = np.where(kind == nt.GROUP_CONV, -(-k // channels_of_group), 1)
     channels = np.where(groups > 1, channels_of_group, k)
@@ -65,6 +66,10 @@ def tile_work(layers: IntArray, tiles: IntArray) -> TileWork:
     matrix_operations = groups * samples * channels * in_channels * window * h * w
     operations = np.where(is_matrix, matrix_operations, vector_operations)
     return TileWork(is_matrix, operations, groups, samples, channels, in_channels, h, w)
+
+
+def _is_matrix(kind: IntArray) -> BoolArray:
+    return np.isin(kind, (nt.CONV, nt.GROUP_CONV, nt.FC))
 
 
 class OperationCosts(NamedTuple):
@@ -94,7 +99,7 @@ def operation_costs(layer: IntArray, platform: Platform) -> OperationCosts:
         Its peaks and energies.
     """
     types, code = type_costs(platform), layer[:, nt.TYPE]
-    is_matrix = np.isin(layer[:, nt.KIND], (nt.CONV, nt.GROUP_CONV, nt.FC))
+    is_matrix = _is_matrix(layer[:, nt.KIND])
     peak = np.where(is_matrix, platform.macs_per_cycle, platform.vector_ops_per_cycle)
     return OperationCosts(
         over=np.where(is_matrix, types.over[code], types.vector_over[code]),
@@ -114,7 +119,7 @@ def least_per_element(layers: IntArray, platform: Platform) -> tuple[FloatArray,
         Its peaks and energies.
     """
     kind = layers[:, nt.KIND]
-    is_matrix = np.isin(kind, (nt.CONV, nt.GROUP_CONV, nt.FC))
+    is_matrix = _is_matrix(kind)
     window = layers[:, nt.R] * layers[:, nt.S]
     macs = layers[:, nt.IN_CHANNELS] // layers[:, nt.GROUPS] * window
     operations = np.where(is_matrix, macs, np.where(kind == nt.POOL, window, layers[:, nt.OPERANDS]))

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from soma_cp.model.data_types import DataType, packed_bytes
+from soma_cp.model.data_types import DataType, packed
 from soma_cp.model.network.layers import Layer, Shape
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.graph import Node, printable
@@ -92,7 +92,7 @@ class TensorReport:
     @property
     def size(self) -> int:
         """Bytes of one sample."""
-        return packed_bytes(prod(self.shape), self.type.bits)
+        return packed(prod(self.shape), self.type.bits)
 
 
 @dataclass(frozen=True)

@@ -41,16 +41,12 @@ def with_types(
     """
 
     def changed(layer: Layer) -> Layer:
-        stored = layer.types.weights if weights is None else weights._replace(ratio=layer.types.weights.ratio)
-        if not layer.weight_bytes:
-            stored = layer.types.weights
-        elif weight_ratio is not None:
-            stored = stored._replace(ratio=weight_ratio)
-        types = layer.types._replace(weights=stored)
-        if activations is not None:
-            types = types._replace(ofmap=activations)
-        if accumulators is not None and layer.is_matrix:
-            types = types._replace(accumulators=accumulators)
+        types = layer.types.changed(
+            weights=weights if layer.weight_bytes else None,
+            activations=activations,
+            accumulators=accumulators if layer.is_matrix else None,
+            weight_ratio=weight_ratio if layer.weight_bytes else None,
+        )
         return replace(layer, types=types)
 
     if network.divisions:

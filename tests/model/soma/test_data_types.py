@@ -17,7 +17,8 @@ from soma_cp.model.data_types import (
     LayerTypes,
     WeightFormat,
     data_type,
-    packed_bytes,
+    packed,
+    scaled_up,
     weight_format,
     widest,
 )
@@ -26,7 +27,6 @@ from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.hardware.core_array.type_costs import operation_cycles, type_costs
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.network.extents import scaled_up
 from soma_cp.model.network.layers import Conv, ExternalInput, PointToPoint
 from soma_cp.model.network.network import Division, Network, NetworkError
 from soma_cp.model.network.rewrites.channels import divided_as, divisions_up_to
@@ -352,8 +352,8 @@ def test_what_is_no_weight_format(text: str) -> None:
     assert weight_format(text) is None
 
 
-def test_packed_bytes() -> None:
-    assert [packed_bytes(n, 3) for n in (0, 1, 2, 3, 8, 9)] == [0, 1, 1, 2, 3, 4]
+def test_packed() -> None:
+    assert [packed(n, 3) for n in (0, 1, 2, 3, 8, 9)] == [0, 1, 1, 2, 3, 4]
     assert weights("int4/128").kernel_bits(0) == 0
     assert weights("int4/128").kernel_bits(129) == 129 * 4 + 2 * 16
 
