@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from soma_cp.model.compiled import inlined
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import UserError, nearest_beginning_hint
 
 if TYPE_CHECKING:  # files and options need no arrays
     from soma_cp.model.arrays import IntArray
@@ -203,8 +203,7 @@ def data_type_of_user(said: str, text: str) -> DataType:
 
 def nearest_type_hint(text: object) -> str:
     """Return ``"; did you mean 'x'?"`` for the type nearest to what `text` begins with; nothing if it is one."""
-    kind = str(text).partition("/")[0].strip()
-    return "" if kind in TYPE_CODE else nearest_name_hint(kind.lower(), TYPE_CODE)
+    return nearest_beginning_hint(str(text), TYPE_CODE)
 
 
 def weight_format_of_user(said: str, text: str) -> WeightFormat:

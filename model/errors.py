@@ -3,7 +3,7 @@
 A message is one sentence that names the thing, what was found, what is allowed, and what to change.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from typing import Any
 
@@ -47,3 +47,12 @@ def nearest_name_hint(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the known name nearest to `name`, or the empty string."""
     matches = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def nearest_beginning_hint(text: str, known: Collection[str]) -> str:
+    """Return the hint of `nearest_name_hint` for what stands before a slash in `text`; nothing if it is a known name.
+
+    Known names are in lower case.
+    """
+    begin = text.partition("/")[0].strip()
+    return "" if begin in known else nearest_name_hint(begin.lower(), known)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
-from soma_cp.model.errors import nearest_name_hint
+from soma_cp.model.errors import nearest_beginning_hint, nearest_name_hint
 from soma_cp.model.files.json_schema import Schema, described, object_schema
 
 _SHOWN_CHARACTERS = 60
@@ -39,10 +39,7 @@ class NearestOf(NamedTuple):
 
     def hint(self, value: object) -> str:
         """Return what a message on `value` ends with."""
-        if not isinstance(value, str):
-            return ""
-        begin = value.partition("/")[0].strip()
-        return "" if begin in self.names else nearest_name_hint(begin.lower(), self.names)
+        return nearest_beginning_hint(value, self.names) if isinstance(value, str) else ""
 
 
 def is_name(value: object) -> bool:
@@ -101,11 +98,12 @@ def _required(form: type[Form]) -> list[str]:
     return [name for name, field in form.model_fields.items() if field.is_required()]
 
 
-_NO_REASONS: Mapping[str, str] = {}
+NO_REASONS: Mapping[str, str] = {}
+"""Of objects whose unknown fields need no reason."""
 
 
 def form_problems(
-    error: ValidationError, form: type[Form], item: Mapping[str, Any], reasons: Mapping[str, str] = _NO_REASONS
+    error: ValidationError, form: type[Form], item: Mapping[str, Any], reasons: Mapping[str, str] = NO_REASONS
 ) -> Iterator[str]:
     """Yield one sentence for each faulty field; a list with several faulty elements counts as one fault.
 

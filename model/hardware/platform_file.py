@@ -6,7 +6,7 @@ allowed.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from soma_cp.model.data_types import INT8
 from soma_cp.model.errors import UserError, nearest_name_hint
-from soma_cp.model.files.forms import Form, form_problems, shown
+from soma_cp.model.files.forms import NO_REASONS, Form, form_problems, shown
 from soma_cp.model.files.text_file import read_json
 from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
 from soma_cp.model.hardware.fields import FIELDS, KIND, MACS_PER_CYCLE
@@ -82,7 +82,7 @@ def _read_given(path: Path, found: YamlObject, extended_by: tuple[Path, ...]) ->
         inner = found.fields.get(name)
         if not isinstance(inner, dict):
             continue
-        checked, faults = _checked(inner_form, inner, _REASONS.get(name, {}))
+        checked, faults = _checked(inner_form, inner, _REASONS.get(name, NO_REASONS))
         nested[name] = {} if checked is None else checked.model_dump(exclude_none=True)
         problems += [f"{found.lines.fields[name].place(fault)}{name}: {fault}" for fault in faults]
     core_array = found.fields.get("core_array")
@@ -107,11 +107,10 @@ _REASONS = {
     "mac_energy_by_type": {INT8.name: "here: the energy of INT8 is MAC of energies"},
 }
 """Why objects of a file lack a field that one could look for there."""
-_NO_REASONS: dict[str, str] = {}
 
 
 def _checked(
-    form: type[_Form], fields: dict[str, Any], reasons: dict[str, str] = _NO_REASONS
+    form: type[_Form], fields: dict[str, Any], reasons: Mapping[str, str] = NO_REASONS
 ) -> tuple[_Form | None, list[str]]:
     """Return the fields as `form` reads them, or None; and a sentence for each fault. No field may be empty."""
     empty = [name for name, value in fields.items() if value is None and name in form.model_fields]
