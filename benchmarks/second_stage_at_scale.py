@@ -64,9 +64,9 @@ def main() -> None:
         result = solve_dlsa_exactly(plan_of(row), monitor=Monitor(Budget(options.seconds)))
         gap = result.schedule.evaluation.latency / result.lower_bound - 1
         proven += result.proven_optimal
-        without_solver += "pieces" not in result.details
+        without_solver += "windows" not in result.details
         worst = max(worst, gap)
-        if options.all_rows or "pieces" in result.details:
+        if options.all_rows or "windows" in result.details:
             print_row(row, result)
     print()
     print(f"{proven} of {len(rows)} proven optimal, {without_solver} of them by windows alone; worst gap {worst:.2%}")

@@ -37,8 +37,14 @@ class CpSatParameters:
         Limit for each piece.
     piece_share
         Share of `deterministic_time` that all pieces together may take, whether or not the run is deterministic.
+    window_transfers
+        Transfers in a window of the run that is solved for a bound, from the first number to the last.
+    window_deterministic_time, window_share
+        As those of pieces.
+    few_literals
+        A whole problem with fewer literals is solved at once, not after windows.
     most_piece_literals
-        A piece whose model has more literals is skipped.
+        A piece or window whose model has more literals is skipped.
     most_literals
         If the model of the whole problem has more literals, it is not built: only pieces are solved, and the bound is
         the combinatorial one.
@@ -53,6 +59,10 @@ class CpSatParameters:
     piece_lengths: tuple[int, ...] = (32, 64, 128, 256)
     piece_deterministic_time: float = 0.5
     piece_share: float = 0.5
+    window_transfers: tuple[int, ...] = (48, 96, 192)
+    window_deterministic_time: float = 2.0
+    window_share: float = 0.25
+    few_literals: int = 20_000
     most_piece_literals: int = 50_000
     most_literals: int = 400_000
     log: bool = False

@@ -2,7 +2,9 @@
 
 import os
 import time
+from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 from soma_cp.annealing.budget import OutOfTimeError
 from soma_cp.annealing.monitor import Monitor
@@ -17,6 +19,7 @@ from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
 from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
+from soma_cp.solver.second_stage.exact_windows import EXACT_WINDOWS, WindowSearch
 from soma_cp.solver.second_stage.piece import put_back, whole_problem
 from soma_cp.solver.second_stage.piecewise import improve_by_pieces, verified
 from soma_cp.solver.second_stage.windows import THEORETICAL_MAXIMUM, WINDOW_BOUND, dram_windows, window_arcs
@@ -33,8 +36,9 @@ def solve_dlsa_exactly(
 ) -> SecondStageResult:
     """Find the DLSA of `plan` with the lowest latency, and prove that it is optimal.
 
-    If the greedy schedule does not meet the window bound, its pieces are solved one after another
-    (`soma_cp.solver.second_stage.piecewise`), then the whole problem.
+    If the greedy schedule does not meet the window bound, short windows of the run are solved
+    (`soma_cp.solver.second_stage.exact_windows`). If that does not prove it optimal, its pieces are solved one after
+    another (`soma_cp.solver.second_stage.piecewise`), then more windows of a large problem, then the whole problem.
 
     Parameters
     ----------
@@ -68,7 +72,9 @@ def solve_dlsa_exactly(
         start = min(priced(plan, incumbent), start, key=lambda schedule: schedule.latency)  # of equals the incumbent
     search = _Search(start, parameters)
     search.bound_without_solver()
+    search.look_at_windows(monitor, cutoff_latency)
     search.improve_piece_by_piece(monitor, cutoff_latency)
+    search.bound_window_by_window(monitor, cutoff_latency)
     search.solve_whole(monitor, cutoff_latency)
     return SecondStageResult(
         METHOD,
@@ -90,7 +96,7 @@ class _Search:
         self.lower_bound = plan_figures(self.plan).bound
         self.source = THEORETICAL_MAXIMUM
         self.deterministic_time = parameters.deterministic_time
-        self.details: dict[str, object] = {
+        self.details: dict[str, Any] = {
             "ortools": version("ortools"),
             "seed": parameters.seed,
             "deterministic": parameters.deterministic,
@@ -133,6 +139,26 @@ class _Search:
         self.best = found.schedule
         self.deterministic_time -= found.deterministic_time
         self.details |= {"pieces": found.pieces, "pieces_improved": found.improved}
+
+    def look_at_windows(self, monitor: Monitor, cutoff_latency: int | None) -> None:
+        """Prove the incumbent optimal by short windows of the run, if it loses in none of them."""
+        wanted = self._wanted(cutoff_latency)
+        if wanted > self.lower_bound and not monitor.budget.over:
+            self._solve_windows(monitor, lambda search: search.first_look())
+
+    def bound_window_by_window(self, monitor: Monitor, cutoff_latency: int | None) -> None:
+        """Raise the bound by solving windows of the run, unless it is met or the whole problem is small."""
+        wanted = self._wanted(cutoff_latency)
+        large = SecondStageModel.count_literals(self.whole, self.windows) > self.parameters.few_literals
+        if large and wanted > self.lower_bound and not monitor.budget.over:
+            self._solve_windows(monitor, lambda search: search.run(wanted))
+
+    def _solve_windows(self, monitor: Monitor, search_of: Callable[[WindowSearch], int]) -> None:
+        search = WindowSearch(self.best, self.whole, self.windows, self.parameters, monitor.budget)
+        self._raise_bound(search_of(search), EXACT_WINDOWS)
+        self.deterministic_time -= search.deterministic_time
+        self.details["windows"] = search.solved + self.details.get("windows", 0)
+        monitor.progress(self._event(self.best.latency, self.lower_bound))
 
     def solve_whole(self, monitor: Monitor, cutoff_latency: int | None) -> None:
         """Let CP-SAT improve the incumbent and the bound, unless the bound is met."""

@@ -102,8 +102,6 @@ def whole_problem(plan: Plan) -> Piece:
     tensors, tiles, count = plan.tensors, plan.tile_count, plan.dram_tensor_count
     room = np.zeros(tiles + 1, np.int64)
     fill_least_room(tensors, count, plan.sequence, capacity, room)
-    after_leaving = np.full(tiles, NO_PATH)
-    after_leaving[-1] = 0
     return Piece(
         plan=plan,
         tensors=np.arange(count),
@@ -117,12 +115,12 @@ def whole_problem(plan: Plan) -> Piece:
         end_behind=np.full(count, tiles),
         after_begin=tensors.after_begin,
         after_end=tensors.after_end,
-        alike=_alike(plan, np.arange(count), tensors.after_begin, tensors.after_end),
+        alike=alike_transfers(plan, np.arange(count), tensors.after_begin, tensors.after_end),
         tile_cycles=plan.tile_cycles,
         room=room[:tiles],
         tile_ready=np.zeros(tiles, np.int64),
         tile_tail=np.cumsum(plan.tile_cycles[::-1])[::-1] - plan.tile_cycles,
-        suffix_tail=after_leaving,
+        suffix_tail=without_suffix(tiles),
         channel_ready=0,
         channel_tail=0,
     )
@@ -186,7 +184,7 @@ def cut_piece(schedule: Schedule, first: int, last: int) -> Piece:
         end_behind=np.maximum(dlsa.end[free], end),
         after_begin=after_begin,
         after_end=after_end,
-        alike=_alike(plan, free, after_begin, after_end),
+        alike=alike_transfers(plan, free, after_begin, after_end),
         tile_cycles=plan.tile_cycles[begin:end],
         room=_room(plan, dlsa, free, is_store, latest_start, least_end, begin, end, capacity),
         tile_ready=ready,
@@ -246,10 +244,19 @@ def _room(
     return capacity - (alive_bytes(plan.tensors.bytes, start, stop, plan.tile_count) + plan.chip_usage)[begin:end]
 
 
-def _alike(plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray) -> tuple[tuple[int, ...], ...]:
-    """Return groups of free tensors, by index in `free`: loads of equal bytes and cycles that wait for the same stores;
-    a layer's stores.
+def without_suffix(tiles: int) -> IntArray:
+    """Return `Piece.suffix_tail` of a piece that ends with its last tile and its transfers."""
+    tails = np.full(tiles, NO_PATH)
+    tails[-1] = 0
+    return tails
 
+
+def alike_transfers(
+    plan: Plan, free: IntArray, after_begin: IntArray, after_end: IntArray
+) -> tuple[tuple[int, ...], ...]:
+    """Return groups of free tensors: loads of equal bytes and cycles that wait for the same stores; a layer's stores.
+
+    Items are indices in `free`.
     Exchanging two transfers of a group changes neither the times nor the bytes alive at any position.
     """
     tensors = plan.tensors

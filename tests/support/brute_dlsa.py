@@ -41,6 +41,25 @@ def brute_force_latency(plan: Plan, capacity: int, most: int = 4_000, all_durati
     return _best_latency(plan, capacity, lives, [], [], most, all_durations)
 
 
+def every_dlsa(plan: Plan, capacity: int, most: int) -> Iterator[DLSA]:
+    """Yield every valid DLSA of `plan` within `capacity`, all durations included.
+
+    Raises
+    ------
+    TooManyError
+        If there are more than `most`.
+    """
+    lives = [_possible_lives(plan, tensor) for tensor in range(plan.dram_tensor_count)]
+    count = 0
+    for chosen in _choices(plan, capacity, lives, most):
+        start, end = (np.array(edges, np.int64) for edges in zip(*chosen, strict=True))
+        for order in _orders(plan, chosen, [], []):
+            count += 1
+            if count > most:
+                raise TooManyError
+            yield DLSA(np.array(order, np.int64), start, end)
+
+
 def brute_force_piece(plan: Plan, dlsa: DLSA, first: int, last: int, capacity: int, most: int = 4_000) -> int:
     """Return the lowest latency of any valid DLSA that differs from `dlsa` only in a stretch of the order.
 
