@@ -25,6 +25,9 @@ NO_CUTOFF = int(np.iinfo(np.int64).max)
 LOADS_FIRST, STORES_FIRST = 0, 1
 POLICIES = 2
 
+BLOCK_BITS = 5
+"""Positions of a block of `Room`: 32."""
+
 
 class Queues(NamedTuple):
     """The DRAM tensors that wait for the channel; each queue is sorted by position and served in this order.
@@ -44,6 +47,24 @@ class Queues(NamedTuple):
     stores: IntArray
 
 
+class Room(NamedTuple):
+    """The bytes left at each position, in blocks of ``1 << BLOCK_BITS`` positions, so that a change to many is cheap.
+
+    Parameters
+    ----------
+    left
+        int64[T + 1]: bytes left, before `lowered` is taken off.
+    least
+        int64[B]: at most the least of `left` in each block.
+    lowered
+        int64[B]: what is taken off all positions of the block.
+    """
+
+    left: IntArray
+    least: IntArray
+    lowered: IntArray
+
+
 class GreedyScratch(NamedTuple):
     """Scratch arrays of a pass.
 
@@ -52,34 +73,50 @@ class GreedyScratch(NamedTuple):
     free
         int64[T + 1]: bytes left at each position if every living duration is the shortest.
     room
-        int64[T + 1]: bytes left now.
+        Bytes left now.
     gate, waits
         int64[T + 1]: the cycle before which a tile can't begin; the number of loads that it still waits for.
+    due
+        int64[T + 1]: bytes of the stores to do whose least End is the position.
+    elapsed
+        int64[T + 1]: cycles of all tiles before the position.
     keys
         int64[D]: sort keys.
     queues
         The transfers to do.
     dlsa
         The DLSA of the current policy.
+    favourite
+        int64[1]: the policy that was best in the last pass; the next pass runs it first.
     """
 
     free: IntArray
-    room: IntArray
+    room: Room
     gate: IntArray
     waits: IntArray
+    due: IntArray
+    elapsed: IntArray
     keys: IntArray
     queues: Queues
     dlsa: DLSA
+    favourite: IntArray
 
 
 @inlined
 def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
     """Allocate a `GreedyScratch`."""
+    blocks = (tiles >> BLOCK_BITS) + 1
     return GreedyScratch(
         free=np.zeros(tiles + 1, np.int64),
-        room=np.zeros(tiles + 1, np.int64),
+        room=Room(
+            left=np.zeros(tiles + 1, np.int64),
+            least=np.zeros(blocks, np.int64),
+            lowered=np.zeros(blocks, np.int64),
+        ),
         gate=np.zeros(tiles + 1, np.int64),
         waits=np.zeros(tiles + 1, np.int64),
+        due=np.zeros(tiles + 1, np.int64),
+        elapsed=np.zeros(tiles + 1, np.int64),
         keys=np.zeros(tensors, np.int64),
         queues=Queues(
             plain=np.zeros(tensors, np.int64),
@@ -87,6 +124,7 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
             stores=np.zeros(tensors, np.int64),
         ),
         dlsa=empty_dlsa(tensors),
+        favourite=np.zeros(1, np.int64),
     )
 
 
@@ -111,7 +149,8 @@ def greedy(
     """Fill the first `count` items of `dlsa`; return the latency, or ``OVERFLOW - p``.
 
     Each policy runs, and the best result is kept, the first of equals. If all take longer than `cutoff` cycles, nothing
-    is filled and ``NO_CUTOFF`` is returned.
+    is filled and ``NO_CUTOFF`` is returned. The policy that was best last time runs first: its latency ends most runs
+    of the other early.
     """
     if fill_least_room(tensors, count, sequence, capacity, scratch.free) < 0:
         tightest = 0
@@ -120,13 +159,21 @@ def greedy(
                 tightest = p
         return OVERFLOW - tightest
     counts = _fill_queues(tensors, count, scratch)
+    elapsed = scratch.elapsed
+    elapsed[0] = 0
+    for p in range(sequence.count):
+        elapsed[p + 1] = elapsed[p] + sequence.cycles[p]
+    differ = _policies_differ(tensors.position, counts, scratch.queues)
+    favourite = scratch.favourite[0] if differ else 0
     best = NO_CUTOFF
-    for policy in range(POLICIES if _policies_differ(tensors.position, counts, scratch.queues) else 1):
+    for number in range(POLICIES if differ else 1):
+        policy = favourite if number == 0 else 1 - favourite
         latency = _run(tensors, sequence, counts, policy, cutoff, scratch)
-        if latency < best:
+        if latency < NO_CUTOFF:
             best = latency
-            cutoff = latency - 1
+            cutoff = latency - 1 if policy == 0 else latency  # the first policy wins if both are equal
             copy_dlsa(scratch.dlsa, count, dlsa)
+            scratch.favourite[0] = policy if differ else favourite
     return best
 
 
@@ -189,35 +236,59 @@ def _sort_by_position(
 
 
 @in_place
-def _has_room(room: IntArray, size: int, first: int, last: int) -> bool:
-    for p in range(first, last):
-        if room[p] < size:
-            return False
-    return True
+def _fill_room(free: IntArray, tiles: int, room: Room) -> None:
+    """Make `room` that of the first `tiles` positions in `free`."""
+    left, least, lowered = room.left, room.least, room.lowered
+    for block in range(((tiles - 1) >> BLOCK_BITS) + 1):
+        lowered[block] = 0
+        begin = block << BLOCK_BITS
+        low = free[begin]
+        for p in range(begin, min(begin + (1 << BLOCK_BITS), tiles)):
+            left[p] = free[p]
+            low = min(low, free[p])
+        least[block] = low
 
 
 @in_place
-def _outlive(
-    positions: IntArray,
-    sizes: IntArray,
-    stores: IntArray,
-    store_at: int,
-    store_count: int,
-    tile: int,
-    room: IntArray,
-    end: IntArray,
-) -> bool:
-    """Extend the living durations of all waiting stores that end at `tile` by one; False if there is no room."""
-    n = store_at
-    while n < store_count and positions[stores[n]] < tile:
-        i = stores[n]
-        if end[i] == tile:
-            if tile >= len(room) - 1 or room[tile] < sizes[i]:
-                return False
-            room[tile] -= sizes[i]
-            end[i] += 1
-        n += 1
-    return True
+def _last_without_room(room: Room, size: int, first: int, last: int) -> int:
+    """Return the last of the positions `first` … `last` − 1 that has less than `size` bytes left; −1 if all have."""
+    left, least, lowered = room.left, room.least, room.lowered
+    p = last - 1
+    while p >= first:
+        block = p >> BLOCK_BITS
+        begin = max(block << BLOCK_BITS, first)
+        short = size + lowered[block]
+        if least[block] < short:
+            while p >= begin:
+                if left[p] < short:
+                    return p
+                p -= 1
+        p = begin - 1
+    return -1
+
+
+@in_place
+def _take_room(room: Room, size: int, first: int, last: int) -> None:
+    """Take `size` bytes at the positions `first` … `last` − 1; what is left before `first` has no meaning any more."""
+    left, least, lowered = room.left, room.least, room.lowered
+    whole = last >> BLOCK_BITS
+    for block in range(first >> BLOCK_BITS, whole):
+        lowered[block] += size
+    begin = max(whole << BLOCK_BITS, first)
+    if begin < last:
+        low = least[whole]
+        for p in range(begin, last):
+            left[p] -= size
+            low = min(low, left[p])
+        least[whole] = low
+
+
+@in_place
+def _take_room_at(room: Room, size: int, p: int) -> None:
+    """Take `size` bytes at the position `p`."""
+    room.left[p] -= size
+    block = p >> BLOCK_BITS
+    room.least[block] = min(room.least[block], room.left[p])
 
 
 @in_place
@@ -231,7 +302,7 @@ def _run(
 ) -> int:
     """Run the schedule under a policy; fill ``scratch.dlsa``; return the latency.
 
-    The run returns ``NO_CUTOFF`` as soon as it must take longer than `cutoff` cycles.
+    The run returns ``NO_CUTOFF`` if it takes longer than `cutoff` cycles, as soon as that is certain.
 
     `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of ofmaps that another LG
     stored) and of stores. The channel is free at the cycle `channel`; all tiles that can begin by then have begun. The
@@ -241,40 +312,47 @@ def _run(
     - loads the tensor that is needed first, if it fits from the present tile on, or stores the oldest ofmap; the policy
       says which comes first;
     - waits for the end of the running tile.
+
+    A store that waits past its least End is *due*: each tile that begins extends it by one position. Such stores are
+    known by their bytes in all; only where these have no room they are extended one by one, the oldest first.
+
+    Room only gets less. So a load that lacks room at a position fits no earlier than after that tile, and while the
+    channel can do nothing until then, all tiles up to there run at once.
     """
     # Arrays as locals: numba counts a reference each time an item of a tuple is read in a loop.
     positions, sizes, cycles = tensors.position, tensors.bytes, tensors.cycles
-    least_end, after_end, free = tensors.least_end, tensors.after_end, scratch.free
+    least_end, after_end = tensors.least_end, tensors.after_end
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
     start, end, order = scratch.dlsa.start, scratch.dlsa.end, scratch.dlsa.order
-    room, gate, waits = scratch.room, scratch.gate, scratch.waits
+    room, gate, waits, due, elapsed = scratch.room, scratch.gate, scratch.waits, scratch.due, scratch.elapsed
     tiles, tile_cycles = sequence.count, sequence.cycles
     plain_count, reader_count, store_count = counts
+    _fill_room(scratch.free, tiles, room)
     for p in range(tiles + 1):
         gate[p] = 0
+    for p in range(tiles + 1):
         waits[p] = 0
-        room[p] = free[p]
+    for p in range(tiles + 1):
+        due[p] = 0
+    channel_left = 0  # cycles of the transfers that have not begun
     for n in range(plain_count):
         waits[positions[plain[n]]] += 1
-    for n in range(reader_count):
-        waits[positions[readers[n]]] += 1
-    channel_left, tiles_left = 0, 0  # cycles of the transfers and tiles that have not begun
-    for n in range(store_count):
-        end[stores[n]] = least_end[stores[n]]
-        channel_left += cycles[stores[n]]
-    for n in range(plain_count):
         channel_left += cycles[plain[n]]
     for n in range(reader_count):
+        waits[positions[readers[n]]] += 1
         channel_left += cycles[readers[n]]
-    for p in range(tiles):
-        tiles_left += tile_cycles[p]
+    for n in range(store_count):
+        due[least_end[stores[n]]] += sizes[stores[n]]
+        channel_left += cycles[stores[n]]
     plain_at, reader_at, store_at, place = 0, 0, 0, 0
+    plain_blocked, reader_blocked = -1, -1  # where the next load of each queue lacks room
     channel = 0
     begun = 0  # tiles that have begun
     tile_end = 0  # end of the last of them
     in_flight = -1  # the last transfer, if it is a store
-    # The steps stay in the loop: as functions, even inlined ones, they make a pass three times as slow (references to
-    # the arrays are counted at every transfer).
+    due_bytes = 0  # of the waiting stores that are due at the next tile
+    short_bytes = 0  # of those that are not extended to it yet
+    extended = 0  # due stores before this one in the queue are extended
     while True:
         # Begin all tiles that can begin by now.
         forced = False
@@ -282,18 +360,24 @@ def _run(
             begin = max(tile_end, gate[begun])
             # Stores that are not done must stay alive while this tile runs, or the tile has to wait.
             if in_flight >= 0 and end[in_flight] == begun and begin < channel:
-                if room[begun] >= sizes[in_flight]:
-                    room[begun] -= sizes[in_flight]
+                if _last_without_room(room, sizes[in_flight], begun, begun + 1) < 0:
+                    _take_room_at(room, sizes[in_flight], begun)
                     end[in_flight] += 1
                 else:
                     begin = channel
-            if not _outlive(positions, sizes, stores, store_at, store_count, begun, room, end):
-                forced = True
-                break
+            if short_bytes > 0:
+                short_bytes, extended = _extend(
+                    sizes, least_end, stores, max(extended, store_at), store_count, begun, short_bytes, room
+                )
+                if short_bytes > 0:
+                    forced = True
+                    break
             tile_end = begin + tile_cycles[begun]
-            tiles_left -= tile_cycles[begun]
             begun += 1
-        if channel + channel_left > cutoff or tile_end + tiles_left > cutoff:
+            due_bytes += due[begun]
+            short_bytes = due_bytes
+            extended = 0
+        if channel + channel_left > cutoff or tile_end + elapsed[tiles] - elapsed[begun] > cutoff:
             return NO_CUTOFF
         if place == plain_count + reader_count + store_count:
             if begun == tiles:
@@ -302,15 +386,14 @@ def _run(
             continue
         running = tile_end > channel
         present = begun - 1 if running else begun
+        oldest = positions[stores[store_at]] if store_at < store_count else tiles
         # The oldest ofmap can be stored once its tile has ended.
-        has_store = store_at < store_count and (
-            positions[stores[store_at]] < begun - 1 or (positions[stores[store_at]] == begun - 1 and not running)
-        )
+        has_store = store_at < store_count and (oldest < begun - 1 or (oldest == begun - 1 and not running))
         load = -1
         from_readers = False
         if reader_at < reader_count:
             last_store = after_end[readers[reader_at]] - 1
-            if store_at == store_count or positions[last_store] < positions[stores[store_at]]:
+            if store_at == store_count or positions[last_store] < oldest:
                 load = readers[reader_at]
                 from_readers = True
         if plain_at < plain_count and (load < 0 or positions[plain[plain_at]] <= positions[load]):
@@ -319,37 +402,101 @@ def _run(
         take_store = forced
         if not forced:
             need = positions[load] if load >= 0 else tiles
-            fits = load >= 0 and _has_room(room, sizes[load], present, need)
-            if fits and not running:
+            blocked = tiles
+            if load >= 0:
+                blocked = reader_blocked if from_readers else plain_blocked
+                if blocked < present:
+                    blocked = _last_without_room(room, sizes[load], present, need)
+            fits = blocked < present
+            if fits and not running and short_bytes > 0:
                 # A load that begins while the next tile waits takes room there: the waiting stores must stay alive too.
-                forced = not _outlive(positions, sizes, stores, store_at, store_count, begun, room, end)
-                fits = not forced and _has_room(room, sizes[load], present, need)
+                short_bytes, extended = _extend(
+                    sizes, least_end, stores, max(extended, store_at), store_count, begun, short_bytes, room
+                )
+                forced = short_bytes > 0
+                if not forced and need > begun:
+                    blocked = _last_without_room(room, sizes[load], begun, begun + 1)
+                fits = not forced and blocked < present
+            if from_readers:
+                reader_blocked = blocked
+            elif load >= 0:
+                plain_blocked = blocked
             if forced or (has_store and (not fits or (policy == STORES_FIRST and need > begun))):
                 take_store = True
             elif not fits:
-                channel = tile_end  # no transfer is possible before the next tile
+                # No transfer is possible before these tiles have ended.
+                last = min(blocked, oldest, tiles - 1)
+                if last >= begun:
+                    tile_end += elapsed[last + 1] - elapsed[begun]
+                    begun = last + 1
+                    due_bytes = due[begun]
+                    short_bytes = due_bytes
+                    extended = 0
+                channel = tile_end
                 in_flight = -1
                 continue
         if take_store:
             i = stores[store_at]
+            if least_end[i] > begun:
+                due[least_end[i]] -= sizes[i]
+                end[i] = least_end[i]
+            else:
+                due_bytes -= sizes[i]
+                end[i] = begun
+                if short_bytes == 0 or store_at < extended:
+                    end[i] += 1
+                else:
+                    short_bytes -= sizes[i]
             store_at += 1
             in_flight = i
-            channel += cycles[i]
-            channel_left -= cycles[i]
         else:
             i = load
-            for p in range(present, positions[i]):
-                room[p] -= sizes[i]
+            _take_room(room, sizes[i], present, positions[i])
             start[i] = present if present > 0 else -1
             if from_readers:
                 reader_at += 1
+                reader_blocked = -1
             else:
                 plain_at += 1
+                plain_blocked = -1
             in_flight = -1
-            channel += cycles[i]
-            channel_left -= cycles[i]
-            gate[positions[i]] = channel
             waits[positions[i]] -= 1
+        channel += cycles[i]
+        channel_left -= cycles[i]
+        if not take_store:
+            gate[positions[i]] = channel
         order[place] = i
         place += 1
     return max(tile_end, channel)
+
+
+@in_place
+def _extend(
+    sizes: IntArray,
+    least_end: IntArray,
+    stores: IntArray,
+    first: int,
+    count: int,
+    tile: int,
+    short: int,
+    room: Room,
+) -> tuple[int, int]:
+    """Extend the due stores from the queue's item `first` on, `short` bytes in all, to `tile`, as long as they fit.
+
+    Returns the bytes of those that do not fit, and the first of them.
+    """
+    left = room.left[tile] - room.lowered[tile >> BLOCK_BITS]
+    if left >= short:
+        _take_room_at(room, short, tile)
+        return 0, count
+    taken = 0
+    n = first
+    while True:  # ends: not all of them fit
+        i = stores[n]
+        if least_end[i] <= tile:
+            if left - taken < sizes[i]:
+                break
+            taken += sizes[i]
+        n += 1
+    _take_room_at(room, taken, tile)
+    return short - taken, n
