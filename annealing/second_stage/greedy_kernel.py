@@ -29,22 +29,54 @@ BLOCK_BITS = 5
 """Positions of a block of `Room`: 32."""
 
 
+class Queue(NamedTuple):
+    """DRAM tensors that wait for the channel and are served in this order: by position, weights first; [Q] each.
+
+    Parameters
+    ----------
+    tensor
+        int64[Q]: indices of the tensors; only a DLSA needs them.
+    position, bytes, cycles
+        int64[Q]: as in `Tensors`.
+    limit
+        int64[Q]: of a reader the position of the last tile whose store it waits for; of a store its least End; a plain
+        load has none.
+    """
+
+    tensor: IntArray
+    position: IntArray
+    bytes: IntArray
+    cycles: IntArray
+    limit: IntArray
+
+
 class Queues(NamedTuple):
-    """The DRAM tensors that wait for the channel; each queue is sorted by position and served in this order.
+    """All DRAM tensors, in queues that the channel serves.
 
     Parameters
     ----------
     plain
-        int64[D]: loads of weights and of external inputs.
+        Loads of weights and of external inputs.
     readers
-        int64[D]: loads of ofmaps that another LG stored.
+        Loads of ofmaps that another LG stored.
     stores
-        int64[D]: stores.
+        Stores.
     """
 
-    plain: IntArray
-    readers: IntArray
-    stores: IntArray
+    plain: Queue
+    readers: Queue
+    stores: Queue
+
+
+@inlined
+def _empty_queue(tensors: int) -> Queue:
+    return Queue(
+        np.zeros(tensors, np.int64),
+        np.zeros(tensors, np.int64),
+        np.zeros(tensors, np.int64),
+        np.zeros(tensors, np.int64),
+        np.zeros(tensors, np.int64),
+    )
 
 
 class Room(NamedTuple):
@@ -84,8 +116,9 @@ class GreedyScratch(NamedTuple):
         int64[D]: sort keys.
     queues
         The transfers to do.
-    dlsa
-        The DLSA of the current policy.
+    run, best
+        The DLSA of the current policy, and the best; a tensor is known by its number in the queues: plain loads, then
+        readers, then stores. Only the Starts of loads and the Ends of stores are filled.
     favourite
         int64[1]: the policy that was best in the last pass; the next pass runs it first.
     """
@@ -98,7 +131,8 @@ class GreedyScratch(NamedTuple):
     elapsed: IntArray
     keys: IntArray
     queues: Queues
-    dlsa: DLSA
+    run: DLSA
+    best: DLSA
     favourite: IntArray
 
 
@@ -119,11 +153,12 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
         elapsed=np.zeros(tiles + 1, np.int64),
         keys=np.zeros(tensors, np.int64),
         queues=Queues(
-            plain=np.zeros(tensors, np.int64),
-            readers=np.zeros(tensors, np.int64),
-            stores=np.zeros(tensors, np.int64),
+            plain=_empty_queue(tensors),
+            readers=_empty_queue(tensors),
+            stores=_empty_queue(tensors),
         ),
-        dlsa=empty_dlsa(tensors),
+        run=empty_dlsa(tensors),
+        best=empty_dlsa(tensors),
         favourite=np.zeros(1, np.int64),
     )
 
@@ -149,90 +184,122 @@ def greedy(
     """Fill the first `count` items of `dlsa`; return the latency, or ``OVERFLOW - p``.
 
     Each policy runs, and the best result is kept, the first of equals. If all take longer than `cutoff` cycles, nothing
-    is filled and ``NO_CUTOFF`` is returned. The policy that was best last time runs first: its latency ends most runs
-    of the other early.
+    is filled and ``NO_CUTOFF`` is returned.
     """
-    if fill_least_room(tensors, count, sequence, capacity, scratch.free) < 0:
+    tiles, free, elapsed = sequence.count, scratch.free, scratch.elapsed
+    if fill_least_room(tensors, count, sequence, capacity, free) < 0:
         tightest = 0
-        for p in range(sequence.count):
-            if scratch.free[p] < scratch.free[tightest]:
+        for p in range(tiles):
+            if free[p] < free[tightest]:
                 tightest = p
         return OVERFLOW - tightest
     counts = _fill_queues(tensors, count, scratch)
-    elapsed = scratch.elapsed
     elapsed[0] = 0
-    for p in range(sequence.count):
+    for p in range(tiles):
         elapsed[p + 1] = elapsed[p] + sequence.cycles[p]
-    differ = _policies_differ(tensors.position, counts, scratch.queues)
-    favourite = scratch.favourite[0] if differ else 0
+    latency = run_policies(tiles, counts, cutoff, scratch)
+    if latency < NO_CUTOFF:
+        _fill_dlsa(tensors, counts, scratch, dlsa)
+    return latency
+
+
+@in_place
+def run_policies(tiles: int, counts: tuple[int, int, int], cutoff: int, scratch: GreedyScratch) -> int:
+    """Fill ``scratch.best``, the first of equals; return its latency, ``NO_CUTOFF`` if it is longer than `cutoff`.
+
+    ``scratch.free``, ``elapsed`` and ``queues`` are filled, the latter with as many plain loads, readers and stores as
+    `counts` says. The policy that was best last time runs first: its latency ends most runs of the other early.
+    """
+    differ = _policies_differ(counts, scratch.queues)
+    favourite = scratch.favourite[0] if differ else LOADS_FIRST
     best = NO_CUTOFF
     for number in range(POLICIES if differ else 1):
         policy = favourite if number == 0 else 1 - favourite
-        latency = _run(tensors, sequence, counts, policy, cutoff, scratch)
+        latency = _run(tiles, counts, policy, cutoff, scratch)
         if latency < NO_CUTOFF:
             best = latency
-            cutoff = latency - 1 if policy == 0 else latency  # the first policy wins if both are equal
-            copy_dlsa(scratch.dlsa, count, dlsa)
-            scratch.favourite[0] = policy if differ else favourite
+            cutoff = latency - 1 if policy == LOADS_FIRST else latency  # the first policy wins if both are equal
+            copy_dlsa(scratch.run, counts[0] + counts[1] + counts[2], scratch.best)
+            if differ:
+                scratch.favourite[0] = policy
     return best
 
 
 @in_place
 def _fill_queues(tensors: Tensors, count: int, scratch: GreedyScratch) -> tuple[int, int, int]:
-    """Sort the DRAM tensors into the queues; return the numbers of plain loads, readers and stores.
-
-    Also fills the Starts and Ends that are fixed.
-    """
-    plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
-    start, end, spare = scratch.dlsa.start, scratch.dlsa.end, scratch.dlsa.order
-    is_store, position, least_end = tensors.is_store, tensors.position, tensors.least_end
-    after_begin, after_end = tensors.after_begin, tensors.after_end
+    """Sort the DRAM tensors into the queues; return the numbers of plain loads, readers and stores."""
+    queues = scratch.queues
+    plain, readers, stores = queues.plain.tensor, queues.readers.tensor, queues.stores.tensor
+    is_store, after_begin, after_end = tensors.is_store, tensors.after_begin, tensors.after_end
     plain_count, reader_count, store_count = 0, 0, 0
     for i in range(count):
         if is_store[i]:
             stores[store_count] = i
             store_count += 1
-            start[i] = position[i]
+        elif after_end[i] > after_begin[i]:
+            readers[reader_count] = i
+            reader_count += 1
         else:
-            end[i] = least_end[i]
-            if after_end[i] > after_begin[i]:
-                readers[reader_count] = i
-                reader_count += 1
-            else:
-                plain[plain_count] = i
-                plain_count += 1
-    _sort_by_position(position, tensors.kind, plain, plain_count, scratch.keys, spare)
-    _sort_by_position(position, tensors.kind, readers, reader_count, scratch.keys, spare)
-    _sort_by_position(position, tensors.kind, stores, store_count, scratch.keys, spare)
+            plain[plain_count] = i
+            plain_count += 1
+    _fill_queue(tensors, plain_count, queues.plain, scratch)
+    _fill_queue(tensors, reader_count, queues.readers, scratch)
+    _fill_queue(tensors, store_count, queues.stores, scratch)
+    position, limit = tensors.position, queues.readers.limit
+    for n in range(reader_count):
+        limit[n] = position[after_end[readers[n]] - 1]
     return plain_count, reader_count, store_count
 
 
 @in_place
-def _policies_differ(position: IntArray, counts: tuple[int, int, int], queues: Queues) -> bool:
-    """Whether loads and stores ever compete: the loads of a tile are done before the tile ends."""
-    plain_count, reader_count, store_count = counts
-    last_load = -1
-    if plain_count > 0:
-        last_load = position[queues.plain[plain_count - 1]]
-    if reader_count > 0:
-        last_load = max(last_load, position[queues.readers[reader_count - 1]])
-    return store_count > 0 and position[queues.stores[0]] < last_load
-
-
-@in_place
-def _sort_by_position(
-    position: IntArray, kind: IntArray, items: IntArray, count: int, keys: IntArray, spare: IntArray
-) -> None:
-    """Sort tensors by position, then weights first, then creation order."""
+def _fill_queue(tensors: Tensors, count: int, queue: Queue, scratch: GreedyScratch) -> None:
+    """Sort ``queue.tensor`` by position, then weights first, then creation order; fill the rest."""
+    position, kind, items, keys = tensors.position, tensors.kind, queue.tensor, scratch.keys
     last = 1
     for n in range(count):
         last = max(last, items[n] + 1)
     for n in range(count):
         i = items[n]
         keys[n] = (position[i] * 2 + (0 if kind[i] == WGT else 1)) * last + i
-    sort_keys(keys, count, spare)
+    sort_keys(keys, count, scratch.run.order)
     for n in range(count):
-        items[n] = keys[n] % last
+        i = keys[n] % last
+        items[n] = i
+        queue.position[n] = position[i]
+        queue.bytes[n] = tensors.bytes[i]
+        queue.cycles[n] = tensors.cycles[i]
+        queue.limit[n] = tensors.least_end[i]
+
+
+@in_place
+def _fill_dlsa(tensors: Tensors, counts: tuple[int, int, int], scratch: GreedyScratch, dlsa: DLSA) -> None:
+    """Fill `dlsa` from ``scratch.best``."""
+    plain_count, reader_count, store_count = counts
+    queues, best, index = scratch.queues, scratch.best, scratch.keys
+    for n in range(plain_count):
+        index[n] = queues.plain.tensor[n]
+    for n in range(reader_count):
+        index[plain_count + n] = queues.readers.tensor[n]
+    loads = plain_count + reader_count
+    for n in range(store_count):
+        index[loads + n] = queues.stores.tensor[n]
+    for n in range(loads + store_count):
+        i = index[n]
+        dlsa.order[n] = index[best.order[n]]
+        dlsa.start[i] = best.start[n] if n < loads else tensors.position[i]
+        dlsa.end[i] = tensors.least_end[i] if n < loads else best.end[n]
+
+
+@in_place
+def _policies_differ(counts: tuple[int, int, int], queues: Queues) -> bool:
+    """Whether loads and stores ever compete: the loads of a tile are done before the tile ends."""
+    plain_count, reader_count, store_count = counts
+    last_load = -1
+    if plain_count > 0:
+        last_load = queues.plain.position[plain_count - 1]
+    if reader_count > 0:
+        last_load = max(last_load, queues.readers.position[reader_count - 1])
+    return store_count > 0 and queues.stores.position[0] < last_load
 
 
 @in_place
@@ -292,21 +359,13 @@ def _take_room_at(room: Room, size: int, p: int) -> None:
 
 
 @in_place
-def _run(
-    tensors: Tensors,
-    sequence: TileSequence,
-    counts: tuple[int, int, int],
-    policy: int,
-    cutoff: int,
-    scratch: GreedyScratch,
-) -> int:
-    """Run the schedule under a policy; fill ``scratch.dlsa``; return the latency.
+def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scratch: GreedyScratch) -> int:
+    """Run the schedule under a policy; fill ``scratch.run``; return the latency.
 
     The run returns ``NO_CUTOFF`` if it takes longer than `cutoff` cycles, as soon as that is certain.
 
-    `counts` are the numbers of plain loads (weights, external inputs), of readers (loads of ofmaps that another LG
-    stored) and of stores. The channel is free at the cycle `channel`; all tiles that can begin by then have begun. The
-    channel then does one of these:
+    `counts` are the numbers of plain loads, of readers and of stores. The channel is free at the cycle `channel`; all
+    tiles that can begin by then have begun. The channel then does one of these:
 
     - stores the ofmap that the next tile waits for, if there is no room to let the store wait;
     - loads the tensor that is needed first, if it fits from the present tile on, or stores the oldest ofmap; the policy
@@ -320,13 +379,15 @@ def _run(
     channel can do nothing until then, all tiles up to there run at once.
     """
     # Arrays as locals: numba counts a reference each time an item of a tuple is read in a loop.
-    positions, sizes, cycles = tensors.position, tensors.bytes, tensors.cycles
-    least_end, after_end = tensors.least_end, tensors.after_end
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
-    start, end, order = scratch.dlsa.start, scratch.dlsa.end, scratch.dlsa.order
+    plain_position, plain_bytes, plain_cycles = plain.position, plain.bytes, plain.cycles
+    reader_position, reader_bytes, reader_cycles = readers.position, readers.bytes, readers.cycles
+    store_position, store_bytes, store_cycles = stores.position, stores.bytes, stores.cycles
+    reader_limit, least_end = readers.limit, stores.limit
+    start, end, order = scratch.run.start, scratch.run.end, scratch.run.order
     room, gate, waits, due, elapsed = scratch.room, scratch.gate, scratch.waits, scratch.due, scratch.elapsed
-    tiles, tile_cycles = sequence.count, sequence.cycles
     plain_count, reader_count, store_count = counts
+    loads = plain_count + reader_count
     _fill_room(scratch.free, tiles, room)
     for p in range(tiles + 1):
         gate[p] = 0
@@ -336,91 +397,88 @@ def _run(
         due[p] = 0
     channel_left = 0  # cycles of the transfers that have not begun
     for n in range(plain_count):
-        waits[positions[plain[n]]] += 1
-        channel_left += cycles[plain[n]]
+        waits[plain_position[n]] += 1
+        channel_left += plain_cycles[n]
     for n in range(reader_count):
-        waits[positions[readers[n]]] += 1
-        channel_left += cycles[readers[n]]
+        waits[reader_position[n]] += 1
+        channel_left += reader_cycles[n]
     for n in range(store_count):
-        due[least_end[stores[n]]] += sizes[stores[n]]
-        channel_left += cycles[stores[n]]
+        due[least_end[n]] += store_bytes[n]
+        channel_left += store_cycles[n]
     plain_at, reader_at, store_at, place = 0, 0, 0, 0
     plain_blocked, reader_blocked = -1, -1  # where the next load of each queue lacks room
     channel = 0
     begun = 0  # tiles that have begun
     tile_end = 0  # end of the last of them
-    in_flight = -1  # the last transfer, if it is a store
+    flying_end, flying_bytes = -1, 0  # End and bytes of the last transfer if it is a store; −1 if not
     due_bytes = 0  # of the waiting stores that are due at the next tile
     short_bytes = 0  # of those that are not extended to it yet
     extended = 0  # due stores before this one in the queue are extended
     while True:
         # Begin all tiles that can begin by now.
         forced = False
-        while begun < tiles and waits[begun] == 0 and max(tile_end, gate[begun]) <= channel:
+        while begun < tiles and waits[begun] == 0 and tile_end <= channel:
             begin = max(tile_end, gate[begun])
             # Stores that are not done must stay alive while this tile runs, or the tile has to wait.
-            if in_flight >= 0 and end[in_flight] == begun and begin < channel:
-                if _last_without_room(room, sizes[in_flight], begun, begun + 1) < 0:
-                    _take_room_at(room, sizes[in_flight], begun)
-                    end[in_flight] += 1
+            if flying_end == begun and begin < channel:
+                if _last_without_room(room, flying_bytes, begun, begun + 1) < 0:
+                    _take_room_at(room, flying_bytes, begun)
+                    flying_end += 1
+                    end[loads + store_at - 1] = flying_end
                 else:
                     begin = channel
             if short_bytes > 0:
                 short_bytes, extended = _extend(
-                    sizes, least_end, stores, max(extended, store_at), store_count, begun, short_bytes, room
+                    stores, max(extended, store_at), store_count, begun, short_bytes, room
                 )
                 if short_bytes > 0:
                     forced = True
                     break
-            tile_end = begin + tile_cycles[begun]
+            tile_end = begin + elapsed[begun + 1] - elapsed[begun]
             begun += 1
             due_bytes += due[begun]
             short_bytes = due_bytes
             extended = 0
         if channel + channel_left > cutoff or tile_end + elapsed[tiles] - elapsed[begun] > cutoff:
             return NO_CUTOFF
-        if place == plain_count + reader_count + store_count:
+        if place == loads + store_count:
             if begun == tiles:
                 break
             channel = max(channel, tile_end, gate[begun])  # the remaining tiles begin
             continue
         running = tile_end > channel
         present = begun - 1 if running else begun
-        oldest = positions[stores[store_at]] if store_at < store_count else tiles
-        # The oldest ofmap can be stored once its tile has ended.
-        has_store = store_at < store_count and (oldest < begun - 1 or (oldest == begun - 1 and not running))
-        load = -1
-        from_readers = False
-        if reader_at < reader_count:
-            last_store = after_end[readers[reader_at]] - 1
-            if store_at == store_count or positions[last_store] < oldest:
-                load = readers[reader_at]
-                from_readers = True
-        if plain_at < plain_count and (load < 0 or positions[plain[plain_at]] <= positions[load]):
-            load = plain[plain_at]
-            from_readers = False
+        oldest = store_position[store_at] if store_at < store_count else tiles
         take_store = forced
+        from_readers = False
+        size = 0
+        need = tiles
         if not forced:
-            need = positions[load] if load >= 0 else tiles
-            blocked = tiles
-            if load >= 0:
-                blocked = reader_blocked if from_readers else plain_blocked
-                if blocked < present:
-                    blocked = _last_without_room(room, sizes[load], present, need)
+            # The oldest ofmap can be stored once its tile has ended.
+            has_store = store_at < store_count and (oldest < begun - 1 or (oldest == begun - 1 and not running))
+            blocked = tiles  # where the load lacks room; before the present position if it fits
+            if reader_at < reader_count and reader_limit[reader_at] < oldest:
+                need = reader_position[reader_at]
+                size = reader_bytes[reader_at]
+                blocked = reader_blocked
+                from_readers = True
+            if plain_at < plain_count and plain_position[plain_at] <= need:
+                need = plain_position[plain_at]
+                size = plain_bytes[plain_at]
+                blocked = plain_blocked
+                from_readers = False
+            if blocked < present:
+                blocked = _last_without_room(room, size, present, need)
             fits = blocked < present
             if fits and not running and short_bytes > 0:
                 # A load that begins while the next tile waits takes room there: the waiting stores must stay alive too.
                 short_bytes, extended = _extend(
-                    sizes, least_end, stores, max(extended, store_at), store_count, begun, short_bytes, room
+                    stores, max(extended, store_at), store_count, begun, short_bytes, room
                 )
                 forced = short_bytes > 0
                 if not forced and need > begun:
-                    blocked = _last_without_room(room, sizes[load], begun, begun + 1)
+                    blocked = _last_without_room(room, size, begun, begun + 1)
                 fits = not forced and blocked < present
-            if from_readers:
-                reader_blocked = blocked
-            elif load >= 0:
-                plain_blocked = blocked
             if forced or (has_store and (not fits or (policy == STORES_FIRST and need > begun))):
                 take_store = True
             elif not fits:
@@ -433,58 +491,61 @@ def _run(
                     short_bytes = due_bytes
                     extended = 0
                 channel = tile_end
-                in_flight = -1
-                continue
+                flying_end = -1
+            if not fits or take_store:
+                if from_readers:
+                    reader_blocked = blocked
+                elif need < tiles:
+                    plain_blocked = blocked
+                if not take_store:
+                    continue
         if take_store:
-            i = stores[store_at]
-            if least_end[i] > begun:
-                due[least_end[i]] -= sizes[i]
-                end[i] = least_end[i]
+            flying_bytes = store_bytes[store_at]
+            if least_end[store_at] > begun:
+                flying_end = least_end[store_at]
+                due[flying_end] -= flying_bytes
             else:
-                due_bytes -= sizes[i]
-                end[i] = begun
+                flying_end = begun
+                due_bytes -= flying_bytes
                 if short_bytes == 0 or store_at < extended:
-                    end[i] += 1
+                    flying_end += 1
                 else:
-                    short_bytes -= sizes[i]
+                    short_bytes -= flying_bytes
+            end[loads + store_at] = flying_end
+            order[place] = loads + store_at
+            duration = store_cycles[store_at]
             store_at += 1
-            in_flight = i
+            channel += duration
         else:
-            i = load
-            _take_room(room, sizes[i], present, positions[i])
-            start[i] = present if present > 0 else -1
+            _take_room(room, size, present, need)
             if from_readers:
+                number = plain_count + reader_at
+                duration = reader_cycles[reader_at]
                 reader_at += 1
                 reader_blocked = -1
             else:
+                number = plain_at
+                duration = plain_cycles[plain_at]
                 plain_at += 1
                 plain_blocked = -1
-            in_flight = -1
-            waits[positions[i]] -= 1
-        channel += cycles[i]
-        channel_left -= cycles[i]
-        if not take_store:
-            gate[positions[i]] = channel
-        order[place] = i
+            start[number] = present if present > 0 else -1
+            order[place] = number
+            flying_end = -1
+            channel += duration
+            waits[need] -= 1
+            gate[need] = channel
+        channel_left -= duration
         place += 1
     return max(tile_end, channel)
 
 
 @in_place
-def _extend(
-    sizes: IntArray,
-    least_end: IntArray,
-    stores: IntArray,
-    first: int,
-    count: int,
-    tile: int,
-    short: int,
-    room: Room,
-) -> tuple[int, int]:
+def _extend(stores: Queue, first: int, count: int, tile: int, short: int, room: Room) -> tuple[int, int]:
     """Extend the due stores from the queue's item `first` on, `short` bytes in all, to `tile`, as long as they fit.
 
     Returns the bytes of those that do not fit, and the first of them.
     """
+    sizes, least_end = stores.bytes, stores.limit
     left = room.left[tile] - room.lowered[tile >> BLOCK_BITS]
     if left >= short:
         _take_room_at(room, short, tile)
@@ -492,11 +553,10 @@ def _extend(
     taken = 0
     n = first
     while True:  # ends: not all of them fit
-        i = stores[n]
-        if least_end[i] <= tile:
-            if left - taken < sizes[i]:
+        if least_end[n] <= tile:
+            if left - taken < sizes[n]:
                 break
-            taken += sizes[i]
+            taken += sizes[n]
         n += 1
     _take_room_at(room, taken, tile)
     return short - taken, n
