@@ -9,9 +9,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.annealing.first_stage.candidate_transfers import (
+    Outline,
+    Sizes,
+    fill_elapsed,
+    fill_queues,
+    fill_room,
+    least_peak,
+)
 from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, run_policies
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.data_types import packed
@@ -108,6 +116,8 @@ class LFAScratch(NamedTuple):
 
     tiles: LayerTiles
     places: TensorPlaces
+    sizes: Sizes
+    outline: Outline
     tensors: Tensors
     dlsa: DLSA
     tile_cycles: IntArray
@@ -187,8 +197,9 @@ def rough_figures(
     places: TensorPlaces,
     dram_rate: DramRate,
     dram_pj_per_byte: float,
+    sizes: Sizes,
 ) -> tuple[float, int]:
-    """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without listing tensors.
+    """Fill `sizes`; return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA.
 
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
     last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers. Absent parts have
@@ -218,18 +229,22 @@ def rough_figures(
             size = packed(extents[layer, 0] * rows[edge] * columns[edge] * channels[edge], bits[edge])
             moved += count * size
             duration = transfer_cycles(size, dram_rate)
+            sizes.load_bytes[edge], sizes.load_cycles[edge] = size, duration
             loads += count * duration
             head += duration if layer == first_layer else 0
         weights = layers[layer, nt.DRAM_WEIGHT_BYTES] if weight_owner[layer] == layer else 0
         moved += weights
         duration = transfer_cycles(weights, dram_rate)
+        sizes.weight_cycles[layer] = duration
         loads += duration
         head += duration if layer == first_layer else 0
+        elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
+        size = packed(elements, layers[layer, nt.OFMAP_BITS])
+        sizes.ofmap_bytes[layer] = size
         if stored[layer]:
-            elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
-            size = packed(elements, layers[layer, nt.OFMAP_BITS])
             moved += count * size
             duration = transfer_cycles(size, dram_rate)
+            sizes.store_cycles[layer] = duration
             stores += count * duration
             tail = duration if layer == last_layer else tail
     latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
@@ -274,31 +289,37 @@ def evaluate_candidate(
     if not feasible:
         return DONE, INVALID
     dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_rate, settings.dram_pj_per_byte)
+    rate, sizes, outline = settings.dram_rate, scratch.sizes, scratch.outline
+    energy, bound = rough_figures(table, lfa, tiles, places, rate, settings.dram_pj_per_byte, sizes)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
-    if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
-        state.counters[NEEDED_TILES] = count
-        state.counters[NEEDED_TENSORS] = dram
-        state.counters[NEEDED_CHIP_TENSORS] = chip
-        return NEEDS_ROOM, INVALID
-    state.counters[TILES_PRICED] += count
-    make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
-    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
-    sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
+    limit = settings.limit_bytes
+    peak = least_peak(table, lfa, tiles, places, sizes, outline) if settings.costing == GREEDY else 0
+    latency = 0  # of what overflows
+    if peak <= limit:
+        if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
+            state.counters[NEEDED_TILES] = count
+            state.counters[NEEDED_TENSORS] = dram
+            state.counters[NEEDED_CHIP_TENSORS] = chip
+            return NEEDS_ROOM, INVALID
+        state.counters[TILES_PRICED] += count
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
-    dlsa, limit = scratch.dlsa, settings.limit_bytes
-    if settings.costing == GREEDY:
+    if settings.costing != GREEDY:
+        make_tensors(table, lfa, tiles, places, rate, tensors)
+        lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+        sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
+        double_buffer(tensors, dram, scratch.dlsa)
+        peak = fill_usage(tensors.bytes, dram, scratch.dlsa, sequence, scratch.usage)
+        latency = begin_times(sequence, tensors, dram, scratch.dlsa, scratch.times)
+    elif peak <= limit:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        latency = max(greedy(tensors, dram, sequence, limit, cutoff, scratch.greedy, dlsa), 0)  # 0: overflows
+        fill_room(lfa, tiles, outline, limit, scratch.greedy.free)
+        fill_elapsed(lfa, tiles, scratch.greedy.elapsed)
+        counts = fill_queues(table, lfa, tiles, places, sizes, outline, scratch.greedy.queues)
+        latency = run_policies(count, counts, cutoff, scratch.greedy)
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
-        peak = limit - _least(scratch.greedy.free, count)
-    else:
-        double_buffer(tensors, dram, dlsa)
-        peak = fill_usage(tensors.bytes, dram, dlsa, sequence, scratch.usage)
-        latency = begin_times(sequence, tensors, dram, dlsa, scratch.times)
     overflow = max(peak - limit, 0)
     figures = state.figures
     figures[CANDIDATE, OVERFLOW_BYTES] = overflow
@@ -309,12 +330,3 @@ def evaluate_candidate(
     if overflow == 0:
         figures[CANDIDATE, COST] = energy_factor * float(latency) ** settings.delay_exponent
     return DONE, PRICED
-
-
-@in_place
-def _least(values: IntArray, count: int) -> int:
-    """Return the least of the first `count` values."""
-    least: int = values[0]
-    for p in range(1, count):
-        least = min(least, values[p])
-    return least
