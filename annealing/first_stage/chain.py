@@ -227,5 +227,5 @@ def _scratch(problem: Problem, tiles: int, tensors: int, chip: int) -> LFAScratc
         chip_usage=np.zeros(tiles + 1, np.int64),
         usage=np.zeros(tiles + 1, np.int64),
         times=empty_times(tiles, tensors),
-        greedy=greedy_scratch(tiles, tensors),
+        greedy=(greedy_scratch(tiles, tensors), greedy_scratch(tiles, tensors)),
     )

@@ -19,7 +19,7 @@ from soma_cp.annealing.first_stage.candidate_transfers import (
 )
 from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, run_policies
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, find_change, run_policies
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.data_types import packed
@@ -58,7 +58,8 @@ UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 TILES_PRICED = 6  # tiles of all candidates that were priced since the last pause
 VERDICT = 7  # on the candidate, of a call that prices it alone
-COUNTERS = 8
+SIDE = 8  # which of the two scratches of the greedy pass is the candidate's; the other is that of the current LFA
+COUNTERS = 9
 
 # Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
@@ -124,7 +125,7 @@ class LFAScratch(NamedTuple):
     chip_usage: IntArray
     usage: IntArray
     times: Times
-    greedy: GreedyScratch
+    greedy: tuple[GreedyScratch, GreedyScratch]
 
 
 class LFASettings(NamedTuple):
@@ -314,10 +315,12 @@ def evaluate_candidate(
         latency = begin_times(sequence, tensors, dram, scratch.dlsa, scratch.times)
     elif peak <= limit:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        fill_room(lfa, tiles, outline, limit, scratch.greedy.free)
-        fill_elapsed(lfa, tiles, scratch.greedy.elapsed)
-        counts = fill_queues(table, lfa, tiles, places, sizes, outline, scratch.greedy.queues)
-        latency = run_policies(count, counts, cutoff, scratch.greedy)
+        side = state.counters[SIDE]
+        own, other = scratch.greedy[side], scratch.greedy[1 - side]
+        fill_room(lfa, tiles, outline, limit, own.free)
+        fill_elapsed(lfa, tiles, own.elapsed)
+        counts = fill_queues(table, lfa, tiles, places, sizes, outline, own.queues)
+        latency = run_policies(count, counts, cutoff, own, other, find_change(count, counts, own, other))
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
     overflow = max(peak - limit, 0)

@@ -97,6 +97,54 @@ class Room(NamedTuple):
     lowered: IntArray
 
 
+# Columns of `Log.points`.
+BEGUN, PLAIN_DONE, READERS_DONE, STORES_DONE, TIME, SEEN = 0, 1, 2, 3, 4, 5
+POINT = 6
+# Columns of `Log.ends`.
+POINTS, LATENCY, EXACT = 0, 1, 2
+END = 3
+# Items of `Log.counts`.
+TILES, PLAIN, READERS, STORES, FILLED = 0, 1, 2, 3, 4
+COUNTS = 5
+
+
+class Log(NamedTuple):
+    """What a pass leaves for passes over tiles and tensors of which many are the same (`Change`).
+
+    A run is at a *point* when no tile runs, the channel is free, and no due store is extended past the next tile. What
+    follows depends on the numbers of tiles and transfers done, and on nothing else that was before.
+
+    Parameters
+    ----------
+    points
+        int64[POLICIES, T + 2, POINT]: the first point at each number of begun tiles, in order: this number; plain loads,
+        readers and stores done; the cycle; and a position up to which the run has looked at what comes.
+    ends
+        int64[POLICIES, END]: number of points; the latency; 1 if the run has it, 0 if it takes at least so long.
+    counts
+        int64[COUNTS]: tiles, plain loads, readers, stores; 1 if there was a pass.
+    """
+
+    points: IntArray
+    ends: IntArray
+    counts: IntArray
+
+
+class Change(NamedTuple):
+    """What differs from the pass before.
+
+    Parameters
+    ----------
+    head
+        All that is before this position is as before.
+    tail
+        All that is from this position on is as before, counted from the last tile; T + 1 if nothing is.
+    """
+
+    head: int
+    tail: int
+
+
 class GreedyScratch(NamedTuple):
     """Scratch arrays of a pass.
 
@@ -121,6 +169,8 @@ class GreedyScratch(NamedTuple):
         readers, then stores. Only the Starts of loads and the Ends of stores are filled.
     favourite
         int64[1]: the policy that was best in the last pass; the next pass runs it first.
+    log
+        Of the last pass.
     """
 
     free: IntArray
@@ -134,6 +184,7 @@ class GreedyScratch(NamedTuple):
     run: DLSA
     best: DLSA
     favourite: IntArray
+    log: Log
 
 
 @inlined
@@ -160,6 +211,11 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
         run=empty_dlsa(tensors),
         best=empty_dlsa(tensors),
         favourite=np.zeros(1, np.int64),
+        log=Log(
+            points=np.zeros((POLICIES, tiles + 2, POINT), np.int64),
+            ends=np.zeros((POLICIES, END), np.int64),
+            counts=np.zeros(COUNTS, np.int64),
+        ),
     )
 
 
@@ -197,32 +253,129 @@ def greedy(
     elapsed[0] = 0
     for p in range(tiles):
         elapsed[p + 1] = elapsed[p] + sequence.cycles[p]
-    latency = run_policies(tiles, counts, cutoff, scratch)
+    latency = run_policies(tiles, counts, cutoff, scratch, scratch, Change(0, tiles + 1))
     if latency < NO_CUTOFF:
         _fill_dlsa(tensors, counts, scratch, dlsa)
     return latency
 
 
 @in_place
-def run_policies(tiles: int, counts: tuple[int, int, int], cutoff: int, scratch: GreedyScratch) -> int:
+def run_policies(
+    tiles: int,
+    counts: tuple[int, int, int],
+    cutoff: int,
+    scratch: GreedyScratch,
+    before: GreedyScratch,
+    change: Change,
+) -> int:
     """Fill ``scratch.best``, the first of equals; return its latency, ``NO_CUTOFF`` if it is longer than `cutoff`.
 
     ``scratch.free``, ``elapsed`` and ``queues`` are filled, the latter with as many plain loads, readers and stores as
     `counts` says. The policy that was best last time runs first: its latency ends most runs of the other early.
+
+    `change` says what differs from the pass in `before`. Where anything is the same, ``scratch.best`` has no meaning.
     """
     differ = _policies_differ(counts, scratch.queues)
-    favourite = scratch.favourite[0] if differ else LOADS_FIRST
+    favourite = before.favourite[0] if differ else LOADS_FIRST
+    scratch.favourite[0] = before.favourite[0]
+    log = scratch.log
+    log.counts[TILES] = tiles
+    log.counts[PLAIN], log.counts[READERS], log.counts[STORES] = counts
+    log.counts[FILLED] = 1
+    log.ends[1, POINTS], log.ends[1, LATENCY], log.ends[1, EXACT] = 0, 0, 0
+    whole = change.head == 0 and change.tail > tiles
     best = NO_CUTOFF
     for number in range(POLICIES if differ else 1):
         policy = favourite if number == 0 else 1 - favourite
-        latency = _run(tiles, counts, policy, cutoff, scratch)
+        latency = _run(tiles, counts, policy, cutoff, scratch, before, change)
         if latency < NO_CUTOFF:
             best = latency
             cutoff = latency - 1 if policy == LOADS_FIRST else latency  # the first policy wins if both are equal
-            copy_dlsa(scratch.run, counts[0] + counts[1] + counts[2], scratch.best)
+            if whole:
+                copy_dlsa(scratch.run, counts[0] + counts[1] + counts[2], scratch.best)
             if differ:
                 scratch.favourite[0] = policy
     return best
+
+
+@in_place
+def find_change(tiles: int, counts: tuple[int, int, int], scratch: GreedyScratch, before: GreedyScratch) -> Change:
+    """Return what differs between the pass that `scratch` is filled for and the pass in `before`."""
+    old = before.log.counts
+    if old[FILLED] == 0:
+        return Change(0, tiles + 1)
+    free, elapsed, old_free, old_elapsed = scratch.free, scratch.elapsed, before.free, before.elapsed
+    shift = tiles - old[TILES]
+    head = 0
+    while (
+        head < min(tiles, old[TILES])
+        and free[head] == old_free[head]
+        and elapsed[head + 1] == old_elapsed[head + 1]
+    ):
+        head += 1
+    tail = tiles
+    later = elapsed[tiles] - old_elapsed[old[TILES]]
+    while (
+        tail > max(shift, 0)
+        and free[tail - 1] == old_free[tail - 1 - shift]
+        and elapsed[tail - 1] - old_elapsed[tail - 1 - shift] == later
+    ):
+        tail -= 1
+    queues, old_queues = scratch.queues, before.queues
+    head = _same_head(queues.plain, counts[0], old_queues.plain, old[PLAIN], head)
+    head = _same_head(queues.readers, counts[1], old_queues.readers, old[READERS], head)
+    head = _same_head(queues.stores, counts[2], old_queues.stores, old[STORES], head)
+    tail = _same_tail(queues.plain, counts[0], old_queues.plain, old[PLAIN], shift, tail, PLAIN)
+    tail = _same_tail(queues.readers, counts[1], old_queues.readers, old[READERS], shift, tail, READERS)
+    tail = _same_tail(queues.stores, counts[2], old_queues.stores, old[STORES], shift, tail, STORES)
+    return Change(head, tail)
+
+
+@in_place
+def _same_head(queue: Queue, count: int, old: Queue, old_count: int, head: int) -> int:
+    """Return the first position before `head` at which two queues differ, else `head`."""
+    n = 0
+    while (
+        n < min(count, old_count)
+        and queue.position[n] < head
+        and queue.position[n] == old.position[n]
+        and queue.bytes[n] == old.bytes[n]
+        and queue.cycles[n] == old.cycles[n]
+        and queue.limit[n] == old.limit[n]
+    ):
+        n += 1
+    if n < count:
+        head = min(head, queue.position[n])
+    if n < old_count:
+        head = min(head, old.position[n])
+    return head
+
+
+@in_place
+def _same_tail(queue: Queue, count: int, old: Queue, old_count: int, shift: int, tail: int, kind: int) -> int:
+    """Return the first position from `tail` on from which two queues are the same; the old one's are `shift` less.
+
+    What a reader waits for may differ if both are before that position.
+    """
+    n, m = count - 1, old_count - 1
+    while (
+        n >= 0
+        and m >= 0
+        and queue.position[n] >= tail
+        and queue.position[n] == old.position[m] + shift
+        and queue.bytes[n] == old.bytes[m]
+        and queue.cycles[n] == old.cycles[m]
+        and (kind != STORES or queue.limit[n] == old.limit[m] + shift)
+    ):
+        if kind == READERS and queue.limit[n] != old.limit[m] + shift:
+            tail = max(tail, queue.limit[n] + 1, old.limit[m] + shift + 1)
+        n -= 1
+        m -= 1
+    if n >= 0:
+        tail = max(tail, queue.position[n] + 1)
+    if m >= 0:
+        tail = max(tail, old.position[m] + shift + 1)
+    return tail
 
 
 @in_place
@@ -303,10 +456,10 @@ def _policies_differ(counts: tuple[int, int, int], queues: Queues) -> bool:
 
 
 @in_place
-def _fill_room(free: IntArray, tiles: int, room: Room) -> None:
-    """Make `room` that of the first `tiles` positions in `free`."""
+def _fill_room(free: IntArray, first: int, tiles: int, room: Room) -> None:
+    """Make `room` that in `free`, from the position `first` to the last of `tiles`."""
     left, least, lowered = room.left, room.least, room.lowered
-    for block in range(((tiles - 1) >> BLOCK_BITS) + 1):
+    for block in range(first >> BLOCK_BITS, ((tiles - 1) >> BLOCK_BITS) + 1):
         lowered[block] = 0
         begin = block << BLOCK_BITS
         low = free[begin]
@@ -359,7 +512,15 @@ def _take_room_at(room: Room, size: int, p: int) -> None:
 
 
 @in_place
-def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scratch: GreedyScratch) -> int:
+def _run(
+    tiles: int,
+    counts: tuple[int, int, int],
+    policy: int,
+    cutoff: int,
+    scratch: GreedyScratch,
+    before: GreedyScratch,
+    change: Change,
+) -> int:
     """Run the schedule under a policy; fill ``scratch.run``; return the latency.
 
     The run returns ``NO_CUTOFF`` if it takes longer than `cutoff` cycles, as soon as that is certain.
@@ -377,6 +538,9 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
 
     Room only gets less. So a load that lacks room at a position fits no earlier than after that tile, and while the
     channel can do nothing until then, all tiles up to there run at once.
+
+    The run begins at the last point of the run before (`Log`) that has seen nothing of what differs. It ends at a point
+    after all that differs at which the run before was, too: the rest takes as long as there.
     """
     # Arrays as locals: numba counts a reference each time an item of a tuple is read in a loop.
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
@@ -388,31 +552,32 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
     room, gate, waits, due, elapsed = scratch.room, scratch.gate, scratch.waits, scratch.due, scratch.elapsed
     plain_count, reader_count, store_count = counts
     loads = plain_count + reader_count
-    _fill_room(scratch.free, tiles, room)
-    for p in range(tiles + 1):
-        gate[p] = 0
-    for p in range(tiles + 1):
-        waits[p] = 0
-    for p in range(tiles + 1):
-        due[p] = 0
-    channel_left = 0  # cycles of the transfers that have not begun
-    for n in range(plain_count):
-        waits[plain_position[n]] += 1
-        channel_left += plain_cycles[n]
-    for n in range(reader_count):
-        waits[reader_position[n]] += 1
-        channel_left += reader_cycles[n]
-    for n in range(store_count):
-        due[least_end[n]] += store_bytes[n]
-        channel_left += store_cycles[n]
-    plain_at, reader_at, store_at, place = 0, 0, 0, 0
-    plain_blocked, reader_blocked = -1, -1  # where the next load of each queue lacks room
+    log, old = scratch.log.points, before.log.points
+    old_points, old_tiles = before.log.ends[policy, POINTS], before.log.counts[TILES]
+    points, old_point = 0, 0
+    plain_at, reader_at, store_at = 0, 0, 0
     channel = 0
     begun = 0  # tiles that have begun
-    tile_end = 0  # end of the last of them
+    seen = 0
+    if change.head > 0:
+        while points < old_points and old[policy, points, SEEN] < change.head:
+            for column in range(POINT):
+                log[policy, points, column] = old[policy, points, column]
+            points += 1
+        if points > 0:
+            point = points - 1
+            begun, channel, seen = old[policy, point, BEGUN], old[policy, point, TIME], old[policy, point, SEEN]
+            plain_at, reader_at = old[policy, point, PLAIN_DONE], old[policy, point, READERS_DONE]
+            store_at = old[policy, point, STORES_DONE]
+    place = plain_at + reader_at + store_at
+    logged = begun if points > 0 else -1
+    tail = change.tail
+    due_bytes, channel_left = _set_up(tiles, counts, begun, plain_at, reader_at, store_at, scratch)
+    plain_blocked, reader_blocked = -1, -1  # where the next load of each queue lacks room
+    tile_end = channel  # end of the last tile that has begun
     flying_end, flying_bytes = -1, 0  # End and bytes of the last transfer if it is a store; −1 if not
-    due_bytes = 0  # of the waiting stores that are due at the next tile
-    short_bytes = 0  # of those that are not extended to it yet
+    # `due_bytes` are those of the waiting stores that are due at the next tile.
+    short_bytes = due_bytes  # of those that are not extended to it yet
     extended = 0  # due stores before this one in the queue are extended
     while True:
         # Begin all tiles that can begin by now.
@@ -440,6 +605,7 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
             short_bytes = due_bytes
             extended = 0
         if channel + channel_left > cutoff or tile_end + elapsed[tiles] - elapsed[begun] > cutoff:
+            _end_log(scratch.log, policy, points, cutoff + 1, 0)
             return NO_CUTOFF
         if place == loads + store_count:
             if begun == tiles:
@@ -449,6 +615,18 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
         running = tile_end > channel
         present = begun - 1 if running else begun
         oldest = store_position[store_at] if store_at < store_count else tiles
+        seen = max(seen, begun)
+        if not running and not forced and begun > logged and extended == 0:
+            logged = begun
+            _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
+            points += 1
+            if begun >= tail and oldest >= tail:
+                old_point = _point_at(old, policy, old_point, old_points, begun - tiles + old_tiles)
+                if _is_same(scratch.log, points - 1, before.log, old_point, policy):
+                    latency = _follow(scratch.log, points, before.log, old_point, policy)
+                    if scratch.log.ends[policy, EXACT] or latency > cutoff:
+                        return latency if latency <= cutoff else NO_CUTOFF
+                    tail = tiles + 1
         take_store = forced
         from_readers = False
         size = 0
@@ -469,6 +647,7 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
                 from_readers = False
             if blocked < present:
                 blocked = _last_without_room(room, size, present, need)
+            seen = max(seen, need)
             fits = blocked < present
             if fits and not running and short_bytes > 0:
                 # A load that begins while the next tile waits takes room there: the waiting stores must stay alive too.
@@ -492,6 +671,18 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
                     extended = 0
                 channel = tile_end
                 flying_end = -1
+                if begun > logged and extended == 0:
+                    logged = begun
+                    seen = max(seen, begun)
+                    _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
+                    points += 1
+                    if begun >= tail and oldest >= tail:
+                        old_point = _point_at(old, policy, old_point, old_points, begun - tiles + old_tiles)
+                        if _is_same(scratch.log, points - 1, before.log, old_point, policy):
+                            latency = _follow(scratch.log, points, before.log, old_point, policy)
+                            if scratch.log.ends[policy, EXACT] or latency > cutoff:
+                                return latency if latency <= cutoff else NO_CUTOFF
+                            tail = tiles + 1
             if not fits or take_store:
                 if from_readers:
                     reader_blocked = blocked
@@ -536,7 +727,114 @@ def _run(tiles: int, counts: tuple[int, int, int], policy: int, cutoff: int, scr
             gate[need] = channel
         channel_left -= duration
         place += 1
-    return max(tile_end, channel)
+    latency = max(tile_end, channel)
+    _end_log(scratch.log, policy, points, latency, 1)
+    return latency
+
+
+@in_place
+def _set_up(
+    tiles: int,
+    counts: tuple[int, int, int],
+    begun: int,
+    plain_at: int,
+    reader_at: int,
+    store_at: int,
+    scratch: GreedyScratch,
+) -> tuple[int, int]:
+    """Fill the scratch arrays for a run that begins at a point; return the bytes that are due, and the cycles to transfer."""
+    plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
+    room, gate, waits, due = scratch.room, scratch.gate, scratch.waits, scratch.due
+    _fill_room(scratch.free, begun, tiles, room)
+    for p in range(begun, tiles + 1):
+        gate[p] = 0
+    for p in range(begun, tiles + 1):
+        waits[p] = 0
+    for p in range(begun, tiles + 1):
+        due[p] = 0
+    due_bytes, channel_left = 0, 0
+    n = plain_at - 1
+    while n >= 0 and plain.position[n] > begun:
+        _take_room(room, plain.bytes[n], begun, plain.position[n])
+        n -= 1
+    n = reader_at - 1
+    while n >= 0 and readers.position[n] > begun:
+        _take_room(room, readers.bytes[n], begun, readers.position[n])
+        n -= 1
+    for n in range(plain_at, counts[0]):
+        waits[plain.position[n]] += 1
+        channel_left += plain.cycles[n]
+    for n in range(reader_at, counts[1]):
+        waits[readers.position[n]] += 1
+        channel_left += readers.cycles[n]
+    for n in range(store_at, counts[2]):
+        channel_left += stores.cycles[n]
+        if stores.limit[n] > begun:
+            due[stores.limit[n]] += stores.bytes[n]
+        else:
+            due_bytes += stores.bytes[n]
+    return due_bytes, channel_left
+
+
+@in_place
+def _add_point(
+    points: IntArray, policy: int, at: int, begun: int, plain: int, readers: int, stores: int, time: int, seen: int
+) -> None:
+    """Write the point number `at`."""
+    points[policy, at, BEGUN] = begun
+    points[policy, at, PLAIN_DONE] = plain
+    points[policy, at, READERS_DONE] = readers
+    points[policy, at, STORES_DONE] = stores
+    points[policy, at, TIME] = time
+    points[policy, at, SEEN] = seen
+
+
+@in_place
+def _end_log(log: Log, policy: int, points: int, latency: int, exact: int) -> None:
+    log.ends[policy, POINTS], log.ends[policy, LATENCY], log.ends[policy, EXACT] = points, latency, exact
+
+
+@in_place
+def _point_at(points: IntArray, policy: int, first: int, count: int, begun: int) -> int:
+    """Return the first point from `first` on with at least `begun` tiles begun; `count` if there is none."""
+    while first < count and points[policy, first, BEGUN] < begun:
+        first += 1
+    return first
+
+
+@in_place
+def _is_same(log: Log, at: int, old: Log, old_at: int, policy: int) -> bool:
+    """Whether as many tiles and transfers are left at point `at` as at the point `old_at` of the run before."""
+    if old_at >= old.ends[policy, POINTS]:
+        return False
+    now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
+    return bool(
+        counts[TILES] - now[policy, at, BEGUN] == old_counts[TILES] - then[policy, old_at, BEGUN]
+        and counts[PLAIN] - now[policy, at, PLAIN_DONE] == old_counts[PLAIN] - then[policy, old_at, PLAIN_DONE]
+        and counts[READERS] - now[policy, at, READERS_DONE] == old_counts[READERS] - then[policy, old_at, READERS_DONE]
+        and counts[STORES] - now[policy, at, STORES_DONE] == old_counts[STORES] - then[policy, old_at, STORES_DONE]
+    )
+
+
+@in_place
+def _follow(log: Log, points: int, old: Log, old_at: int, policy: int) -> int:
+    """End `log` as the run before went on from its point `old_at`, which is the last of `points`; return the latency."""
+    now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
+    begun, plain = counts[TILES] - old_counts[TILES], counts[PLAIN] - old_counts[PLAIN]
+    readers, stores = counts[READERS] - old_counts[READERS], counts[STORES] - old_counts[STORES]
+    later = now[policy, points - 1, TIME] - then[policy, old_at, TIME]
+    seen = now[policy, points - 1, SEEN]
+    for point in range(old_at + 1, old.ends[policy, POINTS]):
+        now[policy, points, BEGUN] = then[policy, point, BEGUN] + begun
+        now[policy, points, PLAIN_DONE] = then[policy, point, PLAIN_DONE] + plain
+        now[policy, points, READERS_DONE] = then[policy, point, READERS_DONE] + readers
+        now[policy, points, STORES_DONE] = then[policy, point, STORES_DONE] + stores
+        now[policy, points, TIME] = then[policy, point, TIME] + later
+        now[policy, points, SEEN] = max(seen, then[policy, point, SEEN] + begun)
+        points += 1
+    latency = old.ends[policy, LATENCY] + later
+    _end_log(log, policy, points, latency, old.ends[policy, EXACT])
+    return latency
 
 
 @in_place
