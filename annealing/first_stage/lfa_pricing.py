@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.annealing.first_stage.candidate_tiles import CutFLGs, cut_changed_flgs, look_up_changed
 from soma_cp.annealing.first_stage.candidate_transfers import (
     Outline,
     Sizes,
@@ -17,7 +18,7 @@ from soma_cp.annealing.first_stage.candidate_transfers import (
     fill_room,
     least_peak,
 )
-from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
+from soma_cp.annealing.first_stage.cost_cache import CostTable
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, find_change, run_policies
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
@@ -37,7 +38,7 @@ from soma_cp.model.soma.tensors import (
     make_tensors,
     transfer_cycles,
 )
-from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
+from soma_cp.model.soma.tiling import LayerTiles, TileSequence
 
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM, PAUSED = 0, 1, 2, 3
@@ -116,6 +117,7 @@ class LFAScratch(NamedTuple):
     """Scratch arrays for one candidate: by layer, by DRAM tensor, and by position (one item more than tiles)."""
 
     tiles: LayerTiles
+    cut: CutFLGs
     places: TensorPlaces
     sizes: Sizes
     outline: Outline
@@ -280,17 +282,17 @@ def evaluate_candidate(
         or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
     ):
         return DONE, INVALID
-    count = tile_layers(table, settings.batch, lfa, tiles)
+    rate, cut, sizes, outline = settings.dram_rate, scratch.cut, scratch.sizes, scratch.outline
+    count = cut_changed_flgs(table, settings.batch, rate, lfa, tiles, cut)
     if count < 0:
         return DONE, INVALID
-    unknown, feasible = look_up_costs(costs, tiles, state.missing)
+    unknown, feasible = look_up_changed(costs, tiles, cut, state.missing)
     if unknown > 0:
         state.counters[UNKNOWN] = unknown
         return UNKNOWN_COSTS, INVALID
     if not feasible:
         return DONE, INVALID
     dram, chip = count_tensors(table, lfa, tiles, places)
-    rate, sizes, outline = settings.dram_rate, scratch.sizes, scratch.outline
     energy, bound = rough_figures(table, lfa, tiles, places, rate, settings.dram_pj_per_byte, sizes)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
