@@ -41,8 +41,10 @@ class CutFLGs(NamedTuple):
         int64[E]: the channels for which these hold:
     load_bytes, load_cycles
         int64[E]: of a tile, where no other reader shares the load.
-    weight_cycles, ofmap_bytes, store_cycles
-        int64[L]: of the weights of a layer, and of a tile of its ofmap.
+    weight_bytes, weight_moved, weight_cycles
+        int64[L]: of a layer's weights, in the buffer and in DRAM, and of their transfer.
+    ofmap_bytes, store_cycles
+        int64[L]: of a tile of the ofmap.
     """
 
     layer: IntArray
@@ -57,6 +59,8 @@ class CutFLGs(NamedTuple):
     edge_channels: IntArray
     load_bytes: IntArray
     load_cycles: IntArray
+    weight_bytes: IntArray
+    weight_moved: IntArray
     weight_cycles: IntArray
     ofmap_bytes: IntArray
     store_cycles: IntArray
@@ -137,16 +141,16 @@ def _keep(
         for edge in range(table.source_begin[layer], table.source_begin[layer + 1]):
             cut.rows[edge], cut.columns[edge] = loaded_extent(layers, extents, layer, table.source_role[edge])
             size_load(table, dram_rate, tiles, cut, layer, edge)
-        cut.weight_cycles[layer] = transfer_cycles(layers[layer, nt.DRAM_WEIGHT_BYTES], dram_rate)
+        moved = layers[layer, nt.DRAM_WEIGHT_BYTES]
+        cut.weight_bytes[layer], cut.weight_moved[layer] = layers[layer, nt.WEIGHT_BYTES], moved
+        cut.weight_cycles[layer] = transfer_cycles(moved, dram_rate)
         elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
         size = packed(elements, layers[layer, nt.OFMAP_BITS])
         cut.ofmap_bytes[layer], cut.store_cycles[layer] = size, transfer_cycles(size, dram_rate)
 
 
 @in_place
-def size_load(
-    table: NetworkTable, dram_rate: DramRate, tiles: LayerTiles, cut: CutFLGs, layer: int, edge: int
-) -> None:
+def size_load(table: NetworkTable, dram_rate: DramRate, tiles: LayerTiles, cut: CutFLGs, layer: int, edge: int) -> None:
     """Fill the bytes and cycles of the load of an edge of `layer`."""
     channels = table.source_channels[edge]
     elements = tiles.extent[layer, 0] * cut.rows[edge] * cut.columns[edge] * channels

@@ -18,37 +18,20 @@ from typing import NamedTuple
 
 import numpy as np
 
+from soma_cp.annealing.first_stage.candidate_tiles import CutFLGs, size_load
 from soma_cp.annealing.second_stage.greedy_kernel import Queue, Queues
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.compiled import in_place
+from soma_cp.model.data_types import packed
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
-from soma_cp.model.soma.tensors import TensorPlaces
+from soma_cp.model.soma.tensors import TensorPlaces, count_tensors, transfer_cycles
 from soma_cp.model.soma.tiling import LayerTiles
 
 ROUNDS = 3
 """Rounds of an FLG in an outline, at most."""
-
-
-class Sizes(NamedTuple):
-    """Bytes and cycles of one tensor of each kind.
-
-    Parameters
-    ----------
-    load_bytes, load_cycles
-        int64[E]: of a tile of the load of an edge, at its owner.
-    weight_cycles
-        int64[L].
-    ofmap_bytes, store_cycles
-        int64[L]: of a tile of the ofmap; the cycles if it is stored.
-    """
-
-    load_bytes: IntArray
-    load_cycles: IntArray
-    weight_cycles: IntArray
-    ofmap_bytes: IntArray
-    store_cycles: IntArray
 
 
 class Outline(NamedTuple):
@@ -69,6 +52,8 @@ class Outline(NamedTuple):
         int64[L]: by the place where an FLG begins, the bytes by which each round outgrows the one before.
     alive
         int64[ROUNDS · L + 1]: bytes alive at each position of the outline.
+    load_bytes, load_cycles
+        int64[E]: of a tile of the load of an edge, at its owner.
     """
 
     first: IntArray
@@ -79,43 +64,165 @@ class Outline(NamedTuple):
     ofmap_uses: IntArray
     growth: IntArray
     alive: IntArray
+    load_bytes: IntArray
+    load_cycles: IntArray
 
 
-def empty_sizes(table: NetworkTable) -> Sizes:
-    """Allocate a `Sizes`."""
-    layers, edges = len(table.layers), len(table.source)
-    return Sizes(*(np.zeros(count, np.int64) for count in (edges, edges, layers, layers, layers)))
+class Survey(NamedTuple):
+    """What the tensors of a candidate add up to.
+
+    Parameters
+    ----------
+    dram, chip
+        Numbers of DRAM tensors and of ofmap tensors that stay on chip.
+    moved_bytes
+        Of all transfers.
+    loads, stores, head, tail
+        Cycles of all loads, all stores, the loads of the first tile, and the store of the last.
+    last_layer
+        Id of the layer that the last tile belongs to.
+    positions
+        Number of positions of the outline.
+    """
+
+    dram: int
+    chip: int
+    moved_bytes: int
+    loads: int
+    stores: int
+    head: int
+    tail: int
+    last_layer: int
+    positions: int
 
 
 def empty_outline(table: NetworkTable) -> Outline:
     """Allocate an `Outline`."""
     layers, edges = len(table.layers), len(table.source)
-    counts = (layers, layers, edges, layers, layers, layers, layers, ROUNDS * layers + 1)
+    counts = (layers, layers, edges, layers, layers, layers, layers, ROUNDS * layers + 1, edges, edges)
     return Outline(*(np.zeros(count, np.int64) for count in counts))
 
 
 @in_place
-def least_peak(
-    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces, sizes: Sizes, outline: Outline
-) -> int:
-    """Fill `outline`; return the peak (bytes) if every living duration is the shortest."""
-    positions = _place_outline(table, lfa, tiles, places, outline)
-    alive = outline.alive
+def survey(
+    table: NetworkTable,
+    lfa: LFAArrays,
+    tiles: LayerTiles,
+    cut: CutFLGs,
+    dram_rate: DramRate,
+    places: TensorPlaces,
+    outline: Outline,
+) -> Survey:
+    """Fill `outline`, and of `places` the owners and `stored`; return what the tensors add up to.
+
+    ``outline.alive`` has the bytes that come alive at each position less those that go, for `least_peak`.
+    """
+    order, begins_flg = lfa.order, lfa.begins_flg
+    counts, firsts, steps, flg, lg = tiles.count, tiles.first, tiles.step, tiles.flg, tiles.lg
+    source_begin, sources, channels = table.source_begin, table.source, table.source_channels
+    use_begin, use_layer, is_output = table.use_begin, table.use_layer, table.is_output
+    owner, weight_owner, stored = places.owners.edge, places.owners.weights, places.stored
+    first, last, growth, alive = outline.first, outline.last, outline.growth, outline.alive
+    load_bytes, load_cycles = outline.load_bytes, outline.load_cycles
+    items = 0
+    for item in range(len(lfa.shares)):
+        items += 1 if lfa.shares[item] else 0
+    shared = items > 0
+    if shared:
+        count_tensors(table, lfa, tiles, places)
+    positions = _place_outline(table, lfa, tiles, places, shared, outline)
     for p in range(positions + 1):
         alive[p] = 0
-    _mark_outline(table, lfa, tiles, places, sizes, outline)
-    peak = alive[0]
-    for p in range(1, positions):
-        alive[p] += alive[p - 1]
-        peak = max(peak, alive[p])
-    return peak
+    first_place, last_place = 0, len(order) - 1
+    while counts[order[first_place]] == 0:  # an absent part
+        first_place += 1
+    while counts[order[last_place]] == 0:
+        last_place -= 1
+    dram, chip, moved, loads, stores, head, tail = 0, 0, 0, 0, 0, 0, 0
+    flg_begin, begin = 0, 0  # the FLG's first place, and where its outline begins
+    empty = True  # so far the FLG has absent parts alone
+    for place in range(len(order)):
+        if begins_flg[place]:
+            flg_begin = place
+            growth[place] = 0
+            empty = True
+        layer = order[place]
+        count, step, at = counts[layer], steps[layer], first[layer]
+        if count == 0:  # an absent part
+            continue
+        if empty:
+            begin = at
+            empty = False
+        before = loads
+        for edge in range(source_begin[layer], source_begin[layer + 1]):
+            until = -1
+            uses = 0
+            if not shared:
+                source = sources[edge]
+                if channels[edge] == 0 or (source >= 0 and lg[source] == lg[layer]):
+                    owner[edge] = -1
+                    continue
+                owner[edge] = edge
+                if cut.edge_channels[edge] != channels[edge]:
+                    size_load(table, dram_rate, tiles, cut, layer, edge)
+                size, duration = cut.load_bytes[edge], cut.load_cycles[edge]
+            elif owner[edge] != edge:
+                continue
+            else:
+                elements = tiles.extent[layer, 0] * places.rows[edge] * places.columns[edge] * channels[edge]
+                size = packed(elements, table.source_bits[edge])
+                duration = transfer_cycles(size, dram_rate)
+                until, uses = outline.held[edge], places.last_reader[edge] - firsts[layer]
+            load_bytes[edge], load_cycles[edge] = size, duration
+            _mark(size, count, begin, at, step, uses, until, alive)
+            growth[flg_begin] += size if until >= 0 else 0
+            dram += count
+            moved += count * size
+            loads += count * duration
+            head += duration if place == first_place else 0
+        weights = cut.weight_bytes[layer]
+        if weights > 0:
+            if not shared:
+                weight_owner[layer] = layer
+                outline.weights_last[layer] = last[layer]
+            if weight_owner[layer] == layer:
+                alive[at] += weights
+                alive[outline.weights_last[layer] + 1] -= weights
+                dram += 1
+                moved += cut.weight_moved[layer]
+                loads += cut.weight_cycles[layer]
+                head += cut.weight_cycles[layer] if place == first_place else 0
+        uses, until, held_until = 0, -1, -1
+        to_dram = is_output[layer]
+        for use in range(use_begin[layer], use_begin[layer + 1]):
+            consumer = use_layer[use]
+            if flg[consumer] == flg[layer]:
+                uses = max(uses, firsts[consumer] - firsts[layer])
+            elif lg[consumer] == lg[layer]:
+                until = max(until, firsts[consumer] + (counts[consumer] - 1) * steps[consumer])
+                held_until = max(held_until, last[consumer])
+            else:
+                to_dram = True
+        size = cut.ofmap_bytes[layer]
+        outline.ofmap_uses[layer], outline.ofmap_until[layer] = uses, until
+        _mark(size, count, begin, at, step, uses, held_until, alive)
+        growth[flg_begin] += size if held_until >= 0 else 0
+        stored[layer] = to_dram
+        if to_dram:
+            dram += count
+            moved += count * size
+            stores += count * cut.store_cycles[layer]
+            tail = cut.store_cycles[layer] if place == last_place else tail
+        else:
+            chip += count
+    return Survey(dram, chip, moved, loads, stores, head, tail, order[last_place], positions)
 
 
 @in_place
 def _place_outline(
-    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces, outline: Outline
+    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces, shared: bool, outline: Outline
 ) -> int:
-    """Fill the positions in `outline`, and what is held until when; return how many positions it has."""
+    """Fill the positions in `outline`, and if loads are shared, what is held until when; return how many it has."""
     order, begins_flg = lfa.order, lfa.begins_flg
     counts, firsts, steps, flg = tiles.count, tiles.first, tiles.step, tiles.flg
     source_begin, readers, layers = table.source_begin, table.reader, table.layers
@@ -137,6 +244,8 @@ def _place_outline(
             empty = False
         first[layer] = at + firsts[layer] - begin
         last[layer] = first[layer] + width - steps[layer]
+        if not shared:
+            continue
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             own = owner[edge]
             if own == edge:
@@ -149,54 +258,14 @@ def _place_outline(
 
 
 @in_place
-def _mark_outline(
-    table: NetworkTable, lfa: LFAArrays, tiles: LayerTiles, places: TensorPlaces, sizes: Sizes, outline: Outline
-) -> None:
-    """Add to ``outline.alive`` the bytes that come alive at each position less those that go; fill the rest."""
-    order, begins_flg = lfa.order, lfa.begins_flg
-    counts, firsts, steps, flg, lg = tiles.count, tiles.first, tiles.step, tiles.flg, tiles.lg
-    source_begin, layers = table.source_begin, table.layers
-    use_begin, use_layer = table.use_begin, table.use_layer
-    owner, weight_owner, last_reader = places.owners.edge, places.owners.weights, places.last_reader
-    load_bytes, ofmap_bytes = sizes.load_bytes, sizes.ofmap_bytes
-    first, last, held, weights_last = outline.first, outline.last, outline.held, outline.weights_last
-    ofmap_until, ofmap_uses = outline.ofmap_until, outline.ofmap_uses
-    growth, alive = outline.growth, outline.alive
-    flg_begin, begin = 0, 0  # the FLG's first place, and where its outline begins
-    empty = True  # so far the FLG has absent parts alone
-    for place in range(len(order)):
-        if begins_flg[place]:
-            flg_begin = place
-            growth[place] = 0
-            empty = True
-        layer = order[place]
-        count, step = counts[layer], steps[layer]
-        if count == 0:  # an absent part
-            continue
-        if empty:
-            begin = first[layer]
-            empty = False
-        for edge in range(source_begin[layer], source_begin[layer + 1]):
-            if owner[edge] == edge:
-                until = last_reader[edge] - firsts[layer] if held[edge] < 0 else -1
-                _mark(load_bytes[edge], count, begin, first[layer], step, until, held[edge], alive)
-                growth[flg_begin] += load_bytes[edge] if held[edge] >= 0 else 0
-        if weight_owner[layer] == layer:
-            weights = layers[layer, nt.WEIGHT_BYTES]
-            if weights > 0:
-                alive[first[layer]] += weights
-                alive[weights_last[layer] + 1] -= weights
-        uses, until, held_until = 0, -1, -1
-        for use in range(use_begin[layer], use_begin[layer + 1]):
-            consumer = use_layer[use]
-            if flg[consumer] == flg[layer]:
-                uses = max(uses, firsts[consumer] - firsts[layer])
-            elif lg[consumer] == lg[layer]:
-                until = max(until, firsts[consumer] + (counts[consumer] - 1) * steps[consumer])
-                held_until = max(held_until, last[consumer])
-        ofmap_uses[layer], ofmap_until[layer] = uses, until
-        _mark(ofmap_bytes[layer], count, begin, first[layer], step, uses, held_until, alive)
-        growth[flg_begin] += ofmap_bytes[layer] if held_until >= 0 else 0
+def least_peak(outline: Outline, positions: int) -> int:
+    """Fill ``outline.alive``; return the peak (bytes) if every living duration is the shortest."""
+    alive = outline.alive
+    peak = alive[0]
+    for p in range(1, positions):
+        alive[p] += alive[p - 1]
+        peak = max(peak, alive[p])
+    return peak
 
 
 @in_place
@@ -279,18 +348,18 @@ def fill_queues(
     table: NetworkTable,
     lfa: LFAArrays,
     tiles: LayerTiles,
+    cut: CutFLGs,
     places: TensorPlaces,
-    sizes: Sizes,
     outline: Outline,
     queues: Queues,
 ) -> tuple[int, int, int]:
     """Fill `queues` but for the tensors' indices; return the numbers of plain loads, of readers and of stores."""
     order, begins_flg = lfa.order, lfa.begins_flg
     counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    source_begin, sources, layers = table.source_begin, table.source, table.layers
+    source_begin, sources, weights_of = table.source_begin, table.source, cut.weight_bytes
     owner, weight_owner, stored = places.owners.edge, places.owners.weights, places.stored
-    load_bytes, load_cycles = sizes.load_bytes, sizes.load_cycles
-    ofmap_bytes, store_cycles = sizes.ofmap_bytes, sizes.store_cycles
+    load_bytes, load_cycles = outline.load_bytes, outline.load_cycles
+    ofmap_bytes, store_cycles = cut.ofmap_bytes, cut.store_cycles
     plain, readers, stores = queues.plain, queues.readers, queues.stores
     plain_at, reader_at, store_at = 0, 0, 0
     begin = 0
@@ -307,7 +376,7 @@ def fill_queues(
                 if owner[edge] == edge:
                     plain_step += 1 if sources[edge] < 0 else 0
                     reader_step += 1 if sources[edge] >= 0 else 0
-            weights += 1 if layers[layer, nt.WEIGHT_BYTES] > 0 and weight_owner[layer] == layer else 0
+            weights += 1 if weights_of[layer] > 0 and weight_owner[layer] == layer else 0
             store_step += 1 if stored[layer] else 0
         next_plain = plain_at + plain_step + weights  # in the second round
         next_reader, next_store = reader_at, store_at
@@ -318,8 +387,8 @@ def fill_queues(
             if counts[layer] == 0:
                 continue
             first, step = firsts[layer], steps[layer]
-            if layers[layer, nt.WEIGHT_BYTES] > 0 and weight_owner[layer] == layer:
-                _queue(plain, plain_at, 1, 0, first, 0, 0, 0, layers[layer, nt.WEIGHT_BYTES], sizes.weight_cycles[layer])
+            if weights_of[layer] > 0 and weight_owner[layer] == layer:
+                _queue(plain, plain_at, 1, 0, first, 0, 0, 0, weights_of[layer], cut.weight_cycles[layer])
                 plain_at += 1
             for edge in range(source_begin[layer], source_begin[layer + 1]):
                 if owner[edge] != edge:
@@ -339,7 +408,16 @@ def fill_queues(
                 if until == 0:
                     until, grows = first + outline.ofmap_uses[layer] + 1, step
                 _queue(
-                    stores, next_store, count, store_step, first, step, until, grows, ofmap_bytes[layer], store_cycles[layer]
+                    stores,
+                    next_store,
+                    count,
+                    store_step,
+                    first,
+                    step,
+                    until,
+                    grows,
+                    ofmap_bytes[layer],
+                    store_cycles[layer],
                 )
                 next_store += 1
         plain_at, reader_at, store_at = plain_end, reader_end, store_end

@@ -6,7 +6,7 @@ from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import lfa_kernel, lfa_pricing
 from soma_cp.annealing.first_stage.candidate_tiles import empty_cut_flgs
-from soma_cp.annealing.first_stage.candidate_transfers import empty_outline, empty_sizes
+from soma_cp.annealing.first_stage.candidate_transfers import empty_outline
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.annealing.first_stage.moves import Move
@@ -221,7 +221,6 @@ def _scratch(problem: Problem, tiles: int, tensors: int, chip: int) -> LFAScratc
         tiles=empty_layer_tiles(len(problem.network.layers)),
         places=empty_tensor_places(problem.table),
         cut=empty_cut_flgs(problem.table),
-        sizes=empty_sizes(problem.table),
         outline=empty_outline(problem.table),
         tensors=empty_tensors(tensors, chip),
         dlsa=empty_dlsa(tensors),

@@ -12,20 +12,19 @@ import numpy as np
 from soma_cp.annealing.first_stage.candidate_tiles import CutFLGs, cut_changed_flgs, look_up_changed
 from soma_cp.annealing.first_stage.candidate_transfers import (
     Outline,
-    Sizes,
+    Survey,
     fill_elapsed,
     fill_queues,
     fill_room,
     least_peak,
+    survey,
 )
 from soma_cp.annealing.first_stage.cost_cache import CostTable
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, find_change, run_policies
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
-from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.platform import DramRate
-from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
@@ -36,7 +35,6 @@ from soma_cp.model.soma.tensors import (
     Tensors,
     count_tensors,
     make_tensors,
-    transfer_cycles,
 )
 from soma_cp.model.soma.tiling import LayerTiles, TileSequence
 
@@ -119,7 +117,6 @@ class LFAScratch(NamedTuple):
     tiles: LayerTiles
     cut: CutFLGs
     places: TensorPlaces
-    sizes: Sizes
     outline: Outline
     tensors: Tensors
     dlsa: DLSA
@@ -193,65 +190,22 @@ def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
 
 
 @in_place
-def rough_figures(
-    table: NetworkTable,
-    lfa: LFAArrays,
-    tiles: LayerTiles,
-    places: TensorPlaces,
-    dram_rate: DramRate,
-    dram_pj_per_byte: float,
-    sizes: Sizes,
-) -> tuple[float, int]:
-    """Fill `sizes`; return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA.
+def rough_figures(tiles: LayerTiles, sums: Survey, dram_pj_per_byte: float) -> tuple[float, int]:
+    """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without a list of tensors.
 
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
     last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers. Absent parts have
     no tiles.
     """
-    counts, extents, cycles, energies = tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
-    source_begin, channels, bits, layers = table.source_begin, table.source_channels, table.source_bits, table.layers
-    owner, weight_owner, rows, columns = places.owners.edge, places.owners.weights, places.rows, places.columns
-    stored = places.stored
-    first_place, last_place = 0, len(lfa.order) - 1
-    while counts[lfa.order[first_place]] == 0:  # an absent part
-        first_place += 1
-    while counts[lfa.order[last_place]] == 0:
-        last_place -= 1
-    first_layer, last_layer = lfa.order[first_place], lfa.order[last_place]
+    counts, cycles, energies = tiles.count, tiles.cycles, tiles.energy_pj
     energy = 0.0
-    moved = 0  # bytes
-    loads, stores, head, tail = 0, 0, 0, 0  # cycles: all loads, all stores, loads of the first tile, store of the last
     computes = 0
     for layer in range(len(counts)):
-        count = counts[layer]
-        energy += count * energies[layer]
-        computes += count * cycles[layer]
-        for edge in range(source_begin[layer], source_begin[layer + 1]):
-            if owner[edge] != edge:
-                continue
-            size = packed(extents[layer, 0] * rows[edge] * columns[edge] * channels[edge], bits[edge])
-            moved += count * size
-            duration = transfer_cycles(size, dram_rate)
-            sizes.load_bytes[edge], sizes.load_cycles[edge] = size, duration
-            loads += count * duration
-            head += duration if layer == first_layer else 0
-        weights = layers[layer, nt.DRAM_WEIGHT_BYTES] if weight_owner[layer] == layer else 0
-        moved += weights
-        duration = transfer_cycles(weights, dram_rate)
-        sizes.weight_cycles[layer] = duration
-        loads += duration
-        head += duration if layer == first_layer else 0
-        elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
-        size = packed(elements, layers[layer, nt.OFMAP_BITS])
-        sizes.ofmap_bytes[layer] = size
-        if stored[layer]:
-            moved += count * size
-            duration = transfer_cycles(size, dram_rate)
-            sizes.store_cycles[layer] = duration
-            stores += count * duration
-            tail = duration if layer == last_layer else tail
-    latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
-    return energy + moved * dram_pj_per_byte, latency
+        energy += counts[layer] * energies[layer]
+        computes += counts[layer] * cycles[layer]
+    last = sums.loads + cycles[sums.last_layer] + sums.tail
+    latency = max(sums.head + computes + sums.tail, sums.loads + sums.stores, last)
+    return energy + sums.moved_bytes * dram_pj_per_byte, latency
 
 
 @in_place
@@ -282,7 +236,7 @@ def evaluate_candidate(
         or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
     ):
         return DONE, INVALID
-    rate, cut, sizes, outline = settings.dram_rate, scratch.cut, scratch.sizes, scratch.outline
+    rate, cut, outline = settings.dram_rate, scratch.cut, scratch.outline
     count = cut_changed_flgs(table, settings.batch, rate, lfa, tiles, cut)
     if count < 0:
         return DONE, INVALID
@@ -292,13 +246,14 @@ def evaluate_candidate(
         return UNKNOWN_COSTS, INVALID
     if not feasible:
         return DONE, INVALID
-    dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, rate, settings.dram_pj_per_byte, sizes)
+    sums = survey(table, lfa, tiles, cut, rate, places, outline)
+    energy, bound = rough_figures(tiles, sums, settings.dram_pj_per_byte)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
     limit = settings.limit_bytes
-    peak = least_peak(table, lfa, tiles, places, sizes, outline) if settings.costing == GREEDY else 0
+    peak = least_peak(outline, sums.positions) if settings.costing == GREEDY else 0
+    dram, chip = sums.dram, sums.chip
     latency = 0  # of what overflows
     if peak <= limit:
         if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
@@ -309,6 +264,7 @@ def evaluate_candidate(
         state.counters[TILES_PRICED] += count
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
     if settings.costing != GREEDY:
+        count_tensors(table, lfa, tiles, places)
         make_tensors(table, lfa, tiles, places, rate, tensors)
         lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
         sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
@@ -321,7 +277,7 @@ def evaluate_candidate(
         own, other = scratch.greedy[side], scratch.greedy[1 - side]
         fill_room(lfa, tiles, outline, limit, own.free)
         fill_elapsed(lfa, tiles, own.elapsed)
-        counts = fill_queues(table, lfa, tiles, places, sizes, outline, own.queues)
+        counts = fill_queues(table, lfa, tiles, cut, places, outline, own.queues)
         latency = run_policies(count, counts, cutoff, own, other, find_change(count, counts, own, other))
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY

@@ -307,11 +307,7 @@ def find_change(tiles: int, counts: tuple[int, int, int], scratch: GreedyScratch
     free, elapsed, old_free, old_elapsed = scratch.free, scratch.elapsed, before.free, before.elapsed
     shift = tiles - old[TILES]
     head = 0
-    while (
-        head < min(tiles, old[TILES])
-        and free[head] == old_free[head]
-        and elapsed[head + 1] == old_elapsed[head + 1]
-    ):
+    while head < min(tiles, old[TILES]) and free[head] == old_free[head] and elapsed[head + 1] == old_elapsed[head + 1]:
         head += 1
     tail = tiles
     later = elapsed[tiles] - old_elapsed[old[TILES]]
@@ -593,9 +589,7 @@ def _run(
                 else:
                     begin = channel
             if short_bytes > 0:
-                short_bytes, extended = _extend(
-                    stores, max(extended, store_at), store_count, begun, short_bytes, room
-                )
+                short_bytes, extended = _extend(stores, max(extended, store_at), store_count, begun, short_bytes, room)
                 if short_bytes > 0:
                     forced = True
                     break
@@ -651,9 +645,7 @@ def _run(
             fits = blocked < present
             if fits and not running and short_bytes > 0:
                 # A load that begins while the next tile waits takes room there: the waiting stores must stay alive too.
-                short_bytes, extended = _extend(
-                    stores, max(extended, store_at), store_count, begun, short_bytes, room
-                )
+                short_bytes, extended = _extend(stores, max(extended, store_at), store_count, begun, short_bytes, room)
                 forced = short_bytes > 0
                 if not forced and need > begun:
                     blocked = _last_without_room(room, size, begun, begun + 1)
