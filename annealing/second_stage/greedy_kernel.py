@@ -117,7 +117,7 @@ class Log(NamedTuple):
     Parameters
     ----------
     points
-        int64[POLICIES, T + 2, POINT]: the first point at each number of begun tiles, in order: this number; plain loads,
+        int64[POLICIES, POINT, T + 2]: the first point at each number of begun tiles, in order: this number; plain loads,
         readers and stores done; the cycle; and a position up to which the run has looked at what comes.
     ends
         int64[POLICIES, END]: number of points; the latency; 1 if the run has it, 0 if it takes at least so long.
@@ -212,7 +212,7 @@ def greedy_scratch(tiles: int, tensors: int) -> GreedyScratch:
         best=empty_dlsa(tensors),
         favourite=np.zeros(1, np.int64),
         log=Log(
-            points=np.zeros((POLICIES, tiles + 2, POINT), np.int64),
+            points=np.zeros((POLICIES, POINT, tiles + 2), np.int64),
             ends=np.zeros((POLICIES, END), np.int64),
             counts=np.zeros(COUNTS, np.int64),
         ),
@@ -556,15 +556,14 @@ def _run(
     begun = 0  # tiles that have begun
     seen = 0
     if change.head > 0:
-        while points < old_points and old[policy, points, SEEN] < change.head:
-            for column in range(POINT):
-                log[policy, points, column] = old[policy, points, column]
-            points += 1
+        points = _points_seen(old, policy, old_points, change.head)
+        for column in range(POINT):
+            for point in range(points):
+                log[policy, column, point] = old[policy, column, point]
         if points > 0:
-            point = points - 1
-            begun, channel, seen = old[policy, point, BEGUN], old[policy, point, TIME], old[policy, point, SEEN]
-            plain_at, reader_at = old[policy, point, PLAIN_DONE], old[policy, point, READERS_DONE]
-            store_at = old[policy, point, STORES_DONE]
+            begun, channel, seen = old[policy, BEGUN, points - 1], old[policy, TIME, points - 1], old[policy, SEEN, points - 1]
+            plain_at, reader_at = old[policy, PLAIN_DONE, points - 1], old[policy, READERS_DONE, points - 1]
+            store_at = old[policy, STORES_DONE, points - 1]
     place = plain_at + reader_at + store_at
     logged = begun if points > 0 else -1
     tail = change.tail
@@ -773,12 +772,12 @@ def _add_point(
     points: IntArray, policy: int, at: int, begun: int, plain: int, readers: int, stores: int, time: int, seen: int
 ) -> None:
     """Write the point number `at`."""
-    points[policy, at, BEGUN] = begun
-    points[policy, at, PLAIN_DONE] = plain
-    points[policy, at, READERS_DONE] = readers
-    points[policy, at, STORES_DONE] = stores
-    points[policy, at, TIME] = time
-    points[policy, at, SEEN] = seen
+    points[policy, BEGUN, at] = begun
+    points[policy, PLAIN_DONE, at] = plain
+    points[policy, READERS_DONE, at] = readers
+    points[policy, STORES_DONE, at] = stores
+    points[policy, TIME, at] = time
+    points[policy, SEEN, at] = seen
 
 
 @in_place
@@ -787,9 +786,22 @@ def _end_log(log: Log, policy: int, points: int, latency: int, exact: int) -> No
 
 
 @in_place
+def _points_seen(points: IntArray, policy: int, count: int, head: int) -> int:
+    """Return how many of the first `count` points have seen nothing from the position `head` on."""
+    low, high = 0, count
+    while low < high:
+        middle = (low + high) // 2
+        if points[policy, SEEN, middle] < head:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@in_place
 def _point_at(points: IntArray, policy: int, first: int, count: int, begun: int) -> int:
     """Return the first point from `first` on with at least `begun` tiles begun; `count` if there is none."""
-    while first < count and points[policy, first, BEGUN] < begun:
+    while first < count and points[policy, BEGUN, first] < begun:
         first += 1
     return first
 
@@ -801,10 +813,10 @@ def _is_same(log: Log, at: int, old: Log, old_at: int, policy: int) -> bool:
         return False
     now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
     return bool(
-        counts[TILES] - now[policy, at, BEGUN] == old_counts[TILES] - then[policy, old_at, BEGUN]
-        and counts[PLAIN] - now[policy, at, PLAIN_DONE] == old_counts[PLAIN] - then[policy, old_at, PLAIN_DONE]
-        and counts[READERS] - now[policy, at, READERS_DONE] == old_counts[READERS] - then[policy, old_at, READERS_DONE]
-        and counts[STORES] - now[policy, at, STORES_DONE] == old_counts[STORES] - then[policy, old_at, STORES_DONE]
+        counts[TILES] - now[policy, BEGUN, at] == old_counts[TILES] - then[policy, BEGUN, old_at]
+        and counts[PLAIN] - now[policy, PLAIN_DONE, at] == old_counts[PLAIN] - then[policy, PLAIN_DONE, old_at]
+        and counts[READERS] - now[policy, READERS_DONE, at] == old_counts[READERS] - then[policy, READERS_DONE, old_at]
+        and counts[STORES] - now[policy, STORES_DONE, at] == old_counts[STORES] - then[policy, STORES_DONE, old_at]
     )
 
 
@@ -812,18 +824,27 @@ def _is_same(log: Log, at: int, old: Log, old_at: int, policy: int) -> bool:
 def _follow(log: Log, points: int, old: Log, old_at: int, policy: int) -> int:
     """End `log` as the run before went on from its point `old_at`, which is the last of `points`; return the latency."""
     now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
-    begun, plain = counts[TILES] - old_counts[TILES], counts[PLAIN] - old_counts[PLAIN]
-    readers, stores = counts[READERS] - old_counts[READERS], counts[STORES] - old_counts[STORES]
-    later = now[policy, points - 1, TIME] - then[policy, old_at, TIME]
-    seen = now[policy, points - 1, SEEN]
-    for point in range(old_at + 1, old.ends[policy, POINTS]):
-        now[policy, points, BEGUN] = then[policy, point, BEGUN] + begun
-        now[policy, points, PLAIN_DONE] = then[policy, point, PLAIN_DONE] + plain
-        now[policy, points, READERS_DONE] = then[policy, point, READERS_DONE] + readers
-        now[policy, points, STORES_DONE] = then[policy, point, STORES_DONE] + stores
-        now[policy, points, TIME] = then[policy, point, TIME] + later
-        now[policy, points, SEEN] = max(seen, then[policy, point, SEEN] + begun)
-        points += 1
+    later = now[policy, TIME, points - 1] - then[policy, TIME, old_at]
+    seen = now[policy, SEEN, points - 1]
+    begun = counts[TILES] - old_counts[TILES]
+    shifts = (
+        begun,
+        counts[PLAIN] - old_counts[PLAIN],
+        counts[READERS] - old_counts[READERS],
+        counts[STORES] - old_counts[STORES],
+        later,
+        begun,
+    )
+    count = old.ends[policy, POINTS] - old_at - 1
+    for column in range(POINT):
+        shift = shifts[column]
+        for point in range(count):
+            now[policy, column, points + point] = then[policy, column, old_at + 1 + point] + shift
+    n = points  # the positions seen ascend
+    while n < points + count and now[policy, SEEN, n] < seen:
+        now[policy, SEEN, n] = seen
+        n += 1
+    points += count
     latency = old.ends[policy, LATENCY] + later
     _end_log(log, policy, points, latency, old.ends[policy, EXACT])
     return latency
