@@ -1,7 +1,8 @@
 """Tiles of LFA candidates, one after the other: an FLG that did not change keeps its tiles (kernels).
 
-The extents of an FLG's tiles depend on its layers, their order, their channels and the tiling number alone. So an FLG that stands where
-it stood when it was cut last keeps them, with the costs of its tiles and what its layers need of their sources.
+The extents of an FLG's tiles depend on its layers, their order, their channels and the tiling number alone. So an FLG
+that stands where it stood when it was cut last keeps them, with the costs of its tiles and what its layers need of
+their sources.
 """
 
 from typing import NamedTuple
@@ -31,8 +32,7 @@ class CutFLGs(NamedTuple):
     end, tiling
         int64[L]: where the FLG ended that was last cut with its first place here, and its tiling number.
     place, channels
-        int64[L]: by layer id, the place and the channels of the layer when it was last cut; the place is −1 if it has no
-        tiles.
+        int64[L]: by layer id, the place and the channels of the layer when it was last cut.
     priced
         bool[L]: by layer id, whether `LayerTiles` has the costs of its tiles, and it can run.
     rows, columns
@@ -81,7 +81,7 @@ def cut_changed_flgs(
     """Fill `tiles` (all but the costs) and `cut`; return as `tile_layers` does."""
     order, begins_flg, tiling, channels = lfa.order, lfa.begins_flg, lfa.tiling, lfa.channels
     counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    layers, size = table.layers, len(lfa.order)
+    size = len(lfa.order)
     number_groups(lfa, tiles)
     position, begin = 0, 0
     while begin < size:

@@ -42,8 +42,9 @@ class Outline(NamedTuple):
     first, last
         int64[L]: positions in the outline of the layer's first and last tile.
     held, weights_last
-        int64[E], int64[L]: position in the outline of the last reader in another FLG of the load of an edge, −1 if there is
-        none, at its owner; and of the last layer that uses the weights.
+        int64[E], int64[L]: positions in the outline: of the last tile of the readers in other FLGs of the load of an
+        edge, −1 if there are none, at its owner; and of the last tile that uses the weights. Where no load is shared,
+        `held` is not filled.
     ofmap_until
         int64[L]: position in the LFA of the last consumer in another FLG of the LG, −1 if there is none.
     ofmap_uses
@@ -153,7 +154,6 @@ def survey(
         if empty:
             begin = at
             empty = False
-        before = loads
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             until = -1
             uses = 0
@@ -261,7 +261,7 @@ def _place_outline(
 def least_peak(outline: Outline, positions: int) -> int:
     """Fill ``outline.alive``; return the peak (bytes) if every living duration is the shortest."""
     alive = outline.alive
-    peak = alive[0]
+    peak: int = alive[0]
     for p in range(1, positions):
         alive[p] += alive[p - 1]
         peak = max(peak, alive[p])
@@ -407,18 +407,8 @@ def fill_queues(
                 until, grows = outline.ofmap_until[layer] + 1, 0
                 if until == 0:
                     until, grows = first + outline.ofmap_uses[layer] + 1, step
-                _queue(
-                    stores,
-                    next_store,
-                    count,
-                    store_step,
-                    first,
-                    step,
-                    until,
-                    grows,
-                    ofmap_bytes[layer],
-                    store_cycles[layer],
-                )
+                size, duration = ofmap_bytes[layer], store_cycles[layer]
+                _queue(stores, next_store, count, store_step, first, step, until, grows, size, duration)
                 next_store += 1
         plain_at, reader_at, store_at = plain_end, reader_end, store_end
         begin = end
@@ -438,7 +428,7 @@ def _queue(
     size: int,
     cycles: int,
 ) -> None:
-    """Put `count` tensors into every `stride`-th item of `queue` from `at` on; position and limit grow by their steps."""
+    """Put `count` tensors into every `stride`-th item of `queue` from `at` on; position and limit grow by steps."""
     positions, sizes, durations, limits = queue.position, queue.bytes, queue.cycles, queue.limit
     for _ in range(count):
         positions[at] = position

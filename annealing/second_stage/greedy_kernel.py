@@ -117,8 +117,8 @@ class Log(NamedTuple):
     Parameters
     ----------
     points
-        int64[POLICIES, POINT, T + 2]: the first point at each number of begun tiles, in order: this number; plain loads,
-        readers and stores done; the cycle; and a position up to which the run has looked at what comes.
+        int64[POLICIES, POINT, T + 2]: the first point at each number of begun tiles, in order: this number; plain
+        loads, readers and stores done; the cycle; and a position up to which the run has looked at what comes.
     ends
         int64[POLICIES, END]: number of points; the latency; 1 if the run has it, 0 if it takes at least so long.
     counts
@@ -549,19 +549,22 @@ def _run(
     plain_count, reader_count, store_count = counts
     loads = plain_count + reader_count
     log, old = scratch.log.points, before.log.points
-    old_points, old_tiles = before.log.ends[policy, POINTS], before.log.counts[TILES]
-    points, old_point = 0, 0
+    points = 0
     plain_at, reader_at, store_at = 0, 0, 0
     channel = 0
     begun = 0  # tiles that have begun
     seen = 0
     if change.head > 0:
-        points = _points_seen(old, policy, old_points, change.head)
+        points = _points_before(old, policy, SEEN, before.log.ends[policy, POINTS], change.head)
         for column in range(POINT):
             for point in range(points):
                 log[policy, column, point] = old[policy, column, point]
         if points > 0:
-            begun, channel, seen = old[policy, BEGUN, points - 1], old[policy, TIME, points - 1], old[policy, SEEN, points - 1]
+            begun, channel, seen = (
+                old[policy, BEGUN, points - 1],
+                old[policy, TIME, points - 1],
+                old[policy, SEEN, points - 1],
+            )
             plain_at, reader_at = old[policy, PLAIN_DONE, points - 1], old[policy, READERS_DONE, points - 1]
             store_at = old[policy, STORES_DONE, points - 1]
     place = plain_at + reader_at + store_at
@@ -613,13 +616,13 @@ def _run(
             logged = begun
             _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
             points += 1
-            if begun >= tail and oldest >= tail:
-                old_point = _point_at(old, policy, old_point, old_points, begun - tiles + old_tiles)
-                if _is_same(scratch.log, points - 1, before.log, old_point, policy):
-                    latency = _follow(scratch.log, points, before.log, old_point, policy)
-                    if scratch.log.ends[policy, EXACT] or latency > cutoff:
-                        return latency if latency <= cutoff else NO_CUTOFF
-                    tail = tiles + 1
+            if begun >= tail and oldest >= tail and _meets(scratch.log, points, before.log, policy):
+                latency = int(scratch.log.ends[policy, LATENCY])
+                if latency > cutoff:
+                    return NO_CUTOFF
+                if scratch.log.ends[policy, EXACT]:
+                    return latency
+                tail = tiles + 1
         take_store = forced
         from_readers = False
         size = 0
@@ -667,13 +670,13 @@ def _run(
                     seen = max(seen, begun)
                     _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
                     points += 1
-                    if begun >= tail and oldest >= tail:
-                        old_point = _point_at(old, policy, old_point, old_points, begun - tiles + old_tiles)
-                        if _is_same(scratch.log, points - 1, before.log, old_point, policy):
-                            latency = _follow(scratch.log, points, before.log, old_point, policy)
-                            if scratch.log.ends[policy, EXACT] or latency > cutoff:
-                                return latency if latency <= cutoff else NO_CUTOFF
-                            tail = tiles + 1
+                    if begun >= tail and oldest >= tail and _meets(scratch.log, points, before.log, policy):
+                        latency = int(scratch.log.ends[policy, LATENCY])
+                        if latency > cutoff:
+                            return NO_CUTOFF
+                        if scratch.log.ends[policy, EXACT]:
+                            return latency
+                        tail = tiles + 1
             if not fits or take_store:
                 if from_readers:
                     reader_blocked = blocked
@@ -733,7 +736,7 @@ def _set_up(
     store_at: int,
     scratch: GreedyScratch,
 ) -> tuple[int, int]:
-    """Fill the scratch arrays for a run that begins at a point; return the bytes that are due, and the cycles to transfer."""
+    """Fill the scratch arrays for a run from a point on; return the bytes due, and the cycles of all transfers left."""
     plain, readers, stores = scratch.queues.plain, scratch.queues.readers, scratch.queues.stores
     room, gate, waits, due = scratch.room, scratch.gate, scratch.waits, scratch.due
     _fill_room(scratch.free, begun, tiles, room)
@@ -786,12 +789,12 @@ def _end_log(log: Log, policy: int, points: int, latency: int, exact: int) -> No
 
 
 @in_place
-def _points_seen(points: IntArray, policy: int, count: int, head: int) -> int:
-    """Return how many of the first `count` points have seen nothing from the position `head` on."""
+def _points_before(points: IntArray, policy: int, column: int, count: int, limit: int) -> int:
+    """Return how many of the first `count` points have less than `limit` in an ascending column."""
     low, high = 0, count
     while low < high:
         middle = (low + high) // 2
-        if points[policy, SEEN, middle] < head:
+        if points[policy, column, middle] < limit:
             low = middle + 1
         else:
             high = middle
@@ -799,55 +802,37 @@ def _points_seen(points: IntArray, policy: int, count: int, head: int) -> int:
 
 
 @in_place
-def _point_at(points: IntArray, policy: int, first: int, count: int, begun: int) -> int:
-    """Return the first point from `first` on with at least `begun` tiles begun; `count` if there is none."""
-    while first < count and points[policy, BEGUN, first] < begun:
-        first += 1
-    return first
-
-
-@in_place
-def _is_same(log: Log, at: int, old: Log, old_at: int, policy: int) -> bool:
-    """Whether as many tiles and transfers are left at point `at` as at the point `old_at` of the run before."""
-    if old_at >= old.ends[policy, POINTS]:
-        return False
+def _meets(log: Log, points: int, old: Log, policy: int) -> bool:
+    """Whether the run before was where this one is at the last of `points`; if so, end `log` as that run went on."""
     now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
-    return bool(
-        counts[TILES] - now[policy, BEGUN, at] == old_counts[TILES] - then[policy, BEGUN, old_at]
-        and counts[PLAIN] - now[policy, PLAIN_DONE, at] == old_counts[PLAIN] - then[policy, PLAIN_DONE, old_at]
-        and counts[READERS] - now[policy, READERS_DONE, at] == old_counts[READERS] - then[policy, READERS_DONE, old_at]
-        and counts[STORES] - now[policy, STORES_DONE, at] == old_counts[STORES] - then[policy, STORES_DONE, old_at]
-    )
-
-
-@in_place
-def _follow(log: Log, points: int, old: Log, old_at: int, policy: int) -> int:
-    """End `log` as the run before went on from its point `old_at`, which is the last of `points`; return the latency."""
-    now, then, counts, old_counts = log.points, old.points, log.counts, old.counts
-    later = now[policy, TIME, points - 1] - then[policy, TIME, old_at]
-    seen = now[policy, SEEN, points - 1]
+    at = points - 1
     begun = counts[TILES] - old_counts[TILES]
-    shifts = (
-        begun,
-        counts[PLAIN] - old_counts[PLAIN],
-        counts[READERS] - old_counts[READERS],
-        counts[STORES] - old_counts[STORES],
-        later,
-        begun,
-    )
-    count = old.ends[policy, POINTS] - old_at - 1
+    plain, readers = counts[PLAIN] - old_counts[PLAIN], counts[READERS] - old_counts[READERS]
+    stores = counts[STORES] - old_counts[STORES]
+    old_points = old.ends[policy, POINTS]
+    met = _points_before(then, policy, BEGUN, old_points, now[policy, BEGUN, at] - begun)
+    if (
+        met == old_points
+        or now[policy, BEGUN, at] != then[policy, BEGUN, met] + begun
+        or now[policy, PLAIN_DONE, at] != then[policy, PLAIN_DONE, met] + plain
+        or now[policy, READERS_DONE, at] != then[policy, READERS_DONE, met] + readers
+        or now[policy, STORES_DONE, at] != then[policy, STORES_DONE, met] + stores
+    ):
+        return False
+    later = now[policy, TIME, at] - then[policy, TIME, met]
+    shifts = (begun, plain, readers, stores, later, begun)
+    count = old_points - met - 1
     for column in range(POINT):
         shift = shifts[column]
         for point in range(count):
-            now[policy, column, points + point] = then[policy, column, old_at + 1 + point] + shift
+            now[policy, column, points + point] = then[policy, column, met + 1 + point] + shift
+    seen = now[policy, SEEN, at]
     n = points  # the positions seen ascend
     while n < points + count and now[policy, SEEN, n] < seen:
         now[policy, SEEN, n] = seen
         n += 1
-    points += count
-    latency = old.ends[policy, LATENCY] + later
-    _end_log(log, policy, points, latency, old.ends[policy, EXACT])
-    return latency
+    _end_log(log, policy, points + count, old.ends[policy, LATENCY] + later, old.ends[policy, EXACT])
+    return True
 
 
 @in_place

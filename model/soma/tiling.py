@@ -234,7 +234,7 @@ def number_groups(lfa: LFAArrays, tiles: LayerTiles) -> None:
 
 @in_place
 def cut_group(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles, begin: int, end: int) -> bool:
-    """Fill the extents of the FLG at places begin … end − 1; return False if it can't be cut as its tiling number says."""
+    """Fill the extents of the FLG at places begin … end − 1; return False if its tiling number is too large."""
     layers, source_begin, sources = table.layers, table.source_begin, table.source
     number = lfa.tiling[begin]
     batch_parts = greatest_common_divisor(batch, number)
