@@ -1,4 +1,4 @@
-"""Peak and transfers of an LFA candidate, without a list of its tensors (kernels; docs/first-stage.md#pricing).
+"""Peak and transfers of an LFA candidate, without a list of its tensors (kernels; docs/first-stage.md#the-search).
 
 The tiles of an FLG come in *rounds*: round t has tile t of each of its layers. What is alive at the places of a round
 differs little from round to round if every living duration is the shortest:
