@@ -3,6 +3,7 @@
     python benchmarks/kernels.py                     # figures of this checkout
     python benchmarks/kernels.py --before CHECKOUT   # this checkout relative to another
     python benchmarks/kernels.py --generic           # kernels for any processor relative to those for this one
+    python benchmarks/kernels.py --large [--before CHECKOUT]   # LFAs/s of large networks and batches
 
 For each problem, per second on one core: LFAs that the first stage tries, priced by the greedy DLSA (over a whole short
 search) and by double buffering (the paper's); DLSAs that the second stage tries for one LFA; greedy passes; and full
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_network, default_platform
+from soma_cp.model.network.rewrites.blocks import blocks_in_a_row
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.plan import make_plan
@@ -37,6 +40,19 @@ from soma_cp.model.soma.plan import make_plan
 CHECKOUT = Path(__file__).parent.parent.absolute()
 NETWORKS = ("resnet50", "gpt2-small-prefill", "inception-resnet-v1")
 BATCHES = (1, 4, 16)
+LARGE = (
+    ("retinanet-resnet50", 4, 1),
+    ("densenet", 4, 1),
+    ("resnet101", 16, 1),
+    ("resnet101", 64, 1),
+    ("inception-resnet-v1", 16, 1),
+    ("inception-resnet-v1", 64, 1),
+    ("gpt2-small-prefill", 16, 1),
+    ("gpt2-small-prefill", 64, 1),
+    ("gpt2-small-prefill", 1, 12),
+    ("gpt2-small-prefill", 4, 4),
+)
+"""Networks, batches and blocks in a row."""
 FIGURES = ("LFAs/s, greedy", "LFAs/s, paper", "DLSAs/s", "greedy/s", "evaluations/s")
 
 
@@ -82,11 +98,33 @@ def works(problem: Problem) -> tuple[Callable[[], int], ...]:
     return made
 
 
+def large_problem(name: str, batch: int, blocks: int) -> Problem:
+    """Return a problem of `LARGE`."""
+    network = builtin_network(name)
+    return Problem(
+        blocks_in_a_row(network, blocks) if blocks > 1 else network, platform_named(default_platform(name)), batch
+    )
+
+
+def short_search(problem: Problem) -> Callable[[], int]:
+    """Return a short search, done once."""
+    parameters = LFASearchParameters(rounds=4000)
+
+    def work() -> int:
+        return search_lfas(problem, coarse_lfa(problem), 1, parameters=parameters, threads=1).rounds
+
+    search_lfas(problem, coarse_lfa(problem), 1, parameters=replace(parameters, rounds=40), threads=1)
+    return work
+
+
 def answer(seconds: float) -> None:
     """Read problems, one a line; then measure a figure for each line that holds its number."""
     made: tuple[Callable[[], int], ...] = ()
     for line in sys.stdin:
         match line.split():
+            case [name, batch, blocks]:
+                made = (short_search(large_problem(name, int(batch), int(blocks))),)
+                print("ready", flush=True)
             case [name, batch]:
                 made = works(Problem(builtin_network(name), platform_named(default_platform(name)), int(batch)))
                 print("ready", flush=True)
@@ -130,6 +168,22 @@ def compare(side: Side, base: Side, rounds: int) -> None:
     print(f"\nall figures: {math.prod(means) ** (1 / len(means)):.3f}")
 
 
+def compare_large(sides: list[Side], rounds: int) -> None:
+    """Print LFAs/s of each side, and how many times as many the last has as the first: medians of the `rounds`."""
+    ratios = []
+    for case in LARGE:
+        for side in sides:
+            side.ask(" ".join(map(str, case)))
+        speeds = [[float(side.ask("0")) for side in sides] for _ in range(rounds)]
+        ratios.append(statistics.median(row[-1] / row[0] for row in speeds))
+        medians = [f"{statistics.median(column):,.0f}" for column in zip(*speeds, strict=True)]
+        layers = len(large_problem(*case).network.layers)
+        print(
+            f"| {case[0]} | {case[2]} | {layers} | {case[1]} | {' | '.join(medians)} | {ratios[-1]:.2f} |", flush=True
+        )
+    print(f"\ngeometric mean: {statistics.geometric_mean(ratios):.2f}")
+
+
 def print_row(name: str, batch: int, cells: list[str]) -> None:
     print(f"| {name} | {default_platform(name)} | {batch} | " + " | ".join(cells) + " |", flush=True)
 
@@ -138,12 +192,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="print speeds relative to this checkout's")
     parser.add_argument("--generic", action="store_true", help="print speeds of kernels for any processor")
+    parser.add_argument("--large", action="store_true", help="LFAs/s of large networks and batches alone")
     parser.add_argument("--seconds", type=float, default=1.0, help="CPU seconds of each measurement")
     parser.add_argument("--rounds", type=int, default=7, help="measurements of each figure, in a comparison")
     parser.add_argument("--answer", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.answer:
         answer(options.seconds)
+        return
+    if options.large:
+        sides = [Side(options.before.absolute(), options.seconds)] if options.before else []
+        print("| network | blocks | layers | batch |" + " before |" * len(sides) + " LFAs/s | ratio |")
+        print("|---" * (6 + len(sides)) + "|")
+        compare_large([*sides, Side(CHECKOUT, options.seconds)], options.rounds)
         return
     print("| network | platform | batch | " + " | ".join(FIGURES) + " |")
     print("|---|---|---" + "|---" * len(FIGURES) + "|")

@@ -50,7 +50,8 @@ WINGS = {
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
     "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
     "annealing/first_stage": (
-        "groups slots moves cost_cache lfa_pricing lfa_kernel initial_lfa chain paper_search lfa_search"
+        "groups slots moves cost_cache candidate_tiles candidate_transfers lfa_pricing lfa_kernel initial_lfa chain"
+        " paper_search lfa_search"
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages passes first_stages"

@@ -5,6 +5,8 @@ import numpy as np
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.first_stage import lfa_kernel, lfa_pricing
+from soma_cp.annealing.first_stage.candidate_tiles import empty_cut_flgs
+from soma_cp.annealing.first_stage.candidate_transfers import empty_outline
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.annealing.first_stage.moves import Move
@@ -218,11 +220,13 @@ def _scratch(problem: Problem, tiles: int, tensors: int, chip: int) -> LFAScratc
     return LFAScratch(
         tiles=empty_layer_tiles(len(problem.network.layers)),
         places=empty_tensor_places(problem.table),
+        cut=empty_cut_flgs(problem.table),
+        outline=empty_outline(problem.table),
         tensors=empty_tensors(tensors, chip),
         dlsa=empty_dlsa(tensors),
         tile_cycles=np.zeros(tiles + 1, np.int64),
         chip_usage=np.zeros(tiles + 1, np.int64),
         usage=np.zeros(tiles + 1, np.int64),
         times=empty_times(tiles, tensors),
-        greedy=greedy_scratch(tiles, tensors),
+        greedy=(greedy_scratch(tiles, tensors), greedy_scratch(tiles, tensors)),
     )

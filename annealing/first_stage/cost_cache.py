@@ -56,6 +56,18 @@ def _slot(keys: IntArray, layer: int, b: int, k: int, h: int, w: int) -> int:
 
 
 @in_place
+def find_cost(table: CostTable, tiles: LayerTiles, layer: int) -> bool:
+    """Fill cycles and energy of the tiles of `layer`; return False if they are unknown."""
+    extent = tiles.extent
+    at = _slot(table.keys, layer, extent[layer, 0], extent[layer, 1], extent[layer, 2], extent[layer, 3])
+    if table.keys[at, 0] < 0:
+        return False
+    tiles.cycles[layer] = table.cycles[at]
+    tiles.energy_pj[layer] = table.energy_pj[at]
+    return True
+
+
+@in_place
 def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tuple[int, bool]:
     """Fill cycles and energy of `tiles`; return how many layers have unknown costs, and whether all others can run.
 
@@ -67,16 +79,11 @@ def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tup
         if tiles.count[layer] == 0:  # an absent part
             tiles.cycles[layer] = 0
             tiles.energy_pj[layer] = 0.0
-            continue
-        extent = tiles.extent[layer]
-        at = _slot(table.keys, layer, extent[0], extent[1], extent[2], extent[3])
-        if table.keys[at, 0] < 0:
+        elif find_cost(table, tiles, layer):
+            feasible = feasible and tiles.cycles[layer] != INFEASIBLE
+        else:
             missing[unknown] = layer
             unknown += 1
-            continue
-        tiles.cycles[layer] = table.cycles[at]
-        tiles.energy_pj[layer] = table.energy_pj[at]
-        feasible = feasible and table.cycles[at] != INFEASIBLE
     return unknown, feasible
 
 

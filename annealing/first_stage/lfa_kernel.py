@@ -23,6 +23,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     PRICE_ALONE,
     PRICED,
     ROUND,
+    SIDE,
     TILES_PRICED,
     VERDICT,
     LFAScratch,
@@ -157,6 +158,7 @@ def anneal_lfa(
         if (fits and figures[CANDIDATE, COST] <= ceiling[0]) or (not fits and _goes_lower(figures, CURRENT, True)):
             copy_lfa(state.candidate, state.current)
             copy_figures(figures, CANDIDATE, CURRENT)
+            counters[SIDE] = 1 - counters[SIDE]
             file_away(state)
             if _goes_lower(figures, BEST, False):
                 copy_lfa(state.candidate, state.best)

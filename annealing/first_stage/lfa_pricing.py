@@ -9,14 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
+from soma_cp.annealing.first_stage.candidate_tiles import CutFLGs, cut_changed_flgs, look_up_changed
+from soma_cp.annealing.first_stage.candidate_transfers import (
+    Outline,
+    Survey,
+    fill_elapsed,
+    fill_queues,
+    fill_room,
+    least_peak,
+    survey,
+)
+from soma_cp.annealing.first_stage.cost_cache import CostTable
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
+from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, find_change, run_policies
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
-from soma_cp.model.data_types import packed
 from soma_cp.model.hardware.platform import DramRate
-from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
@@ -27,9 +35,8 @@ from soma_cp.model.soma.tensors import (
     Tensors,
     count_tensors,
     make_tensors,
-    transfer_cycles,
 )
-from soma_cp.model.soma.tiling import LayerTiles, TileSequence, tile_layers
+from soma_cp.model.soma.tiling import LayerTiles, TileSequence
 
 # Why `evaluate_candidate`, or a search, returned.
 DONE, UNKNOWN_COSTS, NEEDS_ROOM, PAUSED = 0, 1, 2, 3
@@ -50,7 +57,8 @@ UNKNOWN = 2  # number of layers in `missing`
 NEEDED_TILES, NEEDED_TENSORS, NEEDED_CHIP_TENSORS = 3, 4, 5
 TILES_PRICED = 6  # tiles of all candidates that were priced since the last pause
 VERDICT = 7  # on the candidate, of a call that prices it alone
-COUNTERS = 8
+SIDE = 8  # which of the two scratches of the greedy pass is the candidate's; the other is that of the current LFA
+COUNTERS = 9
 
 # Columns of `LFAState.figures`.
 COST, OVERFLOW_BYTES, LATENCY, ENERGY_PJ, PEAK_BYTES = 0, 1, 2, 3, 4
@@ -107,14 +115,16 @@ class LFAScratch(NamedTuple):
     """Scratch arrays for one candidate: by layer, by DRAM tensor, and by position (one item more than tiles)."""
 
     tiles: LayerTiles
+    cut: CutFLGs
     places: TensorPlaces
+    outline: Outline
     tensors: Tensors
     dlsa: DLSA
     tile_cycles: IntArray
     chip_usage: IntArray
     usage: IntArray
     times: Times
-    greedy: GreedyScratch
+    greedy: tuple[GreedyScratch, GreedyScratch]
 
 
 class LFASettings(NamedTuple):
@@ -180,60 +190,22 @@ def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
 
 
 @in_place
-def rough_figures(
-    table: NetworkTable,
-    lfa: LFAArrays,
-    tiles: LayerTiles,
-    places: TensorPlaces,
-    dram_rate: DramRate,
-    dram_pj_per_byte: float,
-) -> tuple[float, int]:
-    """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without listing tensors.
+def rough_figures(tiles: LayerTiles, sums: Survey, dram_pj_per_byte: float) -> tuple[float, int]:
+    """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without a list of tensors.
 
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
     last tile begins, and the ofmap of that tile is stored after it, since its layer has no consumers. Absent parts have
     no tiles.
     """
-    counts, extents, cycles, energies = tiles.count, tiles.extent, tiles.cycles, tiles.energy_pj
-    source_begin, channels, bits, layers = table.source_begin, table.source_channels, table.source_bits, table.layers
-    owner, weight_owner, rows, columns = places.owners.edge, places.owners.weights, places.rows, places.columns
-    stored = places.stored
-    first_place, last_place = 0, len(lfa.order) - 1
-    while counts[lfa.order[first_place]] == 0:  # an absent part
-        first_place += 1
-    while counts[lfa.order[last_place]] == 0:
-        last_place -= 1
-    first_layer, last_layer = lfa.order[first_place], lfa.order[last_place]
+    counts, cycles, energies = tiles.count, tiles.cycles, tiles.energy_pj
     energy = 0.0
-    moved = 0  # bytes
-    loads, stores, head, tail = 0, 0, 0, 0  # cycles: all loads, all stores, loads of the first tile, store of the last
     computes = 0
     for layer in range(len(counts)):
-        count = counts[layer]
-        energy += count * energies[layer]
-        computes += count * cycles[layer]
-        for edge in range(source_begin[layer], source_begin[layer + 1]):
-            if owner[edge] != edge:
-                continue
-            size = packed(extents[layer, 0] * rows[edge] * columns[edge] * channels[edge], bits[edge])
-            moved += count * size
-            duration = transfer_cycles(size, dram_rate)
-            loads += count * duration
-            head += duration if layer == first_layer else 0
-        weights = layers[layer, nt.DRAM_WEIGHT_BYTES] if weight_owner[layer] == layer else 0
-        moved += weights
-        duration = transfer_cycles(weights, dram_rate)
-        loads += duration
-        head += duration if layer == first_layer else 0
-        if stored[layer]:
-            elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
-            size = packed(elements, layers[layer, nt.OFMAP_BITS])
-            moved += count * size
-            duration = transfer_cycles(size, dram_rate)
-            stores += count * duration
-            tail = duration if layer == last_layer else tail
-    latency = max(head + computes + tail, loads + stores, loads + cycles[last_layer] + tail)
-    return energy + moved * dram_pj_per_byte, latency
+        energy += counts[layer] * energies[layer]
+        computes += counts[layer] * cycles[layer]
+    last = sums.loads + cycles[sums.last_layer] + sums.tail
+    latency = max(sums.head + computes + sums.tail, sums.loads + sums.stores, last)
+    return energy + sums.moved_bytes * dram_pj_per_byte, latency
 
 
 @in_place
@@ -264,41 +236,51 @@ def evaluate_candidate(
         or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
     ):
         return DONE, INVALID
-    count = tile_layers(table, settings.batch, lfa, tiles)
+    rate, cut, outline = settings.dram_rate, scratch.cut, scratch.outline
+    count = cut_changed_flgs(table, settings.batch, rate, lfa, tiles, cut)
     if count < 0:
         return DONE, INVALID
-    unknown, feasible = look_up_costs(costs, tiles, state.missing)
+    unknown, feasible = look_up_changed(costs, tiles, cut, state.missing)
     if unknown > 0:
         state.counters[UNKNOWN] = unknown
         return UNKNOWN_COSTS, INVALID
     if not feasible:
         return DONE, INVALID
-    dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_rate, settings.dram_pj_per_byte)
+    sums = survey(table, lfa, tiles, cut, rate, places, outline)
+    energy, bound = rough_figures(tiles, sums, settings.dram_pj_per_byte)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
-    if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
-        state.counters[NEEDED_TILES] = count
-        state.counters[NEEDED_TENSORS] = dram
-        state.counters[NEEDED_CHIP_TENSORS] = chip
-        return NEEDS_ROOM, INVALID
-    state.counters[TILES_PRICED] += count
-    make_tensors(table, lfa, tiles, places, settings.dram_rate, tensors)
-    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
-    sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
+    limit = settings.limit_bytes
+    peak = least_peak(outline, sums.positions) if settings.costing == GREEDY else 0
+    dram, chip = sums.dram, sums.chip
+    latency = 0  # of what overflows
+    if peak <= limit:
+        if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
+            state.counters[NEEDED_TILES] = count
+            state.counters[NEEDED_TENSORS] = dram
+            state.counters[NEEDED_CHIP_TENSORS] = chip
+            return NEEDS_ROOM, INVALID
+        state.counters[TILES_PRICED] += count
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
-    dlsa, limit = scratch.dlsa, settings.limit_bytes
-    if settings.costing == GREEDY:
+    if settings.costing != GREEDY:
+        count_tensors(table, lfa, tiles, places)
+        make_tensors(table, lfa, tiles, places, rate, tensors)
+        lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+        sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
+        double_buffer(tensors, dram, scratch.dlsa)
+        peak = fill_usage(tensors.bytes, dram, scratch.dlsa, sequence, scratch.usage)
+        latency = begin_times(sequence, tensors, dram, scratch.dlsa, scratch.times)
+    elif peak <= limit:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
-        latency = max(greedy(tensors, dram, sequence, limit, cutoff, scratch.greedy, dlsa), 0)  # 0: overflows
+        side = state.counters[SIDE]
+        own, other = scratch.greedy[side], scratch.greedy[1 - side]
+        fill_room(lfa, tiles, outline, limit, own.free)
+        fill_elapsed(lfa, tiles, own.elapsed)
+        counts = fill_queues(table, lfa, tiles, cut, places, outline, own.queues)
+        latency = run_policies(count, counts, cutoff, own, other, find_change(count, counts, own, other))
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
-        peak = limit - _least(scratch.greedy.free, count)
-    else:
-        double_buffer(tensors, dram, dlsa)
-        peak = fill_usage(tensors.bytes, dram, dlsa, sequence, scratch.usage)
-        latency = begin_times(sequence, tensors, dram, dlsa, scratch.times)
     overflow = max(peak - limit, 0)
     figures = state.figures
     figures[CANDIDATE, OVERFLOW_BYTES] = overflow
@@ -309,12 +291,3 @@ def evaluate_candidate(
     if overflow == 0:
         figures[CANDIDATE, COST] = energy_factor * float(latency) ** settings.delay_exponent
     return DONE, PRICED
-
-
-@in_place
-def _least(values: IntArray, count: int) -> int:
-    """Return the least of the first `count` values."""
-    least: int = values[0]
-    for p in range(1, count):
-        least = min(least, values[p])
-    return least

@@ -189,47 +189,22 @@ def uncut_dimensions(
 def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
     """Fill `tiles` (all but the costs); return T, the number of tiles, or ``TILING_TOO_LARGE - place``."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
-    order, begins_flg, begins_lg, tiling = lfa.order, lfa.begins_flg, lfa.begins_lg, lfa.tiling
+    order, begins_flg, tiling, layers = lfa.order, lfa.begins_flg, lfa.tiling, table.layers
     counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    flg_of, lg_of, extents = tiles.flg, tiles.lg, tiles.extent
-    layers, source_begin, sources = table.layers, table.source_begin, table.source
-    use_begin, use_layer, use_role = table.use_begin, table.use_layer, table.use_role
     size = len(order)
-    flg = -1
-    lg = -1
-    for place in range(size):
-        flg += 1 if begins_flg[place] else 0
-        lg += 1 if begins_lg[place] else 0
-        flg_of[order[place]] = flg
-        lg_of[order[place]] = lg
+    number_groups(lfa, tiles)
     begin = 0
     position = 0
     while begin < size:
         end = begin + 1
         while end < size and not begins_flg[end]:
             end += 1
+        if not cut_group(table, batch, lfa, tiles, begin, end):
+            return TILING_TOO_LARGE - begin
         present = 0  # layers that are no absent parts
         for place in range(begin, end):
             present += 1 if layers[order[place], nt.K] > 0 else 0
         number = tiling[begin]
-        batch_parts = greatest_common_divisor(batch, number)
-        keep_rows, keep_columns = uncut_dimensions(layers, source_begin, sources, order, flg_of, begin, end)
-        parts = number // batch_parts
-        samples = batch // batch_parts
-        if not tile_flg(
-            layers,
-            use_begin,
-            use_layer,
-            use_role,
-            table.is_output,
-            order,
-            flg_of,
-            (begin, end, samples, parts),
-            keep_rows,
-            keep_columns,
-            extents,
-        ):
-            return TILING_TOO_LARGE - begin
         first = position
         for place in range(begin, end):
             layer = order[place]
@@ -242,6 +217,41 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
         position += number * present
         begin = end
     return position
+
+
+@in_place
+def number_groups(lfa: LFAArrays, tiles: LayerTiles) -> None:
+    """Fill the indices of the FLG and LG of each layer."""
+    order, begins_flg, begins_lg, flg_of, lg_of = lfa.order, lfa.begins_flg, lfa.begins_lg, tiles.flg, tiles.lg
+    flg = -1
+    lg = -1
+    for place in range(len(order)):
+        flg += 1 if begins_flg[place] else 0
+        lg += 1 if begins_lg[place] else 0
+        flg_of[order[place]] = flg
+        lg_of[order[place]] = lg
+
+
+@in_place
+def cut_group(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles, begin: int, end: int) -> bool:
+    """Fill the extents of the FLG at places begin … end − 1; return False if its tiling number is too large."""
+    layers, source_begin, sources = table.layers, table.source_begin, table.source
+    number = lfa.tiling[begin]
+    batch_parts = greatest_common_divisor(batch, number)
+    keep_rows, keep_columns = uncut_dimensions(layers, source_begin, sources, lfa.order, tiles.flg, begin, end)
+    return tile_flg(
+        layers,
+        table.use_begin,
+        table.use_layer,
+        table.use_role,
+        table.is_output,
+        lfa.order,
+        tiles.flg,
+        (begin, end, batch // batch_parts, number // batch_parts),
+        keep_rows,
+        keep_columns,
+        tiles.extent,
+    )
 
 
 @in_place

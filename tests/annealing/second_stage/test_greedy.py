@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from support import slow_model
 from support.paths import PUBLISHED
+from support.slow_greedy import SlowPass
 from support.twins import Pair, examples, lfa_of, pairs, problem_of, records_of, shortest_lives, with_buffer
 
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, greedy, greedy_scratch
+from soma_cp.annealing.second_stage.greedy_kernel import LOADS_FIRST, NO_CUTOFF, STORES_FIRST, greedy, greedy_scratch
 from soma_cp.model.soma.dlsa import DLSA
 from soma_cp.model.soma.evaluation import evaluate
 from soma_cp.model.soma.footprint import BufferTooSmallError, least_peak_bytes
@@ -117,6 +118,24 @@ def test_a_cutoff_ends_exactly_the_runs_that_are_slower(pair: Pair, data: st.Dat
             found, nothing = run_kernel(plan, capacity, cutoff)
             assert found == NO_CUTOFF
             assert all(set(column) <= {UNTOUCHED} for column in columns(nothing))
+
+
+@examples(250)
+@given(pairs(max_layers=12, max_tiling_number=40), st.data())
+def test_the_pass_is_that_of_its_plain_twin(pair: Pair, data: st.DataObject) -> None:
+    plan = pair.plan
+    least = np.array(slow_model.buffer_usage(pair.slow, shortest_lives(pair.slow)))
+    for capacity in draw_capacities(pair, data):
+        if least.max() > capacity:
+            continue
+        twins = [SlowPass(plan, policy, (capacity - least).tolist()) for policy in (LOADS_FIRST, STORES_FIRST)]
+        latencies = [twin.latency() for twin in twins]
+        best = twins[latencies.index(min(latencies))]  # the first of equals
+        latency, dlsa = run_kernel(plan, capacity, NO_CUTOFF)
+        assert latency == min(latencies)
+        assert dlsa.order.tolist() == best.order
+        assert dict(enumerate(dlsa.start.tolist())) == best.start
+        assert dict(enumerate(dlsa.end.tolist())) == best.end
 
 
 # Published schedules.
