@@ -44,8 +44,9 @@ MOST_GROWTH = 2.5
 PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
 """Shares of the time left that the first two phases of the wide space may take, each when it begins. The first phase
 may take the second share if no layer may be divided."""
-LEAST_GAIN = 0.005
-"""Another last phase follows one that lowers the cost by at least this share."""
+LEAST_GAIN, PATIENCE = 0.005, 2
+"""Another last phase follows one that lowers the cost by at least the first share; where the best LFA has several LGs,
+so many in a row have to gain less before it is the last."""
 CUTS = (Move.FUSE_LGS, Move.SPLIT_LG, Move.TURN_CUT, Move.MOVE_BORDER)
 """The moves that change DRAM Cuts alone; without them, an LFA that overflows the buffer is repaired."""
 
@@ -74,7 +75,7 @@ class LFASearchParameters:
     last_rounds, last_temperature
         Rounds of a last phase of the wide space, as a share of those of the first, and its initial temperature.
     last_phases
-        How many last phases there are at most: another follows while one gains `LEAST_GAIN`.
+        How many last phases there are at most: another follows while they gain (`LEAST_GAIN`, `PATIENCE`).
     refining_rounds
         Rounds of a phase of `refine_lfas`, as a share of those of the first phase of a search; 0 to refine nothing.
     archive_size
@@ -90,7 +91,7 @@ class LFASearchParameters:
     wide: bool = False
     last_rounds: float = 0.5
     last_temperature: float = 0.01
-    last_phases: int = 4
+    last_phases: int = 6
     refining_rounds: float = 0.2
     archive_size: int = 8
 
@@ -264,6 +265,7 @@ class _Run:
 
     def last_phases(self, slots: SlottedProblem, rounds: int) -> None:
         """Run phases at a low temperature, each from the best LFA so far, while they gain; the first one is planned."""
+        in_vain = 0
         for number in range(self.parameters.last_phases):
             if not self.found or self.is_done:
                 return
@@ -272,7 +274,9 @@ class _Run:
             before, best = self.found[0]
             known = [chain.costs for chain in self._chains[-self.parameters.chains :]]
             self.anneal(self.phase(slots, rounds).from_best(best, known), rounds)
-            if self.found[0][0] > before * (1 - LEAST_GAIN):
+            cost, lfa = self.found[0]
+            in_vain = in_vain + 1 if cost > before * (1 - LEAST_GAIN) else 0
+            if in_vain >= (PATIENCE if lfa.lg_count > 1 else 1):
                 return
 
     def result(self, begin: float) -> LFASearchResult:
