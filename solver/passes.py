@@ -12,6 +12,9 @@ batch; the exact cost is that of the greedy DLSA of the whole run. Few p are sea
   one LG: the more passes, the smaller the fmaps, and the more weights are loaded.
 - The p of the best probe is searched in full, and the second one if it is about as good; neither if even the probe is
   far above the best schedule.
+- An LFA in p passes that beats the best in one is *scaled*: with twice the Tiling Numbers, say, it has the same tiles,
+  and p / 2 passes of twice the samples, for which searches from scratch may miss it. It is refined there, and scaled
+  again as long as this gains, down to one pass.
 """
 
 import math
@@ -19,7 +22,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
-from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, LFASearchResult, search_lfas
+from soma_cp.annealing.first_stage.lfa_search import (
+    LFASearchParameters,
+    LFASearchResult,
+    refine_lfas,
+    search_lfas,
+)
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -42,6 +50,8 @@ PROMISING = 1.25
 """A number of passes is searched in full if its probe costs at most so many times the best schedule in one pass."""
 ABOUT_AS_GOOD = 1.05
 """So is the second one if its probe costs at most so many times the best one's."""
+SCALING_SHARE = 0.3
+"""Share of the time that is kept for LFAs that are scaled to fewer passes."""
 
 
 def numbers_of_passes(problem: Problem, parameters: SolveParameters, own: LFA | None) -> tuple[int, ...]:
@@ -108,16 +118,17 @@ def search_passes(
         are none; but at least one, however early the budget ends, if `best_cost` is infinite.
     """
     search = _Search(problem, parameters, bound, monitor, own)
-    if math.isinf(best_cost) or len(numbers) == 1:
-        chosen = list(numbers)
-    else:
-        chosen = search.promising(numbers, best_cost)
-    lfas = search.probed
+    free = not math.isinf(best_cost) and len(numbers) > 1
+    chosen = search.promising(numbers, best_cost) if free else list(numbers)
+    scales = free and parameters.search.refining_rounds > 0
+    lfas = search.kept
+    searching = monitor.part(1 - SCALING_SHARE) if scales else monitor
     for place, passes in enumerate(chosen):
-        if not monitor.budget.over:
-            limit = monitor.part(1 / (len(chosen) - place))
-            for _, lfa in search.lfas(passes, parameters.search, best_cost, limit):
-                lfas.setdefault(search.greedy(lfa).cost(parameters.objective), lfa)
+        if not searching.budget.over:
+            limit = searching.part(1 / (len(chosen) - place))
+            search.file_away(search.lfas(passes, parameters.search, best_cost, limit))
+    if scales and lfas and min(lfas) < best_cost:
+        search.scale(lfas[min(lfas)])
     if not lfas and math.isinf(best_cost):
         lfa = replace(coarse_lfa(_part(problem, numbers[0])), passes=numbers[0])
         lfas[search.greedy(lfa).cost(parameters.objective)] = lfa
@@ -139,7 +150,7 @@ class _Search:
         self.rounds = 0
         self.seconds = 0.0
         self.out_of_time = False
-        self.probed: dict[float, LFA] = {}
+        self.kept: dict[float, LFA] = {}
 
     def promising(self, numbers: Sequence[int], best_cost: float) -> list[int]:
         """Return the numbers of passes that are worth a search, after a probe of each; the user's own among them."""
@@ -158,7 +169,7 @@ class _Search:
             if found:
                 lfa = found[0][1]
                 cost = self.greedy(lfa).cost(self.parameters.objective)
-                self.probed[cost] = lfa
+                self.kept[cost] = lfa
                 probed.append((cost, passes))
                 least = min(least, cost)
                 if lfa.lg_count == 1:
@@ -182,14 +193,44 @@ class _Search:
             monitor=_of_passes(monitor, passes, best_cost),
             own_start=replace(own, passes=1) if own is not None and own.passes == passes else None,
         )
-        self.rounds += found.rounds
-        self.seconds += found.seconds
-        self.out_of_time |= found.out_of_time
+        self._count(found)
         return [(cost, replace(lfa, passes=passes)) for cost, lfa in found.lfas]
+
+    def file_away(self, found: list[tuple[float, LFA]]) -> None:
+        """Keep LFAs with their costs under the greedy DLSA of the whole run."""
+        for _, lfa in found:
+            self.kept.setdefault(self.greedy(lfa).cost(self.parameters.objective), lfa)
+
+    def scale(self, lfa: LFA) -> None:
+        """Scale an LFA to fewer and fewer passes, as long as each is better than the one before."""
+        best_cost = min(self.kept)
+        while lfa.passes > 1 and not self.monitor.budget.over:
+            passes = max(number for number in divisors(lfa.passes).tolist() if number < lfa.passes)
+            found = refine_lfas(
+                _part(self.problem, passes),
+                [with_fewer_passes(lfa, passes)],
+                self.parameters.draws,
+                self.parameters.objective,
+                self.parameters.search,
+                self.parameters.threads,
+                self.bound.met_in_one_pass_at if passes == 1 else -math.inf,
+                _of_passes(self.monitor, passes, best_cost),
+            )
+            self._count(found)
+            self.file_away([(cost, replace(each, passes=passes)) for cost, each in found.lfas])
+            if min(self.kept) >= best_cost:
+                return
+            best_cost = min(self.kept)
+            lfa = self.kept[best_cost]
 
     def greedy(self, lfa: LFA) -> Schedule:
         """Return the greedy schedule of an LFA of the problem."""
         return _greedy(self.problem, lfa)
+
+    def _count(self, found: LFASearchResult) -> None:
+        self.rounds += found.rounds
+        self.seconds += found.seconds
+        self.out_of_time |= found.out_of_time
 
     def _least_cost(self, passes: int) -> float:
         """Return what schedules in so many passes cost at least: the cheapest tiles, all weights in every pass."""
@@ -198,6 +239,17 @@ class _Search:
         energy_pj = bound.core_energy_pj + moved * platform.dram_pj_per_byte
         latency = max(bound.compute_cycles, int(transfer_cycles(moved, platform.dram_rate)))
         return self.parameters.objective.cost(energy_pj, latency)
+
+
+def with_fewer_passes(lfa: LFA, passes: int) -> LFA:
+    """Return an LFA with the same tiles in fewer passes, a divisor of its own; `passes` is 1 in what it returns.
+
+    A Tiling Number n cuts b samples into gcd(b, n) parts and each part of them into n / gcd(b, n). With s times the
+    samples, s · n cuts them into s · gcd(b, n) parts of as many samples as before, and these as before.
+    """
+    times = lfa.passes // passes
+    flgs = tuple(replace(flg, tiling_number=times * flg.tiling_number) for flg in lfa.flgs)
+    return replace(lfa, flgs=flgs, passes=1)
 
 
 def _part(problem: Problem, passes: int) -> Problem:

@@ -7,14 +7,17 @@ meetings only on rounds. So the result does not depend on the number of cores.
 In the wide space (docs/model.md#spaces) two phases follow. As many rounds again go over LFAs that divide layers, if any
 may be divided: one more move changes the parts (docs/first-stage.md#divided-layers). Then a last phase at a low
 temperature begins at the best LFA so far, half of its chains with every load shared that can be, and lets readers share
-loads or not (docs/first-stage.md#shared-loads). The first phase is the search of the paper's space with the same draws,
-so the result is never worse for the same rounds.
+loads or not (docs/first-stage.md#shared-loads). While such a phase gains, another one follows
+(docs/first-stage.md#the-last-phases). The first phase is the search of the paper's space with the same draws, so the
+result is never worse for the same rounds.
+
+`refine_lfas` has last phases alone, from LFAs that are known, say of a smaller batch.
 """
 
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -41,6 +44,11 @@ MOST_GROWTH = 2.5
 PAPER_TIME, DIVIDING_TIME = 0.45, 0.7
 """Shares of the time left that the first two phases of the wide space may take, each when it begins. The first phase
 may take the second share if no layer may be divided."""
+LEAST_GAIN, PATIENCE = 0.005, 2
+"""Another last phase follows one that lowers the cost by at least the first share; where the best LFA has several LGs,
+so many in a row have to gain less before it is the last."""
+CUTS = (Move.FUSE_LGS, Move.SPLIT_LG, Move.TURN_CUT, Move.MOVE_BORDER)
+"""The moves that change DRAM Cuts alone; without them, an LFA that overflows the buffer is repaired."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +73,11 @@ class LFASearchParameters:
     wide
         Whether LFAs may divide layers and let readers share loads, which the paper's space doesn't have.
     last_rounds, last_temperature
-        Rounds of the last phase of the wide space, as a share of those of the first, and its initial temperature.
+        Rounds of a last phase of the wide space, as a share of those of the first, and its initial temperature.
+    last_phases
+        How many last phases there are at most: another follows while they gain (`LEAST_GAIN`, `PATIENCE`).
+    refining_rounds
+        Rounds of a phase of `refine_lfas`, as a share of those of the first phase of a search; 0 to refine nothing.
     archive_size
         How many LFAs each chain keeps for the second stage.
     """
@@ -79,6 +91,8 @@ class LFASearchParameters:
     wide: bool = False
     last_rounds: float = 0.5
     last_temperature: float = 0.01
+    last_phases: int = 6
+    refining_rounds: float = 0.2
     archive_size: int = 8
 
     def rounds_for(self, problem: Problem) -> int:
@@ -142,46 +156,139 @@ def search_lfas(
         layers than `start`, this is so in the second phase alone.
     """
     begin = time.monotonic()
-    monitor = monitor or Monitor()
-    budget = monitor.budget
     starts = [start] if own_start is None else [start, own_start]
     undivided = without_slots(problem)
     slots = slotted(problem, starts) if parameters.wide else undivided
     rounds = parameters.rounds_for(problem)
     last_rounds = round(rounds * parameters.last_rounds) if parameters.wide else 0
-    planned = (rounds * (2 if slots.divides else 1) + last_rounds) * parameters.chains
-    chains: list[Chain] = []
-
-    def report() -> None:
-        done = sum(chain.rounds_done for chain in chains)
-        monitor.progress(ProgressEvent("first stage", 0, done, planned, _lowest_cost(chains)))
-
-    def anneal(others: list[Chain], to: int, limit: Budget) -> bool:
-        chains.extend(others)
-        return _anneal(others, to, parameters.meetings, enough, limit, pool, report)
-
-    def phase(of: SlottedProblem, to: int) -> _Phase:
-        return _Phase(of, seed, len(chains), objective, parameters, to)
-
-    with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
-        limit = budget.part(PAPER_TIME if slots.divides else DIVIDING_TIME) if last_rounds else budget
+    with _Run(seed, objective, parameters, threads, enough, monitor or Monitor()) as run:
+        run.plan(rounds * (2 if slots.divides else 1) + last_rounds)
+        last_share = (PAPER_TIME if slots.divides else DIVIDING_TIME) if last_rounds else 1.0
         own = own_start if own_start is not None and own_start.divisions == start.divisions else None
-        out_of_time = anneal(phase(undivided, rounds).from_scratch(start, own), rounds, limit)
-        found = _archived(chains)
-        if slots.divides and not _is_done(found, enough, budget):
-            limit = budget.part(DIVIDING_TIME)
-            out_of_time |= anneal(phase(slots, rounds).from_scratch(start, own_start), rounds, limit)
-            found = _archived(chains)
-        if last_rounds and found and not _is_done(found, enough, budget):
-            known = [chain.costs for chain in chains[-parameters.chains :]]
-            out_of_time |= anneal(phase(slots, last_rounds).from_best(found[0][1], known), last_rounds, budget)
-            found = _archived(chains)
-    done = sum(chain.rounds_done for chain in chains)
-    return LFASearchResult(tuple(found[: parameters.archive_size]), done, out_of_time, time.monotonic() - begin)
+        run.anneal(run.phase(undivided, rounds).from_scratch(start, own), rounds, last_share)
+        if slots.divides and not run.is_done:
+            run.anneal(run.phase(slots, rounds).from_scratch(start, own_start), rounds, DIVIDING_TIME)
+        if last_rounds:
+            run.last_phases(slots, last_rounds)
+    return run.result(begin)
 
 
-def _is_done(found: list[tuple[float, LFA]], enough: float, budget: Budget) -> bool:
-    return budget.over or (bool(found) and found[0][0] <= enough)
+def refine_lfas(
+    problem: Problem,
+    starts: Sequence[LFA],
+    seed: int,
+    objective: Objective = Objective(),  # noqa: B008  # immutable
+    parameters: LFASearchParameters = LFASearchParameters(),
+    threads: int | None = None,
+    enough: float = -math.inf,
+    monitor: Monitor | None = None,
+) -> LFASearchResult:
+    """Search the wide space near LFAs that may overflow the buffer.
+
+    First they are repaired: moves that leave the DRAM Cuts as they are lower the overflow, and then the cost at a low
+    temperature. Last phases follow from the best that fits; if none does, no LFA is found.
+
+    Parameters
+    ----------
+    problem
+        Network, platform, batch.
+    starts
+        LFAs in one pass; chains take them in turn.
+    seed, objective, parameters, threads, enough, monitor
+        As for `search_lfas`; `parameters` have `refining_rounds`.
+    """
+    begin = time.monotonic()
+    slots = slotted(problem, starts)
+    rounds = max(round(parameters.rounds_for(problem) * parameters.refining_rounds), 1)
+    with _Run(seed, objective, parameters, threads, enough, monitor or Monitor()) as run:
+        run.plan(2 * rounds)
+        run.anneal(run.phase(slots, rounds).without_new_cuts(starts), rounds, DIVIDING_TIME)
+        run.last_phases(slots, rounds)
+    return run.result(begin)
+
+
+class _Run:
+    """The phases of a search: their chains and their threads.
+
+    Parameters
+    ----------
+    seed, objective, parameters, threads, enough, monitor
+        As for `search_lfas`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        objective: Objective,
+        parameters: LFASearchParameters,
+        threads: int | None,
+        enough: float,
+        monitor: Monitor,
+    ) -> None:
+        self.seed = seed
+        self.objective = objective
+        self.parameters = parameters
+        self.enough = enough
+        self.monitor = monitor
+        self.found: list[tuple[float, LFA]] = []
+        self._pool = ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1)
+        self._chains: list[Chain] = []
+        self._planned = 0
+        self._out_of_time = False
+
+    def __enter__(self) -> "_Run":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether no further phase is wanted: the time is over, or the best LFA is good enough."""
+        return self.monitor.budget.over or (bool(self.found) and self.found[0][0] <= self.enough)
+
+    def plan(self, rounds: int) -> None:
+        """Announce so many more rounds of each chain."""
+        self._planned += rounds * self.parameters.chains
+
+    def phase(self, of: SlottedProblem, rounds: int) -> "_Phase":
+        """Return what makes the chains of the next phase."""
+        return _Phase(of, self.seed, len(self._chains), self.objective, self.parameters, rounds)
+
+    def anneal(self, chains: list[Chain], rounds: int, share: float = 1.0) -> None:
+        """Run new chains, in at most a share of the time left."""
+        self._chains.extend(chains)
+        budget = self.monitor.budget if share == 1.0 else self.monitor.budget.part(share)
+        meetings = self.parameters.meetings
+        self._out_of_time |= _anneal(chains, rounds, meetings, self.enough, budget, self._pool, self._report)
+        self.found = _archived(self._chains)
+
+    def last_phases(self, slots: SlottedProblem, rounds: int) -> None:
+        """Run phases at a low temperature, each from the best LFA so far, while they gain; the first one is planned."""
+        in_vain = 0
+        for number in range(self.parameters.last_phases):
+            if not self.found or self.is_done:
+                return
+            if number > 0:
+                self.plan(rounds)
+            before, best = self.found[0]
+            known = [chain.costs for chain in self._chains[-self.parameters.chains :]]
+            self.anneal(self.phase(slots, rounds).from_best(best, known), rounds)
+            cost, lfa = self.found[0]
+            in_vain = in_vain + 1 if cost > before * (1 - LEAST_GAIN) else 0
+            if in_vain >= (PATIENCE if lfa.lg_count > 1 else 1):
+                return
+
+    def result(self, begin: float) -> LFASearchResult:
+        """Return what was found since `begin`."""
+        lfas = tuple(self.found[: self.parameters.archive_size])
+        done = sum(chain.rounds_done for chain in self._chains)
+        return LFASearchResult(lfas, done, self._out_of_time, time.monotonic() - begin)
+
+    def _report(self) -> None:
+        done = sum(chain.rounds_done for chain in self._chains)
+        lowest = _lowest_cost(self._chains)
+        self.monitor.progress(ProgressEvent("first stage", 0, done, self._planned, lowest))
 
 
 def _anneal(
@@ -256,6 +363,15 @@ class _Phase:
         cooling = replace(self.parameters.cooling, initial_temperature=self.parameters.last_temperature)
         return [
             self._chain(best, number, cooling, {}, costs, shares=number % 2 == 1) for number, costs in enumerate(known)
+        ]
+
+    def without_new_cuts(self, starts: Sequence[LFA]) -> list[Chain]:
+        """Return chains at these starts, which may overflow; they change no DRAM Cut by itself and share no loads."""
+        cooling = replace(self.parameters.cooling, initial_temperature=self.parameters.last_temperature)
+        weights = dict.fromkeys((*CUTS, Move.TURN_SHARE), 0.0)
+        return [
+            self._chain(starts[number % len(starts)], number, cooling, weights, CostCache(self.slotted.problem))
+            for number in range(self.parameters.chains)
         ]
 
     def _started(self, begin_at: LFA, start: LFA, number: int) -> Chain:

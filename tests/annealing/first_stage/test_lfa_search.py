@@ -290,8 +290,13 @@ def test_the_wide_space_is_searched_after_the_papers_and_never_ends_higher(name:
     found = [search_lfas(problem, start, 3, parameters=wide, threads=threads) for threads in (1, 3)]
     assert found[0].lfas == found[1].lfas
     assert found[0].lfas[0][0] <= paper.lfas[0][0]
+    once = search_lfas(problem, start, 3, parameters=replace(wide, last_phases=1))
     phases = 2.5 if slotted(problem).divides else 1.5
-    assert found[0].rounds == pytest.approx(phases * paper.rounds, rel=0.01)
+    assert once.rounds == pytest.approx(phases * paper.rounds, rel=0.01)
+    assert found[0].lfas[0][0] <= once.lfas[0][0] <= paper.lfas[0][0]
+    more = (found[0].rounds - once.rounds) / paper.rounds
+    assert more == pytest.approx(round(2 * more) / 2, abs=0.01)
+    assert more <= 2.5
     for cost, lfa in found[0].lfas:
         plan = make_plan(problem, lfa)
         assert evaluate(plan, greedy_dlsa(plan)).edp == pytest.approx(cost, rel=1e-9)
