@@ -130,7 +130,7 @@ class DownsetPaths:
         self._member = all_downsets(problem.table)
         if self._member is None:
             self._member = self._with_one_head()
-        self._known = _Tiles(problem, prices)
+        self._known = PathTiles(problem, prices)
         self._done = 1
         if self._member is None or not self._known.listed:
             self._member = None
@@ -219,7 +219,7 @@ class DownsetPaths:
         assert self._member is not None
         problem, table, member = self.problem, self.problem.table, self._member
         order = np.flatnonzero(member[after] & ~member[before].all(axis=0))
-        cuts = _cuts(problem, order, kept)
+        cuts = cuts_of(problem, order, kept)
         tiles = self._known.cut(order, cuts)
         if self._known.too_many:
             self._member = None  # no more time could help
@@ -274,7 +274,7 @@ class DownsetPaths:
         )
 
 
-def _cuts(problem: Problem, order: IntArray, kept: int) -> Cuts:
+def cuts_of(problem: Problem, order: IntArray, kept: int) -> Cuts:
     """Return all ways to cut an FLG of some of these layers into 2 tiles or more, but those of too many parts."""
     batch, layers = problem.batch, problem.table.layers[order]
     most_rows = 1 if kept & ROWS_WHOLE else int(layers[:, nt.H].max(initial=1))
@@ -290,7 +290,7 @@ def _cuts(problem: Problem, order: IntArray, kept: int) -> Cuts:
     return Cuts(samples, parts, bool(kept & ROWS_WHOLE), bool(kept & COLUMNS_WHOLE))
 
 
-class _Tiles:
+class PathTiles:
     """All different tiles of layers so far, and their prices."""
 
     def __init__(self, problem: Problem, prices: LayerPrices) -> None:
@@ -332,6 +332,12 @@ class _Tiles:
             table, order, flg, place_of, cuts, self._table, self._count, self._rows, self._extents, tiles
         )
         return tiles
+
+    def area(self, tiles: CutTiles) -> IntArray:
+        """Return int64[m, O]: samples, rows and columns of each tile multiplied; of no tile anything."""
+        _, samples, _, rows, columns = np.moveaxis(self._rows[np.maximum(tiles.which, 0)], -1, 0)
+        area: IntArray = samples * rows * columns
+        return area
 
     @property
     def too_many(self) -> bool:
@@ -388,22 +394,10 @@ def _layer_figures(
     problem: Problem, prices: LayerPrices, multipliers: FloatArray, times: IntArray, edge_times: IntArray
 ) -> LayerFigures:
     """Return what is known of the layers whatever the FLG; layers and edges count several times."""
-    table, batch = problem.table, problem.batch
+    table = problem.table
     layers, rate, dram_pj = table.layers, problem.platform.dram_rate, problem.platform.dram_pj_per_byte
-    bits = layers[:, nt.OFMAP_BITS]
-    rows, columns, values = prices.extents.rows, prices.extents.columns, prices.extents.values
-    channels = np.array([one[0][0] for one in values])
-    channels = np.where(table.is_output, np.maximum(channels, layers[:, nt.K]), channels)
-    one_tile = np.array([a.extent[0] * b.extent[0] for a, b in zip(rows, columns, strict=True)])
-    all_tiles = np.array([a.least_total * b.least_total for a, b in zip(rows, columns, strict=True)])
-    held, whole = packed(batch * channels * one_tile, bits), packed(batch * channels * all_tiles, bits)
-    alone_bytes, fine_bytes = np.zeros(len(table.source), np.int64), np.zeros(len(table.source), np.int64)
-    for edge, layer in enumerate(table.reader.tolist()):
-        role, factor = int(table.source_role[edge]), batch * int(table.source_channels[edge])
-        read = extents_read(layers, layer, role, int(values[layer][0][0]), rows[layer], columns[layer])
-        alone = factor * int(read[0].extent[0]) * int(read[1].extent[0])
-        fine = factor * read[0].least_total * read[1].least_total
-        alone_bytes[edge], fine_bytes[edge] = (packed(one, int(table.source_bits[edge])) for one in (alone, fine))
+    channels = np.array([one[0][0] for one in prices.extents.values])
+    held, whole, alone_bytes, fine_bytes = least_bytes(problem, prices, channels)
     stored = np.where(table.is_output, whole, 0)
     external = table.source < 0
     moved, cycles = {}, {}
@@ -415,7 +409,7 @@ def _layer_figures(
     np.add.at(alive, table.reader[external], alone_bytes[external])
     pj = [size.astype(np.float64) * dram_pj for size in (whole, alone_bytes, fine_bytes)]
     one_by_one, fine_choices = zip(*prices.whole_and_fine(), strict=True)
-    by_cost = partial(_costs, multipliers, dram_pj)
+    by_cost = partial(least_costs, multipliers, dram_pj)
     return LayerFigures(
         weights=np.ascontiguousarray(layers[:, nt.WEIGHT_BYTES]),
         whole=whole,
@@ -432,7 +426,31 @@ def _layer_figures(
     )
 
 
-def _costs(
+def least_bytes(
+    problem: Problem, prices: LayerPrices, channels: IntArray
+) -> tuple[IntArray, IntArray, IntArray, IntArray]:
+    """Return the least bytes of a layer's only tile, of all its tiles, and what these read over an edge.
+
+    Arguments and the first two are by layer, if a tile has at least so many channels; the others by edge.
+    """
+    table, batch = problem.table, problem.batch
+    layers, bits = table.layers, table.layers[:, nt.OFMAP_BITS]
+    rows, columns, values = prices.extents.rows, prices.extents.columns, prices.extents.values
+    channels = np.where(table.is_output, np.maximum(channels, layers[:, nt.K]), channels)
+    one_tile = np.array([a.extent[0] * b.extent[0] for a, b in zip(rows, columns, strict=True)])
+    all_tiles = np.array([a.least_total * b.least_total for a, b in zip(rows, columns, strict=True)])
+    held, whole = packed(batch * channels * one_tile, bits), packed(batch * channels * all_tiles, bits)
+    alone_bytes, fine_bytes = np.zeros(len(table.source), np.int64), np.zeros(len(table.source), np.int64)
+    for edge, layer in enumerate(table.reader.tolist()):
+        role, factor = int(table.source_role[edge]), batch * int(table.source_channels[edge])
+        read = extents_read(layers, layer, role, int(values[layer][0][0]), rows[layer], columns[layer])
+        alone = factor * int(read[0].extent[0]) * int(read[1].extent[0])
+        fine = factor * read[0].least_total * read[1].least_total
+        alone_bytes[edge], fine_bytes[edge] = (packed(one, int(table.source_bits[edge])) for one in (alone, fine))
+    return held, whole, alone_bytes, fine_bytes
+
+
+def least_costs(
     multipliers: FloatArray, dram_pj: float, choices: Sequence[LayerChoices], moved: IntArray, dram_cycles: IntArray
 ) -> FloatArray:
     """Return float64[L, M]: the least cost of the layers' choices with these transfers, infinite if there is none."""

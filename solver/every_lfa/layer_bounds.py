@@ -70,6 +70,8 @@ class LayerPrices:
         self._undivided: dict[int, LayerChoices] = {}
         self._whole_and_fine: dict[int, tuple[LayerChoices, LayerChoices]] = {}
         self._divided: dict[int, LayerChoices] = {}
+        self._whole_and_fine_divided: dict[int, tuple[LayerChoices, LayerChoices]] = {}
+        self._per_channel: dict[int, tuple[FloatArray, LayerChoices]] = {}
 
     def complete(self, wide: bool) -> bool:
         """Return whether no more time could raise the bounds in the wide space, or in the paper's."""
@@ -99,20 +101,39 @@ class LayerPrices:
                 found[layer] = cheapest([choices, self._divided[layer]])
         return found
 
-    def whole_and_fine(self) -> list[tuple[LayerChoices, LayerChoices]]:
+    def whole_and_fine(self, wide: bool = False) -> list[tuple[LayerChoices, LayerChoices]]:
         """Return, for each layer, its choices with one tile, and those with more than `MOST_PARTS` parts of a sample.
 
-        They are those of undivided layers, as far as `choices` has priced them; the others have their floors.
+        They are those of undivided layers, or with `wide` of divided ones, too, all parts of which have as many tiles;
+        as far as `choices` has priced them: the others have their floors.
         """
-        floors = self._floors(wide=False)
-        return [self._whole_and_fine.get(layer, (floor, floor)) for layer, floor in enumerate(floors)]
+        floors = self._floors(wide)
+        found = [self._whole_and_fine.get(layer, (floor, floor)) for layer, floor in enumerate(floors)]
+        for layer in self.part_sizes if wide else ():
+            ways = [self._whole_and_fine.get(layer), self._whole_and_fine_divided.get(layer)]
+            known = [way for way in ways if way is not None]
+            found[layer] = (floors[layer], floors[layer])
+            if len(known) == len(ways):
+                found[layer] = (cheapest([one for one, _ in known]), cheapest([fine for _, fine in known]))
+        return found
+
+    def per_channel(self, layer: int) -> tuple[FloatArray, LayerChoices] | None:
+        """Return what all channels of a layer take at least in tiles of parts; None if these are not priced.
+
+        float64[2, divisors of the batch, MOST_PARTS]: cycles and pJ by samples of a tile and by its parts of rows and
+        columns; and the choices over all tilings. Both are proportional to channels: some of the channels take at
+        least their share.
+        """
+        return self._per_channel.get(layer)
 
     def _price(self, left: "list[_Shapes]", found: dict[int, LayerChoices], budget: Budget) -> None:
         """Add the choices of layers to `found`, the last of `left` first; what is not priced in time stays there."""
+        each_whole_and_fine = self._whole_and_fine if found is self._undivided else self._whole_and_fine_divided
         while left and left[-1].price(budget):
             group = left.pop()  # its prices are not kept
             known: dict[tuple[int, ...], LayerChoices] = {}
             whole_and_fine: dict[tuple[int, ...], tuple[LayerChoices, LayerChoices]] = {}
+            per_channel: dict[tuple[int, ...], tuple[FloatArray, LayerChoices]] = {}
             for layer in group.layers:
                 values, rows, columns = (
                     self.extents.values[layer],
@@ -122,11 +143,13 @@ class LayerPrices:
                 key = (*map(id, values), id(rows), id(columns))
                 if key not in known:
                     known[key] = group.choices(values, rows, columns)
-                    if found is self._undivided:
-                        whole_and_fine[key] = group.whole_and_fine(values, rows, columns)
+                    whole_and_fine[key] = group.whole_and_fine(values, rows, columns)
+                    if found is self._divided:
+                        per_channel[key] = group.per_channel(values, rows, columns)
                 found[layer] = known[key]
-                if found is self._undivided:
-                    self._whole_and_fine[layer] = whole_and_fine[key]
+                each_whole_and_fine[layer] = whole_and_fine[key]
+                if found is self._divided:
+                    self._per_channel[layer] = per_channel[key]
 
     def _groups(self) -> "list[_Shapes]":
         """Return the shapes of all layers that can be priced, the fewest last."""
@@ -239,6 +262,10 @@ class _Shapes:
         whole = _choices_of(1, least[:, -1:], values, _first(rows), _first(columns))
         return whole, _choices_of(self.problem.batch, least, values, rows, columns, MOST_PARTS + 1)
 
+    def per_channel(self, values: Values, rows: Steps, columns: Steps) -> tuple[FloatArray, LayerChoices]:
+        """See `LayerPrices.per_channel`."""
+        return _all_channels(self.problem.batch, self._least(values).min(axis=2), values, rows, columns)
+
     def _prices(self, tiles: IntArray) -> FloatArray:
         """Return float64[2, N]: cycles and pJ of tile rows, infinite if the core array can't run them."""
         cycles, energy = self.problem.core_array.least_costs(self.problem.table, tiles)
@@ -292,6 +319,23 @@ class _PartShapes(_Shapes):
         ]
         return divided_choices(self.sizes, parts)
 
+    def whole_and_fine(self, values: Values, rows: Steps, columns: Steps) -> tuple[LayerChoices, LayerChoices]:
+        """Return the choices over all divisions into parts of one tile each, and of more than `MOST_PARTS` parts."""
+        costs = self._least((self.sizes.channels, *values[1:]))
+        whole, fine = [], []
+        for size in range(self.sizes.count):
+            least = costs[:, :, size]
+            whole.append(_choices_of(1, least[:, -1:], values, _first(rows), _first(columns)))
+            fine.append(_choices_of(self.problem.batch, least, values, rows, columns, MOST_PARTS + 1))
+        return divided_choices(self.sizes, whole), divided_choices(self.sizes, fine)
+
+
+    def per_channel(self, values: Values, rows: Steps, columns: Steps) -> tuple[FloatArray, LayerChoices]:
+        """See `LayerPrices.per_channel`."""
+        share = self.sizes.channels / self.sizes.all_channels
+        least = (self._least((self.sizes.channels, *values[1:])) / share[:, None, None]).min(axis=2)
+        return _all_channels(self.problem.batch, least * (1 - FLOOR_ROUNDING), values, rows, columns)
+
 
 class _ChannelShapes(_Shapes):
     """The tile shapes of equal layers, priced by the least that each channel takes in a part of any size.
@@ -318,11 +362,38 @@ class _ChannelShapes(_Shapes):
         shortest = together.shortest_tile * self.sizes.fewest_channels // self.sizes.all_channels
         return replace(together, shortest_tile=shortest)
 
+    def whole_and_fine(self, values: Values, rows: Steps, columns: Steps) -> tuple[LayerChoices, LayerChoices]:
+        """Return the choices over all divisions into parts of one tile each, and of more than `MOST_PARTS` parts."""
+        return super().whole_and_fine((self.axes[1], *values[1:]), rows, columns)
+
+    def per_channel(self, values: Values, rows: Steps, columns: Steps) -> tuple[FloatArray, LayerChoices]:
+        """See `LayerPrices.per_channel`."""
+        return super().per_channel((self.axes[1], *values[1:]), rows, columns)
+
     def _prices(self, tiles: IntArray) -> FloatArray:
         """Return float64[2, N]: the least cycles and pJ of tiles of all parts together."""
         each = self.problem.core_array.least_per_channel(self.problem.table, tiles)
         assert each is not None
         return np.stack(each) * tiles[:, 2] * (1 - FLOOR_ROUNDING)
+
+
+def _all_channels(
+    batch: int, least: FloatArray, values: Values, rows: Steps, columns: Steps
+) -> tuple[FloatArray, LayerChoices]:
+    """Return what tiles take by samples and parts, and over all tilings, from the least costs by extents."""
+    by_extent = least[:, :, np.searchsorted(values[ROWS], rows.extent)]
+    by_extent = by_extent[:, :, :, np.searchsorted(values[COLUMNS], columns.extent)]
+    parts = np.arange(1, MOST_PARTS + 1)
+    at_row, at_column = (np.searchsorted(steps.parts, parts, side="right") - 1 for steps in (rows, columns))
+    samples = divisors(batch)
+    found = np.full((2, len(samples), MOST_PARTS), np.inf)
+    for row_parts in range(1, MOST_PARTS + 1):
+        column_parts = parts[: MOST_PARTS // row_parts]
+        tile = by_extent[:, :, at_row[row_parts - 1]][:, :, at_column[column_parts - 1]]
+        product = row_parts * column_parts
+        found[:, :, product - 1] = np.minimum(found[:, :, product - 1], tile * product)
+    found *= (batch // samples)[:, None]
+    return found, _choices_of(batch, least, values, rows, columns)
 
 
 def _fewest_last(groups: list[_Shapes]) -> list[_Shapes]:

@@ -87,7 +87,7 @@ not have its least value at an end.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import NamedTuple
@@ -105,9 +105,10 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa import downset_paths
 from soma_cp.solver.every_lfa.downset_paths import DownsetPaths
-from soma_cp.solver.every_lfa.layer_bounds import LayerPrices
+from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
+from soma_cp.solver.every_lfa.wide_paths import WidePaths
 
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"
@@ -184,7 +185,19 @@ class NetworkBound:
 class NetworkPrices(LayerPrices):
     """The prices of the layers' tiles, and of the paths once these are begun."""
 
-    paths: DownsetPaths | None = None
+    paths: DownsetPaths | WidePaths | None = None
+    _of_passes: "dict[int, NetworkPrices] | None" = None
+
+    def in_passes(self, number: int, budget: Budget) -> "NetworkPrices":
+        """Return the prices of one of so many passes."""
+        if number == 1:
+            return self
+        if self._of_passes is None:
+            self._of_passes = {}
+        if number not in self._of_passes or not self._of_passes[number].extents.in_time:
+            problem = replace(self.problem, batch=self.problem.batch // number)
+            self._of_passes[number] = layer_prices(problem, budget)
+        return self._of_passes[number]
 
 
 def layer_prices(problem: Problem, budget: Budget | None = None) -> NetworkPrices:
@@ -217,7 +230,7 @@ def bound_every_lfa(
     wide
         Whether they hold for LFAs with shared loads, divided layers and passes, too: the wide space.
     with_paths
-        Whether to look for the shortest paths in the paper's space, which takes up to seconds.
+        Whether to look for the shortest paths, which takes up to seconds.
     """
     begin = time.monotonic()
     if wide:
@@ -239,33 +252,122 @@ def bound_every_lfa(
         found.append((latency, source, moved))
         complete &= len(chains) == 3 * len(needs)
     core_energy = float(sum(choice.energy_pj[-1] for choice in choices)) * (1 - ROUNDING)
-    energy = core_energy + traffic * pj_per_byte
-    with_paths = with_paths and not wide
-    paths = _paths(problem, prices, energy, found[0][0], budget or Budget()) if with_paths else None
-    if paths is not None:  # in the paper's space, which has one pass
-        energy = max(energy, paths.energy_pj)
-        if paths.latency > found[0][0]:
-            found[0] = (paths.latency, PATH, traffic)
-    latency, source, _ = min(found, key=lambda one: one[0])
-    costs = [
-        _least_cost(choices, moved * pj_per_byte, least, objective, paths) * (1 - ROUNDING) for least, _, moved in found
+    ways = [
+        _Way(
+            passes=1 if number == 0 else None,
+            latency=least,
+            source=source,
+            energy_pj=core_energy + moved * pj_per_byte,
+            cost=_least_cost(choices, moved * pj_per_byte, least, objective) * (1 - ROUNDING),
+            moved=moved,
+        )
+        for number, (least, source, moved) in enumerate(found)
     ]
+    if with_paths:
+        each = _Each(problem, objective, choices, tiles, loads, traffic, core_energy, prices, wide)
+        ways, paths_complete = _with_paths(ways, each, budget or Budget())
+        complete &= paths_complete
+    latest = min(ways, key=lambda way: way.latency)
     return NetworkBound(
-        latency=latency,
-        latency_source=source,
-        energy_pj=energy,
-        cost=min(costs),
-        one_pass_cost=costs[0],
+        latency=latest.latency,
+        latency_source=latest.source,
+        energy_pj=min(way.energy_pj for way in ways),
+        cost=min(way.cost for way in ways),
+        one_pass_cost=ways[0].cost,
         compute_cycles=int(tiles.cycles.sum()),
         dram_cycles=transfer_cycles(traffic, rate),
         core_energy_pj=core_energy,
         dram_bytes=traffic,
-        complete=complete and (not with_paths or _paths_complete(prices, paths)),
+        complete=complete,
         seconds=time.monotonic() - begin,
     )
 
 
 # Paths
+
+
+class _Way(NamedTuple):
+    """Bounds on the schedules in a number of passes.
+
+    Parameters
+    ----------
+    passes
+        The number; None for all numbers above one that have no bounds of their own.
+    latency, source, energy_pj, cost
+        As in `NetworkBound`.
+    moved
+        Bytes of the compulsory traffic.
+    done
+        Whether the paths are part of the bounds.
+    """
+
+    passes: int | None
+    latency: int
+    source: str
+    energy_pj: float
+    cost: float
+    moved: int
+    done: bool = False
+
+
+class _Each(NamedTuple):
+    """What the bounds of a number of passes are made of; see `bound_every_lfa`."""
+
+    problem: Problem
+    objective: Objective
+    choices: list[LayerChoices]
+    tiles: "_Tiles"
+    loads: "_Loads"
+    traffic: int
+    core_energy: float
+    prices: "NetworkPrices"
+    wide: bool
+
+
+def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Way], bool]:
+    """Return the bounds with the paths where these can raise the least cost; and whether no more time could raise it.
+
+    The first way is that in one pass. The others are taken apart by number once they have the least cost.
+    """
+    while not budget.over:
+        least = min(range(len(ways)), key=lambda number: ways[number].cost)
+        way = ways[least]
+        if way.done:
+            return ways, True
+        if way.passes is None:
+            numbers = [number for number in divisors(each.problem.batch).tolist() if number > 1]
+            ways = [ways[0], *(_in_passes(number, way, each, budget) for number in numbers)]
+            continue
+        prices = each.prices.in_passes(way.passes, budget)
+        if not _price(prices, each.wide, budget):
+            return ways, False
+        paths = _paths(prices, way, each, budget)
+        if paths is None:
+            if prices.paths is not None and prices.paths.can_go_on:
+                return ways, False
+            ways[least] = way._replace(done=True)
+            continue
+        dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
+        source = PATH if paths.latency > way.latency else way.source
+        latency = max(way.latency, paths.latency)
+        cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
+        if each.wide:
+            cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
+        energy = max(way.energy_pj, paths.energy_pj)
+        ways[least] = way._replace(latency=latency, source=source, energy_pj=energy, cost=cost, done=True)
+    return ways, min(ways, key=lambda way: way.cost).done
+
+
+def _in_passes(number: int, several: _Way, each: _Each, budget: Budget) -> _Way:
+    """Return the bounds of schedules in so many passes, which are at least those in several."""
+    problem = each.problem
+    moved = each.traffic + (number - 1) * int(each.loads.moved.sum())
+    dram_energy = moved * problem.platform.dram_pj_per_byte
+    chains = _chain_bounds(problem, each.prices.needs, each.tiles, each.loads, budget, Passes(number, number))
+    bounds = [(several.latency, several.source), (transfer_cycles(moved, problem.platform.dram_rate), TRAFFIC), *chains]
+    latency, source = max(bounds, key=lambda bound: bound[0])
+    cost = _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING)
+    return _Way(number, latency, source, each.core_energy + dram_energy, max(cost, several.cost), moved)
 
 
 class _Paths(NamedTuple):
@@ -285,19 +387,27 @@ class _Paths(NamedTuple):
     slopes: FloatArray
 
 
-def _paths(problem: Problem, prices: NetworkPrices, energy: float, latency: int, budget: Budget) -> _Paths | None:
-    """Return what the paths prove, given bounds that hold already; None if there is no time, or no paths."""
-    if budget.over or not prices.complete(wide=False):
-        return None
+def _price(prices: "NetworkPrices", wide: bool, budget: Budget) -> bool:
+    """Price all tiles; return False if `budget` ends first."""
+    if not prices.complete(wide):
+        prices.choices(budget, wide)
+    return not budget.over and prices.complete(wide)
+
+
+def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _Paths | None:
+    """Return what the paths of one pass prove of all of them; None if there is no time, or no paths."""
+    number = way.passes or 1
     if prices.paths is None:
-        slope = energy / max(latency, 1)
+        slope = way.energy_pj / max(way.latency, 1)
         mixed = [(1.0, slope * part * share, slope * part * (1 - share)) for part in SLOPES for share in SHARES]
-        prices.paths = DownsetPaths(problem, prices, np.array([ENERGY_ALONE, *TIMES_ALONE, *mixed]))
+        multipliers = np.array([ENERGY_ALONE, *TIMES_ALONE, *mixed])
+        prices.paths = (WidePaths if each.wide else DownsetPaths)(prices.problem, prices, multipliers)
     costs = prices.paths.costs(budget)
     if costs is None:
         return None
+    costs = costs * number
     times = costs[1 : 1 + len(TIMES_ALONE)]
-    if (times > LARGEST_COUNT).any():  # no longer exact
+    if each.wide or (times > LARGEST_COUNT).any():  # not exact
         times = times * (1 - downset_paths.ROUNDING)
     with_energy = prices.paths.multipliers[:, 0] > 0
     intercepts = costs[with_energy] * (1 - downset_paths.ROUNDING)
@@ -307,11 +417,6 @@ def _paths(problem: Problem, prices: NetworkPrices, energy: float, latency: int,
         intercepts=intercepts,
         slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
     )
-
-
-def _paths_complete(prices: NetworkPrices, paths: _Paths | None) -> bool:
-    """Return whether no more time could raise what the paths prove."""
-    return paths is not None or (prices.paths is not None and not prices.paths.can_go_on)
 
 
 # DRAM and latency

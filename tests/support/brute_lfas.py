@@ -6,7 +6,6 @@ Parts of a layer that only change places are taken once: which of two equal ones
 
 import itertools
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -52,22 +51,39 @@ def _every_lfa_in_passes(problem: Problem, number: int) -> Iterator[LFA]:
 
 def plans_of(problem: Problem, lfa: LFA, wide: bool) -> Iterator[Plan]:
     """Yield the plan of an LFA and, in the wide space, those with every set of shared loads that is not refused."""
-    layers = problem.divided_as(lfa.divisions).network.layers
-    stored = Counter(weights_key(layer) for layer in layers)
-    reads = [(layer, source) for layer in layers for source in (*layer.ifmaps, *layer.weight_operands, *layer.inputs)]
-    times = Counter(source for _, source in reads)
-    readers = [SharedLoad(layer.name, source) for layer, source in reads if times[source] > 1]
-    readers += [SharedLoad(layer.name, "") for layer in layers if layer.weight_bytes and stored[weights_key(layer)] > 1]
     try:
         yield make_plan(problem, lfa)
     except UserError:
         return
-    for chosen in itertools.product((False, True), repeat=len(readers) if wide else 0):
+    readers = _that_may_share(problem, lfa) if wide else []
+    for chosen in itertools.product((False, True), repeat=len(readers)):
         if any(chosen):
             try:
                 yield make_plan(problem, replace(lfa, shared_loads=tuple(itertools.compress(readers, chosen))))
             except LFAError:
                 continue
+
+
+def _that_may_share(problem: Problem, lfa: LFA) -> list[SharedLoad]:
+    """Return the layers that read a source from DRAM, or weights, after another layer of their LG."""
+    layers = {layer.name: layer for layer in problem.divided_as(lfa.divisions).network.layers}
+    found, read_before, members = [], set[object](), set[str]()
+    for place, flg in enumerate(lfa.flgs):
+        if flg.dram_cut:
+            read_before, members = set(), set()
+            for other in itertools.takewhile(lambda one: not one.dram_cut, lfa.flgs[place + 1 :]):
+                members |= {*other.layers}
+            members |= {*flg.layers}
+        for name in flg.layers:
+            layer = layers[name]
+            sources: list[tuple[str, object]] = [
+                (one, one) for one in (*layer.ifmaps, *layer.weight_operands, *layer.inputs) if one not in members
+            ]
+            if layer.weight_bytes:
+                sources.append(("", weights_key(layer)))
+            found += [SharedLoad(name, source) for source, key in sources if key in read_before]
+            read_before |= {key for _, key in sources}
+    return found
 
 
 def cheapest(

@@ -68,7 +68,8 @@ def test_no_schedule_of_a_space_is_below_its_bound(name: str, batch: int, tight:
 @pytest.mark.parametrize("name", DIVISIBLE)
 def test_no_schedule_with_divided_layers_is_below_the_bound_of_the_wide_space(name: str, tight: bool) -> None:
     problem = problem_of(name, tight=tight)
-    found, count = cheapest(problem, OBJECTIVES, wide=True)
+    # Of two layers with three parts or more each there are too many plans.
+    found, count = cheapest(problem, OBJECTIVES, wide=True, most_parts=2 if name == "packed parts" else 3)
     assert count > 20
     for objective, least in zip(OBJECTIVES, found, strict=True):
         bound = bound_every_lfa(problem, objective, wide=True)
