@@ -58,7 +58,9 @@ WINGS = {
         " start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
     ),
     "solver/advice": "advice levers limits estimates advise checks",
-    "solver/second_stage": "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact",
+    "solver/second_stage": (
+        "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
+    ),
     "solver/every_lfa": (
         "tile_extents layer_choices part_bounds layer_bounds downsets heads path_kernel downset_paths"
         " network_bounds"
