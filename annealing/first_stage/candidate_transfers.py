@@ -329,17 +329,19 @@ def fill_room(lfa: LFAArrays, tiles: LayerTiles, outline: Outline, capacity: int
         empty = False
         at = tiles.first[layer]
         growth = growths[flg_begin]
-        for tile in range(count):
-            row = outline.first[layer]
-            left = capacity
-            if tile == count - 1:
-                row = outline.last[layer]
-            elif tile > 0:
-                row += step
-                left += (count - 2 - tile) * growth
+        row, last = outline.first[layer], outline.last[layer]
+        left = capacity + (count - ROUNDS) * growth  # in the second round
+        for p in range(step):
+            free[at + p] = capacity - alive[row + p]
+        if count > 2:
             for p in range(step):
-                free[at + p] = left - alive[row + p]
-            at += step
+                free[at + step + p] = left - alive[row + step + p]
+            for p in range(at + 2 * step, at + (count - 1) * step):
+                free[p] = free[p - step] - growth
+        if count > 1:
+            at += (count - 1) * step
+            for p in range(step):
+                free[at + p] = capacity - alive[last + p]
 
 
 @in_place
