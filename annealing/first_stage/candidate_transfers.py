@@ -34,6 +34,13 @@ ROUNDS = 3
 """Rounds of an FLG in an outline, at most."""
 
 
+# Columns of `Outline.items`.
+FLG, QUEUE, POSITION, LIMIT, LIMIT_STEP, STEP, BYTES, CYCLES = range(8)
+ITEM = 8
+# The queue of an item; weights have but one tensor, which is queued among the plain loads.
+PLAIN_LOADS, READER_LOADS, STORED, WEIGHTS = range(4)
+
+
 class Outline(NamedTuple):
     """The first rounds of each FLG, the last, and the one before; by layer id unless stated otherwise.
 
@@ -45,28 +52,25 @@ class Outline(NamedTuple):
         int64[E], int64[L]: positions in the outline: of the last tile of the readers in other FLGs of the load of an
         edge, −1 if there are none, at its owner; and of the last tile that uses the weights. Where no load is shared,
         `held` is not filled.
-    ofmap_until
-        int64[L]: position in the LFA of the last consumer in another FLG of the LG, −1 if there is none.
-    ofmap_uses
-        int64[L]: positions from a tile to the last use of its ofmap in its FLG.
     growth
         int64[L]: by the place where an FLG begins, the bytes by which each round outgrows the one before.
     alive
         int64[ROUNDS · L + 1]: bytes alive at each position of the outline.
-    load_bytes, load_cycles
-        int64[E]: of a tile of the load of an edge, at its owner.
+    rounds
+        int64[L]: by the place where an FLG begins, how many tiles its layers have.
+    items
+        int64[E + 2 · L, ITEM]: tensors of one layer, alike but for the tile: the place where the FLG begins, the queue,
+        position and limit of the first (`Queue`), by how much limit and position grow from tile to tile, bytes, cycles.
     """
 
     first: IntArray
     last: IntArray
     held: IntArray
     weights_last: IntArray
-    ofmap_until: IntArray
-    ofmap_uses: IntArray
     growth: IntArray
     alive: IntArray
-    load_bytes: IntArray
-    load_cycles: IntArray
+    rounds: IntArray
+    items: IntArray
 
 
 class Survey(NamedTuple):
@@ -82,8 +86,8 @@ class Survey(NamedTuple):
         Cycles of all loads, all stores, the loads of the first tile, and the store of the last.
     last_layer
         Id of the layer that the last tile belongs to.
-    positions
-        Number of positions of the outline.
+    positions, items
+        Numbers of positions and of items of the outline.
     """
 
     dram: int
@@ -95,12 +99,13 @@ class Survey(NamedTuple):
     tail: int
     last_layer: int
     positions: int
+    items: int
 
 
 def empty_outline(table: NetworkTable) -> Outline:
     """Allocate an `Outline`."""
     layers, edges = len(table.layers), len(table.source)
-    counts = (layers, layers, edges, layers, layers, layers, layers, ROUNDS * layers + 1, edges, edges)
+    counts = (layers, layers, edges, layers, layers, ROUNDS * layers + 1, layers, (edges + 2 * layers, ITEM))
     return Outline(*(np.zeros(count, np.int64) for count in counts))
 
 
@@ -111,11 +116,13 @@ def survey(
     tiles: LayerTiles,
     cut: CutFLGs,
     dram_rate: DramRate,
+    all_places: bool,
     places: TensorPlaces,
     outline: Outline,
 ) -> Survey:
-    """Fill `outline`, and of `places` the owners and `stored`; return what the tensors add up to.
+    """Fill `outline` and `places`; return what the tensors add up to.
 
+    If no load is shared, and without `all_places`, only the owners and `stored` are filled of `places`.
     ``outline.alive`` has the bytes that come alive at each position less those that go, for `least_peak`.
     """
     order, begins_flg = lfa.order, lfa.begins_flg
@@ -124,11 +131,11 @@ def survey(
     use_begin, use_layer, is_output = table.use_begin, table.use_layer, table.is_output
     owner, weight_owner, stored = places.owners.edge, places.owners.weights, places.stored
     first, last, growth, alive = outline.first, outline.last, outline.growth, outline.alive
-    load_bytes, load_cycles = outline.load_bytes, outline.load_cycles
     items = 0
+    shares = 0
     for item in range(len(lfa.shares)):
-        items += 1 if lfa.shares[item] else 0
-    shared = items > 0
+        shares += 1 if lfa.shares[item] else 0
+    shared = shares > 0 or all_places
     if shared:
         count_tensors(table, lfa, tiles, places)
     positions = _place_outline(table, lfa, tiles, places, shared, outline)
@@ -153,7 +160,24 @@ def survey(
             continue
         if empty:
             begin = at
+            outline.rounds[flg_begin] = count
             empty = False
+        position = firsts[layer]
+        weights = cut.weight_bytes[layer]
+        if weights > 0:
+            if not shared:
+                weight_owner[layer] = layer
+                outline.weights_last[layer] = last[layer]
+            if weight_owner[layer] == layer:
+                duration = cut.weight_cycles[layer]
+                alive[at] += weights
+                alive[outline.weights_last[layer] + 1] -= weights
+                _add_item(outline.items, items, flg_begin, WEIGHTS, position, 0, 0, 0, weights, duration)
+                items += 1
+                dram += 1
+                moved += cut.weight_moved[layer]
+                loads += duration
+                head += duration if place == first_place else 0
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             until = -1
             uses = 0
@@ -173,25 +197,18 @@ def survey(
                 size = packed(elements, table.source_bits[edge])
                 duration = transfer_cycles(size, dram_rate)
                 until, uses = outline.held[edge], places.last_reader[edge] - firsts[layer]
-            load_bytes[edge], load_cycles[edge] = size, duration
+            source = sources[edge]
+            queue, limit = PLAIN_LOADS, 0
+            if source >= 0:
+                queue, limit = READER_LOADS, firsts[source] + (counts[source] - 1) * steps[source]
+            _add_item(outline.items, items, flg_begin, queue, position, limit, 0, step, size, duration)
+            items += 1
             _mark(size, count, begin, at, step, uses, until, alive)
             growth[flg_begin] += size if until >= 0 else 0
             dram += count
             moved += count * size
             loads += count * duration
             head += duration if place == first_place else 0
-        weights = cut.weight_bytes[layer]
-        if weights > 0:
-            if not shared:
-                weight_owner[layer] = layer
-                outline.weights_last[layer] = last[layer]
-            if weight_owner[layer] == layer:
-                alive[at] += weights
-                alive[outline.weights_last[layer] + 1] -= weights
-                dram += 1
-                moved += cut.weight_moved[layer]
-                loads += cut.weight_cycles[layer]
-                head += cut.weight_cycles[layer] if place == first_place else 0
         uses, until, held_until = 0, -1, -1
         to_dram = is_output[layer]
         for use in range(use_begin[layer], use_begin[layer + 1]):
@@ -204,7 +221,6 @@ def survey(
             else:
                 to_dram = True
         size = cut.ofmap_bytes[layer]
-        outline.ofmap_uses[layer], outline.ofmap_until[layer] = uses, until
         _mark(size, count, begin, at, step, uses, held_until, alive)
         growth[flg_begin] += size if held_until >= 0 else 0
         stored[layer] = to_dram
@@ -213,9 +229,15 @@ def survey(
             moved += count * size
             stores += count * cut.store_cycles[layer]
             tail = cut.store_cycles[layer] if place == last_place else tail
+            limit, grows = until + 1, 0
+            if until < 0:
+                limit, grows = position + uses + 1, step
+            duration = cut.store_cycles[layer]
+            _add_item(outline.items, items, flg_begin, STORED, position, limit, grows, step, size, duration)
+            items += 1
         else:
             chip += count
-    return Survey(dram, chip, moved, loads, stores, head, tail, order[last_place], positions)
+    return Survey(dram, chip, moved, loads, stores, head, tail, order[last_place], positions, items)
 
 
 @in_place
@@ -307,17 +329,19 @@ def fill_room(lfa: LFAArrays, tiles: LayerTiles, outline: Outline, capacity: int
         empty = False
         at = tiles.first[layer]
         growth = growths[flg_begin]
-        for tile in range(count):
-            row = outline.first[layer]
-            left = capacity
-            if tile == count - 1:
-                row = outline.last[layer]
-            elif tile > 0:
-                row += step
-                left += (count - 2 - tile) * growth
+        row, last = outline.first[layer], outline.last[layer]
+        left = capacity + (count - ROUNDS) * growth  # in the second round
+        for p in range(step):
+            free[at + p] = capacity - alive[row + p]
+        if count > 2:
             for p in range(step):
-                free[at + p] = left - alive[row + p]
-            at += step
+                free[at + step + p] = left - alive[row + step + p]
+            for p in range(at + 2 * step, at + (count - 1) * step):
+                free[p] = free[p - step] - growth
+        if count > 1:
+            at += (count - 1) * step
+            for p in range(step):
+                free[at + p] = capacity - alive[last + p]
 
 
 @in_place
@@ -344,93 +368,55 @@ def fill_elapsed(lfa: LFAArrays, tiles: LayerTiles, elapsed: IntArray) -> None:
 
 
 @in_place
-def fill_queues(
-    table: NetworkTable,
-    lfa: LFAArrays,
-    tiles: LayerTiles,
-    cut: CutFLGs,
-    places: TensorPlaces,
-    outline: Outline,
-    queues: Queues,
-) -> tuple[int, int, int]:
-    """Fill `queues` but for the tensors' indices; return the numbers of plain loads, of readers and of stores."""
-    order, begins_flg = lfa.order, lfa.begins_flg
-    counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    source_begin, sources, weights_of = table.source_begin, table.source, cut.weight_bytes
-    owner, weight_owner, stored = places.owners.edge, places.owners.weights, places.stored
-    load_bytes, load_cycles = outline.load_bytes, outline.load_cycles
-    ofmap_bytes, store_cycles = cut.ofmap_bytes, cut.store_cycles
+def fill_queues(count: int, outline: Outline, queues: Queues) -> tuple[int, int, int]:
+    """Fill `queues`, but for indices of tensors, from the first `count` items; return how long the queues are."""
+    items, all_rounds = outline.items, outline.rounds
     plain, readers, stores = queues.plain, queues.readers, queues.stores
     plain_at, reader_at, store_at = 0, 0, 0
     begin = 0
-    while begin < len(order):
-        count, end, weights = 0, begin, 0
+    while begin < count:
+        flg = items[begin, FLG]
+        rounds = all_rounds[flg]
+        end, weights = begin, 0
         plain_step, reader_step, store_step = 0, 0, 0  # tensors of a round, without weights
-        while end == begin or (end < len(order) and not begins_flg[end]):
-            layer = order[end]
+        while end < count and items[end, FLG] == flg:
+            queue = items[end, QUEUE]
+            plain_step += 1 if queue == PLAIN_LOADS else 0
+            reader_step += 1 if queue == READER_LOADS else 0
+            store_step += 1 if queue == STORED else 0
+            weights += 1 if queue == WEIGHTS else 0
             end += 1
-            if counts[layer] == 0:  # an absent part
-                continue
-            count = counts[layer]
-            for edge in range(source_begin[layer], source_begin[layer + 1]):
-                if owner[edge] == edge:
-                    plain_step += 1 if sources[edge] < 0 else 0
-                    reader_step += 1 if sources[edge] >= 0 else 0
-            weights += 1 if weights_of[layer] > 0 and weight_owner[layer] == layer else 0
-            store_step += 1 if stored[layer] else 0
         next_plain = plain_at + plain_step + weights  # in the second round
         next_reader, next_store = reader_at, store_at
-        plain_end = plain_at + weights + plain_step * count
-        reader_end, store_end = reader_at + reader_step * count, store_at + store_step * count
-        for place in range(begin, end):
-            layer = order[place]
-            if counts[layer] == 0:
-                continue
-            first, step = firsts[layer], steps[layer]
-            if weights_of[layer] > 0 and weight_owner[layer] == layer:
-                _queue(plain, plain_at, 1, 0, first, 0, 0, 0, weights_of[layer], cut.weight_cycles[layer])
-                plain_at += 1
-            for edge in range(source_begin[layer], source_begin[layer + 1]):
-                if owner[edge] != edge:
-                    continue
-                size, duration, source = load_bytes[edge], load_cycles[edge], sources[edge]
-                if source < 0:
-                    _queue(plain, plain_at, 1, 0, first, 0, 0, 0, size, duration)
-                    _queue(plain, next_plain, count - 1, plain_step, first + step, step, 0, 0, size, duration)
-                    plain_at += 1
-                    next_plain += 1
-                else:
-                    until = firsts[source] + (counts[source] - 1) * steps[source]
-                    _queue(readers, next_reader, count, reader_step, first, step, until, 0, size, duration)
-                    next_reader += 1
-            if stored[layer]:
-                until, grows = outline.ofmap_until[layer] + 1, 0
-                if until == 0:
-                    until, grows = first + outline.ofmap_uses[layer] + 1, step
-                size, duration = ofmap_bytes[layer], store_cycles[layer]
-                _queue(stores, next_store, count, store_step, first, step, until, grows, size, duration)
+        plain_end = plain_at + weights + plain_step * rounds
+        reader_end, store_end = reader_at + reader_step * rounds, store_at + store_step * rounds
+        for item in range(begin, end):
+            queue = items[item, QUEUE]
+            if queue == STORED:
+                _queue(items, item, stores, next_store, 0, rounds, store_step)
                 next_store += 1
+            elif queue == READER_LOADS:
+                _queue(items, item, readers, next_reader, 0, rounds, reader_step)
+                next_reader += 1
+            else:
+                _queue(items, item, plain, plain_at, 0, 1, 0)
+                plain_at += 1
+                if queue == PLAIN_LOADS:
+                    _queue(items, item, plain, next_plain, 1, rounds, plain_step)
+                    next_plain += 1
         plain_at, reader_at, store_at = plain_end, reader_end, store_end
         begin = end
     return plain_at, reader_at, store_at
 
 
 @in_place
-def _queue(
-    queue: Queue,
-    at: int,
-    count: int,
-    stride: int,
-    position: int,
-    step: int,
-    limit: int,
-    limit_step: int,
-    size: int,
-    cycles: int,
-) -> None:
-    """Put `count` tensors into every `stride`-th item of `queue` from `at` on; position and limit grow by steps."""
+def _queue(items: IntArray, item: int, queue: Queue, at: int, first: int, last: int, stride: int) -> None:
+    """Put the tensors of an item of the tiles `first` … `last` − 1 into `queue`, every `stride` from `at` on."""
     positions, sizes, durations, limits = queue.position, queue.bytes, queue.cycles, queue.limit
-    for _ in range(count):
+    step, limit_step = items[item, STEP], items[item, LIMIT_STEP]
+    position, limit = items[item, POSITION] + first * step, items[item, LIMIT] + first * limit_step
+    size, cycles = items[item, BYTES], items[item, CYCLES]
+    for _ in range(first, last):
         positions[at] = position
         sizes[at] = size
         durations[at] = cycles
@@ -438,3 +424,21 @@ def _queue(
         at += stride
         position += step
         limit += limit_step
+
+
+@in_place
+def _add_item(
+    items: IntArray,
+    at: int,
+    flg: int,
+    queue: int,
+    position: int,
+    limit: int,
+    limit_step: int,
+    step: int,
+    size: int,
+    cycles: int,
+) -> None:
+    """Write the item `at`."""
+    items[at, FLG], items[at, QUEUE], items[at, POSITION], items[at, LIMIT] = flg, queue, position, limit
+    items[at, LIMIT_STEP], items[at, STEP], items[at, BYTES], items[at, CYCLES] = limit_step, step, size, cycles

@@ -30,12 +30,7 @@ from soma_cp.model.soma.dlsa import DLSA, double_buffer
 from soma_cp.model.soma.evaluation_kernel import Times, begin_times
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.occupancy import fill_alive, fill_usage
-from soma_cp.model.soma.tensors import (
-    TensorPlaces,
-    Tensors,
-    count_tensors,
-    make_tensors,
-)
+from soma_cp.model.soma.tensors import TensorPlaces, Tensors, make_tensors
 from soma_cp.model.soma.tiling import LayerTiles, TileSequence
 
 # Why `evaluate_candidate`, or a search, returned.
@@ -112,7 +107,11 @@ class LFAState(NamedTuple):
 
 
 class LFAScratch(NamedTuple):
-    """Scratch arrays for one candidate: by layer, by DRAM tensor, and by position (one item more than tiles)."""
+    """Scratch arrays for one candidate: by layer, by DRAM tensor, and by position (one item more than tiles).
+
+    `tiles` and `cut` also keep what is known of the candidates before; `greedy` has the candidate's pass, and that of
+    the current LFA, which may be out of date: passes compare what they are given.
+    """
 
     tiles: LayerTiles
     cut: CutFLGs
@@ -246,7 +245,7 @@ def evaluate_candidate(
         return UNKNOWN_COSTS, INVALID
     if not feasible:
         return DONE, INVALID
-    sums = survey(table, lfa, tiles, cut, rate, places, outline)
+    sums = survey(table, lfa, tiles, cut, rate, settings.costing != GREEDY, places, outline)
     energy, bound = rough_figures(tiles, sums, settings.dram_pj_per_byte)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
@@ -264,7 +263,6 @@ def evaluate_candidate(
         state.counters[TILES_PRICED] += count
     # Both ways of pricing stand here: passing their arrays to functions takes a twentieth of the time of a candidate.
     if settings.costing != GREEDY:
-        count_tensors(table, lfa, tiles, places)
         make_tensors(table, lfa, tiles, places, rate, tensors)
         lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
         sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
@@ -277,7 +275,7 @@ def evaluate_candidate(
         own, other = scratch.greedy[side], scratch.greedy[1 - side]
         fill_room(lfa, tiles, outline, limit, own.free)
         fill_elapsed(lfa, tiles, own.elapsed)
-        counts = fill_queues(table, lfa, tiles, cut, places, outline, own.queues)
+        counts = fill_queues(sums.items, outline, own.queues)
         latency = run_policies(count, counts, cutoff, own, other, find_change(count, counts, own, other))
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
