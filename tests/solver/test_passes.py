@@ -1,24 +1,30 @@
 """Searches in several passes: which numbers are tried, that nothing gets worse, and what is refused."""
 
+import itertools
 import math
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, LFASearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.lfa import unfused_lfa
+from soma_cp.model.soma.lfa import FLG, LFA, unfused_lfa
+from soma_cp.model.soma.plan import make_plan
+from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver import passes as passes_module
 from soma_cp.solver.choices import FirstStage, SecondStage, Space
+from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.passes import numbers_of_passes
+from soma_cp.solver.passes import numbers_of_passes, with_fewer_passes
 from soma_cp.solver.solve import SolveResult, solve
 
 EDGE = PLATFORMS["edge"]
@@ -44,6 +50,56 @@ def test_passes_never_make_it_worse(name: str, seed: int) -> None:
     assert violations(best.schedule.plan, best.schedule.dlsa) == []
     assert best.schedule.problem.whole == problem
     assert best.cost_bound <= cost(best)
+
+
+def test_fewer_passes_have_the_same_tiles() -> None:
+    """Twelve passes of two samples as 6, 4, 3, 2 and 1: each layer has tiles of the same extent, and more of them."""
+    problem = Problem(builtin_network("tiny-unet"), EDGE, 24)
+    numbers = (1, 2, 3, 4, 6, 8, 10, 12)
+    names = [layer.name for layer in problem.network.layers]
+    flgs = tuple(FLG((name,), number, True) for name, number in zip(names, itertools.cycle(numbers), strict=False))
+    lfa = LFA(flgs, passes=12)
+    part = replace(problem, batch=2)
+    before = make_plan(part, replace(lfa, passes=1)).layers
+    for passes in (6, 4, 3, 2, 1):
+        fewer = with_fewer_passes(lfa, passes)
+        assert fewer.passes == 1
+        after = make_plan(replace(problem, batch=24 // passes), fewer).layers
+        assert after.extent.tolist() == before.extent.tolist()
+        assert after.count.tolist() == (before.count * 12 // passes).tolist()
+
+
+@pytest.mark.parametrize("buffer_kib", [160, 320])
+def test_scaling_never_makes_it_worse(buffer_kib: int) -> None:
+    problem = replace(TIGHT, platform=replace(EDGE, gbuf_bytes=buffer_kib << 10))
+    without = solve(problem, replace(FEW, search=replace(FEW.search, refining_rounds=0.0)))
+    scaled = [solve(problem, replace(FEW, threads=threads)) for threads in (1, 2)]
+    assert scaled[0].schedule.lfa == scaled[1].schedule.lfa
+    assert cost(scaled[0]) <= cost(without)
+
+
+def test_scaling_goes_on_while_it_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 8 passes to 4, where it gains, to 2, where it does not."""
+    asked: list[int] = []
+
+    def refine(part: Problem, starts: list[LFA], *_: object, **__: object) -> LFASearchResult:
+        asked.append(part.batch)
+        return LFASearchResult(((1.0, starts[0]),), 1, False, 0.0)
+
+    def greedy(_: Problem, lfa: LFA) -> Schedule:
+        return cast(Schedule, SimpleNamespace(cost=lambda _: {8: 3.0, 4: 2.0, 2: 2.0}[lfa.passes]))
+
+    monkeypatch.setattr(passes_module, "refine_lfas", refine)
+    monkeypatch.setattr(passes_module, "_greedy", greedy)
+    bound = bound_every_lfa(TIGHT, with_paths=False)
+    search = passes_module._Search(TIGHT, FEW, bound, Monitor(), None)
+    start = replace(unfused_lfa(TIGHT.network), passes=8)
+    search.file_away([(0.0, start)])
+    search.scale(start)
+    assert asked == [2, 4]
+    assert min(search.kept) == 2.0
+    assert search.kept[2.0].passes == 4
+    assert {flg.tiling_number for flg in search.kept[2.0].flgs} == {2}
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 8])
