@@ -368,8 +368,9 @@ def _price(
                 dram += times * -((-step.load[n, option] * figures.rate[1]) // figures.rate[0])
         for mark in range(marks):
             cost = multipliers[mark, 0] * energy + multipliers[mark, 1] * cycles + multipliers[mark, 2] * dram
-            if items > 0:
-                cost += _cost_of_division(excess, multipliers, mark, layers, figures, items, option, step)
+            if items > 0 and cost < prices[loaded, mark]:
+                most = prices[loaded, mark] - cost
+                cost += _cost_of_division(excess, most, multipliers, mark, layers, figures, items, option, step)
             prices[loaded, mark] = min(prices[loaded, mark], cost)
 
 
@@ -413,6 +414,7 @@ def _reliefs(
 @in_place
 def _cost_of_division(
     excess: int,
+    most: float,
     multipliers: FloatArray,
     mark: int,
     layers: WideLayers,
@@ -421,9 +423,12 @@ def _cost_of_division(
     option: int,
     step: _Step,
 ) -> float:
-    """Return the least cost of all that may be elsewhere, such that so many bytes less are held: by duality."""
+    """Return the least cost of all that may be elsewhere, such that so many bytes less are held: by duality.
+
+    It may be any bound of at least `most` if it is more than that.
+    """
     per_byte = _per_byte(multipliers, mark, layers)
-    base = 0.0
+    base, simple = 0.0, excess <= 0
     for at in range(items):
         place = step.item[at]
         step.cost[at, 0] = step.moved[at] * per_byte
@@ -436,11 +441,14 @@ def _cost_of_division(
             base += here
             step.cost[at, 0] += elsewhere
             step.cost[at, 1] = elsewhere
+            simple &= elsewhere >= 0 or step.gain[at, 1] >= 0
+    best = _dual(0.0, excess, items, step)
+    if simple or base + best >= most:  # with room to spare, a byte is worth nothing
+        return base + best
     total, bytes_ = base, abs(float(excess))
     for at in range(items):
         total += abs(step.cost[at, 0]) + abs(step.cost[at, 1])
         bytes_ += abs(step.gain[at, 0]) + abs(step.gain[at, 1])
-    best = _dual(0.0, excess, items, step)
     for at in range(items):
         for way in range(3):  # where one of the three ways of an item becomes better than another
             cost = step.cost[at, way] if way < 2 else step.cost[at, 0] - step.cost[at, 1]

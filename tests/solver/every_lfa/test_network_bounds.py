@@ -46,7 +46,7 @@ def with_buffer(problem: Problem, gbuf_bytes: int) -> Problem:
     return Problem(problem.network, replace(problem.platform, gbuf_bytes=gbuf_bytes), problem.batch)
 
 
-@examples(150)
+@examples(80)
 @given(pairs(max_layers=8, max_tiling_number=16), st.floats(0, 0.5), st.sampled_from([(1, 1), (1, 0), (0, 1), (1, 2)]))
 def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tuple[float, float]) -> None:
     least = least_peak_bytes(pair.plan)
@@ -66,7 +66,7 @@ def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tu
     assert bound.cost >= objective.cost(bound.energy_pj, bound.latency) * (1 - 1e-9)
 
 
-@examples(200)
+@examples(150)
 @given(
     pairs(max_layers=5, max_tiling_number=2, wide=False),
     st.sampled_from([("published", 1), ("published", 2), ("published", 3), ("roofline", 1)]),
@@ -93,7 +93,7 @@ def test_no_schedule_with_divided_layers_is_below_the_bounds(
     assert bound.cost <= found.edp
 
 
-@examples(200)
+@examples(120)
 @given(pairs(max_layers=7, max_tiling_number=6, divides=True, passes=True), st.floats(0, 0.5))
 def test_no_schedule_in_passes_is_below_the_bounds(pair: Pair, spare: float) -> None:
     """Not below those of the wide space, and not below what is said of schedules in so many passes alone."""
