@@ -11,6 +11,7 @@ import numpy as np
 
 from soma_cp.annealing.first_stage.cost_cache import CostTable, look_up_costs
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
+from soma_cp.annealing.first_stage.periods import Periods, cycles_left_out
 from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, greedy
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
@@ -75,6 +76,8 @@ class LFAState(NamedTuple):
     ----------
     current, candidate, best
         The LFAs.
+    written
+        The candidate as it is priced: itself, or written out over periods.
     figures
         float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has an infinite cost, and
         its overflow in bytes. Until one fits, the search minimises the overflow.
@@ -83,7 +86,8 @@ class LFAState(NamedTuple):
     counters
         int64[COUNTERS].
     missing
-        int64[L]: layers whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are used.
+        int64[L]: layers of the written LFA whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are
+        used.
     archive, archive_costs
         The cheapest LFAs so far, all with different costs: int64[A, 5, L] (order, begins_flg, begins_lg, tiling,
         channels) and float64[A], ascending, infinite in a free row. A may be 0.
@@ -94,6 +98,7 @@ class LFAState(NamedTuple):
     current: LFAArrays
     candidate: LFAArrays
     best: LFAArrays
+    written: LFAArrays
     figures: FloatArray
     ceiling: FloatArray
     counters: IntArray
@@ -187,6 +192,7 @@ def rough_figures(
     places: TensorPlaces,
     dram_rate: DramRate,
     dram_pj_per_byte: float,
+    times: IntArray,
 ) -> tuple[float, int]:
     """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without listing tensors.
 
@@ -209,7 +215,7 @@ def rough_figures(
     loads, stores, head, tail = 0, 0, 0, 0  # cycles: all loads, all stores, loads of the first tile, store of the last
     computes = 0
     for layer in range(len(counts)):
-        count = counts[layer]
+        count = counts[layer] * times[layer]
         energy += count * energies[layer]
         computes += count * cycles[layer]
         for edge in range(source_begin[layer], source_begin[layer + 1]):
@@ -221,9 +227,9 @@ def rough_figures(
             loads += count * duration
             head += duration if layer == first_layer else 0
         weights = layers[layer, nt.DRAM_WEIGHT_BYTES] if weight_owner[layer] == layer else 0
-        moved += weights
+        moved += weights * times[layer]
         duration = transfer_cycles(weights, dram_rate)
-        loads += duration
+        loads += duration * times[layer]
         head += duration if layer == first_layer else 0
         if stored[layer]:
             elements = extents[layer, 0] * extents[layer, 1] * extents[layer, 2] * extents[layer, 3]
@@ -253,12 +259,13 @@ def evaluate_candidate(
     settings: LFASettings,
     state: LFAState,
     scratch: LFAScratch,
+    periods: Periods,
 ) -> tuple[int, int]:
     """Price the candidate; return DONE, UNKNOWN_COSTS or NEEDS_ROOM, and INVALID, TOO_COSTLY or PRICED.
 
     The figures of a PRICED candidate are in row CANDIDATE; a TOO_COSTLY one costs more than ``state.ceiling``.
     """
-    lfa, tiles, places, tensors = state.candidate, scratch.tiles, scratch.places, scratch.tensors
+    lfa, tiles, places, tensors = state.written, scratch.tiles, scratch.places, scratch.tensors
     if (
         not keeps_groups_apart(lfa.order, lfa.begins_lg, apart)
         or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
@@ -274,7 +281,9 @@ def evaluate_candidate(
     if not feasible:
         return DONE, INVALID
     dram, chip = count_tensors(table, lfa, tiles, places)
-    energy, bound = rough_figures(table, lfa, tiles, places, settings.dram_rate, settings.dram_pj_per_byte)
+    energy, bound = rough_figures(
+        table, lfa, tiles, places, settings.dram_rate, settings.dram_pj_per_byte, periods.times
+    )
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
@@ -291,9 +300,15 @@ def evaluate_candidate(
     dlsa, limit = scratch.dlsa, settings.limit_bytes
     if settings.costing == GREEDY:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
+        shorter = len(periods.copies) > 0
+        if shorter and cutoff < NO_CUTOFF:
+            cutoff -= cycles_left_out(periods, tiles, tensors, dram, scratch.times.tile_begin, False)
         latency = max(greedy(tensors, dram, sequence, limit, cutoff, scratch.greedy, dlsa), 0)  # 0: overflows
         if latency == NO_CUTOFF:
             return DONE, TOO_COSTLY
+        if shorter and latency > 0:
+            begin_times(sequence, tensors, dram, dlsa, scratch.times)
+            latency += cycles_left_out(periods, tiles, tensors, dram, scratch.times.tile_begin, True)
         peak = limit - _least(scratch.greedy.free, count)
     else:
         double_buffer(tensors, dram, dlsa)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Move
+from soma_cp.annealing.first_stage.periods import Folding
 from soma_cp.annealing.first_stage.slots import SlottedProblem, slotted, without_slots
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
@@ -118,6 +119,7 @@ def search_lfas(
     enough: float = -math.inf,
     monitor: Monitor | None = None,
     own_start: LFA | None = None,
+    folding: Folding | None = None,
 ) -> LFASearchResult:
     """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
 
@@ -140,6 +142,8 @@ def search_lfas(
     own_start
         A valid LFA that fits the buffer; the first chain begins there rather than at `start`. If it divides other
         layers than `start`, this is so in the second phase alone.
+    folding
+        What `problem` is folded from, if LFAs are to be priced over periods; they stay those of `problem`.
     """
     begin = time.monotonic()
     monitor = monitor or Monitor()
@@ -161,7 +165,7 @@ def search_lfas(
         return _anneal(others, to, parameters.meetings, enough, limit, pool, report)
 
     def phase(of: SlottedProblem, to: int) -> _Phase:
-        return _Phase(of, seed, len(chains), objective, parameters, to)
+        return _Phase(of, seed, len(chains), objective, parameters, to, folding)
 
     with ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1) as pool:
         limit = budget.part(PAPER_TIME if slots.divides else DIVIDING_TIME) if last_rounds else budget
@@ -230,6 +234,8 @@ class _Phase:
         As for `search_lfas`.
     rounds
         Of each chain.
+    folding
+        As for `search_lfas`.
     """
 
     slotted: SlottedProblem
@@ -238,6 +244,7 @@ class _Phase:
     objective: Objective
     parameters: LFASearchParameters
     rounds: int
+    folding: Folding | None = None
 
     def from_scratch(self, start: LFA, own_start: LFA | None) -> list[Chain]:
         """Return chains at their starts; no loads are shared."""
@@ -261,7 +268,7 @@ class _Phase:
     def _started(self, begin_at: LFA, start: LFA, number: int) -> Chain:
         """Return a chain at `begin_at`; at `start` if that is not valid, or runs layer by layer and does not fit."""
         without = {Move.TURN_SHARE: 0.0}
-        costs = CostCache(self.slotted.problem)
+        costs = CostCache(self._priced)
         run = self._chain(begin_at, number, self.parameters.cooling, without, costs)
         overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
         layerwise = len(begin_at.flgs) > 1 and begin_at.lg_count == 1
@@ -286,13 +293,19 @@ class _Phase:
             begin_at,
             lfa_settings(problem, capacity, self.objective, cooling, self.rounds, lfa_pricing.GREEDY),
             move_weights({**self.parameters.weights, **weights, **divides}),
-            np.zeros(len(problem.network.layers), np.int64),
+            np.zeros(len(self._priced.network.layers), np.int64),
             np.random.default_rng([self.seed, self.before + number]),
             costs,
             self.parameters.archive_size,
             shares,
             self.slotted,
+            self.folding,
         )
+
+    @cached_property
+    def _priced(self) -> Problem:
+        """The problem whose tiles are priced."""
+        return self.slotted.problem if self.folding is None else self.folding.priced(self.slotted)[0].problem
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:
