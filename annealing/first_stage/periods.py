@@ -1,10 +1,12 @@
 """Periods: LFAs of a network in which each repeat is folded, written out over its copies (docs/first-stage.md#periods).
 
 A search over periods knows the *folded* network, which has one copy of each repeat; moves change its LFA. To be priced,
-the LFA is written out over the network itself, or over one with fewer copies: every copy of a repeat has the order, the
-FLGs, the tilings, the parts and the shared loads of the first, and each begins an FLG. Where copies are left out, the
-run is priced as if each took as long as the second one: the energy of its tiles and transfers, and the most of the
-cycles of its tiles, of its transfers, and from its first tile to that of the third copy.
+the LFA is written out over the network itself, or over one with fewer copies. Every copy of a repeat has the order, the
+FLGs, the tilings, the parts and the shared loads of the first. It begins an LG, or an FLG, if the first one does; where
+nothing stands before the first one, it is given whether the others begin an LG. Where there are more than
+`LEAST_COPIES`, all begin an FLG, and no more are priced: the rest of the run costs as much as the second copy, time and
+again. That is the energy of its tiles and transfers, and the most of the cycles of its tiles, of its transfers, and
+from its first tile to that of the third copy.
 """
 
 from dataclasses import dataclass, replace
@@ -40,7 +42,9 @@ class Periods(NamedTuple):
     copies, length, left_out
         int64[R]: copies of each repeat in the other network, layers of its period, and copies that are not there.
     cut
-        bool[R]: whether each copy but the first begins an LG.
+        bool[R]: whether each copy but the first begins an LG, where nothing stands before the first.
+    apart
+        bool[R]: whether each copy but the first begins an FLG.
     repeat
         int64[Q]: the repeat that a layer is part of, 0 … R − 1; −1 if it is part of none.
     layer
@@ -59,6 +63,7 @@ class Periods(NamedTuple):
     length: IntArray
     left_out: IntArray
     cut: BoolArray
+    apart: BoolArray
     repeat: IntArray
     layer: IntArray
     item: IntArray
@@ -71,7 +76,7 @@ def write_out(periods: Periods, lfa: LFAArrays, written: LFAArrays) -> bool:
     """Fill `written` with `lfa` over all copies; False if other layers stand between those of a period.
 
     Absent parts, which have no channels, stand in no group: a DRAM Cut before the first or after the last layer that is
-    there is none of the period.
+    there is not within the period.
     """
     repeat, ids, items, channels = periods.repeat, periods.layer, periods.item, lfa.channels
     order, begins_flg, begins_lg, tiling = lfa.order, lfa.begins_flg, lfa.begins_lg, lfa.tiling
@@ -93,19 +98,26 @@ def write_out(periods: Periods, lfa: LFAArrays, written: LFAArrays) -> bool:
             first += 1
         while last > first and channels[order[last]] == 0:
             last -= 1
-        flg = begin
+        flg = first
         while not begins_flg[flg]:
             flg -= 1
-        number = tiling[flg]
+        # Copies begin an FLG, and an LG, if the first one does.
+        place = first
+        begins, cut = begins_flg[place], begins_lg[place]
+        while place > 0 and (place > begin or channels[order[place - 1]] == 0):
+            place -= 1
+            begins, cut = begins or begins_flg[place], cut or begins_lg[place]
+        if own >= 0:
+            begins = begins or periods.apart[own]
+            cut = periods.cut[own] if place == 0 else cut
         for copy in range(copies):
             for place in range(begin, end):
-                cut = begins_lg[place]
-                if (copy > 0 and place <= first) or (copy < copies - 1 and place > last):
-                    cut = copy > 0 and place == begin and periods.cut[own]
+                within = (copy == 0 or place > first) and (copy == copies - 1 or place <= last)
+                seam = copy > 0 and place == begin
                 written.order[to] = ids[order[place], copy]
-                written.begins_flg[to] = begins_flg[place] or (copy > 0 and place == begin)
-                written.begins_lg[to] = cut
-                written.tiling[to] = tiling[place] if begins_flg[place] else number
+                written.begins_flg[to] = begins if seam else begins_flg[place]
+                written.begins_lg[to] = cut if seam else begins_lg[place] and within
+                written.tiling[to] = tiling[place] if begins_flg[place] and not seam else tiling[flg]
                 to += 1
         begin = end
     for layer in range(size):
@@ -164,7 +176,7 @@ class Folding:
     repeats
         Those that are folded; not none.
     cut
-        Whether all copies but the first begin an LG.
+        Whether all copies but the first begin an LG, where nothing stands before the first.
     """
 
     problem: Problem
@@ -220,6 +232,7 @@ def without_periods(slotted: SlottedProblem, table: NetworkTable) -> Periods:
         length=none,
         left_out=none,
         cut=np.zeros(0, np.bool_),
+        apart=np.zeros(0, np.bool_),
         repeat=np.full(layers, -1, np.int64),
         layer=np.zeros((layers, 1), np.int64),
         item=np.zeros((0, 1), np.int64),
@@ -270,6 +283,7 @@ def _periods(folding: Folding, folded: SlottedProblem, problem: Problem, most: i
         length=np.bincount(repeat[repeat >= 0], minlength=len(counts)).astype(np.int64),
         left_out=left_out,
         cut=np.full(len(counts), folding.cut),
+        apart=counts > LEAST_COPIES,
         repeat=repeat,
         layer=layer,
         item=_items(folded, run, repeat, layer),

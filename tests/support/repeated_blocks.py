@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from soma_cp.annealing.first_stage.periods import Folding
+from soma_cp.annealing.first_stage.periods import LEAST_COPIES, Folding
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Division, Network
@@ -59,12 +59,12 @@ def written_out_by_names(folding: Folding, lfa: LFA) -> tuple[tuple[FLG, ...], t
         count = 1
         while own >= 0 and count < len(lines) and repeat_of(lines[count][0]) == own:
             count += 1
-        period, lines = lines[:count], lines[count:]
+        period, lines, before = lines[:count], lines[count:], bool(written)
         for number in range(folding.repeats[own].count if own >= 0 else 1):
             for place, (name, tiling, begins_flg, begins_lg) in enumerate(period):
-                seam = number > 0 and place == 0
-                cut = folding.cut if seam else begins_lg
-                written.append((copied(name, number), tiling, begins_flg or seam, cut))
+                cut = folding.cut if number > 0 and place == 0 and not before else begins_lg
+                apart = number > 0 and place == 0 and folding.repeats[own].count > LEAST_COPIES
+                written.append((copied(name, number), tiling, begins_flg or apart, cut))
     flgs: list[FLG] = []
     for name, tiling, begins_flg, begins_lg in written:
         if begins_flg:
