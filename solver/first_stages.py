@@ -28,7 +28,7 @@ from soma_cp.solver.choices import FIRST_STAGE_KIND, FirstStage
 from soma_cp.solver.every_lfa.network_bounds import NetworkBound
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.passes import needs_no_passes, numbers_of_passes, search_passes
-from soma_cp.solver.periods import joined, search_one_pass
+from soma_cp.solver.periods import OnePassSearch, joined
 from soma_cp.solver.plug_in_calls import Caller, LeftBehindError, wanted_keywords
 from soma_cp.solver.plug_in_results import checked_plan
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
@@ -134,7 +134,7 @@ def _search_and_finish(
     numbers, own = numbers_of_passes(problem, parameters, origin.own), origin.own
     searches, best_cost = [], math.inf
     if 1 in numbers:
-        in_one = search_one_pass(
+        in_one = OnePassSearch(
             problem,
             origin.coarse,
             parameters.draws,
@@ -144,8 +144,7 @@ def _search_and_finish(
             bound.met_in_one_pass_at,
             monitor.part(SEARCH_SHARE),
             own if own is not None and own.passes == 1 else None,
-            parameters.searches_periods,
-        )
+        ).run(parameters.searches_periods)
         searches.append(in_one)
         best_cost = min((cost for cost, _ in in_one.lfas), default=math.inf)
         undecided = len(numbers) > 1 and (own is None or own.passes == 1)

@@ -31,7 +31,7 @@ from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa.layer_bounds import divisors
 from soma_cp.solver.every_lfa.network_bounds import NetworkBound
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.periods import search_one_pass
+from soma_cp.solver.periods import OnePassSearch
 
 NEAR = 0.05
 """A schedule with one LG is left in one pass if its latency exceeds the theoretical maximum by at most this share."""
@@ -173,7 +173,7 @@ class _Search:
     ) -> list[tuple[float, LFA]]:
         """Return the best LFAs in so many passes, with the cost of one pass."""
         part, own = _part(self.problem, passes), self.own
-        found = search_one_pass(
+        found = OnePassSearch(
             part,
             coarse_lfa(part),
             self.parameters.draws,
@@ -183,8 +183,7 @@ class _Search:
             -math.inf,
             _of_passes(monitor, passes, best_cost),
             replace(own, passes=1) if own is not None and own.passes == passes else None,
-            self.parameters.searches_periods,
-        )
+        ).run(self.parameters.searches_periods)
         self.rounds += found.rounds
         self.seconds += found.seconds
         self.out_of_time |= found.out_of_time
