@@ -3,10 +3,10 @@
 A search over periods knows the *folded* network, which has one copy of each repeat; moves change its LFA. To be priced,
 the LFA is written out over the network itself, or over one with fewer copies. Every copy of a repeat has the order, the
 FLGs, the tilings, the parts and the shared loads of the first. It begins an LG, or an FLG, if the first one does; where
-nothing stands before the first one, it is given whether the others begin an LG. Where there are more than
-`LEAST_COPIES`, all begin an FLG, and no more are priced: the rest of the run costs as much as the second copy, time and
-again. That is the energy of its tiles and transfers, and the most of the cycles of its tiles, of its transfers, and
-from its first tile to that of the third copy.
+nothing stands before the first one, it is given whether the others begin an LG. Of more than
+`PRICED_COPIES`, all begin an FLG, and no more are priced: each of the others costs as much as the second one. That is
+the energy of its tiles and transfers, and the most of the cycles of its tiles, of its transfers, and from its first
+tile to that of the third copy.
 """
 
 from dataclasses import dataclass, replace
@@ -28,8 +28,8 @@ from soma_cp.model.soma.lfa import LFA, LFAArrays
 from soma_cp.model.soma.tensors import Tensors
 from soma_cp.model.soma.tiling import LayerTiles
 
-LEAST_COPIES = 3
-"""Copies that are priced at least: the first and the last one differ from the others, at the ends of a run."""
+PRICED_COPIES = 3
+"""So many copies of a repeat are priced: the first and the last one, at the ends of a run, differ from the others."""
 
 
 class Periods(NamedTuple):
@@ -188,7 +188,7 @@ class Folding:
         """The problem with one copy of each repeat."""
         return self._with_copies(1)
 
-    def priced(self, slotted: SlottedProblem, most: int = LEAST_COPIES) -> tuple[SlottedProblem, Periods]:
+    def priced(self, slotted: SlottedProblem, most: int = PRICED_COPIES) -> tuple[SlottedProblem, Periods]:
         """Return the problem with at most so many copies of each repeat, and how LFAs are written out over it.
 
         `slotted` is the folded problem with the slots that a search divides layers into.
@@ -234,8 +234,8 @@ def without_periods(slotted: SlottedProblem, table: NetworkTable) -> Periods:
         cut=np.zeros(0, np.bool_),
         apart=np.zeros(0, np.bool_),
         repeat=np.full(layers, -1, np.int64),
-        layer=np.zeros((layers, 1), np.int64),
-        item=np.zeros((0, 1), np.int64),
+        layer=np.arange(layers, dtype=np.int64).reshape(-1, 1),
+        item=np.zeros((0, 0), np.int64),
         times=np.ones(layers, np.int64),
         stands_in=np.full(layers, -1, np.int64),
     )
@@ -283,7 +283,7 @@ def _periods(folding: Folding, folded: SlottedProblem, problem: Problem, most: i
         length=np.bincount(repeat[repeat >= 0], minlength=len(counts)).astype(np.int64),
         left_out=left_out,
         cut=np.full(len(counts), folding.cut),
-        apart=counts > LEAST_COPIES,
+        apart=counts > PRICED_COPIES,
         repeat=repeat,
         layer=layer,
         item=_items(folded, run, repeat, layer),

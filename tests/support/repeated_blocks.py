@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from soma_cp.annealing.first_stage.periods import LEAST_COPIES, Folding
+from soma_cp.annealing.first_stage.periods import PRICED_COPIES, Folding
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Division, Network
@@ -63,7 +63,7 @@ def written_out_by_names(folding: Folding, lfa: LFA) -> tuple[tuple[FLG, ...], t
         for number in range(folding.repeats[own].count if own >= 0 else 1):
             for place, (name, tiling, begins_flg, begins_lg) in enumerate(period):
                 cut = folding.cut if number > 0 and place == 0 and not before else begins_lg
-                apart = number > 0 and place == 0 and folding.repeats[own].count > LEAST_COPIES
+                apart = number > 0 and place == 0 and folding.repeats[own].count > PRICED_COPIES
                 written.append((copied(name, number), tiling, begins_flg or apart, cut))
     flgs: list[FLG] = []
     for name, tiling, begins_flg, begins_lg in written:
