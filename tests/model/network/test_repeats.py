@@ -86,7 +86,7 @@ def test_what_reads_the_last_copy_reads_the_last_one_kept() -> None:
 def networks_with_periods(draw: st.DrawFn) -> Network:
     """Draw a chain of small layers with skips, part of which is written several times."""
     kinds = st.sampled_from([PointToPoint, PointToPoint, Pool, Eltwise])
-    steps = st.tuples(kinds, st.integers(1, 3), st.integers(1, 3))
+    steps = st.tuples(kinds, st.integers(1, 2), st.integers(1, 6))
     prefix, period, suffix = (
         draw(st.lists(steps, min_size=least, max_size=most)) for least, most in ((0, 2), (1, 4), (0, 2))
     )
