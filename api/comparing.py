@@ -154,6 +154,7 @@ def compare(
         stage2=SecondStage.GREEDY,
         space=None,
         passes="auto",
+        periods="auto",
         exact=False,
         fix_lfa=False,
         energy_exponent=energy_exponent,

@@ -36,6 +36,7 @@ def solve(
     stage2: str = "cpsat",
     space: Space | str | None = None,
     passes: int | str = "auto",
+    periods: str = "auto",
     exact: bool = False,
     start: ScheduleLike | LFA | str | os.PathLike[str] | None = None,
     fix_lfa: bool = False,
@@ -74,6 +75,8 @@ def solve(
     passes
         In how many passes the batch is run, a divisor of it (docs/model.md#passes); by default what the search finds
         best, in the wide space.
+    periods
+        ``"off"``, unless alike blocks may be searched as periods (docs/first-stage.md#periods), in the wide space.
     exact
         Whether to go through all LFAs at the end and prove the schedule optimal; for small networks.
     start
@@ -117,6 +120,7 @@ def solve(
         "stage2": str(stage2),
         "space": space,
         "passes": passes,
+        "periods": periods,
         "exact": exact,
         "fix_lfa": fix_lfa,
         "energy_exponent": energy_exponent,

@@ -22,6 +22,7 @@ from soma_cp.cli.options import (
     LayoutOption,
     LogFileOption,
     PassesOption,
+    PeriodsOption,
     PresentOption,
     ResumeOption,
     SeedOption,
@@ -38,6 +39,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role, Types
 from soma_cp.model.network.rewrites.types import with_named_types
+from soma_cp.solver.choices import UsePeriods
 
 _NONE = "none"
 
@@ -100,6 +102,7 @@ class SearchOptions:
     time_limit: TimeLimitOption = None
     space: SpaceOption = None
     passes: PassesOption = "auto"
+    periods: PeriodsOption = UsePeriods.AUTO
     seed: SeedOption = 0
     workers: WorkersOption = None
     deterministic: DeterministicOption = False
@@ -124,12 +127,13 @@ OF_THE_SEARCH = (
     "delay_exponent",
     "space",
     "passes",
+    "periods",
     "seed",
     "deterministic",
     "exact",
 )
 CONTRADICTIONS = {
-    "--fix-lfa": (("lfa", "space", "passes", "exact"), "which searches no LFA"),
+    "--fix-lfa": (("lfa", "space", "passes", "periods", "exact"), "which searches no LFA"),
     "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
 }
 """Options that can't go with one of `StartOptions`, by their names as parameters, and why."""

@@ -8,7 +8,7 @@ import typer
 from soma_cp.cli.completion import network_names, platform_names, stage_names, type_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present, Types
-from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space
+from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space, UsePeriods
 
 PROBLEM = "What is scheduled"
 ONNX = "ONNX models"
@@ -213,6 +213,16 @@ PassesOption = Annotated[
         help="Passes over equal parts of the batch, each of which loads all weights: a divisor of the batch, or auto: "
         "what the search finds best in the wide space.",
         metavar="auto|N",
+        show_default=True,
+    ),
+]
+PeriodsOption = Annotated[
+    UsePeriods,
+    _option(
+        SEARCH,
+        "--periods",
+        help="auto: where alike blocks follow one another, one is searched for all, in the wide space; off: all layers "
+        "are.",
         show_default=True,
     ),
 ]

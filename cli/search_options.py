@@ -14,4 +14,5 @@ def parameters_from(options: SearchOptions) -> SolveParameters:
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
         space=options.space,
         passes=checked_passes(options.passes),
+        periods=options.periods,
     )

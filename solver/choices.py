@@ -29,6 +29,16 @@ FIRST_STAGE_KIND = PlugInKind(
 )
 
 
+class UsePeriods(Enum):
+    """Whether alike layers that repeat are searched as periods (docs/first-stage.md#periods).
+
+    AUTO: where the wide space is searched. OFF: never.
+    """
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Space(Enum):
     """Which schedules a search may make (docs/model.md#spaces).
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from soma_cp.annealing.buffer_allocator import Finish, allocate_buffer, latency_for
-from soma_cp.annealing.first_stage.lfa_search import LFASearchResult, search_lfas
+from soma_cp.annealing.first_stage.lfa_search import LFASearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -28,6 +28,7 @@ from soma_cp.solver.choices import FIRST_STAGE_KIND, FirstStage
 from soma_cp.solver.every_lfa.network_bounds import NetworkBound
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.passes import needs_no_passes, numbers_of_passes, search_passes
+from soma_cp.solver.periods import OnePassSearch, joined
 from soma_cp.solver.plug_in_calls import Caller, LeftBehindError, wanted_keywords
 from soma_cp.solver.plug_in_results import checked_plan
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
@@ -133,7 +134,7 @@ def _search_and_finish(
     numbers, own = numbers_of_passes(problem, parameters, origin.own), origin.own
     searches, best_cost = [], math.inf
     if 1 in numbers:
-        in_one = search_lfas(
+        in_one = OnePassSearch(
             problem,
             origin.coarse,
             parameters.draws,
@@ -143,7 +144,7 @@ def _search_and_finish(
             bound.met_in_one_pass_at,
             monitor.part(SEARCH_SHARE),
             own if own is not None and own.passes == 1 else None,
-        )
+        ).run(parameters.searches_periods)
         searches.append(in_one)
         best_cost = min((cost for cost, _ in in_one.lfas), default=math.inf)
         undecided = len(numbers) > 1 and (own is None or own.passes == 1)
@@ -154,18 +155,7 @@ def _search_and_finish(
         share = PASSES_SHARE if searches else SEARCH_SHARE
         in_passes = search_passes(problem, several, parameters, bound, best_cost, monitor.part(share), own)
         searches.append(in_passes)
-    return _finish(problem, _joined(searches), parameters, finish, monitor)
-
-
-def _joined(searches: list[LFASearchResult]) -> LFASearchResult:
-    """Return what several searches have found together, as one."""
-    found = [item for searched in searches for item in searched.lfas]
-    return LFASearchResult(
-        tuple(sorted(found, key=lambda item: item[0])),
-        sum(searched.rounds for searched in searches),
-        any(searched.out_of_time for searched in searches),
-        sum(searched.seconds for searched in searches),
-    )
+    return _finish(problem, joined(searches), parameters, finish, monitor)
 
 
 def _finish(

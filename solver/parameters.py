@@ -8,7 +8,7 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
-from soma_cp.solver.choices import FirstStage, SecondStage, Space
+from soma_cp.solver.choices import FirstStage, SecondStage, Space, UsePeriods
 
 MAX_SEED = 2**31 - 1
 MAX_EXPONENT = 8.0
@@ -96,6 +96,8 @@ class SolveParameters:
         stage is the paper's, which know no other.
     passes
         In how many passes the batch is run (docs/model.md#passes); by default the search decides, where it knows them.
+    periods
+        Whether alike layers that repeat are searched as periods, in the wide space.
     fix_lfa
         Whether the LFA of the start is kept: no LFA is searched, the second stage alone runs.
     exact
@@ -116,6 +118,7 @@ class SolveParameters:
     prove_seconds: float = 60.0
     space: Space | None = None
     passes: int | None = None
+    periods: UsePeriods = UsePeriods.AUTO
     fix_lfa: bool = False
     exact: bool = False
 
@@ -132,3 +135,8 @@ class SolveParameters:
         if self.space is not None:
             return self.space
         return Space.PAPER if self.exact or self.first_stage == FirstStage.PAPER else Space.WIDE
+
+    @property
+    def searches_periods(self) -> bool:
+        """Whether the search looks for periods."""
+        return self.periods is UsePeriods.AUTO and self.searched_space is Space.WIDE

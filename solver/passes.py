@@ -22,12 +22,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
-from soma_cp.annealing.first_stage.lfa_search import (
-    LFASearchParameters,
-    LFASearchResult,
-    refine_lfas,
-    search_lfas,
-)
+from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, LFASearchResult, refine_lfas
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -39,6 +34,7 @@ from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa.layer_bounds import divisors
 from soma_cp.solver.every_lfa.network_bounds import NetworkBound
 from soma_cp.solver.parameters import SolveParameters
+from soma_cp.solver.periods import OnePassSearch
 
 NEAR = 0.05
 """A schedule with one LG is left in one pass if its latency exceeds the theoretical maximum by at most this share."""
@@ -183,16 +179,17 @@ class _Search:
     ) -> list[tuple[float, LFA]]:
         """Return the best LFAs in so many passes, with the cost of one pass."""
         part, own = _part(self.problem, passes), self.own
-        found = search_lfas(
+        found = OnePassSearch(
             part,
             coarse_lfa(part),
             self.parameters.draws,
             self.parameters.objective,
             settings,
             self.parameters.threads,
-            monitor=_of_passes(monitor, passes, best_cost),
-            own_start=replace(own, passes=1) if own is not None and own.passes == passes else None,
-        )
+            -math.inf,
+            _of_passes(monitor, passes, best_cost),
+            replace(own, passes=1) if own is not None and own.passes == passes else None,
+        ).run(self.parameters.searches_periods)
         self._count(found)
         return [(cost, replace(lfa, passes=passes)) for cost, lfa in found.lfas]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from soma_cp import __version__
 from soma_cp.model.hardware.core_array.registry import BUILT_IN, CORE_ARRAYS
+from soma_cp.solver.choices import UsePeriods
 from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.second_stages import second_stage
 from soma_cp.solver.solve import SolveResult
@@ -24,6 +25,7 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         "lfa_search": str(parameters.first_stage),
         "space": parameters.searched_space.value,
         **({} if parameters.passes is None else {"passes": parameters.passes}),
+        **({} if parameters.periods is UsePeriods.AUTO else {"periods": parameters.periods.value}),
         "stage2": str(parameters.second_stage),
         "second_stage": result.best.method,
         "energy_exponent": parameters.objective.energy_exponent,

@@ -15,6 +15,7 @@ from soma_cp.annealing.first_stage import cost_cache
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.first_stage.lfa_kernel import anneal_lfa, copy_lfa, file_away
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
+from soma_cp.annealing.first_stage.periods import without_periods, write_out
 from soma_cp.annealing.first_stage.slots import fit_table, without_slots
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters, anneal_dlsas
 from soma_cp.annealing.second_stage.dlsa_kernel import anneal_dlsa, begin_state
@@ -57,6 +58,7 @@ SEARCH = (
     greedy_pass,
     fill_load_owners,
     fit_table,
+    write_out,
     operand_extent,
     path_kernel.fill_tiles,
     path_kernel.kept_whole,
@@ -121,3 +123,4 @@ def _warm_up_rare(problem: Problem) -> None:
     lfa_from_arrays(arrays._replace(shares=np.ones_like(arrays.shares)), network, table)
     operand_extent(table.layers, 0, 1, 1)
     fit_table(table, without_slots(problem).slots, arrays.channels)
+    write_out(without_periods(without_slots(problem), table), arrays, arrays)

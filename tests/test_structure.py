@@ -22,8 +22,8 @@ WINGS = {
     ),
     "model/files": "text_file json_schema forms yaml_file",
     "model/network": (
-        "layers network_checks network types_in_use network_table extents network_forms network_schema network_file"
-        " builtin rewrites onnx_import sources"
+        "layers network_checks network repeats types_in_use network_table extents network_forms network_schema"
+        " network_file builtin rewrites onnx_import sources"
     ),
     "model/network/onnx_import": (
         "errors options views values graph layers pruning dividing arranging regrouping padding enlarging node_import"
@@ -50,12 +50,12 @@ WINGS = {
     "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
     "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
     "annealing/first_stage": (
-        "groups slots moves cost_cache candidate_tiles candidate_transfers lfa_pricing lfa_kernel initial_lfa chain"
-        " paper_search lfa_search"
+        "groups slots periods moves cost_cache candidate_tiles candidate_transfers lfa_pricing lfa_kernel initial_lfa"
+        " chain paper_search lfa_search"
     ),
     "solver": (
-        "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages passes first_stages"
-        " start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
+        "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages periods passes"
+        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
     ),
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (

@@ -117,11 +117,13 @@ def survey(
     cut: CutFLGs,
     dram_rate: DramRate,
     all_places: bool,
+    times: IntArray,
     places: TensorPlaces,
     outline: Outline,
 ) -> Survey:
     """Fill `outline` and `places`; return what the tensors add up to.
 
+    `times` (int64[L]) says how many layers a layer stands for (`Periods`); `head`, `tail`, tensors, items count once.
     If no load is shared, and without `all_places`, only the owners and `stored` are filled of `places`.
     ``outline.alive`` has the bytes that come alive at each position less those that go, for `least_peak`.
     """
@@ -175,8 +177,8 @@ def survey(
                 _add_item(outline.items, items, flg_begin, WEIGHTS, position, 0, 0, 0, weights, duration)
                 items += 1
                 dram += 1
-                moved += cut.weight_moved[layer]
-                loads += duration
+                moved += cut.weight_moved[layer] * times[layer]
+                loads += duration * times[layer]
                 head += duration if place == first_place else 0
         for edge in range(source_begin[layer], source_begin[layer + 1]):
             until = -1
@@ -206,8 +208,8 @@ def survey(
             _mark(size, count, begin, at, step, uses, until, alive)
             growth[flg_begin] += size if until >= 0 else 0
             dram += count
-            moved += count * size
-            loads += count * duration
+            moved += count * size * times[layer]
+            loads += count * duration * times[layer]
             head += duration if place == first_place else 0
         uses, until, held_until = 0, -1, -1
         to_dram = is_output[layer]
@@ -226,8 +228,8 @@ def survey(
         stored[layer] = to_dram
         if to_dram:
             dram += count
-            moved += count * size
-            stores += count * cut.store_cycles[layer]
+            moved += count * size * times[layer]
+            stores += count * cut.store_cycles[layer] * times[layer]
             tail = cut.store_cycles[layer] if place == last_place else tail
             limit, grows = until + 1, 0
             if until < 0:

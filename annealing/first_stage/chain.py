@@ -10,6 +10,7 @@ from soma_cp.annealing.first_stage.candidate_transfers import empty_outline
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.lfa_pricing import LFAScratch, LFASettings, LFAState
 from soma_cp.annealing.first_stage.moves import Move
+from soma_cp.annealing.first_stage.periods import Folding, empty_lfa, without_periods
 from soma_cp.annealing.first_stage.slots import SlottedProblem, without_slots
 from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
@@ -76,6 +77,9 @@ class Chain:
     slotted
         The problem with slots for the layers that may be divided, for which `apart` and `costs` are; by default none
         may.
+    folding
+        Where the problem is a folded one, what it is folded from: LFAs are priced over periods, and `apart` and `costs`
+        are for the problem with the copies that are priced.
     """
 
     def __init__(
@@ -90,12 +94,17 @@ class Chain:
         archive_size: int = 0,
         shares: bool = False,
         slotted: SlottedProblem | None = None,
+        folding: Folding | None = None,
     ) -> None:
         self.slotted = slotted or without_slots(problem)
         problem = self.slotted.problem
         size = len(problem.network.layers)
-        self.problem = problem
         self.table = self.slotted.table()
+        run, self.periods = self.slotted, without_periods(self.slotted, self.table)
+        if folding is not None:
+            run, self.periods = folding.priced(self.slotted)
+        self.problem = run.problem
+        candidate = self.slotted.arrays(start)
         self.costs = costs
         self.settings = settings
         self.weights = weights
@@ -106,12 +115,13 @@ class Chain:
         figures[:, lfa_pricing.OVERFLOW_BYTES] = np.inf
         self.state = LFAState(
             current=self.slotted.arrays(start),
-            candidate=self.slotted.arrays(start),
+            candidate=candidate,
             best=self.slotted.arrays(start),
+            written=candidate if folding is None else empty_lfa(run),
             figures=figures,
             ceiling=np.full(1, np.inf),
             counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
-            missing=np.zeros(size, np.int64),
+            missing=np.zeros(len(run.problem.network.layers), np.int64),
             archive=np.zeros((archive_size, 5, size), np.int64),
             archive_costs=np.full(archive_size, np.inf),
             archive_shares=np.zeros((archive_size, len(problem.table.source) + size), np.bool_),
@@ -119,7 +129,8 @@ class Chain:
         if shares:
             for lfa in (self.state.current, self.state.candidate, self.state.best):
                 lfa.shares[problem.table.shareable] = True
-        self.scratch = _scratch(problem, tiles=4 * size, tensors=4 * size, chip=4 * size)
+        size = len(self.problem.network.layers)
+        self.scratch = _scratch(self.problem, tiles=4 * size, tensors=4 * size, chip=4 * size)
         self._evaluate_start()
 
     @property
@@ -196,6 +207,7 @@ class Chain:
             last,
             heated,
             self.random,
+            self.periods,
         )
 
     def _evaluate_start(self) -> None:

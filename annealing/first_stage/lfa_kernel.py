@@ -16,6 +16,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     CURRENT,
     DONE,
     FIGURES,
+    INVALID,
     OVERFLOW_BYTES,
     PAUSE_TILES,
     PAUSED,
@@ -32,6 +33,7 @@ from soma_cp.annealing.first_stage.lfa_pricing import (
     evaluate_candidate,
 )
 from soma_cp.annealing.first_stage.moves import apply_move
+from soma_cp.annealing.first_stage.periods import Periods, write_out
 from soma_cp.annealing.first_stage.slots import Slots, fit_table
 from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
@@ -100,6 +102,15 @@ def file_away(state: LFAState) -> None:
         archive[at, 4, place] = lfa.channels[place]
 
 
+@in_place
+def _written_out(periods: Periods, state: LFAState) -> bool:
+    """Write the candidate out over its periods; False if it can't be."""
+    if not write_out(periods, state.candidate, state.written):
+        return False
+    fit_table(periods.table, periods.slots, state.written.channels)
+    return True
+
+
 @compiled
 def anneal_lfa(
     table: NetworkTable,
@@ -113,10 +124,12 @@ def anneal_lfa(
     last_round: int,
     heated: bool,
     random: np.random.Generator,
+    periods: Periods,
 ) -> int:
     """Run until round `last_round`; return DONE, or why it returns before: UNKNOWN_COSTS, NEEDS_ROOM or PAUSED.
 
-    `table` is made to fit the LFA at hand, where layers have `slots` for parts. `weights` are the running sums of the
+    `table` is made to fit the LFA at hand, where layers have `slots` for parts; LFAs are written out over
+    `periods` and priced so. `weights` are the running sums of the
     moves' weights. Without `heated`, a candidate is accepted only if it is no worse. With `PRICE_ALONE` as the last
     round, the candidate is priced and nothing else happens; ``counters[VERDICT]`` is then what `evaluate_candidate`
     returns. One kernel does both, since each would be compiled with all that prices.
@@ -144,7 +157,9 @@ def anneal_lfa(
             ceiling[0] = highest_accepted(figures[CURRENT, COST], heat, chance)
             counters[PENDING] = 1
         fit_table(table, slots, state.candidate.channels)
-        status, verdict = evaluate_candidate(table, costs, apart, settings, state, scratch)
+        status, verdict = DONE, INVALID
+        if len(periods.copies) == 0 or _written_out(periods, state):
+            status, verdict = evaluate_candidate(periods.table, costs, apart, settings, state, scratch, periods)
         if alone:
             counters[VERDICT] = verdict
             return status

@@ -21,7 +21,14 @@ from soma_cp.annealing.first_stage.candidate_transfers import (
 )
 from soma_cp.annealing.first_stage.cost_cache import CostTable
 from soma_cp.annealing.first_stage.groups import group_end, keeps_groups_apart
-from soma_cp.annealing.second_stage.greedy_kernel import NO_CUTOFF, GreedyScratch, find_change, run_policies
+from soma_cp.annealing.first_stage.periods import Periods, cycles_left_out
+from soma_cp.annealing.second_stage.greedy_kernel import (
+    NO_CUTOFF,
+    GreedyScratch,
+    find_change,
+    greedy,
+    run_policies,
+)
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import in_place
 from soma_cp.model.hardware.platform import DramRate
@@ -78,6 +85,8 @@ class LFAState(NamedTuple):
     ----------
     current, candidate, best
         The LFAs.
+    written
+        The candidate as it is priced: itself, or written out over periods.
     figures
         float64[3, FIGURES]: rows CURRENT, BEST, CANDIDATE. An LFA that overflows the buffer has an infinite cost, and
         its overflow in bytes. Until one fits, the search minimises the overflow.
@@ -86,7 +95,8 @@ class LFAState(NamedTuple):
     counters
         int64[COUNTERS].
     missing
-        int64[L]: layers whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are used.
+        int64[L]: layers of the written LFA whose tiles have unknown costs; the first ``counters[UNKNOWN]`` items are
+        used.
     archive, archive_costs
         The cheapest LFAs so far, all with different costs: int64[A, 5, L] (order, begins_flg, begins_lg, tiling,
         channels) and float64[A], ascending, infinite in a free row. A may be 0.
@@ -97,6 +107,7 @@ class LFAState(NamedTuple):
     current: LFAArrays
     candidate: LFAArrays
     best: LFAArrays
+    written: LFAArrays
     figures: FloatArray
     ceiling: FloatArray
     counters: IntArray
@@ -189,7 +200,7 @@ def _tile_total(begins_flg: BoolArray, tiling: IntArray) -> int:
 
 
 @in_place
-def rough_figures(tiles: LayerTiles, sums: Survey, dram_pj_per_byte: float) -> tuple[float, int]:
+def rough_figures(tiles: LayerTiles, sums: Survey, dram_pj_per_byte: float, times: IntArray) -> tuple[float, int]:
     """Return the energy (pJ) and a lower bound on the latency (cycles) of every DLSA, without a list of tensors.
 
     The bound adds two facts to the theoretical maximum. The first tile waits for its loads. All loads end before the
@@ -200,8 +211,9 @@ def rough_figures(tiles: LayerTiles, sums: Survey, dram_pj_per_byte: float) -> t
     energy = 0.0
     computes = 0
     for layer in range(len(counts)):
-        energy += counts[layer] * energies[layer]
-        computes += counts[layer] * cycles[layer]
+        count = counts[layer] * times[layer]
+        energy += count * energies[layer]
+        computes += count * cycles[layer]
     last = sums.loads + cycles[sums.last_layer] + sums.tail
     latency = max(sums.head + computes + sums.tail, sums.loads + sums.stores, last)
     return energy + sums.moved_bytes * dram_pj_per_byte, latency
@@ -224,12 +236,13 @@ def evaluate_candidate(
     settings: LFASettings,
     state: LFAState,
     scratch: LFAScratch,
+    periods: Periods,
 ) -> tuple[int, int]:
     """Price the candidate; return DONE, UNKNOWN_COSTS or NEEDS_ROOM, and INVALID, TOO_COSTLY or PRICED.
 
     The figures of a PRICED candidate are in row CANDIDATE; a TOO_COSTLY one costs more than ``state.ceiling``.
     """
-    lfa, tiles, places, tensors = state.candidate, scratch.tiles, scratch.places, scratch.tensors
+    lfa, tiles, places, tensors = state.written, scratch.tiles, scratch.places, scratch.tensors
     if (
         not keeps_groups_apart(lfa.order, lfa.begins_lg, apart)
         or _tile_total(lfa.begins_flg, lfa.tiling) > MAX_CANDIDATE_TILES
@@ -245,8 +258,9 @@ def evaluate_candidate(
         return UNKNOWN_COSTS, INVALID
     if not feasible:
         return DONE, INVALID
-    sums = survey(table, lfa, tiles, cut, rate, settings.costing != GREEDY, places, outline)
-    energy, bound = rough_figures(tiles, sums, settings.dram_pj_per_byte)
+    folded = len(periods.copies) > 0
+    sums = survey(table, lfa, tiles, cut, rate, folded or settings.costing != GREEDY, periods.times, places, outline)
+    energy, bound = rough_figures(tiles, sums, settings.dram_pj_per_byte, periods.times)
     energy_factor = energy**settings.energy_exponent
     if energy_factor * float(bound) ** settings.delay_exponent > state.ceiling[0]:
         return DONE, TOO_COSTLY
@@ -269,6 +283,18 @@ def evaluate_candidate(
         double_buffer(tensors, dram, scratch.dlsa)
         peak = fill_usage(tensors.bytes, dram, scratch.dlsa, sequence, scratch.usage)
         latency = begin_times(sequence, tensors, dram, scratch.dlsa, scratch.times)
+    elif peak <= limit and folded:
+        cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
+        make_tensors(table, lfa, tiles, places, rate, tensors)
+        lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+        sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
+        if cutoff < NO_CUTOFF:
+            cutoff -= cycles_left_out(periods, tiles, tensors, dram, scratch.times.tile_begin, False)
+        latency = greedy(tensors, dram, sequence, limit, cutoff, scratch.greedy[0], scratch.dlsa)
+        if latency == NO_CUTOFF:
+            return DONE, TOO_COSTLY
+        begin_times(sequence, tensors, dram, scratch.dlsa, scratch.times)
+        latency += cycles_left_out(periods, tiles, tensors, dram, scratch.times.tile_begin, True)
     elif peak <= limit:
         cutoff = _slowest_accepted(state.ceiling[0], energy_factor, settings.delay_exponent)
         side = state.counters[SIDE]

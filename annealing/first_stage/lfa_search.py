@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Move
+from soma_cp.annealing.first_stage.periods import Folding
 from soma_cp.annealing.first_stage.slots import SlottedProblem, slotted, without_slots
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
@@ -132,6 +133,7 @@ def search_lfas(
     enough: float = -math.inf,
     monitor: Monitor | None = None,
     own_start: LFA | None = None,
+    folding: Folding | None = None,
 ) -> LFASearchResult:
     """Search for the LFAs with the lowest cost under the greedy DLSA and the full buffer.
 
@@ -154,6 +156,8 @@ def search_lfas(
     own_start
         A valid LFA that fits the buffer; the first chain begins there rather than at `start`. If it divides other
         layers than `start`, this is so in the second phase alone.
+    folding
+        What `problem` is folded from, if LFAs are to be priced over periods; they stay those of `problem`.
     """
     begin = time.monotonic()
     starts = [start] if own_start is None else [start, own_start]
@@ -161,7 +165,7 @@ def search_lfas(
     slots = slotted(problem, starts) if parameters.wide else undivided
     rounds = parameters.rounds_for(problem)
     last_rounds = round(rounds * parameters.last_rounds) if parameters.wide else 0
-    with _Run(seed, objective, parameters, threads, enough, monitor or Monitor()) as run:
+    with _Run(seed, objective, parameters, threads, enough, monitor or Monitor(), folding) as run:
         run.plan(rounds * (2 if slots.divides else 1) + last_rounds)
         last_share = (PAPER_TIME if slots.divides else DIVIDING_TIME) if last_rounds else 1.0
         own = own_start if own_start is not None and own_start.divisions == start.divisions else None
@@ -212,7 +216,7 @@ class _Run:
 
     Parameters
     ----------
-    seed, objective, parameters, threads, enough, monitor
+    seed, objective, parameters, threads, enough, monitor, folding
         As for `search_lfas`.
     """
 
@@ -224,12 +228,14 @@ class _Run:
         threads: int | None,
         enough: float,
         monitor: Monitor,
+        folding: Folding | None = None,
     ) -> None:
         self.seed = seed
         self.objective = objective
         self.parameters = parameters
         self.enough = enough
         self.monitor = monitor
+        self.folding = folding
         self.found: list[tuple[float, LFA]] = []
         self._pool = ThreadPoolExecutor(max_workers=threads or os.cpu_count() or 1)
         self._chains: list[Chain] = []
@@ -253,7 +259,7 @@ class _Run:
 
     def phase(self, of: SlottedProblem, rounds: int) -> "_Phase":
         """Return what makes the chains of the next phase."""
-        return _Phase(of, self.seed, len(self._chains), self.objective, self.parameters, rounds)
+        return _Phase(of, self.seed, len(self._chains), self.objective, self.parameters, rounds, self.folding)
 
     def anneal(self, chains: list[Chain], rounds: int, share: float = 1.0) -> None:
         """Run new chains, in at most a share of the time left."""
@@ -337,6 +343,8 @@ class _Phase:
         As for `search_lfas`.
     rounds
         Of each chain.
+    folding
+        As for `search_lfas`.
     """
 
     slotted: SlottedProblem
@@ -345,6 +353,7 @@ class _Phase:
     objective: Objective
     parameters: LFASearchParameters
     rounds: int
+    folding: Folding | None = None
 
     def from_scratch(self, start: LFA, own_start: LFA | None) -> list[Chain]:
         """Return chains at their starts; no loads are shared."""
@@ -377,7 +386,7 @@ class _Phase:
     def _started(self, begin_at: LFA, start: LFA, number: int) -> Chain:
         """Return a chain at `begin_at`; at `start` if that is not valid, or runs layer by layer and does not fit."""
         without = {Move.TURN_SHARE: 0.0}
-        costs = CostCache(self.slotted.problem)
+        costs = CostCache(self._priced)
         run = self._chain(begin_at, number, self.parameters.cooling, without, costs)
         overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
         layerwise = len(begin_at.flgs) > 1 and begin_at.lg_count == 1
@@ -402,13 +411,19 @@ class _Phase:
             begin_at,
             lfa_settings(problem, capacity, self.objective, cooling, self.rounds, lfa_pricing.GREEDY),
             move_weights({**self.parameters.weights, **weights, **divides}),
-            np.zeros(len(problem.network.layers), np.int64),
+            np.zeros(len(self._priced.network.layers), np.int64),
             np.random.default_rng([self.seed, self.before + number]),
             costs,
             self.parameters.archive_size,
             shares,
             self.slotted,
+            self.folding,
         )
+
+    @cached_property
+    def _priced(self) -> Problem:
+        """The problem whose tiles are priced."""
+        return self.slotted.problem if self.folding is None else self.folding.priced(self.slotted)[0].problem
 
 
 def _run_all(jobs: list[Callable[[], None]], pool: ThreadPoolExecutor, report: Callable[[], None]) -> None:

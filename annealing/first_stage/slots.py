@@ -251,8 +251,13 @@ def slotted(problem: Problem, starts: Iterable[LFA] = ()) -> SlottedProblem:
         for layer in network.layers
         if layer.name in parts
     )
-    divided = whole.divided_as(divisions)
-    return SlottedProblem(divided, _slots(whole, divided, granule))
+    return slotted_as(problem, divisions)
+
+
+def slotted_as(problem: Problem, divisions: tuple[Division, ...]) -> SlottedProblem:
+    """Return `problem` with a slot for each part of these divisions, and no others."""
+    whole, divided = problem.divided_as(()), problem.divided_as(divisions)
+    return SlottedProblem(divided, _slots(whole, divided, whole.core_array.granule))
 
 
 def _worth_dividing(problem: Problem, granule: int) -> list[str]:

@@ -254,7 +254,9 @@ class WidePaths:
         core = np.minimum(np.where(core[0] >= 0, number * core, np.inf), of_parts)
         can: BoolArray = np.isfinite(core).all(axis=0) & (tiles.which != -1)
         share, divisible = self._share[order][:, None], self._share[order][:, None] < 1
-        most = packed(self._known.area(tiles) * table.layers[order, nt.K][:, None], table.layers[order, nt.OFMAP_BITS][:, None])
+        most = packed(
+            self._known.area(tiles) * table.layers[order, nt.K][:, None], table.layers[order, nt.OFMAP_BITS][:, None]
+        )
         held: IntArray = np.where(divisible, np.minimum(tiles.held, most), tiles.held)
         inside = np.ix_(order, order)
         uses, depends = self._uses[inside], self._depends[inside]

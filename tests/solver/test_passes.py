@@ -139,7 +139,7 @@ def test_one_lg_near_its_bound_needs_no_passes(monkeypatch: pytest.MonkeyPatch) 
     def fail(*_: object) -> None:
         raise AssertionError("passes are searched")
 
-    monkeypatch.setattr(passes_module, "search_lfas", fail)
+    monkeypatch.setattr(passes_module, "OnePassSearch", fail)
     monkeypatch.setattr(passes_module, "NEAR", math.inf)
     result = solve(problem, replace(FEW, search=LFASearchParameters(rounds=4000, chains=2)))
     assert result.schedule.lfa.lg_count == 1

@@ -28,6 +28,8 @@ from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFAState
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, anneal_lfas, layers_kept_apart
+from soma_cp.annealing.first_stage.periods import without_periods
+from soma_cp.annealing.first_stage.slots import without_slots
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
@@ -52,10 +54,12 @@ def candidate_figures(
 ) -> dict[int, float] | None:
     """Evaluate one LFA as a round of the first stage does, from empty tables; None if it is not valid."""
     size = len(problem.network.layers)
+    candidate = lfa_arrays(lfa, problem.network, problem.table)
     state = LFAState(
         current=lfa_arrays(lfa, problem.network, problem.table),
-        candidate=lfa_arrays(lfa, problem.network, problem.table),
+        candidate=candidate,
         best=lfa_arrays(lfa, problem.network, problem.table),
+        written=candidate,
         figures=np.zeros((3, lfa_pricing.FIGURES)),
         ceiling=np.full(1, np.inf),
         counters=np.zeros(lfa_pricing.COUNTERS, np.int64),
@@ -69,9 +73,10 @@ def candidate_figures(
     costs.table = cost_cache._empty_table(1)
     settings = settings_of(problem, limit_bytes, objective, costing)
     apart = np.zeros(size, np.int64)
+    periods = without_periods(without_slots(problem), problem.table)
 
     def price() -> tuple[int, int]:
-        return lfa_pricing.evaluate_candidate(problem.table, costs.table, apart, settings, state, scratch)
+        return lfa_pricing.evaluate_candidate(problem.table, costs.table, apart, settings, state, scratch, periods)
 
     asked = []
     tiles, tensors, chip = 0, 0, 0
