@@ -329,7 +329,6 @@ class _PartShapes(_Shapes):
             fine.append(_choices_of(self.problem.batch, least, values, rows, columns, MOST_PARTS + 1))
         return divided_choices(self.sizes, whole), divided_choices(self.sizes, fine)
 
-
     def per_channel(self, values: Values, rows: Steps, columns: Steps) -> tuple[FloatArray, LayerChoices]:
         """See `LayerPrices.per_channel`."""
         share = self.sizes.channels / self.sizes.all_channels

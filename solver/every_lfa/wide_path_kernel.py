@@ -487,9 +487,7 @@ def _alive(figures: WideEnd, i: int, edges: int, loaded: int, option: int, step:
 
 
 @in_place
-def _least_of_two(
-    weights: int, figures: WideEnd, size: int, edges: int, loaded: int, option: int, step: _Step
-) -> int:
+def _least_of_two(weights: int, figures: WideEnd, size: int, edges: int, loaded: int, option: int, step: _Step) -> int:
     """Return the bytes, but for held sources, that an FLG of Tiling Number 2 needs at least."""
     most, turn = 0, -1
     for i in range(size):
