@@ -73,12 +73,12 @@ p it is only used that q ≤ p ≤ B, where q is the least divisor of B above 1.
 are compressed in DRAM count there with their ratio, in the buffer without. Of the weights that are loaded after the end
 of v, at least the excess in buffer bytes, every byte takes at least the least ratio of the network in DRAM.
 
-*Fused layers.* The shortest path over the downsets of the network knows which layers the buffer holds together, and what
-the others cost in DRAM traffic (`soma_cp.solver.every_lfa.downset_paths`, and `soma_cp.solver.every_lfa.wide_paths` for
-the wide space). It gives bounds on energy, on latency, and on sums of both. Of each number of passes there is a path of
-its own; that of p passes looks at one of them, at a batch of B / p, and counts it p times. The least of the bounds of
-all numbers bounds the cost. A number has a path only if its bound without one is the least so far: no other path could
-raise the bound on the cost.
+*Fused layers.* The shortest path over the downsets of the network knows which layers the buffer holds together, and
+what the others cost in DRAM traffic (`soma_cp.solver.every_lfa.downset_paths`, and
+`soma_cp.solver.every_lfa.wide_paths` for the wide space). It gives bounds on energy, on latency, and on sums of both.
+Of each number of passes there is a path of its own; that of p passes looks at one of them, at a batch of B / p, and
+counts it p times. The least of the bounds of all numbers bounds the cost. A number has a path only if its bound without
+one is the least so far: no other path could raise the bound on the cost.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an

@@ -14,20 +14,20 @@ v ∈ S be its last part in the FLG S. Then
   at least K times the least cost per channel of a tile of a part of any size (`LayerPrices.per_channel`), cycles and
   energy each by itself. Its tiles have K channels. At the tile of its last part all weights of v are alive if n ≥ 2,
   and all tiles of v of this round if a layer of S reads v; otherwise the last part's tile alone.
-- *Otherwise v is a source of S, and a share y of its channels may be elsewhere*, in an FLG before: 0, or from s to 1 − s,
-  where s is the share of its smallest part. Those channels cost at least y times the least of all tilings of parts, and
-  need none of the weights and tiles in S. Who reads v in S loads them, n tiles each, or finds them: then y of all bytes
-  of v are held. Stores of these parts are not counted.
+- *Otherwise v is a source of S, and a share y of its channels may be elsewhere*, in an FLG before: 0, or from s to 1 −
+  s, where s is the share of its smallest part. Those channels cost at least y times the least of all tilings of parts,
+  and need none of the weights and tiles in S. Who reads v in S loads them, n tiles each, or finds them: then y of all
+  bytes of v are held. Stores of these parts are not counted.
 - *Loads of v.* If v is in another LG than its reader, so are all its parts, and the reader loads all of v. If v is in
   the LG, but in an FLG before, a share y of its channels may be loaded, 0 or from s to 1 − s, and need no room.
 - *Stores of v.* If v is in an LG that ends and has a consumer after it, all parts of v are stored.
 
 *Guests.* Tiles depend on consumers in the FLG, also on those that are left out: a part of g is in S, but its last part
 is later. All producers of g come before; so if one of them is in S, then J with g is a downset J', and the tiles of S
-are those of the FLG J' \\ I. No other consumer of g is in S, and parts that are left out and have no producer in S change
-no tile. So the step I → J is priced once for each set of such g, by the tiles of J', each with the weights and a tile
-of the smallest part of g, and without any cost of g. At the last position of round 0 (n = 2) a part may run that is
-left out; then W + R ≤ G alone is asked for.
+are those of the FLG J' \\ I. No other consumer of g is in S, and parts that are left out and have no producer in S
+change no tile. So the step I → J is priced once for each set of such g, by the tiles of J', each with the weights and a
+tile of the smallest part of g, and without any cost of g. At the last position of round 0 (n = 2) a part may run that
+is left out; then W + R ≤ G alone is asked for.
 
 *Shared loads.* All readers of a source in S have one load. If a reader in the LG, but in an FLG before, shares its load
 with S, all tiles of the source are held, and they are together at least as large as it. So a source that is in no FLG
@@ -254,9 +254,8 @@ class WidePaths:
         core = np.minimum(np.where(core[0] >= 0, number * core, np.inf), of_parts)
         can: BoolArray = np.isfinite(core).all(axis=0) & (tiles.which != -1)
         share, divisible = self._share[order][:, None], self._share[order][:, None] < 1
-        most = packed(
-            self._known.area(tiles) * table.layers[order, nt.K][:, None], table.layers[order, nt.OFMAP_BITS][:, None]
-        )
+        channels, bits = table.layers[order][:, [nt.K, nt.OFMAP_BITS]].T[:, :, None]
+        most = packed(self._known.area(tiles) * channels, bits)
         held: IntArray = np.where(divisible, np.minimum(tiles.held, most), tiles.held)
         inside = np.ix_(order, order)
         uses, depends = self._uses[inside], self._depends[inside]
