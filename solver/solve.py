@@ -7,6 +7,7 @@ import math
 import time
 from dataclasses import dataclass, replace
 
+from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import Finish
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa, divided_to_fit
 from soma_cp.annealing.monitor import Monitor
@@ -95,6 +96,10 @@ class SolveResult:
 
 BOUND_SHARE = 0.1
 """The bound over every LFA may take this share of the time left before the search, and once more after it."""
+PATH_SECONDS = 30.0
+"""The shortest paths of the bound may take this long, even without a deadline: those of wide networks take minutes."""
+CLOSE = 0.01
+"""They are looked for only if the best schedule is above the other bounds by more than this share."""
 LAST_SECONDS = 0.25
 """At the deadline, the bound may take this long to become more than nothing."""
 PROOF_SHARE = 0.4
@@ -143,21 +148,24 @@ def solve(
     searched = divided_to_fit(problem) if wide else problem
     coarse = coarse_lfa(searched)  # raises if no schedule can exist
     own = None if start is None else own_start(problem, start, parameters)
-    # The bound lets the search end early once it is met. It goes on after the search if its share was too short.
+    # The bound lets the search end early once it is met. It goes on after the search if its share was too short, or if
+    # the best schedule is not close to it.
     first_share = budget.part(BOUND_SHARE)
     prices = layer_prices(problem, first_share)
-    bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide)
+    bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide, with_paths=False)
     monitor.progress(ProgressEvent("bound over every LFA", 0, 0, 0, None, cost_bound=bound.cost))
     searching = replace(parameters, search=replace(parameters.search, wide=wide))
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
-    if not bound.complete:
-        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, budget.part(BOUND_SHARE), prices, wide))
+    paths = found.second_stage.schedule.cost(parameters.objective) > bound.cost * (1 + CLOSE)
+    if paths or not bound.complete:
+        share = Budget(PATH_SECONDS, budget.part(BOUND_SHARE))
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))
     best = _prove(found, searching, monitor)
-    if not bound.complete:
+    if not bound.complete and math.isfinite(budget.deadline):
         last = budget.extended(LAST_SECONDS) if budget.over else budget
-        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide))
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide, paths))
     proof = None
     if parameters.exact:
         best, proof = _go_through_all(best, bound, searching, monitor)
