@@ -16,6 +16,8 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
+from soma_cp.model.errors import InternalError
+from soma_cp.model.objective import Objective
 from soma_cp.model.plug_ins import PlugIn, PlugInError
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
@@ -41,6 +43,9 @@ PASSES_SHARE = 0.5
 LEAST_FINISH_SECONDS = 1.0
 """CP-SAT may take as long for the best few LFAs as the search took, but at least this."""
 
+
+PRICE_TOLERANCE = 1e-9
+"""Relative; searches add up energies in another order."""
 
 _END = object()
 """Stands for the end of a plug-in's LFAs; it may yield anything."""
@@ -168,11 +173,13 @@ def _finish(
     best_cost = math.inf
     objective = parameters.objective
     finished = 0
-    for number, (_, lfa) in enumerate(searched.lfas, start=1):
+    for number, (cost_found, lfa) in enumerate(searched.lfas, start=1):
         if best is not None and monitor.budget.over:
             break
         plan = make_plan(problem, lfa)
         figures = plan_figures(plan)
+        if number == 1:
+            _check_price(plan, cost_found, objective)
         if best is not None and objective.cost(figures.energy_pj, best_combinatorial_bound(plan)[0]) >= best_cost:
             continue
         wanted = latency_for(best_cost, figures.energy_pj, objective)
@@ -182,6 +189,13 @@ def _finish(
         if cost < best_cost:
             best, best_cost = Found(result, finished, searched.rounds, searched.out_of_time), cost
     return None if best is None else replace(best, iterations=finished)
+
+
+def _check_price(plan: Plan, cost: float, objective: Objective) -> None:
+    """Hold the price that a search gave its best LFA against the evaluator."""
+    exact = priced(plan, greedy_dlsa(plan)).cost(objective)
+    if not math.isclose(cost, exact, rel_tol=PRICE_TOLERANCE):
+        raise InternalError(f"a search says that its best LFA costs {cost:.9g}, the evaluator says {exact:.9g}")
 
 
 def _take_and_finish(

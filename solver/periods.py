@@ -8,9 +8,9 @@ A network of alike blocks in a row gets two candidates:
 Both are priced by the greedy DLSA of the whole run. With few blocks, an ordinary search follows that begins at the best
 of them; with many it is left out, since it takes minutes and ends higher.
 
-A network with other layers besides, such as a CNN whose stages repeat a block, gets an ordinary search of the paper's
-space, then one of the folded network, in which all copies of a block change alike, then one of the whole network at a
-low temperature, from the best of both.
+A network with other layers besides, such as a CNN whose stages repeat a block, gets the ordinary search, then one of the
+folded network, in which all copies of a block change alike; if that finds a better LFA, one of the whole network at a
+low temperature begins there.
 """
 
 import math
@@ -47,8 +47,8 @@ LEAST_SAVED = 0.7
 with 0.64, does not."""
 FOLDED_ROUNDS, REFINING_ROUNDS = 0.5, 0.25
 """Rounds of the searches of the folded network and at a low temperature, as shares of those of others."""
-PAPER_SHARE, FOLDED_SHARE = 0.35, 0.6
-"""Shares of the time left that the searches of the paper's space and the folded network may take, when they begin."""
+ORDINARY_SHARE, FOLDED_SHARE = 0.6, 0.6
+"""Shares of the time left that the ordinary search and that of the folded network may take, when they begin."""
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,15 @@ class OnePassSearch:
     def _of_stages(self, repeats: tuple[Repeat, ...]) -> list[LFASearchResult]:
         """Search a network of which a large share repeats."""
         monitor, settings = self.monitor, self.settings
-        paper = replace(settings, wide=False)
-        found = [self._search(paper, monitor.part(PAPER_SHARE), self.own_start)]
-        best = _best(found)
-        if best is None or best[0] <= self.enough or monitor.budget.over:
+        found = [self._search(settings, monitor.part(ORDINARY_SHARE), self.own_start)]
+        ordinary = _best(found)
+        if ordinary is None or ordinary[0] <= self.enough or monitor.budget.over:
             return found
         folding = Folding(self.problem.whole, repeats)
         short = with_rounds(settings, FOLDED_ROUNDS)
-        found.append(self._folded(folding, short, monitor.part(FOLDED_SHARE), "folded", True, best[0]))
+        found.append(self._folded(folding, short, monitor.part(FOLDED_SHARE), "folded", True, ordinary[0]))
         best = _best(found)
-        if best is not None and best[0] > self.enough and not monitor.budget.over:
+        if best is not None and self.enough < best[0] < ordinary[0] and not monitor.budget.over:
             cooling = replace(settings.cooling, initial_temperature=settings.last_temperature)
             cold = replace(with_rounds(settings, REFINING_ROUNDS), cooling=cooling, mixed_starts=False)
             refined = replace(self, problem=self.problem.divided_as(best[1].divisions), start=best[1])

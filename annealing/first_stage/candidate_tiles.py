@@ -101,6 +101,8 @@ def cut_changed_flgs(
             end += 1
         if not same or cut.end[begin] != end:
             cut.tiling[begin] = -1
+            for place in range(begin, end):  # if it can't be cut, the FLGs that had these layers are to be cut anew
+                cut.place[order[place]] = -1
             if not cut_group(table, batch, lfa, tiles, begin, end):
                 return TILING_TOO_LARGE - begin
             _keep(table, dram_rate, lfa, tiles, cut, begin, end)

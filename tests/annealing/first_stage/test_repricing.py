@@ -76,12 +76,20 @@ def test_candidates_of_random_networks(pair: Pair, spare: float, shares: bool) -
 
 
 @pytest.mark.parametrize(
-    ("name", "batch", "divides"),
-    [("resnet50", 4, False), ("gpt2-small-prefill", 16, True), ("tiny-unet", 6, False), ("gpt2-small-decode", 2, True)],
+    ("name", "platform", "batch", "divides", "rounds"),
+    [
+        ("resnet50", "edge", 4, False, 300),
+        ("gpt2-small-prefill", "edge", 16, True, 300),
+        ("tiny-unet", "edge", 6, False, 300),
+        ("gpt2-small-decode", "edge", 2, True, 300),
+        ("gpt2-xl-decode", "cloud", 4, True, 1_200),  # some FLGs can't be cut after their first layers have been
+    ],
 )
-def test_candidates_of_networks_with_many_tiles(name: str, batch: int, divides: bool) -> None:
-    problem = Problem(builtin_network(name), PLATFORMS["edge"], batch)
+def test_candidates_of_networks_with_many_tiles(
+    name: str, platform: str, batch: int, divides: bool, rounds: int
+) -> None:
+    problem = Problem(builtin_network(name), PLATFORMS[platform], batch)
     start = coarse_lfa(problem)
     of_slots = slotted(problem) if divides else without_slots(problem)
-    search, alone = (chain_from(of_slots, start, problem.platform.gbuf_bytes, 300, divides) for _ in range(2))
-    assert compare_rounds(search, alone, 300) > 30
+    search, alone = (chain_from(of_slots, start, problem.platform.gbuf_bytes, rounds, divides) for _ in range(2))
+    assert compare_rounds(search, alone, rounds) > 30
