@@ -8,9 +8,9 @@ A network of alike blocks in a row gets two candidates:
 Both are priced by the greedy DLSA of the whole run. With few blocks, an ordinary search follows that begins at the best
 of them; with many it is left out, since it takes minutes and ends higher.
 
-A network with other layers besides, such as a CNN whose stages repeat a block, gets the ordinary search, then one of the
-folded network, in which all copies of a block change alike; if that finds a better LFA, one of the whole network at a
-low temperature begins there.
+A network with other layers besides, such as a CNN whose stages repeat a block, gets the ordinary search, then one of
+the folded network, in which all copies of a block change alike. If that finds a better LFA, one of the whole network at
+a low temperature begins there.
 """
 
 import math
