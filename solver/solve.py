@@ -23,6 +23,7 @@ from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
+from soma_cp.solver.every_lfa.downsets import has_many_downsets
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
 from soma_cp.solver.first_stages import Found, Origin, first_stage
 from soma_cp.solver.parameters import SolveParameters
@@ -99,7 +100,8 @@ BOUND_SHARE = 0.1
 PATH_SECONDS = 30.0
 """The shortest paths of the bound may take this long, even without a deadline: those of wide networks take minutes."""
 CLOSE = 0.01
-"""They are looked for only if the best schedule is above the other bounds by more than this share."""
+"""In networks with many ways to fuse layers they are looked for only if the best schedule is above the other bounds by
+more than this share."""
 LAST_SECONDS = 0.25
 """At the deadline, the bound may take this long to become more than nothing."""
 PROOF_SHARE = 0.4
@@ -158,7 +160,8 @@ def solve(
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
-    paths = found.second_stage.schedule.cost(parameters.objective) > bound.cost * (1 + CLOSE)
+    close = CLOSE if has_many_downsets(problem.whole.table) else MET
+    paths = found.second_stage.schedule.cost(parameters.objective) > bound.cost * (1 + close)
     if paths or not bound.complete:
         share = Budget(PATH_SECONDS, budget.part(BOUND_SHARE))
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))

@@ -14,6 +14,15 @@ from soma_cp.model.network.network_table import NetworkTable
 MOST_DOWNSETS = 500
 """Networks with more are not looked at: a path has to pass three of them at a time."""
 
+MANY_DOWNSETS = 200
+"""Paths of networks with more take from seconds to minutes; those of the others a few seconds at most."""
+
+
+def has_many_downsets(table: NetworkTable) -> bool:
+    """Return whether the shortest paths of a network take long; those with more than `MOST_DOWNSETS` have none."""
+    found = all_downsets(table)
+    return found is not None and len(found) > MANY_DOWNSETS
+
 
 def all_downsets(table: NetworkTable, left_out: Collection[int] = ()) -> BoolArray | None:
     """Return bool[N, L]: which layers each downset holds, the fewest first; None if there are too many.
