@@ -9,8 +9,8 @@ Both are priced by the greedy DLSA of the whole run. With few blocks, an ordinar
 of them; with many it is left out, since it takes minutes and ends higher.
 
 A network with other layers besides, such as a CNN whose stages repeat a block, gets the ordinary search, then one of
-the folded network, in which all copies of a block change alike. If that finds a better LFA, one of the whole network at
-a low temperature begins there.
+the folded network, in which all copies of a block change alike, and one of the whole network at a low temperature,
+which begins at the best LFA of the folded one.
 """
 
 import math
@@ -111,8 +111,8 @@ class OnePassSearch:
         folding = Folding(self.problem.whole, repeats)
         short = with_rounds(settings, FOLDED_ROUNDS)
         found.append(self._folded(folding, short, monitor.part(FOLDED_SHARE), "folded", True, ordinary[0]))
-        best = _best(found)
-        if best is not None and self.enough < best[0] < ordinary[0] and not monitor.budget.over:
+        best = _best(found[1:])
+        if best is not None and best[0] > self.enough and not monitor.budget.over:
             cooling = replace(settings.cooling, initial_temperature=settings.last_temperature)
             cold = replace(with_rounds(settings, REFINING_ROUNDS), cooling=cooling, mixed_starts=False)
             refined = replace(self, problem=self.problem.divided_as(best[1].divisions), start=best[1])
