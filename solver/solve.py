@@ -97,8 +97,9 @@ class SolveResult:
 
 BOUND_SHARE = 0.1
 """The bound over every LFA may take this share of the time left before the search, and once more after it."""
-PATH_SECONDS = 30.0
-"""The shortest paths of the bound may take this long, even without a deadline: those of wide networks take minutes."""
+PATH_SECONDS, MOST_PATH_SECONDS = 10.0, 60.0
+"""The shortest paths of the bound may take so long for each percent that the best schedule is above the other bounds,
+and so long at most, even without a deadline: those of wide networks take minutes."""
 CLOSE = 0.01
 """In networks with many ways to fuse layers they are looked for only if the best schedule is above the other bounds by
 more than this share."""
@@ -160,10 +161,10 @@ def solve(
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
-    close = CLOSE if has_many_downsets(problem.whole.table) else MET
-    paths = found.second_stage.schedule.cost(parameters.objective) > bound.cost * (1 + close)
+    percent = 100 * relative_gap(found.second_stage.schedule.cost(parameters.objective), bound.cost)
+    paths = percent > 100 * (CLOSE if has_many_downsets(problem.whole.table) else MET)
     if paths or not bound.complete:
-        share = Budget(PATH_SECONDS, budget.part(BOUND_SHARE))
+        share = Budget(min(PATH_SECONDS * max(percent, 1.0), MOST_PATH_SECONDS), budget.part(BOUND_SHARE))
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))
     best = _prove(found, searching, monitor)
     if not bound.complete and math.isfinite(budget.deadline):
