@@ -1,6 +1,6 @@
 """Compiles kernels, or loads their machine code, before a time limit starts.
 
-The first run on a machine compiles what it needs, which takes up to half a minute; later runs load it from disk. This
+The first run on a machine compiles what it needs, which takes up to a minute; later runs load it from disk. This
 time must not count against a user's time limit, so a command warms up before it starts its budget. Two threads may do
 so at once.
 """
