@@ -16,25 +16,20 @@ ratio to the other variants and to the published program (where that was measure
 """
 
 import argparse
-import csv
 import json
-import math
-import statistics
 import time
 from pathlib import Path
 from typing import Any
 
+from published import geometric_mean, network_of, published_rows
+
 from soma_cp.model.hardware.builtin.catalogue import platform_named
-from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
-from soma_cp.model.network.network import Network
-from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
 from soma_cp.solver.choices import FirstStage, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
 
-PUBLISHED = Path(__file__).resolve().parent.parent / "tests" / "data" / "published"
 BOTH = ("resnet50", "resnet101", "inception-resnet-v1", "randwire-small")
 NETWORKS = {
     "edge": (*BOTH, "gpt2-small-prefill", "gpt2-small-decode"),
@@ -55,13 +50,6 @@ def cases(only: str) -> list[Case]:
     """Return network, platform and batch of the cases whose name has `only` in it, small batches first."""
     every = [(name, platform, batch) for batch in BATCHES for platform in NETWORKS for name in NETWORKS[platform]]
     return [case for case in every if only in "/".join(map(str, case))]
-
-
-def network_of(name: str) -> Network:
-    """Return the built-in network of this name, or else the one among the published ones."""
-    return (
-        builtin_network(name) if name in builtin_names() else read_network_file(PUBLISHED / "networks" / f"{name}.json")
-    )
 
 
 def run(case: Case, variant: str, prove_seconds: float, seed: int) -> dict[str, Any]:
@@ -93,23 +81,10 @@ def run(case: Case, variant: str, prove_seconds: float, seed: int) -> dict[str, 
     }
 
 
-def published() -> dict[Case, float]:
-    """Return energy × delay that the published program reaches (pJ·cycles), by case."""
-    with (PUBLISHED / "artifact_results.csv").open() as file:
-        return {
-            (line["network"], line["platform"], int(line["batch"])): float(line["edp"]) for line in csv.DictReader(file)
-        }
-
-
-def geometric_mean(values: list[float]) -> float:
-    """Return the geometric mean; not a number without values."""
-    return math.exp(statistics.fmean(map(math.log, values))) if values else math.nan
-
-
 def print_table(found: dict[tuple[Case, str], dict[str, Any]], only: str) -> None:
     """Print a row for each case that was solved in the wide space, and the means."""
     others = [variant for variant in VARIANTS if variant != "wide"]
-    known = published()
+    known = {(row.network, row.platform, row.batch): row.edp for row in published_rows()}
     ratios: dict[str, list[float]] = {name: [] for name in (*others, "published", "gap")}
     heads = ("network", "platform", "batch", "energy × delay", *others, "published", "gap", "LGs", "passes", "divided")
     print("| " + " | ".join((*heads, "s", "CPU s")) + " |")

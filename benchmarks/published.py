@@ -27,6 +27,7 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.model.files.text_file import write_text_atomically
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.network.builtin.catalogue import builtin_names, builtin_network
+from soma_cp.model.network.network import Network
 from soma_cp.model.network.network_file import read_network_file
 from soma_cp.model.problem import Problem
 from soma_cp.solver.choices import Space
@@ -74,14 +75,16 @@ def published_rows() -> list[Row]:
         ]
 
 
+def network_of(name: str) -> Network:
+    """Return the built-in network of this name, or else the one among the published ones."""
+    return (
+        builtin_network(name) if name in builtin_names() else read_network_file(PUBLISHED / "networks" / f"{name}.json")
+    )
+
+
 def problem_of(row: Row) -> Problem:
     """Build the problem of a row."""
-    name = row.network
-    if name in builtin_names():
-        network = builtin_network(name)
-    else:
-        network = read_network_file(PUBLISHED / "networks" / f"{name}.json")
-    return Problem(network, platform_named(row.platform), row.batch)
+    return Problem(network_of(row.network), platform_named(row.platform), row.batch)
 
 
 def run(row: Row, seed: int, rounds: int | None, space: Space) -> dict[str, Any]:
