@@ -161,10 +161,10 @@ def solve(
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
-    percent = 100 * relative_gap(found.second_stage.schedule.cost(parameters.objective), bound.cost)
-    paths = percent > 100 * (CLOSE if has_many_downsets(problem.whole.table) else MET)
+    gap = relative_gap(found.second_stage.schedule.cost(parameters.objective), bound.cost)
+    paths = gap > CLOSE or (gap > MET and not has_many_downsets(problem.whole.table))
     if paths or not bound.complete:
-        share = Budget(min(PATH_SECONDS * max(percent, 1.0), MOST_PATH_SECONDS), budget.part(BOUND_SHARE))
+        share = Budget(min(PATH_SECONDS * max(100 * gap, 1.0), MOST_PATH_SECONDS), budget.part(BOUND_SHARE))
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))
     best = _prove(found, searching, monitor)
     if not bound.complete and math.isfinite(budget.deadline):
