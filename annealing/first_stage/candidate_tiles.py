@@ -163,7 +163,10 @@ def size_load(table: NetworkTable, dram_rate: DramRate, tiles: LayerTiles, cut: 
 
 @in_place
 def look_up_changed(table: CostTable, tiles: LayerTiles, cut: CutFLGs, missing: IntArray) -> tuple[int, bool]:
-    """Fill the costs of tiles that lack them; return as `look_up_costs` does."""
+    """Fill the costs of tiles that lack them; return how many are unknown, and whether the core array can run the rest.
+
+    The ids of the layers whose costs are unknown go into `missing`, int64[L].
+    """
     unknown, feasible = 0, True
     for layer in range(len(tiles.count)):
         if cut.priced[layer]:

@@ -68,26 +68,6 @@ def find_cost(table: CostTable, tiles: LayerTiles, layer: int) -> bool:
 
 
 @in_place
-def look_up_costs(table: CostTable, tiles: LayerTiles, missing: IntArray) -> tuple[int, bool]:
-    """Fill cycles and energy of `tiles`; return how many layers have unknown costs, and whether all others can run.
-
-    The ids of these layers go into `missing`, int64[L].
-    """
-    unknown = 0
-    feasible = True
-    for layer in range(len(tiles.count)):
-        if tiles.count[layer] == 0:  # an absent part
-            tiles.cycles[layer] = 0
-            tiles.energy_pj[layer] = 0.0
-        elif find_cost(table, tiles, layer):
-            feasible = feasible and tiles.cycles[layer] != INFEASIBLE
-        else:
-            missing[unknown] = layer
-            unknown += 1
-    return unknown, feasible
-
-
-@in_place
 def insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
     """Store the costs of the tiles in `rows` (layer, samples, channels, rows, columns)."""
     for n in range(len(rows)):

@@ -24,6 +24,7 @@ from support.twins import examples, lfa_of, problem_of_case, with_buffer
 
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.first_stage import chain, cost_cache, lfa_kernel, lfa_pricing
+from soma_cp.annealing.first_stage.candidate_tiles import empty_cut_flgs, look_up_changed
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFAState
@@ -201,21 +202,25 @@ def test_costs_of_more_tiles_than_the_table_has_room_for_are_all_remembered() ->
     costs = CostCache(problem)
     costs.table = cost_cache._empty_table(2)
     missing = np.zeros(len(layers), np.int64)
+
+    def look_up() -> tuple[int, bool]:
+        return look_up_changed(costs.table, plan.layers, empty_cut_flgs(problem.table), missing)
+
     learned: dict[tuple[int, ...], tuple[int, float]] = {}
     # Extents that differ in one dimension only are tiles of their own.
     for extent in itertools.product((1, 2, 3), (1, 2, 48), (1, 3, 14), (1, 2, 3, 9)):
         plan.layers.extent[:] = extent
-        unknown, _ = cost_cache.look_up_costs(costs.table, plan.layers, missing)
+        unknown, _ = look_up()
         assert missing[:unknown].tolist() == list(range(len(layers)))
         costs.learn(plan.layers, missing[:unknown])
-        assert cost_cache.look_up_costs(costs.table, plan.layers, missing) == (0, True)
+        assert look_up() == (0, True)
         for layer in range(len(layers)):
             learned[layer, *extent] = (int(plan.layers.cycles[layer]), float(plan.layers.energy_pj[layer]))
     cycles, energy_pj = problem.core_array.tile_costs(problem.table, np.array(list(learned)))
     assert list(learned.values()) == list(zip(cycles.tolist(), energy_pj.tolist(), strict=True))
     for tile, expected in learned.items():  # what came later has pushed nothing out
         plan.layers.extent[:] = tile[1:]
-        assert cost_cache.look_up_costs(costs.table, plan.layers, missing) == (0, True)
+        assert look_up() == (0, True)
         assert (plan.layers.cycles[tile[0]], plan.layers.energy_pj[tile[0]]) == expected
     taken = costs.table.keys[:, 0] >= 0
     assert taken.sum() == len(learned) <= len(costs.table.keys) // 2
