@@ -26,18 +26,17 @@ longest path through them, the tiles between, and the window bound of the whole 
 
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from soma_cp.annealing.budget import Budget, OutOfTimeError
+from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import IntArray
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.parameters import CpSatParameters
-from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
-from soma_cp.solver.second_stage.cpsat_run import run_cpsat
 from soma_cp.solver.second_stage.piece import Piece, alike_transfers, without_suffix
-from soma_cp.solver.second_stage.windows import Windows, dram_windows, window_arcs
+from soma_cp.solver.second_stage.piecewise import solve_piece
+from soma_cp.solver.second_stage.windows import Windows, dram_windows
 
 EXACT_WINDOWS = "windows solved by CP-SAT"
 FIRST_LOOK_TIME = 0.3
@@ -335,14 +334,10 @@ class WindowSearch:
         """Return the bound of a window that the schedule does in `own` cycles, found within a deterministic time."""
         piece, windows = window.piece, dram_windows(window.piece)
         most_cycles = own + window.lead - 1
-        if SecondStageModel.count_literals(piece, windows) > self.parameters.most_piece_literals:
+        solved = solve_piece(piece, windows, most_cycles, self.parameters, limit, self.budget)
+        if solved is None:
             return windows.latency - window.lead
-        try:
-            model = SecondStageModel(piece, windows, window_arcs(piece), most_cycles, self.budget)
-        except OutOfTimeError:
-            return windows.latency - window.lead
-        alone = replace(self.parameters, workers=1, deterministic=False)
-        run = run_cpsat(model.model, alone, limit, self.budget, lambda *_: None, most_cycles)
+        run = solved[1]
         self.solved += 1
         if run.ended:
             self.deterministic_time += run.solver.response_proto.deterministic_time

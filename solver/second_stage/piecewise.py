@@ -17,9 +17,9 @@ from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.cpsat_model import SecondStageModel
-from soma_cp.solver.second_stage.cpsat_run import run_cpsat
+from soma_cp.solver.second_stage.cpsat_run import Run, run_cpsat
 from soma_cp.solver.second_stage.piece import Piece, cut_piece, put_back, shortened
-from soma_cp.solver.second_stage.windows import dram_windows, window_arcs
+from soma_cp.solver.second_stage.windows import Windows, dram_windows, window_arcs
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +90,7 @@ class _Pieces:
         progress: Callable[[int], None],
     ) -> None:
         self.schedule = schedule
-        self.parameters = replace(parameters, workers=1, deterministic=False)
+        self.parameters = parameters
         self.most_deterministic_time = parameters.deterministic_time * parameters.piece_share
         self.budget = budget
         self.progress = progress
@@ -115,21 +115,17 @@ class _Pieces:
 
     def _solve(self, piece: Piece) -> bool:
         """Replace the schedule by a faster one if the piece allows it; return whether it did."""
-        most_cycles = self.schedule.latency - 1
+        latency = self.schedule.latency
         windows = dram_windows(piece)
-        if windows.latency > most_cycles:
-            return False
-        if SecondStageModel.count_literals(piece, windows) > self.parameters.most_piece_literals:
-            return False
-        try:
-            model = SecondStageModel(piece, windows, window_arcs(piece), most_cycles, self.budget)
-        except OutOfTimeError:
+        if windows.latency >= latency:
             return False
         limit = self.parameters.piece_deterministic_time
-        latency = self.schedule.latency
-        run = run_cpsat(
-            model.model, self.parameters, limit, self.budget, lambda *_: self.progress(latency), most_cycles
+        solved = solve_piece(
+            piece, windows, latency - 1, self.parameters, limit, self.budget, lambda: self.progress(latency)
         )
+        if solved is None:
+            return False
+        model, run = solved
         self.pieces += 1
         if not run.ended:
             return False
@@ -141,6 +137,38 @@ class _Pieces:
         self.schedule = verified(piece.plan, shortened(found), found.latency)
         self.improved += 1
         return True
+
+
+def solve_piece(
+    piece: Piece,
+    windows: Windows,
+    most_cycles: int,
+    parameters: CpSatParameters,
+    deterministic_time: float,
+    budget: Budget,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[SecondStageModel, Run] | None:
+    """Minimise the latency of a piece with one worker; None if its model is too large, or the time is over before.
+
+    Parameters
+    ----------
+    piece, windows
+        The piece and its window bound.
+    most_cycles
+        The highest latency to look for.
+    parameters, deterministic_time, budget
+        How CP-SAT is run, and how long.
+    progress
+        Called from this thread while the solver runs.
+    """
+    if SecondStageModel.count_literals(piece, windows) > parameters.most_piece_literals:
+        return None
+    try:
+        model = SecondStageModel(piece, windows, window_arcs(piece), most_cycles, budget)
+    except OutOfTimeError:
+        return None
+    alone = replace(parameters, workers=1, deterministic=False)
+    return model, run_cpsat(model.model, alone, deterministic_time, budget, lambda *_: progress(), most_cycles)
 
 
 def verified(plan: Plan, dlsa: DLSA, objective: int, optimal: bool = False) -> Schedule:
