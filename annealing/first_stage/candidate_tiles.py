@@ -19,7 +19,7 @@ from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.lfa import LFAArrays
 from soma_cp.model.soma.tensors import transfer_cycles
-from soma_cp.model.soma.tiling import TILING_TOO_LARGE, LayerTiles, cut_group, number_groups
+from soma_cp.model.soma.tiling import TILING_TOO_LARGE, LayerTiles, cut_group, number_groups, place_group
 
 
 class CutFLGs(NamedTuple):
@@ -80,17 +80,15 @@ def cut_changed_flgs(
 ) -> int:
     """Fill `tiles` (all but the costs) and `cut`; return as `tile_layers` does."""
     order, begins_flg, tiling, channels = lfa.order, lfa.begins_flg, lfa.tiling, lfa.channels
-    counts, firsts, steps = tiles.count, tiles.first, tiles.step
     size = len(lfa.order)
     number_groups(lfa, tiles)
     position, begin = 0, 0
     while begin < size:
         number = tiling[begin]
-        end, present = begin, 0
+        end = begin
         same = cut.tiling[begin] == number
         while end == begin or (end < size and not begins_flg[end]):
             layer = order[end]
-            present += 1 if channels[layer] > 0 else 0
             same = (
                 same
                 and cut.layer[end] == layer
@@ -106,16 +104,7 @@ def cut_changed_flgs(
             if not cut_group(table, batch, lfa, tiles, begin, end):
                 return TILING_TOO_LARGE - begin
             _keep(table, dram_rate, lfa, tiles, cut, begin, end)
-        first = position
-        for place in range(begin, end):
-            layer = order[place]
-            counts[layer] = 0
-            if channels[layer] > 0:
-                counts[layer] = number
-                firsts[layer] = first
-                steps[layer] = present
-                first += 1
-        position += number * present
+        position += place_group(table.layers, lfa, tiles, begin, end, position)
         begin = end
     return position
 

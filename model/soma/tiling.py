@@ -189,9 +189,8 @@ def uncut_dimensions(
 def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTiles) -> int:
     """Fill `tiles` (all but the costs); return T, the number of tiles, or ``TILING_TOO_LARGE - place``."""
     # Locals for the arrays: numba counts references whenever a tuple's item is taken in a loop.
-    order, begins_flg, tiling, layers = lfa.order, lfa.begins_flg, lfa.tiling, table.layers
-    counts, firsts, steps = tiles.count, tiles.first, tiles.step
-    size = len(order)
+    begins_flg, layers = lfa.begins_flg, table.layers
+    size = len(begins_flg)
     number_groups(lfa, tiles)
     begin = 0
     position = 0
@@ -201,22 +200,31 @@ def tile_layers(table: NetworkTable, batch: int, lfa: LFAArrays, tiles: LayerTil
             end += 1
         if not cut_group(table, batch, lfa, tiles, begin, end):
             return TILING_TOO_LARGE - begin
-        present = 0  # layers that are no absent parts
-        for place in range(begin, end):
-            present += 1 if layers[order[place], nt.K] > 0 else 0
-        number = tiling[begin]
-        first = position
-        for place in range(begin, end):
-            layer = order[place]
-            counts[layer] = 0
-            if layers[layer, nt.K] > 0:
-                counts[layer] = number
-                firsts[layer] = first
-                steps[layer] = present
-                first += 1
-        position += number * present
+        position += place_group(layers, lfa, tiles, begin, end, position)
         begin = end
     return position
+
+
+@in_place
+def place_group(layers: IntArray, lfa: LFAArrays, tiles: LayerTiles, begin: int, end: int, position: int) -> int:
+    """Fill the positions of the FLG at places begin … end − 1, which begins at `position`; return how many it takes.
+
+    Absent parts have no tiles.
+    """
+    order, counts, firsts, steps = lfa.order, tiles.count, tiles.first, tiles.step
+    number: int = lfa.tiling[begin]
+    present = 0
+    for place in range(begin, end):
+        layer = order[place]
+        counts[layer] = 0
+        if layers[layer, nt.K] > 0:
+            counts[layer] = number
+            firsts[layer] = position + present
+            present += 1
+    for place in range(begin, end):
+        if counts[order[place]] > 0:
+            steps[order[place]] = present
+    return number * present
 
 
 @in_place
