@@ -75,12 +75,13 @@ from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.data_types import packed
 from soma_cp.model.network import network_table as nt
+from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import MAX_TILES
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa import layer_bounds
 from soma_cp.solver.every_lfa.downsets import all_downsets
-from soma_cp.solver.every_lfa.heads import alike_heads
+from soma_cp.solver.every_lfa.heads import alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.path_kernel import (
@@ -139,6 +140,7 @@ class DownsetPaths:
         of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
         self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
         self._figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
+        self._stores = store_costs(problem, self._figures.whole, self._times)
         count = len(self._member)
         self._least = np.full((count, count, len(multipliers)), np.inf)
         self._least[0, 0] = 0.0
@@ -155,8 +157,7 @@ class DownsetPaths:
         for first, *others in alike:
             self._times[list(first)] = 1 + len(others)
         self._gaps = bool(alike)
-        left_out = {layer for _, *others in alike for head in others for layer in head}
-        return all_downsets(self.problem.table, left_out) if alike else None
+        return all_downsets(self.problem.table, left_out(alike)) if alike else None
 
     @property
     def can_go_on(self) -> bool:
@@ -211,7 +212,7 @@ class DownsetPaths:
                     figures,
                     least,
                 )
-        close_paths(table, member, after, self.multipliers, self._figures, least)
+        close_paths(table, member, after, self.multipliers, *self._stores, least)
         return True
 
     def _end_figures(self, after: int, before: IntArray, kept: int, budget: Budget) -> EndFigures | None:
@@ -228,15 +229,11 @@ class DownsetPaths:
             return None
         cycles, energy = self._known.costs(tiles.which)
         number = problem.batch // cuts.samples * cuts.parts
-        begins, ends = table.source_begin[order], table.source_begin[order + 1]
-        edge_begin = np.cumsum(ends - begins) - (ends - begins)
-        edges = np.concatenate([np.arange(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True)])
-        edges = edges.astype(np.int64)
+        edges, place, edge_begin = edges_of(table, order)
         rate, dram_pj = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
         edge_number = number * self._edge_times[edges][:, None]
         brought_pj = (edge_number * tiles.brought).astype(np.float64) * dram_pj
         brought_cycles = (edge_number * transfer_cycles(tiles.brought, rate)).astype(np.float64)
-        place = np.repeat(np.arange(len(order)), ends - begins)
         external = table.source[edges] < 0
         times = number * self._times[order][:, None]
         core_pj, dram_cycles, live = times * energy, np.zeros(energy.shape), tiles.held.copy()
@@ -249,11 +246,7 @@ class DownsetPaths:
         inside = np.ix_(order, order)
         uses, depends = self._uses[inside], self._depends[inside]  # by producer and consumer; by layer and ancestor
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
-        reaches = depends.T | np.eye(len(order), dtype=np.bool_)  # by layer, and itself or a descendant
-        crosses = depends.T & (uses.astype(np.float64) @ reaches.T.astype(np.float64) > 0)
         cut_themselves = ~read | table.is_output[order]
-        most_parts = np.where(kept & ROWS_WHOLE, 1, table.layers[order, nt.H])
-        most_parts = most_parts * np.where(kept & COLUMNS_WHOLE, 1, table.layers[order, nt.W])
         return EndFigures(
             order=order,
             edge_begin=edge_begin,
@@ -267,11 +260,33 @@ class DownsetPaths:
             brought=tiles.brought,
             brought_pj=brought_pj,
             brought_cycles=brought_cycles,
-            crosses=np.ascontiguousarray(crosses),
+            crosses=crossings(uses, depends),
             last=~read,
-            fine=~cut_themselves | (most_parts > layer_bounds.MOST_PARTS),
+            fine=~cut_themselves | may_be_fine(table, order, kept),
             gaps=self._gaps,
         )
+
+
+def edges_of(table: NetworkTable, order: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the edges of these layers, the place in `order` of the layer of each, and the first edge of each layer."""
+    begins, ends = table.source_begin[order], table.source_begin[order + 1]
+    edges = np.concatenate([np.arange(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True)])
+    place = np.repeat(np.arange(len(order)), ends - begins)
+    return edges.astype(np.int64), place, np.cumsum(ends - begins) - (ends - begins)
+
+
+def crossings(uses: BoolArray, depends: BoolArray) -> BoolArray:
+    """Return `EndFigures.crosses` of layers: `uses` is by producer and consumer, `depends` by layer and ancestor."""
+    reaches = depends.T | np.eye(len(depends), dtype=np.bool_)  # by layer, and itself or a descendant
+    crosses = depends.T & (uses.astype(np.float64) @ reaches.T.astype(np.float64) > 0)
+    return np.ascontiguousarray(crosses)
+
+
+def may_be_fine(table: NetworkTable, order: IntArray, kept: int) -> BoolArray:
+    """Return bool[m]: whether these layers have more parts than are listed, with some dimensions kept whole."""
+    parts = np.where(kept & ROWS_WHOLE, 1, table.layers[order, nt.H])
+    fine: BoolArray = parts * np.where(kept & COLUMNS_WHOLE, 1, table.layers[order, nt.W]) > layer_bounds.MOST_PARTS
+    return fine
 
 
 def cuts_of(problem: Problem, order: IntArray, kept: int) -> Cuts:
@@ -407,22 +422,32 @@ def _layer_figures(
         np.add.at(cycles[name], table.reader[external], transfer_cycles(size[external], rate))
     alive = layers[:, nt.WEIGHT_BYTES] + held
     np.add.at(alive, table.reader[external], alone_bytes[external])
-    pj = [size.astype(np.float64) * dram_pj for size in (whole, alone_bytes, fine_bytes)]
+    pj = [size.astype(np.float64) * dram_pj for size in (alone_bytes, fine_bytes)]
     one_by_one, fine_choices = zip(*prices.whole_and_fine(), strict=True)
     by_cost = partial(least_costs, multipliers, dram_pj)
     return LayerFigures(
         weights=np.ascontiguousarray(layers[:, nt.WEIGHT_BYTES]),
         whole=whole,
-        whole_pj=np.where(table.is_output, 0.0, times * pj[0]),
-        whole_cycles=np.where(table.is_output, 0, times * transfer_cycles(whole, rate)).astype(np.float64),
         alone=alive,
         alone_cost=times[:, None] * by_cost(one_by_one, moved["alone"], cycles["alone"]),
         fine_cost=times[:, None] * by_cost(fine_choices, moved["fine"], cycles["fine"]),
         alone_bytes=alone_bytes,
-        alone_pj=edge_times * pj[1],
+        alone_pj=edge_times * pj[0],
         alone_cycles=(edge_times * transfer_cycles(alone_bytes, rate)).astype(np.float64),
-        fine_pj=edge_times * pj[2],
+        fine_pj=edge_times * pj[1],
         fine_cycles=(edge_times * transfer_cycles(fine_bytes, rate)).astype(np.float64),
+    )
+
+
+def store_costs(problem: Problem, whole: IntArray, times: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Return float64[L] each: pJ and cycles of storing all tiles of a layer; 0 of outputs, which are always stored.
+
+    `whole` are the bytes, `times` says how often a layer counts; both are int64[L].
+    """
+    made, platform = ~problem.table.is_output, problem.platform
+    return (
+        np.where(made, times * (whole.astype(np.float64) * platform.dram_pj_per_byte), 0.0),
+        np.where(made, times * transfer_cycles(whole, platform.dram_rate), 0).astype(np.float64),
     )
 
 

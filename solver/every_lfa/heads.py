@@ -99,3 +99,8 @@ def _is_cut(steps: Steps, extent: int) -> bool:
     """Whether the least rows by number of parts are those of a plain cut."""
     plain = cut(extent)
     return np.array_equal(steps.parts, plain.parts) and np.array_equal(steps.extent, plain.extent)
+
+
+def left_out(alike: list[list[Head]]) -> set[int]:
+    """Return the layers of all heads for which another one stands, the first of its list."""
+    return {layer for _, *others in alike for head in others for layer in head}

@@ -195,8 +195,6 @@ class LayerFigures(NamedTuple):
         int64[L]: bytes in the buffer.
     whole
         int64[L]: least bytes of all tiles of the ofmap.
-    whole_pj, whole_cycles
-        float64[L]: least energy and cycles of moving them; 0 of outputs.
     alone
         int64[L]: least bytes that are alive in a layer's only tile: its weights, its ofmap, its external inputs.
     alone_cost, fine_cost
@@ -209,8 +207,6 @@ class LayerFigures(NamedTuple):
 
     weights: IntArray
     whole: IntArray
-    whole_pj: FloatArray
-    whole_cycles: FloatArray
     alone: IntArray
     alone_cost: FloatArray
     fine_cost: FloatArray
@@ -467,16 +463,20 @@ def _need(figures: EndFigures, i: int, edges: int, loaded: int, step: _Step) -> 
             step.need[option] = max(step.need[option], step.live[i, option])
         return
     for option in range(options):
-        step.need[option] = max(step.need[option], _alive(figures, i, edges, loaded, option, step))
+        step.need[option] = max(
+            step.need[option], alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
+        )
 
 
 @in_place
-def _alive(figures: EndFigures, i: int, edges: int, loaded: int, option: int, step: _Step) -> int:
+def alive_at(
+    i: int, option: int, live: IntArray, brought: IntArray, step_edges: IntArray, edges: int, loaded: int
+) -> int:
     """Return the bytes that are alive at a tile of layer i of the FLG, but for weights and held sources."""
-    alive: int = step.live[i, option]
+    alive: int = live[i, option]
     for n in range(edges):
-        if step.edges[n, 3] == i and loaded >> step.edges[n, 2] & 1:
-            alive += figures.brought[step.edges[n, 1], option]
+        if step_edges[n, 3] == i and loaded >> step_edges[n, 2] & 1:
+            alive += brought[step_edges[n, 1], option]
     return alive
 
 
@@ -495,7 +495,7 @@ def _fits_twice(
     """Return whether an FLG of Tiling Number 2 may fit into the room that its held sources leave."""
     fits_at_the_turn = figures.gaps and weights <= room
     for i in range(size):
-        alive = _alive(figures, i, edges, loaded, option, step)
+        alive = alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
         if layers.weights[figures.order[step.places[i]]] + alive > room:
             return False
         if figures.last[step.places[i]] and weights + alive <= room:
@@ -560,10 +560,14 @@ def close_paths(
     member: BoolArray,
     after: int,
     multipliers: FloatArray,
-    layers: LayerFigures,
+    whole_pj: FloatArray,
+    whole_cycles: FloatArray,
     least: FloatArray,
 ) -> None:
-    """Fill ``least[after, after]``: the least cost of the paths to a downset if an LG ends there."""
+    """Fill ``least[after, after]``: the least cost of the paths to a downset if an LG ends there.
+
+    `whole_pj` and `whole_cycles`, float64[L], are the least energy and cycles of storing a layer's ofmap; 0 of outputs.
+    """
     use_begin, use_layer = table.use_begin, table.use_layer
     stored, everything = np.zeros(member.shape[1], np.bool_), len(member) - 1
     for layer in range(len(stored)):
@@ -576,8 +580,8 @@ def close_paths(
         energy, dram = 0.0, 0.0
         for layer in range(len(stored)):
             if stored[layer] and not member[begin, layer]:
-                energy += layers.whole_pj[layer]
-                dram += layers.whole_cycles[layer]
+                energy += whole_pj[layer]
+                dram += whole_cycles[layer]
         for mark in range(len(multipliers)):
             cost = least[after, begin, mark] + multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
             least[after, after, mark] = min(least[after, after, mark], cost)

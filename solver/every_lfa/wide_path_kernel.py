@@ -9,7 +9,10 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
+from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
+from soma_cp.model.soma.tensors import transfer_cycles
+from soma_cp.solver.every_lfa.path_kernel import alive_at
 
 MOST_SOURCES = 8
 """Sources of an FLG that are told apart; any others count as neither loaded nor held, which is less than the truth."""
@@ -84,7 +87,7 @@ class WideEnd(NamedTuple):
     guest
         bool[m]: whether the layer is there only with its smallest part.
     rate
-        int64[2]: bytes, and the cycles that they take.
+        Of DRAM.
     """
 
     order: IntArray
@@ -104,7 +107,7 @@ class WideEnd(NamedTuple):
     weights: IntArray
     read: IntArray
     guest: BoolArray
-    rate: IntArray
+    rate: DramRate
 
 
 class _Step(NamedTuple):
@@ -365,7 +368,7 @@ def _price(
             if loaded >> n & 1:
                 times = number * layers.times[step.sources[n]]
                 energy += times * step.load[n, option] * layers.pj_per_byte[0]
-                dram += times * -((-step.load[n, option] * figures.rate[1]) // figures.rate[0])
+                dram += times * transfer_cycles(step.load[n, option], figures.rate)
         for mark in range(marks):
             cost = multipliers[mark, 0] * energy + multipliers[mark, 1] * cycles + multipliers[mark, 2] * dram
             if items > 0 and cost < prices[loaded, mark]:
@@ -473,17 +476,9 @@ def _need(figures: WideEnd, i: int, edges: int, loaded: int, step: _Step) -> Non
     """Raise the bytes that are needed beside weights and held sources to those at a tile of layer i of the FLG."""
     options = len(figures.number)
     for option in range(options):
-        step.need[option] = max(step.need[option], _alive(figures, i, edges, loaded, option, step))
-
-
-@in_place
-def _alive(figures: WideEnd, i: int, edges: int, loaded: int, option: int, step: _Step) -> int:
-    """Return the bytes that are alive at a tile of layer i of the FLG, but for weights and held sources."""
-    alive: int = step.live[i, option]
-    for n in range(edges):
-        if step.edges[n, 3] == i and loaded >> step.edges[n, 2] & 1:
-            alive += figures.brought[step.edges[n, 1], option]
-    return alive
+        step.need[option] = max(
+            step.need[option], alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
+        )
 
 
 @in_place
@@ -491,7 +486,7 @@ def _least_of_two(weights: int, figures: WideEnd, size: int, edges: int, loaded:
     """Return the bytes, but for held sources, that an FLG of Tiling Number 2 needs at least."""
     most, turn = 0, -1
     for i in range(size):
-        alive = _alive(figures, i, edges, loaded, option, step)
+        alive = alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
         most = max(most, figures.weights[step.places[i]] + alive)
         if figures.last[step.places[i]] and (turn < 0 or weights + alive < turn):
             turn = weights + alive
@@ -525,7 +520,7 @@ def _price_alone(
         alive += moved
         times = layers.times[source]
         energy += times * moved * layers.pj_per_byte[0]
-        dram += times * -((-moved * figures.rate[1]) // figures.rate[0])
+        dram += times * transfer_cycles(moved, figures.rate)
     if alive > capacity:
         return
     for mark in range(len(multipliers)):
@@ -555,7 +550,7 @@ def _price_fine(
                 moved = max(moved, layers.fine_bytes[step.edges[at, 0]])
         times = layers.times[step.sources[n]]
         energy += times * moved * layers.pj_per_byte[0]
-        dram += times * -((-moved * figures.rate[1]) // figures.rate[0])
+        dram += times * transfer_cycles(moved, figures.rate)
     for mark in range(len(multipliers)):
         cost = multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
         for i in range(size):

@@ -72,18 +72,20 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa import layer_bounds
 from soma_cp.solver.every_lfa.downset_paths import (
-    COLUMNS_WHOLE,
-    ROWS_WHOLE,
     STEPS_AT_ONCE,
     PathTiles,
+    crossings,
     cuts_of,
+    edges_of,
     least_bytes,
     least_costs,
+    may_be_fine,
+    store_costs,
 )
 from soma_cp.solver.every_lfa.downsets import all_downsets
-from soma_cp.solver.every_lfa.heads import Head, alike_heads
+from soma_cp.solver.every_lfa.heads import Head, alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
-from soma_cp.solver.every_lfa.path_kernel import CutTiles, LayerFigures, close_paths, kept_whole
+from soma_cp.solver.every_lfa.path_kernel import CutTiles, close_paths, kept_whole
 from soma_cp.solver.every_lfa.wide_path_kernel import WideEnd, WideLayers, extend_wide_paths
 
 
@@ -126,7 +128,7 @@ class WidePaths:
         self._weights = _weights(problem, self._heads)
         self._of_parts = _costs_of_parts(problem, prices)
         self._figures = _wide_layers(problem, prices, multipliers, self._times, self._share, self._weights, self._heads)
-        self._closing = _closing(problem, self._figures.whole, self._times)
+        self._stores = store_costs(problem, self._figures.whole[:count], self._times)
         self._untracked = np.array([s < 0 and not self._figures.tracked[-1 - s] for s in table.source.tolist()], bool)
         size = len(self._member)
         self._least = np.full((size, size, len(multipliers)), np.inf)
@@ -139,7 +141,7 @@ class WidePaths:
         self._heads = [heads for heads in alike if not prices.part_sizes.keys() & {conv for conv, _ in heads}]
         for first, *others in self._heads:
             self._times[list(first)] = 1 + len(others)
-        return all_downsets(table, _left_out(self._heads)) if self._heads else None
+        return all_downsets(table, left_out(self._heads)) if self._heads else None
 
     @property
     def can_go_on(self) -> bool:
@@ -179,7 +181,7 @@ class WidePaths:
                 if not self._extend(after, end, some[whole == kept], kept, guests, budget):
                     self._least[after] = np.inf
                     return False
-        close_paths(table, member, after, self.multipliers, self._closing, self._least)
+        close_paths(table, member, after, self.multipliers, *self._stores, self._least)
         return True
 
     def _that_fit(self, after: int) -> tuple[IntArray, BoolArray]:
@@ -260,16 +262,12 @@ class WidePaths:
         inside = np.ix_(order, order)
         uses, depends = self._uses[inside], self._depends[inside]
         fused: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
-        reaches = depends.T | np.eye(len(order), dtype=np.bool_)  # by layer, and itself or a descendant
-        crosses = depends.T & (uses.astype(np.float64) @ reaches.T.astype(np.float64) > 0)
         guest = np.isin(order, guests)
         alone = (divisible & ~fused[:, None]) | guest[:, None]
         live = np.where(alone, np.floor(held * share), held).astype(np.int64)
         weights = np.where(guest, np.floor(self._weights[order] * share[:, 0]), self._weights[order]).astype(np.int64)
         costs, edges, read = self._costs_of_tiles(order, number, np.where(can, core, 0.0), held, tiles, live)
         costs[:, guest] = 0.0
-        most_parts = np.where(kept & ROWS_WHOLE, 1, table.layers[order, nt.H])
-        most_parts = most_parts * np.where(kept & COLUMNS_WHOLE, 1, table.layers[order, nt.W])
         return WideEnd(
             order=order,
             edge_begin=edges,
@@ -281,14 +279,14 @@ class WidePaths:
             held=held,
             live=live,
             brought=tiles.brought,
-            crosses=np.ascontiguousarray(crosses),
+            crosses=crossings(uses, depends),
             last=~fused,
-            fine=(fused & ~table.is_output[order]) | (most_parts > layer_bounds.MOST_PARTS),
+            fine=(fused & ~table.is_output[order]) | may_be_fine(table, order, kept),
             gaps=gaps,
             weights=weights,
             read=read,
             guest=guest,
-            rate=np.array([problem.platform.dram_rate.bytes, problem.platform.dram_rate.cycles]),
+            rate=problem.platform.dram_rate,
         )
 
     def _costs_of_tiles(
@@ -301,10 +299,7 @@ class WidePaths:
         """
         problem, table = self.problem, self.problem.table
         rate, dram_pj = problem.platform.dram_rate, problem.platform.dram_pj_per_byte
-        begins, ends = table.source_begin[order], table.source_begin[order + 1]
-        edges = np.concatenate([np.arange(a, b) for a, b in zip(begins.tolist(), ends.tolist(), strict=True)])
-        edges = edges.astype(np.int64)
-        place = np.repeat(np.arange(len(order)), ends - begins)
+        edges, place, edge_begin = edges_of(table, order)
         times = self._times[order][:, None]
         costs: FloatArray = np.stack([core[0], core[1], np.zeros(core[0].shape)]) * times
         stored = table.is_output[order][:, None]
@@ -320,16 +315,10 @@ class WidePaths:
         made = place_of[np.maximum(table.source[edges], -1)]
         read: IntArray = np.zeros(held.shape, np.int64)
         np.maximum.at(read, made[made >= 0], tiles.brought[made >= 0])
-        edge_begin: IntArray = np.cumsum(ends - begins) - (ends - begins)
         return costs, edge_begin, read
 
 
 # What is known of the layers whatever the FLG
-
-
-def _left_out(heads: list[list[Head]]) -> set[int]:
-    """Return the layers of all heads for which another one stands."""
-    return {layer for _, *others in heads for head in others for layer in head}
 
 
 def _least_shares(problem: Problem, prices: LayerPrices) -> FloatArray:
@@ -381,10 +370,10 @@ def _wide_layers(
     held, whole, alone_bytes, fine_bytes = least_bytes(problem, prices, channels)
     index = np.where(table.source >= 0, table.source, count - 1 - table.source)
     readers: list[list[int]] = [table.reader[index == source].tolist() for source in range(count + inputs)]
-    left_out = _left_out(heads)
+    others = left_out(heads)
     tracked = np.array([len(some) > 1 or divisible[some].any() for some in readers[count:]], np.bool_)
     untracked = np.array([source < 0 and not tracked[-1 - source] for source in table.source.tolist()], np.bool_)
-    seen = [[layer for layer in some if layer not in left_out] for some in readers]
+    seen = [[layer for layer in some if layer not in others] for some in readers]
     of_inputs = [packed(problem.batch * int(np.prod(one.shape)), one.type.bits) for one in network.inputs]
     made = packed(problem.batch * layers[:, nt.K] * layers[:, nt.H] * layers[:, nt.W], layers[:, nt.OFMAP_BITS])
     stored = np.where(table.is_output, whole, 0)
@@ -418,32 +407,10 @@ def _wide_layers(
         alone_bytes=alone_bytes,
         fine_bytes=fine_bytes,
         tracked=tracked,
-        served=np.array([bool(left_out & {*some}) for some in readers], np.bool_),
+        served=np.array([bool(others & {*some}) for some in readers], np.bool_),
         reader_begin=np.cumsum([0, *map(len, seen)]),
         reader=np.array([layer for some in seen for layer in some], np.int64),
         times=np.concatenate([times, np.ones(inputs, np.int64)]),
         pj_per_byte=np.array([dram_pj]),
         cycles_per_byte=np.array([rate.cycles / rate.bytes]),
-    )
-
-
-def _closing(problem: Problem, whole: IntArray, times: IntArray) -> LayerFigures:
-    """Return what `close_paths` needs: the stores of the layers that are no outputs."""
-    table, platform = problem.table, problem.platform
-    whole = whole[: len(table.layers)]
-    none, nothing = np.empty(0), np.empty((0, 0))
-    empty = np.empty(0, np.int64)
-    return LayerFigures(
-        weights=empty,
-        whole=whole,
-        whole_pj=np.where(table.is_output, 0.0, times * whole * platform.dram_pj_per_byte),
-        whole_cycles=np.where(table.is_output, 0, times * transfer_cycles(whole, platform.dram_rate)).astype(float),
-        alone=empty,
-        alone_cost=nothing,
-        fine_cost=nothing,
-        alone_bytes=empty,
-        alone_pj=none,
-        alone_cycles=none,
-        fine_pj=none,
-        fine_cycles=none,
     )
