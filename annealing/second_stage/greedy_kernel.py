@@ -617,10 +617,8 @@ def _run(
             _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
             points += 1
             if begun >= tail and oldest >= tail and _meets(scratch.log, points, before.log, policy):
-                latency = int(scratch.log.ends[policy, LATENCY])
-                if latency > cutoff:
-                    return NO_CUTOFF
-                if scratch.log.ends[policy, EXACT]:
+                latency = _known_latency(scratch.log, policy, cutoff)
+                if latency >= 0:
                     return latency
                 tail = tiles + 1
         take_store = forced
@@ -671,10 +669,8 @@ def _run(
                     _add_point(log, policy, points, begun, plain_at, reader_at, store_at, channel, seen)
                     points += 1
                     if begun >= tail and oldest >= tail and _meets(scratch.log, points, before.log, policy):
-                        latency = int(scratch.log.ends[policy, LATENCY])
-                        if latency > cutoff:
-                            return NO_CUTOFF
-                        if scratch.log.ends[policy, EXACT]:
+                        latency = _known_latency(scratch.log, policy, cutoff)
+                        if latency >= 0:
                             return latency
                         tail = tiles + 1
             if not fits or take_store:
@@ -833,6 +829,15 @@ def _meets(log: Log, points: int, old: Log, policy: int) -> bool:
         n += 1
     _end_log(log, policy, points + count, old.ends[policy, LATENCY] + later, old.ends[policy, EXACT])
     return True
+
+
+@in_place
+def _known_latency(log: Log, policy: int, cutoff: int) -> int:
+    """Return what a run that has ended as the one before returns; −1 if that one was cut off too early to know."""
+    latency: int = log.ends[policy, LATENCY]
+    if latency > cutoff:
+        return NO_CUTOFF
+    return latency if log.ends[policy, EXACT] else -1
 
 
 @in_place
