@@ -39,6 +39,15 @@ def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
     return function
 
 
+def calls_alike(kernel: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Return `kernel` for calls by position whose arguments have the types of the first such call, whoever makes it.
+
+    A call of `kernel` itself looks at the type of each array that it gets, which with hundreds of them takes twice as
+    long as all else of a call. What this returns looks once, so other types give wrong results.
+    """
+    return cast("_LateKernel", kernel).call_alike
+
+
 _lock = threading.RLock()
 
 _waiting: list[Callable[..., Any]] | None = []
@@ -57,13 +66,14 @@ class _LateKernel:
     The slot ``__call__`` holds what Python calls: first a function that makes the kernel, then the kernel.
     """
 
-    __slots__ = ("__call__", "__dict__", "__weakref__")
+    __slots__ = ("__call__", "__dict__", "__weakref__", "call_alike")
 
     def __init__(self, function: Callable[..., Any], counts_references: bool) -> None:
         update_wrapper(self, function)
         self._made: Any = None
         self._counts_references = counts_references
         self.__call__ = self._first_call
+        self.call_alike: Callable[..., Any] = self._first_alike
 
     @property
     def kernel(self) -> Any:
@@ -89,6 +99,11 @@ class _LateKernel:
 
     def _first_call(self, *arguments: Any, **named: Any) -> Any:
         return self.kernel(*arguments, **named)
+
+    def _first_alike(self, *arguments: Any) -> Any:
+        made = self.kernel
+        self.call_alike = made.compile(tuple(map(made.typeof_pyval, arguments)))
+        return self.call_alike(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # questions about what it is need no kernel

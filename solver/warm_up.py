@@ -53,6 +53,7 @@ SEARCH = (
     copy_lfa,
     file_away,
     cost_cache.insert,
+    cost_cache.missing_rows,
     split_rows_columns,
     tile_extents.read_extents,
     greedy_pass,

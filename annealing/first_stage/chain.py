@@ -14,6 +14,7 @@ from soma_cp.annealing.first_stage.periods import Folding, empty_lfa, without_pe
 from soma_cp.annealing.first_stage.slots import SlottedProblem, without_slots
 from soma_cp.annealing.second_stage.greedy_kernel import greedy_scratch
 from soma_cp.model.arrays import FloatArray, IntArray
+from soma_cp.model.compiled import calls_alike
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.dlsa import empty_dlsa
@@ -195,7 +196,7 @@ class Chain:
 
     def _call(self, last: int, heated: bool) -> int:
         """Call the kernel, which says why it returned."""
-        return lfa_kernel.anneal_lfa(
+        return calls_alike(lfa_kernel.anneal_lfa)(
             self.table,
             self.slotted.slots,
             self.costs.table,

@@ -1,7 +1,7 @@
 """A cache of tile costs by layer and extent: a search asks the core array once for each tile.
 
 Kernels look tiles up and report the missing ones. The search then asks the core array, between two kernel calls. So a
-compiled search works with any core array.
+compiled search works with any core array. The chains of a search learn from one another: they meet the same tiles.
 """
 
 from typing import NamedTuple
@@ -78,6 +78,23 @@ def insert(table: CostTable, rows: IntArray, cycles: IntArray, energy_pj: FloatA
         table.energy_pj[at] = energy_pj[n]
 
 
+@in_place
+def missing_rows(table: CostTable, rows: IntArray) -> int:
+    """Move the tiles in `rows` whose costs are unknown to the front, in their order; return how many they are."""
+    keys = table.keys
+    missing = 0
+    for n in range(len(rows)):
+        if keys[_slot(keys, rows[n, 0], rows[n, 1], rows[n, 2], rows[n, 3], rows[n, 4]), 0] < 0:
+            for column in range(rows.shape[1]):
+                rows[missing, column] = rows[n, column]
+            missing += 1
+    return missing
+
+
+Learned = tuple[IntArray, IntArray, FloatArray]
+"""Rows (layer id, samples, channels, rows, columns), cycles and energy (pJ) of tiles."""
+
+
 class CostCache:
     """The tile costs of one problem; kernels read `table`, which is replaced when it grows.
 
@@ -85,17 +102,41 @@ class CostCache:
     ----------
     problem
         Its core array prices the tiles; the layers of its network are the keys.
+    learned
+        What all caches of the problem with the same list have learned, in this order; each only appends to it, so
+        caches of different threads may share it.
     """
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, learned: list[Learned] | None = None) -> None:
         self._problem = problem
+        self._learned: list[Learned] = [] if learned is None else learned
+        self._taken_over = 0
         self._used = 0
         self.table = _empty_table(1 << 12)
 
     def learn(self, tiles: LayerTiles, layers: IntArray) -> None:
-        """Ask the core array for the costs of the tiles of `layers` (ids), and store them."""
-        rows = np.column_stack([layers, tiles.extent[layers]])
-        cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.table, rows)
+        """Store the costs of the tiles of `layers` (ids): what another cache has learned, or the core array says."""
+        rows = np.empty((len(layers), 5), np.int64)
+        rows[:, 0] = layers
+        rows[:, 1:] = tiles.extent[layers]
+        if self._take_over():
+            rows = rows[: missing_rows(self.table, rows)]
+        if len(rows):
+            cycles, energy_pj = self._problem.core_array.tile_costs(self._problem.table, rows)
+            self._learned.append((rows, cycles, energy_pj))
+            self._take_over()
+
+    def _take_over(self) -> bool:
+        """Store all that was learned since the last time; return whether there was anything."""
+        new = self._learned[self._taken_over :]
+        if not new:
+            return False
+        self._taken_over += len(new)
+        rows, cycles, energy_pj = new[0] if len(new) == 1 else map(np.concatenate, zip(*new, strict=True))
+        self._insert(rows, cycles, energy_pj)
+        return True
+
+    def _insert(self, rows: IntArray, cycles: IntArray, energy_pj: FloatArray) -> None:
         needed = (self._used + len(rows)) * 2
         if needed > len(self.table.keys):
             old = self.table

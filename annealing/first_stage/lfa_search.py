@@ -29,7 +29,7 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.chunks import CLOSING_SECONDS, run_in_chunks
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import Chain, lfa_settings, move_weights
-from soma_cp.annealing.first_stage.cost_cache import CostCache
+from soma_cp.annealing.first_stage.cost_cache import CostCache, Learned
 from soma_cp.annealing.first_stage.moves import DEFAULT_WEIGHTS, Move
 from soma_cp.annealing.first_stage.periods import Folding
 from soma_cp.annealing.first_stage.slots import SlottedProblem, slotted, without_slots
@@ -379,14 +379,14 @@ class _Phase:
         cooling = replace(self.parameters.cooling, initial_temperature=self.parameters.last_temperature)
         weights = dict.fromkeys((*CUTS, Move.TURN_SHARE), 0.0)
         return [
-            self._chain(starts[number % len(starts)], number, cooling, weights, CostCache(self.slotted.problem))
+            self._chain(starts[number % len(starts)], number, cooling, weights, self._cost_cache())
             for number in range(self.parameters.chains)
         ]
 
     def _started(self, begin_at: LFA, start: LFA, number: int) -> Chain:
         """Return a chain at `begin_at`; at `start` if that is not valid, or runs layer by layer and does not fit."""
         without = {Move.TURN_SHARE: 0.0}
-        costs = CostCache(self._priced)
+        costs = self._cost_cache()
         run = self._chain(begin_at, number, self.parameters.cooling, without, costs)
         overflows = run.best_figures[lfa_pricing.OVERFLOW_BYTES] > 0
         layerwise = len(begin_at.flgs) > 1 and begin_at.lg_count == 1
@@ -419,6 +419,15 @@ class _Phase:
             self.slotted,
             self.folding,
         )
+
+    def _cost_cache(self) -> CostCache:
+        """Return a cache for a chain, which learns from those of the others."""
+        return CostCache(self._priced, self._learned)
+
+    @cached_property
+    def _learned(self) -> list[Learned]:
+        """What the chains have learned of tile costs."""
+        return []
 
     @cached_property
     def _priced(self) -> Problem:

@@ -50,12 +50,10 @@ def item_of(share: SharedLoad, network: Network, table: NetworkTable) -> int:
 def lfa_from_arrays(arrays: LFAArrays, network: Network, table: NetworkTable) -> LFA:
     """Turn arrays back into an LFA of names; only shared loads that serve a layer are kept."""
     begins = [*np.flatnonzero(arrays.begins_flg).tolist(), len(arrays.order)]
+    names = tuple(network.layer_id)
+    order = [names[layer] for layer in arrays.order.tolist()]
     flgs = tuple(
-        FLG(
-            tuple(network.layers[i].name for i in arrays.order[begin:end]),
-            int(arrays.tiling[begin]),
-            bool(arrays.begins_lg[begin]),
-        )
+        FLG(tuple(order[begin:end]), int(arrays.tiling[begin]), bool(arrays.begins_lg[begin]))
         for begin, end in pairwise(begins)
     )
     return LFA(flgs, _shared_loads(arrays, network, table), network.divisions)
