@@ -23,11 +23,11 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, PointToPoint
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.footprint import least_peak_bytes
-from soma_cp.model.soma.lfa import LFAError, SharedLoad
+from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import downsets, layer_bounds
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
@@ -175,6 +175,21 @@ def test_a_share_of_a_layer_may_be_elsewhere(gbuf_bytes: int, cycles: float) -> 
         PointToPoint(name="p", K=16, H=8, W=1, ifmaps=("a",)),
     )
     assert transfers(chain(layers, (1, 8, 1), gbuf_bytes)) == pytest.approx(cycles, rel=1e-9)
+
+
+def test_a_part_that_comes_earlier_decides_how_large_the_tiles_of_its_producer_are() -> None:
+    # g skips every other row of p. In the FLG of p and one part of g, p makes 16 of its 32 rows. This FLG needs 88
+    # bytes; with all of g it would need 280, and p alone in one tile 8 + 128 + 16. So p's last FLG has no last part of
+    # g, yet makes 16 rows; without the rule, the bound is that of 32 rows, which take 16 cycles more.
+    p = Conv(name="p", C=1, K=8, H=32, W=1, inputs=("x",))
+    g = Conv(name="g", C=8, K=32, H=16, W=1, sH=2, ifmaps=("p",))
+    problem = chain((p, g), (1, 32, 1), 88)
+    flgs = (FLG(("p", "g/1"), 16, dram_cut=True), *(FLG((f"g/{n}",), 16, dram_cut=True) for n in (2, 3, 4)))
+    peak, *_, cycles, _ = figures_of(make_plan(problem, LFA(flgs, divisions=(Division("g", (8, 8, 8, 8)),))))
+    assert (peak, cycles) == (88, 144)
+    costs = costs_of(problem, ALONE)
+    assert costs is not None
+    assert 143 < costs[1] <= 144
 
 
 @examples(40)
