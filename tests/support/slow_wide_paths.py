@@ -243,13 +243,10 @@ class _WidePaths(SlowPaths):
         alive += sum(tiles.read[name, s] for s in inputs_of(self.layers[name]) if not self.tracked(s))
         for other in step.own:
             if other in self.ancestors[name] and any(
-                other in producers(self.layers[c]) and (c == name or name in self.descendants(c)) for c in step.own
+                other in producers(self.layers[c]) and (c == name or name in self.ancestors[c]) for c in step.own
             ):
                 alive += tiles.held[other]
         return alive
-
-    def descendants(self, name: str) -> list[str]:
-        return [other for other in self.layers if name in self.ancestors[other]]
 
     def is_read(self, name: str, own: tuple[str, ...]) -> bool:
         return any(name in producers(self.layers[c]) for c in own)
