@@ -22,15 +22,19 @@ def slow_costs(
     case: Case, problem: Problem, multipliers: list[tuple[float, float, float]], most_parts: int
 ) -> np.ndarray:
     """Return the least costs of all paths, infinite if none fits; `problem` is the case with the buffer to look at."""
-    return _Paths(case, problem, np.array(multipliers), most_parts).shortest()
+    return SlowPaths(case, problem, np.array(multipliers), most_parts).shortest()
 
 
-class _Paths:
+class SlowPaths:
+    """All paths of one problem; ``slow_wide_paths`` has other steps."""
+
     def __init__(self, case: Case, problem: Problem, multipliers: np.ndarray, most_parts: int) -> None:
         self.network, self.batch, self.hardware, _ = case
         self.problem, self.multipliers, self.most_parts = problem, multipliers, most_parts
         self.never = np.full(len(multipliers), np.inf)
         self.layers = {layer["name"]: layer for layer in self.network["layers"]}
+        self.stays = [*self.layers]  # the layers that paths look at
+        self.times = dict.fromkeys(self.layers, 1)  # how often they count
         self.corrected = self.hardware.get("semantics") == "corrected"
         self.room = problem.platform.gbuf_bytes
         self.types = slow_types.source_types(self.network)
@@ -54,7 +58,7 @@ class _Paths:
         return -(-size * rate.cycles // rate.bytes)
 
     def shortest(self) -> np.ndarray:
-        everything = frozenset(self.layers)
+        everything = frozenset(self.stays)
 
         @cache
         def least(begin: frozenset[str], end: frozenset[str]) -> np.ndarray:
@@ -77,21 +81,23 @@ class _Paths:
                     stored = [
                         self.whole(name)
                         for name in end - begin - self.outputs
+                        for _ in range(self.times[name])
                         if any(name in producers(self.layers[c]) for c in everything - end)
                     ]
                     found = np.minimum(found, least(begin, end) + self.cost(0, 0, stored))
             return found
 
-        weights = [slow_types.dram_weight_bytes(layer) for layer in self.layers.values()]
-        return closed(everything) + self.cost(0, 0, weights)
+        return closed(everything) + self.cost(0, 0, self.moved_weights())
+
+    def moved_weights(self) -> list[int]:
+        return [slow_types.dram_weight_bytes(layer) for layer in self.layers.values()]
 
     @cache  # noqa: B019
     def downsets(self) -> list[frozenset[str]]:
-        names = list(self.layers)
         found = []
-        for held in itertools.product((False, True), repeat=len(names)):
-            some = frozenset(itertools.compress(names, held))
-            if all(set(producers(self.layers[name])) <= some for name in some):
+        for held in itertools.product((False, True), repeat=len(self.stays)):
+            some = frozenset(itertools.compress(self.stays, held))
+            if all(set(producers(self.layers[name])) & {*self.stays} <= some for name in some):
                 found.append(some)
         return found
 

@@ -14,6 +14,8 @@ from support.attention_blocks import attention, random_lfa
 from support.brute_lfas import every_lfa, plans_of
 from support.budgets import Looks
 from support.divided_lfas import every_division, random_divided_plan
+from support.slow_wide_paths import slow_wide_costs
+from support.strategies import Case
 from support.tiny_problems import NETWORKS, problem_of
 from support.twins import Pair, examples, pairs
 
@@ -23,11 +25,12 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, PointToPoint
-from soma_cp.model.network.network import Network
+from soma_cp.model.network.network import Division, Network
+from soma_cp.model.network.network_file import network_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.evaluation import plan_figures
 from soma_cp.model.soma.footprint import least_peak_bytes
-from soma_cp.model.soma.lfa import LFAError, SharedLoad
+from soma_cp.model.soma.lfa import FLG, LFA, LFAError, SharedLoad
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import downsets, layer_bounds
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa, layer_prices
@@ -142,6 +145,55 @@ def test_no_random_lfa_with_shared_loads_costs_less(pair: Pair, mixture: tuple[f
     assert_not_below(pair.plan, 0.0, mixture, most_parts)
 
 
+def case_of(problem: Problem) -> Case:
+    """Return the documents of a problem; the twin takes no costs from that of the platform."""
+    return Case(network_document(problem.network), problem.batch, {"semantics": problem.platform.semantics}, {})
+
+
+def assert_found_by_the_twin(case: Case, problem: Problem, most_parts: int) -> None:
+    multipliers = [*ALONE, (1.0, 300.0, 0.0), (1.0, 100.0, 200.0)]
+    with patch.object(layer_bounds, "MOST_PARTS", most_parts):
+        prices = layer_prices(problem)
+        prices.choices(wide=True)
+        paths = WidePaths(problem, prices, np.array(multipliers))
+        found = paths.costs(Budget())
+        names = [layer.name for layer in problem.network.layers]
+        heads = [[(names[conv], names[turned]) for conv, turned in alike] for alike in paths._heads]
+        slow = slow_wide_costs(case, problem, prices, multipliers, most_parts, heads)
+    assert np.isinf(slow).any() if found is None else found == pytest.approx(slow.tolist(), rel=1e-9)
+
+
+@examples(40)
+@given(pairs(max_layers=4, max_tiling_number=8, divides=True), st.floats(0, 1), st.sampled_from([1, 2, 8]))
+def test_the_kernel_finds_what_the_slow_twin_finds(pair: Pair, spare: float, most_parts: int) -> None:
+    least = least_peak_bytes(pair.plan)
+    problem = with_buffer(pair.plan.problem.whole, least + int(spare * least))
+    assert_found_by_the_twin(pair.case, problem, most_parts)
+
+
+@examples(40)
+@given(st.sampled_from(sorted(NETWORKS)), st.integers(1, 2), st.floats(0.3, 2), st.sampled_from([1, 2, 128]))
+def test_the_kernel_finds_what_the_slow_twin_finds_of_tiny_networks(
+    name: str, batch: int, size: float, most_parts: int
+) -> None:
+    """The buffer holds about as much as layers need that run one by one."""
+    room = problem_of(name, batch, tight=True).platform.gbuf_bytes
+    problem = with_buffer(problem_of(name, batch), max(1, int(size * room)))
+    assert_found_by_the_twin(case_of(problem), problem, most_parts)
+
+
+@examples(20)
+@given(st.integers(2, 4), st.integers(1, 3), st.integers(1, 2), st.integers(1, 2), st.floats(0, 2))
+def test_the_kernel_finds_what_the_slow_twin_finds_of_heads(
+    heads: int, tokens: int, channels: int, batch: int, size: float
+) -> None:
+    problem = attention(heads, tokens, channels, batch, more=False)
+    width = heads * channels
+    problem = with_buffer(problem, int(size * batch * tokens * width) + width * channels + 1)
+    with patch.object(downsets, "MOST_DOWNSETS", 6):
+        assert_found_by_the_twin(case_of(problem), problem, 128)
+
+
 def chain(layers: tuple[Layer, ...], shape: tuple[int, int, int], gbuf_bytes: int) -> Problem:
     """Return a problem whose DRAM moves a byte per cycle, with a granule of 8 channels."""
     platform = replace(PLATFORMS["edge"], dram_bytes_per_cycle=1, gbuf_bytes=gbuf_bytes, macs_per_pe=32, pe_grid=1)
@@ -175,6 +227,23 @@ def test_a_share_of_a_layer_may_be_elsewhere(gbuf_bytes: int, cycles: float) -> 
         PointToPoint(name="p", K=16, H=8, W=1, ifmaps=("a",)),
     )
     assert transfers(chain(layers, (1, 8, 1), gbuf_bytes)) == pytest.approx(cycles, rel=1e-9)
+
+
+def test_a_part_that_comes_earlier_decides_how_large_the_tiles_of_its_producer_are() -> None:
+    # g skips every other row of p. In the FLG of p and one part of g, p makes 16 of its 32 rows. This FLG needs 88
+    # bytes; with all of g it would need 280, and p alone in one tile 8 + 128 + 16. So p's last FLG has no last part of
+    # g, yet makes 16 rows; without the rule, the bound is that of 32 rows, which take 16 cycles more.
+    p = Conv(name="p", C=1, K=8, H=32, W=1, inputs=("x",))
+    g = Conv(name="g", C=8, K=32, H=16, W=1, sH=2, ifmaps=("p",))
+    problem = chain((p, g), (1, 32, 1), 88)
+    flgs = (FLG(("p", "g/1"), 16, dram_cut=True), *(FLG((f"g/{n}",), 16, dram_cut=True) for n in (2, 3, 4)))
+    peak, *_, cycles, _ = figures_of(make_plan(problem, LFA(flgs, divisions=(Division("g", (8, 8, 8, 8)),))))
+    assert (peak, cycles) == (88, 144)
+    costs = costs_of(problem, ALONE)
+    assert costs is not None
+    assert 143 < costs[1] <= 144
+    for gbuf_bytes in (72, 88, 160, 300):
+        assert_found_by_the_twin(case_of(problem), with_buffer(problem, gbuf_bytes), 128)
 
 
 @examples(40)
