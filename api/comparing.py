@@ -154,6 +154,8 @@ def compare(
         stage2=SecondStage.GREEDY,
         space=None,
         passes="auto",
+        divisions="auto",
+        shared_loads="auto",
         periods="auto",
         exact=False,
         fix_lfa=False,

@@ -8,7 +8,7 @@ from soma_cp.cli.inputs import objective_from
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import MAX_BATCH
-from soma_cp.solver.choices import FirstStage, SecondStage, Space, UsePeriods
+from soma_cp.solver.choices import Extension, FirstStage, SecondStage, Space
 from soma_cp.solver.parameters import MAX_SEED, MAX_WORKERS, CpSatParameters, SolveParameters
 
 
@@ -41,6 +41,8 @@ def search_parameters(
     stage2: str,
     space: Space | str | None,
     passes: int | str,
+    divisions: str,
+    shared_loads: str,
     periods: str,
     exact: bool,
     fix_lfa: bool,
@@ -66,7 +68,9 @@ def search_parameters(
         prove_seconds=math.inf,  # the time limit decides
         space=None if space is None else choice("space", Space, space),
         passes=None if isinstance(passes, str) else whole("passes", passes, 1, MAX_BATCH),
-        periods=choice("periods", UsePeriods, periods),
+        divisions=choice("divisions", Extension, divisions),
+        shared_loads=choice("shared_loads", Extension, shared_loads),
+        periods=choice("periods", Extension, periods),
         fix_lfa=fix_lfa,
         exact=exact,
     )

@@ -36,6 +36,8 @@ def solve(
     stage2: str = "cpsat",
     space: Space | str | None = None,
     passes: int | str = "auto",
+    divisions: str = "auto",
+    shared_loads: str = "auto",
     periods: str = "auto",
     exact: bool = False,
     start: ScheduleLike | LFA | str | os.PathLike[str] | None = None,
@@ -75,6 +77,8 @@ def solve(
     passes
         In how many passes the batch is run, a divisor of it (docs/model.md#passes); by default what the search finds
         best, in the wide space.
+    divisions, shared_loads
+        ``"off"``, unless layers may be divided, or loads shared, in the wide space.
     periods
         ``"off"``, unless alike blocks may be searched as periods (docs/first-stage.md#periods), in the wide space.
     exact
@@ -120,6 +124,8 @@ def solve(
         "stage2": str(stage2),
         "space": space,
         "passes": passes,
+        "divisions": divisions,
+        "shared_loads": shared_loads,
         "periods": periods,
         "exact": exact,
         "fix_lfa": fix_lfa,

@@ -7,12 +7,17 @@ Each case is solved with the default settings and seed 0, once for each variant:
 - ``wide``: the default;
 - ``paper``: the same in the paper's space, ``--space paper``;
 - ``one-pass``: the wide space without passes, ``--passes 1``;
-- ``paper-lfa``: the paper's first stage, ``--lfa paper`` (not by default: slow at large batches).
+- ``paper-lfa``: the paper's first stage, ``--lfa paper`` (not by default: slow at large batches);
+- ``none``: the search of the wide space without any extension of the paper's: its last phases alone;
+- ``divisions``, ``shared-loads``, ``passes``, ``periods``: the same with one extension alone. Periods give alike blocks
+  alike LFAs: a way to search the paper's space.
 
 Every result is a line of the file RESULTS. Cases that the file has are not run again, so an interrupted run goes on
 where it stopped; without cases to run, the table alone is printed. Its columns are energy × delay of ``wide``, its
-ratio to the other variants and to the published program (where that was measured:
-``tests/data/published/artifact_results.csv``), the gap to the bound over the wide space, and wall-clock seconds.
+ratio to ``paper``, ``one-pass``, ``paper-lfa`` and to the published program (where that was measured:
+``tests/data/published/artifact_results.csv``), the gap to the bound over the wide space, and wall-clock seconds. A
+second table has what each extension brings: energy × delay relative to ``none``, with one alone and with all
+together; and that of ``none`` relative to ``paper``. The cases in which none helps are counted and named below it.
 """
 
 import argparse
@@ -25,7 +30,7 @@ from published import geometric_mean, network_of, published_rows
 
 from soma_cp.model.hardware.builtin.catalogue import platform_named
 from soma_cp.model.problem import Problem
-from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.choices import Extension, FirstStage, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
@@ -36,11 +41,28 @@ NETWORKS = {
     "cloud": (*BOTH, "gpt2-xl-prefill", "gpt2-xl-decode"),
 }
 BATCHES = (1, 4, 16, 64)
+EXTENSIONS: dict[str, dict[str, Any]] = {
+    "divisions": {"divisions": Extension.OFF},
+    "shared-loads": {"shared_loads": Extension.OFF},
+    "passes": {"passes": 1},
+    "periods": {"periods": Extension.OFF},
+}
+"""How each extension of the paper's space is left out."""
+WITHOUT_ANY = {name: value for left_out in EXTENSIONS.values() for name, value in left_out.items()}
+HELPS = 0.999
+"""An extension helps where it lowers energy × delay to this share or less."""
+COMPARED = ("paper", "one-pass", "paper-lfa")
+"""The variants that ``wide`` is compared with in the first table."""
 VARIANTS: dict[str, dict[str, Any]] = {
     "wide": {},
     "paper": {"space": Space.PAPER},
     "one-pass": {"passes": 1},
     "paper-lfa": {"first_stage": FirstStage.PAPER},
+    "none": WITHOUT_ANY,
+    **{
+        name: {option: value for option, value in WITHOUT_ANY.items() if option not in left_out}
+        for name, left_out in EXTENSIONS.items()
+    },
 }
 
 Case = tuple[str, str, int]
@@ -83,10 +105,10 @@ def run(case: Case, variant: str, prove_seconds: float, seed: int) -> dict[str, 
 
 def print_table(found: dict[tuple[Case, str], dict[str, Any]], only: str) -> None:
     """Print a row for each case that was solved in the wide space, and the means."""
-    others = [variant for variant in VARIANTS if variant != "wide"]
     known = {(row.network, row.platform, row.batch): row.edp for row in published_rows()}
-    ratios: dict[str, list[float]] = {name: [] for name in (*others, "published", "gap")}
-    heads = ("network", "platform", "batch", "energy × delay", *others, "published", "gap", "LGs", "passes", "divided")
+    ratios: dict[str, list[float]] = {name: [] for name in (*COMPARED, "published", "gap")}
+    figures = ("energy × delay", *COMPARED, "published", "gap", "LGs", "passes", "divided")
+    heads = ("network", "platform", "batch", *figures)
     print("| " + " | ".join((*heads, "s", "CPU s")) + " |")
     print("|---" * (len(heads) + 2) + "|")
     for case in cases(only):
@@ -95,7 +117,7 @@ def print_table(found: dict[tuple[Case, str], dict[str, Any]], only: str) -> Non
             continue
         cost = wide["edp"]
         cells = [*case, f"{cost:.4g}"]
-        for name in (*others, "published"):
+        for name in (*COMPARED, "published"):
             solved = found.get((case, name))
             other = known.get(case) if name == "published" else solved and solved["edp"]
             cells.append("" if other is None else f"{cost / other:.4f}")
@@ -110,6 +132,34 @@ def print_table(found: dict[tuple[Case, str], dict[str, Any]], only: str) -> Non
         if values:
             worst = max(values)
             print(f"{name}: {len(values)} cases, geometric mean {geometric_mean(values):.4f}, worst {worst:.4f}")
+
+
+def print_extensions(found: dict[tuple[Case, str], dict[str, Any]], only: str) -> None:
+    """Print what each extension brings alone, and all together, for each case that was solved without any."""
+    heads = (*EXTENSIONS, "wide")
+    ratios: dict[str, list[float]] = {name: [] for name in (*heads, "none")}
+    unhelped: list[str] = []
+    print("| " + " | ".join(("network", "platform", "batch", *heads[:-1], "all together", "none / paper")) + " |")
+    print("|---" * (len(heads) + 4) + "|")
+    for case in cases(only):
+        costs = {name: found[case, name]["edp"] for name in (*heads, "none", "paper") if (case, name) in found}
+        if "none" not in costs:
+            continue
+        of_case = {name: costs[name] / costs["none"] for name in heads if name in costs}
+        if "paper" in costs:
+            of_case["none"] = costs["none"] / costs["paper"]
+        for name, ratio in of_case.items():
+            ratios[name].append(ratio)
+        if all(of_case.get(name, 0.0) > HELPS for name in heads):
+            unhelped.append("/".join(map(str, case)))
+        cells = [f"{of_case[name]:.4f}" if name in of_case else "" for name in (*heads, "none")]
+        print("| " + " | ".join(map(str, (*case, *cells))) + " |")
+    print()
+    for name in heads:
+        if values := ratios[name]:
+            helped = [value for value in values if value <= HELPS]
+            print(f"{name}: {len(values)} cases, geometric mean {geometric_mean(values):.4f}, helps in {len(helped)}")
+    print(f"none helps in {len(unhelped)} cases: {', '.join(unhelped)}")
 
 
 def main() -> None:
@@ -135,6 +185,9 @@ def main() -> None:
             file.write(json.dumps(row) + "\n")
         print(f"{'/'.join(map(str, case))} {variant}: {row['edp']:.4g} in {row['seconds']:.0f} s", flush=True)
     print_table(found, options.only)
+    if any(variant == "none" for _, variant in found):
+        print()
+        print_extensions(found, options.only)
 
 
 if __name__ == "__main__":

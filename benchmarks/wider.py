@@ -30,7 +30,7 @@ from soma_cp.model.network.sources import load_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.schedule import Schedule, priced
-from soma_cp.solver.choices import SecondStage, UsePeriods
+from soma_cp.solver.choices import Extension, SecondStage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
@@ -127,7 +127,7 @@ def print_periods(seeds: int, only: str, off: bool) -> None:
         problem = one if blocks == 1 else replace(one, network=blocks_in_a_row(one.network, blocks))
         for seed in range(seeds):
             greedy = SolveParameters(second_stage=SecondStage.GREEDY, seed=seed, passes=1)
-            without = replace(greedy, periods=UsePeriods.OFF)
+            without = replace(greedy, periods=Extension.OFF)
             found, seconds = timed(problem, greedy)
             alone, alone_seconds = timed(problem if blocks == 1 or off else one, without)
             times = 1 if blocks == 1 or off else blocks**2

@@ -12,6 +12,7 @@ from soma_cp.cli.options import (
     DelayExponentOption,
     DeterministicOption,
     DimOption,
+    DivisionsOption,
     DramOption,
     EndOption,
     EnergyExponentOption,
@@ -26,6 +27,7 @@ from soma_cp.cli.options import (
     PresentOption,
     ResumeOption,
     SeedOption,
+    SharedLoadsOption,
     SpaceOption,
     StartOption,
     TimeLimitOption,
@@ -39,7 +41,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.network.network import Network
 from soma_cp.model.network.onnx_import.options import OnnxOptions, Present, Role, Types
 from soma_cp.model.network.rewrites.types import with_named_types
-from soma_cp.solver.choices import UsePeriods
+from soma_cp.solver.choices import EXTENSIONS, Extension
 
 _NONE = "none"
 
@@ -102,7 +104,9 @@ class SearchOptions:
     time_limit: TimeLimitOption = None
     space: SpaceOption = None
     passes: PassesOption = "auto"
-    periods: PeriodsOption = UsePeriods.AUTO
+    divisions: DivisionsOption = Extension.AUTO
+    shared_loads: SharedLoadsOption = Extension.AUTO
+    periods: PeriodsOption = Extension.AUTO
     seed: SeedOption = 0
     workers: WorkersOption = None
     deterministic: DeterministicOption = False
@@ -127,13 +131,13 @@ OF_THE_SEARCH = (
     "delay_exponent",
     "space",
     "passes",
-    "periods",
+    *EXTENSIONS,
     "seed",
     "deterministic",
     "exact",
 )
 CONTRADICTIONS = {
-    "--fix-lfa": (("lfa", "space", "passes", "periods", "exact"), "which searches no LFA"),
+    "--fix-lfa": (("lfa", "space", "passes", *EXTENSIONS, "exact"), "which searches no LFA"),
     "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
 }
 """Options that can't go with one of `StartOptions`, by their names as parameters, and why."""

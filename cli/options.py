@@ -8,7 +8,7 @@ import typer
 from soma_cp.cli.completion import network_names, platform_names, stage_names, type_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present, Types
-from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Space, UsePeriods
+from soma_cp.solver.choices import FIRST_STAGE_KIND, SECOND_STAGE_KIND, Extension, Space
 
 PROBLEM = "What is scheduled"
 ONNX = "ONNX models"
@@ -216,8 +216,16 @@ PassesOption = Annotated[
         show_default=True,
     ),
 ]
+DivisionsOption = Annotated[
+    Extension,
+    _option(SEARCH, "--divisions", help="off: no layer is divided, in the wide space.", show_default=True),
+]
+SharedLoadsOption = Annotated[
+    Extension,
+    _option(SEARCH, "--shared-loads", help="off: no load is shared, in the wide space.", show_default=True),
+]
 PeriodsOption = Annotated[
-    UsePeriods,
+    Extension,
     _option(
         SEARCH,
         "--periods",

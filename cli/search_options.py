@@ -14,5 +14,7 @@ def parameters_from(options: SearchOptions) -> SolveParameters:
         cpsat=cpsat_from(options.workers, options.deterministic, seed),
         space=options.space,
         passes=checked_passes(options.passes),
+        divisions=options.divisions,
+        shared_loads=options.shared_loads,
         periods=options.periods,
     )

@@ -16,7 +16,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.network.rewrites.types import without_types
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.stored_schedule import StoredSchedule
-from soma_cp.solver.choices import Space, UsePeriods
+from soma_cp.solver.choices import EXTENSIONS, Extension, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.start import OwnStart, own_start
 
@@ -101,9 +101,10 @@ def resumed_options(
     passes = provenance.get("passes", "auto")
     if passes != "auto" and (type(passes) is not int or passes < 1):
         raise UserError(f"--resume {path}: passes={passes!r} in its provenance (must be a whole number of at least 1)")
-    periods = provenance.get("periods", UsePeriods.AUTO.value)
-    if periods not in {one.value for one in UsePeriods}:
-        raise UserError(f"--resume {path}: periods={periods!r} in its provenance (must be auto or off)")
+    extensions = {name: provenance.get(name, Extension.AUTO.value) for name in EXTENSIONS}
+    for name, value in extensions.items():
+        if value not in {one.value for one in Extension}:
+            raise UserError(f"--resume {path}: {name}={value!r} in its provenance (must be auto or off)")
     recorded = provenance.get("second_stage_details")
     details = recorded if isinstance(recorded, dict) else {}
     return SearchOptions(
@@ -115,7 +116,7 @@ def resumed_options(
         deterministic=provenance.get("deterministic", details.get("deterministic")) is True,
         space=Space(provenance["space"]),
         passes=str(passes),
-        periods=UsePeriods(periods),
+        **{name: Extension(value) for name, value in extensions.items()},
     )
 
 

@@ -29,14 +29,18 @@ FIRST_STAGE_KIND = PlugInKind(
 )
 
 
-class UsePeriods(Enum):
-    """Whether alike layers that repeat are searched as periods (docs/first-stage.md#periods).
+class Extension(Enum):
+    """Whether a search uses an extension of the paper's space: divided layers, shared loads, or periods.
 
     AUTO: where the wide space is searched. OFF: never.
     """
 
     AUTO = "auto"
     OFF = "off"
+
+
+EXTENSIONS = ("divisions", "shared_loads", "periods")
+"""The parameters of this kind, by their names in Python and in files."""
 
 
 class Space(Enum):

@@ -1,6 +1,6 @@
 """Parameters: how to solve, and how CP-SAT is run."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
-from soma_cp.solver.choices import FirstStage, SecondStage, Space, UsePeriods
+from soma_cp.solver.choices import Extension, FirstStage, SecondStage, Space
 
 MAX_SEED = 2**31 - 1
 MAX_EXPONENT = 8.0
@@ -96,8 +96,9 @@ class SolveParameters:
         stage is the paper's, which know no other.
     passes
         In how many passes the batch is run (docs/model.md#passes); by default the search decides, where it knows them.
-    periods
-        Whether alike layers that repeat are searched as periods, in the wide space.
+    divisions, shared_loads, periods
+        Whether LFAs may divide layers, whether readers may share loads, and whether alike layers that repeat are
+        searched as periods, in the wide space. Bounds are over all of that space.
     fix_lfa
         Whether the LFA of the start is kept: no LFA is searched, the second stage alone runs.
     exact
@@ -118,7 +119,9 @@ class SolveParameters:
     prove_seconds: float = 60.0
     space: Space | None = None
     passes: int | None = None
-    periods: UsePeriods = UsePeriods.AUTO
+    divisions: Extension = Extension.AUTO
+    shared_loads: Extension = Extension.AUTO
+    periods: Extension = Extension.AUTO
     fix_lfa: bool = False
     exact: bool = False
 
@@ -137,6 +140,25 @@ class SolveParameters:
         return Space.PAPER if self.exact or self.first_stage == FirstStage.PAPER else Space.WIDE
 
     @property
+    def divides_layers(self) -> bool:
+        """Whether LFAs of the search may divide layers."""
+        return self._uses(self.divisions)
+
+    @property
     def searches_periods(self) -> bool:
         """Whether the search looks for periods."""
-        return self.periods is UsePeriods.AUTO and self.searched_space is Space.WIDE
+        return self._uses(self.periods)
+
+    @property
+    def searched(self) -> "SolveParameters":
+        """These parameters, with those of the search made to fit the space and its extensions."""
+        search = replace(
+            self.search,
+            wide=self.searched_space is Space.WIDE,
+            divides=self.divides_layers,
+            shares_loads=self._uses(self.shared_loads),
+        )
+        return replace(self, search=search)
+
+    def _uses(self, extension: Extension) -> bool:
+        return extension is Extension.AUTO and self.searched_space is Space.WIDE

@@ -6,8 +6,9 @@ from typing import Any
 
 from soma_cp import __version__
 from soma_cp.model.hardware.core_array.registry import BUILT_IN, CORE_ARRAYS
-from soma_cp.solver.choices import UsePeriods
+from soma_cp.solver.choices import EXTENSIONS, Extension
 from soma_cp.solver.first_stages import first_stage
+from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stages import second_stage
 from soma_cp.solver.solve import SolveResult
 
@@ -25,7 +26,7 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         "lfa_search": str(parameters.first_stage),
         "space": parameters.searched_space.value,
         **({} if parameters.passes is None else {"passes": parameters.passes}),
-        **({} if parameters.periods is UsePeriods.AUTO else {"periods": parameters.periods.value}),
+        **_extensions(parameters),
         "stage2": str(parameters.second_stage),
         "second_stage": result.best.method,
         "energy_exponent": parameters.objective.energy_exponent,
@@ -60,6 +61,12 @@ def start_record(result: SolveResult) -> dict[str, Any]:
     if start is not None:
         record["start"] = {"latency_cycles": start.latency, "energy_pj": start.energy_pj}
     return record
+
+
+def _extensions(parameters: SolveParameters) -> dict[str, str]:
+    """Return the extensions that were not used."""
+    values = {name: getattr(parameters, name) for name in EXTENSIONS}
+    return {name: value.value for name, value in values.items() if value is not Extension.AUTO}
 
 
 def _plug_ins(result: SolveResult) -> dict[str, Any]:

@@ -148,7 +148,7 @@ def solve(
     budget = monitor.budget
     _check(problem, parameters, start)
     wide = parameters.searched_space is Space.WIDE
-    searched = divided_to_fit(problem) if wide else problem
+    searched = divided_to_fit(problem) if parameters.divides_layers else problem
     coarse = coarse_lfa(searched)  # raises if no schedule can exist
     own = None if start is None else own_start(problem, start, parameters)
     # The bound lets the search end early once it is met. It goes on after the search if its share was too short, or if
@@ -157,7 +157,7 @@ def solve(
     prices = layer_prices(problem, first_share)
     bound = bound_every_lfa(problem, parameters.objective, first_share, prices, wide, with_paths=False)
     monitor.progress(ProgressEvent("bound over every LFA", 0, 0, 0, None, cost_bound=bound.cost))
-    searching = replace(parameters, search=replace(parameters.search, wide=wide))
+    searching = parameters.searched
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)

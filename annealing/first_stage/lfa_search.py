@@ -72,7 +72,9 @@ class LFASearchParameters:
     weights
         How often each move is drawn.
     wide
-        Whether LFAs may divide layers and let readers share loads, which the paper's space doesn't have.
+        Whether LFAs may be of the wide space, which has divided layers and shared loads.
+    divides, shares_loads
+        Whether the wide space is searched with each of the two; without `divides`, parts of a start stay as they are.
     last_rounds, last_temperature
         Rounds of a last phase of the wide space, as a share of those of the first, and its initial temperature.
     last_phases
@@ -90,6 +92,8 @@ class LFASearchParameters:
     cooling: Cooling = Cooling(power=2.0)
     weights: dict[Move, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     wide: bool = False
+    divides: bool = True
+    shares_loads: bool = True
     last_rounds: float = 0.5
     last_temperature: float = 0.01
     last_phases: int = 6
@@ -162,7 +166,7 @@ def search_lfas(
     begin = time.monotonic()
     starts = [start] if own_start is None else [start, own_start]
     undivided = without_slots(problem)
-    slots = slotted(problem, starts) if parameters.wide else undivided
+    slots = _slots(problem, starts, parameters) if parameters.wide else undivided
     rounds = parameters.rounds_for(problem)
     last_rounds = round(rounds * parameters.last_rounds) if parameters.wide else 0
     with _Run(seed, objective, parameters, threads, enough, monitor or Monitor(), folding) as run:
@@ -202,13 +206,19 @@ def refine_lfas(
         As for `search_lfas`; `parameters` have `refining_rounds`.
     """
     begin = time.monotonic()
-    slots = slotted(problem, starts)
+    slots = _slots(problem, starts, parameters)
     rounds = max(round(parameters.rounds_for(problem) * parameters.refining_rounds), 1)
     with _Run(seed, objective, parameters, threads, enough, monitor or Monitor()) as run:
         run.plan(2 * rounds)
         run.anneal(run.phase(slots, rounds).without_new_cuts(starts), rounds, DIVIDING_TIME)
         run.last_phases(slots, rounds)
     return run.result(begin)
+
+
+def _slots(problem: Problem, starts: Sequence[LFA], parameters: LFASearchParameters) -> SlottedProblem:
+    """Return the problem with slots, if layers may be divided or a start divides some."""
+    divided = any(start.divisions for start in starts)
+    return slotted(problem, starts) if parameters.divides or divided else without_slots(problem)
 
 
 class _Run:
@@ -370,8 +380,11 @@ class _Phase:
         They know the tile costs of the chains before, and may turn shares.
         """
         cooling = replace(self.parameters.cooling, initial_temperature=self.parameters.last_temperature)
+        shares = self.parameters.shares_loads
+        weights = {} if shares else {Move.TURN_SHARE: 0.0}
         return [
-            self._chain(best, number, cooling, {}, costs, shares=number % 2 == 1) for number, costs in enumerate(known)
+            self._chain(best, number, cooling, weights, costs, shares=shares and number % 2 == 1)
+            for number, costs in enumerate(known)
         ]
 
     def without_new_cuts(self, starts: Sequence[LFA]) -> list[Chain]:
@@ -405,7 +418,7 @@ class _Phase:
     ) -> Chain:
         problem = self.slotted.problem
         capacity = problem.platform.gbuf_bytes
-        divides = {} if self.slotted.divides else {Move.DIVIDE: 0.0}
+        divides = {} if self.slotted.divides and self.parameters.divides else {Move.DIVIDE: 0.0}
         return Chain(
             problem,
             begin_at,

@@ -33,7 +33,7 @@ from soma_cp.model.network.types_in_use import types_document, types_in_use
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures, problem_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.solver.choices import SecondStage, UsePeriods
+from soma_cp.solver.choices import EXTENSIONS, Extension, SecondStage
 from soma_cp.solver.comparison import Comparison, compare_second_stages
 from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.parameters import SolveParameters
@@ -126,10 +126,13 @@ def _check_source(options: CompareOptions) -> None:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None
         passes = ("--passes", options.search.passes) if options.search.passes != "auto" else None
-        periods = ("--periods", options.search.periods.value)
-        searched = periods if options.search.periods is not UsePeriods.AUTO else None
+        extensions = [
+            (f"--{name.replace('_', '-')}", value.value)
+            for name in EXTENSIONS
+            if (value := getattr(options.search, name)) is not Extension.AUTO
+        ]
         lfa = ("--lfa", options.first_stage) if "lfa" in options.given else None
-        for given in (batch, options.hardware.given, space, passes, searched, lfa):
+        for given in (batch, options.hardware.given, space, passes, *extensions, lfa):
             if given is not None:
                 raise UserError(f"{'='.join(given)} with --schedule, which has its own; leave one of the two out")
         seq = ("--seq", str(options.seq)) if options.seq is not None else None

@@ -131,6 +131,16 @@ def test_every_option_of_a_search_is_resumed(run: Run) -> None:
     assert run("solve", "--resume", "b.json", "--json").document["fix_lfa"]
     run("solve", "--net", "tiny-chain", "--exact", "--time-limit", 20, "-o", "c.json")
     assert run("solve", "--resume", "c.json", "--json").document["exact"] is not None
+    off = {"divisions": "off", "shared_loads": "off", "periods": "off"}
+    run("solve", "--net", "tiny-wide", *left_out(off), "--stage2", "greedy", "-o", "d.json")
+    run("solve", "--resume", "d.json", "-o", "e.json")
+    for made in (provenance("d.json"), provenance("e.json")):
+        assert {name: made.get(name) for name in off} == off
+
+
+def left_out(extensions: dict[str, str]) -> list[str]:
+    """Return the options that leave out extensions."""
+    return [text for name, value in extensions.items() for text in (f"--{name.replace('_', '-')}", value)]
 
 
 # What is refused.
@@ -144,6 +154,7 @@ def test_options_that_contradict_one_another(run: Run, solved: dict[str, Any]) -
         (("--fix-lfa", "a.json", "--exact"), "--exact with --fix-lfa"),
         (("--resume", "a.json", "--seed", 0), "--seed with --resume, which goes on as the file says"),
         (("--resume", "a.json", "--net", "tiny-chain"), "--net with --resume"),
+        (("--resume", "a.json", "--divisions", "off"), "--divisions with --resume"),
         (("--resume", "a.json", "--energy-exponent", 1), "--energy-exponent with --resume"),
         (("--start", "a.json", "--seq", 3), "--seq with --start, whose file has its own network, without --net"),
         (("--start", "a.json", "--blocks", 3), "--blocks with --start"),
@@ -167,6 +178,8 @@ def test_files_that_do_not_suit(run: Run, solved: dict[str, Any]) -> None:
         ("space", "vast", "space='vast' in its provenance (must be paper or wide)"),
         ("time_limit_seconds", "long", "time_limit_seconds='long' in its provenance"),
         ("run", -1, "run=-1 in its provenance"),
+        ("divisions", "on", "divisions='on' in its provenance (must be auto or off)"),
+        ("shared_loads", 1, "shared_loads=1 in its provenance (must be auto or off)"),
         ("stage2", "cpsta", "no second stage is called 'cpsta'"),
         ("delay_exponent", 99, "--delay-exponent=99 (must be from 0 to 8)"),
     ):
@@ -178,4 +191,6 @@ def test_files_that_do_not_suit(run: Run, solved: dict[str, Any]) -> None:
 def test_a_comparison_of_schedules_takes_no_first_stage(run: Run, solved: dict[str, Any]) -> None:
     outcome = run("compare", "--schedule", "a.json", "--lfa", "paper")
     assert_refused(outcome, "--lfa=paper with --schedule, which has its own; leave one of the two out")
+    outcome = run("compare", "--schedule", "a.json", "--shared-loads", "off")
+    assert_refused(outcome, "--shared-loads=off with --schedule, which has its own; leave one of the two out")
     assert run("compare", "--schedule", "a.json", "--time-limit", 2).code == 0

@@ -13,7 +13,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.validity import violations
 from soma_cp.solver import periods as periods_module
-from soma_cp.solver.choices import SecondStage, Space, UsePeriods
+from soma_cp.solver.choices import Extension, SecondStage, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import SolveResult, solve
 
@@ -74,7 +74,7 @@ def refuses_periods(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(periods_module, "find_repeats", fail)
 
 
-@pytest.mark.parametrize("parameters", [replace(FEW, periods=UsePeriods.OFF), replace(FEW, space=Space.PAPER)])
+@pytest.mark.parametrize("parameters", [replace(FEW, periods=Extension.OFF), replace(FEW, space=Space.PAPER)])
 def test_periods_can_be_left_out(parameters: SolveParameters, monkeypatch: pytest.MonkeyPatch) -> None:
     refuses_periods(monkeypatch)
     assert solve(blocks_problem(4, LARGE), parameters).rounds > 0

@@ -369,6 +369,32 @@ def test_loads_are_shared_where_that_is_cheaper() -> None:
     assert loaded == math.prod(problem.network.inputs[0].shape)
 
 
+def test_each_extension_can_be_left_out_alone() -> None:
+    """GPT-2 Small prefill at batch 1 has both divided layers and shared loads, if it may."""
+    problem = builtin_problem("gpt2-small-prefill")
+    start = coarse_lfa(problem)
+    for divides, shares_loads in ((True, True), (False, True), (True, False), (False, False)):
+        settings = replace(SHORT, wide=True, divides=divides, shares_loads=shares_loads)
+        found = search_lfas(problem, start, 0, parameters=settings).lfas
+        assert any(lfa.divisions for _, lfa in found) == divides
+        assert any(lfa.shared_loads for _, lfa in found) == shares_loads
+        refined = refine_lfas(problem, [start], 0, parameters=settings).lfas
+        assert refined
+        assert divides or not any(lfa.divisions for _, lfa in refined)
+        assert shares_loads or not any(lfa.shared_loads for _, lfa in refined)
+
+
+def test_where_layers_may_not_be_divided_a_divided_start_keeps_its_parts() -> None:
+    problem = builtin_problem("gpt2-small-prefill")
+    divided = next(
+        lfa
+        for _, lfa in search_lfas(problem, coarse_lfa(problem), 0, parameters=replace(SHORT, wide=True)).lfas
+        if lfa.divisions
+    )
+    found = refine_lfas(problem, [divided], 0, parameters=replace(SHORT, wide=True, divides=False)).lfas
+    assert {lfa.divisions for _, lfa in found} == {divided.divisions}
+
+
 def test_where_the_spaces_are_the_same_the_wide_search_has_a_last_phase_more() -> None:
     problem = builtin_problem("tiny-chain")
     start = coarse_lfa(problem)
