@@ -40,12 +40,21 @@ def inlined(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
 
 
 def calls_alike(kernel: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Return `kernel` for calls by position whose arguments have the types of the first such call, whoever makes it.
+    """Return `kernel` for calls by position whose arguments all have the types of the first of these calls.
 
     A call of `kernel` itself looks at the type of each array that it gets, which with hundreds of them takes twice as
-    long as all else of a call. What this returns looks once, so other types give wrong results.
+    long as all else of a call. What this returns looks once, so other types later give wrong results.
     """
-    return cast("_LateKernel", kernel).call_alike
+    entry: Callable[..., Any] | None = None
+
+    def call(*arguments: Any) -> Any:
+        nonlocal entry
+        if entry is None:
+            made = cast("_LateKernel", kernel).kernel
+            entry = made.compile(tuple(map(made.typeof_pyval, arguments)))
+        return entry(*arguments)
+
+    return cast("Callable[Parameters, Result]", call)
 
 
 _lock = threading.RLock()
@@ -66,14 +75,13 @@ class _LateKernel:
     The slot ``__call__`` holds what Python calls: first a function that makes the kernel, then the kernel.
     """
 
-    __slots__ = ("__call__", "__dict__", "__weakref__", "call_alike")
+    __slots__ = ("__call__", "__dict__", "__weakref__")
 
     def __init__(self, function: Callable[..., Any], counts_references: bool) -> None:
         update_wrapper(self, function)
         self._made: Any = None
         self._counts_references = counts_references
         self.__call__ = self._first_call
-        self.call_alike: Callable[..., Any] = self._first_alike
 
     @property
     def kernel(self) -> Any:
@@ -99,11 +107,6 @@ class _LateKernel:
 
     def _first_call(self, *arguments: Any, **named: Any) -> Any:
         return self.kernel(*arguments, **named)
-
-    def _first_alike(self, *arguments: Any) -> Any:
-        made = self.kernel
-        self.call_alike = made.compile(tuple(map(made.typeof_pyval, arguments)))
-        return self.call_alike(*arguments)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # questions about what it is need no kernel

@@ -106,6 +106,7 @@ class Chain:
             run, self.periods = folding.priced(self.slotted)
         self.problem = run.problem
         candidate = self.slotted.arrays(start)
+        self._anneal = calls_alike(lfa_kernel.anneal_lfa)
         self.costs = costs
         self.settings = settings
         self.weights = weights
@@ -196,7 +197,7 @@ class Chain:
 
     def _call(self, last: int, heated: bool) -> int:
         """Call the kernel, which says why it returned."""
-        return calls_alike(lfa_kernel.anneal_lfa)(
+        return self._anneal(
             self.table,
             self.slotted.slots,
             self.costs.table,

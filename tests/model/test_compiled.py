@@ -22,6 +22,7 @@ def test_calls_alike_return_what_the_kernel_returns_and_look_at_types_once(monke
     find_type = kind.typeof_pyval
     monkeypatch.setattr(kind, "typeof_pyval", lambda own, value: looked_at.append(value) or find_type(own, value))
     given = [(np.arange(size), np.ones(size, np.int64)) for size in (3, 0, 5)]
-    found = [calls_alike(add_up)(numbers, 2) for numbers in given]
+    call = calls_alike(add_up)
+    found = [call(numbers, 2) for numbers in given]
     assert len(looked_at) == 2
     assert found == [add_up(numbers, 2) for numbers in given] == [12, 0, 30]
