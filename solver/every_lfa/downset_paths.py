@@ -84,18 +84,8 @@ from soma_cp.solver.every_lfa.downsets import all_downsets
 from soma_cp.solver.every_lfa.heads import alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
-from soma_cp.solver.every_lfa.path_kernel import (
-    EMPTY,
-    Cuts,
-    CutTiles,
-    EndFigures,
-    KnownTiles,
-    LayerFigures,
-    close_paths,
-    extend_paths,
-    fill_tiles,
-    kept_whole,
-)
+from soma_cp.solver.every_lfa.path_kernel import EndFigures, LayerFigures, close_paths, extend_paths
+from soma_cp.solver.every_lfa.path_tiles import EMPTY, Cuts, CutTiles, KnownTiles, fill_tiles, kept_whole
 from soma_cp.solver.every_lfa.tile_extents import extents_read
 
 ROUNDING = 1e-11

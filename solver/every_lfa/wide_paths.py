@@ -85,7 +85,8 @@ from soma_cp.solver.every_lfa.downset_paths import (
 from soma_cp.solver.every_lfa.downsets import all_downsets
 from soma_cp.solver.every_lfa.heads import Head, alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
-from soma_cp.solver.every_lfa.path_kernel import CutTiles, close_paths, kept_whole
+from soma_cp.solver.every_lfa.path_kernel import close_paths
+from soma_cp.solver.every_lfa.path_tiles import CutTiles, kept_whole
 from soma_cp.solver.every_lfa.wide_path_kernel import WideEnd, WideLayers, extend_wide_paths
 
 
