@@ -167,6 +167,7 @@ class _Case(NamedTuple):
     of_kept: IntArray  # [O]
     alive: IntArray  # [O]
     counted: IntArray  # [O]
+    prices: IntArray  # [1]: how many prices are known
     key: IntArray  # [MOST_PRICES, 4]: loaded sources, other facts of sources and layers, residents, kept layers
     least: FloatArray  # [MOST_PRICES, M]
 
@@ -216,6 +217,7 @@ def extend_wide_paths(paths: WideInput, target: int, before: IntArray, figures: 
         of_kept=np.empty(options, np.int64),
         alive=np.empty(options, np.int64),
         counted=np.empty(options, np.int64),
+        prices=np.zeros(1, np.int64),
         key=np.empty((MOST_PRICES, 4), np.int64),
         least=np.empty((MOST_PRICES, marks), np.float64),
     )
@@ -227,9 +229,9 @@ def extend_wide_paths(paths: WideInput, target: int, before: IntArray, figures: 
         counts = _gather(paths.table, paths.member, start, paths.layers, figures, step)
         _sum_up(paths.layers, figures, counts, step)
         mark_pairs(classes, start, target, goes_on)
-        known, case.needs[0] = 0, 0
+        case.prices[0] = case.needs[0] = 0
         for at in range(classes.begin_first[start + 1] - classes.begin_first[start]):
-            known = _extend_from(paths, (start, at, target), figures, counts, goes_on, known, step, case, least)
+            _extend_from(paths, (start, at, target), figures, counts, goes_on, step, case, least)
 
 
 @in_place
@@ -239,12 +241,11 @@ def _extend_from(
     figures: WideEnd,
     counts: tuple[int, int, int],
     goes_on: BoolArray,
-    known: int,
     step: _Step,
     case: _Case,
     least: FloatArray,
-) -> int:
-    """Take the step from the states of a class of begins; return how many prices of the FLG are known now."""
+) -> None:
+    """Take the step from the states of a class of begins."""
     classes, (start, at, target) = paths.classes, places
     begin = classes.begin_first[start] + at
     at_target = classes.begin_class[target, classes.begin[begin]]
@@ -271,33 +272,53 @@ def _extend_from(
             state_target = classes.state_first[target] + at_target * ends_target + end_target
             held = shared | paid
             while True:
-                key = (loaded & ~held, facts, residents, new)
-                which = _known_price(key, known, case)
-                if which == known:
-                    if known == MOST_PRICES:
-                        which = known = 0
-                    known += 1
-                    _put_key(key, which, case)
-                    _price(paths, target, figures, counts, which, step, case)
                 moved = 0
                 for n in range(counts[1]):
                     if held & paid & (1 << n):
                         source = step.sources[n]
                         moved += int(paths.layers.full[source] * _least_share(paths.layers, source))
-                for mark in range(len(paths.multipliers)):
-                    cost = least[state, mark] + case.least[which, mark]
-                    cost += moved * _per_byte(paths.multipliers, mark, paths.layers)
-                    if cost < least[state_target, mark]:
-                        least[state_target, mark] = cost
+                # Without residents and kept layers it costs no more.
+                which = _price_of(paths, target, figures, counts, (loaded & ~held, facts, 0, 0), step, case)
+                if _is_less(paths, (state, state_target), moved, which, case, least):
+                    key = (loaded & ~held, facts, residents, new)
+                    which = _price_of(paths, target, figures, counts, key, step, case)
+                    _lower(paths, (state, state_target), moved, which, case, least)
                 if held == 0:
                     break
                 held = (held - 1) & (shared | paid)
-    return known
 
 
 @in_place
-def _known_price(key: tuple[int, int, int, int], known: int, case: _Case) -> int:
-    """Return the place of a price; `known` if it is not known."""
+def _is_less(paths: WideInput, states: tuple[int, int], moved: int, which: int, case: _Case, least: FloatArray) -> bool:
+    """Return whether a step from one state to another costs less at any multiplier than what is known."""
+    for mark in range(len(paths.multipliers)):
+        cost = least[states[0], mark] + case.least[which, mark]
+        if cost + moved * _per_byte(paths.multipliers, mark, paths.layers) < least[states[1], mark]:
+            return True
+    return False
+
+
+@in_place
+def _lower(paths: WideInput, states: tuple[int, int], moved: int, which: int, case: _Case, least: FloatArray) -> None:
+    """Lower the costs of a state to those of the step from another one, which moves so many bytes besides."""
+    for mark in range(len(paths.multipliers)):
+        cost = least[states[0], mark] + case.least[which, mark]
+        cost += moved * _per_byte(paths.multipliers, mark, paths.layers)
+        least[states[1], mark] = min(least[states[1], mark], cost)
+
+
+@in_place
+def _price_of(
+    paths: WideInput,
+    target: int,
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    key: tuple[int, int, int, int],
+    step: _Step,
+    case: _Case,
+) -> int:
+    """Return the place of a price, which is found if it is not known."""
+    known = case.prices[0]
     for which in range(known):
         if (
             case.key[which, 0] == key[0]
@@ -306,12 +327,11 @@ def _known_price(key: tuple[int, int, int, int], known: int, case: _Case) -> int
             and case.key[which, 3] == key[3]
         ):
             return which
-    return known
-
-
-@in_place
-def _put_key(key: tuple[int, int, int, int], which: int, case: _Case) -> None:
-    case.key[which, 0], case.key[which, 1], case.key[which, 2], case.key[which, 3] = key
+    place = known if known < MOST_PRICES else 0
+    case.prices[0] = place + 1
+    case.key[place, 0], case.key[place, 1], case.key[place, 2], case.key[place, 3] = key
+    _price(paths, target, figures, counts, place, step, case)
+    return place
 
 
 @in_place
