@@ -1,7 +1,7 @@
 """The shortest path over the downsets of a network: kernels (`soma_cp.solver.every_lfa.downset_paths` has the theorem).
 
-`fill_tiles` cuts the FLGs that end at a downset J, with every Tiling Number of a list; `extend_paths` takes all steps
-I → J, from every beginning A of the last LG.
+`extend_paths` takes all steps I → J, from each state of the LG at I: a class of its begins, and one of its ends
+(`soma_cp.solver.every_lfa.lg_classes`). `close_paths` ends LGs at J.
 """
 
 from typing import NamedTuple
@@ -10,180 +10,13 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
-from soma_cp.model.data_types import packed
-from soma_cp.model.network import network_table as nt
-from soma_cp.model.network.extents import loaded_extent
 from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.model.soma.tiling import tile_flg, uncut_dimensions
+from soma_cp.solver.every_lfa.lg_classes import MOST_OPEN, LGClasses
 
 MOST_SOURCES = 12
 """Sources of an FLG that are told apart; any others count as neither loaded nor held, which is less than the truth."""
-EMPTY = -1
-
-
-class KnownTiles(NamedTuple):
-    """All different tiles so far: an open hash table.
-
-    Parameters
-    ----------
-    keys
-        int64[H]: the tile's layer and extent as one number; EMPTY if there is none.
-    index
-        int64[H]: of the tile.
-    strides
-        int64[4]: factors of layer, samples, channels and rows in the number; columns have 1.
-    """
-
-    keys: IntArray
-    index: IntArray  # type: ignore[assignment]  # hides tuple.index, which nobody calls
-    strides: IntArray
-
-
-class Cuts(NamedTuple):
-    """How FLGs that end at a downset may be cut: O ways, of an FLG with certain dimensions kept whole.
-
-    Parameters
-    ----------
-    samples, parts
-        int64[O]: samples of a tile, parts of rows and columns.
-    keep_rows, keep_columns
-        Which dimensions stay whole.
-    """
-
-    samples: IntArray
-    parts: IntArray
-    keep_rows: bool
-    keep_columns: bool
-
-
-class CutTiles(NamedTuple):
-    """Tiles of the m layers that may be in an FLG that ends at a downset, by the way in which it is cut.
-
-    Parameters
-    ----------
-    which
-        int64[m, O]: index of the tile in `KnownTiles`; EMPTY if the layer can't be cut so.
-    held
-        int64[m, O]: bytes of an ofmap tile.
-    brought
-        int64[e, O]: bytes that a tile reads over each edge of these layers.
-    """
-
-    which: IntArray
-    held: IntArray
-    brought: IntArray
-
-
-@in_place
-def fill_tiles(
-    table: NetworkTable,
-    order: IntArray,
-    flg: IntArray,
-    place_of: IntArray,
-    cuts: Cuts,
-    known: KnownTiles,
-    count: int,
-    rows: IntArray,
-    extents: IntArray,
-    tiles: CutTiles,
-) -> int:
-    """Fill `tiles`, and add those that are new to `known` and to the tile rows; return how many are known now.
-
-    Parameters
-    ----------
-    order, flg, place_of
-        int64[m]: ids of layers, ascending, which hold all their consumers that lie in the downset; int64[L]: whether a
-        layer is one of them (1 or 0); int64[L]: its place.
-    count, rows
-        Tiles known, and int64[…, 5]: what the core array prices, by tile.
-    extents
-        int64[L, 4]: scratch.
-    """
-    layers, use_begin, use_layer = table.layers, table.use_begin, table.use_layer
-    source_begin, roles = table.source_begin, table.source_role
-    channels, bits = table.source_channels, table.source_bits
-    size = len(known.keys)
-    for option in range(len(cuts.samples)):
-        edge_end = len(tiles.brought)
-        for place in range(len(order) - 1, -1, -1):
-            layer = order[place]
-            edge_begin = edge_end - (source_begin[layer + 1] - source_begin[layer])
-            edge_end = edge_begin
-            possible = True
-            for use in range(use_begin[layer], use_begin[layer + 1]):
-                consumer = use_layer[use]
-                if flg[consumer] == 1 and tiles.which[place_of[consumer], option] == EMPTY:
-                    possible = False
-            tiles.which[place, option] = EMPTY
-            if not possible:
-                continue
-            if not _tile_layer(table, order, flg, place, cuts, option, extents):
-                continue
-            b, k, h, w = extents[layer, 0], extents[layer, 1], extents[layer, 2], extents[layer, 3]
-            key = layer * known.strides[0] + b * known.strides[1] + k * known.strides[2] + h * known.strides[3] + w
-            slot = key % size
-            while known.keys[slot] != key and known.keys[slot] != EMPTY:
-                slot = slot + 1 if slot + 1 < size else 0
-            if known.keys[slot] == EMPTY:
-                known.keys[slot] = key
-                known.index[slot] = count
-                rows[count, 0], rows[count, 1], rows[count, 2], rows[count, 3], rows[count, 4] = layer, b, k, h, w
-                count += 1
-            tiles.which[place, option] = known.index[slot]
-            tiles.held[place, option] = packed(b * k * h * w, layers[layer, nt.OFMAP_BITS])
-            for edge in range(source_begin[layer], source_begin[layer + 1]):
-                need_rows, need_columns = loaded_extent(layers, extents, layer, roles[edge])
-                tiles.brought[edge_begin + edge - source_begin[layer], option] = packed(
-                    b * need_rows * need_columns * channels[edge], bits[edge]
-                )
-    return count
-
-
-@in_place
-def _tile_layer(
-    table: NetworkTable,
-    order: IntArray,
-    flg: IntArray,
-    place: int,
-    cuts: Cuts,
-    option: int,
-    extents: IntArray,
-) -> bool:
-    """Fill the extents of one layer from those of its consumers; return False if it can't be cut that way."""
-    return tile_flg(
-        table.layers,
-        table.use_begin,
-        table.use_layer,
-        table.use_role,
-        table.is_output,
-        order,
-        flg,
-        (place, place + 1, cuts.samples[option], cuts.parts[option]),
-        cuts.keep_rows,
-        cuts.keep_columns,
-        extents,
-    )
-
-
-@compiled
-def kept_whole(table: NetworkTable, member: BoolArray, before: IntArray, after: int) -> IntArray:
-    """Return int64[P]: which dimensions the FLGs from each downset `before` to `after` keep whole.
-
-    0 if none, 1 if rows, 2 if columns, 3 if both.
-    """
-    size = member.shape[1]
-    found = np.empty(len(before), np.int64)
-    flg, order = np.zeros(size, np.int64), np.empty(size, np.int64)
-    for i in range(len(before)):
-        count = 0
-        for layer in range(size):
-            flg[layer] = 1 if member[after, layer] and not member[before[i], layer] else 0
-            if flg[layer] == 1:
-                order[count] = layer
-                count += 1
-        rows, columns = uncut_dimensions(table.layers, table.source_begin, table.source, order, flg, 0, count)
-        found[i] = (1 if rows else 0) + (2 if columns else 0)
-    return found
+MOST_NEEDS = 32
+"""Sets of kept layers whose needs are kept; after so many, they are found again."""
 
 
 class LayerFigures(NamedTuple):
@@ -195,6 +28,8 @@ class LayerFigures(NamedTuple):
         int64[L]: bytes in the buffer.
     whole
         int64[L]: least bytes of all tiles of the ofmap.
+    fine_kept
+        int64[L]: least bytes of all tiles but two, if there are more parts than are listed.
     alone
         int64[L]: least bytes that are alive in a layer's only tile: its weights, its ofmap, its external inputs.
     alone_cost, fine_cost
@@ -207,6 +42,7 @@ class LayerFigures(NamedTuple):
 
     weights: IntArray
     whole: IntArray
+    fine_kept: IntArray
     alone: IntArray
     alone_cost: FloatArray
     fine_cost: FloatArray
@@ -277,34 +113,62 @@ class _Step(NamedTuple):
     dram_cycles: FloatArray  # [O]
     sources: IntArray  # [MOST_SOURCES]
     edges: IntArray  # [e, 4]: edge of the network, edge of the figures, which of the sources, which of the layers
-    need: IntArray  # [O]
 
 
-@compiled
-def extend_paths(
-    table: NetworkTable,
-    member: BoolArray,
-    after: int,
-    before: IntArray,
-    capacity: int,
-    multipliers: FloatArray,
-    layers: LayerFigures,
-    figures: EndFigures,
-    least: FloatArray,
-) -> None:
-    """Lower ``least[after, A]`` to the cost of the paths whose last step is from one of the downsets `before`.
+class PathInput(NamedTuple):
+    """What all steps of the paths have in common.
 
     Parameters
     ----------
+    table, layers, classes
+        The network, what is known of its layers, and the states of LGs.
     member
         bool[N, L]: the downsets.
+    depends
+        bool[L, L]: by layer and ancestor.
+    capacity
+        Bytes of the buffer.
     multipliers
         float64[M, 3]: of energy, of cycles of tiles, of cycles of transfers.
+    """
+
+    table: NetworkTable
+    layers: LayerFigures
+    classes: LGClasses
+    member: BoolArray
+    depends: BoolArray
+    capacity: int
+    multipliers: FloatArray
+
+
+class _Prices(NamedTuple):
+    """Scratch: what an FLG costs that loads certain sources."""
+
+    cost: FloatArray  # [O, M]
+    need: IntArray  # [MOST_NEEDS, O]: bytes that it needs beside residents, if it keeps certain layers
+    need_mask: IntArray  # [MOST_NEEDS]: these layers
+    most: IntArray  # [O]: most bytes alive at a tile, without weights
+    first: IntArray  # [O]: most bytes alive at a tile, with the weights of its layer
+    turn: IntArray  # [O]: bytes alive at the last tile of a round, without weights and tiles that are kept
+    alive: IntArray  # [O]: bytes alive at a tile of one layer
+    counted: IntArray  # [O]: bytes of tiles that are kept among those
+    kept: BoolArray  # [m]: whether layer i of the FLG is kept
+    resident: IntArray  # [P]: by price that is known, the bytes of residents
+    mask: IntArray  # [P]: the open layers of the FLG that are kept
+    least: FloatArray  # [P, M]
+
+
+@compiled
+def extend_paths(paths: PathInput, after: int, before: IntArray, figures: EndFigures, least: FloatArray) -> None:
+    """Lower the costs of the states of `after` to those of the paths whose last step is from one of `before`.
+
+    Parameters
+    ----------
     least
-        float64[N, N, M]: by downset and by the begin of the last LG, which may be the downset itself.
+        float64[…, M]: by state of the LG.
     """
     m, options = figures.can.shape
-    edges, marks = len(figures.brought), len(multipliers)
+    edges, marks, classes = len(figures.brought), len(paths.multipliers), paths.classes
     step = _Step(
         places=np.empty(m, np.int64),
         live=np.empty((m, options), np.int64),
@@ -314,28 +178,295 @@ def extend_paths(
         dram_cycles=np.empty(options, np.float64),
         sources=np.empty(MOST_SOURCES, np.int64),
         edges=np.empty((edges, 4), np.int64),
-        need=np.empty(options, np.int64),
     )
-    prices = np.empty((1 << MOST_SOURCES, marks), np.float64)
-    known = np.zeros(1 << MOST_SOURCES, np.int64)  # at which step the price was found
-    for i in range(len(before)):
-        start = before[i]
-        size, sources, edge_count = _gather(table, member, start, figures, step)
-        _sum_up(figures, size, step)
-        for begin in range(start + 1):
-            if not least[start, begin, 0] < np.inf:
+    most_begins, most_ends = 0, 0
+    for start in before:
+        most_begins = max(most_begins, classes.begin_first[start + 1] - classes.begin_first[start])
+        most_ends = max(most_ends, classes.end_first[start + 1] - classes.end_first[start])
+    ends = classes.end_first[after + 1] - classes.end_first[after]
+    most_prices = most_begins * most_ends * ends
+    prices = _Prices(
+        cost=np.empty((options, marks), np.float64),
+        need=np.empty((MOST_NEEDS, options), np.int64),
+        need_mask=np.empty(MOST_NEEDS, np.int64),
+        most=np.empty(options, np.int64),
+        first=np.empty(options, np.int64),
+        turn=np.empty(options, np.int64),
+        alive=np.empty(options, np.int64),
+        counted=np.empty(options, np.int64),
+        kept=np.empty(m, np.bool_),
+        resident=np.empty(most_prices, np.int64),
+        mask=np.empty(most_prices, np.int64),
+        least=np.empty((most_prices, marks), np.float64),
+    )
+    goes_on = np.empty((most_ends, ends), np.bool_)
+    loaded = np.empty(most_begins, np.int64)
+    for start in before:
+        counts = _gather(paths.table, paths.member, start, figures, step)
+        _sum_up(figures, counts[0], step)
+        mark_pairs(classes, start, after, goes_on)
+        first = classes.begin_first[start]
+        begins = classes.begin_first[start + 1] - first
+        for at in range(begins):
+            loaded[at] = _loaded(paths.member, classes.begin[first + at], counts[1], step)
+        for at in range(begins):
+            sources = loaded[at]
+            if sources < 0:
                 continue
-            loaded = 0
-            for n in range(sources):
-                if member[begin, step.sources[n]]:
-                    loaded |= 1 << n
-            if known[loaded] != i + 1:
-                known[loaded] = i + 1
-                _price(table, capacity, multipliers, layers, figures, (size, sources, edge_count), loaded, step, prices)
+            _cost_options(paths.multipliers, figures, counts[2], sources, step, prices)
+            known = (0, 0)
+            for like in range(at, begins):
+                if loaded[like] == sources:
+                    loaded[like] = -1
+                    known = _extend_from(
+                        paths, (start, like, after), figures, counts, sources, goes_on, known, step, prices, least
+                    )
+
+
+@in_place
+def mark_pairs(classes: LGClasses, start: int, after: int, goes_on: BoolArray) -> None:
+    """Mark the classes of ends at `start` and at `after` that have an end in common."""
+    goes_on[:] = False
+    for end in range(len(classes.end_class)):
+        if classes.end_class[after, end] >= 0:
+            goes_on[classes.end_class[start, end], classes.end_class[after, end]] = True
+
+
+@in_place
+def _loaded(member: BoolArray, begin: int, sources: int, step: _Step) -> int:
+    """Return which sources the FLG loads if the LG begins at `begin`."""
+    loaded = 0
+    for n in range(sources):
+        if member[begin, step.sources[n]]:
+            loaded |= 1 << n
+    return loaded
+
+
+@in_place
+def _cost_options(
+    multipliers: FloatArray, figures: EndFigures, edges: int, loaded: int, step: _Step, prices: _Prices
+) -> None:
+    """Fill the costs of the FLG, by option, if it loads these sources."""
+    for option in range(len(figures.number)):
+        if not step.possible[option]:
+            continue
+        energy, cycles, dram = step.energy_pj[option], step.cycles[option], step.dram_cycles[option]
+        for n in range(edges):
+            if loaded >> step.edges[n, 2] & 1:
+                energy += figures.brought_pj[step.edges[n, 1], option]
+                dram += figures.brought_cycles[step.edges[n, 1], option]
+        for mark in range(len(multipliers)):
+            prices.cost[option, mark] = (
+                multipliers[mark, 0] * energy + multipliers[mark, 1] * cycles + multipliers[mark, 2] * dram
+            )
+
+
+@in_place
+def _extend_from(
+    paths: PathInput,
+    places: tuple[int, int, int],
+    figures: EndFigures,
+    counts: tuple[int, int, int],
+    loaded: int,
+    goes_on: BoolArray,
+    known: tuple[int, int],
+    step: _Step,
+    prices: _Prices,
+    least: FloatArray,
+) -> tuple[int, int]:
+    """Take the step from the states of a class of begins; return how many prices and needs of the FLG are known now."""
+    classes, whole = paths.classes, paths.layers.whole
+    start, at, after = places
+    known_prices, known_needs = known
+    begin = classes.begin_first[start] + at
+    at_after = classes.begin_class[after, classes.begin[begin]]
+    begin_after = classes.begin_first[after] + at_after
+    first_end, first_end_after = classes.end_first[start], classes.end_first[after]
+    ends, ends_after = classes.end_first[start + 1] - first_end, classes.end_first[after + 1] - first_end_after
+    ends_there = at != classes.begin_class[start, start] and opens_of(classes, start) < MOST_OPEN
+    for end in range(ends):
+        state = classes.state_first[start] + at * ends + end
+        found = classes.end_mask[first_end + end] & ~classes.begin_mask[begin]
+        if not least[state, 0] < np.inf or (found == 0 and ends_there):
+            continue
+        resident = bytes_of(classes, start, found, whole)
+        for end_after in range(ends_after):
+            if not goes_on[end, end_after]:
+                continue
+            kept = classes.end_mask[first_end_after + end_after] & ~classes.begin_mask[begin_after]
+            if bytes_of(classes, after, kept, whole) > paths.capacity:
+                continue
+            kept = made_after(classes, paths.member, start, after, kept)
+            which = 0
+            while which < known_prices and (prices.resident[which] != resident or prices.mask[which] != kept):
+                which += 1
+            if which == known_prices:
+                prices.resident[which], prices.mask[which] = resident, kept
+                known_needs = _price(paths, after, figures, counts, loaded, which, known_needs, step, prices)
+                known_prices += 1
+            target = classes.state_first[after] + at_after * ends_after + end_after
+            for mark in range(len(paths.multipliers)):
+                cost = least[state, mark] + prices.least[which, mark]
+                if cost < least[target, mark]:
+                    least[target, mark] = cost
+    return known_prices, known_needs
+
+
+@in_place
+def opens_of(classes: LGClasses, downset: int) -> int:
+    """Return how many open layers of a downset are told apart."""
+    opens: int = classes.open_first[downset + 1] - classes.open_first[downset]
+    return min(MOST_OPEN, opens)
+
+
+@in_place
+def bytes_of(classes: LGClasses, downset: int, mask: int, size: IntArray) -> int:
+    """Return the bytes, by layer in `size`, of the open layers of a downset in `mask`."""
+    found: int = 0
+    at = classes.open_first[downset]
+    while mask != 0:
+        if mask & 1:
+            found += size[classes.open_layer[at]]
+        mask >>= 1
+        at += 1
+    return found
+
+
+@in_place
+def made_after(classes: LGClasses, member: BoolArray, start: int, after: int, mask: int) -> int:
+    """Return which of the open layers of `after` in `mask` are not in `start`."""
+    found = mask
+    for bit in range(opens_of(classes, after)):
+        if member[start, classes.open_layer[classes.open_first[after] + bit]]:
+            found &= ~(1 << bit)
+    return found
+
+
+@in_place
+def _price(
+    paths: PathInput,
+    after: int,
+    figures: EndFigures,
+    counts: tuple[int, int, int],
+    loaded: int,
+    which: int,
+    known_needs: int,
+    step: _Step,
+    prices: _Prices,
+) -> int:
+    """Fill ``prices.least[which]``: the least costs of the FLG beside so many residents, if it keeps such layers.
+
+    Return how many needs are known now.
+    """
+    size, _, edges = counts
+    marks, layers, kept = len(paths.multipliers), paths.layers, prices.mask[which]
+    room = paths.capacity - prices.resident[which]
+    for mark in range(marks):
+        prices.least[which, mark] = np.inf
+    if size == 1:
+        _price_alone(room, paths.multipliers, layers, figures, edges, loaded, which, step, prices)
+    weights, fine = 0, True
+    for i in range(size):
+        weights += layers.weights[figures.order[step.places[i]]]
+        fine &= figures.fine[step.places[i]]
+    if weights > room:
+        return known_needs
+    if fine and weights + bytes_of(paths.classes, after, kept, layers.fine_kept) <= room:
+        _price_fine(paths.multipliers, layers, figures, size, edges, loaded, which, step, prices)
+    need = 0
+    while need < known_needs and prices.need_mask[need] != kept:
+        need += 1
+    if need == known_needs:
+        if need == MOST_NEEDS:
+            need = known_needs = 0
+        prices.need_mask[need] = kept
+        _need(paths, after, figures, counts, loaded, weights, need, step, prices)
+        known_needs += 1
+    for option in range(len(figures.number)):
+        if step.possible[option] and prices.need[need, option] <= room:
             for mark in range(marks):
-                cost = least[start, begin, mark] + prices[loaded, mark]
-                if cost < least[after, begin, mark]:
-                    least[after, begin, mark] = cost
+                prices.least[which, mark] = min(prices.least[which, mark], prices.cost[option, mark])
+    return known_needs
+
+
+@in_place
+def is_open(classes: LGClasses, downset: int, layer: int, mask: int) -> bool:
+    """Return whether a layer is among the open layers of a downset in `mask`."""
+    at = classes.open_first[downset]
+    while mask != 0:
+        if mask & 1 and classes.open_layer[at] == layer:
+            return True
+        mask >>= 1
+        at += 1
+    return False
+
+
+@in_place
+def _need(
+    paths: PathInput,
+    after: int,
+    figures: EndFigures,
+    counts: tuple[int, int, int],
+    loaded: int,
+    weights: int,
+    need: int,
+    step: _Step,
+    prices: _Prices,
+) -> None:
+    """Fill ``prices.need[need]``: the bytes that the FLG needs beside residents, by option."""
+    for i in range(counts[0]):
+        prices.kept[i] = is_open(paths.classes, after, figures.order[step.places[i]], prices.need_mask[need])
+    options, most, first, turn = len(figures.number), prices.most, prices.first, prices.turn
+    for option in range(options):
+        most[option] = first[option] = 0
+        turn[option] = 0 if figures.gaps else paths.capacity + 1
+    for i in range(counts[0]):
+        _fill_alive(paths.depends, figures, counts, i, loaded, step, prices)
+        place = step.places[i]
+        own = paths.layers.weights[figures.order[place]]
+        for option in range(options):
+            most[option] = max(most[option], prices.alive[option])
+            first[option] = max(first[option], own + prices.alive[option])
+        if figures.last[place]:
+            for option in range(options):
+                turn[option] = min(turn[option], prices.alive[option] - prices.counted[option])
+    for option in range(options):
+        made = 0
+        for i in range(counts[0]):
+            if prices.kept[i]:
+                made += figures.held[step.places[i], option]
+        number = figures.number[option]
+        at_tile = first[option] if number == 2 else weights + most[option] + (number - 2) * made
+        prices.need[need, option] = max(at_tile, weights + turn[option] + (number - 1) * made)
+
+
+@in_place
+def _fill_alive(
+    depends: BoolArray,
+    figures: EndFigures,
+    counts: tuple[int, int, int],
+    i: int,
+    loaded: int,
+    step: _Step,
+    prices: _Prices,
+) -> None:
+    """Fill the bytes of this round that are alive at a tile of layer i, and how many are of kept layers."""
+    options, place = len(figures.number), step.places[i]
+    for option in range(options):
+        prices.alive[option] = step.live[i, option]
+        prices.counted[option] = figures.held[place, option] if prices.kept[i] else 0
+    for n in range(counts[2]):
+        if step.edges[n, 3] == i and loaded >> step.edges[n, 2] & 1:
+            for option in range(options):
+                prices.alive[option] += figures.brought[step.edges[n, 1], option]
+    for j in range(i):
+        other = step.places[j]
+        if not prices.kept[j] or not depends[figures.order[place], figures.order[other]]:
+            continue
+        for option in range(options):
+            prices.counted[option] += figures.held[other, option]
+            if not figures.crosses[other, place]:
+                prices.alive[option] += figures.held[other, option]
 
 
 @in_place
@@ -395,115 +526,6 @@ def _sum_up(figures: EndFigures, size: int, step: _Step) -> None:
 
 
 @in_place
-def _price(
-    table: NetworkTable,
-    capacity: int,
-    multipliers: FloatArray,
-    layers: LayerFigures,
-    figures: EndFigures,
-    counts: tuple[int, int, int],
-    loaded: int,
-    step: _Step,
-    prices: FloatArray,
-) -> None:
-    """Fill ``prices[loaded]``: the least costs of the FLG if it loads these sources, and finds the others."""
-    size, sources, edges = counts
-    options = len(figures.number)
-    marks = len(multipliers)
-    for mark in range(marks):
-        prices[loaded, mark] = np.inf
-    weights = 0
-    for i in range(size):
-        weights += layers.weights[figures.order[step.places[i]]]
-    found = 0  # bytes of sources that are held
-    for n in range(sources):
-        if not loaded >> n & 1:
-            found += layers.whole[step.sources[n]]
-    if size == 1:
-        _price_alone(capacity - found, multipliers, layers, figures, edges, loaded, step, prices)
-    room = capacity - weights - found
-    if room < 0:
-        return
-    fine = True
-    for i in range(size):
-        fine &= figures.fine[step.places[i]]
-    if fine:
-        _price_fine(multipliers, layers, figures, size, edges, loaded, step, prices)
-    for option in range(options):
-        step.need[option] = 0
-    for i in range(size):
-        _need(figures, i, edges, loaded, step)
-    for option in range(options):
-        if not step.possible[option]:
-            continue
-        if figures.number[option] == 2:
-            if not _fits_twice(capacity - found, weights, layers, figures, size, edges, loaded, option, step):
-                continue
-        elif step.need[option] > room:
-            continue
-        energy, cycles, dram = step.energy_pj[option], step.cycles[option], step.dram_cycles[option]
-        for n in range(edges):
-            if loaded >> step.edges[n, 2] & 1:
-                energy += figures.brought_pj[step.edges[n, 1], option]
-                dram += figures.brought_cycles[step.edges[n, 1], option]
-        for mark in range(marks):
-            cost = multipliers[mark, 0] * energy + multipliers[mark, 1] * cycles + multipliers[mark, 2] * dram
-            prices[loaded, mark] = min(prices[loaded, mark], cost)
-
-
-@in_place
-def _need(figures: EndFigures, i: int, edges: int, loaded: int, step: _Step) -> None:
-    """Raise the bytes that are needed beside weights and held sources to those at a tile of layer i of the FLG."""
-    options = len(figures.number)
-    loads = False
-    for n in range(edges):
-        loads |= step.edges[n, 3] == i and (loaded >> step.edges[n, 2] & 1) == 1
-    if not loads:
-        for option in range(options):
-            step.need[option] = max(step.need[option], step.live[i, option])
-        return
-    for option in range(options):
-        step.need[option] = max(
-            step.need[option], alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
-        )
-
-
-@in_place
-def alive_at(
-    i: int, option: int, live: IntArray, brought: IntArray, step_edges: IntArray, edges: int, loaded: int
-) -> int:
-    """Return the bytes that are alive at a tile of layer i of the FLG, but for weights and held sources."""
-    alive: int = live[i, option]
-    for n in range(edges):
-        if step_edges[n, 3] == i and loaded >> step_edges[n, 2] & 1:
-            alive += brought[step_edges[n, 1], option]
-    return alive
-
-
-@in_place
-def _fits_twice(
-    room: int,
-    weights: int,
-    layers: LayerFigures,
-    figures: EndFigures,
-    size: int,
-    edges: int,
-    loaded: int,
-    option: int,
-    step: _Step,
-) -> bool:
-    """Return whether an FLG of Tiling Number 2 may fit into the room that its held sources leave."""
-    fits_at_the_turn = figures.gaps and weights <= room
-    for i in range(size):
-        alive = alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
-        if layers.weights[figures.order[step.places[i]]] + alive > room:
-            return False
-        if figures.last[step.places[i]] and weights + alive <= room:
-            fits_at_the_turn = True
-    return fits_at_the_turn
-
-
-@in_place
 def _price_alone(
     room: int,
     multipliers: FloatArray,
@@ -511,8 +533,9 @@ def _price_alone(
     figures: EndFigures,
     edges: int,
     loaded: int,
+    which: int,
     step: _Step,
-    prices: FloatArray,
+    prices: _Prices,
 ) -> None:
     """Lower the costs of a layer in an FLG of its own to those with one tile."""
     layer = figures.order[step.places[0]]
@@ -527,7 +550,7 @@ def _price_alone(
         return
     for mark in range(len(multipliers)):
         cost = layers.alone_cost[layer, mark] + multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
-        prices[loaded, mark] = min(prices[loaded, mark], cost)
+        prices.least[which, mark] = min(prices.least[which, mark], cost)
 
 
 @in_place
@@ -538,8 +561,9 @@ def _price_fine(
     size: int,
     edges: int,
     loaded: int,
+    which: int,
     step: _Step,
-    prices: FloatArray,
+    prices: _Prices,
 ) -> None:
     """Lower the costs to those with more parts than are listed."""
     energy, dram = 0.0, 0.0
@@ -551,37 +575,38 @@ def _price_fine(
         cost = multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
         for i in range(size):
             cost += layers.fine_cost[figures.order[step.places[i]], mark]
-        prices[loaded, mark] = min(prices[loaded, mark], cost)
+        prices.least[which, mark] = min(prices.least[which, mark], cost)
 
 
 @compiled
 def close_paths(
-    table: NetworkTable,
-    member: BoolArray,
+    classes: LGClasses,
     after: int,
     multipliers: FloatArray,
     whole_pj: FloatArray,
     whole_cycles: FloatArray,
     least: FloatArray,
 ) -> None:
-    """Fill ``least[after, after]``: the least cost of the paths to a downset if an LG ends there.
+    """Lower the costs of the states of `after` in which an LG begins there to those of the paths whose LG ends there.
 
     `whole_pj` and `whole_cycles`, float64[L], are the least energy and cycles of storing a layer's ofmap; 0 of outputs.
     """
-    use_begin, use_layer = table.use_begin, table.use_layer
-    stored, everything = np.zeros(member.shape[1], np.bool_), len(member) - 1
-    for layer in range(len(stored)):
-        for use in range(use_begin[layer], use_begin[layer + 1]):
-            consumer = use_layer[use]
-            stored[layer] |= member[after, layer] and member[everything, consumer] and not member[after, consumer]
-    for begin in range(after):
-        if not least[after, begin, 0] < np.inf:
-            continue
-        energy, dram = 0.0, 0.0
-        for layer in range(len(stored)):
-            if stored[layer] and not member[begin, layer]:
-                energy += whole_pj[layer]
-                dram += whole_cycles[layer]
-        for mark in range(len(multipliers)):
-            cost = least[after, begin, mark] + multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
-            least[after, after, mark] = min(least[after, after, mark], cost)
+    first, first_end = classes.begin_first[after], classes.end_first[after]
+    begins, ends = classes.begin_first[after + 1] - first, classes.end_first[after + 1] - first_end
+    opens = opens_of(classes, after)
+    for mark in range(len(multipliers)):
+        closed = np.inf
+        for begin in range(begins):
+            energy, dram = 0.0, 0.0
+            for bit in range(opens):
+                if not classes.begin_mask[first + begin] >> bit & 1:
+                    layer = classes.open_layer[classes.open_first[after] + bit]
+                    energy += whole_pj[layer]
+                    dram += whole_cycles[layer]
+            stores = multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
+            for end in range(ends):
+                if classes.end_mask[first_end + end] & ~classes.begin_mask[first + begin] == 0:
+                    closed = min(closed, least[classes.state_first[after] + begin * ends + end, mark] + stores)
+        new = classes.begin_class[after, after]
+        for end in range(ends):
+            least[classes.state_first[after] + new * ends + end, mark] = closed
