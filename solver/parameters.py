@@ -96,6 +96,9 @@ class SolveParameters:
         stage is the paper's, which know no other.
     passes
         In how many passes the batch is run (docs/model.md#passes); by default the search decides, where it knows them.
+    path_bound
+        Whether the bound over every LFA looks for shortest paths, which is limited by the clock: without them, it is
+        the same on every machine, and often lower.
     periods
         Whether alike layers that repeat are searched as periods, in the wide space.
     fix_lfa
@@ -118,6 +121,7 @@ class SolveParameters:
     prove_seconds: float = 60.0
     space: Space | None = None
     passes: int | None = None
+    path_bound: bool = True
     periods: UsePeriods = UsePeriods.AUTO
     fix_lfa: bool = False
     exact: bool = False

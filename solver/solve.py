@@ -162,7 +162,7 @@ def solve(
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
     gap = relative_gap(found.second_stage.schedule.cost(parameters.objective), bound.cost)
-    paths = gap > CLOSE or (gap > MET and not has_many_downsets(problem.whole.table))
+    paths = parameters.path_bound and (gap > CLOSE or (gap > MET and not has_many_downsets(problem.whole.table)))
     if paths or not bound.complete:
         share = Budget(min(PATH_SECONDS * max(100 * gap, 1.0), MOST_PATH_SECONDS), budget.part(BOUND_SHARE))
         bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))

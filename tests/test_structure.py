@@ -55,8 +55,10 @@ WINGS = {
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages periods passes"
-        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up warm_up"
+        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice sweep pricing_warm_up"
+        " warm_up"
     ),
+    "solver/sweep": "axes point outcome methods rows store tasks grid plan run",
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
