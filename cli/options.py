@@ -16,6 +16,7 @@ HARDWARE = "Hardware"
 SEARCH = "Search"
 BEGINNING = "Where the search begins"
 RESULT = "Result"
+WORKERS = "Workers"
 
 _NETWORK_HELP = "built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX)"
 

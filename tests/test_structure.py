@@ -55,10 +55,12 @@ WINGS = {
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages periods passes"
-        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice sweep pricing_warm_up"
-        " warm_up"
+        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up"
+        " warm_up sweep"
     ),
-    "solver/sweep": "axes point outcome methods rows store tasks grid plan run",
+    "solver/sweep": (
+        "axes point outcome methods rows marks artifact examples store tasks grid plan run processes cluster"
+    ),
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
@@ -69,9 +71,9 @@ WINGS = {
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (
-        "formats schema_names completion options option_groups command onnx_models inputs search_options interrupts"
-        " streams run_log json_output tables timeline model_reports progress_display kernel_progress advice stored"
-        " starts reports result_schema commands app main"
+        "formats schema_names sweep_formats completion options option_groups command onnx_models inputs search_options"
+        " interrupts streams run_log json_output tables timeline model_reports progress_display sweep_display"
+        " kernel_progress advice stored starts reports result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
@@ -200,6 +202,11 @@ def test_numba_is_known_to_two_modules() -> None:
         "model/kernel_cache.py",
         "model/kernel_compiler.py",
     ]
+
+
+def test_dask_is_known_to_one_module() -> None:
+    known = [label(path) for path in MODULES + FRAME if imports_of(path, "distributed") or imports_of(path, "dask")]
+    assert known == ["solver/sweep/cluster.py"]
 
 
 def test_zigzag_is_known_to_one_module() -> None:
