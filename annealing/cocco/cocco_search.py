@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.chunks import CLOSING_SECONDS, run_in_chunks
 from soma_cp.annealing.cocco.cocco_kernel import GroupState, anneal_groups, set_figures
 from soma_cp.annealing.cocco.group_pricer import GroupPricer
@@ -71,8 +70,8 @@ class GroupChain:
         self.order_share = order_share
         self.random = random
         figures = np.full((3, lfa_pricing.FIGURES), np.inf)
-        arrays = [pricer.arrays(start) for _ in range(3)]
-        self.state = GroupState(*arrays, figures=figures, sums=np.zeros(3))
+        current, candidate, best = (pricer.arrays(start) for _ in range(3))
+        self.state = GroupState(current, candidate, best, figures, np.zeros(3))
         self.start_is_valid = pricer.price(self.state.candidate, self.state.sums)
         for row in (lfa_pricing.CURRENT, lfa_pricing.BEST):
             set_figures(figures, row, self.state.sums, settings)
@@ -112,7 +111,7 @@ def search_groups(
     limit_bytes: int,
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
-    parameters: CoccoParameters = CoccoParameters(),  # noqa: B008
+    parameters: CoccoParameters = CoccoParameters(),
     monitor: Monitor | None = None,
     start: LFA | None = None,
 ) -> PaperSearchResult:
@@ -157,9 +156,7 @@ def search_groups(
     if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         last = min(done + annealing.closing_rounds_per_layer * len(problem.network.layers), rounds)
         longer = Monitor(budget.extended(CLOSING_SECONDS))
-        run_in_chunks(
-            lambda _, to: run.run_to(to, longer, heated=False), last, longer.budget, lambda _: None, done
-        )
+        run_in_chunks(lambda _, to: run.run_to(to, longer, heated=False), last, longer.budget, lambda _: None, done)
     return PaperSearchResult(
         lfa=run.best_lfa,
         fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),

@@ -138,7 +138,7 @@ def select(state: Generations, tournament: int, generation: int, random: np.rand
 def _cost(state: Generations, number: int) -> float:
     """Return the cost of a genome, the parents numbered first."""
     count = len(state.parents)
-    return state.parent_costs[number] if number < count else state.child_costs[number - count]
+    return float(state.parent_costs[number] if number < count else state.child_costs[number - count])
 
 
 @compiled
@@ -199,7 +199,8 @@ def price_parts(
 ) -> tuple[int, bool]:
     """Price the groups of an LFA; return DONE or what is lacking, and whether any was cut in `genome`.
 
-    A group is halved that can't be cut into its tiles, or exceeds the buffer, alone or with what is loaded for the next.
+    A group is halved that can't be cut into its tiles, or that exceeds the buffer, alone or with what is loaded for the
+    next.
     """
     free_odd_numbers(genome)
     cut = False

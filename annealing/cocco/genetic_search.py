@@ -65,7 +65,7 @@ def breed_groups(
     random: np.random.Generator,
     objective: Objective = Objective(),  # noqa: B008  # immutable
     space: CoccoParameters = CoccoParameters(),  # noqa: B008
-    parameters: GeneticParameters = GeneticParameters(),  # noqa: B008
+    parameters: GeneticParameters = GeneticParameters(),
     monitor: Monitor | None = None,
     start: LFA | None = None,
 ) -> PaperSearchResult:

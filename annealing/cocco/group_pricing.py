@@ -215,9 +215,7 @@ def part_of(lfa: LFAArrays, begin: int, end: int, scratch: GroupScratch) -> LFAA
 
 
 @in_place
-def _pass_border(
-    known: IntArray, record: int, state: tuple[int, int, int, int], tail: int
-) -> tuple[int, int, int]:
+def _pass_border(known: IntArray, record: int, state: tuple[int, int, int, int], tail: int) -> tuple[int, int, int]:
     """Serve the transfers at a border; return the inputs of the next group's map. `tail` is of the group before."""
     x, y, d, q = state
     begin = max(y, q)

@@ -116,7 +116,7 @@ def fill_slots(groups: GroupTable) -> None:
 def has_room(groups: GroupTable, length: int) -> bool:
     """Whether there is room for another group of `length` layers."""
     used = groups.used
-    return used[RECORDS] < len(groups.begin) and used[PLACES] + length <= len(groups.layers)
+    return bool(used[RECORDS] < len(groups.begin) and used[PLACES] + length <= len(groups.layers))
 
 
 @in_place
