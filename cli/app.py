@@ -17,7 +17,15 @@ from soma_cp import __version__
 from soma_cp.cli.command import HELP_NAMES, command, given_options
 from soma_cp.cli.completion import example_names, network_names, platform_names, schema_names
 from soma_cp.cli.formats import Format
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions, TypeOptions
+from soma_cp.cli.option_groups import (
+    CoccoOptions,
+    HardwareOptions,
+    LogOptions,
+    OnnxWords,
+    SearchOptions,
+    StartOptions,
+    TypeOptions,
+)
 from soma_cp.cli.options import (
     RESULT,
     WORKERS,
@@ -42,7 +50,7 @@ from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.cli.schema_names import SCHEMA_NAMES, schema_name
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES, SweepFormat, example_name
 from soma_cp.model.errors import UserError
-from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.choices import FirstStage, usual_second_stage
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -76,8 +84,9 @@ def solve(
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
-    stage2: Stage2Option = SecondStage.CPSAT.value,
+    stage2: Stage2Option = None,
     exact: ExactOption = False,
+    cocco: CoccoOptions,
     search: SearchOptions,
     starts: StartOptions,
     advise: AdviseOption = False,
@@ -102,7 +111,8 @@ def solve(
             hardware=hardware,
             onnx=onnx_models([named], onnx),
             first_stage=lfa,
-            second_stage=stage2,
+            second_stage=stage2 or usual_second_stage(lfa).value,
+            cocco=cocco,
             search=search,
             starts=replace(starts, given=given if named is None else given | {"net"}),
             exact=exact,
@@ -142,6 +152,7 @@ def compare(
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
+    cocco: CoccoOptions,
     search: Annotated[SearchOptions, EACH_TIME_LIMIT],
     json: JsonOption = False,
     format: Annotated[
@@ -165,6 +176,7 @@ def compare(
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             first_stage=lfa,
+            cocco=cocco,
             given=given_options(context),
             search=search,
             format=format_from(format, json),

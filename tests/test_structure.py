@@ -47,11 +47,15 @@ WINGS = {
         " schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
-    "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
+    "annealing": "acceptance budget progress monitor chunks second_stage first_stage cocco buffer_allocator",
     "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
     "annealing/first_stage": (
         "groups slots periods moves cost_cache candidate_tiles candidate_transfers lfa_pricing lfa_kernel initial_lfa"
         " chain paper_search lfa_search"
+    ),
+    "annealing/cocco": (
+        "tiling_rules group_table group_pricing group_pricer cocco_kernel cocco_search genomes genetic_kernel"
+        " genetic_search"
     ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages periods passes"
