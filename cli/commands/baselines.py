@@ -25,7 +25,6 @@ from soma_cp.solver.solve import SolveResult, solve
 SHOWN = {
     "latency_cycles": "latency\n(cycles)",
     "energy_pj": "energy\n(mJ)",
-    "energy_delay_pj_cycles": "energy × delay\n(pJ·cycles)",
     "lgs": "\nLGs",
     "flgs": "\nFLGs",
 }
@@ -97,7 +96,8 @@ def print_baselines(cases: Sequence[BaselineCase], form: Format | None, done: st
         rows = [row for case in cases for row in _rows(case)]
         print(csv_text(without_seconds(rows) if cases[0].deterministic else rows), end="")
     elif form is Format.MARKDOWN:
-        heads = ("network, batch", "method", *(head.strip() for head in SHOWN.values()), "to the baseline", "seconds")
+        heads = ("network, batch", "method", *(" ".join(head.split()) for head in SHOWN.values()))
+        heads += ("energy × delay, relative", "seconds")
         print(markdown_text(heads, [(_label(case), *cells) for case in cases for cells in _cells(case)]), end="")
     else:
         _print_tables(cases, done)
@@ -125,7 +125,7 @@ def _print_tables(cases: Sequence[BaselineCase], done: str) -> None:
     out = console()
     for case in cases:
         out.print(problem_text(case.problem))
-        table = plain_table("", *SHOWN.values(), "to the\nbaseline", "\nseconds", gap=1)
+        table = plain_table("", *SHOWN.values(), "energy × delay\nrelative", "\nseconds", gap=1)
         for cells in _cells(case):
             table.add_row(*cells)
         out.print(table)
