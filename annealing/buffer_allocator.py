@@ -62,6 +62,7 @@ def allocate_buffer(
     parameters: PaperSearchParameters = PaperSearchParameters(),  # noqa: B008
     monitor: Monitor | None = None,
     start: LFA | None = None,
+    picks: Objective | None = None,
 ) -> AllocatorResult:
     """Search LFAs under shrinking buffer limits, run the second stage on each, return the best schedule.
 
@@ -83,6 +84,9 @@ def allocate_buffer(
     start
         The LFA from which each iteration begins, one of the paper's space that `check_start` takes; by default
         `initial_lfa`.
+    picks
+        What decides between iterations, and when to stop; by default the objective. The published program takes the
+        latency, whatever the first stage minimises.
 
     Raises
     ------
@@ -90,6 +94,7 @@ def allocate_buffer(
         If a layer can't fit into the buffer.
     """
     monitor = monitor or Monitor()
+    picks = picks or objective
     start = initial_lfa(problem) if start is None else start
     costs = CostCache(problem)
     capacity = problem.platform.gbuf_bytes
@@ -115,13 +120,13 @@ def allocate_buffer(
         )
         rounds += stage.rounds
         since_best += 1
-        plan = _plan_that_fits(problem, stage, start, required=best is None)
+        plan = plan_that_fits(problem, stage, start, required=best is None)
         if plan is not None:
             figures = plan_figures(plan)
-            if objective.cost(figures.energy_pj, figures.bound) < best_cost:
-                wanted = latency_for(best_cost, figures.energy_pj, objective)
+            if picks.cost(figures.energy_pj, figures.bound) < best_cost:
+                wanted = latency_for(best_cost, figures.energy_pj, picks)
                 outcome = finish(plan, wanted, monitor.at(iteration))
-                cost = outcome.schedule.cost(objective)
+                cost = outcome.schedule.cost(picks)
                 if cost < best_cost:
                     best = AllocatorResult(stage, outcome, iteration, rounds)
                     best_cost = cost
@@ -146,8 +151,14 @@ def latency_for(cost: float, energy_pj: float, objective: Objective) -> float | 
     return float((cost / energy_pj**objective.energy_exponent) ** (1.0 / objective.delay_exponent))
 
 
-def _plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
-    """Return the plan of the stage's LFA, or of the start, if one of its DLSAs fits into the whole buffer."""
+def plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
+    """Return the plan of the stage's LFA, or of the start, if one of its DLSAs fits into the whole buffer.
+
+    Raises
+    ------
+    UserError
+        If a plan is required, and there is none.
+    """
     for lfa in (stage.lfa, start):
         plan = make_plan(problem, lfa)
         if least_peak_bytes(plan) <= problem.platform.gbuf_bytes:

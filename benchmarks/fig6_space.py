@@ -11,6 +11,9 @@ Each case is solved with the default settings and seed 0, once for each variant:
 - ``none``: the search of the wide space without any extension of the paper's: its last phases alone;
 - ``divisions``, ``shared-loads``, ``passes``, ``periods``: the same with one extension alone. Periods give alike blocks
   alike LFAs: a way to search the paper's space.
+- ``cocco``: the Cocco baseline, ``--lfa cocco``, double buffered; its figures are those of one rule of tiling numbers
+  (docs/cocco.md#sensitivity);
+- ``cocco-exact``: the same LFA with the exact second stage: what fusion alone loses.
 
 Every result is a line of the file RESULTS. Cases that the file has are not run again, so an interrupted run goes on
 where it stopped; without cases to run, the table alone is printed. Its columns are energy × delay of ``wide``, its
@@ -26,11 +29,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from published import geometric_mean, network_of, published_rows
+from published import geometric_mean, published_rows
 
 from soma_cp.model.hardware.builtin.catalogue import platform_named
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
-from soma_cp.solver.choices import Extension, FirstStage, Space
+from soma_cp.solver.choices import Extension, FirstStage, SecondStage, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
@@ -63,6 +67,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
         name: {option: value for option, value in WITHOUT_ANY.items() if option not in left_out}
         for name, left_out in EXTENSIONS.items()
     },
+    "cocco": {"first_stage": FirstStage.COCCO, "second_stage": SecondStage.NONE},
+    "cocco-exact": {"first_stage": FirstStage.COCCO},
 }
 
 Case = tuple[str, str, int]
@@ -77,7 +83,7 @@ def cases(only: str) -> list[Case]:
 def run(case: Case, variant: str, prove_seconds: float, seed: int) -> dict[str, Any]:
     """Solve a case; return its figures."""
     name, platform, batch = case
-    problem = Problem(network_of(name), platform_named(platform), batch)
+    problem = Problem(builtin_network(name), platform_named(platform), batch)
     parameters = SolveParameters(prove_seconds=prove_seconds, seed=seed, **VARIANTS[variant])
     wall, cpu = time.monotonic(), time.process_time()
     result = solve(problem, parameters)

@@ -18,10 +18,10 @@ from soma_cp.model.data_types import INT8
 from soma_cp.model.errors import UserError, nearest_name_hint
 from soma_cp.model.files.forms import NO_REASONS, Form, form_problems, shown
 from soma_cp.model.files.text_file import read_json
-from soma_cp.model.files.yaml_file import YAML_ENDINGS, YamlObject, read_yaml
+from soma_cp.model.files.yaml_file import YAML_ENDINGS, Lines, YamlObject, read_yaml
 from soma_cp.model.hardware.fields import FIELDS, KIND, MACS_PER_CYCLE
 from soma_cp.model.hardware.platform import CLOCK_HZ, Platform, PlatformError
-from soma_cp.model.hardware.platform_forms import NESTED_FORMS, PlatformForm, YamlForm
+from soma_cp.model.hardware.platform_forms import NESTED_FORMS, YAML_VERSION, PlatformForm, YamlForm
 from soma_cp.model.hardware.presets import PRESETS, preset_path
 from soma_cp.model.hardware.quantities import BANDWIDTH_EXAMPLE, Bandwidth, is_bare_number
 
@@ -208,6 +208,28 @@ def _platform(path: Path, found: YamlObject, says: _Given) -> Platform:
         return Platform(**values | {"name": found.fields.get("name", "")})
     except PlatformError as error:
         raise PlatformFileError([f"{path}: {found.lines.place(str(error))}{error}"]) from None
+
+
+def with_fields(platform: Platform, fields: Mapping[str, Any], where: str) -> Platform:
+    """Return `platform` with other values of fields, which keep their names and units of version 2.
+
+    Parameters
+    ----------
+    platform
+        What has all other values; a bandwidth in bytes per second stays so if the clock changes.
+    fields
+        Values by field of version 2, as a hardware file writes them.
+    where
+        Names the place of the fields in error messages.
+
+    Raises
+    ------
+    PlatformFileError
+        If the fields give no valid platform; the error lists all faults.
+    """
+    found = YamlObject({"version": YAML_VERSION, **fields}, Lines())
+    says = _extend(_given_by(platform), _read_given(Path(where), found, ()))
+    return replace(_platform(Path(where), found, says), name=platform.name)
 
 
 # The command line

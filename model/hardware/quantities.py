@@ -74,6 +74,12 @@ def is_bare_number(text: str) -> bool:
     return match is not None and not match[2]
 
 
+def number_and_unit(text: str) -> tuple[Fraction, str] | None:
+    """Return the number and the unit of a text; the unit may be any letters, or none. None if it is no quantity."""
+    match = _NUMBER.fullmatch(text)
+    return None if match is None or len(text) > MOST_CHARACTERS else (Fraction(match[1]), match[2])
+
+
 def bytes_of(text: str) -> int | None:
     """Return the bytes of a size: "4 MiB", "4MB" (10⁶), "4194304"; None if it is no size, or not whole bytes."""
     return _whole(_value(text, _SIZES_OR_BYTES))

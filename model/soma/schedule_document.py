@@ -44,7 +44,14 @@ def write_schedule(
     UserError
         If the file can't be written.
     """
-    write_text_atomically(path, _text(schedule_document(schedule, proven_lower_bound, provenance)) + "\n")
+    write_text_atomically(path, schedule_text(schedule, proven_lower_bound, provenance))
+
+
+def schedule_text(
+    schedule: Schedule, proven_lower_bound: int | None = None, provenance: Mapping[str, Any] | None = None
+) -> str:
+    """Return the text of a schedule file; see `write_schedule`."""
+    return _text(schedule_document(schedule, proven_lower_bound, provenance)) + "\n"
 
 
 def schedule_document(
