@@ -63,7 +63,7 @@ WINGS = {
     ),
     "solver/every_lfa": (
         "tile_extents layer_choices part_bounds layer_bounds downsets heads path_kernel downset_paths"
-        " wide_path_kernel wide_paths network_bounds"
+        " path_times_kernel path_times wide_path_kernel wide_paths network_bounds"
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (

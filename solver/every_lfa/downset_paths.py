@@ -64,9 +64,10 @@ layer is counted (`soma_cp.solver.every_lfa.heads` has the proof).
 few additions per layer and FLG, each with a relative error of 2⁻⁵³: far less than `ROUNDING`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -109,6 +110,13 @@ ROWS_WHOLE, COLUMNS_WHOLE = 1, 2
 """Bits of `kept_whole`."""
 
 
+class Steps(NamedTuple):
+    """FLGs that end at a downset: the downsets `before` them, int64[P], and what their layers cost."""
+
+    before: IntArray
+    flgs: EndFigures
+
+
 class DownsetPaths:
     """The shortest paths, for all multipliers at once; they go on where a budget ended.
 
@@ -139,17 +147,17 @@ class DownsetPaths:
         source = problem.table.source
         of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
         self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
-        self._figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
-        self._stores = store_costs(problem, self._figures.whole, self._times)
+        self.figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
+        self.stores = store_costs(problem, self.figures.whole, self._times)
         count = len(self._member)
         self._least = np.full((count, count, len(multipliers)), np.inf)
         self._least[0, 0] = 0.0
         uses = np.zeros((len(problem.table.layers),) * 2, np.bool_)  # by producer and consumer
         uses[problem.table.source[problem.table.source >= 0], problem.table.reader[problem.table.source >= 0]] = True
-        self._uses = uses
-        self._depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
+        self.uses = uses
+        self.depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
         for layer, needed in enumerate(prices.needs):
-            self._depends[layer, list(needed)] = True
+            self.depends[layer, list(needed)] = True
 
     def _with_one_head(self) -> BoolArray | None:
         """Return the downsets if one head stands for all that are alike."""
@@ -164,13 +172,17 @@ class DownsetPaths:
         """Whether more time could find more: there are few enough downsets, and some are left."""
         return self._member is not None and self._done < len(self._member)
 
+    @property
+    def members_of_all(self) -> BoolArray | None:
+        """bool[N, L]: the downsets of all layers, once all paths are found; None if one head stands for others."""
+        return None if self._gaps or self.can_go_on else self._member
+
     def costs(self, budget: Budget) -> FloatArray | None:
         """Return float64[M]: costs that no LFA is below; None if `budget` ends first, or if they are not known."""
         if self._member is None:
             return None
-        bytes_before = self._member @ self._figures.weights
         while self._done < len(self._member):
-            if budget.over or not self._end_at(self._done, bytes_before, budget):
+            if budget.over or not self._end_at(self._done, budget):
                 return None
             self._done += 1
         weights = self.problem.table.layers[:, nt.DRAM_WEIGHT_BYTES]
@@ -180,40 +192,39 @@ class DownsetPaths:
         costs: FloatArray = self._least[-1, -1] + self.multipliers @ np.array([moved, 0.0, cycles])
         return costs if np.isfinite(costs).all() else None
 
-    def _end_at(self, after: int, bytes_before: IntArray, budget: Budget) -> bool:
+    def _end_at(self, after: int, budget: Budget) -> bool:
         """Find the least costs of the paths to one downset; return False if `budget` ends first."""
         assert self._member is not None
-        table, member = self.problem.table, self._member
+        table, member, least = self.problem.table, self._member, self._least
+        for steps in self.steps_to(after, budget):
+            if steps is None:
+                least[after] = np.inf
+                return False
+            capacity = self.problem.platform.gbuf_bytes
+            extend_paths(
+                table, member, after, steps.before, capacity, self.multipliers, self.figures, steps.flgs, least
+            )
+        close_paths(table, member, after, self.multipliers, *self.stores, least)
+        return True
+
+    def steps_to(self, after: int, budget: Budget) -> "Iterator[Steps | None]":
+        """Yield all steps to a downset, a few at a time; None, and no more, if `budget` ends first."""
+        assert self._member is not None
+        member, weights = self._member, self._member @ self.figures.weights
         before = np.flatnonzero(~(member[:after] & ~member[after]).any(axis=1))
         sizes = int(member[after].sum()) - member[before].sum(axis=1)
-        fits = bytes_before[after] - bytes_before[before] <= self.problem.platform.gbuf_bytes
+        fits = weights[after] - weights[before] <= self.problem.platform.gbuf_bytes
         reached = np.isfinite(self._least[before, :, 0]).any(axis=1)
         before = before[(sizes > 0) & fits & reached]
-        whole = kept_whole(table, member, before, after)
-        least = self._least
+        whole = kept_whole(self.problem.table, member, before, after)
         for kept in np.unique(whole).tolist():
             some = before[whole == kept]
             figures = self._end_figures(after, some, kept, budget)
-            if figures is None:
-                least[after] = np.inf
-                return False
             for first in range(0, len(some), STEPS_AT_ONCE):
-                if budget.over:
-                    least[after] = np.inf
-                    return False
-                extend_paths(
-                    table,
-                    member,
-                    after,
-                    some[first : first + STEPS_AT_ONCE],
-                    self.problem.platform.gbuf_bytes,
-                    self.multipliers,
-                    self._figures,
-                    figures,
-                    least,
-                )
-        close_paths(table, member, after, self.multipliers, *self._stores, least)
-        return True
+                if figures is None or budget.over:
+                    yield None
+                    return
+                yield Steps(some[first : first + STEPS_AT_ONCE], figures)
 
     def _end_figures(self, after: int, before: IntArray, kept: int, budget: Budget) -> EndFigures | None:
         """Return what the FLGs from these downsets to one cost; None if `budget` ends first."""
@@ -244,7 +255,7 @@ class DownsetPaths:
         core_pj += np.where(stored, times * tiles.held * dram_pj, 0.0)
         dram_cycles += np.where(stored, times * transfer_cycles(tiles.held, rate), 0.0)
         inside = np.ix_(order, order)
-        uses, depends = self._uses[inside], self._depends[inside]  # by producer and consumer; by layer and ancestor
+        uses, depends = self.uses[inside], self.depends[inside]  # by producer and consumer; by layer and ancestor
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
         cut_themselves = ~read | table.is_output[order]
         return EndFigures(

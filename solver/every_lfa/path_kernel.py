@@ -266,7 +266,7 @@ class EndFigures(NamedTuple):
     gaps: bool
 
 
-class _Step(NamedTuple):
+class FLGSums(NamedTuple):
     """Scratch of an FLG of s layers: sums over its layers, and what its sources bring."""
 
     places: IntArray  # [m]: of its layers
@@ -303,25 +303,13 @@ def extend_paths(
     least
         float64[N, N, M]: by downset and by the begin of the last LG, which may be the downset itself.
     """
-    m, options = figures.can.shape
-    edges, marks = len(figures.brought), len(multipliers)
-    step = _Step(
-        places=np.empty(m, np.int64),
-        live=np.empty((m, options), np.int64),
-        possible=np.empty(options, np.bool_),
-        energy_pj=np.empty(options, np.float64),
-        cycles=np.empty(options, np.float64),
-        dram_cycles=np.empty(options, np.float64),
-        sources=np.empty(MOST_SOURCES, np.int64),
-        edges=np.empty((edges, 4), np.int64),
-        need=np.empty(options, np.int64),
-    )
+    step, marks = new_sums(figures), len(multipliers)
     prices = np.empty((1 << MOST_SOURCES, marks), np.float64)
     known = np.zeros(1 << MOST_SOURCES, np.int64)  # at which step the price was found
     for i in range(len(before)):
         start = before[i]
-        size, sources, edge_count = _gather(table, member, start, figures, step)
-        _sum_up(figures, size, step)
+        size, sources, edge_count = gather_flg(table, member, start, figures, step)
+        sum_up(figures, size, step)
         for begin in range(start + 1):
             if not least[start, begin, 0] < np.inf:
                 continue
@@ -338,9 +326,26 @@ def extend_paths(
                     least[after, begin, mark] = cost
 
 
+@compiled
+def new_sums(figures: EndFigures) -> FLGSums:
+    """Return scratch for the FLGs that end at a downset."""
+    m, options = figures.can.shape
+    return FLGSums(
+        places=np.empty(m, np.int64),
+        live=np.empty((m, options), np.int64),
+        possible=np.empty(options, np.bool_),
+        energy_pj=np.empty(options, np.float64),
+        cycles=np.empty(options, np.float64),
+        dram_cycles=np.empty(options, np.float64),
+        sources=np.empty(MOST_SOURCES, np.int64),
+        edges=np.empty((len(figures.brought), 4), np.int64),
+        need=np.empty(options, np.int64),
+    )
+
+
 @in_place
-def _gather(
-    table: NetworkTable, member: BoolArray, start: int, figures: EndFigures, step: _Step
+def gather_flg(
+    table: NetworkTable, member: BoolArray, start: int, figures: EndFigures, step: FLGSums
 ) -> tuple[int, int, int]:
     """List layers, sources and edges of the FLG after `start`; return how many there are."""
     source_begin = table.source_begin
@@ -372,7 +377,7 @@ def _gather(
 
 
 @in_place
-def _sum_up(figures: EndFigures, size: int, step: _Step) -> None:
+def sum_up(figures: EndFigures, size: int, step: FLGSums) -> None:
     """Sum costs over the layers of the FLG; fill what is alive at a tile of each if no source is loaded."""
     options = len(figures.number)
     possible, energy, cycles, dram = step.possible, step.energy_pj, step.cycles, step.dram_cycles
@@ -403,7 +408,7 @@ def _price(
     figures: EndFigures,
     counts: tuple[int, int, int],
     loaded: int,
-    step: _Step,
+    step: FLGSums,
     prices: FloatArray,
 ) -> None:
     """Fill ``prices[loaded]``: the least costs of the FLG if it loads these sources, and finds the others."""
@@ -432,12 +437,12 @@ def _price(
     for option in range(options):
         step.need[option] = 0
     for i in range(size):
-        _need(figures, i, edges, loaded, step)
+        raise_need(figures, i, edges, loaded, step)
     for option in range(options):
         if not step.possible[option]:
             continue
         if figures.number[option] == 2:
-            if not _fits_twice(capacity - found, weights, layers, figures, size, edges, loaded, option, step):
+            if not fits_twice(capacity - found, weights, layers, figures, size, edges, loaded, option, step):
                 continue
         elif step.need[option] > room:
             continue
@@ -452,7 +457,7 @@ def _price(
 
 
 @in_place
-def _need(figures: EndFigures, i: int, edges: int, loaded: int, step: _Step) -> None:
+def raise_need(figures: EndFigures, i: int, edges: int, loaded: int, step: FLGSums) -> None:
     """Raise the bytes that are needed beside weights and held sources to those at a tile of layer i of the FLG."""
     options = len(figures.number)
     loads = False
@@ -481,7 +486,7 @@ def alive_at(
 
 
 @in_place
-def _fits_twice(
+def fits_twice(
     room: int,
     weights: int,
     layers: LayerFigures,
@@ -490,7 +495,7 @@ def _fits_twice(
     edges: int,
     loaded: int,
     option: int,
-    step: _Step,
+    step: FLGSums,
 ) -> bool:
     """Return whether an FLG of Tiling Number 2 may fit into the room that its held sources leave."""
     fits_at_the_turn = figures.gaps and weights <= room
@@ -511,7 +516,7 @@ def _price_alone(
     figures: EndFigures,
     edges: int,
     loaded: int,
-    step: _Step,
+    step: FLGSums,
     prices: FloatArray,
 ) -> None:
     """Lower the costs of a layer in an FLG of its own to those with one tile."""
@@ -538,7 +543,7 @@ def _price_fine(
     size: int,
     edges: int,
     loaded: int,
-    step: _Step,
+    step: FLGSums,
     prices: FloatArray,
 ) -> None:
     """Lower the costs to those with more parts than are listed."""
@@ -568,12 +573,7 @@ def close_paths(
 
     `whole_pj` and `whole_cycles`, float64[L], are the least energy and cycles of storing a layer's ofmap; 0 of outputs.
     """
-    use_begin, use_layer = table.use_begin, table.use_layer
-    stored, everything = np.zeros(member.shape[1], np.bool_), len(member) - 1
-    for layer in range(len(stored)):
-        for use in range(use_begin[layer], use_begin[layer + 1]):
-            consumer = use_layer[use]
-            stored[layer] |= member[after, layer] and member[everything, consumer] and not member[after, consumer]
+    stored = read_later(table, member, after)
     for begin in range(after):
         if not least[after, begin, 0] < np.inf:
             continue
@@ -585,3 +585,15 @@ def close_paths(
         for mark in range(len(multipliers)):
             cost = least[after, begin, mark] + multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
             least[after, after, mark] = min(least[after, after, mark], cost)
+
+
+@compiled
+def read_later(table: NetworkTable, member: BoolArray, after: int) -> BoolArray:
+    """Return bool[L]: which layers of a downset have a consumer outside of it; the last of `member` has all layers."""
+    use_begin, use_layer = table.use_begin, table.use_layer
+    found, everything = np.zeros(member.shape[1], np.bool_), len(member) - 1
+    for layer in range(len(found)):
+        for use in range(use_begin[layer], use_begin[layer + 1]):
+            consumer = use_layer[use]
+            found[layer] |= member[after, layer] and member[everything, consumer] and not member[after, consumer]
+    return found
