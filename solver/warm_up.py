@@ -30,7 +30,7 @@ from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
 from soma_cp.solver.choices import SecondStage
-from soma_cp.solver.every_lfa import path_kernel, path_times_kernel, tile_extents, wide_path_kernel
+from soma_cp.solver.every_lfa import path_kernel, path_tiles, path_times_kernel, tile_extents, wide_path_kernel
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -60,8 +60,8 @@ SEARCH = (
     fit_table,
     write_out,
     operand_extent,
-    path_kernel.fill_tiles,
-    path_kernel.kept_whole,
+    path_tiles.fill_tiles,
+    path_tiles.kept_whole,
     path_kernel.extend_paths,
     path_kernel.close_paths,
     path_times_kernel.extend_labels,

@@ -12,23 +12,27 @@ transpose keeps rows or columns whole if a producer of it lies in J \\ I, too; s
 the FLG is cut. Where both are kept, more parts than one are copies, which cost more and, by the next lemma, need no
 less room: they are left out.
 
-*What must fit.* Let the FLG S = J \\ I with Tiling Number n lie in an LG that begins at A ⊆ I. W are the bytes of its
-weights; v(l) those of a tile of l; R the least bytes of all tiles of each layer of I \\ A that a layer of S reads.
-live(l) is v(l), the tiles that l reads of external inputs and of layers in A, and v(p) of each p in S that is an
-ancestor of l and that l or a descendant of l in S reads. If any DLSA fits into the buffer G:
+*What must fit.* Let the FLG S = J \\ I with Tiling Number n lie in an LG from A to B, A ⊆ I, J ⊆ B. W are the bytes of
+its weights; v(l) those of a tile of l. *Residents* are the layers of I \\ A that a layer of B \\ I reads; R are the
+least bytes of all their tiles. The layers of S that a layer of B \\ J reads are *kept*; k is the sum of their v.
+live(l) are the tiles that l reads of external inputs and of layers in A, v(l), and v(p) of each p in S that is an
+ancestor of l and is kept, or is read by l or a descendant of l in S. late(l) is live(l) without v of kept layers. If
+any DLSA fits into the buffer G:
 
-- n ≥ 3: W + R + live(l) ≤ G for every l in S;
-- n = 2: R + w(l) + live(l) ≤ G for every l in S, where w(l) are its own weights, and W + R + live(l) ≤ G for some l
-  that nothing in S reads;
-- n = 1: R + w(l) + v(l) + the tiles that l loads ≤ G for every l in S, where of R only what l reads counts, and all of
-  what it reads in S.
+- n ≥ 3: W + R + (n − 2) k + live(l) ≤ G for every l in S;
+- n = 2: R + w(l) + live(l) ≤ G for every l in S, where w(l) are its own weights;
+- n ≥ 2: W + R + (n − 1) k + late(l) ≤ G for some l that nothing in S reads;
+- n = 1: R + w(l) + v(l) + the tiles that l loads ≤ G for every l in S, where R are the residents when only what stands
+  before l has run.
 
-*Proof.* Look at the position of tile 1 of l if n ≥ 3, of tile 0 otherwise. A layer of I \\ A is in the same LG and in
-another FLG, so all its tiles are alive until its consumer's last tile, which is still to come. The tile of l and its
-loads are alive. p stands before l in every order, the consumer of p that is l or a descendant of l does not, and p's
-tile of this round is alive until the consumer's. If n ≥ 3, all weights of S are alive: they are needed by a tile 0
-before, or after it by a tile n − 1. If n = 2, those of l are; and at the last position of round 0, which belongs to a
-layer that nothing in S reads, all tiles 0 but this one have run and all tiles 1 are to come: all weights are alive. ∎
+*Proof.* Look at the position of tile n − 2 of l if n ≥ 3, of tile 0 otherwise. A resident is in the same LG and in
+another FLG than a reader, so all its tiles are alive until the reader's last tile, which is still to come. So are,
+until then, the tiles of kept layers that have run: those of all rounds before, and of this round those of ancestors of
+l. The tile of l and its loads are alive. p stands before l in every order, the consumer of p that is l or a descendant
+of l does not, and p's tile of this round is alive until the consumer's. If n ≥ 3, all weights of S are alive: tiles 0
+have run, tiles n − 1 have not. If n = 2, those of l are. The last position of round n − 2 belongs to a layer that
+nothing in S reads; there all tiles n − 2 but this one have run and all tiles n − 1 are to come: all weights are alive,
+and n − 1 tiles of each kept layer. ∎
 
 *FLGs of one tile.* An FLG with n = 1 costs no less than its layers one by one as FLGs with n = 1 in the same LG, each
 at the least cost over all extents that are at least those of one part (`soma_cp.solver.every_lfa.tile_extents`), and
@@ -43,19 +47,28 @@ at B, each other layer of B \\ A with a consumer outside of B has stored all its
 tiling. Each transfer of an LFA is counted once at most, with all its cycles, or several together with no more.
 
 *Many parts.* Tilings of more than `MOST_PARTS` parts are one more way to cut an FLG: each layer costs the least over
-all such tilings, loads the least over all tilings, and of the buffer only W + R ≤ G is asked. No layer of the FLG whose
-ofmap is cut itself has fewer rows and columns.
+all such tilings, loads the least over all tilings, and of the buffer only W + R and (n − 2) of n equal shares of all
+tiles of kept layers are asked for. No layer of the FLG whose ofmap is cut itself has fewer rows and columns.
 
-*Theorem.* Let f(S, loaded) be the least cost over n of an FLG that loads a part of its sources and finds the others on
-chip, D(A, J) the least cost of a beginning that ends at J and whose last LG began at A:
+*Theorem.* Let f(S, loaded, R, kept) be the least cost over n of an FLG that loads a part of its sources and finds the
+others on chip, beside residents of R bytes; D(J) the least cost of a beginning that ends an LG at J, and D(A, B, J)
+that of a beginning that ends at J in an LG from A to B:
 
-    D(A, J) = min over I, A ⊆ I ⊂ J, of D(A, I) + f(J \\ I, its sources in A)
-    D(J, J) = min over A of D(A, J) + stores(A, J);    D(∅, ∅) = 0
+    D(A, B, J) = min over I, A ⊆ I ⊂ J, of D(A, B, I) + f(J \\ I, its sources in A, R(A, B, I), kept(A, B, I, J))
+    D(A, B, A) = D(A);    D(B) = min over A of D(A, B, B) + stores(A, B);    D(∅) = 0
 
-D(all, all) and the cost of all weights are at most a·Energy + μ·Σ tile cycles + ν·Σ transfer cycles of every LFA that
-has a schedule. *Proof.* With its FLGs of one tile taken apart it is such a path; every step fits, so it costs at least
-f; the transfers that are left are those of the stores. ∎ An FLG with more than `MOST_SOURCES` sources counts the others
-as neither loaded nor held.
+D(all) and the cost of all weights are at most a·Energy + μ·Σ tile cycles + ν·Σ transfer cycles of every LFA that has a
+schedule. *Proof.* With its FLGs of one tile taken apart it is such a path; every step fits, so it costs at least f; the
+transfers that are left are those of the stores. ∎
+
+*States.* What D(A, B, J) needs to go on hangs on which layers of J are in A and which are read in B \\ J, of those
+alone that a layer outside of J reads; `soma_cp.solver.every_lfa.lg_classes` lists how many cases that makes. Two ends
+that read the same there are alike from J on back, so a path may take one of them before J and the other after; each LFA
+is still one of the paths. An LG that goes on at J ⊂ B though nothing in B \\ J reads J \\ A may be cut there for
+nothing: the FLGs from J on load what they did, since they read nothing of J \\ A; residents and kept layers are the
+same; and the open layers of J \\ A are stored at J in place of B. So no path goes on from there.
+
+An FLG with more than `MOST_SOURCES` sources counts the others as not loaded.
 
 *Heads.* Where a network has too many downsets, one of its attention heads may stand for all: `times` says how often a
 layer is counted (`soma_cp.solver.every_lfa.heads` has the proof).
@@ -85,18 +98,10 @@ from soma_cp.solver.every_lfa.downsets import all_downsets
 from soma_cp.solver.every_lfa.heads import alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
-from soma_cp.solver.every_lfa.path_kernel import (
-    EMPTY,
-    Cuts,
-    CutTiles,
-    EndFigures,
-    KnownTiles,
-    LayerFigures,
-    close_paths,
-    extend_paths,
-    fill_tiles,
-    kept_whole,
-)
+from soma_cp.solver.every_lfa.lg_classes import lg_classes
+from soma_cp.solver.every_lfa.path_kernel import close_paths, extend_paths
+from soma_cp.solver.every_lfa.path_steps import EndFigures, LayerFigures, PathInput
+from soma_cp.solver.every_lfa.path_tiles import EMPTY, Cuts, CutTiles, KnownTiles, fill_tiles, kept_whole
 from soma_cp.solver.every_lfa.tile_extents import extents_read
 
 ROUNDING = 1e-11
@@ -147,17 +152,30 @@ class DownsetPaths:
         source = problem.table.source
         of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
         self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
-        self.figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
-        self.stores = store_costs(problem, self.figures.whole, self._times)
-        count = len(self._member)
-        self._least = np.full((count, count, len(multipliers)), np.inf)
-        self._least[0, 0] = 0.0
+        figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
+        self.stores = store_costs(problem, figures.whole, self._times)
         uses = np.zeros((len(problem.table.layers),) * 2, np.bool_)  # by producer and consumer
         uses[problem.table.source[problem.table.source >= 0], problem.table.reader[problem.table.source >= 0]] = True
         self.uses = uses
-        self.depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
+        depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
         for layer, needed in enumerate(prices.needs):
-            self.depends[layer, list(needed)] = True
+            depends[layer, list(needed)] = True
+        self.input = PathInput(
+            table=problem.table,
+            layers=figures,
+            classes=lg_classes(self._member, uses),
+            member=self._member,
+            depends=depends,
+            capacity=problem.platform.gbuf_bytes,
+            multipliers=multipliers,
+        )
+        self._least = np.full((self.input.classes.state_first[-1], len(multipliers)), np.inf)
+        self._least[self._states(0)] = 0.0
+
+    def _states(self, downset: int) -> slice:
+        """Return where the states of a downset stand."""
+        first: IntArray = self.input.classes.state_first
+        return slice(first[downset], first[downset + 1])
 
     def _with_one_head(self) -> BoolArray | None:
         """Return the downsets if one head stands for all that are alike."""
@@ -173,9 +191,9 @@ class DownsetPaths:
         return self._member is not None and self._done < len(self._member)
 
     @property
-    def members_of_all(self) -> BoolArray | None:
-        """bool[N, L]: the downsets of all layers, once all paths are found; None if one head stands for others."""
-        return None if self._gaps or self.can_go_on else self._member
+    def found_of_all(self) -> bool:
+        """Whether all paths are found, and none of the layers is left out."""
+        return self._member is not None and not self._gaps and not self.can_go_on
 
     def costs(self, budget: Budget) -> FloatArray | None:
         """Return float64[M]: costs that no LFA is below; None if `budget` ends first, or if they are not known."""
@@ -189,32 +207,26 @@ class DownsetPaths:
         platform = self.problem.platform
         moved = float(weights.sum()) * platform.dram_pj_per_byte
         cycles = float(transfer_cycles(weights, platform.dram_rate).sum())
-        costs: FloatArray = self._least[-1, -1] + self.multipliers @ np.array([moved, 0.0, cycles])
+        costs: FloatArray = self._least[-1] + self.multipliers @ np.array([moved, 0.0, cycles])
         return costs if np.isfinite(costs).all() else None
 
     def _end_at(self, after: int, budget: Budget) -> bool:
         """Find the least costs of the paths to one downset; return False if `budget` ends first."""
-        assert self._member is not None
-        table, member, least = self.problem.table, self._member, self._least
         for steps in self.steps_to(after, budget):
             if steps is None:
-                least[after] = np.inf
+                self._least[self._states(after)] = np.inf
                 return False
-            capacity = self.problem.platform.gbuf_bytes
-            extend_paths(
-                table, member, after, steps.before, capacity, self.multipliers, self.figures, steps.flgs, least
-            )
-        close_paths(table, member, after, self.multipliers, *self.stores, least)
+            extend_paths(self.input, after, steps.before, steps.flgs, self._least)
+        close_paths(self.input.classes, after, self.multipliers, *self.stores, self._least)
         return True
 
-    def steps_to(self, after: int, budget: Budget) -> "Iterator[Steps | None]":
+    def steps_to(self, after: int, budget: Budget) -> Iterator[Steps | None]:
         """Yield all steps to a downset, a few at a time; None, and no more, if `budget` ends first."""
-        assert self._member is not None
-        member, weights = self._member, self._member @ self.figures.weights
+        member, weights = self.input.member, self.input.member @ self.input.layers.weights
         before = np.flatnonzero(~(member[:after] & ~member[after]).any(axis=1))
         sizes = int(member[after].sum()) - member[before].sum(axis=1)
         fits = weights[after] - weights[before] <= self.problem.platform.gbuf_bytes
-        reached = np.isfinite(self._least[before, :, 0]).any(axis=1)
+        reached = np.array([np.isfinite(self._least[self._states(one), 0]).any() for one in before.tolist()], np.bool_)
         before = before[(sizes > 0) & fits & reached]
         whole = kept_whole(self.problem.table, member, before, after)
         for kept in np.unique(whole).tolist():
@@ -228,8 +240,7 @@ class DownsetPaths:
 
     def _end_figures(self, after: int, before: IntArray, kept: int, budget: Budget) -> EndFigures | None:
         """Return what the FLGs from these downsets to one cost; None if `budget` ends first."""
-        assert self._member is not None
-        problem, table, member = self.problem, self.problem.table, self._member
+        problem, table, member = self.problem, self.problem.table, self.input.member
         order = np.flatnonzero(member[after] & ~member[before].all(axis=0))
         cuts = cuts_of(problem, order, kept)
         tiles = self._known.cut(order, cuts)
@@ -255,7 +266,7 @@ class DownsetPaths:
         core_pj += np.where(stored, times * tiles.held * dram_pj, 0.0)
         dram_cycles += np.where(stored, times * transfer_cycles(tiles.held, rate), 0.0)
         inside = np.ix_(order, order)
-        uses, depends = self.uses[inside], self.depends[inside]  # by producer and consumer; by layer and ancestor
+        uses, depends = self.uses[inside], self.input.depends[inside]  # by producer and consumer; by layer and ancestor
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
         cut_themselves = ~read | table.is_output[order]
         return EndFigures(
@@ -439,6 +450,7 @@ def _layer_figures(
     return LayerFigures(
         weights=np.ascontiguousarray(layers[:, nt.WEIGHT_BYTES]),
         whole=whole,
+        fine_kept=whole * (layer_bounds.MOST_PARTS - 1) // (layer_bounds.MOST_PARTS + 1),
         alone=alive,
         alone_cost=times[:, None] * by_cost(one_by_one, moved["alone"], cycles["alone"]),
         fine_cost=times[:, None] * by_cost(fine_choices, moved["fine"], cycles["fine"]),

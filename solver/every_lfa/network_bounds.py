@@ -134,7 +134,7 @@ ENERGY_ALONE, TIMES_ALONE = (1.0, 0.0, 0.0), ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), 
 SLOPES, SHARES = (0.3, 1.0, 3.0), (1.0, 0.5, 0.0)
 """Of the others: μ + ν in least energies for each least latency, and the share of μ in it."""
 TIMED_SLOPES = (0.3, 1.0)
-"""Of the paths that know when compute waits: the price of latency in the same unit; 0.1 and 3 add at most 0.1 %."""
+"""Of the paths that know when compute waits: the price of latency in the same unit."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
 COLUMNS_AT_ONCE = 128

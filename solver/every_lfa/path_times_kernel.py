@@ -10,21 +10,34 @@ import numpy as np
 
 from soma_cp.model.arrays import BoolArray, FloatArray, IntArray
 from soma_cp.model.compiled import compiled, in_place
-from soma_cp.model.network.network_table import NetworkTable
-from soma_cp.solver.every_lfa.path_kernel import (
-    MOST_SOURCES,
+from soma_cp.solver.every_lfa.lg_classes import LGClasses
+from soma_cp.solver.every_lfa.path_steps import (
+    FOUND,
+    KEPT,
+    RESIDENT,
+    STATE,
+    STAYS,
+    TARGET,
     EndFigures,
     FLGSums,
-    LayerFigures,
-    alive_at,
-    fits_twice,
-    gather_flg,
+    Needs,
+    PathInput,
+    begin_step,
+    bytes_of,
+    fill_alive,
+    fill_needs,
+    is_open,
+    list_moves,
+    made_in_round,
+    new_moves,
+    new_needs,
     new_sums,
-    raise_need,
-    read_later,
-    sum_up,
+    opens_of,
+    stores_of,
 )
 
+MOST_WAYS = 64
+"""Pairs of what is on chip before and after an FLG whose ways are kept; after so many, they are found again."""
 ENERGY, CYCLES, UNTIL, LOADS, SLACK = range(5)
 """Columns of a way: pJ; cycles of its tiles; from when its first loads could begin to its end at least; cycles of all
 its loads; by how many cycles the channel may be ahead of its end at most."""
@@ -45,8 +58,6 @@ class TimeFigures(NamedTuple):
         The least Tiling Number of these.
     uses
         bool[L, L]: by producer and consumer.
-    depends
-        bool[L, L]: by layer and ancestor.
     cycles_per_byte
         A transfer takes at least so many for each byte of the buffer.
     """
@@ -58,7 +69,6 @@ class TimeFigures(NamedTuple):
     fine_pj: FloatArray
     fine_number: int
     uses: BoolArray
-    depends: BoolArray
     cycles_per_byte: float
 
 
@@ -68,7 +78,7 @@ class Labels(NamedTuple):
     Parameters
     ----------
     first
-        int64[N, M, N + 1]: by downset and multipliers, the first label of each begin of the last LG.
+        int64[S · M + 1]: the first label of each state of an LG and multipliers, those of a state together.
     cost, lead
         float64[…]: of each label.
     """
@@ -84,7 +94,7 @@ class Buckets(NamedTuple):
     Parameters
     ----------
     cost, lead
-        float64[M, N, K]: by multipliers and by the begin of the last LG; infinite cost if there is no label.
+        float64[S, M, K]: by state of the downset and multipliers; infinite cost if there is no label.
     width
         Cycles; the last bucket has all longer leads.
     """
@@ -94,60 +104,100 @@ class Buckets(NamedTuple):
     width: float
 
 
+class _Ways(NamedTuple):
+    """Scratch: the ways in which an FLG may run if it loads certain sources."""
+
+    found: IntArray  # [MOST_WAYS]: open layers that are on chip before the FLG
+    stays: IntArray  # [MOST_WAYS]: and after it
+    counts: IntArray  # [MOST_WAYS]: of ways that no other dominates
+    listed: FloatArray  # [MOST_WAYS, …, 5]
+    slack: FloatArray  # [O]: least from the last tile of a layer
+    after_loads: FloatArray  # [O]: least cycles of a tile of a layer and of its descendants
+
+
 @compiled
 def extend_labels(
-    table: NetworkTable,
-    member: BoolArray,
+    paths: PathInput,
+    after: int,
     before: IntArray,
-    capacity: int,
     multipliers: FloatArray,
-    layers: LayerFigures,
     figures: EndFigures,
     times: TimeFigures,
     labels: Labels,
     buckets: Buckets,
 ) -> None:
-    """Add to `buckets` the labels of the paths whose last step is from one of the downsets `before`.
+    """Add to `buckets` the labels of the paths to `after` whose last step is from one of the downsets `before`.
 
-    `multipliers`, float64[M, 2], are those of energy and of latency; the other arguments as in `extend_paths`.
+    `multipliers`, float64[M, 2], are those of energy and of latency; they replace those of `paths`.
     """
-    sums = new_sums(figures)
-    most = len(figures.number) + 1 + (times.choice_begin[1:] - times.choice_begin[:-1]).max()
-    ways = np.empty((1 << MOST_SOURCES, most, 5), np.float64)
-    known = np.zeros((1 << MOST_SOURCES, 3), np.int64)  # at which step; how many ways; bytes of sources that are held
-    for i in range(len(before)):
-        start = before[i]
-        counts = gather_flg(table, member, start, figures, sums)
-        sum_up(figures, counts[0], sums)
-        for begin in range(start + 1):
-            if labels.first[start, 0, begin] == labels.first[start, 0, begin + 1]:
+    options = len(figures.number)
+    step, needs, moves = new_sums(figures), new_needs(figures), new_moves(paths.classes, before, after)
+    most = options + 1 + (times.choice_begin[1:] - times.choice_begin[:-1]).max()
+    ways = _Ways(
+        found=np.empty(MOST_WAYS, np.int64),
+        stays=np.empty(MOST_WAYS, np.int64),
+        counts=np.empty(MOST_WAYS, np.int64),
+        listed=np.empty((MOST_WAYS, most, 5), np.float64),
+        slack=np.empty(options, np.float64),
+        after_loads=np.empty(options, np.float64),
+    )
+    for start in before:
+        counts = begin_step(paths, start, after, figures, step, moves)
+        for at in range(paths.classes.begin_first[start + 1] - paths.classes.begin_first[start]):
+            loaded = moves.loaded[at]
+            if loaded < 0:
                 continue
-            loaded = 0
-            for n in range(counts[1]):
-                if member[begin, sums.sources[n]]:
-                    loaded |= 1 << n
-            if known[loaded, 0] != i + 1:
-                held = 0
-                for n in range(counts[1]):
-                    if not loaded >> n & 1:
-                        held += layers.whole[sums.sources[n]]
-                count = _list_ways(capacity - held, layers, figures, times, counts, loaded, sums, ways[loaded])
-                known[loaded, 0], known[loaded, 1], known[loaded, 2] = i + 1, count, held
-            most_lead = (capacity - known[loaded, 2]) * times.cycles_per_byte
-            for mark in range(len(multipliers)):
-                _take(
-                    labels,
-                    labels.first[start, mark, begin],
-                    labels.first[start, mark, begin + 1],
-                    most_lead,
-                    ways[loaded],
-                    known[loaded, 1],
-                    multipliers[mark, 0],
-                    multipliers[mark, 1],
-                    buckets.cost[mark, begin],
-                    buckets.lead[mark, begin],
-                    buckets.width,
+            known = 0
+            for n in range(list_moves(paths, start, at, after, moves)):
+                move = moves.listed[n]
+                first = move[STATE] * len(multipliers)
+                if labels.first[first] == labels.first[first + 1]:
+                    continue
+                which = 0
+                while which < known and (ways.found[which] != move[FOUND] or ways.stays[which] != move[STAYS]):
+                    which += 1
+                if which == known:
+                    which = which % MOST_WAYS
+                    known = which + 1
+                    ways.found[which], ways.stays[which] = move[FOUND], move[STAYS]
+                    ways.counts[which] = _list_ways(
+                        paths, (start, after), move, figures, times, counts, loaded, step, needs, ways, which
+                    )
+                _take_move(
+                    move, paths, after, multipliers, times, labels, ways.listed[which], ways.counts[which], buckets
                 )
+
+
+@in_place
+def _take_move(
+    move: IntArray,
+    paths: PathInput,
+    after: int,
+    multipliers: FloatArray,
+    times: TimeFigures,
+    labels: Labels,
+    ways: FloatArray,
+    count: int,
+    buckets: Buckets,
+) -> None:
+    """Add the labels to which a move leads."""
+    target = move[TARGET] - paths.classes.state_first[after]
+    most_lead = (paths.capacity - move[RESIDENT]) * times.cycles_per_byte
+    for mark in range(len(multipliers)):
+        first = move[STATE] * len(multipliers) + mark
+        _take(
+            labels,
+            labels.first[first],
+            labels.first[first + 1],
+            most_lead,
+            ways,
+            count,
+            multipliers[mark, 0],
+            multipliers[mark, 1],
+            buckets.cost[target, mark],
+            buckets.lead[target, mark],
+            buckets.width,
+        )
 
 
 @in_place
@@ -187,65 +237,66 @@ def put_label(cost: float, lead: float, costs: FloatArray, leads: FloatArray, wi
 
 @in_place
 def _list_ways(
-    room: int,
-    layers: LayerFigures,
+    paths: PathInput,
+    places: tuple[int, int],
+    move: IntArray,
     figures: EndFigures,
     times: TimeFigures,
     counts: tuple[int, int, int],
     loaded: int,
-    sums: FLGSums,
-    ways: FloatArray,
+    step: FLGSums,
+    needs: Needs,
+    ways: _Ways,
+    which: int,
 ) -> int:
-    """Fill the ways in which the FLG may run if it loads these sources; return how many no other dominates.
+    """Fill the ways in which the FLG may run along a move if it loads these sources.
 
-    `room` is what the buffer has beside the sources that are held.
+    Return how many no other dominates.
     """
     size, _, edges = counts
+    listed, layers = ways.listed[which], paths.layers
+    room = paths.capacity - move[RESIDENT]
     count, weights, fine = 0, 0, True
     for i in range(size):
-        weights += layers.weights[figures.order[sums.places[i]]]
-        fine &= figures.fine[sums.places[i]]
+        weights += layers.weights[figures.order[step.places[i]]]
+        fine &= figures.fine[step.places[i]]
     if size == 1:
-        count = _ways_of_one_tile(room, layers, figures, times, edges, loaded, sums, ways)
+        count = _ways_of_one_tile(room, paths, figures, times, edges, loaded, step, listed)
     if weights > room:
         return count
     if fine:
-        count += _fine_way(room - weights, weights, layers, figures, times, counts, loaded, sums, ways[count])
+        left = room - weights - bytes_of(paths.classes, places[1], move[KEPT], layers.fine_kept)
+        count += _fine_way(left, weights, paths, figures, times, counts, loaded, step, listed[count])
+    needs.mask[0] = move[KEPT]
+    fill_needs(paths, places[1], figures, counts, loaded, weights, 0, step, needs)
+    _find_slacks(paths, places, move, figures, times, counts, loaded, step, needs, ways)
     for option in range(len(figures.number)):
-        sums.need[option] = 0
-    for i in range(size):
-        raise_need(figures, i, edges, loaded, sums)
-    for option in range(len(figures.number)):
-        if not sums.possible[option]:
-            continue
-        if figures.number[option] == 2:
-            if not fits_twice(room, weights, layers, figures, size, edges, loaded, option, sums):
-                continue
-        elif sums.need[option] > room - weights:
-            continue
-        _fill_way(room, weights, layers, figures, times, counts, loaded, option, sums, ways[count])
-        count += 1
-    return _undominated(ways, count)
+        if step.possible[option] and needs.bytes[0, option] <= room:
+            left = room - needs.at_turn[0, option]
+            _fill_way(left, weights, figures, times, edges, loaded, option, step, ways, listed[count])
+            count += 1
+    return _undominated(listed, count)
 
 
 @in_place
 def _ways_of_one_tile(
     room: int,
-    layers: LayerFigures,
+    paths: PathInput,
     figures: EndFigures,
     times: TimeFigures,
     edges: int,
     loaded: int,
-    sums: FLGSums,
+    step: FLGSums,
     ways: FloatArray,
 ) -> int:
     """Fill the ways of a layer in an FLG of its own with one tile; return how many there are."""
-    layer = figures.order[sums.places[0]]
+    layers = paths.layers
+    layer = figures.order[step.places[0]]
     moved, energy, count = 0, 0.0, 0
     for n in range(edges):
-        if loaded >> sums.edges[n, 2] & 1:
-            moved += layers.alone_bytes[sums.edges[n, 0]]
-            energy += layers.alone_pj[sums.edges[n, 0]]
+        if loaded >> step.edges[n, 2] & 1:
+            moved += layers.alone_bytes[step.edges[n, 0]]
+            energy += layers.alone_pj[step.edges[n, 0]]
     left = room - layers.alone[layer] - moved
     if left < 0:
         return 0
@@ -264,25 +315,28 @@ def _ways_of_one_tile(
 def _fine_way(
     left: int,
     weights: int,
-    layers: LayerFigures,
+    paths: PathInput,
     figures: EndFigures,
     times: TimeFigures,
     counts: tuple[int, int, int],
     loaded: int,
-    sums: FLGSums,
+    step: FLGSums,
     way: FloatArray,
 ) -> int:
-    """Fill the way that stands for more parts than are listed; return how many such ways there are, 1 or 0."""
+    """Fill the way that stands for more parts than are listed; return how many such ways there are, 1 or 0.
+
+    `left` are bytes of the buffer beside residents, weights and tiles that are kept.
+    """
     size, _, edges = counts
     energy, cycles = 0.0, 0.0
     for i in range(size):
-        energy += times.fine_pj[figures.order[sums.places[i]]]
-        cycles += times.fine_cycles[figures.order[sums.places[i]]]
-    if not energy < np.inf:
+        energy += times.fine_pj[figures.order[step.places[i]]]
+        cycles += times.fine_cycles[figures.order[step.places[i]]]
+    if left < 0 or not energy < np.inf:
         return 0
     for n in range(edges):
-        if loaded >> sums.edges[n, 2] & 1:
-            energy += layers.fine_pj[sums.edges[n, 0]]
+        if loaded >> step.edges[n, 2] & 1:
+            energy += paths.layers.fine_pj[step.edges[n, 0]]
     one_round = cycles / times.fine_number
     loads = weights * times.cycles_per_byte
     way[ENERGY], way[CYCLES], way[UNTIL], way[LOADS] = energy, cycles, loads + cycles - one_round, loads
@@ -292,79 +346,104 @@ def _fine_way(
 
 @in_place
 def _fill_way(
-    room: int,
+    left: int,
     weights: int,
-    layers: LayerFigures,
     figures: EndFigures,
     times: TimeFigures,
-    counts: tuple[int, int, int],
+    edges: int,
     loaded: int,
     option: int,
-    sums: FLGSums,
+    step: FLGSums,
+    ways: _Ways,
     way: FloatArray,
 ) -> None:
-    """Fill the way of a Tiling Number of 2 or more."""
-    size, _, edges = counts
+    """Fill the way of a Tiling Number of 2 or more; `left` are free bytes at the end of the last round but one."""
     number, per_byte = figures.number[option], times.cycles_per_byte
-    energy, moved = sums.energy_pj[option], 0  # bytes that a round loads
+    energy, moved = step.energy_pj[option], 0  # bytes that a round loads
     for n in range(edges):
-        if loaded >> sums.edges[n, 2] & 1:
-            energy += figures.brought_pj[sums.edges[n, 1], option]
-            moved += figures.brought[sums.edges[n, 1], option]
-    one_round = sums.cycles[option] / number
-    least_alive, slack, after_loads = -1, np.inf, one_round
-    for i in range(size):
-        alive = alive_at(i, option, sums.live, figures.brought, sums.edges, edges, loaded)
-        if figures.last[sums.places[i]] and (least_alive < 0 or alive < least_alive):
-            least_alive = alive
-        in_slack, rest = _at_last_tile(room - alive, layers, figures, times, counts, loaded, option, i, sums)
-        slack, after_loads = min(slack, in_slack), min(after_loads, rest)
-    way[ENERGY], way[CYCLES] = energy, sums.cycles[option]
-    way[UNTIL] = (weights + moved) * per_byte + after_loads + (number - 1) * one_round
+        if loaded >> step.edges[n, 2] & 1:
+            energy += figures.brought_pj[step.edges[n, 1], option]
+            moved += figures.brought[step.edges[n, 1], option]
+    one_round = step.cycles[option] / number
+    way[ENERGY], way[CYCLES] = energy, step.cycles[option]
+    way[UNTIL] = (weights + moved) * per_byte + ways.after_loads[option] + (number - 1) * one_round
     way[LOADS] = (weights + number * moved) * per_byte
-    way[SLACK] = min(slack, one_round + (room - weights - max(least_alive, 0) - moved) * per_byte)
+    way[SLACK] = min(ways.slack[option], one_round + (left - moved) * per_byte)
 
 
 @in_place
-def _at_last_tile(
-    room: int,
-    layers: LayerFigures,
+def _find_slacks(
+    paths: PathInput,
+    places: tuple[int, int],
+    move: IntArray,
     figures: EndFigures,
     times: TimeFigures,
     counts: tuple[int, int, int],
     loaded: int,
-    option: int,
-    i: int,
-    sums: FLGSums,
-) -> tuple[float, float]:
-    """Return the slack from the last tile of layer i of the FLG, and cycles of one tile of it and its descendants.
+    step: FLGSums,
+    needs: Needs,
+    ways: _Ways,
+) -> None:
+    """Fill the least slack from the last tile of a layer, and the least cycles of one of it and of its descendants."""
+    options = len(figures.number)
+    for option in range(options):
+        ways.slack[option] = ways.after_loads[option] = np.inf
+    for i in range(counts[0]):
+        fill_alive(paths.depends, figures, counts, i, loaded, step, needs)
+        held = _held_at_last_tile(paths, places, move, figures, times, counts[0], i, step)
+        layer = figures.order[step.places[i]]
+        for option in range(options):
+            if not step.possible[option]:
+                continue
+            number = figures.number[option]
+            after, may_be_after = 0.0, 0.0
+            for j in range(counts[0]):
+                other = figures.order[step.places[j]]
+                tile = figures.cycles[step.places[j], option] / number
+                if paths.depends[other, layer]:
+                    after += tile
+                elif other != layer and not paths.depends[layer, other]:
+                    may_be_after += max(0.0, tile - paths.layers.weights[other] * times.cycles_per_byte)
+            made = (number - 1) * made_in_round(figures, counts[0], option, step, needs)
+            left = paths.capacity - held - made - needs.alive[option]
+            slack = after + may_be_after + left * times.cycles_per_byte
+            ways.slack[option] = min(ways.slack[option], slack)
+            own = figures.cycles[step.places[i], option] / number
+            ways.after_loads[option] = min(ways.after_loads[option], own + after)
 
-    `room` is what the buffer has beside the sources that are held and the tiles that are alive.
+
+@in_place
+def _held_at_last_tile(
+    paths: PathInput,
+    places: tuple[int, int],
+    move: IntArray,
+    figures: EndFigures,
+    times: TimeFigures,
+    size: int,
+    i: int,
+    step: FLGSums,
+) -> int:
+    """Return bytes at the last tile of layer i of the FLG: its weights, those of its descendants, and residents.
+
+    A resident counts if it stays after the FLG, or if this layer or a descendant reads it.
     """
-    size, sources, _ = counts
-    number, per_byte = figures.number[option], times.cycles_per_byte
-    layer = figures.order[sums.places[i]]
-    cycles = figures.cycles[sums.places[i], option] / number
-    after, may_be_after = 0.0, 0.0
-    left = room - layers.weights[layer]
+    layer, held = figures.order[step.places[i]], 0
+    at = paths.classes.open_first[places[0]]
     for j in range(size):
-        other = figures.order[sums.places[j]]
-        tile = figures.cycles[sums.places[j], option] / number
-        if times.depends[other, layer]:
-            after += tile
-            left -= layers.weights[other]
-        elif other != layer and not times.depends[layer, other]:
-            may_be_after += max(0.0, tile - layers.weights[other] * per_byte)
-    for n in range(sources):  # those that only layers before it read may be gone
-        if loaded >> n & 1:
+        other = figures.order[step.places[j]]
+        if other == layer or paths.depends[other, layer]:
+            held += paths.layers.weights[other]
+    for bit in range(opens_of(paths.classes, places[0])):
+        if not move[FOUND] >> bit & 1:
             continue
-        read = False
+        source = paths.classes.open_layer[at + bit]
+        stays = is_open(paths.classes, places[1], source, move[STAYS])
         for j in range(size):
-            reader = figures.order[sums.places[j]]
-            read |= times.uses[sums.sources[n], reader] and (reader == layer or times.depends[reader, layer])
-        if not read:
-            left += layers.whole[sums.sources[n]]
-    return after + may_be_after + left * per_byte, cycles + after
+            reader = figures.order[step.places[j]]
+            stays |= times.uses[source, reader] and (reader == layer or paths.depends[reader, layer])
+        if stays:
+            held += paths.layers.whole[source]
+    return held
 
 
 @in_place
@@ -401,47 +480,53 @@ def _dominates(ways: FloatArray, a: int, b: int) -> bool:
 
 @compiled
 def close_labels(
-    table: NetworkTable,
-    member: BoolArray,
-    after: int,
-    multipliers: FloatArray,
-    whole_pj: FloatArray,
-    buckets: Buckets,
+    classes: LGClasses, after: int, multipliers: FloatArray, whole_pj: FloatArray, buckets: Buckets
 ) -> None:
     """Add the labels of the paths to a downset if an LG ends there; arguments as in `close_paths`."""
-    stored = read_later(table, member, after)
-    for begin in range(after):
-        energy = 0.0
-        for layer in range(len(stored)):
-            if stored[layer] and not member[begin, layer]:
-                energy += whole_pj[layer]
-        for mark in range(len(multipliers)):
-            costs, leads = buckets.cost[mark], buckets.lead[mark]
-            for bucket in range(costs.shape[1]):
-                if costs[begin, bucket] < np.inf:
-                    cost = costs[begin, bucket] + multipliers[mark, 0] * energy
-                    put_label(cost, leads[begin, bucket], costs[after], leads[after], buckets.width)
+    first, first_end = classes.begin_first[after], classes.end_first[after]
+    begins, ends = classes.begin_first[after + 1] - first, classes.end_first[after + 1] - first_end
+    new = classes.begin_class[after, after]
+    for begin in range(begins):
+        energy = stores_of(classes, after, classes.begin_mask[first + begin], whole_pj)
+        for end in range(ends):
+            if classes.end_mask[first_end + end] & ~classes.begin_mask[first + begin] != 0:
+                continue
+            for mark in range(len(multipliers)):
+                costs, leads = buckets.cost[begin * ends + end, mark], buckets.lead[begin * ends + end, mark]
+                for bucket in range(len(costs)):
+                    if costs[bucket] < np.inf:
+                        cost = costs[bucket] + multipliers[mark, 0] * energy
+                        for target in range(new * ends, (new + 1) * ends):
+                            put_label(
+                                cost,
+                                leads[bucket],
+                                buckets.cost[target, mark],
+                                buckets.lead[target, mark],
+                                buckets.width,
+                            )
 
 
 @compiled
-def pack_labels(buckets: Buckets, after: int, labels: Labels, count: int, most: int) -> int:
+def pack_labels(buckets: Buckets, states: tuple[int, int], labels: Labels, count: int, most: int) -> int:
     """Append the labels of a downset that no other dominates, and empty the buckets; return how many there are in all.
 
-    Nothing is changed if there is no room for `most` of them: −1.
+    `states` are the first state of the downset and that of the next. Nothing is changed if there is no room for `most`
+    of them: −1.
     """
     costs, leads = buckets.cost, buckets.lead
-    for mark in range(len(costs)):
-        for begin in range(costs.shape[1]):
-            labels.first[after, mark, begin] = count
+    marks = costs.shape[1]
+    for state in range(states[1] - states[0]):
+        for mark in range(marks):
+            labels.first[(states[0] + state) * marks + mark] = count
             best = np.inf
             for bucket in range(costs.shape[2] - 1, -1, -1):
-                if costs[mark, begin, bucket] < best:
+                if costs[state, mark, bucket] < best:
                     if count == most:
                         return -1
-                    best = costs[mark, begin, bucket]
-                    labels.cost[count], labels.lead[count] = best, leads[mark, begin, bucket]
+                    best = costs[state, mark, bucket]
+                    labels.cost[count], labels.lead[count] = best, leads[state, mark, bucket]
                     count += 1
-        labels.first[after, mark, costs.shape[1]] = count
+    labels.first[states[1] * marks] = count
     costs[:] = np.inf
     leads[:] = 0.0
     return count

@@ -12,10 +12,15 @@ from soma_cp.model.compiled import compiled, in_place
 from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.tensors import transfer_cycles
-from soma_cp.solver.every_lfa.path_kernel import alive_at
+from soma_cp.solver.every_lfa.lg_classes import MOST_OPEN, LGClasses
+from soma_cp.solver.every_lfa.path_steps import MOST_NEEDS, is_open, made_after, mark_pairs, opens_of
 
 MOST_SOURCES = 8
 """Sources of an FLG that are told apart; any others count as neither loaded nor held, which is less than the truth."""
+MOST_PRICES = 1024
+"""Prices of an FLG that are kept; after so many, they are found again."""
+MOST_FACTS = 60
+"""Facts of an FLG that are told apart: two by source, one by layer that may have parts elsewhere, later ones aside."""
 SPARE_BYTES = 1e-3
 """Sums of shares of bytes are too small by less than this."""
 MOST_WORTH = 1e5
@@ -31,6 +36,8 @@ class WideLayers(NamedTuple):
     ----------
     whole, full
         int64[L + I]: least bytes of all tiles of a source; its bytes.
+    fine_kept
+        int64[L]: least bytes of all tiles but two, if there are more parts than are listed.
     share
         float64[L]: of a layer's channels, those of its smallest part; 1 if it is not divided.
     any_cost, elsewhere_cost, fine_cost, alone_cost
@@ -56,6 +63,7 @@ class WideLayers(NamedTuple):
 
     whole: IntArray
     full: IntArray
+    fine_kept: IntArray
     share: FloatArray
     any_cost: FloatArray
     elsewhere_cost: FloatArray
@@ -124,7 +132,6 @@ class _Step(NamedTuple):
     sources: IntArray  # [MOST_SOURCES]
     edges: IntArray  # [e, 4]: edge of the network, edge of the figures, which of the sources, which of the layers
     load: IntArray  # [MOST_SOURCES, O]: bytes of one tile's load
-    need: IntArray  # [O]
     item: IntArray  # [n]: place of a layer that may have parts elsewhere; -1 of a source that is found
     part: FloatArray  # [n]: the most of it that may be elsewhere
     gain: FloatArray  # [n, 2]: bytes that it takes less in the buffer if it is loaded, or if it is held
@@ -132,33 +139,52 @@ class _Step(NamedTuple):
     moved: FloatArray  # [n]: bytes loaded
 
 
+class WideInput(NamedTuple):
+    """What all steps of the paths have in common: as `PathInput`, but for `layers`."""
+
+    table: NetworkTable
+    layers: WideLayers
+    classes: LGClasses
+    member: BoolArray
+    depends: BoolArray
+    capacity: int
+    multipliers: FloatArray
+
+
+class _Case(NamedTuple):
+    """Scratch: the sources and layers of an FLG in an LG that begins at one downset, and the prices that are known."""
+
+    made: BoolArray  # [MOST_SOURCES]: whether a layer of the LG made the source
+    divided: BoolArray  # [MOST_SOURCES]: whether channels of the source may be loaded though others are held
+    early: BoolArray  # [m]: whether parts of a layer may be in an LG before
+    kept: BoolArray  # [m]: whether a layer is kept
+    need: IntArray  # [MOST_NEEDS, O]: bytes that the FLG needs beside residents, of each need that is known
+    need_key: IntArray  # [MOST_NEEDS, 2]: loaded sources, kept layers
+    needs: IntArray  # [1]: how many needs are known
+    most: IntArray  # [O]: as in the paper's space, and so are those that follow
+    first: IntArray  # [O]
+    turn: IntArray  # [O]
+    of_kept: IntArray  # [O]
+    alive: IntArray  # [O]
+    counted: IntArray  # [O]
+    prices: IntArray  # [1]: how many prices are known
+    key: IntArray  # [MOST_PRICES, 4]: loaded sources, other facts of sources and layers, residents, kept layers
+    least: FloatArray  # [MOST_PRICES, M]
+
+
 @compiled
-def extend_wide_paths(
-    table: NetworkTable,
-    member: BoolArray,
-    target: int,
-    before: IntArray,
-    capacity: int,
-    multipliers: FloatArray,
-    layers: WideLayers,
-    figures: WideEnd,
-    least: FloatArray,
-) -> None:
-    """Lower ``least[target, A]`` to the cost of the paths whose last step is from one of the downsets `before`.
+def extend_wide_paths(paths: WideInput, target: int, before: IntArray, figures: WideEnd, least: FloatArray) -> None:
+    """Lower the costs of the states of `target` to those of the paths whose last step is from one of `before`.
 
     Parameters
     ----------
-    member
-        bool[N, L]: the downsets.
     target
         The downset that holds the layers of `figures` but for the guests.
-    multipliers
-        float64[M, 3]: of energy, of cycles of tiles, of cycles of transfers.
     least
-        float64[N, N, M]: by downset and by the begin of the last LG, which may be the downset itself.
+        float64[…, M]: by state of the LG.
     """
     m, options = figures.can.shape
-    edges, marks, size = len(figures.brought), len(multipliers), member.shape[1]
+    edges, marks, classes = len(figures.brought), len(paths.multipliers), paths.classes
     step = _Step(
         places=np.empty(m, np.int64),
         inside=np.empty(m, np.bool_),
@@ -171,57 +197,238 @@ def extend_wide_paths(
         sources=np.empty(MOST_SOURCES, np.int64),
         edges=np.empty((edges, 4), np.int64),
         load=np.empty((MOST_SOURCES, options), np.int64),
-        need=np.empty(options, np.int64),
         item=np.empty(MOST_SOURCES + m, np.int64),
         part=np.empty(MOST_SOURCES + m, np.float64),
         gain=np.empty((MOST_SOURCES + m, 2), np.float64),
         cost=np.empty((MOST_SOURCES + m, 2), np.float64),
         moved=np.empty(MOST_SOURCES + m, np.float64),
     )
-    prices = np.empty((1 << MOST_SOURCES, marks), np.float64)
-    known = np.zeros(1 << MOST_SOURCES, np.int64)  # at which step the price was found
-    for i in range(len(before)):
-        start = before[i]
-        counts = _gather(table, member, start, layers, figures, step)
-        sources = counts[1]
-        _sum_up(layers, figures, counts, step)
-        for begin in range(start + 1):
-            if not least[start, begin, 0] < np.inf:
+    case = _Case(
+        made=np.empty(MOST_SOURCES, np.bool_),
+        divided=np.empty(MOST_SOURCES, np.bool_),
+        early=np.empty(m, np.bool_),
+        kept=np.empty(m, np.bool_),
+        need=np.empty((MOST_NEEDS, options), np.int64),
+        need_key=np.empty((MOST_NEEDS, 2), np.int64),
+        needs=np.zeros(1, np.int64),
+        most=np.empty(options, np.int64),
+        first=np.empty(options, np.int64),
+        turn=np.empty(options, np.int64),
+        of_kept=np.empty(options, np.int64),
+        alive=np.empty(options, np.int64),
+        counted=np.empty(options, np.int64),
+        prices=np.zeros(1, np.int64),
+        key=np.empty((MOST_PRICES, 4), np.int64),
+        least=np.empty((MOST_PRICES, marks), np.float64),
+    )
+    most_ends = 0
+    for start in before:
+        most_ends = max(most_ends, classes.end_first[start + 1] - classes.end_first[start])
+    goes_on = np.empty((most_ends, classes.end_first[target + 1] - classes.end_first[target]), np.bool_)
+    for start in before:
+        counts = _gather(paths.table, paths.member, start, paths.layers, figures, step)
+        _sum_up(paths.layers, figures, counts, step)
+        mark_pairs(classes, start, target, goes_on)
+        case.prices[0] = case.needs[0] = 0
+        for at in range(classes.begin_first[start + 1] - classes.begin_first[start]):
+            _extend_from(paths, (start, at, target), figures, counts, goes_on, step, case, least)
+
+
+@in_place
+def _extend_from(
+    paths: WideInput,
+    places: tuple[int, int, int],
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    goes_on: BoolArray,
+    step: _Step,
+    case: _Case,
+    least: FloatArray,
+) -> None:
+    """Take the step from the states of a class of begins."""
+    classes, (start, at, target) = paths.classes, places
+    begin = classes.begin_first[start] + at
+    at_target = classes.begin_class[target, classes.begin[begin]]
+    begin_target = classes.begin_first[target] + at_target
+    first_end, first_end_target = classes.end_first[start], classes.end_first[target]
+    ends, ends_target = classes.end_first[start + 1] - first_end, classes.end_first[target + 1] - first_end_target
+    loaded, shared, paid = _loads(paths, start, classes.begin[begin], counts[1], step)
+    facts = _facts(paths, start, classes.begin[begin], figures, counts, step, case)
+    ends_there = at != classes.begin_class[start, start] and opens_of(classes, start) < MOST_OPEN
+    ends_there &= not classes.begin_shares[begin]
+    for end in range(ends):
+        state = classes.state_first[start] + at * ends + end
+        found = classes.end_mask[first_end + end] & ~classes.begin_mask[begin]
+        if not least[state, 0] < np.inf or (found == 0 and ends_there):
+            continue
+        residents = _skipped(paths, start, classes.begin[begin], found, counts[1], step)
+        for end_target in range(ends_target):
+            if not goes_on[end, end_target]:
                 continue
-            loaded, shared, paid = 0, 0, 0
-            for n in range(sources):
-                source = step.sources[n]
-                if source < size and not member[begin, source]:
-                    continue
-                loaded |= 1 << n
-                known_reader, other_reader = False, layers.served[source]
-                for at in range(layers.reader_begin[source], layers.reader_begin[source + 1]):
-                    reader = layers.reader[at]
-                    known_reader |= member[start, reader] and not member[begin, reader]
-                    other_reader |= layers.share[reader] < 1 and not member[start, reader]
-                if known_reader:
-                    shared |= 1 << n
-                elif other_reader:
-                    paid |= 1 << n
-            may_be_held = shared | paid
-            held = may_be_held
+            kept = classes.end_mask[first_end_target + end_target] & ~classes.begin_mask[begin_target]
+            if _least_bytes(paths, target, classes.begin[begin], kept) > paths.capacity:
+                continue
+            new = made_after(classes, paths.member, start, target, kept)
+            state_target = classes.state_first[target] + at_target * ends_target + end_target
+            held = shared | paid
             while True:
-                mask = loaded & ~held
-                if known[mask] != i + 1:
-                    known[mask] = i + 1
-                    _price(capacity, multipliers, layers, figures, counts, mask, step, prices)
                 moved = 0
-                for n in range(sources):
+                for n in range(counts[1]):
                     if held & paid & (1 << n):
-                        moved += int(layers.full[step.sources[n]] * _least_share(layers, step.sources[n]))
-                for mark in range(marks):
-                    cost = least[start, begin, mark] + prices[mask, mark]
-                    cost += moved * _per_byte(multipliers, mark, layers)
-                    if cost < least[target, begin, mark]:
-                        least[target, begin, mark] = cost
+                        source = step.sources[n]
+                        moved += int(paths.layers.full[source] * _least_share(paths.layers, source))
+                # Without residents and kept layers it costs no more.
+                which = _price_of(paths, target, figures, counts, (loaded & ~held, facts, 0, 0), step, case)
+                if _is_less(paths, (state, state_target), moved, which, case, least):
+                    key = (loaded & ~held, facts, residents, new)
+                    which = _price_of(paths, target, figures, counts, key, step, case)
+                    _lower(paths, (state, state_target), moved, which, case, least)
                 if held == 0:
                     break
-                held = (held - 1) & may_be_held
+                held = (held - 1) & (shared | paid)
+
+
+@in_place
+def _is_less(paths: WideInput, states: tuple[int, int], moved: int, which: int, case: _Case, least: FloatArray) -> bool:
+    """Return whether a step from one state to another costs less at any multiplier than what is known."""
+    for mark in range(len(paths.multipliers)):
+        cost = least[states[0], mark] + case.least[which, mark]
+        if cost + moved * _per_byte(paths.multipliers, mark, paths.layers) < least[states[1], mark]:
+            return True
+    return False
+
+
+@in_place
+def _lower(paths: WideInput, states: tuple[int, int], moved: int, which: int, case: _Case, least: FloatArray) -> None:
+    """Lower the costs of a state to those of the step from another one, which moves so many bytes besides."""
+    for mark in range(len(paths.multipliers)):
+        cost = least[states[0], mark] + case.least[which, mark]
+        cost += moved * _per_byte(paths.multipliers, mark, paths.layers)
+        least[states[1], mark] = min(least[states[1], mark], cost)
+
+
+@in_place
+def _price_of(
+    paths: WideInput,
+    target: int,
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    key: tuple[int, int, int, int],
+    step: _Step,
+    case: _Case,
+) -> int:
+    """Return the place of a price, which is found if it is not known."""
+    known = case.prices[0]
+    for which in range(known):
+        if (
+            case.key[which, 0] == key[0]
+            and case.key[which, 1] == key[1]
+            and case.key[which, 2] == key[2]
+            and case.key[which, 3] == key[3]
+        ):
+            return which
+    place = known if known < MOST_PRICES else 0
+    case.prices[0] = place + 1
+    case.key[place, 0], case.key[place, 1], case.key[place, 2], case.key[place, 3] = key
+    _price(paths, target, figures, counts, place, step, case)
+    return place
+
+
+@in_place
+def _loads(paths: WideInput, start: int, begin: int, sources: int, step: _Step) -> tuple[int, int, int]:
+    """Return which sources are in no FLG of the LG; whose load a layer before may share; or one that was left out."""
+    layers, member = paths.layers, paths.member
+    loaded, shared, paid = 0, 0, 0
+    for n in range(sources):
+        source = step.sources[n]
+        if source < member.shape[1] and not member[begin, source]:
+            continue
+        loaded |= 1 << n
+        known_reader, other_reader = False, layers.served[source]
+        for at in range(layers.reader_begin[source], layers.reader_begin[source + 1]):
+            reader = layers.reader[at]
+            known_reader |= member[start, reader] and not member[begin, reader]
+            other_reader |= layers.share[reader] < 1 and not member[start, reader]
+        if known_reader:
+            shared |= 1 << n
+        elif other_reader:
+            paid |= 1 << n
+    return loaded, shared, paid
+
+
+@in_place
+def _facts(
+    paths: WideInput,
+    start: int,
+    begin: int,
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    step: _Step,
+    case: _Case,
+) -> int:
+    """Fill what is known of sources and layers if the LG begins at `begin`; return it as one number."""
+    facts, bit = 0, 0
+    for n in range(counts[1]):
+        source = step.sources[n]
+        case.made[n] = source < paths.member.shape[1] and not paths.member[begin, source]
+        case.divided[n] = not case.made[n] or _may_be_early(paths, begin, source)
+        facts |= int(case.made[n]) << bit | int(case.divided[n]) << (bit + 1)
+        bit += 2
+    for i in range(counts[0]):
+        case.early[i] = step.capable[i]
+        if step.capable[i] and bit < MOST_FACTS:
+            case.early[i] = _may_be_early(paths, begin, figures.order[step.places[i]])
+            facts |= int(case.early[i]) << bit
+            bit += 1
+    return facts
+
+
+@in_place
+def _may_be_early(paths: WideInput, begin: int, layer: int) -> bool:
+    """Return whether parts of a layer may be in an LG before one that begins at `begin`: all its producers are."""
+    for edge in range(paths.table.source_begin[layer], paths.table.source_begin[layer + 1]):
+        source = paths.table.source[edge]
+        if source >= 0 and paths.member[len(paths.member) - 1, source] and not paths.member[begin, source]:
+            return False
+    return True
+
+
+@in_place
+def _resident_bytes(paths: WideInput, begin: int, layer: int) -> int:
+    """Return the least bytes of a layer that an LG has made and goes on to read."""
+    if paths.layers.share[layer] < 1 and _may_be_early(paths, begin, layer):
+        return int(paths.layers.whole[layer] * paths.layers.share[layer])
+    whole: int = paths.layers.whole[layer]
+    return whole
+
+
+@in_place
+def _skipped(paths: WideInput, start: int, begin: int, mask: int, sources: int, step: _Step) -> int:
+    """Return the bytes of the residents in `mask` that are no sources of the FLG."""
+    found, at = 0, paths.classes.open_first[start]
+    while mask != 0:
+        if mask & 1:
+            layer = paths.classes.open_layer[at]
+            is_source = False
+            for n in range(sources):
+                is_source |= step.sources[n] == layer
+            if not is_source:
+                found += _resident_bytes(paths, begin, layer)
+        mask >>= 1
+        at += 1
+    return found
+
+
+@in_place
+def _least_bytes(paths: WideInput, downset: int, begin: int, mask: int) -> int:
+    """Return the least bytes of the open layers of a downset in `mask`, of an LG that begins at `begin`."""
+    found, at = 0, paths.classes.open_first[downset]
+    while mask != 0:
+        if mask & 1:
+            found += _resident_bytes(paths, begin, paths.classes.open_layer[at])
+        mask >>= 1
+        at += 1
+    return found
 
 
 @in_place
@@ -314,52 +521,54 @@ def _sum_up(layers: WideLayers, figures: WideEnd, counts: tuple[int, int, int], 
 
 @in_place
 def _price(
-    capacity: int,
-    multipliers: FloatArray,
-    layers: WideLayers,
+    paths: WideInput,
+    target: int,
     figures: WideEnd,
     counts: tuple[int, int, int],
-    loaded: int,
+    which: int,
     step: _Step,
-    prices: FloatArray,
+    case: _Case,
 ) -> None:
-    """Fill ``prices[loaded]``: the least costs of the FLG if it loads these sources, and finds the others."""
-    size, sources, edges = counts
+    """Fill ``case.least[which]``: the least costs of the FLG in the case that ``case.key[which]`` says."""
+    size, sources, _ = counts
+    layers, multipliers, loaded = paths.layers, paths.multipliers, case.key[which, 0]
     options, marks = len(figures.number), len(multipliers)
     for mark in range(marks):
-        prices[loaded, mark] = np.inf
-    weights, found, least_weights = 0, 0, 0
+        case.least[which, mark] = np.inf
+    room = paths.capacity - case.key[which, 2]
+    weights, least_weights, fine_kept, fine = 0, 0, 0, True
     for i in range(size):
-        weight = figures.weights[step.places[i]]
+        place, share = step.places[i], 1.0
+        layer = figures.order[place]
+        weight = figures.weights[place]
         weights += weight
-        least_weights += int(weight * layers.share[figures.order[step.places[i]]]) if step.capable[i] else weight
-    least_found = 0
+        if step.capable[i]:
+            share = layers.share[layer]
+        least_weights += int(weight * share) if step.capable[i] else weight
+        case.kept[i] = is_open(paths.classes, target, layer, case.key[which, 3])
+        if case.kept[i]:
+            fine_kept += int(layers.fine_kept[layer] * share)
+        fine &= figures.fine[place]
+    found, least_found = 0, 0
     for n in range(sources):
         if not loaded >> n & 1:
             whole = layers.whole[step.sources[n]]
             found += whole
-            least_found += int(whole * _least_share(layers, step.sources[n]))
+            least_found += int(whole * _least_share(layers, step.sources[n])) if case.divided[n] else whole
     if size == 1:
-        _price_alone(capacity, multipliers, layers, figures, counts, loaded, step, prices)
-    if least_weights + least_found > capacity:
+        _price_alone(room, multipliers, layers, figures, counts, which, step, case)
+    if least_weights + least_found > room:
         return
-    fine = True
-    for i in range(size):
-        fine &= figures.fine[step.places[i]]
-    if fine:
-        _price_fine(multipliers, layers, figures, counts, loaded, step, prices)
-    for option in range(options):
-        step.need[option] = 0
-    for i in range(size):
-        _need(figures, i, edges, loaded, step)
+    if fine and least_weights + least_found + fine_kept <= room:
+        _price_fine(multipliers, layers, figures, counts, which, step, case)
+    need = _known_need(loaded, case.key[which, 3], case)
+    if need < 0:
+        need = _need(paths, figures, counts, weights, loaded, case.key[which, 3], step, case)
     for option in range(options):
         if not step.possible[option]:
             continue
-        if figures.number[option] == 2:
-            excess = found + _least_of_two(weights, figures, size, edges, loaded, option, step) - capacity
-        else:
-            excess = found + weights + step.need[option] - capacity
-        items, most = _reliefs(layers, figures, size, sources, loaded, option, step)
+        excess = found + case.need[need, option] - room
+        items, most = _reliefs(layers, figures, size, sources, loaded, option, step, case)
         if most < excess:
             continue
         energy, cycles, dram = step.energy_pj[option], step.cycles[option], step.dram_cycles[option]
@@ -371,26 +580,26 @@ def _price(
                 dram += times * transfer_cycles(step.load[n, option], figures.rate)
         for mark in range(marks):
             cost = multipliers[mark, 0] * energy + multipliers[mark, 1] * cycles + multipliers[mark, 2] * dram
-            if items > 0 and cost < prices[loaded, mark]:
-                most = prices[loaded, mark] - cost
+            if items > 0 and cost < case.least[which, mark]:
+                most = case.least[which, mark] - cost
                 cost += _cost_of_division(excess, most, multipliers, mark, layers, figures, items, option, step)
-            prices[loaded, mark] = min(prices[loaded, mark], cost)
+            case.least[which, mark] = min(case.least[which, mark], cost)
 
 
 @in_place
 def _reliefs(
-    layers: WideLayers, figures: WideEnd, size: int, sources: int, loaded: int, option: int, step: _Step
+    layers: WideLayers, figures: WideEnd, size: int, sources: int, loaded: int, option: int, step: _Step, case: _Case
 ) -> tuple[int, float]:
     """List what may be elsewhere; return how many there are, and the most bytes that they take less in the buffer.
 
-    Each has two ways: its channels elsewhere are loaded, or held in whole.
+    Each has two ways: its channels elsewhere are loaded, if they may be in another LG, or held in whole.
     """
     items, most = 0, SPARE_BYTES
     number = figures.number[option]
     for n in range(sources):
         source = step.sources[n]
         share = _least_share(layers, source)
-        if loaded >> n & 1 or share == 1:
+        if loaded >> n & 1 or share == 1 or not case.divided[n]:
             continue
         step.item[items] = -1
         step.part[items] = 1 - share
@@ -403,11 +612,12 @@ def _reliefs(
             continue
         place = step.places[i]
         layer = figures.order[place]
-        kept = figures.weights[place] + figures.held[place, option]
+        rounds = max(1, number - 1) if case.kept[i] else 1
+        kept = figures.weights[place] + rounds * figures.held[place, option]
         step.item[items] = place
         step.part[items] = 1 - layers.share[layer]
-        step.gain[items, 0] = kept
-        step.gain[items, 1] = kept if figures.last[place] else kept - layers.whole[layer]
+        step.gain[items, 1] = kept if figures.last[place] and not case.kept[i] else kept - layers.whole[layer]
+        step.gain[items, 0] = kept if case.early[i] else step.gain[items, 1]
         step.moved[items] = 0 if figures.last[place] else number * figures.read[place, option]
         most += step.part[items] * kept
         items += 1
@@ -472,42 +682,98 @@ def _dual(worth: float, excess: int, items: int, step: _Step) -> float:
 
 
 @in_place
-def _need(figures: WideEnd, i: int, edges: int, loaded: int, step: _Step) -> None:
-    """Raise the bytes that are needed beside weights and held sources to those at a tile of layer i of the FLG."""
-    options = len(figures.number)
-    for option in range(options):
-        step.need[option] = max(
-            step.need[option], alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
-        )
+def _known_need(loaded: int, kept: int, case: _Case) -> int:
+    """Return the place of what the FLG needs; −1 if it is not known."""
+    for at in range(case.needs[0]):
+        if case.need_key[at, 0] == loaded and case.need_key[at, 1] == kept:
+            return at
+    return -1
 
 
 @in_place
-def _least_of_two(weights: int, figures: WideEnd, size: int, edges: int, loaded: int, option: int, step: _Step) -> int:
-    """Return the bytes, but for held sources, that an FLG of Tiling Number 2 needs at least."""
-    most, turn = 0, -1
+def _need(
+    paths: WideInput,
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    weights: int,
+    loaded: int,
+    kept: int,
+    step: _Step,
+    case: _Case,
+) -> int:
+    """Fill the bytes, but for residents and held sources, that the FLG needs at least with all channels in it.
+
+    Return the place of the row in ``case.need``.
+    """
+    at = case.needs[0] if case.needs[0] < MOST_NEEDS else 0
+    case.needs[0] = at + 1
+    case.need_key[at, 0], case.need_key[at, 1] = loaded, kept
+    size, options = counts[0], len(figures.number)
+    for option in range(options):
+        case.most[option] = case.first[option] = case.of_kept[option] = 0
+        case.turn[option] = 0 if figures.gaps else paths.capacity
     for i in range(size):
-        alive = alive_at(i, option, step.live, figures.brought, step.edges, edges, loaded)
-        most = max(most, figures.weights[step.places[i]] + alive)
-        if figures.last[step.places[i]] and (turn < 0 or weights + alive < turn):
-            turn = weights + alive
-    if figures.gaps:
-        turn = weights
-    return max(most, turn)
+        place = step.places[i]
+        _fill_alive(paths.depends, figures, counts, i, loaded, step, case)
+        for option in range(options):
+            case.most[option] = max(case.most[option], case.alive[option])
+            case.first[option] = max(case.first[option], figures.weights[place] + case.alive[option])
+        if case.kept[i]:
+            for option in range(options):
+                case.of_kept[option] += figures.held[place, option]
+        if figures.last[place]:
+            for option in range(options):
+                case.turn[option] = min(case.turn[option], max(0, case.alive[option] - case.counted[option]))
+    for option in range(options):
+        number, made = figures.number[option], case.of_kept[option]
+        at_tile = case.first[option] if number == 2 else weights + case.most[option] + (number - 2) * made
+        case.need[at, option] = max(at_tile, weights + case.turn[option] + (number - 1) * made)
+    return at
+
+
+@in_place
+def _fill_alive(
+    depends: BoolArray,
+    figures: WideEnd,
+    counts: tuple[int, int, int],
+    i: int,
+    loaded: int,
+    step: _Step,
+    case: _Case,
+) -> None:
+    """Fill the bytes of this round that are alive at a tile of layer i, and at most how many are of kept layers."""
+    options, place = len(figures.number), step.places[i]
+    for option in range(options):
+        case.alive[option] = step.live[i, option]
+        case.counted[option] = figures.held[place, option] if case.kept[i] else 0
+    for n in range(counts[2]):
+        if step.edges[n, 3] == i and loaded >> step.edges[n, 2] & 1:
+            for option in range(options):
+                case.alive[option] += figures.brought[step.edges[n, 1], option]
+    for j in range(i):
+        other = step.places[j]
+        if not case.kept[j] or not depends[figures.order[place], figures.order[other]]:
+            continue
+        for option in range(options):
+            case.counted[option] += figures.held[other, option]
+            if not figures.crosses[other, place]:
+                case.alive[option] += figures.held[other, option]
 
 
 @in_place
 def _price_alone(
-    capacity: int,
+    room: int,
     multipliers: FloatArray,
     layers: WideLayers,
     figures: WideEnd,
     counts: tuple[int, int, int],
-    loaded: int,
+    which: int,
     step: _Step,
-    prices: FloatArray,
+    case: _Case,
 ) -> None:
     """Lower the costs of a layer in an FLG of its own to those with one tile."""
-    _, _, edges = counts
+    _, sources, edges = counts
+    loaded = case.key[which, 0]
     layer = figures.order[step.places[0]]
     alive = layers.alone[layer]
     energy, dram = 0.0, 0.0
@@ -515,17 +781,21 @@ def _price_alone(
         n, moved = step.edges[at, 2], layers.alone_bytes[step.edges[at, 0]]
         source = step.sources[n]
         if not loaded >> n & 1:
-            alive += min(layers.whole[source], moved)
+            if case.divided[n]:
+                alive += min(layers.whole[source], moved)
             continue
         alive += moved
         times = layers.times[source]
         energy += times * moved * layers.pj_per_byte[0]
         dram += times * transfer_cycles(moved, figures.rate)
-    if alive > capacity:
+    for n in range(sources):
+        if not (loaded >> n & 1 or case.divided[n]):
+            alive += layers.whole[step.sources[n]]
+    if alive > room:
         return
     for mark in range(len(multipliers)):
         cost = layers.alone_cost[layer, mark] + multipliers[mark, 0] * energy + multipliers[mark, 2] * dram
-        prices[loaded, mark] = min(prices[loaded, mark], cost)
+        case.least[which, mark] = min(case.least[which, mark], cost)
 
 
 @in_place
@@ -534,12 +804,13 @@ def _price_fine(
     layers: WideLayers,
     figures: WideEnd,
     counts: tuple[int, int, int],
-    loaded: int,
+    which: int,
     step: _Step,
-    prices: FloatArray,
+    case: _Case,
 ) -> None:
     """Lower the costs to those with more parts than are listed."""
     size, sources, edges = counts
+    loaded = case.key[which, 0]
     energy, dram = 0.0, 0.0
     for n in range(sources):
         if loaded >> n & 1 == 0:
@@ -559,4 +830,4 @@ def _price_fine(
                 cost += layers.any_cost[layer, mark]
             elif not figures.guest[step.places[i]]:
                 cost += layers.fine_cost[layer, mark]
-        prices[loaded, mark] = min(prices[loaded, mark], cost)
+        case.least[which, mark] = min(case.least[which, mark], cost)

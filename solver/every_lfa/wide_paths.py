@@ -20,6 +20,13 @@ v ∈ S be its last part in the FLG S. Then
   bytes of v are held. Stores of these parts are not counted.
 - *Loads of v.* If v is in another LG than its reader, so are all its parts, and the reader loads all of v. If v is in
   the LG, but in an FLG before, a share y of its channels may be loaded, 0 or from s to 1 − s, and need no room.
+- *Parts in an LG before.* All producers of v come before its first part. So if any part of v is in an LG before that of
+  its last part, which begins at A, all producers of v are in A. If one is not, no channels of v are loaded.
+- *Residents and kept layers.* Let the last part of a layer in the same LG, but in an FLG after, read v. Then all tiles
+  of the parts of v in the LG are alive from their FLGs on until that part has run. So v is a resident with all its
+  bytes if a producer of it is not in A; otherwise with those of its smallest part, or, if S reads it, with all but the
+  share that is loaded. If v ∈ S is kept, so are n − 1 or n − 2 tiles, as in the paper's space, of its channels in S;
+  those that are elsewhere in the LG are held in whole, whether S reads v or not.
 - *Stores of v.* If v is in an LG that ends and has a consumer after it, all parts of v are stored.
 
 *Guests.* Tiles depend on consumers in the FLG, also on those that are left out: a part of g is in S, but its last part
@@ -38,6 +45,10 @@ twice:* Take the reader in S that needs most. If the owner of its load is in S, 
 the source is held. The first FLG of the LG that has a reader counts the owner's load if the owner was left out; an FLG
 after counts none. ∎ Of a source that is divided each part has loads of its own, so a share may be loaded though others
 are held. Weights that several layers have count once, and need no room but in the first such layer.
+
+*LGs that keep nothing.* An LG that goes on at J though it keeps nothing may be cut there for nothing, as in the paper's
+space, unless a layer of J \\ A and one outside of J may share a load. Where it is cut, more layers are in A, so what
+holds for any A before J holds for J.
 
 *Many channels elsewhere.* At a Tiling Number let x be the bytes by which S exceeds the buffer (less than 0 if there is
 room), with all channels of all v in S. The shares y save bytes and cost something; so the least cost is at least that
@@ -85,8 +96,10 @@ from soma_cp.solver.every_lfa.downset_paths import (
 from soma_cp.solver.every_lfa.downsets import all_downsets
 from soma_cp.solver.every_lfa.heads import Head, alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
-from soma_cp.solver.every_lfa.path_kernel import CutTiles, close_paths, kept_whole
-from soma_cp.solver.every_lfa.wide_path_kernel import WideEnd, WideLayers, extend_wide_paths
+from soma_cp.solver.every_lfa.lg_classes import lg_classes
+from soma_cp.solver.every_lfa.path_kernel import close_paths
+from soma_cp.solver.every_lfa.path_tiles import CutTiles, kept_whole
+from soma_cp.solver.every_lfa.wide_path_kernel import WideEnd, WideInput, WideLayers, extend_wide_paths
 
 
 class WidePaths:
@@ -130,9 +143,24 @@ class WidePaths:
         self._figures = _wide_layers(problem, prices, multipliers, self._times, self._share, self._weights, self._heads)
         self._stores = store_costs(problem, self._figures.whole[:count], self._times)
         self._untracked = np.array([s < 0 and not self._figures.tracked[-1 - s] for s in table.source.tolist()], bool)
-        size = len(self._member)
-        self._least = np.full((size, size, len(multipliers)), np.inf)
-        self._least[0, 0] = 0.0
+        reads = np.zeros((len(problem.network.inputs), count), np.bool_)  # by external input and layer
+        reads[-1 - table.source[~inner], table.reader[~inner]] = True
+        self._paths = WideInput(
+            table=table,
+            layers=self._figures,
+            classes=lg_classes(self._member, self._uses, reads[self._figures.tracked]),
+            member=self._member,
+            depends=self._depends,
+            capacity=problem.platform.gbuf_bytes,
+            multipliers=multipliers,
+        )
+        self._least = np.full((self._paths.classes.state_first[-1], len(multipliers)), np.inf)
+        self._least[self._states(0)] = 0.0
+
+    def _states(self, downset: int) -> slice:
+        """Return where the states of a downset stand."""
+        first: IntArray = self._paths.classes.state_first
+        return slice(first[downset], first[downset + 1])
 
     def _with_one_head(self, prices: LayerPrices) -> BoolArray | None:
         """Return the downsets if one head stands for all that are alike."""
@@ -160,7 +188,7 @@ class WidePaths:
         first = table.stored_weights == np.arange(len(table.layers))
         weights = int(table.layers[first, nt.DRAM_WEIGHT_BYTES].sum())
         moved, cycles = weights * platform.dram_pj_per_byte, float(transfer_cycles(weights, platform.dram_rate))
-        costs: FloatArray = self._least[-1, -1] + self.multipliers @ np.array([moved, 0.0, cycles])
+        costs: FloatArray = self._least[-1] + self.multipliers @ np.array([moved, 0.0, cycles])
         return costs if np.isfinite(costs).all() else None
 
     def _end_at(self, after: int, budget: Budget) -> bool:
@@ -179,9 +207,9 @@ class WidePaths:
             whole = kept_whole(table, member, some, end)
             for kept in np.unique(whole).tolist():
                 if not self._extend(after, end, some[whole == kept], kept, guests, budget):
-                    self._least[after] = np.inf
+                    self._least[self._states(after)] = np.inf
                     return False
-        close_paths(table, member, after, self.multipliers, *self._stores, self._least)
+        close_paths(self._paths.classes, after, self.multipliers, *self._stores, self._least)
         return True
 
     def _that_fit(self, after: int) -> tuple[IntArray, BoolArray]:
@@ -193,7 +221,7 @@ class WidePaths:
         fused = flgs.astype(np.float32) @ self._uses.astype(np.float32) > 0
         least = np.where(fused, self._weights, np.floor(self._weights * self._share))
         fits = (flgs * least).sum(axis=1) <= self.problem.platform.gbuf_bytes
-        fits &= np.isfinite(self._least[before, :, 0]).any(axis=1)
+        fits &= [np.isfinite(self._least[self._states(one), 0]).any() for one in before.tolist()]
         return before[fits], flgs[fits]
 
     def _ready_parts(self, after: int) -> list[int]:
@@ -214,17 +242,7 @@ class WidePaths:
         for first in range(0, len(before), STEPS_AT_ONCE):
             if budget.over:
                 return False
-            extend_wide_paths(
-                self.problem.table,
-                self._member,
-                after,
-                before[first : first + STEPS_AT_ONCE],
-                self.problem.platform.gbuf_bytes,
-                self.multipliers,
-                self._figures,
-                figures,
-                self._least,
-            )
+            extend_wide_paths(self._paths, after, before[first : first + STEPS_AT_ONCE], figures, self._least)
         return True
 
     def _may_end_with_another(self, after: int, guests: list[int]) -> bool:
@@ -397,6 +415,7 @@ def _wide_layers(
     elsewhere_cost[np.isinf(elsewhere_cost)] = 0.0
     return WideLayers(
         whole=np.concatenate([whole, np.array(of_inputs, np.int64)]),
+        fine_kept=whole * (layer_bounds.MOST_PARTS - 1) // (layer_bounds.MOST_PARTS + 1),
         full=np.concatenate([made, np.array(of_inputs, np.int64)]),
         share=share,
         any_cost=times[:, None] * any_cost,

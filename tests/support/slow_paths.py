@@ -57,14 +57,16 @@ class _Paths:
         everything = frozenset(self.layers)
 
         @cache
-        def least(begin: frozenset[str], end: frozenset[str]) -> np.ndarray:
-            """D(A, J), A ≠ J."""
+        def within(begin: frozenset[str], after: frozenset[str], end: frozenset[str]) -> np.ndarray:
+            """Return the least cost of the FLGs before `after` of an LG from `begin` to `end`."""
+            if begin == after:
+                return np.zeros(len(self.never))
             found = self.never
             for start in self.downsets():
-                if begin <= start < end:
-                    before = closed(start) if begin == start else least(begin, start)
+                if begin <= start < after:
+                    before = within(begin, start, end)
                     if np.isfinite(before).any():
-                        found = np.minimum(found, before + self.step_from(end - start, begin, start))
+                        found = np.minimum(found, before + self.step_from(begin, start, after, end))
             return found
 
         @cache
@@ -79,7 +81,7 @@ class _Paths:
                         for name in end - begin - self.outputs
                         if any(name in producers(self.layers[c]) for c in everything - end)
                     ]
-                    found = np.minimum(found, least(begin, end) + self.cost(0, 0, stored))
+                    found = np.minimum(found, closed(begin) + within(begin, end, end) + self.cost(0, 0, stored))
             return found
 
         weights = [slow_types.dram_weight_bytes(layer) for layer in self.layers.values()]
@@ -95,16 +97,25 @@ class _Paths:
                 found.append(some)
         return found
 
-    def step_from(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> np.ndarray:
-        """Return the least cost of an FLG in an LG that began at `begin`."""
+    def step_from(
+        self, begin: frozenset[str], start: frozenset[str], after: frozenset[str], end: frozenset[str]
+    ) -> np.ndarray:
+        """Return the least cost of an FLG from `start` to `after` in an LG from `begin` to `end`."""
+        flg = after - start
         sources = {p for name in flg for p in producers(self.layers[name])}
-        return self.step(flg, frozenset(sources & begin), frozenset(sources & (start - begin)))
+        residents = self.read_by(end - start, start - begin)
+        return self.step(
+            flg, frozenset(sources & begin), sum(map(self.whole, residents)), self.read_by(end - after, flg)
+        )
+
+    def read_by(self, consumers: frozenset[str], some: frozenset[str]) -> frozenset[str]:
+        """Return those of some layers that any of these consumers reads."""
+        return some & {p for name in consumers for p in producers(self.layers[name])}
 
     @cache  # noqa: B019
-    def step(self, flg: frozenset[str], begin: frozenset[str], held: frozenset[str]) -> np.ndarray:
-        """Return the least cost of an FLG, from the sources that it loads, and those that it finds."""
+    def step(self, flg: frozenset[str], begin: frozenset[str], found_bytes: int, kept: frozenset[str]) -> np.ndarray:
+        """Return the least cost of an FLG, from the sources that it loads, residents, and layers that it keeps."""
         order = [name for name in self.layers if name in flg]
-        found_bytes = sum(map(self.whole, held))
         weights = sum(slow_types.weight_bytes(self.layers[name]) for name in order)
         options = []
         if len(order) == 1:
@@ -113,8 +124,9 @@ class _Paths:
         most *= max(ofmap_shape(self.layers[name])[2] for name in order)
         for number in range(2, most + 1):
             if number // math.gcd(number, self.batch) <= self.most_parts:
-                options.append(self.tiled(order, number, begin, found_bytes, weights))
-        if weights + found_bytes <= self.room and self.may_be_fine(order):
+                options.append(self.tiled(order, number, begin, found_bytes, weights, kept))
+        kept_fine = sum(self.whole(name) * (self.most_parts - 1) // (self.most_parts + 1) for name in kept)
+        if weights + found_bytes + kept_fine <= self.room and self.may_be_fine(order):
             options.append(self.many_parts(order, begin))
         return np.min([self.never, *options], axis=0)
 
@@ -140,6 +152,7 @@ class _Paths:
         begin: frozenset[str],
         found_bytes: int,
         weights: int,
+        kept: frozenset[str],
     ) -> np.ndarray:
         """Return the cost of an FLG with a Tiling Number of 2 or more."""
         try:
@@ -151,7 +164,7 @@ class _Paths:
         if (cycles < 0).any():
             return self.never
         moved: list[int] = []
-        alive, held = {}, {}
+        alive, at_turn, held = {}, {}, {}
         for name in order:
             layer, (b, k, h, w) = self.layers[name], tiles[name]
             held[name] = slow_types.packed(b * k * h * w, slow_types.bits_of(slow_types.ofmap_type(layer)))
@@ -162,19 +175,26 @@ class _Paths:
                 loads.append(slow_types.packed(elements, slow_types.bits_of(self.types[source])))
             moved += number * loads
             moved += number * [held[name]] if name in self.outputs else []
-            alive[name] = held[name] + sum(loads)
+            made = {name}
             for other in order:
-                if other in self.ancestors[name] and any(
-                    other in producers(self.layers[c]) and (c == name or name in self.ancestors[c]) for c in order
+                if other in self.ancestors[name] and (
+                    other in kept
+                    or any(
+                        other in producers(self.layers[c]) and (c == name or name in self.ancestors[c]) for c in order
+                    )
                 ):
-                    alive[name] += held[other]
+                    made.add(other)
+            alive[name] = sum(loads) + sum(held[other] for other in made)
+            at_turn[name] = sum(loads) + sum(held[other] for other in made - kept)
         own = {name: slow_types.weight_bytes(self.layers[name]) for name in order}
+        of_kept = sum(held[name] for name in kept)
+        last = [n for n in order if not any(n in producers(self.layers[c]) for c in order)]
+        room = self.room - found_bytes
+        fits = any(weights + at_turn[name] + (number - 1) * of_kept <= room for name in last)
         if number >= 3:
-            fits = all(weights + found_bytes + alive[name] <= self.room for name in order)
+            fits = fits and all(weights + alive[name] + (number - 2) * of_kept <= room for name in order)
         else:
-            last = [n for n in order if not any(n in producers(self.layers[c]) for c in order)]
-            fits = all(found_bytes + own[name] + alive[name] <= self.room for name in order)
-            fits = fits and any(weights + found_bytes + alive[name] <= self.room for name in last)
+            fits = fits and all(own[name] + alive[name] <= room for name in order)
         return self.cost(number * float(energy.sum()), number * int(cycles.sum()), moved) if fits else self.never
 
     # What is known of a layer whatever the FLG

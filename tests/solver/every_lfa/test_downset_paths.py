@@ -22,7 +22,7 @@ from soma_cp.model.data_types import LayerTypes, data_type
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.network.layers import Conv, ExternalInput, Layer, PointToPoint
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -174,6 +174,32 @@ def test_a_tile_is_held_until_its_last_reader_has_run(gbuf_bytes: int, cycles: f
     assert transfers(chain(layers, (64, 1, 1), 4, gbuf_bytes)) == cycles
 
 
+@pytest.mark.parametrize(("gbuf_bytes", "cycles"), [(1000, 192), (92, 192), (91, 224), (84, 224), (83, np.inf)])
+def test_tiles_that_stay_for_another_flg_take_room_beside_the_weights(gbuf_bytes: int, cycles: float) -> None:
+    # 64 and 32 bytes of weights, 64 of x and 32 of b are moved. Beside the weights of a lies one of four tiles of x and
+    # one of a: 64 + 16 + 4. If the 16 bytes of a stay for b, three tiles of a lie there when its last one is to come:
+    # 64 + 16 + 12. Otherwise they are stored and loaded. Both in one FLG take 64 + 32 + 16 + 4.
+    layers = (
+        Conv(name="a", C=16, K=4, H=4, W=1, inputs=("x",)),
+        Conv(name="b", C=4, K=8, H=4, W=1, ifmaps=("a",)),
+    )
+    assert transfers(chain(layers, (16, 4, 1), 1, gbuf_bytes)) == cycles
+
+
+@pytest.mark.parametrize(("gbuf_bytes", "cycles"), [(1000, 160), (152, 160), (151, 208), (140, 208)])
+def test_an_ofmap_that_an_flg_skips_takes_room(gbuf_bytes: int, cycles: float) -> None:
+    # 128 bytes of weights, 16 of x and 16 of d are moved. All in one FLG of four tiles take 128 + 16 and two tiles of
+    # 4; c and d beside the 64 bytes of b and the 16 of a, which c does not read, 64 + 64 + 16 and two tiles of 4. Or a
+    # is stored, and loaded by b and by d: then c and d take 64 + 64 and three tiles of 4.
+    layers: tuple[Layer, ...] = (
+        PointToPoint(name="a", K=4, H=4, W=1, inputs=("x",)),
+        Conv(name="b", C=4, K=16, H=4, W=1, ifmaps=("a",)),
+        Conv(name="c", C=16, K=4, H=4, W=1, ifmaps=("b",)),
+        Eltwise(name="d", K=4, H=4, W=1, N=2, ifmaps=("a", "c")),
+    )
+    assert transfers(chain(layers, (4, 4, 1), 1, gbuf_bytes)) == cycles
+
+
 @examples(60)
 @given(
     st.tuples(st.integers(2, 4), st.integers(1, 4), st.integers(1, 3), st.sampled_from([1, 2, 3, 4]), st.booleans()),
@@ -277,7 +303,7 @@ def test_no_bound_is_lower_with_paths(pair: Pair, exponents: tuple[int, int]) ->
 
 def test_paths_close_most_of_the_gap_of_large_batches() -> None:
     """Energy × delay of known schedules, in pJ · cycles, above the bound: 32.9 % and 44.0 % without paths."""
-    for name, batch, least in (("resnet50", 64, 1.24), ("gpt2-small-prefill", 64, 1.33), ("resnet50", 4, 1.01)):
+    for name, batch, least in (("resnet50", 64, 1.27), ("gpt2-small-prefill", 64, 1.33), ("resnet50", 4, 1.01)):
         problem = Problem(builtin_network(name), PLATFORMS["edge"], batch)
         before = bound_every_lfa(problem, with_paths=False)
         assert bound_every_lfa(problem).cost > least * before.cost

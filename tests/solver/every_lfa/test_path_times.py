@@ -55,11 +55,10 @@ class _Along:
     """The paths of one LFA alone: its downsets and Tiling Numbers, with any DRAM cuts."""
 
     def __init__(self, paths: DownsetPaths, lfa: LFA) -> None:
-        self.problem, self.figures, self.stores = paths.problem, paths.figures, paths.stores
-        self.uses, self.depends, self.members_of_all = paths.uses, paths.depends, paths.members_of_all
+        self.problem, self.input, self.stores, self.uses = paths.problem, paths.input, paths.stores, paths.uses
+        self.found_of_all = paths.found_of_all
         self._paths = paths
-        assert self.members_of_all is not None
-        index = {row.tobytes(): i for i, row in enumerate(self.members_of_all)}
+        index = {row.tobytes(): i for i, row in enumerate(paths.input.member)}
         ids = {layer.name: i for i, layer in enumerate(paths.problem.network.layers)}
         reached = np.zeros(len(ids), np.bool_)
         self._step: dict[int, tuple[int, int]] = {}  # by downset: the one before it, and the Tiling Number
@@ -101,7 +100,7 @@ def test_no_schedule_of_an_lfa_is_below_its_own_timed_path(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("soma_cp.solver.every_lfa.layer_bounds.MOST_PARTS", most_parts)
         paths, prices = paths_of(problem)
-        if paths.members_of_all is None:
+        if not paths.found_of_all:
             return
         costs = TimedPaths(_Along(paths, plan.lfa), prices, LATENCY).costs(Budget())  # type: ignore[arg-type]
     assert costs is not None
