@@ -70,8 +70,8 @@ WINGS = {
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
     ),
     "solver/every_lfa": (
-        "tile_extents layer_choices part_bounds layer_bounds downsets heads lg_classes path_tiles path_kernel"
-        " downset_paths wide_path_kernel wide_paths network_bounds"
+        "tile_extents layer_choices part_bounds layer_bounds downsets heads lg_classes path_tiles path_steps"
+        " path_kernel downset_paths path_times_kernel path_times wide_path_kernel wide_paths network_bounds"
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (

@@ -77,9 +77,10 @@ layer is counted (`soma_cp.solver.every_lfa.heads` has the proof).
 few additions per layer and FLG, each with a relative error of 2⁻⁵³: far less than `ROUNDING`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from math import gcd
+from typing import NamedTuple
 
 import numpy as np
 
@@ -98,7 +99,8 @@ from soma_cp.solver.every_lfa.heads import alike_heads, left_out
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.lg_classes import lg_classes
-from soma_cp.solver.every_lfa.path_kernel import EndFigures, LayerFigures, PathInput, close_paths, extend_paths
+from soma_cp.solver.every_lfa.path_kernel import close_paths, extend_paths
+from soma_cp.solver.every_lfa.path_steps import EndFigures, LayerFigures, PathInput
 from soma_cp.solver.every_lfa.path_tiles import EMPTY, Cuts, CutTiles, KnownTiles, fill_tiles, kept_whole
 from soma_cp.solver.every_lfa.tile_extents import extents_read
 
@@ -111,6 +113,13 @@ STEPS_AT_ONCE = 16
 """FLGs between two looks at the budget; one of 100 layers may take 10 ms."""
 ROWS_WHOLE, COLUMNS_WHOLE = 1, 2
 """Bits of `kept_whole`."""
+
+
+class Steps(NamedTuple):
+    """FLGs that end at a downset: the downsets `before` them, int64[P], and what their layers cost."""
+
+    before: IntArray
+    flgs: EndFigures
 
 
 class DownsetPaths:
@@ -143,29 +152,29 @@ class DownsetPaths:
         source = problem.table.source
         of_source = np.where(source >= 0, self._times[np.maximum(source, 0)], 1)
         self._edge_times = np.maximum(of_source, self._times[problem.table.reader])
-        self._figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
-        self._stores = store_costs(problem, self._figures.whole, self._times)
+        figures = _layer_figures(problem, prices, multipliers, self._times, self._edge_times)
+        self.stores = store_costs(problem, figures.whole, self._times)
         uses = np.zeros((len(problem.table.layers),) * 2, np.bool_)  # by producer and consumer
         uses[problem.table.source[problem.table.source >= 0], problem.table.reader[problem.table.source >= 0]] = True
-        self._uses = uses
-        self._depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
+        self.uses = uses
+        depends = np.zeros(uses.shape, np.bool_)  # by layer and ancestor
         for layer, needed in enumerate(prices.needs):
-            self._depends[layer, list(needed)] = True
-        self._paths = PathInput(
+            depends[layer, list(needed)] = True
+        self.input = PathInput(
             table=problem.table,
-            layers=self._figures,
+            layers=figures,
             classes=lg_classes(self._member, uses),
             member=self._member,
-            depends=self._depends,
+            depends=depends,
             capacity=problem.platform.gbuf_bytes,
             multipliers=multipliers,
         )
-        self._least = np.full((self._paths.classes.state_first[-1], len(multipliers)), np.inf)
+        self._least = np.full((self.input.classes.state_first[-1], len(multipliers)), np.inf)
         self._least[self._states(0)] = 0.0
 
     def _states(self, downset: int) -> slice:
         """Return where the states of a downset stand."""
-        first: IntArray = self._paths.classes.state_first
+        first: IntArray = self.input.classes.state_first
         return slice(first[downset], first[downset + 1])
 
     def _with_one_head(self) -> BoolArray | None:
@@ -181,13 +190,17 @@ class DownsetPaths:
         """Whether more time could find more: there are few enough downsets, and some are left."""
         return self._member is not None and self._done < len(self._member)
 
+    @property
+    def found_of_all(self) -> bool:
+        """Whether all paths are found, and none of the layers is left out."""
+        return self._member is not None and not self._gaps and not self.can_go_on
+
     def costs(self, budget: Budget) -> FloatArray | None:
         """Return float64[M]: costs that no LFA is below; None if `budget` ends first, or if they are not known."""
         if self._member is None:
             return None
-        bytes_before = self._member @ self._figures.weights
         while self._done < len(self._member):
-            if budget.over or not self._end_at(self._done, bytes_before, budget):
+            if budget.over or not self._end_at(self._done, budget):
                 return None
             self._done += 1
         weights = self.problem.table.layers[:, nt.DRAM_WEIGHT_BYTES]
@@ -197,35 +210,37 @@ class DownsetPaths:
         costs: FloatArray = self._least[-1] + self.multipliers @ np.array([moved, 0.0, cycles])
         return costs if np.isfinite(costs).all() else None
 
-    def _end_at(self, after: int, bytes_before: IntArray, budget: Budget) -> bool:
+    def _end_at(self, after: int, budget: Budget) -> bool:
         """Find the least costs of the paths to one downset; return False if `budget` ends first."""
-        assert self._member is not None
-        table, member = self.problem.table, self._member
+        for steps in self.steps_to(after, budget):
+            if steps is None:
+                self._least[self._states(after)] = np.inf
+                return False
+            extend_paths(self.input, after, steps.before, steps.flgs, self._least)
+        close_paths(self.input.classes, after, self.multipliers, *self.stores, self._least)
+        return True
+
+    def steps_to(self, after: int, budget: Budget) -> Iterator[Steps | None]:
+        """Yield all steps to a downset, a few at a time; None, and no more, if `budget` ends first."""
+        member, weights = self.input.member, self.input.member @ self.input.layers.weights
         before = np.flatnonzero(~(member[:after] & ~member[after]).any(axis=1))
         sizes = int(member[after].sum()) - member[before].sum(axis=1)
-        fits = bytes_before[after] - bytes_before[before] <= self.problem.platform.gbuf_bytes
+        fits = weights[after] - weights[before] <= self.problem.platform.gbuf_bytes
         reached = np.array([np.isfinite(self._least[self._states(one), 0]).any() for one in before.tolist()], np.bool_)
         before = before[(sizes > 0) & fits & reached]
-        whole = kept_whole(table, member, before, after)
-        least = self._least
+        whole = kept_whole(self.problem.table, member, before, after)
         for kept in np.unique(whole).tolist():
             some = before[whole == kept]
             figures = self._end_figures(after, some, kept, budget)
-            if figures is None:
-                least[self._states(after)] = np.inf
-                return False
             for first in range(0, len(some), STEPS_AT_ONCE):
-                if budget.over:
-                    least[self._states(after)] = np.inf
-                    return False
-                extend_paths(self._paths, after, some[first : first + STEPS_AT_ONCE], figures, least)
-        close_paths(self._paths.classes, after, self.multipliers, *self._stores, least)
-        return True
+                if figures is None or budget.over:
+                    yield None
+                    return
+                yield Steps(some[first : first + STEPS_AT_ONCE], figures)
 
     def _end_figures(self, after: int, before: IntArray, kept: int, budget: Budget) -> EndFigures | None:
         """Return what the FLGs from these downsets to one cost; None if `budget` ends first."""
-        assert self._member is not None
-        problem, table, member = self.problem, self.problem.table, self._member
+        problem, table, member = self.problem, self.problem.table, self.input.member
         order = np.flatnonzero(member[after] & ~member[before].all(axis=0))
         cuts = cuts_of(problem, order, kept)
         tiles = self._known.cut(order, cuts)
@@ -251,7 +266,7 @@ class DownsetPaths:
         core_pj += np.where(stored, times * tiles.held * dram_pj, 0.0)
         dram_cycles += np.where(stored, times * transfer_cycles(tiles.held, rate), 0.0)
         inside = np.ix_(order, order)
-        uses, depends = self._uses[inside], self._depends[inside]  # by producer and consumer; by layer and ancestor
+        uses, depends = self.uses[inside], self.input.depends[inside]  # by producer and consumer; by layer and ancestor
         read: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
         cut_themselves = ~read | table.is_output[order]
         return EndFigures(

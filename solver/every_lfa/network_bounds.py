@@ -80,6 +80,9 @@ Of each number of passes there is a path of its own; that of p passes looks at o
 counts it p times. The least of the bounds of all numbers bounds the cost. A number has a path only if its bound without
 one is the least so far: no other path could raise the bound on the cost.
 
+*Waits.* Of the paper's space, the shortest path also knows how far the channel may be ahead of compute: see
+`soma_cp.solver.every_lfa.path_times`. It bounds latency, and sums of energy and latency.
+
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
 interval of D, the cost (L − μ D)^n · D^m is log-concave in D, so its least value stands at an end. For each interval,
@@ -110,6 +113,7 @@ from soma_cp.solver.every_lfa import downset_paths
 from soma_cp.solver.every_lfa.downset_paths import DownsetPaths
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
+from soma_cp.solver.every_lfa.path_times import TimedPaths
 from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
 from soma_cp.solver.every_lfa.wide_paths import WidePaths
 
@@ -119,6 +123,7 @@ LOADS_BEFORE = "what must be loaded before a layer, and what computes after it"
 LAST_TILES = "all that must be loaded before a layer's last tile, and the last tiles after it"
 BUFFER = "weights that the buffer can't hold when a layer ends"
 PATH = "cheapest way to fuse layers that the buffer may hold"
+WAITS = "waits for loads that the buffer has no room for earlier, however layers are fused"
 
 INTERVALS = 64
 """Number of latency intervals in which the cost is bounded."""
@@ -128,6 +133,8 @@ ENERGY_ALONE, TIMES_ALONE = (1.0, 0.0, 0.0), ((0.0, 1.0, 0.0), (0.0, 0.0, 1.0), 
 """Multipliers of the paths that bound energy alone, and latency alone."""
 SLOPES, SHARES = (0.3, 1.0, 3.0), (1.0, 0.5, 0.0)
 """Of the others: μ + ν in least energies for each least latency, and the share of μ in it."""
+TIMED_SLOPES = (0.3, 1.0)
+"""Of the paths that know when compute waits: the price of latency in the same unit."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
 COLUMNS_AT_ONCE = 128
@@ -189,6 +196,7 @@ class NetworkPrices(LayerPrices):
     """The prices of the layers' tiles, and of the paths once these are begun."""
 
     paths: DownsetPaths | WidePaths | None = None
+    timed: TimedPaths | None = None
     _of_passes: "dict[int, NetworkPrices] | None" = None
 
     def in_passes(self, number: int, budget: Budget) -> "NetworkPrices":
@@ -351,13 +359,15 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
             ways[least] = way._replace(done=True)
             continue
         dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
-        source = PATH if paths.latency > way.latency else way.source
+        source = paths.source if paths.latency > way.latency else way.source
         latency = max(way.latency, paths.latency)
         cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
         if each.wide:
             cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
         energy = max(way.energy_pj, paths.energy_pj)
         ways[least] = way._replace(latency=latency, source=source, energy_pj=energy, cost=cost, done=True)
+        if prices.timed is not None and prices.timed.can_go_on:
+            return ways, False
     return ways, min(ways, key=lambda way: way.cost).done
 
 
@@ -380,12 +390,15 @@ class _Paths(NamedTuple):
     ----------
     energy_pj, latency
         No schedule has less energy, or fewer cycles.
+    source
+        The argument that gives the bound on latency.
     intercepts, slopes
         float64[P] each: a schedule of latency D has at least the energy intercept − slope · D.
     """
 
     energy_pj: float
     latency: int
+    source: str
     intercepts: FloatArray
     slopes: FloatArray
 
@@ -414,11 +427,32 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
         times = times * (1 - downset_paths.ROUNDING)
     with_energy = prices.paths.multipliers[:, 0] > 0
     intercepts = costs[with_energy] * (1 - downset_paths.ROUNDING)
-    return _Paths(
+    found = _Paths(
         energy_pj=float(intercepts[0]),
         latency=int(np.ceil(times).max()),
+        source=PATH,
         intercepts=intercepts,
         slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
+    )
+    return found if isinstance(prices.paths, WidePaths) else _with_waits(found, prices.paths, prices, budget)
+
+
+def _with_waits(found: _Paths, paths: DownsetPaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
+    """Return what the paths prove together with those that know when compute waits, if there is time for these."""
+    if prices.timed is None:
+        slope = found.energy_pj / max(found.latency, 1)
+        multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in TIMED_SLOPES)])
+        prices.timed = TimedPaths(paths, prices, multipliers)
+    costs = prices.timed.costs(budget)
+    if costs is None:
+        return found
+    latency, *intercepts = (costs * (1 - downset_paths.ROUNDING)).tolist()
+    latency = int(np.ceil(latency))
+    return found._replace(
+        latency=max(latency, found.latency),
+        source=WAITS if latency > found.latency else found.source,
+        intercepts=np.append(found.intercepts, intercepts),
+        slopes=np.append(found.slopes, prices.timed.multipliers[1:, 1]),
     )
 
 

@@ -13,7 +13,7 @@ from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa.lg_classes import MOST_OPEN, LGClasses
-from soma_cp.solver.every_lfa.path_kernel import MOST_NEEDS, is_open, made_after, mark_pairs, opens_of
+from soma_cp.solver.every_lfa.path_steps import MOST_NEEDS, is_open, made_after, mark_pairs, opens_of
 
 MOST_SOURCES = 8
 """Sources of an FLG that are told apart; any others count as neither loaded nor held, which is less than the truth."""

@@ -34,7 +34,7 @@ from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import layer_bounds, network_bounds
 from soma_cp.solver.every_lfa.layer_choices import LayerChoices
-from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, bound_every_lfa
+from soma_cp.solver.every_lfa.network_bounds import BUFFER, LAST_TILES, LOADS_BEFORE, TRAFFIC, WAITS, bound_every_lfa
 from soma_cp.solver.every_lfa.tile_extents import Steps, TileExtents, ancestors, tile_extents
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
@@ -363,16 +363,17 @@ def test_traffic_of_inputs_and_weights_that_layers_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "batch", "source"),
+    ("name", "batch", "with_paths", "source"),
     [
-        ("tiny-ffn", 1, TRAFFIC),
-        ("gpt2-small-decode", 4, LAST_TILES),
-        ("gpt2-small-prefill", 1, LOADS_BEFORE),
-        ("resnet50", 4, BUFFER),
+        ("tiny-ffn", 1, True, TRAFFIC),
+        ("gpt2-small-decode", 4, True, LAST_TILES),
+        ("gpt2-small-prefill", 1, True, LOADS_BEFORE),
+        ("resnet50", 4, False, BUFFER),
+        ("resnet50", 4, True, WAITS),
     ],
 )
-def test_every_argument_is_the_strongest_somewhere(name: str, batch: int, source: str) -> None:
-    bound = bound_every_lfa(Problem(builtin_network(name), EDGE, batch))
+def test_every_argument_is_the_strongest_somewhere(name: str, batch: int, with_paths: bool, source: str) -> None:
+    bound = bound_every_lfa(Problem(builtin_network(name), EDGE, batch), with_paths=with_paths)
     assert bound.latency_source == source
 
 
