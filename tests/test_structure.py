@@ -58,7 +58,8 @@ WINGS = {
         " first_stages start solve provenance blocks comparison ladder schedule_ladder advice sweep pricing_warm_up"
         " warm_up"
     ),
-    "solver/sweep": "axes point outcome methods rows store tasks grid plan run",
+    "solver/sweep": "axes point outcome methods rows store findings tasks grid plan run",
+    "solver/sweep/findings": "cases ratios front surface claims shape_claims paper_claims",
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
