@@ -120,7 +120,7 @@ def allocate_buffer(
         )
         rounds += stage.rounds
         since_best += 1
-        plan = _plan_that_fits(problem, stage, start, required=best is None)
+        plan = plan_that_fits(problem, stage, start, required=best is None)
         if plan is not None:
             figures = plan_figures(plan)
             if picks.cost(figures.energy_pj, figures.bound) < best_cost:
@@ -151,8 +151,14 @@ def latency_for(cost: float, energy_pj: float, objective: Objective) -> float | 
     return float((cost / energy_pj**objective.energy_exponent) ** (1.0 / objective.delay_exponent))
 
 
-def _plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
-    """Return the plan of the stage's LFA, or of the start, if one of its DLSAs fits into the whole buffer."""
+def plan_that_fits(problem: Problem, stage: PaperSearchResult, start: LFA, required: bool) -> Plan | None:
+    """Return the plan of the stage's LFA, or of the start, if one of its DLSAs fits into the whole buffer.
+
+    Raises
+    ------
+    UserError
+        If a plan is required, and there is none.
+    """
     for lfa in (stage.lfa, start):
         plan = make_plan(problem, lfa)
         if least_peak_bytes(plan) <= problem.platform.gbuf_bytes:

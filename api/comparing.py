@@ -109,6 +109,8 @@ def compare(
     time_limit: float | None = 60.0,
     seed: int = 0,
     lfa: str = "greedy",
+    tiling: str = "output",
+    uncapped: bool = False,
     energy_exponent: float = 1.0,
     delay_exponent: float = 1.0,
     workers: int | None = None,
@@ -124,7 +126,9 @@ def compare(
         A network, for which an LFA is searched first; or a schedule or result, whose LFA, hardware and batch are taken.
     time_limit
         Seconds for each second stage, and for the search before them; None for no limit.
-    hardware, batch, seed, lfa, energy_exponent, delay_exponent, workers, deterministic, on_progress, cancel
+    hardware, batch, seed, lfa, tiling, uncapped, energy_exponent, delay_exponent
+        As in `solve`.
+    workers, deterministic, on_progress, cancel
         As in `solve`.
 
     Raises
@@ -152,6 +156,8 @@ def compare(
         seed=seed,
         lfa=lfa,
         stage2=SecondStage.GREEDY,
+        tiling=tiling,
+        uncapped=uncapped,
         space=None,
         passes="auto",
         periods="auto",

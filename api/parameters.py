@@ -3,12 +3,14 @@
 import math
 from enum import Enum
 
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.api.values import choice, real, whole
 from soma_cp.cli.inputs import objective_from
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import MAX_BATCH
-from soma_cp.solver.choices import FirstStage, SecondStage, Space, UsePeriods
+from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage, Space, UsePeriods, usual_second_stage
 from soma_cp.solver.parameters import MAX_SEED, MAX_WORKERS, CpSatParameters, SolveParameters
 
 
@@ -38,7 +40,9 @@ def search_parameters(
     *,
     seed: int,
     lfa: str,
-    stage2: str,
+    stage2: str | None,
+    tiling: str,
+    uncapped: bool,
     space: Space | str | None,
     passes: int | str,
     periods: str,
@@ -58,7 +62,8 @@ def search_parameters(
         raise UserError(f"workers={workers} with deterministic=True: several threads are not deterministic; keep one")
     return SolveParameters(
         first_stage=stage(FirstStage, lfa),
-        second_stage=stage(SecondStage, stage2),
+        second_stage=usual_second_stage(lfa) if stage2 is None else stage(SecondStage, stage2),
+        cocco=_cocco(lfa, tiling, uncapped),
         objective=checked_exponents(energy_exponent, delay_exponent),
         seed=seed,
         cpsat=CpSatParameters(workers=workers, seed=seed, deterministic=deterministic),
@@ -70,3 +75,12 @@ def search_parameters(
         fix_lfa=fix_lfa,
         exact=exact,
     )
+
+
+def _cocco(lfa: str, tiling: str, uncapped: bool) -> CoccoParameters:
+    """Return the parameters of the Cocco baseline; refuse them beside another first stage."""
+    parameters = CoccoParameters(tiling=choice("tiling", TilingRule, tiling), capped=not uncapped)
+    if lfa not in COCCO_STAGES and parameters != CoccoParameters():
+        given = "uncapped=True" if uncapped else f"tiling={str(tiling)!r}"
+        raise UserError(f"{given} with lfa={lfa!r}, which has no such rule; give lfa='cocco', or leave it out")
+    return parameters

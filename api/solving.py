@@ -17,7 +17,7 @@ from soma_cp.api.tables import Table
 from soma_cp.api.wording import speaks_python
 from soma_cp.model.errors import UserError
 from soma_cp.model.soma.lfa import LFA
-from soma_cp.solver.choices import Space
+from soma_cp.solver.choices import Space, usual_second_stage
 
 if TYPE_CHECKING:
     from soma_cp.solver.solve import SolveResult
@@ -33,7 +33,9 @@ def solve(
     time_limit: float | None = 60.0,
     seed: int = 0,
     lfa: str = "greedy",
-    stage2: str = "cpsat",
+    stage2: str | None = None,
+    tiling: str = "output",
+    uncapped: bool = False,
     space: Space | str | None = None,
     passes: int | str = "auto",
     periods: str = "auto",
@@ -67,9 +69,13 @@ def solve(
     seed
         Of all draws.
     lfa
-        First stage: ``"greedy"``, ``"paper"``, or the name of a plug-in.
+        First stage: ``"greedy"``, ``"paper"``, ``"cocco"``, ``"cocco-ga"``, or the name of a plug-in.
     stage2
-        Second stage: ``"cpsat"``, ``"sa"``, ``"greedy"``, ``"none"``, or the name of a plug-in.
+        Second stage: ``"cpsat"``, ``"sa"``, ``"greedy"``, ``"none"``, or the name of a plug-in; by default
+        ``"cpsat"``, but ``"none"`` with the first stages of Cocco, whose baseline is double buffered.
+    tiling, uncapped
+        With the first stages of Cocco, the tiling number of a group: ``"output"``, ``"largest"`` or ``"inherit"``, and
+        whether layers may have more than 16 tiles for each sample (docs/cocco.md#tiling-rules).
     space
         ``"wide"`` or ``"paper"`` (docs/model.md#spaces); by default the wide one, where the search knows it.
     passes
@@ -117,7 +123,9 @@ def solve(
     arguments = {
         "seed": seed,
         "lfa": str(lfa),
-        "stage2": str(stage2),
+        "stage2": str(usual_second_stage(lfa) if stage2 is None else stage2),
+        "tiling": str(tiling),
+        "uncapped": uncapped,
         "space": space,
         "passes": passes,
         "periods": periods,

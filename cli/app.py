@@ -15,11 +15,20 @@ except KeyboardInterrupt:  # Ctrl-C before there is anything to end
 
 from soma_cp import __version__
 from soma_cp.cli.command import HELP_NAMES, command, given_options
-from soma_cp.cli.completion import network_names, platform_names, schema_names
+from soma_cp.cli.completion import example_names, network_names, platform_names, schema_names
 from soma_cp.cli.formats import Format
-from soma_cp.cli.option_groups import HardwareOptions, LogOptions, OnnxWords, SearchOptions, StartOptions, TypeOptions
+from soma_cp.cli.option_groups import (
+    CoccoOptions,
+    HardwareOptions,
+    LogOptions,
+    OnnxWords,
+    SearchOptions,
+    StartOptions,
+    TypeOptions,
+)
 from soma_cp.cli.options import (
     RESULT,
+    WORKERS,
     AdviseOption,
     BatchesOption,
     BatchOption,
@@ -39,8 +48,9 @@ from soma_cp.cli.options import (
 )
 from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.cli.schema_names import SCHEMA_NAMES, schema_name
+from soma_cp.cli.sweep_formats import EXAMPLE_NAMES, SweepFormat, example_name
 from soma_cp.model.errors import UserError
-from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.choices import FirstStage, usual_second_stage
 
 app = typer.Typer(
     pretty_exceptions_enable=False,
@@ -74,8 +84,9 @@ def solve(
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
-    stage2: Stage2Option = SecondStage.CPSAT.value,
+    stage2: Stage2Option = None,
     exact: ExactOption = False,
+    cocco: CoccoOptions,
     search: SearchOptions,
     starts: StartOptions,
     advise: AdviseOption = False,
@@ -100,7 +111,8 @@ def solve(
             hardware=hardware,
             onnx=onnx_models([named], onnx),
             first_stage=lfa,
-            second_stage=stage2,
+            second_stage=stage2 or usual_second_stage(lfa).value,
+            cocco=cocco,
             search=search,
             starts=replace(starts, given=given if named is None else given | {"net"}),
             exact=exact,
@@ -140,6 +152,7 @@ def compare(
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
+    cocco: CoccoOptions,
     search: Annotated[SearchOptions, EACH_TIME_LIMIT],
     json: JsonOption = False,
     format: Annotated[
@@ -163,6 +176,7 @@ def compare(
             hardware=hardware,
             onnx=onnx_models(nets, onnx),
             first_stage=lfa,
+            cocco=cocco,
             given=given_options(context),
             search=search,
             format=format_from(format, json),
@@ -211,6 +225,95 @@ def gap(
             onnx=onnx_models(nets, onnx),
             search=search,
             format=format_from(format, json),
+            log=log,
+        )
+    )
+
+
+@command(
+    app,
+    examples={
+        "sweep --example fig7-quick > fig7.yaml": "a ready file: buffer against bandwidth",
+        "sweep fig7.yaml -o fig7.db --csv fig7.csv": "run what is missing; the same command goes on",
+        "sweep -o fig7.db --export 3c0a77d1 > point.json": "the schedule of one point",
+    },
+)
+def sweep(
+    *,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A YAML file that says what to vary.", show_default=False)
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="The store of results; made if there is none.", metavar="STORE", show_default=False
+        ),
+    ] = None,
+    example: Annotated[
+        str | None,
+        typer.Option(
+            "--example",
+            help=f"Print a ready file: {', '.join(EXAMPLE_NAMES)}.",
+            metavar="NAME",
+            autocompletion=example_names,
+        ),
+    ] = None,
+    export: Annotated[
+        str | None,
+        typer.Option("--export", help="Print the schedule file of the result with this key.", metavar="KEY"),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", help="Processes, one thread each; all cores by default.", rich_help_panel=WORKERS),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", help="Memory that each process may use, such as 4GiB.", rich_help_panel=WORKERS),
+    ] = None,
+    dask: Annotated[
+        str | None,
+        typer.Option(
+            "--dask",
+            help="Run on the cluster of this dask scheduler instead.",
+            metavar="ADDRESS",
+            rich_help_panel=WORKERS,
+        ),
+    ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run again what is stored as failed.", rich_help_panel=WORKERS)
+    ] = False,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", help="Write all rows to this CSV file.", metavar="FILE", rich_help_panel=RESULT),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option("--json", help="Write all rows to this JSON file.", metavar="FILE", rich_help_panel=RESULT),
+    ] = None,
+    format: Annotated[
+        SweepFormat,
+        typer.Option(
+            "--format", help="Columns of the CSV: ours, or those of the published program.", rich_help_panel=RESULT
+        ),
+    ] = SweepFormat.CSV,
+    log: LogOptions,
+) -> None:
+    """Solve every point of a grid by several methods, keep each result, and go on where it stopped."""
+    from soma_cp.cli.commands.sweep import SweepOptions, run_sweep_command
+
+    run_sweep_command(
+        SweepOptions(
+            file=file,
+            store=store,
+            example=None if example is None else example_name(example),
+            export=export,
+            jobs=jobs,
+            dask=dask,
+            memory=memory,
+            retry_failed=retry_failed,
+            csv=csv,
+            json=json,
+            format=format,
             log=log,
         )
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from soma_cp.cli.schema_names import SCHEMA_NAMES
+from soma_cp.cli.sweep_formats import EXAMPLE_NAMES
 from soma_cp.model.plug_ins import PlugInKind
 
 Completion = Callable[[str], list[str]]
@@ -27,6 +28,11 @@ def platform_names(incomplete: str) -> list[str]:
 def schema_names(incomplete: str) -> list[str]:
     """Return the names of schemas."""
     return _beginning(incomplete, SCHEMA_NAMES)
+
+
+def example_names(incomplete: str) -> list[str]:
+    """Return the names of ready files of sweeps."""
+    return _beginning(incomplete, EXAMPLE_NAMES)
 
 
 def type_names(incomplete: str) -> list[str]:

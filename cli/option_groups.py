@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.cli.options import (
     AccumulatorsOption,
     ActivationsOption,
@@ -28,8 +29,10 @@ from soma_cp.cli.options import (
     SeedOption,
     SpaceOption,
     StartOption,
+    TilingOption,
     TimeLimitOption,
     TypesOption,
+    UncappedOption,
     VerboseOption,
     WeightRatioOption,
     WeightsOption,
@@ -109,6 +112,18 @@ class SearchOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CoccoOptions:
+    """The options of the Cocco baseline."""
+
+    tiling: TilingOption = TilingRule.OUTPUT
+    uncapped: UncappedOption = False
+
+
+NO_COCCO = CoccoOptions()
+"""Where none of them is given."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogOptions:
     """The options that say where a search is logged."""
 
@@ -131,9 +146,11 @@ OF_THE_SEARCH = (
     "seed",
     "deterministic",
     "exact",
+    "tiling",
+    "uncapped",
 )
 CONTRADICTIONS = {
-    "--fix-lfa": (("lfa", "space", "passes", "periods", "exact"), "which searches no LFA"),
+    "--fix-lfa": (("lfa", "space", "passes", "periods", "exact", "tiling", "uncapped"), "which searches no LFA"),
     "--resume": ((*OF_THE_PROBLEM, *OF_THE_SEARCH), "which goes on as the file says"),
 }
 """Options that can't go with one of `StartOptions`, by their names as parameters, and why."""

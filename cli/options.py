@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.cli.completion import network_names, platform_names, stage_names, type_names
 from soma_cp.model.hardware.presets import PRESETS
 from soma_cp.model.network.onnx_import.options import Present, Types
@@ -16,6 +17,7 @@ HARDWARE = "Hardware"
 SEARCH = "Search"
 BEGINNING = "Where the search begins"
 RESULT = "Result"
+WORKERS = "Workers"
 
 _NETWORK_HELP = "built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX)"
 
@@ -164,25 +166,39 @@ LfaOption = Annotated[
         SEARCH,
         "--lfa",
         help="What finds layer fusions (LFAs, Layer-Fusion-related Attributes: order, groups, tiling numbers, DRAM "
-        "cuts): greedy, a search that prices them by the greedy second stage; paper, the paper's first stage; or that "
-        "of an installed package.",
+        "cuts): greedy, a search that prices them by the greedy second stage; paper, the paper's first stage; cocco, "
+        "the baseline that the paper compares with; cocco-ga, the same by a genetic search; or that of an installed "
+        "package.",
         metavar="NAME",
         autocompletion=stage_names(FIRST_STAGE_KIND),
         show_default=True,
     ),
 ]
 Stage2Option = Annotated[
-    str,
+    str | None,
     _option(
         SEARCH,
         "--stage2",
         help="Second stage, which decides when each tensor is loaded, stored and released (DLSA, DRAM-Load-and-"
         "Store-related Attributes): cpsat, exact; sa, annealing; greedy, one pass; none, double "
-        "buffering only; or that of an installed package.",
+        "buffering only; or that of an installed package. By default cpsat, but none with --lfa cocco and cocco-ga.",
         metavar="NAME",
         autocompletion=stage_names(SECOND_STAGE_KIND),
+    ),
+]
+TilingOption = Annotated[
+    TilingRule,
+    _option(
+        SEARCH,
+        "--tiling",
+        help="With --lfa cocco and cocco-ga, the tiling number of a group: the largest of its output layers (output) "
+        "or of all its layers (largest), or that of a group from which it was fused (inherit, cocco only).",
         show_default=True,
     ),
+]
+UncappedOption = Annotated[
+    bool,
+    _option(SEARCH, "--uncapped", help="With --lfa cocco and cocco-ga, layers may have more than 16 tiles a sample."),
 ]
 ExactOption = Annotated[
     bool,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.cli.option_groups import HardwareOptions, SearchOptions
 from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import read_json
@@ -124,9 +126,13 @@ def resumed_parameters(path: Path, provenance: Mapping[str, Any], parameters: So
     run = provenance.get("run", 0)
     if not isinstance(run, int) or isinstance(run, bool) or run < 0:
         raise UserError(f"--resume {path}: run={run!r} in its provenance (must be a whole number of at least 0)")
+    tiling = provenance.get("tiling", TilingRule.OUTPUT.value)
+    if tiling not in {rule.value for rule in TilingRule}:
+        raise UserError(f"--resume {path}: tiling={tiling!r} in its provenance (must be {', '.join(TilingRule)})")
     return replace(
         parameters,
         first_stage=provenance["lfa_search"],
+        cocco=CoccoParameters(tiling=TilingRule(tiling), capped=provenance.get("uncapped") is not True),
         second_stage=provenance["stage2"],
         run=run + 1,
         fix_lfa=provenance.get("fix_lfa") is True,

@@ -19,6 +19,19 @@ class FirstStage(StrEnum):
 
     GREEDY = "greedy"
     PAPER = "paper"
+    COCCO = "cocco"
+    COCCO_GA = "cocco-ga"
+
+
+COCCO_STAGES = (FirstStage.COCCO, FirstStage.COCCO_GA)
+"""First stages that search the space of the Cocco baseline (docs/cocco.md)."""
+PAPER_STAGES = (FirstStage.PAPER, *COCCO_STAGES)
+"""First stages that know the paper's space alone."""
+
+
+def usual_second_stage(first_stage: str) -> SecondStage:
+    """Return the second stage that a first stage gets where none is named: double buffering is Cocco's."""
+    return SecondStage.NONE if first_stage in COCCO_STAGES else SecondStage.CPSAT
 
 
 SECOND_STAGE_KIND = PlugInKind(

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from soma_cp.annealing.buffer_allocator import Finish, allocate_buffer, latency_for
+import numpy as np
+
+from soma_cp.annealing.buffer_allocator import Finish, allocate_buffer, latency_for, plan_that_fits
+from soma_cp.annealing.cocco.cocco_search import search_groups
+from soma_cp.annealing.cocco.genetic_search import breed_groups
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
@@ -267,9 +272,34 @@ def _allocate(
     return Found(found.second_stage, found.iterations, found.rounds, monitor.budget.over)
 
 
+def _search_cocco(
+    problem: Problem,
+    origin: Origin,
+    bound: NetworkBound,
+    parameters: SolveParameters,
+    finish: Finish,
+    monitor: Monitor,
+) -> Found:
+    """Search Cocco's space under double buffering, and run the second stage on the best LFA."""
+    capacity, objective = problem.platform.gbuf_bytes, parameters.objective
+    random = np.random.default_rng([parameters.draws, 1])  # as the first iteration of the Buffer Allocator
+    searching, start = monitor.part(SEARCH_SHARE).at(1), origin.own
+    if parameters.first_stage == FirstStage.COCCO_GA:
+        space, genetic = parameters.cocco, parameters.genetic
+        found = breed_groups(problem, capacity, random, objective, space, genetic, searching, start)
+    else:
+        found = search_groups(problem, capacity, random, objective, parameters.cocco, searching, start)
+    plan = plan_that_fits(problem, found, initial_lfa(problem, parameters.cocco.capped), required=True)
+    assert plan is not None  # one is required
+    out_of_time = searching.budget.over and not searching.budget.stop_requested
+    return Found(finish(plan, None, monitor.at(1)), 1, found.rounds, out_of_time)
+
+
 FIRST_STAGES: Mapping[str, FirstStageEntry] = {
     FirstStage.GREEDY: FirstStageEntry(_search_and_finish, "search that prices LFAs by the greedy second stage"),
     FirstStage.PAPER: FirstStageEntry(
         _allocate, "paper's first stage, Buffer Allocator with the greedy second stage", counts_iterations=True
     ),
+    FirstStage.COCCO: FirstStageEntry(_search_cocco, "Cocco baseline, annealed"),
+    FirstStage.COCCO_GA: FirstStageEntry(_search_cocco, "Cocco baseline, genetic search"),
 }

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters
+from soma_cp.annealing.cocco.genetic_search import GeneticParameters
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
-from soma_cp.solver.choices import FirstStage, SecondStage, Space, UsePeriods
+from soma_cp.solver.choices import PAPER_STAGES, FirstStage, SecondStage, Space, UsePeriods
 
 MAX_SEED = 2**31 - 1
 MAX_EXPONENT = 8.0
@@ -77,6 +79,7 @@ class SolveParameters:
     first_stage
         GREEDY: LFAs are priced by the greedy DLSA under the full buffer, and the best few go through the second stage.
         PAPER: LFAs are priced by double buffering, inside the Buffer Allocator.
+        COCCO and COCCO_GA: the best LFA of Cocco's space, annealed or bred; the baseline has the second stage NONE.
         Or the name of a plug-in (docs/plug-ins.md).
     second_stage
         The method that makes a schedule of an LFA: one of `SecondStage`, or the name of a plug-in.
@@ -84,8 +87,9 @@ class SolveParameters:
         What to minimise.
     seed, run
         Seed of all draws, and how often the search ran before: a search that is resumed draws anew.
-    search, paper_search, annealing, cpsat
-        Parameters of the search with GREEDY, of the paper's two stages, of CP-SAT.
+    search, paper_search, cocco, genetic, annealing, cpsat
+        Parameters of the search with GREEDY, of the paper's first stage, of Cocco's space and its genetic search, of
+        the paper's second stage, of CP-SAT.
     threads
         Threads of the search with GREEDY; all cores by default. The result does not depend on it.
     prove_seconds
@@ -93,7 +97,7 @@ class SolveParameters:
         deterministic.
     space
         Which schedules the search may make. By default the wide space; but the paper's if `exact` is set or the first
-        stage is the paper's, which know no other.
+        stage is one of `PAPER_STAGES`, which know no other.
     passes
         In how many passes the batch is run (docs/model.md#passes); by default the search decides, where it knows them.
     path_bound
@@ -115,6 +119,8 @@ class SolveParameters:
     run: int = 0
     search: LFASearchParameters = LFASearchParameters()
     paper_search: PaperSearchParameters = PaperSearchParameters()
+    cocco: CoccoParameters = CoccoParameters()
+    genetic: GeneticParameters = GeneticParameters()
     annealing: AnnealingParameters = AnnealingParameters()
     cpsat: CpSatParameters = CpSatParameters()
     threads: int | None = None
@@ -138,7 +144,7 @@ class SolveParameters:
         """The space that is searched, and over which bounds and proofs hold."""
         if self.space is not None:
             return self.space
-        return Space.PAPER if self.exact or self.first_stage == FirstStage.PAPER else Space.WIDE
+        return Space.PAPER if self.exact or self.first_stage in PAPER_STAGES else Space.WIDE
 
     @property
     def searches_periods(self) -> bool:

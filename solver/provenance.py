@@ -6,8 +6,9 @@ from typing import Any
 
 from soma_cp import __version__
 from soma_cp.model.hardware.core_array.registry import BUILT_IN, CORE_ARRAYS
-from soma_cp.solver.choices import UsePeriods
+from soma_cp.solver.choices import COCCO_STAGES, UsePeriods
 from soma_cp.solver.first_stages import first_stage
+from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stages import second_stage
 from soma_cp.solver.solve import SolveResult
 
@@ -24,6 +25,7 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         "libraries": {name: version(name) for name in LIBRARIES},
         "lfa_search": str(parameters.first_stage),
         "space": parameters.searched_space.value,
+        **cocco_record(parameters),
         **({} if parameters.passes is None else {"passes": parameters.passes}),
         **({} if parameters.periods is UsePeriods.AUTO else {"periods": parameters.periods.value}),
         "stage2": str(parameters.second_stage),
@@ -43,6 +45,13 @@ def provenance(result: SolveResult, time_limit_seconds: float | None) -> dict[st
         **start_record(result),
         **_plug_ins(result),
     }
+
+
+def cocco_record(parameters: SolveParameters) -> dict[str, Any]:
+    """Return the rule of tiling numbers, if the first stage searches Cocco's space."""
+    if parameters.first_stage not in COCCO_STAGES:
+        return {}
+    return {"tiling": str(parameters.cocco.tiling), "uncapped": not parameters.cocco.capped}
 
 
 def start_record(result: SolveResult) -> dict[str, Any]:

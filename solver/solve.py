@@ -21,7 +21,7 @@ from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult, relative_gap
 from soma_cp.model.soma.schedule import Schedule
 from soma_cp.model.soma.validity import require_valid
-from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.choices import PAPER_STAGES, FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.downsets import has_many_downsets
 from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
@@ -219,7 +219,8 @@ def _check_passes(problem: Problem, parameters: SolveParameters) -> None:
     if number == 1:
         return
     if parameters.searched_space is Space.PAPER:
-        raise UserError(f"--passes={number} needs the wide space; leave --space paper, --exact and --lfa paper out")
+        stage = _stage_of_paper(parameters)
+        raise UserError(f"--passes={number} needs the wide space; leave --space paper, --exact and --lfa {stage} out")
     if parameters.first_stage != FirstStage.GREEDY:
         raise UserError(f"--passes={number} needs the search of --lfa greedy, not {parameters.first_stage}")
 
@@ -273,12 +274,17 @@ def _check_wide(parameters: SolveParameters) -> None:
     """Refuse the wide space, where it differs from the paper's, to searches that know only the latter."""
     for option, given in (
         ("--exact", parameters.exact),
-        ("--lfa paper", parameters.first_stage == FirstStage.PAPER),
+        (f"--lfa {_stage_of_paper(parameters)}", parameters.first_stage in PAPER_STAGES),
     ):
         if given:
             raise UserError(
                 f"{option} searches the paper's space, not the wide one; give --space paper, or leave one out"
             )
+
+
+def _stage_of_paper(parameters: SolveParameters) -> str:
+    """Return the name of the first stage if it knows the paper's space alone, else that of one which does."""
+    return str(parameters.first_stage if parameters.first_stage in PAPER_STAGES else FirstStage.PAPER)
 
 
 def _higher(one: NetworkBound, other: NetworkBound) -> NetworkBound:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, replace
 
 from soma_cp.annealing.buffer_allocator import Finish, latency_for
+from soma_cp.annealing.cocco.group_pricer import GroupPricer
 from soma_cp.annealing.first_stage.groups import keeps_groups_apart
 from soma_cp.annealing.first_stage.lfa_pricing import MAX_CANDIDATE_TILES
 from soma_cp.annealing.first_stage.paper_search import layers_kept_apart
@@ -23,7 +24,7 @@ from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.model.soma.validity import violations
-from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.choices import COCCO_STAGES, FirstStage, Space
 from soma_cp.solver.first_stages import LEAST_FINISH_SECONDS, Found, first_stage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
@@ -115,6 +116,12 @@ def _check_search(plan: Plan, parameters: SolveParameters) -> None:
         raise UserError(
             "the start has a fully connected layer in an LG with others, which the paper's search never makes; take "
             "another first stage, or fix the LFA"
+        )
+    rule = parameters.cocco
+    if parameters.first_stage in COCCO_STAGES and not GroupPricer(problem, rule.tiling, rule.capped).has(plan.lfa):
+        raise UserError(
+            f"the start is not in Cocco's space, where every FLG is a connected LG whose tiling number is that of the "
+            f"rule '{rule.tiling}'; take another first stage, or fix the LFA"
         )
 
 

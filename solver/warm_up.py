@@ -11,7 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from soma_cp.annealing.cocco import group_table
+from soma_cp.annealing.cocco.cocco_kernel import anneal_groups, set_figures
+from soma_cp.annealing.cocco.cocco_search import search_groups
+from soma_cp.annealing.cocco.genetic_kernel import breed
+from soma_cp.annealing.cocco.genetic_search import breed_groups
+from soma_cp.annealing.cocco.genomes import fill_joins
+from soma_cp.annealing.cocco.group_pricer import GroupPricer
+from soma_cp.annealing.cocco.group_pricing import price_groups
 from soma_cp.annealing.first_stage import cost_cache
+from soma_cp.annealing.first_stage.groups import group_end
 from soma_cp.annealing.first_stage.initial_lfa import coarse_lfa
 from soma_cp.annealing.first_stage.lfa_kernel import anneal_lfa, copy_lfa, file_away
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search_lfas
@@ -29,7 +38,7 @@ from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
-from soma_cp.solver.choices import SecondStage
+from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage
 from soma_cp.solver.every_lfa import path_kernel, tile_extents, wide_path_kernel
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
@@ -68,6 +77,8 @@ SEARCH = (
 )
 PIECES = (shorten, tails_of_suffix, needed_arcs)
 ANNEALING = (begin_state, anneal_dlsa)
+COCCO = (price_groups, group_table.slot_of, group_table.fill_slots, group_end, set_figures, anneal_groups)
+GENETIC = (fill_joins, breed)
 EXACT = (tilings, tile_loads, prefix_latency, undominated)
 """The kernels that Python calls, by what needs them; tests/solver/test_warm_up.py knows whether they are all."""
 
@@ -78,6 +89,8 @@ def kernels_of(*runs: SolveParameters) -> set[str]:
     entries += PIECES if _cuts_pieces(runs) else ()
     entries += ANNEALING if _anneals(runs) else ()
     entries += EXACT if _proves(runs) else ()
+    entries += COCCO if _searches(runs, *COCCO_STAGES) else ()
+    entries += GENETIC if _searches(runs, FirstStage.COCCO_GA) else ()
     return called_kernels(*entries)
 
 
@@ -91,6 +104,10 @@ def _anneals(runs: Sequence[SolveParameters]) -> bool:
 
 def _proves(runs: Sequence[SolveParameters]) -> bool:
     return not runs or any(run.exact for run in runs)
+
+
+def _searches(runs: Sequence[SolveParameters], *stages: FirstStage) -> bool:
+    return not runs or any(run.first_stage in stages for run in runs)
 
 
 def warm_up(*runs: SolveParameters) -> None:
@@ -111,6 +128,13 @@ def warm_up(*runs: SolveParameters) -> None:
     schedule = priced(plan := unfused_plan(problem), greedy_dlsa(plan))
     if _anneals(runs):
         anneal_dlsas(plan, np.random.default_rng(0), parameters=AnnealingParameters(rounds_per_tensor=1))
+    if _searches(runs, *COCCO_STAGES):
+        capacity, random = problem.platform.gbuf_bytes, np.random.default_rng(0)
+        search_groups(problem, capacity, random)
+        pricer = GroupPricer(problem)
+        pricer.groups = group_table.enlarged(pricer.groups)
+        if _searches(runs, FirstStage.COCCO_GA):
+            breed_groups(problem, capacity, random)
     if _cuts_pieces(runs):
         shortened(schedule)
         window_arcs(cut_piece(schedule, 1, 4))

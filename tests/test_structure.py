@@ -47,18 +47,24 @@ WINGS = {
         " schedule_file"
     ),
     "model/soma/execution": "events execution execution_tables",
-    "annealing": "acceptance budget progress monitor chunks second_stage first_stage buffer_allocator",
+    "annealing": "acceptance budget progress monitor chunks second_stage first_stage cocco buffer_allocator",
     "annealing/second_stage": "greedy_kernel greedy dlsa_kernel annealing",
     "annealing/first_stage": (
         "groups slots periods moves cost_cache candidate_tiles candidate_transfers lfa_pricing lfa_kernel initial_lfa"
         " chain paper_search lfa_search"
     ),
+    "annealing/cocco": (
+        "tiling_rules group_table group_pricing group_pricer cocco_kernel cocco_search genomes genetic_kernel"
+        " genetic_search"
+    ),
     "solver": (
         "choices parameters plug_in_calls plug_in_results second_stage every_lfa second_stages periods passes"
-        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice sweep pricing_warm_up"
-        " warm_up"
+        " first_stages start solve provenance blocks comparison ladder schedule_ladder advice pricing_warm_up"
+        " warm_up sweep"
     ),
-    "solver/sweep": "axes point outcome methods rows store findings tasks grid plan run",
+    "solver/sweep": (
+        "axes point outcome methods rows marks artifact examples store findings tasks grid plan run processes cluster"
+    ),
     "solver/sweep/findings": "cases ratios front surface claims shape_claims paper_claims",
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
@@ -70,9 +76,9 @@ WINGS = {
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (
-        "formats schema_names completion options option_groups command onnx_models inputs search_options interrupts"
-        " streams run_log json_output tables timeline model_reports progress_display kernel_progress advice stored"
-        " starts reports result_schema commands app main"
+        "formats schema_names sweep_formats completion options option_groups command onnx_models inputs search_options"
+        " interrupts streams run_log json_output tables timeline model_reports progress_display sweep_display"
+        " kernel_progress advice stored starts reports result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"
@@ -201,6 +207,11 @@ def test_numba_is_known_to_two_modules() -> None:
         "model/kernel_cache.py",
         "model/kernel_compiler.py",
     ]
+
+
+def test_dask_is_known_to_one_module() -> None:
+    known = [label(path) for path in MODULES + FRAME if imports_of(path, "distributed") or imports_of(path, "dask")]
+    assert known == ["solver/sweep/cluster.py"]
 
 
 def test_zigzag_is_known_to_one_module() -> None:

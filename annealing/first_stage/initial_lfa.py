@@ -98,8 +98,15 @@ def _infeasible(problem: Problem, tiles: Sequence[tuple[int, int, int, int]]) ->
     return rows[cycles < 0]
 
 
-def initial_lfa(problem: Problem) -> LFA:
+def initial_lfa(problem: Problem, capped: bool = True) -> LFA:
     """Return the unfused LFA with the tiling numbers of the heuristic.
+
+    Parameters
+    ----------
+    problem
+        Network, platform, batch.
+    capped
+        Whether layers with more than `LARGEST_TILES_PER_SAMPLE` get one tile for each sample.
 
     Raises
     ------
@@ -110,7 +117,11 @@ def initial_lfa(problem: Problem) -> LFA:
     NoMappingError
         If the core array can't run a layer with any tiling.
     """
-    return _unfused(problem, lambda problem, layer: _fitting_number(problem, layer, _filling_number(problem, layer)))
+
+    def number_of(problem: Problem, layer: int) -> int:
+        return _fitting_number(problem, layer, _filling_number(problem, layer, capped))
+
+    return _unfused(problem, number_of)
 
 
 def coarse_lfa(problem: Problem) -> LFA:
@@ -142,13 +153,13 @@ def _unfused(problem: Problem, number_of: Callable[[Problem, int], int]) -> LFA:
     return LFA(flgs, divisions=problem.network.divisions)
 
 
-def _filling_number(problem: Problem, layer: int) -> int:
+def _filling_number(problem: Problem, layer: int, capped: bool) -> int:
     """Return the tiling number that gives the smallest tiles that fill the PE array."""
     row = problem.table.layers[layer]
     samples, rows, columns = smallest_filling_tile(problem, layer)
     number = -(-int(row[nt.H]) // rows) * -(-int(row[nt.W]) // columns) * -(-problem.batch // samples)
     number = 1 << (number - 1).bit_length()
-    return problem.batch if number > LARGEST_TILES_PER_SAMPLE * problem.batch else number
+    return problem.batch if capped and number > LARGEST_TILES_PER_SAMPLE * problem.batch else number
 
 
 def _coarse_number(problem: Problem, layer: int) -> int:

@@ -62,7 +62,7 @@ def copy_figures(figures: FloatArray, source: int, target: int) -> None:
 
 
 @in_place
-def _goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
+def goes_lower(figures: FloatArray, reference: int, or_equal: bool) -> bool:
     """Whether the candidate overflows less than the LFA in row `reference`, or costs less if both fit."""
     column = COST
     if figures[reference, OVERFLOW_BYTES] > 0 or figures[CANDIDATE, OVERFLOW_BYTES] > 0:
@@ -170,12 +170,12 @@ def anneal_lfa(
         if verdict != PRICED:
             continue
         fits = figures[CURRENT, OVERFLOW_BYTES] == 0 and figures[CANDIDATE, OVERFLOW_BYTES] == 0
-        if (fits and figures[CANDIDATE, COST] <= ceiling[0]) or (not fits and _goes_lower(figures, CURRENT, True)):
+        if (fits and figures[CANDIDATE, COST] <= ceiling[0]) or (not fits and goes_lower(figures, CURRENT, True)):
             copy_lfa(state.candidate, state.current)
             copy_figures(figures, CANDIDATE, CURRENT)
             counters[SIDE] = 1 - counters[SIDE]
             file_away(state)
-            if _goes_lower(figures, BEST, False):
+            if goes_lower(figures, BEST, False):
                 copy_lfa(state.candidate, state.best)
                 copy_figures(figures, CANDIDATE, BEST)
     return DONE

@@ -13,10 +13,18 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, TypeOptions
+from soma_cp.cli.option_groups import (
+    NO_COCCO,
+    NO_LOG,
+    CoccoOptions,
+    HardwareOptions,
+    LogOptions,
+    SearchOptions,
+    TypeOptions,
+)
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.run_log import LOG, run_log
-from soma_cp.cli.search_options import parameters_from
+from soma_cp.cli.search_options import cocco_from, parameters_from
 from soma_cp.cli.tables import (
     cell,
     console,
@@ -58,6 +66,7 @@ class CompareOptions:
     given: frozenset[str] = frozenset()
     """The options on the command line, by the names of their parameters."""
     log: LogOptions = NO_LOG
+    cocco: CoccoOptions = NO_COCCO
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,10 @@ def _compare(options: CompareOptions) -> None:
     _check_source(options)
     first_stage(options.first_stage)  # refuses an unknown name
     parameters = replace(
-        parameters_from(options.search), first_stage=options.first_stage, second_stage=SecondStage.GREEDY
+        parameters_from(options.search),
+        first_stage=options.first_stage,
+        second_stage=SecondStage.GREEDY,
+        cocco=cocco_from(options.cocco, options.first_stage),
     )
     seconds = budget_from(options.search.time_limit).seconds_left
     sources = list(_sources(options))

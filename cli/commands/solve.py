@@ -13,10 +13,19 @@ from soma_cp.cli.interrupts import stops_on_interrupt
 from soma_cp.cli.json_output import print_json, with_former_names, without_seconds
 from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.onnx_models import OnnxModels
-from soma_cp.cli.option_groups import NO_LOG, HardwareOptions, LogOptions, SearchOptions, StartOptions, TypeOptions
+from soma_cp.cli.option_groups import (
+    NO_COCCO,
+    NO_LOG,
+    CoccoOptions,
+    HardwareOptions,
+    LogOptions,
+    SearchOptions,
+    StartOptions,
+    TypeOptions,
+)
 from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.run_log import LOG, run_log
-from soma_cp.cli.search_options import parameters_from
+from soma_cp.cli.search_options import cocco_from, parameters_from
 from soma_cp.cli.starts import (
     checked_start,
     read_start,
@@ -48,9 +57,10 @@ from soma_cp.model.soma.figures import json_figures
 from soma_cp.model.soma.stored_schedule import StoredSchedule
 from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.blocks import OneBlockRepeated, one_block_repeated
+from soma_cp.solver.choices import COCCO_STAGES
 from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.parameters import SolveParameters
-from soma_cp.solver.provenance import provenance, start_record
+from soma_cp.solver.provenance import cocco_record, provenance, start_record
 from soma_cp.solver.second_stages import second_stage
 from soma_cp.solver.solve import SolveResult
 from soma_cp.solver.solve import solve as solve_problem
@@ -80,6 +90,7 @@ class SolveOptions:
     as_json: bool
     advise: bool = False
     log: LogOptions = NO_LOG
+    cocco: CoccoOptions = NO_COCCO
 
 
 def run_solve(options: SolveOptions) -> None:
@@ -150,6 +161,7 @@ def _job(options: SolveOptions, named: tuple[str, Path] | None) -> _Job:
         parameters_from(options.search),
         first_stage=options.first_stage,
         second_stage=options.second_stage,
+        cocco=cocco_from(options.cocco, options.first_stage),
         prove_seconds=math.inf,  # --time-limit decides
         fix_lfa=named is not None and named[0] == "--fix-lfa",
         exact=options.exact,
@@ -196,6 +208,7 @@ def _document(result: SolveResult) -> dict[str, Any]:
         **types_document(best.schedule.problem.network.whole),
         "lfa_search": str(result.parameters.first_stage),
         "space": result.parameters.searched_space.value,
+        **cocco_record(result.parameters),
         "stage2": str(result.parameters.second_stage),
         "second_stage": best.method,
         "proven_lower_bound_source": best.lower_bound_source,
@@ -319,6 +332,15 @@ def _start_lines(result: SolveResult, named: tuple[str, Path] | None, own: OwnSt
     return lines
 
 
+def _baseline_lines(parameters: SolveParameters) -> list[str]:
+    """Say of the Cocco baseline what decides its figures, and what it leaves out."""
+    if parameters.first_stage not in COCCO_STAGES:
+        return []
+    rule = f"tiling rule {parameters.cocco.tiling}{'' if parameters.cocco.capped else ', uncapped'}"
+    left_out = "Cocco's own reuse of halos and its update order are not modelled"
+    return [f"{'Cocco baseline':<{LABEL_WIDTH}}{rule}, which decides the figures; {left_out} (docs/cocco.md)"]
+
+
 def _end_text(result: SolveResult) -> str:
     """Say for the log how the search ended, and what it found."""
     schedule, best = result.schedule, result.best
@@ -349,6 +371,8 @@ def _print(
         out.print(line)
     for line in _network_bound_lines(result):
         out.print(line)
+    for line in _baseline_lines(result.parameters):
+        out.print(line, soft_wrap=True)
     for line in start_lines:
         out.print(line, soft_wrap=True, markup=False)
     blocks = blocks_line(schedule)

@@ -4,7 +4,7 @@ A task whose worker died, or ran out of memory, is run once more, after all othe
 failed. Nothing else that runs is lost with a worker, unless the executor loses it, too: that counts as one try.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
 from dataclasses import dataclass, field
 
@@ -19,6 +19,8 @@ TRIES = 2
 POLL_SECONDS = 0.2
 
 Lost = tuple[type[BaseException], ...]
+LOST: Lost = (BrokenExecutor, MemoryError)
+"""Errors of executors that say nothing of the task."""
 
 
 @dataclass
@@ -85,7 +87,7 @@ def run_sweep(
     workers: int,
     watch: Watch = lambda _: None,
     budget: Budget | None = None,
-    lost: Lost = (BrokenExecutor, MemoryError),
+    lost: Lost = LOST,
     retry_failed: bool = False,
 ) -> Progress:
     """Run everything that the store lacks.
@@ -117,7 +119,7 @@ def run_sweep(
         If a worker has other versions than this process.
     """
     budget = budget or Budget()
-    stored = {key for key, status in store.statuses().items() if status != Status.FAILED or not retry_failed}
+    stored = keys_done(store.statuses(), retry_failed)
     progress = Progress(workers)
     loop = _Loop(store, executor, progress, watch, budget, lost)
     store.remember(plan.sweep.name, [one.key for one in plan.wanted])
@@ -131,6 +133,11 @@ def run_sweep(
     if not budget.over:
         loop.run(_neighbour_tasks(missing, store))
     return progress
+
+
+def keys_done(statuses: Mapping[str, Status], retry_failed: bool) -> set[str]:
+    """Return the keys of results that need no run."""
+    return {key for key, status in statuses.items() if status is not Status.FAILED or not retry_failed}
 
 
 def _neighbour_tasks(wanted: list[Wanted], store: Store) -> Iterator[Task]:

@@ -128,7 +128,7 @@ class Store:
             self._connection.executemany("INSERT INTO members VALUES (?, ?, ?)", members)
 
     def rows(self, keys: Collection[str]) -> list[Row]:
-        """Return the rows of those keys that are stored."""
+        """Return the rows of those keys that are stored, in their order."""
         return _rows(self._connection, keys)
 
     def schedules(self, keys: Collection[str]) -> dict[str, str]:
@@ -158,9 +158,7 @@ def read_rows(path: Path, sweep: str | None = None) -> list[Row]:
         if not found:
             known = ", ".join(name for (name,) in connection.execute("SELECT DISTINCT sweep FROM members")) or "none"
             raise StoreError(f"{path}: no sweep is called '{sweep}' (stored: {known})")
-        keys = [key for (key,) in found]
-        by_key = {row["key"]: row for row in _rows(connection, keys)}
-        return [by_key[key] for key in keys if key in by_key]
+        return _rows(connection, [key for (key,) in found])
 
 
 def read_schedule(path: Path, key: str) -> str:
@@ -185,10 +183,12 @@ def read_schedule(path: Path, key: str) -> str:
 
 
 def _rows(connection: sqlite3.Connection, keys: Collection[str] | None) -> list[Row]:
-    wanted = None if keys is None else set(keys)
-    cursor = connection.execute(f"SELECT {', '.join(_NAMES)} FROM results ORDER BY key")
-    rows = [dict(zip(_NAMES, values, strict=True)) for values in cursor]
-    return [row for row in rows if wanted is None or row["key"] in wanted]
+    query = f"SELECT {', '.join(_NAMES)} FROM results"
+    if keys is None:
+        found = connection.execute(f"{query} ORDER BY key").fetchall()
+    else:
+        found = [values for key in keys for values in connection.execute(f"{query} WHERE key = ?", [key])]
+    return [dict(zip(_NAMES, values, strict=True)) for values in found]
 
 
 def _schedules(connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, str]:
