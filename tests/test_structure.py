@@ -65,7 +65,7 @@ WINGS = {
     "solver/sweep": (
         "axes point outcome methods rows marks artifact examples store findings tasks grid plan run processes cluster"
     ),
-    "solver/sweep/findings": "cases ratios front surface claims shape_claims paper_claims",
+    "solver/sweep/findings": "cases ratios front surface imbalance claims shape_claims paper_claims",
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
