@@ -7,7 +7,10 @@ Each case is solved with the default settings and seed 0, once for each variant:
 - ``wide``: the default;
 - ``paper``: the same in the paper's space, ``--space paper``;
 - ``one-pass``: the wide space without passes, ``--passes 1``;
-- ``paper-lfa``: the paper's first stage, ``--lfa paper`` (not by default: slow at large batches).
+- ``paper-lfa``: the paper's first stage, ``--lfa paper`` (not by default: slow at large batches);
+- ``cocco``: the Cocco baseline, ``--lfa cocco``, double buffered; its figures are those of one rule of tiling numbers
+  (docs/cocco.md#sensitivity);
+- ``cocco-exact``: the same LFA with the exact second stage: what fusion alone loses.
 
 Every result is a line of the file RESULTS. Cases that the file has are not run again, so an interrupted run goes on
 where it stopped; without cases to run, the table alone is printed. Its columns are energy × delay of ``wide``, its
@@ -21,11 +24,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from published import geometric_mean, network_of, published_rows
+from published import geometric_mean, published_rows
 
 from soma_cp.model.hardware.builtin.catalogue import platform_named
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
-from soma_cp.solver.choices import FirstStage, Space
+from soma_cp.solver.choices import FirstStage, SecondStage, Space
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import solve
 from soma_cp.solver.warm_up import warm_up
@@ -41,6 +45,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": {"space": Space.PAPER},
     "one-pass": {"passes": 1},
     "paper-lfa": {"first_stage": FirstStage.PAPER},
+    "cocco": {"first_stage": FirstStage.COCCO, "second_stage": SecondStage.NONE},
+    "cocco-exact": {"first_stage": FirstStage.COCCO},
 }
 
 Case = tuple[str, str, int]
@@ -55,7 +61,7 @@ def cases(only: str) -> list[Case]:
 def run(case: Case, variant: str, prove_seconds: float, seed: int) -> dict[str, Any]:
     """Solve a case; return its figures."""
     name, platform, batch = case
-    problem = Problem(network_of(name), platform_named(platform), batch)
+    problem = Problem(builtin_network(name), platform_named(platform), batch)
     parameters = SolveParameters(prove_seconds=prove_seconds, seed=seed, **VARIANTS[variant])
     wall, cpu = time.monotonic(), time.process_time()
     result = solve(problem, parameters)

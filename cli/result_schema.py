@@ -6,6 +6,7 @@ print.
 
 from collections.abc import Iterable, Mapping
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.cli.json_output import FORMER_NAMES, VERSION
 from soma_cp.model.data_types import TYPE_CODE
 from soma_cp.model.files.json_schema import Schema, described, document_schema, object_schema
@@ -179,6 +180,8 @@ def _parts_of_some_searches() -> _Properties:
     return {
         "run": _is(_COUNT, "how often the search ran before, with --resume"),
         "deterministic": _is(_VERDICT, "whether the search was deterministic"),
+        "tiling": _one_of((rule.value for rule in TilingRule), "the rule of tiling numbers, with --lfa cocco"),
+        "uncapped": _is(_VERDICT, "whether layers may have more than 16 tiles for each sample, with --lfa cocco"),
         "fix_lfa": _is(_VERDICT, "whether the LFA was that of the start"),
         "lfa_from": _is(_TEXT, "what found the LFA, if it is another than lfa_search"),
         "start": _is(_object(start), "the schedule from which the search began"),

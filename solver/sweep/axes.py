@@ -145,7 +145,9 @@ def _range(given: Mapping[str, Any]) -> list[Any]:
         raise ValueError(f"{shown(dict(given))} (must rise: from no more than to, times above 1 or plus above 0)")
     found: list[Any] = []
     value = begin[0]
-    while value <= end[0] and len(found) < MOST_VALUES:
+    while value <= end[0]:
+        if len(found) == MOST_VALUES:
+            raise ValueError(f"{shown(dict(given))} has more than {MOST_VALUES:,} values (must have at most so many)")
         found.append(_written(value, unit))
         value = value * by[0] if step == "times" else value + by[0]
     return found

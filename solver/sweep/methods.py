@@ -8,18 +8,24 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.buffer_allocator import allocate_buffer
+from soma_cp.annealing.buffer_allocator import allocate_buffer, plan_that_fits
+from soma_cp.annealing.cocco.cocco_search import search_groups
+from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
 from soma_cp.model.objective import Objective
+from soma_cp.model.soma.dlsa import double_buffering
 from soma_cp.model.soma.plan import Plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.schedule import Schedule
+from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, SecondStage
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 from soma_cp.solver.second_stages import run_second_stage
 from soma_cp.solver.solve import solve
 from soma_cp.solver.sweep.outcome import Outcome, Status
@@ -100,6 +106,32 @@ def _run_ours(point: Point, methods: Collection[str], monitor: Monitor) -> Found
     return dict.fromkeys(methods, replace(outcome, cost_bound=result.network_bound.cost))
 
 
+# Cocco
+
+
+def _cocco_parameters(point: Point) -> SolveParameters:
+    usual = SolveParameters().cocco
+    annealing = replace(usual.annealing, rounds_per_layer=_share(usual.annealing.rounds_per_layer, point))
+    return parameters_of(point, first_stage=FirstStage.COCCO, cocco=replace(usual, annealing=annealing))
+
+
+def _run_cocco(point: Point, methods: Collection[str], monitor: Monitor) -> Found:
+    """Search Cocco's space; give its LFA to the exact second stage if that is asked for."""
+    begin = time.monotonic()
+    parameters, problem = _cocco_parameters(point), point.problem
+    random = np.random.default_rng([point.seed, 1])  # as --lfa cocco
+    found = search_groups(problem, problem.platform.gbuf_bytes, random, point.objective, parameters.cocco, monitor)
+    plan = plan_that_fits(problem, found, initial_lfa(problem, parameters.cocco.capped), required=True)
+    assert plan is not None  # one is required
+    baseline = priced(plan, double_buffering(plan.tensors))
+    outcomes = {"cocco": _done(baseline, best_combinatorial_bound(plan)[0], found.rounds, time.monotonic() - begin)}
+    if "cocco-exact" in methods:
+        exact = run_second_stage(plan, parameters, monitor=monitor)
+        seconds = time.monotonic() - begin
+        outcomes["cocco-exact"] = _done(exact.schedule, exact.lower_bound, found.rounds, seconds)
+    return {name: outcomes[name] for name in methods}
+
+
 # The paper's search
 
 
@@ -150,6 +182,7 @@ def _done(schedule: Schedule, lower_bound: int | None, rounds: int, seconds: flo
 
 
 FAMILIES: Mapping[str, Family] = {
+    "cocco": Family(_run_cocco, _cocco_parameters),
     "paper": Family(_run_paper, _paper_parameters),
     "ours": Family(_run_ours, _ours_parameters),
 }
@@ -157,6 +190,8 @@ FAMILIES: Mapping[str, Family] = {
 OURS, ALONE = "ours", "ours-alone"
 
 METHODS: Mapping[str, Method] = {
+    "cocco": Method("cocco", "the baseline: Cocco's search and double buffering"),
+    "cocco-exact": Method("cocco", "the same layer fusion with the exact second stage", uses_solver=True),
     "paper-1": Method("paper", "the paper's first stage: double buffering of the LFA of paper-2"),
     "paper-2": Method("paper", "the paper's search: Buffer Allocator, the iteration whose second stage is fastest"),
     "paper-1-full": Method("paper", "double buffering of the first iteration's LFA, under the full buffer"),

@@ -124,9 +124,7 @@ def run_sweep(
     loop = _Loop(store, executor, progress, watch, budget, lost)
     store.remember(plan.sweep.name, [one.key for one in plan.wanted])
     runs = plan.point_tasks(stored)
-    made = [one for one in plan.wanted if one.neighbours]
-    renewed = {key for task in runs for key in task.keys.values()}
-    missing = [one for one in made if one.key not in stored or renewed.intersection(one.neighbours)]
+    missing = [one for one in plan.wanted if one.neighbours and one.key not in stored]
     progress.expect(runs)
     progress.tasks += len(missing)
     loop.run(runs)
@@ -143,8 +141,9 @@ def keys_done(statuses: Mapping[str, Status], retry_failed: bool) -> set[str]:
 def _neighbour_tasks(wanted: list[Wanted], store: Store) -> Iterator[Task]:
     """Yield the tasks of results that are made of others; each loads its schedules when it is about to run."""
     for one in wanted:
-        own: Row = store.rows([one.neighbours[0]])[0]
-        yield NeighbourTask(one.point, one.key, versions_text(), own, store.schedules(one.neighbours))
+        rows: list[Row] = store.rows(one.neighbours)
+        failed = tuple(row["key"] for row in rows if row["status"] == Status.FAILED)
+        yield NeighbourTask(one.point, one.key, versions_text(), rows[0], store.schedules(one.neighbours), failed)
 
 
 class _Loop:

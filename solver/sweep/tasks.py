@@ -93,6 +93,8 @@ class NeighbourTask:
         The row of the point by itself.
     schedules
         Schedule files by the keys of their results: of the point itself, and of its neighbours.
+    failed_neighbours
+        Keys of those whose runs failed. The result would be another one with them, so there is none without.
     """
 
     point: Point
@@ -100,6 +102,7 @@ class NeighbourTask:
     versions: str
     own: Row
     schedules: Mapping[str, str]
+    failed_neighbours: tuple[str, ...] = ()
 
     family = OURS
     size = 0.0
@@ -111,6 +114,9 @@ class NeighbourTask:
 
     def run(self) -> list[Result]:
         """Price all schedules at the point."""
+        if self.failed_neighbours:
+            keys = ", ".join(self.failed_neighbours)
+            return self.failed(f"runs that it may need failed: {keys}; --retry-failed runs them again")
         begin = time.monotonic()
         try:
             outcome = self._best()

@@ -34,7 +34,6 @@ from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import SolveResult
 
 SCHEDULES = PUBLISHED / "schedules"
-RANDWIRE = PUBLISHED / "networks" / "randwire-small.json"
 REFUSED = SCHEDULES / "gpt2-xl-prefill.b4.32MiB.128GBps.json"
 EDGE = {
     "gbuf_bytes": 8388608,
@@ -229,8 +228,7 @@ def test_a_file_that_cannot_be_written_after_all_does_not_cost_the_figures(run: 
 
 @pytest.mark.parametrize("path", sorted(SCHEDULES.glob("*.json")), ids=lambda path: path.stem)
 def test_published_schedules(run: Run, path: Path) -> None:
-    net = ("--net", RANDWIRE) if path.stem.startswith("randwire") else ()
-    outcome = run("evaluate", path, *net, "--json")
+    outcome = run("evaluate", path, "--json")
     if path == REFUSED:
         assert_refused(outcome, "norm1[0]", "tile 44", "attention_K13[0]", "rule: ")
         return
@@ -239,9 +237,10 @@ def test_published_schedules(run: Run, path: Path) -> None:
     assert outcome.document["differences_to_file"] == []
 
 
-def test_a_published_network_must_be_given(run: Run) -> None:
-    outcome = run("evaluate", SCHEDULES / "randwire-small.b1.8MiB.16GBps.json")
-    assert_refused(outcome, "randwire-small", "--net FILE")
+def test_a_network_that_is_not_built_in_must_be_given(run: Run) -> None:
+    document = json.loads((SCHEDULES / "randwire-small.b1.8MiB.16GBps.json").read_text(encoding="utf-8"))
+    Path("s.json").write_text(json.dumps(document | {"network": "mine"}), encoding="utf-8")
+    assert_refused(run("evaluate", "s.json"), "mine", "--net FILE")
 
 
 def test_evaluate_prints_a_table_and_what_the_file_says_otherwise(run: Run) -> None:

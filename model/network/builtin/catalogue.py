@@ -17,6 +17,7 @@ from soma_cp.model.network.builtin.llama2 import llama2_decode, llama2_prefill
 from soma_cp.model.network.builtin.lstm import lstm
 from soma_cp.model.network.builtin.pnasnet import pnasnet5_large
 from soma_cp.model.network.builtin.randwire import randwire_network
+from soma_cp.model.network.builtin.randwire_small import randwire_small
 from soma_cp.model.network.builtin.resnet import resnet50, resnet101
 from soma_cp.model.network.builtin.resnet_variants import resnet152, resnext50
 from soma_cp.model.network.builtin.retinanet import retinanet_resnet50
@@ -149,6 +150,7 @@ BUILT_INS: dict[str, BuiltIn] = {
         BuiltIn("inception-resnet-v1", "Inception-ResNet-v1 on 299×299 images", "edge", inception_resnet_v1),
         BuiltIn("pnasnet", "PNASNet-5 large on 331×331 images", "edge", pnasnet5_large),
         BuiltIn("randwire", "randomly wired network on 224×224 images, seed 1", "edge", randwire_network),
+        BuiltIn("randwire-small", "the SoMa paper's randomly wired network on 224×224 images", "edge", randwire_small),
         BuiltIn("tiny-chain", "4 layers: convolutions in a row", "edge", tiny.tiny_chain),
         BuiltIn("tiny-branch", "6 layers: a residual block", "edge", tiny.tiny_branch),
         BuiltIn("tiny-attention", "8 layers: one attention head", "edge", tiny.tiny_attention),

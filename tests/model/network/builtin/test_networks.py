@@ -47,6 +47,7 @@ REPRODUCED = [
     "densenet",
     "unet",
     "inception-resnet-v1",
+    "randwire-small",
 ]
 
 
@@ -247,6 +248,12 @@ def test_randwire_stages_halve_the_side_and_double_the_channels() -> None:
     for layer in network.layers:
         if isinstance(layer, Eltwise):
             assert layer.N == len(layer.ifmaps) > 1
+
+
+def test_randwire_of_the_paper_has_its_size() -> None:
+    layers = builtin_network("randwire-small").layers
+    assert (len(layers), sum(layer.operations for layer in layers)) == (85, 930_225_408)
+    assert default_platform("randwire-small") == "edge"
 
 
 def test_randwire_is_fixed_by_its_seed() -> None:
