@@ -5,7 +5,7 @@ DRAM channel and the core array are.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -81,7 +81,8 @@ def _scatter(axes: Axes, points: Imbalance) -> None:
     x = points.operations / max(points.operations.max(), 1.0)
     y = points.dram_bytes / max(points.dram_bytes.max(), 1)
     places, count = np.unique(np.column_stack([x, y]), axis=0, return_counts=True)
-    axes.scatter(*places.T, s=9, color=COLOUR, alpha=1 - (1 - ONE_POINT) ** count, linewidths=0, clip_on=False)
+    opacity: Any = 1 - (1 - ONE_POINT) ** count  # one for each point, which the stubs of matplotlib don't know
+    axes.scatter(places[:, 0], places[:, 1], s=9, color=COLOUR, alpha=opacity, linewidths=0, clip_on=False)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])

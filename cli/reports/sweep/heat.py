@@ -4,7 +4,7 @@ The colours rise in lightness (cividis), so that they are the same in grey, and 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -85,7 +85,13 @@ def _outline(axes: Axes, best: BoolArray) -> None:
     """Draw the edges between cells within the envelope and others."""
     padded = np.pad(best, 1)
     rows, columns = np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1])
-    style = {"colors": ENVELOPE, "linewidths": ENVELOPE_WIDTH, "clip_on": False, "zorder": 5, "capstyle": "projecting"}
+    style: dict[str, Any] = {
+        "colors": ENVELOPE,
+        "linewidths": ENVELOPE_WIDTH,
+        "clip_on": False,
+        "zorder": 5,
+        "capstyle": "projecting",
+    }
     axes.hlines(rows, columns, columns + 1, **style)
     rows, columns = np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1])
     axes.vlines(columns, rows, rows + 1, **style)

@@ -37,10 +37,10 @@ METHOD_MARKS: Mapping[str, str] = {
 }
 SERIES_COLOURS = ("#332288", "#2c8c7c", "#e8a21d", "#cc6677", "#88ccee", "#777777", "#117733", "#aa4499")
 SERIES_MARKS = "os^Dv<>P"
-EDGE = {"edgecolor": "#222222", "linewidth": 0.3}
+EDGE: dict[str, Any] = {"edgecolor": "#222222", "linewidth": 0.3}
 DIAMOND = "#0072b2"
 ENVELOPE = "#d00000"
-NOTHING = {"facecolor": "#f0f0f0", "edgecolor": "#8a8a8a", "linewidth": 0.0, "hatch": "////////"}
+NOTHING: dict[str, Any] = {"facecolor": "#f0f0f0", "edgecolor": "#8a8a8a", "linewidth": 0.0, "hatch": "////////"}
 """How a place is filled where there is no schedule."""
 SMALL = 6.0
 """Points: the smallest text of a figure at print size."""

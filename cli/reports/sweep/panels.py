@@ -35,11 +35,6 @@ def panels_of(rows: Sequence[Row], shown: Sequence[str]) -> list[Panel]:
     """Return the panels of a figure that shows some columns; of several seeds the middle row is taken.
 
     A column that the others determine parts no panels: the hash of the hardware, say, where the buffer is shown.
-
-    Raises
-    ------
-    UserError
-        If there are more panels than fit in a figure.
     """
     fixed = [column for column in shown if column in AXES or column == "method"]
     parting: list[str] = []
@@ -49,11 +44,6 @@ def panels_of(rows: Sequence[Row], shown: Sequence[str]) -> list[Panel]:
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[column] for column in parting)].append(row)
-    if len(groups) > MOST_PANELS:
-        raise UserError(
-            f"a figure of {len(groups)} panels, one for each {', '.join(parting)} (must be at most {MOST_PANELS}); "
-            "pick rows with --only NAME=VALUE"
-        )
     return [Panel(_title(parting, values), _middles(found)) for values, found in groups.items()]
 
 
@@ -79,7 +69,17 @@ def _title(columns: Sequence[str], values: Sequence[Any]) -> str:
 
 
 def laid_out(panels: Sequence[Panel], height: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with axes for each panel; `height` is that of the axes (inches)."""
+    """Return a figure with axes for each panel; `height` is that of the axes (inches).
+
+    Raises
+    ------
+    UserError
+        If there are more panels than fit in a figure.
+    """
+    if len(panels) > MOST_PANELS:
+        raise UserError(
+            f"a figure of {len(panels)} panels (must be at most {MOST_PANELS}); pick rows with --only NAME=VALUE"
+        )
     in_line = min(MOST_IN_LINE, len(panels))
     lines = -(-len(panels) // in_line)
     block = TOP + height + BOTTOM

@@ -6,6 +6,7 @@ Points on the front are filled; a line joins them where the front has two column
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -38,16 +39,17 @@ def front_columns(rows: Sequence[Row]) -> tuple[str, ...]:
 
 def fronts(rows: Sequence[Row], columns: Sequence[str]) -> set[str]:
     """Return the keys of all rows on the front of their panel."""
-    return {key for panel in _panels(rows, columns) for key in front_keys(panel.rows, columns)}
+    return {key for panel in front_panels(rows, columns) for key in front_keys(panel.rows, columns)}
 
 
-def _panels(rows: Sequence[Row], columns: Sequence[str]) -> list[Panel]:
+def front_panels(rows: Sequence[Row], columns: Sequence[str]) -> list[Panel]:
+    """Return the panels of a figure of fronts; within each, points compete."""
     return panels_of([row for row in rows if has_schedule(row)], (*columns, "method"))
 
 
 def draw_pareto(rows: Sequence[Row], columns: Sequence[str], x: str, y: str, alpha: float | None) -> Figure:
     """Draw the points in the plane of two columns; `alpha` is that of `buffer_energy_cost`."""
-    panels = _panels(rows, columns)
+    panels = front_panels(rows, columns)
     figure, all_axes = laid_out(panels, PLOT_HEIGHT)
     for axes, panel in zip(all_axes, panels, strict=True):
         on_front = front_keys(panel.rows, columns)
@@ -112,7 +114,7 @@ def _legend(rows: Sequence[Row], alpha: float | None) -> list[Line2D]:
         )
         for method in ordered(row["method"] for row in rows)
     ]
-    hollow = {"markerfacecolor": "none", "markeredgecolor": "#555555", "markeredgewidth": 0.7}
+    hollow: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": "#555555", "markeredgewidth": 0.7}
     entries.append(Line2D([], [], marker="o", markersize=3.4, linewidth=0, label="hollow: not on the front", **hollow))
     if alpha is not None:
         label = f"least buffer bytes + {alpha:g} · energy (pJ)"

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.solver.sweep.rows import Row
+from soma_cp.solver.sweep.rows import COLUMNS, Row
 
 
 class Case(NamedTuple):
@@ -86,6 +86,15 @@ def middle(rows: Sequence[Row]) -> Row:
     """Return the row of median cost, of two the cheaper one; without any schedule the first row."""
     done = sorted((row for row in rows if row["cost"] is not None), key=lambda row: (row["cost"], row["key"]))
     return done[(len(done) - 1) // 2] if done else rows[0]
+
+
+def newest(rows: Iterable[Row]) -> list[Row]:
+    """Return the row that was made last of each point and method: a store keeps those of former versions, too."""
+    axes = [column.name for column in COLUMNS if column.is_axis]
+    found: dict[tuple[Any, ...], Row] = {}
+    for row in sorted(rows, key=lambda row: (row["date"] or "", row["key"])):
+        found[(row["method"], *(row[name] for name in axes))] = row
+    return list(found.values())
 
 
 def has_schedule(row: Mapping[str, Any] | None) -> bool:
