@@ -35,17 +35,21 @@ METADATA: dict[str, dict[str, None]] = {
 }
 
 
-def picture_bytes(draw: Callable[[], Figure], format: str) -> bytes:
-    """Return what `draw` draws, in a format of METADATA."""
-    stream = io.BytesIO()
+def picture_bytes(draw: Callable[[], Figure], *formats: str) -> dict[str, bytes]:
+    """Return what `draw` draws, in formats of METADATA; it is drawn once."""
+    found = {}
     with mpl.rc_context():
         mpl.rcdefaults()  # the user's settings do not count
         mpl.rcParams.update(STYLE)
-        draw().savefig(stream, format=format, metadata=METADATA[format], dpi=DPI)
-    return stream.getvalue()
+        figure = draw()
+        for format in formats:
+            stream = io.BytesIO()
+            figure.savefig(stream, format=format, metadata=METADATA[format], dpi=DPI)
+            found[format] = stream.getvalue()
+    return found
 
 
 def write_picture(draw: Callable[[], Figure], output: Path, format: str) -> Path:
     """Write what `draw` draws, in a format of METADATA; return the path."""
-    write_bytes_atomically(output, picture_bytes(draw, format))
+    write_bytes_atomically(output, picture_bytes(draw, format)[format])
     return output

@@ -10,7 +10,7 @@ from typing import Any
 
 from soma_cp.cli.formats import csv_text
 from soma_cp.cli.reports.pictures import METADATA, picture_bytes
-from soma_cp.cli.reports.sweep.catalogue import Results, figures_of, front_columns_of
+from soma_cp.cli.reports.sweep.catalogue import Drawn, Results, figures_of, front_columns_of
 from soma_cp.cli.reports.sweep.claims_table import claims_markdown, claims_rows
 from soma_cp.cli.reports.sweep.page import Picture, page_text
 from soma_cp.cli.reports.sweep.pareto import fronts
@@ -31,10 +31,7 @@ def write_figures(results: Results, options: FigureOptions, folder: Path) -> lis
     _make(folder)
     paths = []
     for drawn in figures_of(results, options):
-        for format in METADATA:
-            path = folder / f"{drawn.name}.{format}"
-            write_bytes_atomically(path, picture_bytes(drawn.draw, format))
-            paths.append(path)
+        paths += _write_picture(drawn, picture_bytes(drawn.draw, *METADATA), folder)
     return paths
 
 
@@ -43,9 +40,8 @@ def write_report(results: Results, name: str, options: FigureOptions, folder: Pa
     _make(folder)
     pictures = []
     for drawn in figures_of(results, options):
-        contents = {format: picture_bytes(drawn.draw, format) for format in METADATA}
-        for format, content in contents.items():
-            write_bytes_atomically(folder / f"{drawn.name}.{format}", content)
+        contents = picture_bytes(drawn.draw, *METADATA)
+        _write_picture(drawn, contents, folder)
         inline = base64.b64encode(contents["svg"]).decode()
         pictures.append(Picture(drawn.name, drawn.title, drawn.caption, inline))
     claims = verdicts(results.rows)
@@ -80,6 +76,13 @@ def points(results: Results, options: FigureOptions) -> list[dict[str, Any]]:
         {**row, COST_COLUMN: whole[COST_COLUMN], ON_FRONT: whole["key"] in front}
         for row, whole in zip(rows, results.rows, strict=True)
     ]
+
+
+def _write_picture(drawn: Drawn, contents: Mapping[str, bytes], folder: Path) -> list[Path]:
+    paths = [folder / f"{drawn.name}.{format}" for format in contents]
+    for path, content in zip(paths, contents.values(), strict=True):
+        write_bytes_atomically(path, content)
+    return paths
 
 
 def _make(folder: Path) -> None:

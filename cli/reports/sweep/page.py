@@ -85,6 +85,7 @@ def page_text(
         name=name,
         version=__version__,
         pictures=pictures,
+        links=_links(pictures),
         claim_headers=HEADERS,
         claim_note=NOTE,
         claims=claims_cells(claims),
@@ -102,6 +103,14 @@ def page_text(
         light=COLOURS,
         dark={key: DARK[colour] for key, colour in COLOURS.items()},
     )
+
+
+def _links(pictures: Sequence[Picture]) -> dict[str, str]:
+    """Return where each figure begins, by its label; one of several pictures at the first."""
+    found: dict[str, str] = {}
+    for one in pictures:
+        found.setdefault(one.title.partition(":")[0], one.name)
+    return found
 
 
 def _meaning(method: str) -> str:

@@ -49,11 +49,11 @@ class Tolerance(NamedTuple):
 
 TOLERANCES: Mapping[Kind, Tolerance] = {
     Kind.RATIO: Tolerance(0.1, True, "±10 %"),
-    Kind.REDUCTION: Tolerance(3.0, False, "±3 percentage points"),
-    Kind.DISTANCE: Tolerance(3.0, False, "±3 percentage points"),
-    Kind.SHARE: Tolerance(3.0, False, "±3 percentage points"),
+    Kind.REDUCTION: Tolerance(3.0, False, "±3 points"),
+    Kind.DISTANCE: Tolerance(3.0, False, "±3 points"),
+    Kind.SHARE: Tolerance(3.0, False, "±3 points"),
     Kind.COUNT: Tolerance(0.1, True, "±10 %"),
-    Kind.UTILIZATION: Tolerance(0.02, False, "±0.02, two decimals"),
+    Kind.UTILIZATION: Tolerance(0.02, False, "±0.02"),
 }
 
 
