@@ -76,9 +76,9 @@ WINGS = {
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (
-        "formats schema_names sweep_formats sweep_figures completion options option_groups command onnx_models inputs search_options"
-        " interrupts streams run_log json_output tables timeline model_reports progress_display sweep_display"
-        " kernel_progress advice stored starts reports result_schema commands app main"
+        "formats schema_names sweep_formats sweep_figures completion options option_groups command onnx_models inputs"
+        " search_options interrupts streams run_log json_output tables timeline model_reports progress_display"
+        " sweep_display kernel_progress advice stored starts reports result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"

@@ -45,6 +45,8 @@ LOW_UTILIZATION = 0.2
 """A network whose utilization nowhere exceeds this has a scale of its own."""
 GROUP_WIDTH = 0.84
 DRAM_HATCH = "//////"
+LABEL_AT = -0.29
+"""Inches from the first axes to the middle of their labels."""
 
 
 class Column(NamedTuple):
@@ -239,7 +241,7 @@ def _finish(energy: Axes, utilization: Axes, buffer: Axes, column: Column, is_fi
         utilization.set_ylabel("utilization\n(%)", fontsize=SMALL + 0.5)
         buffer.set_ylabel("buffer use\n(MiB)", fontsize=SMALL + 0.5)
         for axes in (energy, utilization, buffer):
-            axes.yaxis.set_label_coords(-0.27, 0.5)
+            axes.yaxis.set_label_coords(LABEL_AT / (axes.get_position().width * WIDTH), 0.5)
 
 
 def _legend(cases: Cases, methods: Sequence[str]) -> list[Patch | Line2D]:

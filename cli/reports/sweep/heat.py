@@ -68,7 +68,8 @@ def draw_heat(axes: Axes, heat: HeatMap, scale: Normalize, font_size: float = SM
                 axes.annotate(heat.texts[i, j], place, ha="center", va="center", fontsize=font_size, color=ink)
                 if heat.marked[i, j]:
                     _mark(axes, i, j, ink)
-    _outline(axes, heat.best)
+    if heat.best.any():
+        _outline(axes, heat.best)
     axes.set_xlim(0, width)
     axes.set_ylim(0, height)
     axes.tick_params(length=0, pad=2, labelsize=SMALL)

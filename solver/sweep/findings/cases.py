@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
+from soma_cp.model.network.builtin.catalogue import built_in, builtin_names
 from soma_cp.solver.sweep.rows import COLUMNS, Row
 
 
@@ -58,7 +59,7 @@ def as_in_paper(rows: Iterable[Row]) -> Chosen:
     plain = [
         row
         for row in rows
-        if row["seq"] is None
+        if _has_usual_tokens(row)
         and row["blocks"] == 1
         and not row["types"]
         and row["energy_exponent"] == row["delay_exponent"] == 1
@@ -69,6 +70,10 @@ def as_in_paper(rows: Iterable[Row]) -> Chosen:
     limits = max((row["effort"], row["limit_s"] is None, row["limit_s"] or 0.0) for row in plain)
     alike = [row for row in plain if (row["effort"], row["limit_s"] is None, row["limit_s"] or 0.0) == limits]
     return Chosen(alike, len(plain) - len(alike))
+
+
+def _has_usual_tokens(row: Row) -> bool:
+    return row["seq"] is None or (row["net"] in builtin_names() and row["seq"] == built_in(row["net"]).tokens)
 
 
 def cases_of(rows: Iterable[Row]) -> dict[Case, dict[str, Row]]:
