@@ -56,7 +56,8 @@ def draw_pareto(rows: Sequence[Row], columns: Sequence[str], x: str, y: str, alp
         for method in ordered(row["method"] for row in panel.rows):
             for is_on in (False, True):
                 found = [row for row in panel.rows if row["method"] == method and (row["key"] in on_front) == is_on]
-                _points(axes, found, x, y, method, is_on)
+                if found:
+                    _points(axes, found, x, y, method, is_on)
         if set(columns) == {x, y}:
             _join(axes, [row for row in panel.rows if row["key"] in on_front], x, y)
         if alpha is not None:
