@@ -30,7 +30,7 @@ from soma_cp.cli.reports.sweep.marks import (
     quiet,
     tint,
 )
-from soma_cp.cli.reports.sweep.words import method_name, network_name
+from soma_cp.cli.reports.sweep.words import method_name, network_name, network_place
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.solver.sweep.findings.cases import Case, Cases, has_schedule
 from soma_cp.solver.sweep.rows import Row
@@ -82,13 +82,17 @@ def draw_fig6(cases: Cases) -> Figure:
 
 
 def _lines(cases: Cases) -> list[list[Column]]:
-    """Return the columns of each line: of one platform, at most `MOST_COLUMNS`."""
+    """Return the columns of each line: of one platform, at most `MOST_COLUMNS`, in the paper's order.
+
+    Those with a scale of their own stand last, where their ticks are on the right.
+    """
     batches: dict[tuple[str, str], set[int]] = defaultdict(set)
     for case in cases:
         batches[case.net, case.hw].add(case.batch)
     found = []
     for platform in dict.fromkeys(hw for _, hw in batches):
         columns = [Column(net, hw, tuple(sorted(of))) for (net, hw), of in batches.items() if hw == platform]
+        columns.sort(key=lambda column: (_is_low(cases, column), network_place(column.net)))
         found += [columns[i : i + MOST_COLUMNS] for i in range(0, len(columns), MOST_COLUMNS)]
     return found
 

@@ -64,7 +64,7 @@ def draw_heat(axes: Axes, heat: HeatMap, scale: Normalize, font_size: float = SM
             elif np.isfinite(heat.values[i, j]):
                 rgb = colours(float(scale(heat.values[i, j])))[:3]
                 ink = "white" if np.dot(rgb, (0.299, 0.587, 0.114)) < DARK else "black"
-                place = (j + 0.5, i + 0.48)
+                place = (j + 0.5, i + 0.5)
                 axes.annotate(heat.texts[i, j], place, ha="center", va="center", fontsize=font_size, color=ink)
                 if heat.marked[i, j]:
                     _mark(axes, i, j, ink)

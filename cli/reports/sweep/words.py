@@ -68,6 +68,11 @@ def network_name(net: str) -> str:
     return NETWORK_NAMES.get(net, net)
 
 
+def network_place(net: str) -> int:
+    """Return where a network stands among others: in the paper's order, then all others."""
+    return list(NETWORK_NAMES).index(net) if net in NETWORK_NAMES else len(NETWORK_NAMES)
+
+
 def column_label(column: str) -> str:
     """Return what an axis of a figure says, with its unit."""
     return _COLUMN_LABELS.get(column, (column.replace("_", " "), 1.0))[0]

@@ -12,6 +12,8 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import built_in, builtin_names
 from soma_cp.solver.sweep.rows import COLUMNS, Row
 
+OURS, ALONE = "ours", "ours-alone"
+
 
 class Case(NamedTuple):
     """A network on a platform, and how many samples run together."""
@@ -94,12 +96,16 @@ def middle(rows: Sequence[Row]) -> Row:
 
 
 def newest(rows: Iterable[Row]) -> list[Row]:
-    """Return the row that was made last of each point and method: a store keeps those of former versions, too."""
+    """Return the row that was made last of each point and method: a store keeps those of former versions, too.
+
+    Rows of `ours-alone`, of which `ours` is made, are left out where there are any of `ours`.
+    """
     axes = [column.name for column in COLUMNS if column.is_axis]
     found: dict[tuple[Any, ...], Row] = {}
     for row in sorted(rows, key=lambda row: (row["date"] or "", row["key"])):
         found[(row["method"], *(row[name] for name in axes))] = row
-    return list(found.values())
+    methods = {row["method"] for row in found.values()}
+    return [row for row in found.values() if row["method"] != ALONE or OURS not in methods]
 
 
 def has_schedule(row: Mapping[str, Any] | None) -> bool:

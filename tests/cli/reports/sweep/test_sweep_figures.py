@@ -133,7 +133,7 @@ def test_fig6() -> None:
 
 
 def numbers(axes: Axes) -> dict[tuple[float, float], str]:
-    return {(text.xy[0] - 0.5, round(text.xy[1] - 0.48)): text.get_text() for text in axes.texts}
+    return {(text.xy[0] - 0.5, text.xy[1] - 0.5): text.get_text() for text in axes.texts}
 
 
 def test_fig7() -> None:

@@ -47,6 +47,9 @@ def test_the_newest_row_of_a_point_counts() -> None:
     new = {**made_row(*CASE, "ours", latency_cycles=6, date="2026-01-02"), "key": "0"}
     other = made_row(*CASE, "cocco", latency_cycles=7, date="2025-01-01")
     assert newest([new, old, other]) == [other, new]
+    alone = made_row(*CASE, "ours-alone", latency_cycles=6, date="2026-01-03")
+    assert newest([new, alone]) == [new]
+    assert newest([alone]) == [alone]
 
 
 def test_ratios_by_family() -> None:
