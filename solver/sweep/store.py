@@ -9,8 +9,7 @@ One process writes at a time. It holds a lock on an empty file beside the store,
 system drops however the process ends; the store itself says who holds it. Others may read meanwhile. The file may stay:
 without a process that holds it, it locks nothing. Network file systems must support locks.
 
-`VERSION` counts the forms of the file. A store of an older version is brought up to date when it is opened to be
-written; one of a newer version is refused.
+`VERSION` counts the forms of the file; a store of a newer version is refused.
 """
 
 import os
