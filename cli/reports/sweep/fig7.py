@@ -76,7 +76,12 @@ def _draw_line(
         scale = shared_scale(list(maps.values()))
         for row, method in enumerate(methods):
             bottom = top - ABOVE - (row + 1) * (METHOD_TITLE + tall)
-            place = (left / figure.get_figwidth(), bottom / figure.get_figheight(), cell * size / figure.get_figwidth(), tall / figure.get_figheight())
+            place = (
+                left / figure.get_figwidth(),
+                bottom / figure.get_figheight(),
+                cell * size / figure.get_figwidth(),
+                tall / figure.get_figheight(),
+            )
             axes = figure.add_axes(place)
             axes.set_title(method_name(method), fontsize=FONT_SIZE - 0.5, pad=2)
             if method in maps:

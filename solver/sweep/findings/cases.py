@@ -10,9 +10,8 @@ from typing import Any, NamedTuple
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import built_in, builtin_names
+from soma_cp.solver.sweep.methods import ALONE, OURS
 from soma_cp.solver.sweep.rows import COLUMNS, Row
-
-OURS, ALONE = "ours", "ours-alone"
 
 
 class Case(NamedTuple):
