@@ -27,12 +27,12 @@ from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.annealing.first_stage.paper_search import PaperSearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.builtin.catalogue import platform_named
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.solver.choices import FirstStage
-from soma_cp.solver.parameters import CpSatParameters, SolveParameters
+from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
-from soma_cp.solver.warm_up import warm_up
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,9 @@ def main() -> None:
     parser.add_argument("--exact", type=float, default=0.0, metavar="SECONDS", help="also the exact second stage")
     parser.add_argument("--only", default="", help="part of network/platform/batch")
     options = parser.parse_args()
-    warm_up(SolveParameters(first_stage=FirstStage.COCCO_GA if options.genetic else FirstStage.COCCO))
+    smallest = Problem(builtin_network("tiny-chain"), platform_named("edge"))
+    for variant in variants_of(options):  # compiles or loads kernels
+        variant.run(smallest, 0)
     rows = [row for row in published_rows() if options.only in f"{row.network}/{row.platform}/{row.batch}"]
     heads = ["network", "platform", "batch", "Cocco (cycles)", "seeds"]
     heads += ["exact second stage"] if options.exact else []

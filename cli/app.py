@@ -31,6 +31,7 @@ from soma_cp.cli.options import (
     RESULT,
     WORKERS,
     AdviseOption,
+    BaselinesOption,
     BatchesOption,
     BatchOption,
     BlocksOption,
@@ -133,6 +134,7 @@ def solve(
         "compare resnet50 gpt2-small": "one line a network: how far each second stage is from the bound",
         "compare --schedule mine.json": "every second stage on the layer fusion of a schedule",
         "compare resnet50 --batch 1 --batch 4 --format csv": "the same for several batches, as CSV",
+        "compare resnet50 --baselines": "the Cocco baseline, the paper's search and the default",
     },
 )
 def compare(
@@ -154,6 +156,7 @@ def compare(
     hardware: HardwareOptions,
     onnx: OnnxWords,
     lfa: LfaOption = FirstStage.GREEDY.value,
+    baselines: BaselinesOption = False,
     cocco: CoccoOptions,
     search: Annotated[SearchOptions, EACH_TIME_LIMIT],
     json: JsonOption = False,
@@ -179,6 +182,7 @@ def compare(
             onnx=onnx_models(nets, onnx),
             first_stage=lfa,
             cocco=cocco,
+            baselines=baselines,
             given=given_options(context),
             search=search,
             format=format_from(format, json),

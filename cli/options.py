@@ -187,6 +187,15 @@ Stage2Option = Annotated[
         autocompletion=stage_names(SECOND_STAGE_KIND),
     ),
 ]
+BaselinesOption = Annotated[
+    bool,
+    _option(
+        SEARCH,
+        "--baselines",
+        help="Compare whole methods instead: the Cocco baseline, its LFA with the exact second stage, the paper's "
+        "search and the default.",
+    ),
+]
 TilingOption = Annotated[
     TilingRule,
     _option(

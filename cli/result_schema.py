@@ -62,6 +62,7 @@ def result_schema() -> Schema:
         _result("solve", _solved(), optional=_types() | _parts_of_some_searches()),
         _result("compare", _comparison(), optional=_types(), title="compare, one LFA"),
         _result("compare", _comparisons(), title="compare, several LFAs"),
+        _result("compare", _baselines(), title="compare --baselines"),
         _result("gap", {"ladders": _list("a ladder for each network and batch", _object(_ladder(), _types()))}),
         _result("evaluate", _evaluated(), optional=_types()),
         _result("nets", {"nets": _list("the built-in networks", _object(_listed_network()))}),
@@ -241,6 +242,20 @@ def _comparison() -> _Properties:
 
 def _comparisons() -> _Properties:
     return {"comparisons": _list("a comparison for each LFA", _object(_comparison(), _types()))}
+
+
+def _baselines() -> _Properties:
+    method = _figures_of_a_schedule() | {
+        "method": _is(_TEXT, "first and second stage"),
+        "fits": _is(_VERDICT, "whether the schedule fits into the buffer"),
+        "seconds": _SECONDS,
+    }
+    case = _figures_named(*OF_THE_PROBLEM) | {
+        "baseline": _is(_TEXT, "the rule of tiling numbers and the seed of the Cocco baseline"),
+        "methods": _list("the methods, the baseline first", _object(method)),
+    }
+    cases = _list("all methods for each network and batch", _object(case, _types()))
+    return {"baselines": cases, "interrupted": _INTERRUPTED}
 
 
 def _ladder() -> _Properties:

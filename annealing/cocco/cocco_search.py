@@ -7,6 +7,7 @@ Capacity-Communication Optimization", ASPLOS 2024, https://doi.org/10.1145/36172
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,10 @@ from soma_cp.annealing.first_stage.chain import lfa_settings
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
+from soma_cp.model.arrays import FloatArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.lfa import LFA, LFAArrays
 
 
 @dataclass(frozen=True)
@@ -76,11 +78,6 @@ class GroupChain:
         for row in (lfa_pricing.CURRENT, lfa_pricing.BEST):
             set_figures(figures, row, self.state.sums, settings)
         pricer.counters[:] = 0
-
-    @property
-    def best_lfa(self) -> LFA:
-        """The best LFA."""
-        return self.pricer.lfa(self.state.best)
 
     def run_to(self, last: int, monitor: Monitor, heated: bool = True) -> None:
         """Run until round `last`, or until the budget is over where the kernel needs help or pauses."""
@@ -147,18 +144,30 @@ def search_groups(
     assert run.start_is_valid, "the first LFA of a search must be valid"
     best = run.state.figures[lfa_pricing.BEST]
 
-    def report(done: int) -> None:
-        cost = float(best[lfa_pricing.COST])
-        best_cost = cost if math.isfinite(cost) else None
-        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
-
+    report = reporter(monitor, best, rounds)
     done = run_in_chunks(lambda _, last: run.run_to(last, monitor), rounds, budget, report)
     if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         last = min(done + annealing.closing_rounds_per_layer * len(problem.network.layers), rounds)
         longer = Monitor(budget.extended(CLOSING_SECONDS))
         run_in_chunks(lambda _, to: run.run_to(to, longer, heated=False), last, longer.budget, lambda _: None, done)
+    return search_result(pricer, run.state.best, best, begin)
+
+
+def reporter(monitor: Monitor, best: FloatArray, rounds: int) -> Callable[[int], None]:
+    """Return what reports the rounds done of a search; `best` are the figures of its best LFA."""
+
+    def report(done: int) -> None:
+        cost = float(best[lfa_pricing.COST])
+        best_cost = cost if math.isfinite(cost) else None
+        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
+
+    return report
+
+
+def search_result(pricer: GroupPricer, lfa: LFAArrays, best: FloatArray, begin: float) -> PaperSearchResult:
+    """Return the best LFA of a search that began at `begin`, with its figures `best`."""
     return PaperSearchResult(
-        lfa=run.best_lfa,
+        lfa=pricer.lfa(lfa),
         fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
         latency=int(best[lfa_pricing.LATENCY]),
         energy_pj=float(best[lfa_pricing.ENERGY_PJ]),

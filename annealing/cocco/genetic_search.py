@@ -4,7 +4,6 @@ Tan, Zhu and Ma, "Cocco: Hardware-Mapping Co-Exploration towards Memory Capacity
 ASPLOS 2024, https://doi.org/10.1145/3617232.3624865. The buffer is given here, so genomes have no size of it.
 """
 
-import math
 import time
 from dataclasses import dataclass
 
@@ -13,7 +12,7 @@ import numpy as np
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.cocco.cocco_kernel import set_figures
-from soma_cp.annealing.cocco.cocco_search import CoccoParameters
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters, reporter, search_result
 from soma_cp.annealing.cocco.genetic_kernel import Generations, Rates, breed
 from soma_cp.annealing.cocco.genomes import fill_joins
 from soma_cp.annealing.cocco.group_pricer import GroupPricer
@@ -22,7 +21,6 @@ from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import lfa_settings
 from soma_cp.annealing.first_stage.paper_search import PaperSearchResult
 from soma_cp.annealing.monitor import Monitor
-from soma_cp.annealing.progress import ProgressEvent
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -111,21 +109,8 @@ def breed_groups(
                 return
             pricer.provide(status)
 
-    def report(done: int) -> None:
-        cost = float(best[lfa_pricing.COST])
-        best_cost = cost if math.isfinite(cost) else None
-        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
-
-    run_in_chunks(lambda _, last: run_to(last), rounds, monitor.budget, report)
-    return PaperSearchResult(
-        lfa=pricer.lfa(state.best),
-        fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
-        latency=int(best[lfa_pricing.LATENCY]),
-        energy_pj=float(best[lfa_pricing.ENERGY_PJ]),
-        peak_bytes=int(best[lfa_pricing.PEAK_BYTES]),
-        rounds=int(pricer.counters[lfa_pricing.ROUND]),
-        seconds=time.monotonic() - begin,
-    )
+    run_in_chunks(lambda _, last: run_to(last), rounds, monitor.budget, reporter(monitor, best, rounds))
+    return search_result(pricer, state.best, best, begin)
 
 
 def _generations(pricer: GroupPricer, start: LFA, count: int, settings: lfa_pricing.LFASettings) -> Generations:

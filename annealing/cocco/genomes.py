@@ -35,7 +35,9 @@ def make_valid(table: NetworkTable, joins: BoolArray, genome: IntArray) -> int:
     size = len(genome)
     part = np.full(size, -1, np.int64)
     number = np.full(size, -1, np.int64)
-    ready = np.zeros(2 * size, np.bool_)  # by part; every cut makes one more
+    # There are at most 2L parts in all. A part that is cut goes; one of its pieces runs, the others are parts. With n
+    # parts at first, c cuts and r other groups, the pieces that wait are as many as c + r − n, and c + r ≤ L.
+    ready = np.zeros(2 * size, np.bool_)  # by part
     group_of = np.zeros(2 * size, np.int64)  # by part, the number of its group before
     eligible = np.ones(size, np.bool_)
     stack = np.zeros(size, np.int64)
@@ -154,12 +156,12 @@ def write_genome(genome: IntArray, lfa: LFAArrays) -> None:
         place[n + 1] += place[n]
     for at in range(size):
         lfa.begins_flg[at] = lfa.begins_lg[at] = False
+    for n in range(size):
+        if place[n] < size:  # groups past the last have none of their own
+            lfa.begins_flg[place[n]] = lfa.begins_lg[place[n]] = True
     for layer in range(size):
-        at = place[genome[layer]]
-        lfa.order[at] = layer
+        lfa.order[place[genome[layer]]] = layer
         place[genome[layer]] += 1
-        if at == 0 or genome[lfa.order[at - 1]] != genome[layer]:
-            lfa.begins_flg[at] = lfa.begins_lg[at] = True
 
 
 @compiled

@@ -13,7 +13,7 @@ at f − 1 and the ifmaps of the tile at f, in this order; `_pass_border` serves
 a Start of f or more, and wait for the tile at f − 1 or for tiles of the group, which wait for one another, for the
 begin of the tile at f, and for the channel. Each time is a maximum of sums, and so (x, y, d, q) at the group's end is a
 max-plus linear map of y, the begin of the tile at f, and d after the border: 4 × 3 numbers, which depend on the group
-alone. `_fill_times` finds them by running the group once on vectors.
+alone. `_fill_figures` finds them by running the group once on vectors.
 """
 
 from typing import NamedTuple
@@ -272,42 +272,49 @@ def price_group(
         insert_group(groups, order, 0, size, asked)
         return DONE
     count = place_group(table.layers, lfa, tiles, 0, size, 0)
-    unknown = 0
-    feasible = True
-    for layer in order:
-        if not find_cost(costs, tiles, layer):
-            scratch.missing[unknown] = layer
-            unknown += 1
-        elif tiles.cycles[layer] == INFEASIBLE:
-            feasible = False
-    if unknown > 0:
-        counters[UNKNOWN] = unknown
-        return UNKNOWN_COSTS
+    status, feasible = _look_up(costs, order, scratch)
+    if status != DONE:
+        return status
     dram, chip = count_tensors(table, lfa, tiles, places)
     if count + 1 > len(scratch.usage) or dram > len(tensors.kind) or chip > len(tensors.chip_bytes):
         counters[NEEDED_TILES], counters[NEEDED_TENSORS], counters[NEEDED_CHIP_TENSORS] = count, dram, chip
         return NEEDS_ROOM
-    counters[TILES_PRICED] += count
     record = insert_group(groups, order, 0, size, asked)
-    if not feasible:
-        return DONE
-    make_tensors(table, lfa, tiles, places, space.dram_rate, tensors)
-    lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
-    sequence = TileSequence(count, scratch.tile_cycles, scratch.chip_usage)
-    double_buffer(tensors, dram, scratch.dlsa)
-    row = groups.figures[record]
-    row[VALID], row[NUMBER] = 1, number
-    row[PEAK_BYTES] = fill_usage(tensors.bytes, dram, scratch.dlsa, sequence, scratch.usage)
-    row[LAST_BYTES] = scratch.usage[count - 1]
-    energy = 0.0
+    if feasible:
+        counters[TILES_PRICED] += count
+        make_tensors(table, lfa, tiles, places, space.dram_rate, tensors)
+        lay_out(tiles, tensors, chip, count, scratch.tile_cycles, scratch.chip_usage)
+        double_buffer(tensors, dram, scratch.dlsa)
+        row = groups.figures[record]
+        row[VALID], row[NUMBER] = 1, number
+        groups.energy_pj[record] = _energy_pj(order, tiles, tensors, dram, space.dram_pj_per_byte)
+        _fill_figures(TileSequence(count, scratch.tile_cycles, scratch.chip_usage), dram, scratch, row)
+    return DONE
+
+
+@in_place
+def _look_up(costs: CostTable, order: IntArray, scratch: GroupScratch) -> tuple[int, bool]:
+    """Fill the costs of tiles; return DONE or UNKNOWN_COSTS, and whether the core array can run those it knows."""
+    unknown, feasible = 0, True
+    for layer in order:
+        if not find_cost(costs, scratch.tiles, layer):
+            scratch.missing[unknown] = layer
+            unknown += 1
+        elif scratch.tiles.cycles[layer] == INFEASIBLE:
+            feasible = False
+    scratch.counters[UNKNOWN] = unknown
+    return UNKNOWN_COSTS if unknown > 0 else DONE, feasible
+
+
+@in_place
+def _energy_pj(order: IntArray, tiles: LayerTiles, tensors: Tensors, dram: int, dram_pj_per_byte: float) -> float:
+    """Sum the energy of a group, as `evaluation.plan_figures` does for a plan."""
+    energy, moved = 0.0, 0
     for layer in order:
         energy += tiles.count[layer] * tiles.energy_pj[layer]
-    moved = 0
     for i in range(dram):
         moved += tensors.moved[i]
-    groups.energy_pj[record] = energy + moved * space.dram_pj_per_byte
-    _fill_times(sequence, dram, scratch, row)
-    return DONE
+    return energy + moved * dram_pj_per_byte
 
 
 @in_place
@@ -367,8 +374,10 @@ def touch(table: NetworkTable, one: int, other: int) -> bool:
 
 
 @in_place
-def _fill_times(sequence: TileSequence, dram: int, scratch: GroupScratch, row: IntArray) -> None:
-    """Fill what crosses the borders of a group: its head, its tail and its map."""
+def _fill_figures(sequence: TileSequence, dram: int, scratch: GroupScratch, row: IntArray) -> None:
+    """Fill the bytes that a group holds, and what crosses its borders: its head, its tail and its map."""
+    row[PEAK_BYTES] = fill_usage(scratch.tensors.bytes, dram, scratch.dlsa, sequence, scratch.usage)
+    row[LAST_BYTES] = scratch.usage[sequence.count - 1]
     tensors, dlsa, begin, gate = scratch.tensors, scratch.dlsa, scratch.begin, scratch.gate
     is_store, cycles, position = tensors.is_store, tensors.cycles, tensors.position
     tiles, tile_cycles = sequence.count, sequence.cycles

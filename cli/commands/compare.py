@@ -7,6 +7,7 @@ from typing import Any
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.monitor import Monitor
+from soma_cp.cli.commands.baselines import BaselineCase, baseline_case, print_baselines, runs_of_baselines
 from soma_cp.cli.formats import Format, csv_text, markdown_text
 from soma_cp.cli.inputs import budget_from, load_solver, network_from, problem_from
 from soma_cp.cli.interrupts import stops_on_interrupt
@@ -41,7 +42,7 @@ from soma_cp.model.network.types_in_use import types_document, types_in_use
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.figures import csv_figures, figure, json_figures, problem_figures
 from soma_cp.model.soma.plan import Plan
-from soma_cp.solver.choices import SecondStage, UsePeriods
+from soma_cp.solver.choices import FirstStage, SecondStage, UsePeriods
 from soma_cp.solver.comparison import Comparison, compare_second_stages
 from soma_cp.solver.first_stages import first_stage
 from soma_cp.solver.parameters import SolveParameters
@@ -67,6 +68,7 @@ class CompareOptions:
     """The options on the command line, by the names of their parameters."""
     log: LogOptions = NO_LOG
     cocco: CoccoOptions = NO_COCCO
+    baselines: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,9 @@ def run_compare(options: CompareOptions) -> None:
 
 def _compare(options: CompareOptions) -> None:
     _check_source(options)
+    if options.baselines:
+        _compare_baselines(options)
+        return
     first_stage(options.first_stage)  # refuses an unknown name
     parameters = replace(
         parameters_from(options.search),
@@ -130,10 +135,37 @@ def _compare(options: CompareOptions) -> None:
         _print_summary(cases, done)
 
 
+def _compare_baselines(options: CompareOptions) -> None:
+    """Search for every problem with the Cocco baseline, the paper's search and ours."""
+    cocco = cocco_from(options.cocco, FirstStage.COCCO)
+    parameters = replace(parameters_from(options.search), cocco=cocco)
+    seconds = budget_from(options.search.time_limit).seconds_left
+    sources = [source for source in _sources(options) if isinstance(source, Problem)]
+    load_solver()
+    prepare_kernels(*runs_of_baselines(parameters))
+    budget = Budget()
+    cases: list[BaselineCase] = []
+    with stops_on_interrupt(budget):
+        for source in sources:
+            if budget.stop_requested:
+                break
+            LOG.info("%s", problem_text(source))
+            with progress_display(budget) as monitor:
+                case = baseline_case(source, parameters, seconds, monitor)
+            if not budget.stop_requested or not cases:
+                cases.append(case)
+    done = "" if not budget.stop_requested else f"interrupted: {len(cases)} of {len(sources)} compared"
+    print_baselines(cases, options.format, done)
+
+
 def _check_source(options: CompareOptions) -> None:
     """Refuse options that name no LFA, or that contradict the schedule files."""
     if not options.nets and not options.schedules:
         raise UserError("compare needs --net NAME|FILE to search an LFA for, or --schedule FILE to take one from")
+    if options.baselines:
+        other = "--schedule" if options.schedules else "--lfa" if "lfa" in options.given else ""
+        if other:
+            raise UserError(f"--baselines searches with all first stages; leave {other} out")
     if options.schedules:
         batch = ("--batch", str(options.batches[0])) if options.batches else None
         space = ("--space", options.search.space.value) if options.search.space is not None else None

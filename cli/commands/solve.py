@@ -337,8 +337,10 @@ def _baseline_lines(parameters: SolveParameters) -> list[str]:
     if parameters.first_stage not in COCCO_STAGES:
         return []
     rule = f"tiling rule {parameters.cocco.tiling}{'' if parameters.cocco.capped else ', uncapped'}"
-    left_out = "Cocco's own reuse of halos and its update order are not modelled"
-    return [f"{'Cocco baseline':<{LABEL_WIDTH}}{rule}, which decides the figures; {left_out} (docs/cocco.md)"]
+    return [
+        f"{'Cocco baseline':<{LABEL_WIDTH}}{rule}, which decides the figures",
+        f"{'':<{LABEL_WIDTH}}without its reuse of halos and order of updates",
+    ]
 
 
 def _end_text(result: SolveResult) -> str:
@@ -372,7 +374,7 @@ def _print(
     for line in _network_bound_lines(result):
         out.print(line)
     for line in _baseline_lines(result.parameters):
-        out.print(line, soft_wrap=True)
+        out.print(line)
     for line in start_lines:
         out.print(line, soft_wrap=True, markup=False)
     blocks = blocks_line(schedule)

@@ -186,6 +186,8 @@ PRINTED = {
     "compare of two": ("compare", *TINY, "--batch", "1", "--batch", "2"),
     "compare --weights": ("compare", *TINY, *W4A16),
     "compare of two --weights": ("compare", *TINY, *W4A16, "--batch", "1", "--batch", "2"),
+    "compare --baselines": ("compare", *TINY, "--baselines"),
+    "solve --lfa cocco": ("solve", *TINY, "--lfa", "cocco"),
     "gap": ("gap", *TINY),
     "gap --weights": ("gap", *TINY, *W4A16),
     "nets": ("nets",),
@@ -205,7 +207,8 @@ def check_result(title: str, document: Document) -> None:
 @pytest.mark.parametrize("case", PRINTED)
 def test_what_commands_print_validates(case: str, run: Run) -> None:
     command = case.removesuffix(" --weights")
-    title = {"compare": "compare, one LFA", "compare of two": "compare, several LFAs"}.get(command, case.split()[0])
+    titles = {"compare": "compare, one LFA", "compare of two": "compare, several LFAs"}
+    title = command if command == "compare --baselines" else titles.get(command, case.split()[0])
     check_result(title, run(*PRINTED[case], "--json").document)
 
 

@@ -62,6 +62,8 @@ def names_after(code: str) -> list[str]:
     [
         "solve_as(SecondStage.GREEDY)",
         "solve_as(SecondStage.GREEDY, first_stage=FirstStage.PAPER)",
+        "solve_as(SecondStage.NONE, first_stage=FirstStage.COCCO)",
+        "solve_as(SecondStage.NONE, first_stage=FirstStage.COCCO_GA)",
         "solve_as(SecondStage.CPSAT)",
         "solve_as(SecondStage.SA)",
         "solve_as(SecondStage.CPSAT, exact=True)",

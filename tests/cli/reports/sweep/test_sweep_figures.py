@@ -24,7 +24,7 @@ from soma_cp.cli.reports.sweep.fig7 import draw_fig7
 from soma_cp.cli.reports.sweep.fig8 import draw_fig8
 from soma_cp.cli.reports.sweep.generic import Shown, draw_bars, draw_heatmap, draw_lines
 from soma_cp.cli.reports.sweep.heat import ENVELOPE
-from soma_cp.cli.reports.sweep.marks import METHOD_COLOURS, NOTHING, SMALL
+from soma_cp.cli.reports.sweep.marks import METHOD_COLOURS, NOTHING
 from soma_cp.cli.reports.sweep.panels import panels_of
 from soma_cp.cli.reports.sweep.pareto import draw_pareto, front_columns, fronts
 from soma_cp.model.errors import UserError
@@ -80,7 +80,7 @@ def test_text_can_be_read_at_print_size_and_lies_within(name: str) -> None:
         texts = [text for text in figure.findobj(Text) if text.get_visible() and text.get_text().strip()]
         assert texts
         for text in texts:
-            assert text.get_fontsize() >= SMALL, text
+            assert text.get_fontsize() >= 6.0, text
         used, width, height = figure.get_tightbbox(), figure.get_figwidth(), figure.get_figheight()
         assert min(used.x0, used.y0) >= -0.01
         assert used.x1 <= width + 0.01
