@@ -27,6 +27,7 @@ from soma_cp.cli.option_groups import (
     TypeOptions,
 )
 from soma_cp.cli.options import (
+    REPORT,
     RESULT,
     WORKERS,
     AdviseOption,
@@ -49,6 +50,7 @@ from soma_cp.cli.options import (
 )
 from soma_cp.cli.reports.formats import ReportFormat
 from soma_cp.cli.schema_names import SCHEMA_NAMES, schema_name
+from soma_cp.cli.sweep_figures import FIGURE_NAMES, FigureOptions, figure_name
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES, SweepFormat, example_name
 from soma_cp.model.errors import UserError
 from soma_cp.solver.choices import FirstStage, usual_second_stage
@@ -239,6 +241,7 @@ def gap(
     examples={
         "sweep --example fig7-quick > fig7.yaml": "a ready file: buffer against bandwidth",
         "sweep fig7.yaml -o fig7.db --csv fig7.csv": "run what is missing; the same command goes on",
+        "sweep -o fig7.db --report out": "figures, tables and claims from what is stored",
         "sweep -o fig7.db --export 3c0a77d1 > point.json": "the schedule of one point",
     },
 )
@@ -300,6 +303,58 @@ def sweep(
             "--format", help="Columns of the CSV: ours, or those of the published program.", rich_help_panel=RESULT
         ),
     ] = SweepFormat.CSV,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            help="Write figures, tables, claims and a page into this folder.",
+            metavar="DIR",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    figure: Annotated[
+        str | None,
+        typer.Option(
+            "--figure",
+            help=f"Write this figure alone: {', '.join(FIGURE_NAMES)}.",
+            metavar="NAME",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    x: Annotated[
+        str | None, typer.Option("--x", help="Column along the figure.", metavar="COLUMN", rich_help_panel=REPORT)
+    ] = None,
+    y: Annotated[
+        str | None,
+        typer.Option(
+            "--y", help="Column up the figure; what has its own line or bar.", metavar="COLUMN", rich_help_panel=REPORT
+        ),
+    ] = None,
+    value: Annotated[
+        str | None,
+        typer.Option(
+            "--value",
+            help="Column that is shown; of a front its columns, with commas.",
+            metavar="COLUMN",
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    cost: Annotated[
+        float | None,
+        typer.Option(
+            "--cost",
+            help="Of fronts: mark the least buffer bytes + ALPHA · energy (pJ); Cocco takes 0.0024.",
+            metavar="ALPHA",
+            min=0.0,
+            rich_help_panel=REPORT,
+        ),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only", help="Report rows with this value alone.", metavar="COLUMN=VALUE", rich_help_panel=REPORT
+        ),
+    ] = None,
     log: LogOptions,
 ) -> None:
     """Solve every point of a grid by several methods, keep each result, and go on where it stopped."""
@@ -318,6 +373,8 @@ def sweep(
             csv=csv,
             json=json,
             format=format,
+            report=report,
+            drawn=FigureOptions(None if figure is None else figure_name(figure), x, y, value, cost, tuple(only or ())),
             log=log,
         )
     )

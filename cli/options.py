@@ -18,6 +18,7 @@ SEARCH = "Search"
 BEGINNING = "Where the search begins"
 RESULT = "Result"
 WORKERS = "Workers"
+REPORT = "Report"
 
 _NETWORK_HELP = "built-in network (see 'soma-cp nets') or network file (JSON, YAML, ONNX)"
 

@@ -63,8 +63,9 @@ WINGS = {
         " warm_up sweep"
     ),
     "solver/sweep": (
-        "axes point outcome methods rows marks artifact examples store tasks grid plan run processes cluster"
+        "axes point outcome methods rows marks artifact examples store findings tasks grid plan run processes cluster"
     ),
+    "solver/sweep/findings": "cases ratios front surface imbalance tables claims shape_claims paper_claims",
     "solver/advice": "advice levers limits estimates advise checks",
     "solver/second_stage": (
         "piece_kernel windows_kernel piece windows cpsat_model cpsat_run piecewise exact_windows exact"
@@ -75,9 +76,9 @@ WINGS = {
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (
-        "formats schema_names sweep_formats completion options option_groups command onnx_models inputs search_options"
-        " interrupts streams run_log json_output tables timeline model_reports progress_display sweep_display"
-        " kernel_progress advice stored starts reports result_schema commands app main"
+        "formats schema_names sweep_formats sweep_figures completion options option_groups command onnx_models inputs"
+        " search_options interrupts streams run_log json_output tables timeline model_reports progress_display"
+        " sweep_display kernel_progress advice stored starts reports result_schema commands app main"
     ),
     "api": (
         "wording values networks network_builder hardware lfas transfers preparation tables reporting schedules"

@@ -1,8 +1,7 @@
 """``soma-cp report``."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from soma_cp.cli.kernel_progress import pricing_shown
 from soma_cp.cli.onnx_models import NO_ONNX, OnnxModels
 from soma_cp.cli.reports.csv_tables import write_csv
 from soma_cp.cli.reports.formats import ReportFormat, report_format
+from soma_cp.cli.reports.needing import needing
 from soma_cp.cli.reports.perfetto import write_perfetto
 from soma_cp.cli.reports.reported import Reported
 from soma_cp.cli.stored import read_valid_schedule
@@ -28,7 +28,11 @@ def _figure_writer(format: ReportFormat) -> Writer:
     """Return a writer of pictures; matplotlib is an extra and takes a while to import."""
 
     def write(reported: Sequence[Reported], output: Path) -> list[Path]:
-        with _needing("matplotlib", f"a report in {format.value.upper()}", "pip install 'soma-cp[figures]'"):
+        with needing(
+            "matplotlib",
+            f"a report in {format.value.upper()}",
+            "pip install 'soma-cp[figures]', or take --format csv or perfetto",
+        ):
             from soma_cp.cli.reports.figure import write_figure
 
         return write_figure(reported, output, format.value)
@@ -38,31 +42,12 @@ def _figure_writer(format: ReportFormat) -> Writer:
 
 def _write_page(reported: Sequence[Reported], output: Path) -> list[Path]:
     """Write a page; Bokeh takes a while to import."""
-    with _needing("Bokeh", "a report in HTML", "pip install 'bokeh>=3.9,<4' 'jinja2>=3.1'"):
+    with needing(
+        "Bokeh", "a report in HTML", "pip install 'bokeh>=3.9,<4' 'jinja2>=3.1', or take --format csv or perfetto"
+    ):
         from soma_cp.cli.reports.html.page import write_html
 
     return write_html(reported, output)
-
-
-@contextmanager
-def _needing(package: str, report: str, remedy: str) -> Iterator[None]:
-    """Say in a sentence that a package, or one that it needs, is missing or broken.
-
-    Raises
-    ------
-    UserError
-        If an import within fails.
-    """
-    try:
-        yield
-    except ImportError as fault:
-        if (fault.name or "").startswith("soma_cp"):
-            raise
-        missing = isinstance(fault, ModuleNotFoundError) and fault.name == package.lower()
-        state = "is not installed" if missing else f"does not load ({fault})"
-        raise UserError(
-            f"{report} needs {package}, which {state}; {remedy}, or take --format csv or perfetto"
-        ) from fault
 
 
 WRITERS: dict[ReportFormat, Writer] = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from soma_cp import __version__
 from soma_cp.annealing.budget import Budget
+from soma_cp.cli.commands.sweep_report import write_sweep_report
 from soma_cp.cli.formats import csv_text
 from soma_cp.cli.inputs import load_solver
 from soma_cp.cli.interrupts import stops_on_interrupt
@@ -20,6 +21,7 @@ from soma_cp.cli.kernel_progress import prepare_kernels
 from soma_cp.cli.option_groups import NO_LOG, LogOptions
 from soma_cp.cli.run_log import LOG, run_log
 from soma_cp.cli.sweep_display import sweep_display
+from soma_cp.cli.sweep_figures import FigureOptions
 from soma_cp.cli.sweep_formats import SweepFormat
 from soma_cp.cli.tables import console, counted
 from soma_cp.model.errors import UserError
@@ -28,6 +30,7 @@ from soma_cp.model.hardware.quantities import MIB, bytes_of, is_bare_number
 from soma_cp.solver.parameters import MAX_WORKERS
 from soma_cp.solver.sweep.artifact import artifact_rows
 from soma_cp.solver.sweep.examples import example
+from soma_cp.solver.sweep.findings.cases import newest
 from soma_cp.solver.sweep.grid import read_sweep
 from soma_cp.solver.sweep.marks import marked
 from soma_cp.solver.sweep.methods import FAMILIES, METHODS
@@ -35,7 +38,7 @@ from soma_cp.solver.sweep.plan import SweepPlan
 from soma_cp.solver.sweep.processes import Processes
 from soma_cp.solver.sweep.rows import Row, sorted_rows
 from soma_cp.solver.sweep.run import LOST, Lost, keys_done, run_sweep
-from soma_cp.solver.sweep.store import Store, read_schedule
+from soma_cp.solver.sweep.store import Store, read_rows, read_schedule
 
 LEAST_MEMORY = 256 * MIB
 _MOST_MESSAGES = 5
@@ -56,6 +59,8 @@ class SweepOptions:
     csv: Path | None = None
     json: Path | None = None
     format: SweepFormat = SweepFormat.CSV
+    report: Path | None = None
+    drawn: FigureOptions = FigureOptions()
     log: LogOptions = NO_LOG
 
 
@@ -68,6 +73,13 @@ def run_sweep_command(options: SweepOptions) -> None:
         raise UserError("sweep needs a store: -o STORE.db")
     if options.export is not None:
         print(read_schedule(options.store, options.export), end="")
+        return
+    if options.drawn != FigureOptions() and options.report is None:
+        raise UserError("--figure and what it shows need a folder: --report DIR")
+    if options.file is None and options.report is not None:
+        write_sweep_report(
+            newest(read_rows(options.store)), options.store, options.store.stem, options.drawn, options.report
+        )
         return
     if options.file is None:
         raise UserError("sweep needs a file that says what to vary; soma-cp sweep --example fig7-quick prints one")
@@ -97,6 +109,8 @@ def _sweep(options: SweepOptions, file: Path, path: Path) -> None:
         rows = sorted_rows(store.rows(keys), METHODS)
     _write(rows, options)
     _print(plan, rows, path)
+    if options.report is not None and rows:
+        write_sweep_report(rows, path, sweep.name, options.drawn, options.report)
     if budget.stop_requested:
         raise KeyboardInterrupt
 

@@ -4,7 +4,6 @@ After the SoMa paper's Fig. 8, from the top: LGs, FLGs with their tiling numbers
 its stalls, the buffer. docs/reports.md describes the rows. The same schedules give the same bytes.
 """
 
-import io
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -19,10 +18,10 @@ from matplotlib.path import Path
 
 from soma_cp.cli.reports.buffer_axis import HEADROOM, highest_buffer
 from soma_cp.cli.reports.colours import KINDS, OCCUPANCY_OF_KIND
+from soma_cp.cli.reports.pictures import FONT_SIZE, WIDTH, write_picture
 from soma_cp.cli.reports.reported import Reported, shared_time
 from soma_cp.cli.tables import clock_text
 from soma_cp.model.arrays import FloatArray
-from soma_cp.model.files.text_file import write_bytes_atomically
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.model.soma.execution.events import IFMAPS, OFMAPS_ON_CHIP, OFMAPS_TO_STORE, WEIGHTS, Groups
 from soma_cp.model.soma.execution.execution import Execution
@@ -35,13 +34,11 @@ GROUP_GREYS = ("#ffffff", "#e3e3e3")
 STALL_HATCH = "xxxxxx"
 STALL_TINT = 0.25
 
-# Sizes in inches; the width is that of a paper's two columns.
-WIDTH, LEFT, RIGHT, TOP, BOTTOM = 7.16, 0.68, 0.12, 0.24, 0.26
+# Sizes in inches.
+LEFT, RIGHT, TOP, BOTTOM = 0.68, 0.12, 0.24, 0.26
 LABEL_AT = -0.34  # where the label of the buffer's axis stands, from that axis
 TITLE, EVENTS, SPACE, BUFFER, BELOW = 0.22, 1.1, 0.05, 0.62, 0.14
 POINTS_PER_INCH = 72
-FONT_SIZE = 7
-DPI = 300
 
 ROWS = {"compute": (0.0, 0.8), "DRAM": (1.0, 0.8), "FLG tiling": (2.0, 0.45), "LG": (2.5, 0.45)}
 """Bottom and height of each row of events."""
@@ -50,33 +47,10 @@ PARTING_WIDTH = 0.4
 LEAST_PARTED_WIDTH = 3.0
 """No line separates narrower bars (points): nothing would be left of them."""
 
-STYLE: dict[Any, Any] = {
-    "font.family": "DejaVu Sans",
-    "font.size": FONT_SIZE,
-    "axes.linewidth": 0.5,
-    "hatch.linewidth": 0.35,
-    "xtick.major.width": 0.5,
-    "ytick.major.width": 0.5,
-    "pdf.fonttype": 42,
-    "svg.hashsalt": "soma-cp",
-    "text.parse_math": False,
-}
-METADATA: dict[str, dict[str, None]] = {
-    "svg": {"Date": None},
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None},
-}
-
 
 def write_figure(reported: Sequence[Reported], output: pathlib.Path, format: str) -> list[pathlib.Path]:
     """Write the picture in a format of METADATA."""
-    stream = io.BytesIO()
-    with mpl.rc_context():
-        mpl.rcdefaults()  # the user's settings do not count
-        mpl.rcParams.update(STYLE)
-        draw_figure(reported).savefig(stream, format=format, metadata=METADATA[format], dpi=DPI)
-    write_bytes_atomically(output, stream.getvalue())
-    return [output]
+    return [write_picture(lambda: draw_figure(reported), output, format)]
 
 
 def draw_figure(reported: Sequence[Reported]) -> Figure:

@@ -1,0 +1,1 @@
+"""Figures, tables and the claims table of a sweep's rows."""
