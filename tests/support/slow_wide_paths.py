@@ -1,5 +1,8 @@
 """The shortest path of ``wide_paths`` as its docstring states it, by sets of names: the slow twin of its kernel.
 
+It knows no residents that an FLG skips and no tiles that are kept beside the weights, so it may find less where the
+buffer is short.
+
 What a layer costs whatever the FLG is taken from `LayerPrices`, which has tests of its own; extents and tiles come from
 ``slow_layer_bounds`` and ``slow_model``.
 """
@@ -107,8 +110,15 @@ class _WidePaths(SlowPaths):
 
     # Steps
 
-    def step_from(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> np.ndarray:
+    def step_from(
+        self, begin: frozenset[str], start: frozenset[str], after: frozenset[str], end: frozenset[str]
+    ) -> np.ndarray:
         """Return the least cost of an FLG, with any guests, and any of the sources that may be held."""
+        return self.step_anywhere(after - start, begin, start)
+
+    @cache  # noqa: B019
+    def step_anywhere(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> np.ndarray:
+        """Return that cost wherever the LG ends."""
         found = self.never
         left = [name for name in self.stays if name not in start | flg]
         ready = [
