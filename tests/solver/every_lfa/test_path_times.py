@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 import hypothesis.strategies as st
 import numpy as np
@@ -22,7 +23,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
-from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import make_plan
 from soma_cp.solver.every_lfa import path_times
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING, DownsetPaths, Steps
@@ -78,6 +79,12 @@ class _Along:
             yield Steps(steps.before[steps.before == before], steps.flgs._replace(can=can, fine=fine))
 
 
+def latency_along(paths: DownsetPaths, prices: NetworkPrices, lfa: LFA) -> float:
+    costs = TimedPaths(_Along(paths, lfa), prices, LATENCY).costs(Budget())  # type: ignore[arg-type]
+    assert costs is not None
+    return float(costs[0]) * (1 - ROUNDING)
+
+
 @examples(60)
 @given(
     pairs(max_layers=5, max_tiling_number=6, wide=False),
@@ -102,16 +109,18 @@ def test_no_schedule_of_an_lfa_is_below_its_own_timed_path(
         paths, prices = paths_of(problem)
         if not paths.found_of_all:
             return
-        costs = TimedPaths(_Along(paths, plan.lfa), prices, LATENCY).costs(Budget())  # type: ignore[arg-type]
-    assert costs is not None
+        found = latency_along(paths, prices, plan.lfa)
     exact = solve_dlsa_exactly(plan, CpSatParameters(workers=1))
-    assert costs[0] * (1 - ROUNDING) <= exact.schedule.latency
+    assert found <= exact.schedule.latency
 
 
 def chain(layers: tuple[Layer, ...], shape: tuple[int, int, int], batch: int, gbuf_bytes: int) -> Problem:
     """Return a problem whose DRAM moves a byte per cycle."""
     platform = replace(PLATFORMS["edge"], dram_bytes_per_cycle=1, macs_per_pe=32, pe_grid=1, gbuf_bytes=gbuf_bytes)
-    return Problem(Network("chain", (ExternalInput("x", shape),), layers), platform, batch)
+    inputs = (ExternalInput("x", shape), ExternalInput("y", (64, 1, 1)))
+    read = {name for layer in layers for name in layer.inputs}
+    network = Network("chain", tuple(one for one in inputs if one.name in read), layers)
+    return Problem(network, platform, batch)
 
 
 TWO = (
@@ -129,6 +138,83 @@ def test_weights_that_the_buffer_cannot_hold_earlier_are_waited_for(spare: int, 
     compute = [int(choice.cycles[0]) for choice in layer_prices(problem).choices()]
     assert compute == [128, 128]
     assert math.ceil(least_latency(problem)) == 2 * 4096 + sum(compute) - gained
+
+
+class Fixed(NamedTuple):
+    """An LFA, given by Tiling Number and layers of its FLGs, and the cycles of all its loads and tiles that wait."""
+
+    layers: tuple[Conv, ...]
+    flgs: tuple[tuple[int, str], ...]
+    gbuf_bytes: int
+    cycles: int
+
+
+def pointwise(name: str, source: str, C: int, K: int, H: int) -> Conv:
+    """Return a layer of C·K bytes of weights and H rows, each of K bytes and C·K / 32 cycles."""
+    where = {"inputs": (source,)} if source in "xy" else {"ifmaps": (source,)}
+    return Conv(name=name, C=C, K=K, H=H, W=1, **where)  # type: ignore[arg-type]
+
+
+# Both layers load 512 bytes and compute 512 cycles. At a the buffer holds 512 + 256 + 2048 bytes: weights, x and ofmap;
+# at b as many. Of b's weights, what it has room for beside a's bytes is loaded while a runs.
+KEPT = Fixed((pointwise("a", "x", 8, 64, 32), pointwise("b", "a", 64, 8, 32)), ((1, "a"), (1, "b")), 2816, 4 * 512)
+
+# Tiles are rows, 64 bytes and 128 cycles. All weights of a and b, 8192 bytes, are there before b's first tile, which
+# begins 384 cycles before the end of the FLG. At a's last tile, 128 cycles before that end, the buffer holds them and
+# 3 · 64 bytes: x's and a's tile, and b's first. What of c's weights has no room beside these is loaded after that.
+FUSED = Fixed(
+    (pointwise("a", "x", 64, 64, 2), pointwise("b", "a", 64, 64, 2), pointwise("c", "b", 64, 64, 2)),
+    ((2, "ab"), (1, "c")),
+    8192 + 3 * 64,
+    8192 + 384 + 4096 + 256,
+)
+
+# Tiles have 512 bytes and 128 cycles, a and b have 64 bytes of weights each. At a's last tile the buffer holds its
+# weights, its tile and x's: 1088 bytes. b's last tile may come after it: 128 cycles, and b's 64 bytes of weights may be
+# loaded by then. So of c's 512 bytes, loads may be ahead of the end by 128 − 64 cycles and the bytes beside the 1088.
+BESIDE = Fixed(
+    (pointwise("a", "x", 8, 8, 128), pointwise("b", "x", 8, 8, 128), pointwise("c", "y", 64, 8, 1)),
+    ((2, "ab"), (1, "c")),
+    1088 + 64,
+    128 + 128 + 256 + 512 + 16,
+)
+
+# a's ofmap, 512 bytes, is there until b's last tile; b and c have tiles of 256 bytes and 64 cycles, and each layer 64
+# bytes of weights. At c's first tile the buffer holds 512 + 2 · 64 + 2 · 256 = 1152 bytes; a round of 128 cycles is
+# left then. At c's last tile it holds 576 bytes, and a's ofmap no longer. d loads 512 bytes.
+GONE = Fixed(
+    (
+        pointwise("a", "x", 8, 8, 64),
+        pointwise("b", "a", 8, 8, 64),
+        pointwise("c", "b", 8, 8, 64),
+        pointwise("d", "y", 64, 8, 1),
+    ),
+    ((1, "a"), (2, "bc"), (1, "d")),
+    1152,
+    64 + 128 + 256 + 512 + 16,
+)
+
+
+@pytest.mark.parametrize(
+    ("fixed", "spare", "gained"),
+    [
+        (KEPT, 0, 0),
+        (KEPT, 100, 100),
+        (KEPT, 1000, 512),
+        (FUSED, 0, 128),
+        (FUSED, 100, 228),
+        (FUSED, 1000, 384),
+        (BESIDE, 0, 128),
+        (BESIDE, 100, 228),
+        (GONE, 0, 128),
+        (GONE, 50, 178),
+    ],
+)
+def test_loads_of_the_next_flg_are_ahead_by_what_the_buffer_holds(fixed: Fixed, spare: int, gained: int) -> None:
+    first = fixed.layers[0]
+    problem = chain(fixed.layers, (first.C, first.H, 1), 1, fixed.gbuf_bytes + spare)
+    lfa = LFA(tuple(FLG(tuple(names), number, i == 0) for i, (number, names) in enumerate(fixed.flgs)))
+    assert math.ceil(latency_along(*paths_of(problem), lfa)) == fixed.cycles - gained
 
 
 @cache
