@@ -24,7 +24,7 @@ _NAMES = {
 """Options whose parameter has another name."""
 _TEXT_VALUED = (
     *("stage2", "lfa", "space", "present", "types", "buffer", "dram"),
-    *("weights", "activations", "accumulators"),
+    *("weights", "activations", "accumulators", "divisions"),
 )
 
 

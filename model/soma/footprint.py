@@ -64,7 +64,7 @@ class LayerTooLargeError(UserError):
         enough = _size_text(footprint.total, MIB if footprint.total > MIB else KIB)
         size = max(available_bytes // 4, KIB)
         other = (
-            "divide large layers by output channels: --space wide --divisions auto, or soma-cp nets --export NET "
+            "divide large layers by output channels: --space wide with --divisions auto, or soma-cp nets --export NET "
             f"--divide {_size_text(size, MIB if size % MIB == 0 else KIB)} -o FILE"
             if footprint.ifmaps < available_bytes and footprint.weights and not part_channels
             else "schedule fewer tokens or pixels"

@@ -39,8 +39,8 @@ PARAMETERS = {
     for call in (sc.load_network, sc.load_hardware, sc.solve, sc.compare, sc.read_schedule)
     for name in inspect.signature(call).parameters
 }
-OF_NO_PARAMETER = {"blocks"}
-"""Options whose messages the API never gives: it repeats no blocks."""
+OF_NO_PARAMETER = {"blocks", "dask", "retry_failed"}
+"""Options whose messages the API never gives: it repeats no blocks and runs no sweeps."""
 
 
 @pytest.mark.parametrize("text", sorted(set(texts_with_options())))
@@ -79,7 +79,9 @@ def test_options_with_values(text: str, wanted: str) -> None:
 def test_messages_and_their_attributes_are_in_the_words_of_python() -> None:
     with pytest.raises(sc.UserError, match=r"^tokens=4, but 'tiny-chain' has no sequence; leave tokens out$"):
         sc.load_network("tiny-chain", tokens=4)
-    advice = r"buffer='3MiB', or divide .* space='wide', or load_network\(\.\.\., divide='256KiB'\)$"
+    advice = (
+        r"buffer='3MiB', or divide .* space='wide' with divisions='auto', or load_network\(\.\.\., divide='256KiB'\)$"
+    )
     with pytest.raises(sc.LayerTooLargeError, match=advice) as error:
         sc.solve("vgg19", sc.load_hardware("edge", buffer="1MiB"), stage2="greedy", space="paper")
     assert error.value.available_bytes == 1 << 20

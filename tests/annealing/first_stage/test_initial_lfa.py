@@ -122,8 +122,8 @@ def test_a_layer_that_cannot_fit_is_refused_with_what_its_smallest_tile_needs() 
         (
             Conv(name="wide", C=1024, K=1024, H=64, W=1, inputs=("in",)),
             (1024, 64, 1),
-            "--buffer 2MiB, or divide large layers by output channels: --space wide --divisions auto, or soma-cp nets "
-            "--export NET --divide 128KiB ",
+            "--buffer 2MiB, or divide large layers by output channels: --space wide with --divisions auto, or "
+            "soma-cp nets --export NET --divide 128KiB ",
         ),
         # every tile reads 1024·1024 elements whole, and makes the 1024 channels of one row
         (
