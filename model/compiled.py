@@ -51,7 +51,7 @@ def calls_alike(kernel: Callable[Parameters, Result]) -> Callable[Parameters, Re
         nonlocal entry
         if entry is None:
             made = cast("_LateKernel", kernel).kernel
-            entry = made.compile(tuple(map(made.typeof_pyval, arguments)))
+            entry = made.entry_for(tuple(map(made.typeof_pyval, arguments)))
         return entry(*arguments)
 
     return cast("Callable[Parameters, Result]", call)

@@ -199,6 +199,12 @@ class Kernel(CPUDispatcher):  # type: ignore[misc]
                 _depth -= 1
                 self._cache = self._kept
 
+    def entry_for(self, types: tuple[Any, ...]) -> Any:
+        """Return what Python calls for these types; compile it unless that is done."""
+        known = self.overloads.get(types)
+        done = known is not None and not isinstance(known.library, _LoweredCode)
+        return known.entry_point if done else self.compile(types)
+
     def get_call_template(self, args: Any, kws: Any) -> Any:
         """Type a call within a kernel; constants are no types of their own, or each would be compiled again."""
         return super().get_call_template(
