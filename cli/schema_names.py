@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import require_name
 
 
 class SchemaName(Enum):
@@ -25,7 +25,5 @@ def schema_name(typed: str) -> SchemaName:
     UserError
         If there is no such schema.
     """
-    if typed not in SCHEMA_NAMES:
-        allowed = ", ".join(SCHEMA_NAMES)
-        raise UserError(f"schema {typed} (must be one of {allowed}){nearest_name_hint(typed, SCHEMA_NAMES)}")
+    require_name("schema", typed, SCHEMA_NAMES)
     return SchemaName(typed)

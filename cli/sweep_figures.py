@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import require_name
 
 PAPER_FIGURES = ("fig3", "fig6", "fig7", "fig8")
 ANY_AXES = ("heatmap", "line", "bar", "pareto")
@@ -41,7 +41,5 @@ def figure_name(typed: str) -> str:
     UserError
         If no figure is called so.
     """
-    if typed not in FIGURE_NAMES:
-        allowed = ", ".join(FIGURE_NAMES)
-        raise UserError(f"--figure {typed} (must be one of {allowed}){nearest_name_hint(typed, FIGURE_NAMES)}")
+    require_name("--figure", typed, FIGURE_NAMES)
     return typed

@@ -2,7 +2,7 @@
 
 from enum import Enum
 
-from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.errors import require_name
 
 EXAMPLE_NAMES = ("fig3", "fig6", "fig6-quick", "fig7", "fig7-quick", "fig8")
 
@@ -22,7 +22,5 @@ def example_name(typed: str) -> str:
     UserError
         If no ready file is called so.
     """
-    if typed not in EXAMPLE_NAMES:
-        allowed = ", ".join(EXAMPLE_NAMES)
-        raise UserError(f"--example {typed} (must be one of {allowed}){nearest_name_hint(typed, EXAMPLE_NAMES)}")
+    require_name("--example", typed, EXAMPLE_NAMES)
     return typed

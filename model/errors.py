@@ -49,6 +49,12 @@ def nearest_name_hint(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
+def require_name(said: str, name: str, known: Collection[str]) -> None:
+    """Raise `UserError` unless `name` is a known one; `said` is what stands before it, such as an option."""
+    if name not in known:
+        raise UserError(f"{said} {name} (must be one of {', '.join(known)}){nearest_name_hint(name, known)}")
+
+
 def nearest_beginning_hint(text: str, known: Collection[str]) -> str:
     """Return the hint of `nearest_name_hint` for what stands before a slash in `text`; nothing if it is a known name.
 

@@ -281,18 +281,26 @@ def _search_cocco(
     monitor: Monitor,
 ) -> Found:
     """Search Cocco's space under double buffering, and run the second stage on the best LFA."""
+    searching = monitor.part(SEARCH_SHARE).at(1)
+    plan, rounds = cocco_plan(problem, parameters, searching, origin.own)
+    out_of_time = searching.budget.over and not searching.budget.stop_requested
+    return Found(finish(plan, None, monitor.at(1)), 1, rounds, out_of_time)
+
+
+def cocco_plan(
+    problem: Problem, parameters: SolveParameters, monitor: Monitor, start: LFA | None = None
+) -> tuple[Plan, int]:
+    """Return the plan of the best LFA that a search of Cocco's space finds, and the rounds of that search."""
     capacity, objective = problem.platform.gbuf_bytes, parameters.objective
     random = np.random.default_rng([parameters.draws, 1])  # as the first iteration of the Buffer Allocator
-    searching, start = monitor.part(SEARCH_SHARE).at(1), origin.own
     if parameters.first_stage == FirstStage.COCCO_GA:
         space, genetic = parameters.cocco, parameters.genetic
-        found = breed_groups(problem, capacity, random, objective, space, genetic, searching, start)
+        found = breed_groups(problem, capacity, random, objective, space, genetic, monitor, start)
     else:
-        found = search_groups(problem, capacity, random, objective, parameters.cocco, searching, start)
+        found = search_groups(problem, capacity, random, objective, parameters.cocco, monitor, start)
     plan = plan_that_fits(problem, found, initial_lfa(problem, parameters.cocco.capped), required=True)
     assert plan is not None  # one is required
-    out_of_time = searching.budget.over and not searching.budget.stop_requested
-    return Found(finish(plan, None, monitor.at(1)), 1, found.rounds, out_of_time)
+    return plan, found.rounds
 
 
 FIRST_STAGES: Mapping[str, FirstStageEntry] = {

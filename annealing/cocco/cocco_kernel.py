@@ -20,7 +20,7 @@ from soma_cp.annealing.cocco.group_pricing import (
 )
 from soma_cp.annealing.cocco.group_table import GroupTable
 from soma_cp.annealing.first_stage.cost_cache import CostTable
-from soma_cp.annealing.first_stage.groups import cut_flg, group_begin, group_end, pick_border, pick_other
+from soma_cp.annealing.first_stage.groups import cut_flg, pick_new_border
 from soma_cp.annealing.first_stage.lfa_kernel import copy_figures, copy_lfa, goes_lower
 from soma_cp.annealing.first_stage.lfa_pricing import (
     BEST,
@@ -69,14 +69,9 @@ class GroupState(NamedTuple):
 @in_place
 def shift_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two groups to another place within them; both keep their tiling numbers."""
-    border = pick_border(lfa, random)
+    border, new = pick_new_border(lfa, random)
     if border < 0:
         return False
-    begin = group_begin(lfa.begins_lg, border - 1)
-    end = group_end(lfa.begins_lg, border)
-    if end - begin <= 2:
-        return False
-    new = pick_other(begin + 1, end - 1, border, random)
     cut_flg(lfa.begins_flg, lfa.tiling, new)
     lfa.tiling[new] = lfa.tiling[border]
     lfa.begins_lg[new] = True

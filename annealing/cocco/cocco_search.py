@@ -5,9 +5,7 @@ and the DRAM Cuts alone. SoMa paper, Sec. VI; Tan, Zhu and Ma, "Cocco: Hardware-
 Capacity-Communication Optimization", ASPLOS 2024, https://doi.org/10.1145/3617232.3624865.
 """
 
-import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +16,16 @@ from soma_cp.annealing.cocco.group_pricer import GroupPricer
 from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import lfa_settings
-from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult
+from soma_cp.annealing.first_stage.paper_search import (
+    PaperSearchParameters,
+    PaperSearchResult,
+    reporter,
+    search_result,
+)
 from soma_cp.annealing.monitor import Monitor
-from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.model.arrays import FloatArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.model.soma.lfa import LFA, LFAArrays
+from soma_cp.model.soma.lfa import LFA
 
 
 @dataclass(frozen=True)
@@ -150,28 +151,4 @@ def search_groups(
         last = min(done + annealing.closing_rounds_per_layer * len(problem.network.layers), rounds)
         longer = Monitor(budget.extended(CLOSING_SECONDS))
         run_in_chunks(lambda _, to: run.run_to(to, longer, heated=False), last, longer.budget, lambda _: None, done)
-    return search_result(pricer, run.state.best, best, begin)
-
-
-def reporter(monitor: Monitor, best: FloatArray, rounds: int) -> Callable[[int], None]:
-    """Return what reports the rounds done of a search; `best` are the figures of its best LFA."""
-
-    def report(done: int) -> None:
-        cost = float(best[lfa_pricing.COST])
-        best_cost = cost if math.isfinite(cost) else None
-        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
-
-    return report
-
-
-def search_result(pricer: GroupPricer, lfa: LFAArrays, best: FloatArray, begin: float) -> PaperSearchResult:
-    """Return the best LFA of a search that began at `begin`, with its figures `best`."""
-    return PaperSearchResult(
-        lfa=pricer.lfa(lfa),
-        fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
-        latency=int(best[lfa_pricing.LATENCY]),
-        energy_pj=float(best[lfa_pricing.ENERGY_PJ]),
-        peak_bytes=int(best[lfa_pricing.PEAK_BYTES]),
-        rounds=int(pricer.counters[lfa_pricing.ROUND]),
-        seconds=time.monotonic() - begin,
-    )
+    return search_result(pricer.lfa(run.state.best), best, pricer.rounds_done, begin)

@@ -12,14 +12,14 @@ import numpy as np
 from soma_cp.annealing.acceptance import Cooling
 from soma_cp.annealing.chunks import run_in_chunks
 from soma_cp.annealing.cocco.cocco_kernel import set_figures
-from soma_cp.annealing.cocco.cocco_search import CoccoParameters, reporter, search_result
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters
 from soma_cp.annealing.cocco.genetic_kernel import Generations, Rates, breed
 from soma_cp.annealing.cocco.genomes import fill_joins
 from soma_cp.annealing.cocco.group_pricer import GroupPricer
 from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.annealing.first_stage import lfa_pricing
 from soma_cp.annealing.first_stage.chain import lfa_settings
-from soma_cp.annealing.first_stage.paper_search import PaperSearchResult
+from soma_cp.annealing.first_stage.paper_search import PaperSearchResult, reporter, search_result
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
@@ -110,7 +110,7 @@ def breed_groups(
             pricer.provide(status)
 
     run_in_chunks(lambda _, last: run_to(last), rounds, monitor.budget, reporter(monitor, best, rounds))
-    return search_result(pricer, state.best, best, begin)
+    return search_result(pricer.lfa(state.best), best, pricer.rounds_done, begin)
 
 
 def _generations(pricer: GroupPricer, start: LFA, count: int, settings: lfa_pricing.LFASettings) -> Generations:

@@ -55,6 +55,11 @@ class GroupPricer:
         self.groups = empty_group_table(FIRST_GROUPS, FIRST_GROUPS * 8 + size)
         self.scratch = group_scratch(self.table, self.counters, 4 * size, 4 * size, 4 * size)
 
+    @property
+    def rounds_done(self) -> int:
+        """Rounds of the search that the kernels have done."""
+        return int(self.counters[lfa_pricing.ROUND])
+
     def arrays(self, lfa: LFA) -> LFAArrays:
         """Return an LFA of the network as kernels take it."""
         return lfa_arrays(lfa, self.problem.network, self.table)

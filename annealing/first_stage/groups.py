@@ -134,6 +134,19 @@ def pick_border(lfa: LFAArrays, random: np.random.Generator) -> int:
 
 
 @in_place
+def pick_new_border(lfa: LFAArrays, random: np.random.Generator) -> tuple[int, int]:
+    """Draw a border between two LGs, and another place for it within them; −1 for both if there is none."""
+    border = pick_border(lfa, random)
+    if border < 0:
+        return -1, -1
+    begin = group_begin(lfa.begins_lg, border - 1)
+    end = group_end(lfa.begins_lg, border)
+    if end - begin <= 2:
+        return -1, -1
+    return border, pick_other(begin + 1, end - 1, border, random)
+
+
+@in_place
 def keeps_groups_apart(order: IntArray, begins_lg: BoolArray, apart: IntArray) -> bool:
     """Whether no LG mixes layers of different groups in `apart`; ``apart[l]`` is the group of layer l."""
     for place in range(1, len(order)):

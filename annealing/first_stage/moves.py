@@ -21,6 +21,7 @@ from soma_cp.annealing.first_stage.groups import (
     pick_border,
     pick_flg,
     pick_inner_flc,
+    pick_new_border,
     pick_new_place,
     pick_other,
 )
@@ -142,14 +143,9 @@ def split_lg(lfa: LFAArrays, random: np.random.Generator) -> bool:
 @in_place
 def move_border(lfa: LFAArrays, random: np.random.Generator) -> bool:
     """Move the border between two LGs to another place within them; the old border stays as an FLC."""
-    border = pick_border(lfa, random)
+    border, new = pick_new_border(lfa, random)
     if border < 0:
         return False
-    begin = group_begin(lfa.begins_lg, border - 1)
-    end = group_end(lfa.begins_lg, border)
-    if end - begin <= 2:
-        return False
-    new = pick_other(begin + 1, end - 1, border, random)
     cut_flg(lfa.begins_flg, lfa.tiling, new)
     lfa.begins_lg[border] = False
     lfa.begins_lg[new] = True

@@ -5,6 +5,7 @@ docs/first-stage.md#the-papers-search; SoMa paper, Sec. V.
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +17,7 @@ from soma_cp.annealing.first_stage.chain import PUBLISHED_MOVES, Chain, lfa_sett
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.progress import ProgressEvent
-from soma_cp.model.arrays import IntArray
+from soma_cp.model.arrays import FloatArray, IntArray
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.lfa import LFA
@@ -131,22 +132,34 @@ def anneal_lfas(
     assert run.start_is_valid, "the first LFA of a search must be valid"
     best = run.best_figures
 
-    def report(done: int) -> None:
-        cost = float(best[lfa_pricing.COST])
-        best_cost = cost if math.isfinite(cost) else None
-        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
-
+    report = reporter(monitor, best, rounds)
     done = run_in_chunks(lambda _, last: run.run_to(last, budget=budget), rounds, budget, report)
     if done < rounds and not budget.stop_requested and not problem.core_array.takes_long:
         closing = parameters.closing_rounds_per_layer * len(problem.network.layers)
         last, longer = min(done + closing, rounds), budget.extended(CLOSING_SECONDS)
         run_in_chunks(lambda _, to: run.run_to(to, heated=False, budget=longer), last, longer, lambda _: None, done)
+    return search_result(run.best_lfa, best, run.rounds_done, begin)
+
+
+def reporter(monitor: Monitor, best: FloatArray, rounds: int) -> Callable[[int], None]:
+    """Return what reports the rounds done of a search; `best` are the figures of its best LFA."""
+
+    def report(done: int) -> None:
+        cost = float(best[lfa_pricing.COST])
+        best_cost = cost if math.isfinite(cost) else None
+        monitor.progress(ProgressEvent("first stage", monitor.iteration, done, rounds, best_cost))
+
+    return report
+
+
+def search_result(lfa: LFA, best: FloatArray, rounds: int, begin: float) -> PaperSearchResult:
+    """Return the best LFA of a search that began at `begin` and did so many rounds, with its figures `best`."""
     return PaperSearchResult(
-        lfa=run.best_lfa,
+        lfa=lfa,
         fits=bool(best[lfa_pricing.OVERFLOW_BYTES] == 0),
         latency=int(best[lfa_pricing.LATENCY]),
         energy_pj=float(best[lfa_pricing.ENERGY_PJ]),
         peak_bytes=int(best[lfa_pricing.PEAK_BYTES]),
-        rounds=run.rounds_done,
+        rounds=rounds,
         seconds=time.monotonic() - begin,
     )

@@ -4,7 +4,7 @@ A step I → J is an FLG. It goes from each state of the LG at I, a class of its
 (`soma_cp.solver.every_lfa.lg_classes`), to those at J. `soma_cp.solver.every_lfa.downset_paths` says what it needs.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -438,17 +438,57 @@ def made_in_round(figures: EndFigures, size: int, option: int, step: FLGSums, ne
     return made
 
 
+class _CutFLGs(Protocol):
+    """What `fill_alive` reads of FLGs that end at a downset; as in `EndFigures`."""
+
+    @property
+    def order(self) -> IntArray: ...
+    @property
+    def number(self) -> IntArray: ...
+    @property
+    def held(self) -> IntArray: ...
+    @property
+    def brought(self) -> IntArray: ...
+    @property
+    def crosses(self) -> BoolArray: ...
+
+
+class _LiveTiles(Protocol):
+    """What `fill_alive` reads of one FLG; as in `FLGSums`."""
+
+    @property
+    def places(self) -> IntArray: ...
+    @property
+    def live(self) -> IntArray: ...
+    @property
+    def edges(self) -> IntArray: ...
+
+
+class _Alive(Protocol):
+    """What `fill_alive` fills, but for `kept`; as in `Needs`."""
+
+    @property
+    def kept(self) -> BoolArray: ...
+    @property
+    def alive(self) -> IntArray: ...
+    @property
+    def counted(self) -> IntArray: ...
+
+
 @in_place
 def fill_alive(
     depends: BoolArray,
-    figures: EndFigures,
+    figures: _CutFLGs,
     counts: tuple[int, int, int],
     i: int,
     loaded: int,
-    step: FLGSums,
-    needs: Needs,
+    step: _LiveTiles,
+    needs: _Alive,
 ) -> None:
-    """Fill the bytes of this round that are alive at a tile of layer i, and how many are of kept layers."""
+    """Fill the bytes of this round that are alive at a tile of layer i, and how many are of kept layers.
+
+    Where parts of layers are elsewhere, the latter are at most so many.
+    """
     options, place = len(figures.number), step.places[i]
     for option in range(options):
         needs.alive[option] = step.live[i, option]

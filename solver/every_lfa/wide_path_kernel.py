@@ -13,7 +13,7 @@ from soma_cp.model.hardware.platform import DramRate
 from soma_cp.model.network.network_table import NetworkTable
 from soma_cp.model.soma.tensors import transfer_cycles
 from soma_cp.solver.every_lfa.lg_classes import MOST_OPEN, LGClasses
-from soma_cp.solver.every_lfa.path_steps import MOST_NEEDS, is_open, made_after, mark_pairs, opens_of
+from soma_cp.solver.every_lfa.path_steps import MOST_NEEDS, fill_alive, is_open, made_after, mark_pairs, opens_of
 
 MOST_SOURCES = 8
 """Sources of an FLG that are told apart; any others count as neither loaded nor held, which is less than the truth."""
@@ -714,7 +714,7 @@ def _need(
         case.turn[option] = 0 if figures.gaps else paths.capacity
     for i in range(size):
         place = step.places[i]
-        _fill_alive(paths.depends, figures, counts, i, loaded, step, case)
+        fill_alive(paths.depends, figures, counts, i, loaded, step, case)
         for option in range(options):
             case.most[option] = max(case.most[option], case.alive[option])
             case.first[option] = max(case.first[option], figures.weights[place] + case.alive[option])
@@ -729,35 +729,6 @@ def _need(
         at_tile = case.first[option] if number == 2 else weights + case.most[option] + (number - 2) * made
         case.need[at, option] = max(at_tile, weights + case.turn[option] + (number - 1) * made)
     return at
-
-
-@in_place
-def _fill_alive(
-    depends: BoolArray,
-    figures: WideEnd,
-    counts: tuple[int, int, int],
-    i: int,
-    loaded: int,
-    step: _Step,
-    case: _Case,
-) -> None:
-    """Fill the bytes of this round that are alive at a tile of layer i, and at most how many are of kept layers."""
-    options, place = len(figures.number), step.places[i]
-    for option in range(options):
-        case.alive[option] = step.live[i, option]
-        case.counted[option] = figures.held[place, option] if case.kept[i] else 0
-    for n in range(counts[2]):
-        if step.edges[n, 3] == i and loaded >> step.edges[n, 2] & 1:
-            for option in range(options):
-                case.alive[option] += figures.brought[step.edges[n, 1], option]
-    for j in range(i):
-        other = step.places[j]
-        if not case.kept[j] or not depends[figures.order[place], figures.order[other]]:
-            continue
-        for option in range(options):
-            case.counted[option] += figures.held[other, option]
-            if not figures.crosses[other, place]:
-                case.alive[option] += figures.held[other, option]
 
 
 @in_place

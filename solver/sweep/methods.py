@@ -8,12 +8,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from soma_cp.annealing.budget import Budget
-from soma_cp.annealing.buffer_allocator import allocate_buffer, plan_that_fits
-from soma_cp.annealing.cocco.cocco_search import search_groups
-from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
+from soma_cp.annealing.buffer_allocator import allocate_buffer
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.annealing.monitor import Monitor
 from soma_cp.annealing.second_stage.annealing import AnnealingParameters
@@ -24,6 +20,7 @@ from soma_cp.model.soma.result import SecondStageResult
 from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import FirstStage, SecondStage
+from soma_cp.solver.first_stages import cocco_plan
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 from soma_cp.solver.second_stages import run_second_stage
@@ -118,17 +115,14 @@ def _cocco_parameters(point: Point) -> SolveParameters:
 def _run_cocco(point: Point, methods: Collection[str], monitor: Monitor) -> Found:
     """Search Cocco's space; give its LFA to the exact second stage if that is asked for."""
     begin = time.monotonic()
-    parameters, problem = _cocco_parameters(point), point.problem
-    random = np.random.default_rng([point.seed, 1])  # as --lfa cocco
-    found = search_groups(problem, problem.platform.gbuf_bytes, random, point.objective, parameters.cocco, monitor)
-    plan = plan_that_fits(problem, found, initial_lfa(problem, parameters.cocco.capped), required=True)
-    assert plan is not None  # one is required
+    parameters = _cocco_parameters(point)
+    plan, rounds = cocco_plan(point.problem, parameters, monitor)
     baseline = priced(plan, double_buffering(plan.tensors))
-    outcomes = {"cocco": _done(baseline, best_combinatorial_bound(plan)[0], found.rounds, time.monotonic() - begin)}
+    outcomes = {"cocco": _done(baseline, best_combinatorial_bound(plan)[0], rounds, time.monotonic() - begin)}
     if "cocco-exact" in methods:
         exact = run_second_stage(plan, parameters, monitor=monitor)
         seconds = time.monotonic() - begin
-        outcomes["cocco-exact"] = _done(exact.schedule, exact.lower_bound, found.rounds, seconds)
+        outcomes["cocco-exact"] = _done(exact.schedule, exact.lower_bound, rounds, seconds)
     return {name: outcomes[name] for name in methods}
 
 
