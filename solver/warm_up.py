@@ -38,7 +38,7 @@ from soma_cp.model.soma.lfa_arrays import lfa_arrays, lfa_from_arrays
 from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
-from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage
+from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage, Space
 from soma_cp.solver.every_lfa import path_kernel, path_tiles, path_times_kernel, tile_extents, wide_path_kernel
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
@@ -72,13 +72,17 @@ SEARCH = (
     operand_extent,
     path_tiles.fill_tiles,
     path_tiles.kept_whole,
-    path_kernel.extend_paths,
     path_kernel.close_paths,
-    path_times_kernel.extend_labels,
-    path_times_kernel.close_labels,
-    path_times_kernel.pack_labels,
-    wide_path_kernel.extend_wide_paths,
 )
+PATHS = {
+    Space.PAPER: (
+        path_kernel.extend_paths,
+        path_times_kernel.extend_labels,
+        path_times_kernel.close_labels,
+        path_times_kernel.pack_labels,
+    ),
+    Space.WIDE: (wide_path_kernel.extend_wide_paths,),
+}
 PIECES = (shorten, tails_of_suffix, needed_arcs)
 ANNEALING = (begin_state, anneal_dlsa)
 COCCO = (price_groups, group_table.slot_of, group_table.fill_slots, group_end, set_figures, anneal_groups)
@@ -90,12 +94,20 @@ EXACT = (tilings, tile_loads, prefix_latency, undominated)
 def kernels_of(*runs: SolveParameters) -> set[str]:
     """Return the names of the kernels that `warm_up` compiles or loads for `runs`."""
     entries: tuple[Callable[..., Any], ...] = PRICING + SEARCH
+    for space in _spaces(runs):
+        entries += PATHS[space]
     entries += PIECES if _cuts_pieces(runs) else ()
     entries += ANNEALING if _anneals(runs) else ()
     entries += EXACT if _proves(runs) else ()
     entries += COCCO if _searches(runs, *COCCO_STAGES) else ()
     entries += GENETIC if _searches(runs, FirstStage.COCCO_GA) else ()
     return called_kernels(*entries)
+
+
+def _spaces(runs: Sequence[SolveParameters]) -> list[Space]:
+    """Return the spaces over which the runs have bounds."""
+    searched = {run.searched_space for run in runs}
+    return [space for space in Space if not runs or space in searched]
 
 
 def _cuts_pieces(runs: Sequence[SolveParameters]) -> bool:
@@ -126,8 +138,8 @@ def warm_up(*runs: SolveParameters) -> None:
     problem = smallest_problem()
     greedy = SolveParameters(second_stage=SecondStage.GREEDY)
     search_lfas(problem, coarse_lfa(problem), 0, parameters=LFASearchParameters(rounds=100))
-    for wide in (False, True):
-        bound_every_lfa(problem, wide=wide)
+    for space in _spaces(runs):
+        bound_every_lfa(problem, wide=space is Space.WIDE)
     _warm_up_rare(problem)
     schedule = priced(plan := unfused_plan(problem), greedy_dlsa(plan))
     if _anneals(runs):

@@ -3,12 +3,11 @@
 ========  =========================  ==============================================================
 profile   examples of a plain test   for
 ========  =========================  ==============================================================
-quick     30                         work on the code: the same at each run, so a red test stays red
-ci        100                        ``.ci/run``: the same at each run
+quick     30                         every run: the same at each, so a red test stays red
 thorough  1000                       new ones at each run: ``pytest --hypothesis-profile=thorough``
 ========  =========================  ==============================================================
 
-A test that sets its number of examples sets it for the profile ci; the other profiles scale it: see `examples` in
+A test that sets its number of examples sets it for a profile of 100; the profiles scale it: see `examples` in
 ``support/twins.py``.
 """
 
@@ -31,7 +30,6 @@ from soma_cp.model.soma.plan import Plan, make_plan
 __all__ = ["pytest_cmdline_main", "pytest_sessionstart", "pytest_xdist_node_collection_finished", "resnet_plan"]
 
 settings.register_profile("quick", derandomize=True, deadline=None, max_examples=30)
-settings.register_profile("ci", derandomize=True, deadline=None, max_examples=100)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("quick")
 

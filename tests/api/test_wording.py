@@ -17,7 +17,10 @@ def texts_with_options() -> list[str]:
     """Every text of the floors below the command line that names an option, without docstrings."""
     found = []
     for path in sorted(path for floor in ("model", "annealing", "solver") for path in (ROOT / floor).rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if not OPTION.search(text):
+            continue
+        tree = ast.parse(text)
         documentation = {
             id(node.body[0].value)
             for node in ast.walk(tree)

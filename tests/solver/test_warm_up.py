@@ -6,8 +6,6 @@ import sys
 import pytest
 
 CALLS = """
-from dataclasses import replace
-
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters
 from soma_cp.model import kernel_compiler
@@ -35,8 +33,7 @@ kernel_compiler.Kernel.compile = compile
 
 def run(parameters):
     for network in ("tiny-chain",) if parameters.exact else ("tiny-attention", "tiny-wide", "gpt2-small-decode"):
-        for space in None, Space.PAPER:
-            solve(Problem(builtin_network(network), PLATFORMS["edge"]), replace(parameters, space=space))
+        solve(Problem(builtin_network(network), PLATFORMS["edge"]), parameters)
 
 
 def solve_as(second_stage, **others):
@@ -65,6 +62,7 @@ def names_after(code: str) -> list[str]:
         "solve_as(SecondStage.NONE, first_stage=FirstStage.COCCO)",
         "solve_as(SecondStage.NONE, first_stage=FirstStage.COCCO_GA)",
         "solve_as(SecondStage.CPSAT)",
+        "solve_as(SecondStage.CPSAT, space=Space.PAPER)",
         "solve_as(SecondStage.SA)",
         "solve_as(SecondStage.CPSAT, exact=True)",
     ],
@@ -83,6 +81,10 @@ def test_no_kernel_waits_for_the_run(parameters: str) -> None:
         ("warm_up_pricing()", "pricing_kernels()"),
         ("warm_up(solve_as(SecondStage.GREEDY))", "kernels_of(solve_as(SecondStage.GREEDY))"),
         ("warm_up(solve_as(SecondStage.CPSAT))", "kernels_of(solve_as(SecondStage.CPSAT))"),
+        (
+            "warm_up(solve_as(SecondStage.CPSAT, space=Space.PAPER))",
+            "kernels_of(solve_as(SecondStage.CPSAT, space=Space.PAPER))",
+        ),
         ("warm_up()", "kernels_of()"),
     ],
 )

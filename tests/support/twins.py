@@ -49,7 +49,7 @@ class Pair(NamedTuple):
 
 
 def examples(count: int) -> settings:
-    """Ask for `count` examples in the hypothesis profile ci, fewer or more in the others (see ``conftest.py``)."""
+    """Ask for `count` examples in a hypothesis profile of 100, fewer or more in others (see ``conftest.py``)."""
     return settings(max_examples=max(1, count * settings().max_examples // 100))
 
 

@@ -6,6 +6,7 @@ import time
 import tracemalloc
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 
 import hypothesis.strategies as st
 import numpy as np
@@ -31,7 +32,7 @@ from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.lfa_arrays import lfa_arrays
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.model.soma.result import SecondStageResult
-from soma_cp.model.soma.schedule import priced
+from soma_cp.model.soma.schedule import Schedule, priced
 from soma_cp.solver.choices import SecondStage
 from soma_cp.solver.every_lfa import flg_options, suffixes
 from soma_cp.solver.every_lfa.branch_and_bound import computing_orders, prove_over_every_lfa
@@ -152,17 +153,30 @@ def small_chain(layers: int, side: int = 4, buffer: int = 4096, width: int = 4) 
     return Problem(network, platform, 1)
 
 
-def cheapest_one_by_one(problem: Problem, lfas: list[LFA], objective: Objective) -> float:
-    best = math.inf
-    for lfa in lfas:
+@cache
+def priced_one_by_one(buffer: int, width: int) -> list[tuple[Schedule, int]]:
+    """Return the greedy schedule of every LFA of a small chain, and a bound on the latency of its best."""
+    problem = small_chain(4, buffer=buffer, width=width)
+    found = []
+    for lfa in all_lfas_of_chain(problem.network, range(1, 5)):
         try:
             plan = make_plan(problem, lfa)
-            greedy = evaluate(plan, greedy_dlsa(plan))
+            found.append((priced(plan, greedy_dlsa(plan)), best_combinatorial_bound(plan)[0]))
         except UserError:
             continue
-        bound = objective.cost(greedy.energy_pj, best_combinatorial_bound(plan)[0])
-        if bound < best:
-            best = min(best, objective.cost(greedy.energy_pj, exact(plan).schedule.evaluation.latency))
+    return found
+
+
+@cache
+def exact_latency(schedule: Schedule) -> int:
+    return exact(schedule.plan).schedule.latency
+
+
+def cheapest_one_by_one(buffer: int, width: int, objective: Objective) -> float:
+    best = math.inf
+    for greedy, bound in priced_one_by_one(buffer, width):
+        if objective.cost(greedy.energy_pj, bound) < best:
+            best = min(best, objective.cost(greedy.energy_pj, exact_latency(greedy)))
     return best
 
 
@@ -170,7 +184,7 @@ def cheapest_one_by_one(problem: Problem, lfas: list[LFA], objective: Objective)
 @pytest.mark.parametrize(("buffer", "width"), [(1200, 4), (4096, 4), (600, 1), (4096, 64)])
 def test_the_optimum_of_small_chains(buffer: int, width: int, exponents: tuple[float, float]) -> None:
     problem, objective = small_chain(4, buffer=buffer, width=width), Objective(*exponents)
-    optimum = cheapest_one_by_one(problem, all_lfas_of_chain(problem.network, range(1, 5)), objective)
+    optimum = cheapest_one_by_one(buffer, width, objective)
     assert optimum < math.inf
     for start in (math.inf, 2 * optimum):
         proof = prove_over_every_lfa(problem, start, 0.0, exact, objective)
