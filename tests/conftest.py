@@ -3,7 +3,7 @@
 ========  =========================  ==============================================================
 profile   examples of a plain test   for
 ========  =========================  ==============================================================
-quick     30                         every run: the same at each, so a red test stays red
+quick     20                         every run: the same at each, so a red test stays red
 thorough  1000                       new ones at each run: ``pytest --hypothesis-profile=thorough``
 ========  =========================  ==============================================================
 
@@ -29,7 +29,7 @@ from soma_cp.model.soma.plan import Plan, make_plan
 
 __all__ = ["pytest_cmdline_main", "pytest_sessionstart", "pytest_xdist_node_collection_finished", "resnet_plan"]
 
-settings.register_profile("quick", derandomize=True, deadline=None, max_examples=30)
+settings.register_profile("quick", derandomize=True, deadline=None, max_examples=20)
 settings.register_profile("thorough", derandomize=False, deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("quick")
 

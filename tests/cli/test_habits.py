@@ -209,7 +209,7 @@ def shell(script: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     ],
 )
 def test_a_reader_that_has_read_enough_is_no_fault(command: str, tmp_path: Path) -> None:
-    script = f"soma_cp {command} | {{ read -r line; exec <&-; sleep 3; }}; echo ${{PIPESTATUS[0]}}"
+    script = f"soma_cp {command} | {{ read -r line; exec <&-; sleep 1; }}; echo ${{PIPESTATUS[0]}}"
     ended = shell(script, tmp_path)
     assert (ended.stdout, ended.stderr) == ("0\n", "")
     assert (tmp_path / "s.json").exists() == ("s.json" in command)

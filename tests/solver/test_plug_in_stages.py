@@ -341,7 +341,10 @@ def test_an_unknown_stage_is_answered_with_all_names(site: Path, run: Run) -> No
     assert outcome.err.rstrip().endswith("; did you mean 'mine'?")
     for command in ("solve", "compare"):
         outcome = run(command, "--net", "tiny-chain", "--lfa", "papre")
-        assert_refused(outcome, "no first stage is called 'papre' (there are greedy, paper, cocco, cocco-ga); did you mean 'paper'?")
+        assert_refused(
+            outcome,
+            "no first stage is called 'papre' (there are greedy, paper, cocco, cocco-ga); did you mean 'paper'?",
+        )
 
 
 def test_a_failing_package_ends_with_exit_code_2(site: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ import pytest
 from soma_cp.annealing import buffer_allocator
 from soma_cp.annealing.budget import Budget
 from soma_cp.annealing.buffer_allocator import allocate_buffer
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters
+from soma_cp.annealing.cocco.genetic_search import GeneticParameters
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult, anneal_lfas
@@ -41,7 +43,8 @@ QUICK = SolveParameters(
     search=LFASearchParameters(rounds=4000),
     paper_search=PaperSearchParameters(rounds_per_layer=20),
     annealing=AnnealingParameters(),
-    cpsat=CpSatParameters(deterministic=True, deterministic_time=5.0),
+    cpsat=CpSatParameters(deterministic=True, deterministic_time=2.0),
+    path_bound=False,
 )
 
 
@@ -120,8 +123,13 @@ def test_seeds_make_results_reproducible(stage2: SecondStage, lfa: FirstStage) -
 @pytest.mark.parametrize("lfa", FirstStage)
 def test_another_seed_searches_elsewhere(lfa: FirstStage) -> None:
     problem = problem_of("resnet50")
+    few = PaperSearchParameters(rounds_per_layer=3)
     short = replace(
-        QUICK, search=LFASearchParameters(rounds=400), paper_search=PaperSearchParameters(rounds_per_layer=3)
+        QUICK,
+        search=LFASearchParameters(rounds=400),
+        paper_search=few,
+        cocco=CoccoParameters(annealing=few),
+        genetic=GeneticParameters(evaluations=1000),
     )
     parameters = replace(short, second_stage=SecondStage.GREEDY, first_stage=lfa)
     assert len({solve(problem, replace(parameters, seed=seed)).schedule.plan.lfa for seed in range(3)}) > 1

@@ -64,7 +64,7 @@ def test_a_search_prices_what_the_written_out_lfa_costs(name: str) -> None:
     chain = chain_of(of_slots, coarse_lfa(problem), 1)
     random = np.random.default_rng(7)
     candidate, compared, divided = chain.state.candidate, 0, set()
-    for _ in range(400):
+    for _ in range(160):
         before = copy.deepcopy(candidate)
         fit_table(chain.table, of_slots.slots, candidate.channels)
         apply_move(chain.table, of_slots.slots, candidate, problem.batch, chain.weights, random)
@@ -84,8 +84,8 @@ def test_a_search_prices_what_the_written_out_lfa_costs(name: str) -> None:
         schedule = priced(plan, greedy_dlsa(plan))
         assert figures[lfa_pricing.LATENCY] == schedule.latency
         assert figures[lfa_pricing.ENERGY_PJ] == pytest.approx(schedule.energy_pj, rel=1e-12)
-    assert compared > 100
-    assert len(divided) > 20
+    assert compared > 50
+    assert len(divided) > 10
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -114,7 +114,7 @@ def test_divide_splits_merges_and_evens_in_granules_as_often_as_documented() -> 
     arrays = of_slots.arrays(coarse_lfa(problem))
     random = np.random.default_rng(5)
     kinds: Counter[str] = Counter()
-    for _ in range(3000):
+    for _ in range(1000):
         before = of_slots.lfa(arrays, of_slots.table()).divisions
         changed = moves.divide(of_slots.slots, arrays, random)
         after = of_slots.lfa(arrays, of_slots.table()).divisions
@@ -128,7 +128,7 @@ def test_divide_splits_merges_and_evens_in_granules_as_often_as_documented() -> 
         else:
             assert before == after
             kinds["nothing"] += 1
-    assert min(kinds[kind] for kind in ("split", "merge", "even")) > 300, kinds
+    assert min(kinds[kind] for kind in ("split", "merge", "even")) > 100, kinds
 
 
 def test_the_layers_worth_dividing() -> None:

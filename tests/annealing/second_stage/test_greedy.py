@@ -73,14 +73,14 @@ def draw_capacities(pair: Pair, data: st.DataObject) -> list[int]:
     return [least, least - 1, *between, least + least // 8, most]
 
 
-@examples(800)
+@examples(300)
 @given(pairs(), st.data())
 def test_valid_exactly_where_the_shortest_lives_fit(pair: Pair, data: st.DataObject) -> None:
     for capacity in draw_capacities(pair, data):
         assert_valid_or_refused(pair, capacity)
 
 
-@examples(300)
+@examples(120)
 @given(pairs(max_layers=12, max_tiling_number=24), st.data())
 def test_valid_exactly_where_the_shortest_lives_fit_in_larger_networks(pair: Pair, data: st.DataObject) -> None:
     for capacity in draw_capacities(pair, data):

@@ -142,7 +142,7 @@ def assert_plans_agree(case: Case) -> None:
     assert_equal_double_buffering(slow, plan)
 
 
-@examples(1300)
+@examples(800)
 @given(cases(valid=False))
 def test_plans_and_double_buffering_of_small_networks(case: Case) -> None:
     assert_plans_agree(case)
@@ -268,7 +268,7 @@ def assert_runs_or_deadlocks_alike(slow: SlowPlan, records: list[Record], plan: 
         assert_equal_evaluations(slow, records, plan, dlsa)
 
 
-@examples(480)
+@examples(300)
 @given(pairs(), st.data())
 def test_valid_dlsas(pair: Pair, data: st.DataObject) -> None:
     _, slow, plan = pair
@@ -281,7 +281,7 @@ def test_valid_dlsas(pair: Pair, data: st.DataObject) -> None:
         assert_equal_violations(slow, records, plan, dlsa)
 
 
-@examples(420)
+@examples(250)
 @given(pairs(), st.data())
 def test_dlsas_that_may_break_any_rule(pair: Pair, data: st.DataObject) -> None:
     _, slow, plan = pair

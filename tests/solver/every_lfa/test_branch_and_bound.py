@@ -81,7 +81,7 @@ def bounds_along(plan: Plan, objective: Objective) -> list[float] | None:
     return found
 
 
-@examples(500)
+@examples(200)
 @given(pairs(max_layers=7, max_tiling_number=8, wide=False), st.floats(0, 0.5), st.sampled_from(EXPONENTS))
 def test_no_beginning_is_bounded_above_its_schedules(pair: Pair, spare: float, exponents: tuple[float, float]) -> None:
     least = least_peak_bytes(pair.plan)

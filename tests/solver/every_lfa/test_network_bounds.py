@@ -390,7 +390,7 @@ def test_every_argument_is_the_strongest_somewhere(name: str, batch: int, with_p
 def test_known_schedules_are_proven_near_the_optimum_over_every_lfa(
     name: str, platform: str, latency: int, energy_pj: float, gap: float
 ) -> None:
-    bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]))
+    bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]), with_paths=False)
     assert bound.cost <= latency * energy_pj < (1 + gap) * bound.cost
 
 
@@ -459,7 +459,8 @@ def test_the_first_lfa_of_every_builtin_network_is_above_its_bounds() -> None:
         for batch in (1, 6) if name != "randwire" else (1,):
             problem = Problem(builtin_network(name), EDGE, batch)
             plan = make_plan(problem, initial_lfa(problem))
-            found, bound = evaluate(plan, greedy_dlsa(plan)), bound_every_lfa(problem)
+            found = evaluate(plan, greedy_dlsa(plan))
+            bound = bound_every_lfa(problem, with_paths=name.startswith("tiny"))
             assert bound.latency <= found.latency
             assert bound.energy_pj <= found.energy_pj
 
