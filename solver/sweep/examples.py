@@ -47,6 +47,18 @@ methods: [cocco]
 grid: {net: [resnet50, transformer-big-cell], hw: edge}
 """
 
+_COCCO_TILING = """
+# The rule of tiling numbers, which decides what Cocco reaches: a table beside Fig. 6.
+version: 1
+name: cocco-tiling
+methods: [cocco, cocco-exact, paper-2]
+grid: {batch: [1, 4], tiling: [output, largest, inherit], uncapped: [false, true]}
+cases:
+- {net: [resnet50, resnet101, inception-resnet-v1, randwire-small], hw: [edge, cloud]}
+- {net: [gpt2-small-prefill, gpt2-small-decode], hw: edge}
+- {net: [gpt2-xl-prefill, gpt2-xl-decode], hw: cloud}
+"""
+
 EXAMPLES: Mapping[str, str] = {
     "fig3": _FIG3,
     "fig6": _FIG6.format(name="fig6", bars=_BARS, batches="[1, 4, 16, 64]"),
@@ -54,6 +66,7 @@ EXAMPLES: Mapping[str, str] = {
     "fig7": _FIG7.format(name="fig7", batches="[1, 4, 16]", step=2),
     "fig7-quick": _FIG7.format(name="fig7-quick", batches="[1, 4]", step=4),
     "fig8": _FIG8,
+    "cocco-tiling": _COCCO_TILING,
 }
 """The text of each file by its name."""
 

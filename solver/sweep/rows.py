@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.network.types_in_use import types_in_use
 from soma_cp.model.soma.evaluation import PlanFigures
 from soma_cp.model.soma.schedule import Schedule
+from soma_cp.solver.sweep.methods import has_rule
 from soma_cp.solver.sweep.outcome import Measured
+from soma_cp.solver.sweep.point import Point
 
 Row = Mapping[str, Any]
 """Values by the names of `COLUMNS`; None where there is none."""
@@ -60,6 +63,10 @@ def _of_schedule(name: str, kind: type, compute: Callable[[Schedule], Any], mean
 
 def _of_plan(name: str, kind: type, compute: Callable[[PlanFigures], Any], meaning: str) -> Column:
     return _of_schedule(name, kind, lambda schedule: compute(schedule.evaluation.figures), meaning)
+
+
+def _of_rule(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
+    return Column(name, kind, lambda of: compute(of) if has_rule(of.method) else None, meaning)
 
 
 def _of_run(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
@@ -112,6 +119,15 @@ COLUMNS = (
     _axis("limit_s", float, lambda of: of.point.seconds, "limit in wall-clock time"),
     _axis("seed", int, lambda of: of.point.seed, "seed of all draws"),
     Column("method", str, lambda of: of.method, "method"),
+    _of_rule(
+        "tiling", str, lambda of: of.point.tiling.value, "rule of tiling numbers; empty if the method has no such rule"
+    ),
+    _of_rule(
+        "uncapped",
+        bool,
+        lambda of: of.point.uncapped,
+        "whether layers may have more than 16 tiles for each sample; likewise",
+    ),
     Column("status", str, lambda of: of.outcome.status.value, "done, infeasible or failed"),
     Column("message", str, lambda of: of.outcome.message, "why there is no schedule"),
     _of_schedule("latency_cycles", int, lambda of: of.latency, "latency (cycles)"),
@@ -186,6 +202,20 @@ COLUMNS = (
     _of_run("date", str, lambda of: of.circumstances["date"], "when it ended (UTC)"),
 )
 
+USUAL_RULE: Mapping[str, Any] = {"tiling": Point.tiling.value, "uncapped": Point.uncapped}
+"""The rule of tiling numbers by default, by its columns. Together with the axes and the method, they name a row."""
+
+
+def rule_value(row: Row, column: str) -> Any:
+    """Return a value of a row; of a column of the rule the usual one, if the method has no rule."""
+    value = row[column]
+    return USUAL_RULE[column] if value is None and column in USUAL_RULE else value
+
+
+def has_usual_rule(row: Row) -> bool:
+    """Whether tiling numbers follow the usual rule, or the method has none."""
+    return all(rule_value(row, column) == usual for column, usual in USUAL_RULE.items())
+
 
 def row_of(measured: Measured) -> dict[str, Any]:
     """Return the row of a result."""
@@ -193,12 +223,14 @@ def row_of(measured: Measured) -> dict[str, Any]:
 
 
 def sorted_rows(rows: Iterable[Row], methods: Iterable[str]) -> list[Row]:
-    """Return rows by point, and within a point in the order of `methods`; None comes first."""
+    """Return rows by point, within a point in the order of `methods`, and of a method by rule; None comes first."""
     places = {method: place for place, method in enumerate(methods)}
     axes = [column.name for column in COLUMNS if column.is_axis]
+    rules = list(TilingRule)
 
     def place(row: Row) -> tuple[Any, ...]:
         values = [(row[name] is not None, row[name]) for name in axes]
-        return (values, places.get(row["method"], len(places)), row["method"], row["key"])
+        rule = (rule_value(row, "uncapped"), rules.index(rule_value(row, "tiling")))
+        return (values, places.get(row["method"], len(places)), row["method"], rule, row["key"])
 
     return sorted(rows, key=place)

@@ -1,5 +1,6 @@
 """Which rows and columns a figure takes, from what was typed."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -58,7 +59,7 @@ def rows_only(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
 
 def _has(row: Row, column: str, values: Sequence[str]) -> bool:
     value = row[column]
-    texts = {str(value), value_text(column, value)}
+    texts = {str(value), value_text(column, value), json.dumps(value)}  # plain, as in figures, as in files
     return any(typed in texts or _is_number(value, column, typed) for typed in values)
 
 
