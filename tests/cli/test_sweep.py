@@ -36,7 +36,16 @@ def test_ready_files_are_listed_once() -> None:
     assert tuple(EXAMPLES) == EXAMPLE_NAMES
 
 
-POINTS = {"fig3": 2, "fig6": 48, "fig6-quick": 24, "fig7": 168, "fig7-quick": 64, "fig8": 6, "cocco-tiling": 144}
+POINTS = {
+    "fig3": 2,
+    "fig6": 48,
+    "fig6-quick": 24,
+    "fig7": 168,
+    "fig7-quick": 64,
+    "fig8": 6,
+    "llm": 32,
+    "cocco-tiling": 144,
+}
 RESULTS = {"cocco-tiling": 24 * (2 * 6 + 1)}
 """Of files whose methods do not all use all axes; of others, each point and method."""
 
@@ -49,6 +58,15 @@ def test_a_ready_file_has_its_points(run: Run, tmp_path: Path, name: str) -> Non
     assert (sweep.name, len(sweep.points)) == (name, POINTS[name])
     expected = RESULTS.get(name, len(sweep.points) * len(sweep.methods))
     assert len({one.key for one in SweepPlan(sweep).wanted}) == expected
+
+
+def test_language_models_share_the_results_of_fig6(tmp_path: Path) -> None:
+    keys = {}
+    for name in ("fig6", "llm"):
+        plan = SweepPlan(read_sweep(write(tmp_path, EXAMPLES[name])))
+        keys[name] = {one.key for one in plan.wanted if one.point.net.startswith("gpt2")}
+    assert len(keys["fig6"]) == 16 * 4
+    assert keys["fig6"] < keys["llm"]
 
 
 def test_a_ready_file_that_is_none(run: Run) -> None:
