@@ -49,7 +49,7 @@ grid: {net: [resnet50, transformer-big-cell], hw: edge}
 
 _LLM = """
 # Language models: prefill and decode of one block of 12 (Small) or 48 (XL) of GPT-2, as in Fig. 6. Decode also runs
-# with a quarter and four times the cached tokens: the larger the KV cache, the less its utilization grows with the batch.
+# with a quarter and four times the cached tokens: the more of them, the less its utilization grows with the batch.
 version: 1
 name: llm
 methods: [cocco, paper-1, paper-2, ours]

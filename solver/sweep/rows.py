@@ -40,6 +40,8 @@ class Column:
         Whether it is a part of the point, by which rows are sorted.
     is_of_run
         Whether it differs from run to run: files leave it out, so that they are the same to the byte.
+    may_be_null
+        Whether rows may have nothing there.
     """
 
     name: str
@@ -48,10 +50,15 @@ class Column:
     meaning: str
     is_axis: bool = False
     is_of_run: bool = False
+    may_be_null: bool = True
 
 
-def _axis(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
-    return Column(name, kind, compute, meaning, is_axis=True)
+def _axis(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str, may_be_null: bool = False) -> Column:
+    return Column(name, kind, compute, meaning, is_axis=True, may_be_null=may_be_null)
+
+
+def _of_result(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
+    return Column(name, kind, compute, meaning, may_be_null=False)
 
 
 def _of_schedule(name: str, kind: type, compute: Callable[[Schedule], Any], meaning: str) -> Column:
@@ -89,9 +96,9 @@ def published_average_buffer_bytes(schedule: Schedule) -> float:
 
 
 COLUMNS = (
-    Column("key", str, lambda of: of.key, "what finds the result again: a hash of all that decides it"),
+    _of_result("key", str, lambda of: of.key, "what finds the result again: a hash of all that decides it"),
     _axis("net", str, lambda of: of.point.net, "network"),
-    _axis("seq", int, lambda of: of.point.seq, "tokens of a built-in network"),
+    _axis("seq", int, lambda of: of.point.seq, "tokens of a built-in network", may_be_null=True),
     _axis("blocks", int, lambda of: of.point.blocks_in_a_row, "blocks scheduled as one network"),
     _axis("types", str, lambda of: types_in_use(of.point.problem.network).text, "data types; empty if all is INT8"),
     _axis("hw", str, lambda of: of.point.hw, "platform; buffer and bandwidth may be others than its own"),
@@ -116,9 +123,9 @@ COLUMNS = (
     _axis("energy_exponent", float, lambda of: of.point.objective.energy_exponent, "exponent of energy in the cost"),
     _axis("delay_exponent", float, lambda of: of.point.objective.delay_exponent, "exponent of latency in the cost"),
     _axis("effort", float, lambda of: of.point.effort, "rounds of searches, as a share of those by default"),
-    _axis("limit_s", float, lambda of: of.point.seconds, "limit in wall-clock time"),
+    _axis("limit_s", float, lambda of: of.point.seconds, "limit in wall-clock time", may_be_null=True),
     _axis("seed", int, lambda of: of.point.seed, "seed of all draws"),
-    Column("method", str, lambda of: of.method, "method"),
+    _of_result("method", str, lambda of: of.method, "method"),
     _of_rule(
         "tiling", str, lambda of: of.point.tiling.value, "rule of tiling numbers; empty if the method has no such rule"
     ),
@@ -128,8 +135,8 @@ COLUMNS = (
         lambda of: of.point.uncapped,
         "whether layers may have more than 16 tiles for each sample; likewise",
     ),
-    Column("status", str, lambda of: of.outcome.status.value, "done, infeasible or failed"),
-    Column("message", str, lambda of: of.outcome.message, "why there is no schedule"),
+    _of_result("status", str, lambda of: of.outcome.status.value, "done, infeasible or failed"),
+    _of_result("message", str, lambda of: of.outcome.message, "why there is no schedule"),
     _of_schedule("latency_cycles", int, lambda of: of.latency, "latency (cycles)"),
     _of_schedule("latency_ns", float, _nanoseconds, "latency (ns)"),
     _of_schedule("energy_pj", float, lambda of: of.energy_pj, "energy (pJ)"),

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.command_line import Run, assert_refused
 
+from soma_cp.cli.result_schema import result_schema
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES
 from soma_cp.solver.sweep.examples import EXAMPLES
 from soma_cp.solver.sweep.grid import read_sweep
@@ -208,6 +210,12 @@ def test_files_have_a_row_for_each_point_and_method(swept: Path) -> None:
     assert [float(row["cost"]) for row in rows] == [row["cost"] for row in document["rows"]]
     stored = {row["key"]: row for row in read_rows(swept / "s.db")}
     assert all(stored[row["key"]]["latency_cycles"] == int(row["latency_cycles"]) for row in rows)
+
+
+def test_the_json_is_valid(swept: Path) -> None:
+    document = json.loads((swept / "s.json").read_text())
+    assert list(Draft202012Validator(result_schema()).iter_errors(document)) == []
+    assert document["rows"]
 
 
 def test_an_exported_schedule_has_the_figures_of_its_row(swept: Path, run: Run, tmp_path: Path) -> None:
