@@ -12,7 +12,7 @@ from soma_cp.cli.progress_display import progress_display
 from soma_cp.cli.tables import LABEL_WIDTH
 from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.advice.advise import advise
-from soma_cp.solver.advice.checks import checked_advice
+from soma_cp.solver.advice.checks import checked_advice, is_baseline
 from soma_cp.solver.solve import SolveResult
 
 
@@ -31,7 +31,14 @@ def advice_on(result: SolveResult, budget: Budget, check_seconds: float | None) 
     with stops_on_interrupt(budget):
         if check_seconds is None:
             parameters = result.parameters
-            return advise(result.schedule, parameters.objective, result.network_bound, parameters.seed, budget)
+            return advise(
+                result.schedule,
+                parameters.objective,
+                result.network_bound,
+                parameters.seed,
+                budget,
+                searches=not is_baseline(parameters),
+            )
         limit = budget.extended(check_seconds)
         with progress_display(limit) as monitor:
             return checked_advice(result, monitor)

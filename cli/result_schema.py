@@ -1,4 +1,4 @@
-"""The JSON Schema of what ``--json`` prints: an alternative for each command, and two where it has two forms.
+"""The JSON Schema of what ``--json`` prints or writes: an alternative for each command, and two where it has two forms.
 
 Figures come from `FIGURES`; what a command adds to them is listed here, and tests hold the lists against what commands
 print.
@@ -18,10 +18,14 @@ from soma_cp.model.soma.figures import FIGURES, OF_THE_PROBLEM, Figure, Unit, fi
 from soma_cp.model.soma.tensors import KIND_NAMES
 from soma_cp.solver.advice.advice import Basis, Topic
 from soma_cp.solver.choices import Space
+from soma_cp.solver.sweep.marks import BEATEN_BY, BEATEN_BY_MEANS
+from soma_cp.solver.sweep.methods import METHODS
+from soma_cp.solver.sweep.outcome import Status
+from soma_cp.solver.sweep.rows import COLUMNS
 
 _DESCRIPTION = (
-    "What a command of soma-cp prints with --json. Times are in cycles of the platform's clock unless a name says "
-    "otherwise, sizes in bytes, energies in pJ; shares are fractions, 0.1 is 10 %."
+    "What a command of soma-cp prints, or sweep writes, with --json. Times are in cycles of the platform's clock "
+    "unless a name says otherwise, sizes in bytes, energies in pJ; shares are fractions, 0.1 is 10 %."
 )
 _TEXT: Schema = {"type": "string"}
 _VERDICT: Schema = {"type": "boolean"}
@@ -67,6 +71,7 @@ def result_schema() -> Schema:
         _result("evaluate", _evaluated(), optional=_types()),
         _result("nets", {"nets": _list("the built-in networks", _object(_listed_network()))}),
         _result("nets --check", _checked_model()),
+        _result("sweep", {"rows": _list("a row for each point and method", _object(_row()))}),
         _result("hw", {"platforms": _by_name("the fields of a hardware file, version 1", platform_part())}),
     ]
     return document_schema("soma-cp result", _DESCRIPTION, {"oneOf": alternatives})
@@ -367,6 +372,24 @@ def _checked_model() -> _Properties:
         "notes": _list("approximations, omissions and assumptions", _TEXT),
         "advice": _is(_TEXT, "a way out of a refusal; empty if there is none"),
     }
+
+
+def _row() -> _Properties:
+    """Return the columns of sweeps, as files have them."""
+    kinds: dict[type, Schema] = {str: _TEXT, int: {"type": "integer"}, float: {"type": "number"}, bool: _VERDICT}
+    named: dict[str, list[str | None]] = {
+        "method": [*METHODS],
+        "status": [status.value for status in Status],
+        "tiling": [*(rule.value for rule in TilingRule), None],
+    }
+    properties = {
+        column.name: _one_of(named[column.name], column.meaning)
+        if column.name in named
+        else (_or_null if column.may_be_null else _is)(kinds[column.kind], column.meaning)
+        for column in COLUMNS
+        if not column.is_of_run
+    }
+    return properties | {BEATEN_BY: _or_null(_TEXT, BEATEN_BY_MEANS)}
 
 
 # Notation

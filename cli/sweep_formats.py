@@ -4,7 +4,7 @@ from enum import Enum
 
 from soma_cp.model.errors import require_name
 
-EXAMPLE_NAMES = ("fig3", "fig6", "fig6-quick", "fig7", "fig7-quick", "fig8")
+EXAMPLE_NAMES = ("fig3", "fig6", "fig6-quick", "fig7", "fig7-quick", "fig8", "llm", "cocco-tiling")
 
 
 class SweepFormat(Enum):

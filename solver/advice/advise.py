@@ -24,6 +24,7 @@ def advise(
     bound: NetworkBound | None = None,
     seed: int = 0,
     budget: Budget | None = None,
+    searches: bool = True,
 ) -> tuple[Advice, ...]:
     """Return at most three lines of advice on a schedule, the most important first.
 
@@ -42,6 +43,9 @@ def advise(
         Of the short searches; the same arguments give the same advice.
     budget
         A stop of it ends the short searches at once; its deadline is not looked at.
+    searches
+        Whether there are short searches. Without them, what is said is of this schedule alone: of a baseline, another
+        search would find another method's schedule.
 
     Returns
     -------
@@ -49,16 +53,21 @@ def advise(
         At least one, unless the schedule exceeds its buffer: on what can't run there is no advice.
     """
     stop = (budget or Budget()).extended(math.inf)
-    return tuple(one.advice for one in estimates(schedule, objective, bound, seed, stop)[1])
+    return tuple(one.advice for one in estimates(schedule, objective, bound, seed, stop, searches)[1])
 
 
 def estimates(
-    schedule: Schedule, objective: Objective, bound: NetworkBound | None, seed: int, budget: Budget
+    schedule: Schedule,
+    objective: Objective,
+    bound: NetworkBound | None,
+    seed: int,
+    budget: Budget,
+    searches: bool = True,
 ) -> tuple[Schedule, list[Estimate]]:
     """Return the schedule from which gains are counted, and the lines with the schedules that achieve them."""
     if not schedule.fits:
         return schedule, []
-    base = base_of(schedule, objective, seed, budget)
+    base = base_of(schedule, objective, seed, budget) if searches else schedule
     gaining: list[Estimate] = []
     saving: list[Estimate] = []
     tried: list[str] = []
@@ -67,7 +76,7 @@ def estimates(
         gaining.append(searching)
     for group in levers(base.problem.platform):
         for lever in group:
-            found = estimate(base, lever, objective, seed, budget)
+            found = estimate(base, lever, objective, seed, budget, searches)
             if found is None:
                 continue
             tried.append(found.advice.change)

@@ -15,6 +15,7 @@ from soma_cp.model.soma.schedule import Schedule
 from soma_cp.solver.advice.advice import Advice
 from soma_cp.solver.advice.advise import estimates
 from soma_cp.solver.advice.estimates import Estimate, gains
+from soma_cp.solver.choices import COCCO_STAGES
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.solve import SolveResult, solve
 
@@ -35,7 +36,12 @@ def checked_advice(result: SolveResult, monitor: Monitor) -> tuple[Advice, ...]:
     """
     parameters = result.parameters
     base, lines = estimates(
-        result.schedule, parameters.objective, result.network_bound, parameters.seed, monitor.budget
+        result.schedule,
+        parameters.objective,
+        result.network_bound,
+        parameters.seed,
+        monitor.budget,
+        searches=not is_baseline(parameters),
     )
     again = replace(parameters, prove_seconds=min(parameters.prove_seconds, PROVE_SECONDS))
     lfa = result.schedule.lfa if parameters.fix_lfa else None
@@ -48,6 +54,11 @@ def checked_advice(result: SolveResult, monitor: Monitor) -> tuple[Advice, ...]:
         checked.append(_check(line, base, again, monitor.part(1 / open_checks), lfa))
         open_checks -= 1
     return tuple(checked)
+
+
+def is_baseline(parameters: SolveParameters) -> bool:
+    """Whether what is solved is a baseline, so that no other search says what it lacks."""
+    return parameters.first_stage in COCCO_STAGES
 
 
 def _check(line: Estimate, base: Schedule, parameters: SolveParameters, monitor: Monitor, lfa: LFA | None) -> Advice:

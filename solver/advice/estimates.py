@@ -118,7 +118,9 @@ def base_of(schedule: Schedule, objective: Objective, seed: int, budget: Budget)
     return schedule if found is None or found.cost(objective) >= schedule.cost(objective) else found
 
 
-def estimate(base: Schedule, lever: Lever, objective: Objective, seed: int, budget: Budget) -> Estimate | None:
+def estimate(
+    base: Schedule, lever: Lever, objective: Objective, seed: int, budget: Budget, searches: bool = True
+) -> Estimate | None:
     """Return what a lever is worth at least, counted from `base`; None if nothing that can run is found.
 
     Parameters
@@ -133,12 +135,14 @@ def estimate(base: Schedule, lever: Lever, objective: Objective, seed: int, budg
         Of the short search.
     budget
         Once it is over, no search goes on.
+    searches
+        Whether there is a short search, besides re-pricing the base.
     """
     same_tiles = lever.topic is Topic.DRAM
     if base.problem.core_array.takes_long and not same_tiles:
         return None  # another buffer may change the cost of every tile
     found: list[tuple[Basis, Schedule]] = [(Basis.REPRICED, repriced(base, lever.platform))]
-    if not same_tiles:
+    if searches and not same_tiles:
         other = searched(base, lever.platform, objective, seed, budget)
         found += [] if other is None else [(Basis.SEARCHED, other)]
     fitting = [(basis, one) for basis, one in found if one.fits]

@@ -1,5 +1,10 @@
-"""One run of CP-SAT in its own thread, so that the caller can stop it at a deadline or at Ctrl-C."""
+"""One run of CP-SAT in its own thread, so that the caller can stop it at a deadline or at Ctrl-C.
 
+A solver that does not stop in time is left behind. The interpreter can't end beside it: a call from it then, with a
+bound or a solution, would abort the process. So the process waits for all solvers before it ends.
+"""
+
+import atexit
 import math
 import os
 import threading
@@ -16,6 +21,8 @@ ROUNDING = 1e-6
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 1.0
 """How long to wait for a solver after the request to stop."""
+_running: dict[threading.Event, cp_model.CpSolver] = {}
+"""Solvers that run, by what says that they have ended."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +100,10 @@ def run_cpsat(
         except Exception as error:  # raised in the caller's thread below
             watch.error = error
         finally:
+            del _running[ended]
             ended.set()
 
+    _running[ended] = solver
     threading.Thread(target=work, name="cp-sat", daemon=True).start()
     while not ended.wait(POLL_SECONDS):
         progress(watch.objective, watch.lower_bound)
@@ -108,6 +117,15 @@ def run_cpsat(
         status = "did not stop in time; its last answer was dropped"
         return Run(status, solver, None, min(watch.lower_bound, most + 1), ended=False)
     return _outcome(solver, watch, most)
+
+
+@atexit.register
+def _end_all() -> None:
+    """Stop all solvers and wait for them."""
+    for ended, solver in list(_running.items()):
+        solver.stop_search()
+        while not ended.wait(POLL_SECONDS):
+            solver.stop_search()  # a request before a solver begins has no effect
 
 
 def _configured(parameters: CpSatParameters, deterministic_time: float | None, budget: Budget) -> cp_model.CpSolver:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from soma_cp.model.hardware.quantities import MIB
-from soma_cp.solver.sweep.rows import COLUMNS, Row
+from soma_cp.solver.sweep.rows import COLUMNS, Row, has_usual_rule
 
 _STAGES = {"baseline": ("cocco", "cocco"), "ours": ("paper-1", "paper-2")}
 """Methods of the first and the second stage by `baseline_type`; Cocco has no second stage."""
@@ -19,7 +19,7 @@ def artifact_rows(rows: Iterable[Row]) -> list[dict[str, Any]]:
     """
     points: dict[tuple[Any, ...], dict[str, Row]] = defaultdict(dict)
     for row in rows:
-        if row["latency_cycles"] is not None:
+        if row["latency_cycles"] is not None and has_usual_rule(row):
             points[tuple(row[column.name] for column in COLUMNS if column.is_axis)][row["method"]] = row
     return [
         _artifact_row(kind, found[first], found[second])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.errors import nearest_name_hint
 from soma_cp.model.files.forms import shown
 from soma_cp.model.hardware.fields import FIELDS, MACS_PER_CYCLE
@@ -19,6 +20,8 @@ from soma_cp.model.problem import MAX_BATCH
 from soma_cp.model.semantics import SEMANTICS
 from soma_cp.solver.parameters import MAX_EXPONENT, MAX_SEED
 
+RULE_AXES = ("tiling", "uncapped")
+"""What the rule of tiling numbers is made of, which some methods alone use."""
 HARDWARE_PREFIX = "hw."
 MOST_VALUES = 10_000
 """Of one axis."""
@@ -83,6 +86,8 @@ AXES: Mapping[str, Axis] = {
     "energy_exponent": _number(MAX_EXPONENT),
     "delay_exponent": _number(MAX_EXPONENT),
     "seed": _whole(0, MAX_SEED),
+    "tiling": Axis(lambda value: value in [*TilingRule], " or ".join(TilingRule)),
+    "uncapped": Axis(lambda value: isinstance(value, bool), "true or false"),
 }
 """By name; beside them, ``hw.FIELD`` stands for each field of a hardware file."""
 

@@ -47,6 +47,32 @@ methods: [cocco]
 grid: {net: [resnet50, transformer-big-cell], hw: edge}
 """
 
+_LLM = """
+# Language models: prefill and decode of one block of 12 (Small) or 48 (XL) of GPT-2, as in Fig. 6. Decode also runs
+# with a quarter and four times the cached tokens: the more of them, the less its utilization grows with the batch.
+version: 1
+name: llm
+methods: [cocco, paper-1, paper-2, ours]
+grid: {batch: [1, 4, 16, 64]}
+cases:
+- {net: [gpt2-small-prefill, gpt2-small-decode], hw: edge}
+- {net: [gpt2-xl-prefill, gpt2-xl-decode], hw: cloud}
+- {net: gpt2-small-decode, hw: edge, seq: [128, 2048]}
+- {net: gpt2-xl-decode, hw: cloud, seq: [256, 4096]}
+"""
+
+_COCCO_TILING = """
+# The rule of tiling numbers, which decides what Cocco reaches: a table beside Fig. 6.
+version: 1
+name: cocco-tiling
+methods: [cocco, cocco-exact, paper-2]
+grid: {batch: [1, 4], tiling: [output, largest, inherit], uncapped: [false, true]}
+cases:
+- {net: [resnet50, resnet101, inception-resnet-v1, randwire-small], hw: [edge, cloud]}
+- {net: [gpt2-small-prefill, gpt2-small-decode], hw: edge}
+- {net: [gpt2-xl-prefill, gpt2-xl-decode], hw: cloud}
+"""
+
 EXAMPLES: Mapping[str, str] = {
     "fig3": _FIG3,
     "fig6": _FIG6.format(name="fig6", bars=_BARS, batches="[1, 4, 16, 64]"),
@@ -54,6 +80,8 @@ EXAMPLES: Mapping[str, str] = {
     "fig7": _FIG7.format(name="fig7", batches="[1, 4, 16]", step=2),
     "fig7-quick": _FIG7.format(name="fig7-quick", batches="[1, 4]", step=4),
     "fig8": _FIG8,
+    "llm": _LLM,
+    "cocco-tiling": _COCCO_TILING,
 }
 """The text of each file by its name."""
 

@@ -5,13 +5,14 @@ The reader reports all faults at once, each in one sentence: file, line, what wa
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.errors import FileFaultsError, UserError, nearest_name_hint
 from soma_cp.model.files.forms import Form, Name, form_problems, means, shown
 from soma_cp.model.files.yaml_file import Lines, YamlObject, read_yaml
@@ -26,8 +27,8 @@ from soma_cp.model.network.rewrites.types import with_named_types
 from soma_cp.model.network.sources import FILE_ENDINGS, is_onnx, load_network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
-from soma_cp.solver.sweep.axes import HARDWARE_AXES, axis_problems, axis_values
-from soma_cp.solver.sweep.methods import METHODS
+from soma_cp.solver.sweep.axes import HARDWARE_AXES, RULE_AXES, axis_problems, axis_values
+from soma_cp.solver.sweep.methods import METHODS, has_rule
 from soma_cp.solver.sweep.point import Point
 
 VERSION = 1
@@ -187,6 +188,7 @@ def _problems(found: YamlObject) -> Iterator[str]:
                 faulty = True
                 yield f"{at.place(fault) or at.place(f'{name} ')}{label}: {fault}"
     named = [axes for _, axes, _ in _axes_of(grid, cases, lines)]
+    yield from _rule_problems(methods, named, lines)
     if not any("net" in axes for axes in named):
         yield "no axis net (must be in grid or in each case)"
     if fields.get("seeds") and any("seed" in axes for axes in named):
@@ -218,6 +220,17 @@ def _limits_problems(limits: object, lines: Lines) -> Iterator[str]:
     if rounds != "default" and not is_share:
         allowed = _LimitsForm.model_fields["rounds"].description
         yield f"{at.place('rounds ')}limits: rounds={shown(rounds)} (must be {allowed})"
+
+
+def _rule_problems(methods: object, named: Sequence[Mapping[str, Any]], lines: Lines) -> Iterator[str]:
+    """Yield a sentence for each axis that none of the methods uses, if all are known."""
+    listed = methods if isinstance(methods, list) else []
+    if not listed or any(method not in METHODS or has_rule(method) for method in listed):
+        return
+    users = " or ".join(method for method in METHODS if has_rule(method))
+    for name in RULE_AXES:
+        if any(name in axes for axes in named):
+            yield f"{lines.place('methods ')}no method uses the axis {name} (must be {users}); add one, or leave it out"
 
 
 def _axes_of(grid: object, cases: object, lines: Lines) -> Iterator[tuple[str, dict[str, Any], Lines]]:
@@ -275,6 +288,8 @@ class _Making:
             net=base.name,
             objective=objective,
             seed=of.get("seed", 0),
+            tiling=TilingRule(of.get("tiling", Point.tiling)),
+            uncapped=of.get("uncapped", Point.uncapped),
             seq=of.get("seq") or _usual_tokens(of["net"]),
             blocks_in_a_row=of.get("blocks") or 1,
         )

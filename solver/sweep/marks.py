@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from soma_cp.solver.sweep.rows import COLUMNS, Row
+from soma_cp.solver.sweep.rows import COLUMNS, USUAL_RULE, Row
 
 BEATEN_BY = "beaten_by"
 BEATEN_BY_MEANS = (
@@ -43,7 +43,7 @@ def marked(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
 
 def _group(row: Row) -> tuple[Any, ...]:
     axes = [column.name for column in COLUMNS if column.is_axis and column.name not in _SCALED]
-    return (row["method"], *(row[name] for name in axes))
+    return (row["method"], *(row[name] for name in (*axes, *USUAL_RULE)))
 
 
 def _has_less(one: Row, other: Row) -> bool:

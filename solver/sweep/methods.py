@@ -46,10 +46,13 @@ class Family:
         Returns the outcomes of the methods that are asked for at a point; raises `UserError` if there is no schedule.
     parameters
         Returns how the point is solved; also says which kernels the run needs.
+    has_rule
+        Whether the rule of tiling numbers decides the result.
     """
 
     run: Callable[[Point, Collection[str], Monitor], Found]
     parameters: Callable[[Point], SolveParameters]
+    has_rule: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def _run_ours(point: Point, methods: Collection[str], monitor: Monitor) -> Found
 def _cocco_parameters(point: Point) -> SolveParameters:
     usual = SolveParameters().cocco
     annealing = replace(usual.annealing, rounds_per_layer=_share(usual.annealing.rounds_per_layer, point))
-    return parameters_of(point, first_stage=FirstStage.COCCO, cocco=replace(usual, annealing=annealing))
+    cocco = replace(usual, tiling=point.tiling, capped=not point.uncapped, annealing=annealing)
+    return parameters_of(point, first_stage=FirstStage.COCCO, cocco=cocco)
 
 
 def _run_cocco(point: Point, methods: Collection[str], monitor: Monitor) -> Found:
@@ -176,7 +180,7 @@ def _done(schedule: Schedule, lower_bound: int | None, rounds: int, seconds: flo
 
 
 FAMILIES: Mapping[str, Family] = {
-    "cocco": Family(_run_cocco, _cocco_parameters),
+    "cocco": Family(_run_cocco, _cocco_parameters, has_rule=True),
     "paper": Family(_run_paper, _paper_parameters),
     "ours": Family(_run_ours, _ours_parameters),
 }
@@ -193,6 +197,16 @@ METHODS: Mapping[str, Method] = {
     OURS: Method("ours", "the same, or the schedule of a neighbouring point if that is better here", uses_solver=True),
 }
 """In the order in which rows of a point stand."""
+
+
+def has_rule(method: str) -> bool:
+    """Whether the rule of tiling numbers decides what a method finds."""
+    return FAMILIES[METHODS[method].family].has_rule
+
+
+def point_for(point: Point, method: str) -> Point:
+    """Return the point without what the method does not use, so that it is solved once for all rules."""
+    return point if has_rule(method) else replace(point, tiling=Point.tiling, uncapped=Point.uncapped)
 
 
 def run_point(point: Point, family: str, methods: Collection[str]) -> Found:

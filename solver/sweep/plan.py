@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 from soma_cp.solver.sweep.grid import Sweep
-from soma_cp.solver.sweep.methods import ALONE, METHODS, OURS
+from soma_cp.solver.sweep.methods import ALONE, METHODS, OURS, point_for
 from soma_cp.solver.sweep.outcome import versions_text
 from soma_cp.solver.sweep.point import MODEL_VERSION, SEARCH_VERSION, Point, canonical
 from soma_cp.solver.sweep.tasks import PointTask
@@ -49,15 +49,21 @@ class SweepPlan:
 
     @cached_property
     def wanted(self) -> list[Wanted]:
-        """Every result that the sweep reports, by point and method."""
-        return [self._wanted(point, method) for point in self.sweep.points for method in self.sweep.methods]
+        """Every result that the sweep reports, by point and method; points that a method can't tell apart give one."""
+        found = (
+            self._wanted(point_for(point, method), method)
+            for point in self.sweep.points
+            for method in self.sweep.methods
+        )
+        return list({one.key: one for one in found}.values())
 
     @cached_property
     def _alike(self) -> dict[str, list[Point]]:
         """The points that differ in buffer and bandwidth alone, by what they share."""
         alike: dict[str, list[Point]] = defaultdict(list)
         for point in self.sweep.points:
-            alike[_shared(point)].append(point)
+            own = point_for(point, OURS)
+            alike[_shared(own)].append(own)
         return alike
 
     def _wanted(self, point: Point, method: str) -> Wanted:

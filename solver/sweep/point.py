@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.platform import Platform
 from soma_cp.model.hardware.platform_file import platform_document
@@ -44,6 +45,9 @@ class Point:
         Rounds of every search, as a share of those by default.
     seconds
         Limit in wall-clock time; None without one. With one, a result depends on the machine.
+    tiling, uncapped
+        Rule of tiling numbers, and whether layers may have more than 16 tiles for each sample. Only some methods use
+        them, see `methods.point_for`.
     seq, blocks_in_a_row
         Tokens, if the network is built in and has them; blocks that are scheduled as one network. Both show in the
         layers as well, so the key does without them.
@@ -55,6 +59,8 @@ class Point:
     seed: int = 0
     effort: float = 1.0
     seconds: float | None = None
+    tiling: TilingRule = TilingRule.OUTPUT
+    uncapped: bool = False
     seq: int | None = None
     blocks_in_a_row: int = 1
 
@@ -86,6 +92,8 @@ class Point:
             },
             "seed": self.seed,
             "limits": {"effort": float(self.effort), "seconds": None if self.seconds is None else float(self.seconds)},
+            **({} if self.tiling is TilingRule.OUTPUT else {"tiling": self.tiling.value}),
+            **({"uncapped": True} if self.uncapped else {}),
         }
 
     def key(self, method: str, versions: Mapping[str, Any], neighbours: Sequence[str] = ()) -> str:

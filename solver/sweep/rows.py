@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.network.types_in_use import types_in_use
 from soma_cp.model.soma.evaluation import PlanFigures
 from soma_cp.model.soma.schedule import Schedule
+from soma_cp.solver.sweep.methods import has_rule
 from soma_cp.solver.sweep.outcome import Measured
+from soma_cp.solver.sweep.point import Point
 
 Row = Mapping[str, Any]
 """Values by the names of `COLUMNS`; None where there is none."""
@@ -37,6 +40,8 @@ class Column:
         Whether it is a part of the point, by which rows are sorted.
     is_of_run
         Whether it differs from run to run: files leave it out, so that they are the same to the byte.
+    may_be_null
+        Whether rows may have nothing there.
     """
 
     name: str
@@ -45,10 +50,15 @@ class Column:
     meaning: str
     is_axis: bool = False
     is_of_run: bool = False
+    may_be_null: bool = True
 
 
-def _axis(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
-    return Column(name, kind, compute, meaning, is_axis=True)
+def _axis(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str, may_be_null: bool = False) -> Column:
+    return Column(name, kind, compute, meaning, is_axis=True, may_be_null=may_be_null)
+
+
+def _of_result(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
+    return Column(name, kind, compute, meaning, may_be_null=False)
 
 
 def _of_schedule(name: str, kind: type, compute: Callable[[Schedule], Any], meaning: str) -> Column:
@@ -60,6 +70,10 @@ def _of_schedule(name: str, kind: type, compute: Callable[[Schedule], Any], mean
 
 def _of_plan(name: str, kind: type, compute: Callable[[PlanFigures], Any], meaning: str) -> Column:
     return _of_schedule(name, kind, lambda schedule: compute(schedule.evaluation.figures), meaning)
+
+
+def _of_rule(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
+    return Column(name, kind, lambda of: compute(of) if has_rule(of.method) else None, meaning)
 
 
 def _of_run(name: str, kind: type, compute: Callable[[Measured], Any], meaning: str) -> Column:
@@ -82,9 +96,9 @@ def published_average_buffer_bytes(schedule: Schedule) -> float:
 
 
 COLUMNS = (
-    Column("key", str, lambda of: of.key, "what finds the result again: a hash of all that decides it"),
+    _of_result("key", str, lambda of: of.key, "what finds the result again: a hash of all that decides it"),
     _axis("net", str, lambda of: of.point.net, "network"),
-    _axis("seq", int, lambda of: of.point.seq, "tokens of a built-in network"),
+    _axis("seq", int, lambda of: of.point.seq, "tokens of a built-in network", may_be_null=True),
     _axis("blocks", int, lambda of: of.point.blocks_in_a_row, "blocks scheduled as one network"),
     _axis("types", str, lambda of: types_in_use(of.point.problem.network).text, "data types; empty if all is INT8"),
     _axis("hw", str, lambda of: of.point.hw, "platform; buffer and bandwidth may be others than its own"),
@@ -109,11 +123,20 @@ COLUMNS = (
     _axis("energy_exponent", float, lambda of: of.point.objective.energy_exponent, "exponent of energy in the cost"),
     _axis("delay_exponent", float, lambda of: of.point.objective.delay_exponent, "exponent of latency in the cost"),
     _axis("effort", float, lambda of: of.point.effort, "rounds of searches, as a share of those by default"),
-    _axis("limit_s", float, lambda of: of.point.seconds, "limit in wall-clock time"),
+    _axis("limit_s", float, lambda of: of.point.seconds, "limit in wall-clock time", may_be_null=True),
     _axis("seed", int, lambda of: of.point.seed, "seed of all draws"),
-    Column("method", str, lambda of: of.method, "method"),
-    Column("status", str, lambda of: of.outcome.status.value, "done, infeasible or failed"),
-    Column("message", str, lambda of: of.outcome.message, "why there is no schedule"),
+    _of_result("method", str, lambda of: of.method, "method"),
+    _of_rule(
+        "tiling", str, lambda of: of.point.tiling.value, "rule of tiling numbers; empty if the method has no such rule"
+    ),
+    _of_rule(
+        "uncapped",
+        bool,
+        lambda of: of.point.uncapped,
+        "whether layers may have more than 16 tiles for each sample; likewise",
+    ),
+    _of_result("status", str, lambda of: of.outcome.status.value, "done, infeasible or failed"),
+    _of_result("message", str, lambda of: of.outcome.message, "why there is no schedule"),
     _of_schedule("latency_cycles", int, lambda of: of.latency, "latency (cycles)"),
     _of_schedule("latency_ns", float, _nanoseconds, "latency (ns)"),
     _of_schedule("energy_pj", float, lambda of: of.energy_pj, "energy (pJ)"),
@@ -186,6 +209,20 @@ COLUMNS = (
     _of_run("date", str, lambda of: of.circumstances["date"], "when it ended (UTC)"),
 )
 
+USUAL_RULE: Mapping[str, Any] = {"tiling": Point.tiling.value, "uncapped": Point.uncapped}
+"""The rule of tiling numbers by default, by its columns. Together with the axes and the method, they name a row."""
+
+
+def rule_value(row: Row, column: str) -> Any:
+    """Return a value of a row; of a column of the rule the usual one, if the method has no rule."""
+    value = row[column]
+    return USUAL_RULE[column] if value is None and column in USUAL_RULE else value
+
+
+def has_usual_rule(row: Row) -> bool:
+    """Whether tiling numbers follow the usual rule, or the method has none."""
+    return all(rule_value(row, column) == usual for column, usual in USUAL_RULE.items())
+
 
 def row_of(measured: Measured) -> dict[str, Any]:
     """Return the row of a result."""
@@ -193,12 +230,14 @@ def row_of(measured: Measured) -> dict[str, Any]:
 
 
 def sorted_rows(rows: Iterable[Row], methods: Iterable[str]) -> list[Row]:
-    """Return rows by point, and within a point in the order of `methods`; None comes first."""
+    """Return rows by point, within a point in the order of `methods`, and of a method by rule; None comes first."""
     places = {method: place for place, method in enumerate(methods)}
     axes = [column.name for column in COLUMNS if column.is_axis]
+    rules = list(TilingRule)
 
     def place(row: Row) -> tuple[Any, ...]:
         values = [(row[name] is not None, row[name]) for name in axes]
-        return (values, places.get(row["method"], len(places)), row["method"], row["key"])
+        rule = (rule_value(row, "uncapped"), rules.index(rule_value(row, "tiling")))
+        return (values, places.get(row["method"], len(places)), row["method"], rule, row["key"])
 
     return sorted(rows, key=place)

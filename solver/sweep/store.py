@@ -9,7 +9,8 @@ One process writes at a time. It holds a lock on an empty file beside the store,
 system drops however the process ends; the store itself says who holds it. Others may read meanwhile. The file may stay:
 without a process that holds it, it locks nothing. Network file systems must support locks.
 
-`VERSION` counts the forms of the file; a store of a newer version is refused.
+`VERSION` counts the forms of the file; a store of a newer version is refused. One of an older version is read as it
+is, and brought up to this one when it is next written.
 """
 
 import os
@@ -19,17 +20,23 @@ import zlib
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from soma_cp.model.errors import UserError
 from soma_cp.solver.sweep.outcome import Status, now
 from soma_cp.solver.sweep.rows import COLUMNS, Row
 
-VERSION = 1
+VERSION = 2
 APPLICATION_ID = 0x536F4D41
 """Marks a SQLite file as a store of sweeps."""
 _TYPES = {str: "TEXT", int: "INTEGER", float: "REAL", bool: "INTEGER"}
 _NAMES = [column.name for column in COLUMNS]
+_SINCE_VERSION_2 = {
+    "tiling": "CASE WHEN method IN ('cocco', 'cocco-exact') THEN 'output' END",
+    "uncapped": "CASE WHEN method IN ('cocco', 'cocco-exact') THEN 0 END",
+}
+"""Columns that stores of version 1 lack, and what their rows have there."""
+_VERDICTS = [column.name for column in COLUMNS if column.kind is bool]
 _FEWEST_DIGITS = 4
 _BUSY_SECONDS = 30.0
 
@@ -107,7 +114,8 @@ class Store:
         StoreError
             If the disk is full or can't be written; what was stored before is kept.
         """
-        marks = ", ".join("?" * (len(_NAMES) + 2))
+        names = (*_NAMES, "point", "schedule")
+        command = f"INSERT OR REPLACE INTO results ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
         values = [
             (
                 *(result.row[name] for name in _NAMES),
@@ -117,7 +125,7 @@ class Store:
             for result in results
         ]
         with _explained(self.path), _transaction(self._connection):
-            self._connection.executemany(f"INSERT OR REPLACE INTO results VALUES ({marks})", values)
+            self._connection.executemany(command, values)
 
     def remember(self, sweep: str, keys: Sequence[str]) -> None:
         """Store which results belong to the sweep of that name, in the order of its file."""
@@ -182,12 +190,19 @@ def read_schedule(path: Path, key: str) -> str:
 
 
 def _rows(connection: sqlite3.Connection, keys: Collection[str] | None) -> list[Row]:
-    query = f"SELECT {', '.join(_NAMES)} FROM results"
+    stored = {name for _, name, *_ in connection.execute("PRAGMA table_info(results)")}
+    read = [name if name in stored else _SINCE_VERSION_2[name] for name in _NAMES]
+    query = f"SELECT {', '.join(read)} FROM results"
     if keys is None:
         found = connection.execute(f"{query} ORDER BY key").fetchall()
     else:
         found = [values for key in keys for values in connection.execute(f"{query} WHERE key = ?", [key])]
-    return [dict(zip(_NAMES, values, strict=True)) for values in found]
+    return [_row(values) for values in found]
+
+
+def _row(values: Sequence[Any]) -> Row:
+    row = dict(zip(_NAMES, values, strict=True))
+    return row | {name: bool(row[name]) for name in _VERDICTS if row[name] is not None}  # SQLite has 0 and 1
 
 
 def _schedules(connection: sqlite3.Connection, keys: Collection[str]) -> dict[str, str]:
@@ -230,6 +245,8 @@ def _connected(path: Path) -> sqlite3.Connection:
             if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
                 _make(connection)
         _check_version(connection, path)
+        with _transaction(connection):
+            _bring_up(connection)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         with _transaction(connection):
@@ -251,6 +268,17 @@ def _make(connection: sqlite3.Connection) -> None:
         f"PRAGMA user_version = {VERSION}",
     ):
         connection.execute(statement)
+
+
+def _bring_up(connection: sqlite3.Connection) -> None:
+    """Give a store of an older version the form of this one."""
+    if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    for column in COLUMNS:
+        if column.name in _SINCE_VERSION_2:
+            connection.execute(f"ALTER TABLE results ADD COLUMN {column.name} {_TYPES[column.kind]}")
+            connection.execute(f"UPDATE results SET {column.name} = {_SINCE_VERSION_2[column.name]}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
 
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:

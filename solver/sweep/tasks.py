@@ -61,7 +61,12 @@ class PointTask:
     def label(self) -> str:
         """What it does, for people."""
         problem = self.point.problem
-        return f"{self.point.net} · batch {problem.samples} · {self.point.hw or 'own platform'} · {self.family}"
+        parts = [self.point.net, f"batch {problem.samples}", self.point.hw or "own platform", self.family]
+        if self.point.tiling is not Point.tiling:
+            parts.append(self.point.tiling.value)
+        if self.point.uncapped:
+            parts.append("uncapped")
+        return " · ".join(parts)
 
     def run(self) -> list[Result]:
         """Solve the point."""

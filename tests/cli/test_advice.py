@@ -25,6 +25,18 @@ def test_json_lists_the_same_lines(run: Run) -> None:
     assert all(one["checked_gain_share"] is None for one in advice)
 
 
+def test_a_baseline_is_told_of_no_other_search(run: Run) -> None:
+    """The default search gains a lot on either baseline; no line says so, or counts from what it finds."""
+    best = run("solve", "--net", "tiny-branch", "--stage2", "greedy", "--json").document
+    for lfa in ("cocco", "cocco-ga"):
+        document = run("solve", "--net", "tiny-branch", "--lfa", lfa, "--json").document
+        assert document["energy_delay_pj_cycles"] > 1.05 * best["energy_delay_pj_cycles"]
+        assert "short search" not in {one["basis"] for one in document["advice"]}
+        assert "search" not in {one["lever"] for one in document["advice"]}
+        checked = run("solve", "--net", "tiny-branch", "--lfa", lfa, "--advise", "--json").document
+        assert [one["lever"] for one in checked["advice"]] == [one["lever"] for one in document["advice"]]
+
+
 def test_advise_solves_again_and_shows_both_figures(run: Run) -> None:
     plain = run("solve", *QUICK, "--json").document["advice"]
     checked = run("solve", *QUICK, "--advise", "--json").document["advice"]

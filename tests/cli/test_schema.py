@@ -20,6 +20,8 @@ from support.onnx_models import gpt2_block
 from support.paths import DATA, PUBLISHED
 from support.repeated_cases import repeated_schedule
 from support.strategies import cases
+from support.sweep_rows import made_row
+from support.sweep_store import case_rows, ruled_rows
 from support.twins import examples
 
 from soma_cp.cli.completion import platform_names, schema_names
@@ -39,6 +41,7 @@ from soma_cp.model.soma.figures import FIGURES, Unit
 from soma_cp.model.soma.schedule_document import schedule_document
 from soma_cp.model.soma.schedule_file import schedule_from_document
 from soma_cp.model.soma.schedule_schema import schedule_schema
+from soma_cp.solver.sweep.marks import marked
 
 Document = dict[str, Any]
 NAMES = [name.value for name in SchemaName]
@@ -236,6 +239,48 @@ def test_what_a_check_of_a_model_prints_validates(dimension: tuple[str, ...], ru
     document = json.loads(run("nets", "--check", model, *dimension, "--format", "json").out)
     assert document["supported"] == bool(dimension)
     check_result("nets --check", document)
+
+
+def swept() -> Document:
+    """Return what ``sweep --json`` writes of rows that are done, infeasible and failed, with and without a rule."""
+    rows = [*ruled_rows(), *case_rows()[:4], made_row("resnet50", "edge", 1, "ours", status="failed", message="died")]
+    return {"result": "sweep", "version": 1, "tool_version": "0.1.0", "rows": [dict(row) for row in marked(rows)]}
+
+
+def test_what_sweeps_write_validates() -> None:
+    check_result("sweep", swept())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"key": None},
+        {"net": None},
+        {"batch": 1.5},
+        {"buffer_bytes": "8 MiB"},
+        {"method": "papr-2"},
+        {"status": "ended"},
+        {"message": None},
+        {"tiling": "biggest"},
+        {"uncapped": 0},
+        {"latency_cycles": 1.5},
+        {"cost": "1"},
+        {"beaten_by": False},
+        {"seconds": 1.0},
+    ],
+    ids=str,
+)
+def test_a_row_of_wrong_types_is_refused(change: Document) -> None:
+    document = swept()
+    document["rows"][0] |= change
+    assert faults("result", document) != []
+
+
+def test_a_row_lacks_nothing() -> None:
+    for name in swept()["rows"][0]:
+        document = swept()
+        del document["rows"][0][name]
+        assert faults("result", document) != [], name
 
 
 def test_results_have_every_figure_with_the_type_of_its_unit() -> None:

@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 from support.command_line import Run, assert_refused
 
+from soma_cp.cli.result_schema import result_schema
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES
 from soma_cp.solver.sweep.examples import EXAMPLES
 from soma_cp.solver.sweep.grid import read_sweep
@@ -36,7 +38,18 @@ def test_ready_files_are_listed_once() -> None:
     assert tuple(EXAMPLES) == EXAMPLE_NAMES
 
 
-POINTS = {"fig3": 2, "fig6": 48, "fig6-quick": 24, "fig7": 168, "fig7-quick": 64, "fig8": 6}
+POINTS = {
+    "fig3": 2,
+    "fig6": 48,
+    "fig6-quick": 24,
+    "fig7": 168,
+    "fig7-quick": 64,
+    "fig8": 6,
+    "llm": 32,
+    "cocco-tiling": 144,
+}
+RESULTS = {"cocco-tiling": 24 * (2 * 6 + 1)}
+"""Of files whose methods do not all use all axes; of others, each point and method."""
 
 
 @pytest.mark.parametrize("name", EXAMPLE_NAMES)
@@ -45,7 +58,17 @@ def test_a_ready_file_has_its_points(run: Run, tmp_path: Path, name: str) -> Non
     assert printed.code == 0
     sweep = read_sweep(write(tmp_path, printed.out))
     assert (sweep.name, len(sweep.points)) == (name, POINTS[name])
-    assert len({one.key for one in SweepPlan(sweep).wanted}) == len(sweep.points) * len(sweep.methods)
+    expected = RESULTS.get(name, len(sweep.points) * len(sweep.methods))
+    assert len({one.key for one in SweepPlan(sweep).wanted}) == expected
+
+
+def test_language_models_share_the_results_of_fig6(tmp_path: Path) -> None:
+    keys = {}
+    for name in ("fig6", "llm"):
+        plan = SweepPlan(read_sweep(write(tmp_path, EXAMPLES[name])))
+        keys[name] = {one.key for one in plan.wanted if one.point.net.startswith("gpt2")}
+    assert len(keys["fig6"]) == 16 * 4
+    assert keys["fig6"] < keys["llm"]
 
 
 def test_a_ready_file_that_is_none(run: Run) -> None:
@@ -107,6 +130,11 @@ speed: 1
         ("grid: {net: tiny-chain, dram: 0.1 GB/s}", "dram_bandwidth="),
         ("grid: {net: tiny-chain, blocks: 2}", "is a whole network"),
         ("grid: {net: tiny-chain, weights: int99}", "int99"),
+        (
+            "grid: {net: tiny-chain, tiling: [output, biggest]}",
+            'tiling="biggest" (must be output or largest or inherit)',
+        ),
+        ("grid: {net: tiny-chain, uncapped: 1}", "uncapped=1 (must be true or false)"),
         ("grid: {net: tiny-chain, energy_exponent: 0, delay_exponent: 0}", "both 0"),
         ("grid: {net: tiny-chain, seed: 1}\nseeds: [2]", "keep one"),
         ("grid: {net: tiny-chain, seed: []}", "has no value"),
@@ -116,6 +144,13 @@ speed: 1
 )
 def test_faults_of_axes(run: Run, tmp_path: Path, axes: str, said: str) -> None:
     assert any(said in line for line in faults(run, tmp_path, f"{HEAD}{axes}\n"))
+
+
+def test_an_axis_that_no_method_uses(run: Run, tmp_path: Path) -> None:
+    text = "version: 1\nname: s\nmethods: [paper-2]\ngrid: {net: tiny-chain}\ncases: [{tiling: output}]\n"
+    (said,) = faults(run, tmp_path, text)
+    assert said.endswith("no method uses the axis tiling (must be cocco or cocco-exact); add one, or leave it out")
+    assert "line 3: " in said
 
 
 @pytest.mark.parametrize(
@@ -175,6 +210,12 @@ def test_files_have_a_row_for_each_point_and_method(swept: Path) -> None:
     assert [float(row["cost"]) for row in rows] == [row["cost"] for row in document["rows"]]
     stored = {row["key"]: row for row in read_rows(swept / "s.db")}
     assert all(stored[row["key"]]["latency_cycles"] == int(row["latency_cycles"]) for row in rows)
+
+
+def test_the_json_is_valid(swept: Path) -> None:
+    document = json.loads((swept / "s.json").read_text())
+    assert list(Draft202012Validator(result_schema()).iter_errors(document)) == []
+    assert document["rows"]
 
 
 def test_an_exported_schedule_has_the_figures_of_its_row(swept: Path, run: Run, tmp_path: Path) -> None:

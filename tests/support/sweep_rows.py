@@ -4,7 +4,8 @@ import hashlib
 from typing import Any
 
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.solver.sweep.rows import COLUMNS
+from soma_cp.solver.sweep.methods import has_rule
+from soma_cp.solver.sweep.rows import COLUMNS, USUAL_RULE
 
 BLOCKS = {"gpt2-small-prefill": 12, "gpt2-small-decode": 12, "gpt2-xl-prefill": 48, "gpt2-xl-decode": 48}
 
@@ -20,6 +21,7 @@ def made_row(net: str, hw: str, batch: int, method: str, **values: Any) -> dict[
         "hw": hw,
         "batch": batch,
         "method": method,
+        **(USUAL_RULE if has_rule(method) else {}),
         "blocks": 1,
         "types": "",
         "buffer_bytes": platform.gbuf_bytes,
@@ -42,7 +44,8 @@ def made_row(net: str, hw: str, batch: int, method: str, **values: Any) -> dict[
     if "latency_cycles" in values:
         row |= _figures(net, values)
     row |= values
-    identity = repr([row[column.name] for column in COLUMNS if column.is_axis] + [method])
+    axes = [column.name for column in COLUMNS if column.is_axis]
+    identity = repr([row[name] for name in (*axes, *USUAL_RULE)] + [method])
     return row | {"key": hashlib.sha256(identity.encode()).hexdigest()[:16]}
 
 

@@ -33,6 +33,20 @@ def case_rows() -> list[dict[str, Any]]:
     return rows
 
 
+def ruled_rows() -> list[dict[str, Any]]:
+    """Return Cocco by three rules and paper-2 in two cases; by `largest`, the second has no schedule."""
+    one, other = ("resnet101", "edge", 1), ("resnet101", "edge", 4)
+    return [
+        made_row(*one, "paper-2", latency_cycles=100, energy_pj=2.0),
+        made_row(*other, "paper-2", latency_cycles=100, energy_pj=3.0),
+        made_row(*one, "cocco", latency_cycles=200, energy_pj=4.0, lgs=6, tiles=100),
+        made_row(*other, "cocco", latency_cycles=800, energy_pj=12.0, lgs=9, tiles=400),
+        made_row(*one, "cocco", latency_cycles=300, energy_pj=8.0, lgs=7, tiles=150, tiling="largest"),
+        made_row(*other, "cocco", tiling="largest"),
+        made_row(*one, "cocco", latency_cycles=50, energy_pj=1.0, lgs=2, tiles=50_000, uncapped=True),
+    ]
+
+
 def map_rows() -> list[dict[str, Any]]:
     """Return Cocco and paper-2 on 2 × 3 points; Cocco has no schedule at one and a missing one, paper-2 a slow one."""
     rows = []

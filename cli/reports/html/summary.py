@@ -15,6 +15,7 @@ from soma_cp.model.soma.execution.execution_tables import longest_stalls, stalls
 from soma_cp.model.soma.figures import Figure, Measured, Unit, page_figures
 from soma_cp.model.soma.tensors import IFM, OFM, WGT
 from soma_cp.solver.advice.advise import advise
+from soma_cp.solver.choices import COCCO_STAGES
 from soma_cp.solver.every_lfa.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.schedule_ladder import Rung, schedule_ladder
 
@@ -107,7 +108,9 @@ def ladder(one: Reported, bounds: Bounds) -> list[Rung]:
 def advice_lines(one: Reported, bounds: Bounds) -> list[str]:
     """Return what limits a schedule, the most important first; see docs/what-limits-me.md."""
     schedule = one.execution.schedule
-    return [line.text for line in advise(schedule, _objective(one), bounds[schedule.problem.whole])]
+    searches = one.provenance.get("lfa_search") not in COCCO_STAGES  # a baseline is what it is
+    advice = advise(schedule, _objective(one), bounds[schedule.problem.whole], searches=searches)
+    return [line.text for line in advice]
 
 
 def _objective(one: Reported) -> Objective:

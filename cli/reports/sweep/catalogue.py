@@ -23,7 +23,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.soma.execution.execution import Execution, make_execution
 from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.schedule_file import schedule_from_document
-from soma_cp.solver.sweep.findings.cases import Case, Cases, cases_of, has_schedule
+from soma_cp.solver.sweep.findings.cases import Case, Cases, Rule, cases_by_rule, cases_of, has_schedule
 from soma_cp.solver.sweep.findings.front import COST_ALPHA, buffer_energy_cost
 from soma_cp.solver.sweep.findings.surface import Surface, surfaces_of
 from soma_cp.solver.sweep.marks import beaten_by
@@ -55,6 +55,11 @@ class Results:
     def cases(self) -> Cases:
         """Rows by case."""
         return cases_of(self.rows)
+
+    @cached_property
+    def cases_by_rule(self) -> Mapping[Rule, Cases]:
+        """Rows by case, for each rule of tiling numbers."""
+        return cases_by_rule(self.rows)
 
     @cached_property
     def surfaces(self) -> Mapping[Case, Sequence[Surface]]:

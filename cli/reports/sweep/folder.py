@@ -12,7 +12,7 @@ from soma_cp.cli.formats import csv_text
 from soma_cp.cli.reports.pictures import METADATA, picture_bytes
 from soma_cp.cli.reports.sweep.catalogue import Drawn, Results, figures_of, front_columns_of
 from soma_cp.cli.reports.sweep.claims_table import claims_markdown, claims_rows
-from soma_cp.cli.reports.sweep.page import Picture, page_text
+from soma_cp.cli.reports.sweep.page import Picture, page_text, tiling_markdown
 from soma_cp.cli.reports.sweep.pareto import fronts
 from soma_cp.cli.reports.sweep.picked import COST_COLUMN
 from soma_cp.cli.sweep_figures import FigureOptions
@@ -20,7 +20,7 @@ from soma_cp.model.errors import UserError
 from soma_cp.model.files.text_file import write_bytes_atomically, write_text_atomically
 from soma_cp.solver.sweep.artifact import artifact_rows
 from soma_cp.solver.sweep.findings.paper_claims import verdicts
-from soma_cp.solver.sweep.findings.tables import artifact_times, ratio_table, surface_table
+from soma_cp.solver.sweep.findings.tables import artifact_times, ratio_table, surface_table, tiling_table
 from soma_cp.solver.sweep.marks import marked
 
 ON_FRONT = "on_front"
@@ -50,8 +50,11 @@ def write_report(results: Results, name: str, options: FigureOptions, folder: Pa
         write_text_atomically(folder / file, csv_text(rows))
     write_text_atomically(folder / "claims.csv", csv_text(claims_rows(claims)))
     write_text_atomically(folder / "claims.md", claims_markdown(claims))
-    page = folder / "index.html"
     files = [*tables, "claims.csv", "claims.md"]
+    if "tiling.csv" in tables:
+        write_text_atomically(folder / "tiling.md", tiling_markdown(tables["tiling.csv"]))
+        files.append("tiling.md")
+    page = folder / "index.html"
     write_text_atomically(page, page_text(name, results.rows, pictures, claims, tables, files))
     return [page]
 
@@ -61,6 +64,7 @@ def _tables(results: Results, options: FigureOptions) -> Mapping[str, Sequence[M
     found = {
         "points.csv": points(results, options),
         "ratios.csv": ratio_table(results.cases),
+        "tiling.csv": tiling_table(results.cases_by_rule),
         "surfaces.csv": surface_table(results.surfaces),
         "artifact-fig6.csv": artifact_rows([row for of in results.cases.values() for row in of.values()]),
         "artifact-fig7.csv": artifact_times(results.surfaces),

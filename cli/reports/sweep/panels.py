@@ -11,7 +11,7 @@ from soma_cp.cli.reports.pictures import FONT_SIZE, WIDTH
 from soma_cp.cli.reports.sweep.words import AXES, named_value, value_text
 from soma_cp.model.errors import UserError
 from soma_cp.solver.sweep.findings.cases import middle
-from soma_cp.solver.sweep.rows import Row
+from soma_cp.solver.sweep.rows import USUAL_RULE, Row, rule_value
 
 MOST_PANELS = 24
 MOST_IN_LINE = 4
@@ -34,28 +34,34 @@ class Panel(NamedTuple):
 def panels_of(rows: Sequence[Row], shown: Sequence[str]) -> list[Panel]:
     """Return the panels of a figure that shows some columns; of several seeds the middle row is taken.
 
-    A column that the others determine parts no panels: the hash of the hardware, say, where the buffer is shown.
+    A column that the others determine parts no panels: the hash of the hardware, say, where the buffer is shown. Where
+    panels differ in the rule of tiling numbers, methods without one stand in the panel of the usual rule.
     """
-    fixed = [column for column in shown if column in AXES or column == "method"]
+    fixed = [column for column in shown if column in (*AXES, *USUAL_RULE, "method")]
     parting: list[str] = []
-    for column in (*(name for name in AXES if name not in ("seed", "hardware_key")), "method", "hardware_key"):
+    axes = (name for name in AXES if name not in ("seed", "hardware_key"))
+    for column in (*axes, *USUAL_RULE, "method", "hardware_key"):
         if column not in shown and not _is_determined(rows, column, (*fixed, *parting)):
             parting.append(column)
     groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        groups[tuple(row[column] for column in parting)].append(row)
+        groups[tuple(rule_value(row, column) for column in parting)].append(row)
     return [Panel(_title(parting, values), _middles(found)) for values, found in groups.items()]
 
 
 def _is_determined(rows: Sequence[Row], column: str, by: Sequence[str]) -> bool:
     found: dict[tuple[Any, ...], Any] = {}
-    return all(found.setdefault(tuple(row[name] for name in by), row[column]) == row[column] for row in rows)
+    for row in rows:
+        value = rule_value(row, column)
+        if found.setdefault(tuple(rule_value(row, name) for name in by), value) != value:
+            return False
+    return True
 
 
 def _middles(rows: Sequence[Row]) -> list[Row]:
     seeds: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
     for row in rows:
-        seeds[(row["method"], *(row[name] for name in AXES if name != "seed"))].append(row)
+        seeds[(row["method"], *(row[name] for name in (*AXES, *USUAL_RULE) if name != "seed"))].append(row)
     return [middle(alike) for alike in seeds.values()]
 
 

@@ -1,10 +1,13 @@
 """Which rows and columns a figure takes, from what was typed."""
 
+import json
 from collections.abc import Sequence
+from string import ascii_letters
 from typing import Any
 
-from soma_cp.cli.reports.sweep.words import NUMERIC, in_unit, value_text
+from soma_cp.cli.reports.sweep.words import NUMERIC, column_label, in_unit, value_text
 from soma_cp.model.errors import UserError, nearest_name_hint
+from soma_cp.model.hardware.quantities import bytes_of
 from soma_cp.solver.sweep.rows import COLUMNS, Row
 
 COST_COLUMN = "buffer_energy_cost"
@@ -58,15 +61,21 @@ def rows_only(rows: Sequence[Row], conditions: Sequence[str]) -> list[Row]:
 
 def _has(row: Row, column: str, values: Sequence[str]) -> bool:
     value = row[column]
-    texts = {str(value), value_text(column, value)}
+    texts = {str(value), value_text(column, value), json.dumps(value)}  # plain, as in figures, as in files
     return any(typed in texts or _is_number(value, column, typed) for typed in values)
 
 
 def _is_number(value: Any, column: str, typed: str) -> bool:
-    """Whether a typed number, with the unit of the column or without, is the value."""
-    digits = typed.strip().rstrip("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/% ")
+    """Whether a typed number is the value: as rows hold it, or as figures show it, with its unit or without."""
+    digits = typed.rstrip(f"{ascii_letters}/% ")
+    unit = typed[len(digits) :].strip()
+    shown = in_unit(column, value)
     try:
         number = float(digits)
     except ValueError:
         return False
-    return isinstance(value, int | float) and number in (value, in_unit(column, value))
+    if not unit:
+        return number in (value, shown)
+    if column.endswith("_bytes"):
+        return bool(bytes_of(typed) == value)
+    return bool(number == shown) and f"({unit})" in column_label(column)

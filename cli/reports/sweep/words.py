@@ -87,6 +87,8 @@ def value_text(column: str, value: Any) -> str:
     """Return a value as ticks and titles say it."""
     if value is None:
         return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, str):
         return NAMES.get(column, {}).get(value, value)
     shown = in_unit(column, value)

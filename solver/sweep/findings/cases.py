@@ -8,10 +8,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import built_in, builtin_names
 from soma_cp.solver.sweep.methods import ALONE, OURS
-from soma_cp.solver.sweep.rows import COLUMNS, Row
+from soma_cp.solver.sweep.rows import COLUMNS, USUAL_RULE, Row, has_usual_rule
 
 
 class Case(NamedTuple):
@@ -20,6 +21,13 @@ class Case(NamedTuple):
     net: str
     hw: str
     batch: int
+
+
+class Rule(NamedTuple):
+    """A rule of tiling numbers, as rows name it."""
+
+    tiling: str
+    uncapped: bool
 
 
 ByMethod = Mapping[str, Row]
@@ -55,8 +63,12 @@ def as_in_paper(rows: Iterable[Row]) -> Chosen:
     """Return the rows that have what the paper has: its tokens, one block, INT8, energy × delay.
 
     Rows of one report must have the same limits: those of the largest effort are taken, and among them those without a
-    limit in time.
+    limit in time. Of a method with a rule of tiling numbers, those of the usual one are taken.
     """
+    return _with_most_rounds(row for row in rows if has_usual_rule(row))
+
+
+def _with_most_rounds(rows: Iterable[Row]) -> Chosen:
     plain = [
         row
         for row in rows
@@ -79,8 +91,23 @@ def _has_usual_tokens(row: Row) -> bool:
 
 def cases_of(rows: Iterable[Row]) -> dict[Case, dict[str, Row]]:
     """Return rows by case and method, in their order; of several seeds the `middle` one."""
+    return _by_case(as_in_paper(rows).rows)
+
+
+def cases_by_rule(rows: Iterable[Row]) -> dict[Rule, Cases]:
+    """Return the cases for each rule of tiling numbers of which there are any; methods without one stand in all."""
+    listed = _with_most_rounds(rows).rows
+    order = list(TilingRule)
+    ruled = {Rule(row["tiling"], row["uncapped"]) for row in listed if row["tiling"] is not None}
+    return {
+        rule: _by_case(row for row in listed if row["tiling"] is None or Rule(row["tiling"], row["uncapped"]) == rule)
+        for rule in sorted(ruled, key=lambda rule: (rule.uncapped, order.index(TilingRule(rule.tiling))))
+    }
+
+
+def _by_case(rows: Iterable[Row]) -> dict[Case, dict[str, Row]]:
     found: dict[Case, dict[str, list[Row]]] = defaultdict(lambda: defaultdict(list))
-    for row in as_in_paper(rows).rows:
+    for row in rows:
         platform = PLATFORMS[row["hw"]]
         own = row["buffer_bytes"] == platform.gbuf_bytes and row["dram_bytes_per_s"] == platform.dram_bytes_per_second
         if own:
@@ -102,7 +129,7 @@ def newest(rows: Iterable[Row]) -> list[Row]:
     axes = [column.name for column in COLUMNS if column.is_axis]
     found: dict[tuple[Any, ...], Row] = {}
     for row in sorted(rows, key=lambda row: (row["date"] or "", row["key"])):
-        found[(row["method"], *(row[name] for name in axes))] = row
+        found[(row["method"], *(row[name] for name in (*axes, *USUAL_RULE)))] = row
     methods = {row["method"] for row in found.values()}
     return [row for row in found.values() if row["method"] != ALONE or OURS not in methods]
 

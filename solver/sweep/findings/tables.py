@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from soma_cp.model.hardware.quantities import MIB
-from soma_cp.solver.sweep.findings.cases import FAMILIES, Case, Cases, family_cases
-from soma_cp.solver.sweep.findings.ratios import mean_over, ratio, speedup
+from soma_cp.solver.sweep.findings.cases import FAMILIES, Case, Cases, Rule, family_cases
+from soma_cp.solver.sweep.findings.ratios import mean_over, ratio, speedup, value_of
 from soma_cp.solver.sweep.findings.surface import Cell, Surface, envelope, printed, shared_exponent
 
 Table = list[dict[str, Any]]
@@ -21,6 +21,8 @@ PAIRS = (
     ("cocco-exact", "cocco"),
 )
 """Methods that are compared, and what with."""
+RULE_PAIRS = tuple((new, old) for old in ("cocco", "cocco-exact") for new in ("paper-2", "ours"))
+"""Methods that are held against those with a rule of tiling numbers."""
 EVERY = "all"
 _STAGES = {"baseline": ("cocco", "cocco"), "ours": ("paper-1", "paper-2")}
 
@@ -32,22 +34,40 @@ def ratio_table(cases: Cases) -> Table:
     found = []
     for new, old in PAIRS:
         for name, over in groups.items():
-            faster = mean_over(cases, over, speedup(new, old))
-            energy = mean_over(cases, over, ratio(new, old, "energy_pj"))
-            if faster.cases:
-                found.append(
-                    {
-                        "method": new,
-                        "over": old,
-                        "networks": name,
-                        "cases": faster.cases,
-                        "speedup_arithmetic": faster.arithmetic,
-                        "speedup_geometric": faster.geometric,
-                        "energy_saved_percent_arithmetic": 100 * (1 - energy.arithmetic),
-                        "energy_saved_percent_geometric": 100 * (1 - energy.geometric),
-                    }
-                )
+            means = _means(cases, over, new, old)
+            if means["cases"]:
+                found.append({"method": new, "over": old, "networks": name, **means})
     return found
+
+
+def tiling_table(by_rule: Mapping[Rule, Cases]) -> Table:
+    """Return the sensitivity to the rule of tiling numbers: ratios as in `ratio_table`, for each rule.
+
+    Of each pair of methods and rule, means are over the cases that have both; LGs and tiles are means of the method
+    with the rule over these cases. The table is empty if there are not two rules.
+    """
+    found = []
+    for new, old in RULE_PAIRS if len(by_rule) > 1 else ():
+        for rule, cases in by_rule.items():
+            both = [case for case, methods in cases.items() if speedup(new, old)(methods) is not None]
+            if both:
+                counts = {name: mean_over(cases, both, value_of(old, name)).arithmetic for name in ("lgs", "tiles")}
+                means = _means(cases, both, new, old)
+                found.append({"method": new, "over": old, **rule._asdict(), **means, **counts})
+    return found
+
+
+def _means(cases: Cases, over: Iterable[Case], new: str, old: str) -> dict[str, Any]:
+    listed = list(over)
+    faster = mean_over(cases, listed, speedup(new, old))
+    energy = mean_over(cases, listed, ratio(new, old, "energy_pj"))
+    return {
+        "cases": faster.cases,
+        "speedup_arithmetic": faster.arithmetic,
+        "speedup_geometric": faster.geometric,
+        "energy_saved_percent_arithmetic": 100 * (1 - energy.arithmetic),
+        "energy_saved_percent_geometric": 100 * (1 - energy.geometric),
+    }
 
 
 def surface_table(surfaces: Mapping[Case, Sequence[Surface]]) -> Table:

@@ -7,11 +7,16 @@ import pytest
 from support.annealing_cases import EDGE, assert_drawn_from, assert_priced_as_evaluated, builtin_problem
 from support.brute_cocco import cheapest_cocco, may_be_a_group, number_by_rule, own_numbers
 
-from soma_cp.annealing.cocco.cocco_kernel import change_groups, shift_border
-from soma_cp.annealing.cocco.cocco_search import CoccoParameters, search_groups
+from soma_cp.annealing.acceptance import Cooling
+from soma_cp.annealing.cocco.cocco_kernel import change_groups, set_figures, shift_border
+from soma_cp.annealing.cocco.cocco_search import CoccoParameters, GroupChain, search_groups
 from soma_cp.annealing.cocco.genetic_search import GeneticParameters, breed_groups
+from soma_cp.annealing.cocco.group_pricer import GroupPricer
 from soma_cp.annealing.cocco.tiling_rules import TilingRule
+from soma_cp.annealing.first_stage import lfa_pricing
+from soma_cp.annealing.first_stage.chain import lfa_settings
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, PaperSearchResult
+from soma_cp.annealing.monitor import Monitor
 from soma_cp.model.errors import UserError
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -104,6 +109,35 @@ def test_nothing_that_fits() -> None:
         found = search(problem, 1, random())
         assert not found.fits
         assert_priced_as_evaluated(problem, found, 1)
+
+
+@pytest.mark.parametrize(("energy_exponent", "delay_exponent"), [(1.0, 1.0), (2.0, 0.5), (0.0, 1.0), (1.0, 0.0)])
+def test_a_cost_is_that_of_the_objective_and_infinite_beyond_the_buffer(
+    energy_exponent: float, delay_exponent: float
+) -> None:
+    problem, objective = builtin_problem("tiny-chain"), Objective(energy_exponent, delay_exponent)
+    figures = np.zeros((3, lfa_pricing.FIGURES))
+    for peak, overflow in ((1000, 0), (1001, 1)):
+        settings = lfa_settings(problem, 1000, objective, Cooling(), 1, lfa_pricing.DOUBLE_BUFFERING)
+        set_figures(figures, lfa_pricing.CANDIDATE, np.array([30.0, 7.0, peak]), settings)
+        assert figures[lfa_pricing.CANDIDATE, lfa_pricing.OVERFLOW_BYTES] == overflow
+        expected = 30.0**energy_exponent * 7.0**delay_exponent if overflow == 0 else np.inf
+        assert figures[lfa_pricing.CANDIDATE, lfa_pricing.COST] == pytest.approx(expected)
+
+
+def test_the_search_returns_to_the_best_after_nine_tenths_of_the_rounds() -> None:
+    problem, capacity = builtin_problem("tiny-branch", batch=2), EDGE.gbuf_bytes
+    settings = lfa_settings(problem, capacity, Objective(), Cooling(), 200, lfa_pricing.DOUBLE_BUFFERING)
+    pricer = GroupPricer(problem)
+    chain = GroupChain(pricer, pricer.start, settings, 0.4, random())
+    first, figures = pricer.arrays(pricer.start), chain.state.figures
+    chain.run_to(180, Monitor())
+    best = figures[lfa_pricing.BEST].copy()
+    for array, others in zip(chain.state.current, first, strict=True):
+        array[:] = others  # as if the search had gone astray
+    figures[lfa_pricing.CURRENT] = np.inf
+    chain.run_to(181, Monitor(), heated=False)
+    assert figures[lfa_pricing.CURRENT, lfa_pricing.COST] <= best[lfa_pricing.COST] < np.inf
 
 
 CHAIN = Problem(builtin_problem("tiny-chain").network, EDGE)

@@ -351,6 +351,15 @@ def test_the_page_says_what_limits_each_schedule_as_the_advice_does(both: list[R
     assert advice_lines(both[0], bounds)
 
 
+def test_a_baseline_is_told_of_no_other_search(gpt2: Execution) -> None:
+    bounds = bounds_of([Reported("gpt2", gpt2)])
+    assert any("short search" in line for line in advice_lines(Reported("gpt2", gpt2), bounds))
+    for lfa in ("cocco", "cocco-ga"):
+        lines = advice_lines(Reported("gpt2", gpt2, {"lfa_search": lfa}), bounds)
+        assert lines
+        assert not any("search" in line for line in lines)
+
+
 @pytest.mark.parametrize("exponents", [{}, {"energy_exponent": "much", "delay_exponent": 1}, {"energy_exponent": [1]}])
 def test_advice_does_not_rely_on_what_a_file_says_of_itself(gpt2: Execution, exponents: dict[str, Any]) -> None:
     one = Reported("gpt2", gpt2, exponents)

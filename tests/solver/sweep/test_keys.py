@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.twins import examples
 
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.network_file import write_network_file
@@ -43,6 +44,9 @@ CHANGES: dict[str, Callable[[Point], Point]] = {
     "seed": lambda of: replace(of, seed=1),
     "effort": lambda of: replace(of, effort=0.5),
     "seconds": lambda of: replace(of, seconds=60.0),
+    "tiling": lambda of: replace(of, tiling=TilingRule.LARGEST),
+    "another tiling": lambda of: replace(of, tiling=TilingRule.INHERIT),
+    "uncapped": lambda of: replace(of, uncapped=True),
 }
 PLATFORM_CHANGES = {
     "gbuf_bytes": 1 << 20,
@@ -78,13 +82,43 @@ def test_every_field_of_the_platform_changes_the_key(field: str) -> None:
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_whatever_decides_a_result_changes_the_key(what: str) -> None:
-    assert key_of(CHANGES[what](POINT), "ours") != key_of(POINT, "ours")
+    assert key_of(CHANGES[what](POINT), "cocco") != key_of(POINT, "cocco")
+    assert len({key_of(change(POINT), "cocco") for change in CHANGES.values()}) == len(CHANGES)
 
 
 def test_the_method_and_its_neighbours_change_the_key() -> None:
     keys = [key_of(POINT, method) for method in METHODS] + [key_of(POINT, "ours", ["a"]), key_of(POINT, "ours", ["b"])]
     assert len(set(keys)) == len(keys)
     assert key_of(POINT, "ours", ["a", "b"]) == key_of(POINT, "ours", ["b", "a"])
+
+
+RECORDED = {"cocco": "b53044d9101b0844", "paper-2": "75ffe8d2a6b3491f"}
+"""Keys of `POINT` by method; stores hold results by them."""
+
+
+def test_keys_are_those_of_stores() -> None:
+    """A new field of a point stands in its content only where it differs from the default, so that keys stay."""
+    assert {method: key_of(POINT, method) for method in RECORDED} == RECORDED
+
+
+def test_the_rule_of_tiling_numbers_is_for_methods_that_use_it(tmp_path: Path) -> None:
+    methods = "version: 1\nname: s\nmethods: [cocco, cocco-exact, paper-2, ours]\n"
+    rules = "tiling: [output, largest, inherit], uncapped: [false, true]"
+
+    def wanted(grid: str) -> list[plan.Wanted]:
+        path = tmp_path / "sweep.yaml"
+        path.write_text(f"{methods}grid: {{net: tiny-chain, dram: [4 GB/s, 8 GB/s], {grid}}}\n")
+        return SweepPlan(read_sweep(path)).wanted
+
+    plain, ruled = wanted("batch: 1"), wanted(rules)
+    counts = {"cocco": 12, "cocco-exact": 12, "paper-2": 2, "ours": 2}
+    assert {method: sum(one.method == method for one in ruled) for method in counts} == counts
+    assert {one.key for one in plain} < {one.key for one in ruled}
+    assert len({one.key for one in ruled}) == len(ruled)
+    assert {one.neighbours for one in plain} == {one.neighbours for one in ruled}
+    found = {(one.point.tiling.value, one.point.uncapped) for one in ruled if one.method == "cocco"}
+    assert found == {(rule, uncapped) for rule in ("output", "largest", "inherit") for uncapped in (False, True)}
+    assert {(one.point.tiling, one.point.uncapped) for one in ruled if one.method == "ours"} == {("output", False)}
 
 
 def test_versions_change_the_key(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.brute_cocco import number_by_rule, own_numbers
 
 from soma_cp.annealing.budget import Budget
+from soma_cp.annealing.cocco.tiling_rules import TilingRule
 from soma_cp.model.errors import UserError
+from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.soma.plan import make_plan
 from soma_cp.model.soma.schedule import make_schedule
 from soma_cp.model.soma.schedule_file import schedule_from_document
@@ -95,6 +98,32 @@ def test_no_method_sees_which_others_are_asked_for(tmp_path: Path) -> None:
     for row in read_rows(tmp_path / "one.db"):
         other = together[row["method"]]
         assert [row[name] for name in steady] == [other[name] for name in steady]
+
+
+def test_each_rule_of_tiling_numbers_is_a_result_and_other_methods_run_once(tmp_path: Path) -> None:
+    grid = "grid: {net: tiny-branch, hw: edge, batch: 4, tiling: [output, largest], uncapped: [false, true]}\n"
+    executor = Inline()
+    done(sweep_of(tmp_path, f"methods: [cocco, paper-1]\n{grid}"), tmp_path / "s.db", executor)
+    assert [task.label.split(" · ")[3:] for task in executor.tasks if task.family == "cocco"] == [
+        ["cocco"],
+        ["cocco", "uncapped"],
+        ["cocco", "largest"],
+        ["cocco", "largest", "uncapped"],
+    ]
+    rows = sorted_rows(read_rows(tmp_path / "s.db", "s"), METHODS)
+    assert [(row["method"], row["tiling"], row["uncapped"]) for row in rows] == [
+        ("cocco", "output", False),
+        ("cocco", "largest", False),
+        ("cocco", "output", True),
+        ("cocco", "largest", True),
+        ("paper-1", None, None),
+    ]
+    network = builtin_network("tiny-branch")
+    for row in rows[:4]:
+        stored = schedule_from_document(json.loads(read_schedule(tmp_path / "s.db", row["key"])), row["key"])
+        own = own_numbers(stored.plan.problem, capped=not row["uncapped"])
+        for flg in stored.plan.lfa.flgs:
+            assert flg.tiling_number == number_by_rule(network, flg.layers, own, TilingRule(row["tiling"]))
 
 
 def test_lost_tasks_run_once_more_after_all_others_and_then_count_as_failed(tmp_path: Path) -> None:

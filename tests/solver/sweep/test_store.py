@@ -58,6 +58,43 @@ def test_a_key_must_name_one_result(path: Path) -> None:
             read_schedule(path, key)
 
 
+def as_version_1(path: Path) -> None:
+    """Give a store the form that it had before the rule of tiling numbers was a column."""
+    connection = sqlite3.connect(path)
+    for column in ("tiling", "uncapped"):
+        connection.execute(f"ALTER TABLE results DROP COLUMN {column}")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+
+def test_a_store_of_version_1_is_read_as_it_is_and_brought_up_when_written(path: Path) -> None:
+    rule = {"tiling": "output", "uncapped": False}
+    old = [
+        result("aaaa1", method="cocco", cost=1.5, **rule),
+        result("bbbb1", method="cocco-exact", passes=2, **rule),
+        result("cccc1", method="paper-2", lgs=3),
+    ]
+    with Store(path) as store:
+        store.add(old)
+        store.remember("mine", ["cccc1", "aaaa1"])
+    as_version_1(path)
+    before = path.read_bytes()
+    assert read_rows(path) == [one.row for one in old]
+    assert [row["key"] for row in read_rows(path, "mine")] == ["cccc1", "aaaa1"]
+    assert path.read_bytes() == before
+    new = result("dddd1", method="cocco", tiling="largest", uncapped=True, passes=1)
+    with Store(path) as store:
+        store.add([new])
+    Store(path).close()  # brought up once
+    assert read_rows(path) == [*(one.row for one in old), new.row]
+    assert [type(row["uncapped"]) for row in read_rows(path)] == [bool, bool, type(None), bool]
+    assert read_schedule(path, "dddd1") == new.schedule
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+    connection.close()
+
+
 HOLD = """
 import sys
 from pathlib import Path

@@ -236,6 +236,23 @@ def test_panels_are_parted_by_what_the_figure_does_not_show() -> None:
         )
 
 
+def test_rules_of_tiling_numbers_part_panels_and_methods_without_one_stand_beside_the_usual_one() -> None:
+    rows = [
+        made_row("resnet50", "edge", 1, "cocco", latency_cycles=9),
+        made_row("resnet50", "edge", 1, "ours", latency_cycles=5),
+        made_row("resnet50", "edge", 1, "cocco", latency_cycles=7, tiling="largest"),
+    ]
+    assert panels(rows[:2], "batch", "method") == [""]
+    usual, largest = panels_of(rows, ("batch", "method"))
+    assert (usual.title, largest.title) == ("tiling output", "tiling largest")
+    assert (usual.rows, largest.rows) == (rows[:2], rows[2:])
+    assert panels(rows, "tiling", "method") == [""]
+    (axes,) = draw_bars(rows, Shown("tiling", "method", "latency_ns")).axes
+    assert sorted(height for stack in bars(axes).values() for height, _ in stack) == pytest.approx([7e-6, 9e-6])
+    uncapped = [rows[0], made_row("resnet50", "edge", 1, "cocco", latency_cycles=7, uncapped=True)]
+    assert panels(uncapped, "batch", "method") == ["uncapped no", "uncapped yes"]
+
+
 def test_methods_can_be_told_apart_in_grey() -> None:
     greys = {
         name: np.dot(to_rgb(METHOD_COLOURS[name]), (0.299, 0.587, 0.114))

@@ -8,7 +8,7 @@ import pytest
 from support.browser import browser, why_no_browser
 from support.command_line import Run, assert_refused, run  # noqa: F401  # a fixture
 from support.sweep_rows import made_row
-from support.sweep_store import case_rows, map_rows, write_store
+from support.sweep_store import case_rows, map_rows, ruled_rows, write_store
 
 from soma_cp.cli.reports.sweep.catalogue import Results, with_cost
 from soma_cp.cli.reports.sweep.folder import points, write_report
@@ -95,6 +95,31 @@ def test_the_front_is_that_of_the_columns_asked_for() -> None:
         (8, 16),
         (32, 4),
     ]
+
+
+def test_rules_of_tiling_numbers_have_a_table_and_all_else_takes_the_usual_rule(tmp_path: Path) -> None:
+    rows = with_cost(ruled_rows(), None)
+    ruled, plain = Results(rows, str), Results(rows[:4], str)
+    for results, name in ((ruled, "ruled"), (plain, "plain")):
+        write_report(results, "rules", FigureOptions(), tmp_path / name)
+    with (tmp_path / "ruled" / "tiling.csv").open(encoding="utf-8") as file:
+        table = list(csv.DictReader(file))
+    assert [(row["tiling"], row["uncapped"], row["speedup_arithmetic"], row["tiles"]) for row in table] == [
+        ("output", "False", "5.0", "250.0"),
+        ("largest", "False", "3.0", "150.0"),
+        ("output", "True", "0.5", "50000.0"),
+    ]
+    page = (tmp_path / "ruled" / "index.html").read_text(encoding="utf-8")
+    text = (tmp_path / "ruled" / "tiling.md").read_text(encoding="utf-8")
+    assert "Sensitivity to the rule of tiling numbers" in page
+    assert "<td>50,000</td>" in page
+    assert "| Ours_2 | Cocco | output | yes | 1 | 0.5 | 0.5 | -100 | -100 | 2 | 50,000 |" in text
+    assert not list((tmp_path / "plain").glob("tiling.*"))
+    for name in ("fig6.svg", "ratios.csv", "claims.csv", "artifact-fig6.csv"):
+        files = [tmp_path / folder / name for folder in ("ruled", "plain")]
+        assert files[0].is_file() == files[1].is_file(), name
+        if files[0].is_file():
+            assert files[0].read_bytes() == files[1].read_bytes(), name
 
 
 def test_a_figure_from_a_store_alone(run: Run, store: Path) -> None:  # noqa: F811

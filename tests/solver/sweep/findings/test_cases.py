@@ -1,11 +1,23 @@
 """Cases: which rows are one, and which row of several stands for it."""
 
+import pytest
 from support.sweep_rows import made_row
+from support.sweep_store import ruled_rows
 
 from soma_cp.model.hardware.quantities import MIB
 from soma_cp.solver.sweep.artifact import artifact_rows
-from soma_cp.solver.sweep.findings.cases import Case, as_in_paper, cases_of, middle, newest
-from soma_cp.solver.sweep.findings.tables import ratio_table
+from soma_cp.solver.sweep.findings.cases import (
+    Case,
+    Rule,
+    as_in_paper,
+    cases_by_rule,
+    cases_of,
+    middle,
+    newest,
+)
+from soma_cp.solver.sweep.findings.tables import ratio_table, tiling_table
+from soma_cp.solver.sweep.marks import beaten_by
+from soma_cp.solver.sweep.rows import sorted_rows
 
 CASE = ("resnet50", "edge", 1)
 
@@ -67,6 +79,49 @@ def test_ratios_by_family() -> None:
     assert (family["networks"], every["networks"], family["cases"]) == ("ResNet-50", "all", 2)
     assert (family["speedup_arithmetic"], family["speedup_geometric"]) == (2.5, 2)
     assert (family["energy_saved_percent_arithmetic"], family["energy_saved_percent_geometric"]) == (37.5, 50)
+
+
+def test_cases_have_the_usual_rule_alone() -> None:
+    rows = ruled_rows()
+    assert as_in_paper(rows) == (rows[:4], 0)
+    assert cases_of(reversed(rows))[Case("resnet101", "edge", 1)] == {"cocco": rows[2], "paper-2": rows[0]}
+    by_rule = cases_by_rule(reversed(rows))
+    assert list(by_rule) == [Rule("output", False), Rule("largest", False), Rule("output", True)]
+    for rule, cocco in zip(by_rule.values(), (rows[2], rows[4], rows[6]), strict=True):
+        assert rule[Case("resnet101", "edge", 1)] == {"cocco": cocco, "paper-2": rows[0]}
+    assert cases_by_rule(rows[:2]) == {}
+
+
+def test_ratios_by_rule_of_tiling_numbers() -> None:
+    """By the usual rule 200/100 and 800/100: 5 and geometric 4; energies 2/4 and 3/12: 62.5 % and, of √⅛, 64.6 %."""
+    found = tiling_table(cases_by_rule(ruled_rows()))
+    assert [(row["method"], row["over"], row["tiling"], row["uncapped"], row["cases"]) for row in found] == [
+        ("paper-2", "cocco", "output", False, 2),
+        ("paper-2", "cocco", "largest", False, 1),
+        ("paper-2", "cocco", "output", True, 1),
+    ]
+    assert (found[0]["speedup_arithmetic"], found[0]["speedup_geometric"]) == (5, pytest.approx(4))
+    assert found[0]["energy_saved_percent_arithmetic"] == 62.5
+    assert found[0]["energy_saved_percent_geometric"] == pytest.approx(100 * (1 - 0.125**0.5))
+    assert [(row["lgs"], row["tiles"]) for row in found] == [(7.5, 250), (7, 150), (2, 50_000)]
+    assert [row["speedup_arithmetic"] for row in found[1:]] == [3, 0.5]
+    assert found[2]["energy_saved_percent_arithmetic"] == -100
+
+
+def test_one_rule_makes_no_table_of_rules() -> None:
+    assert tiling_table(cases_by_rule(ruled_rows()[:4])) == []
+
+
+def test_rules_are_told_apart_wherever_rows_are_grouped() -> None:
+    rows = ruled_rows()
+    assert sorted(row["key"] for row in newest(rows)) == sorted(row["key"] for row in rows)
+    assert [row["key"] for row in sorted_rows(reversed(rows), ("cocco", "paper-2"))] == [
+        rows[place]["key"] for place in (2, 4, 6, 0, 3, 5, 1)
+    ]
+    less = made_row("resnet101", "edge", 1, "cocco", latency_cycles=150, buffer_bytes=4 * MIB, hardware_key="less")
+    assert beaten_by([*rows, less]) == {rows[2]["key"]: less["key"]}
+    three = [*rows, made_row("resnet101", "edge", 1, "paper-1", latency_cycles=5)]
+    assert [row["s1_total_energy"] for row in artifact_rows(three) if row["baseline_type"] == "baseline"] == [4, 12]
 
 
 def test_columns_of_the_published_script() -> None:
