@@ -1,4 +1,76 @@
-"""DOC"""
+"""Lower bounds over every LFA of the wide space in one pass that know when compute waits: timed paths over downsets.
+
+`soma_cp.solver.every_lfa.path_times` has the words, and the bounds of the paper's space. The paths, their steps and
+what these ask of the buffer are those of `soma_cp.solver.every_lfa.wide_paths`: of each layer that may be divided the
+last part stands for all, so a path is at the downset J of the layers whose last part has run, and parts of layers
+outside of J may have run, too. X(v) are the bytes of v's weights, W(Y) those of the parts Y, C(v) the least cycles of all of v's
+channels in any tiling, M(v) the most cycles that are counted of v elsewhere or over all its divisions; s is the share
+of its smallest part.
+
+*Which parts may come early.* Let u be outside of J, with a tile before the last tile of J. All its producers are in J,
+and u is divided: its last part is later. If u depends on all layers of J, its parts come after all of theirs, so they
+are at the earliest in the FLG of J's last layer S; there each of its rounds comes after that of all layers of J. So no
+tile of u is before a tile of J of round 0, and its parts' last tiles are after those of J. The *ready* layers of J are
+the others: divisible, not in J, all producers in J, not dependent on all of J.
+
+*Compute.* t(J) is the end of the last tile of J. Let o(p) be the sum over layers u outside of J of min(M(u), cycles of
+u's tiles that have ended by the end of position p), and o(J) that at t(J). A path has w(J) ≤ t(J) − o(J). Let C be the
+cycles that a step from I to J counts at most, of all parts of S's layers. Then w(J) = w(I) + C is such a bound: what
+ran of S's layers by t(I) is part of o(I), with no more than C counts of it elsewhere, and what runs of others between
+is no less than the rise of o. In the same way, t − o at a position p of S is at least w(I) + C less the cycles
+counted of S's tiles after p.
+
+*Loads.* A path has d(J) such that for any set Y of parts outside of J, the last load of weights of J and Y is done at
+d(J) + τ·W(Y) or later. (∗) So d(J) = d(I) + τ·ΣX(v) over v ∈ S is such a bound, whenever the parts of S's layers run.
+
+*Anchors.* At the end t of a tile of J at a position p let the buffer hold H bytes that are no weights of layers outside
+of J, where p is the last tile of J, or in the last two rounds of its last FLG. If t − o(p) ≥ e by what was counted, or
+t ≥ e because of a load that a tile q of round 0 or earlier waited for and of tiles of J from q to p, then
+
+    d(J) = e − τ·(G − H) − Σ over ready u of (1 − s)·max(0, τ·X(u) − C(u))
+
+has (∗). *Proof.* Let Z be the parts of Y whose last tile is up to p. They belong to ready layers, and have at most
+1 − s of their channels. The loads of other parts of Y hold buffer at p if they began before t, so all of these are done at
+t + τ·(W(Y \\ Z) − (G − H)) at the earliest. It is left to show that t + Σ (1 − s)·max(0, τX − C) ≥ e + τ·W(Z). If e
+was counted, t ≥ e + o(p), and o(p) has at least the share of C(u) of the parts in Z. If tile q waited, let Z' be the
+parts of Z whose first tile is before q. Their loads are done by then, so by (∗) q begins τ·W(Z') later than counted; the tiles of
+the others run between q and p. ∎ At time 0 nothing has begun: d(∅) = 0.
+
+*Waiting.* If a tile q of J, of round 0 of S or before, begins at D at the earliest, and then tiles of J of c cycles run
+by t(J), w(J) = D + c − Σ M(u) over ready u is a bound: other tiles after q take time, those before q are of ready
+layers. e = D + c holds of t(J) without the sum, and an anchor at t(J), or before the last tiles, may use it.
+
+*Steps.* As in the paper's space, with what may be less in the wide space:
+
+- d₀ = max(d(I), w(I) − τ·(G − R) − the sum over ready layers of I), with the residents R that wide_paths counts.
+- *First tile.* If no part of S's layers may have run by t(I) (they are not divisible, depend on all of I, or have a
+  producer in S), the first tile of S waits for all loads of I and for the smallest part of a layer v ∈ S without
+  producers in S. Then all of C follows: D = d₀ + τ·min s·X(v), c = C.
+- *Last load.* All loads of J are done before the first tile of some part of J. If it is in S, that tile and those of
+  the descendants in S follow in round 0, and n − 1 rounds: s of a tile's cycles if the layer is divisible, and s of all
+  cycles of layers parts of which may be elsewhere. Otherwise it is before S. D = d₀ + τ·ΣX(v). With n = 1, the tile of
+  the last part follows, with at least s of the cycles of all channels.
+- *The anchor n = 1*: all that wide_paths asks to fit. *The last position of round n − 2*: all that it asks to fit there
+  but weights of guests, less what channels elsewhere may save at most. *The last tile of a layer l*, of its last part:
+  as in the paper's space, but s of the weights of l; its other parts have ended. Of layers with channels elsewhere s of
+  their tiles count, of sources some of whose channels may be loaded the least share. Of the layers U all parts count,
+  or as many as come after: max(0, cycles of a tile − τ·X) is no less than any share of it.
+- *Energy and cycles* are the least that wide_paths counts, each by itself: the dual there, with energy alone and with
+  cycles alone. A layer divided with one tile has at least those of some choice, or of two in some proportion: of two
+  neighbours, the fewer cycles and the less energy.
+- *Guests* are outside of J: their cycles are part of o, their weights are not part of H.
+
+A load serves parts of v whoever owns it: it holds buffer until their last tile. Of weights that several layers have, X
+counts those of the first alone, and H as well. Loads of fmaps and external inputs are not in d. So shared loads change
+nothing here but what the steps cost and hold.
+
+*Cut for nothing.* Where an LG that keeps nothing is cut (`soma_cp.solver.every_lfa.wide_paths`), R and what stays are
+the same, and everything else holds no more.
+
+*Theorem.* As in the paper's space: the least cost of a label at the end is at most a·Energy + μ·Latency of every LFA of
+one pass, for μ > 0. Both costs after a step do not fall with those before it: w(J) and d(J) are made of w(I) and d(I)
+by sums and maxima. Leads w(J) − d(J) may be less than 0, by no more than Σ M(u) over ready u.
+"""
 
 import numpy as np
 

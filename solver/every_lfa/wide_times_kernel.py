@@ -1,4 +1,4 @@
-"""Paths of the wide space that know when compute waits: kernels (`soma_cp.solver.every_lfa.wide_times` has the theorem).
+"""Timed paths over downsets in the wide space: kernels (`soma_cp.solver.every_lfa.wide_times` has the theorem).
 
 `extend_wide_labels` takes all steps I → J; what else is done with labels is as in the paper's space
 (`soma_cp.solver.every_lfa.path_times_kernel`).
@@ -102,6 +102,8 @@ class _Ways(NamedTuple):
     counts: IntArray  # [MOST_WAYS]: of ways that no other dominates
     listed: FloatArray  # [MOST_WAYS, …, 5]
     slack: FloatArray  # [O]: least from the last tile of a layer
+    kept: FloatArray  # [O]: bytes of tiles that are kept, of rounds before the last
+    after: FloatArray  # [m, O]: cycles after the last tile of a layer, less the weights that they need
     after_loads: FloatArray  # [O]: least cycles of a tile of a layer's last part and of its descendants
 
 
@@ -136,12 +138,15 @@ def extend_wide_labels(
         counts=np.empty(MOST_WAYS, np.int64),
         listed=np.empty((MOST_WAYS, most, 5), np.float64),
         slack=np.empty(options, np.float64),
+        kept=np.empty(options, np.float64),
+        after=np.empty(figures.can.shape, np.float64),
         after_loads=np.empty(options, np.float64),
     )
     for start in before:
         counts = begin_wide_step(paths, start, target, figures, step, case, moves)
         ways.known[0] = 0
         weights = _weights_of(paths, start, figures, counts[0], times, step)
+        _fill_cycles_after(paths, figures, counts[0], times, step, ways)
         for at in range(paths.classes.begin_first[start + 1] - paths.classes.begin_first[start]):
             begin = paths.classes.begin[paths.classes.begin_first[start] + at]
             sources = find_loads(paths, start, begin, counts[1], step)
@@ -461,6 +466,39 @@ def _fill_way(
 
 
 @in_place
+def _fill_cycles_after(
+    paths: WideInput, figures: WideEnd, size: int, times: WideTimes, step: WideStep, ways: _Ways
+) -> None:
+    """Fill what may run after the last tile of each layer of the FLG, and after its last load."""
+    options = len(figures.number)
+    for option in range(options):
+        ways.after_loads[option] = np.inf
+    for i in range(size):
+        place = step.places[i]
+        if figures.guest[place]:
+            continue
+        layer = figures.order[place]
+        for option in range(options):
+            ways.after[i, option] = paths.layers.share[layer] * figures.cycles[place, option] / figures.number[option]
+        for j in range(size):
+            other = figures.order[step.places[j]]
+            if not figures.guest[step.places[j]] and paths.depends[other, layer]:
+                for option in range(options):
+                    ways.after[i, option] += figures.cycles[step.places[j], option] / figures.number[option]
+        for option in range(options):
+            ways.after_loads[option] = min(ways.after_loads[option], ways.after[i, option])
+            ways.after[i, option] -= paths.layers.share[layer] * figures.cycles[place, option] / figures.number[option]
+        for j in range(size):
+            other = figures.order[step.places[j]]
+            beside = other != layer and not (paths.depends[other, layer] or paths.depends[layer, other])
+            if beside and not figures.guest[step.places[j]]:
+                loads = figures.weights[step.places[j]] * times.cycles_per_byte
+                for option in range(options):
+                    tile = figures.cycles[step.places[j], option] / figures.number[option]
+                    ways.after[i, option] += max(0.0, tile - loads)
+
+
+@in_place
 def _find_slacks(
     paths: WideInput,
     target: int,
@@ -473,52 +511,25 @@ def _find_slacks(
     case: WideCase,
     ways: _Ways,
 ) -> None:
-    """Fill the least slack from the last tile of a layer, and the least cycles of one of it and of its descendants."""
+    """Fill the least slack from the last tile of a layer."""
     options = len(figures.number)
     for option in range(options):
-        ways.slack[option] = ways.after_loads[option] = np.inf
+        ways.slack[option], ways.kept[option] = np.inf, 0.0
+    for j in range(counts[0]):
+        place = step.places[j]
+        elsewhere = 1 - paths.layers.share[figures.order[place]] if step.capable[j] else 0.0
+        for option in range(options):
+            rounds = figures.number[option] - 1 if case.kept[j] else 0
+            ways.kept[option] += (rounds - elsewhere * (rounds + 1)) * figures.held[place, option]
     for i in range(counts[0]):
-        place = step.places[i]
-        if figures.guest[place]:
+        if figures.guest[step.places[i]]:
             continue
-        layer = figures.order[place]
-        share = paths.layers.share[layer]
         fill_alive(paths.depends, figures, counts, i, loaded, step, case)
         held = _held_at_last_tile(paths, target, figures, counts, i, loaded, stays, step, case)
         for option in range(options):
-            if not step.possible[option]:
-                continue
-            after, may_be_after = _cycles_after(paths, figures, counts[0], i, option, times, step)
-            number, kept = figures.number[option], 0.0
-            for j in range(counts[0]):
-                tile, other = figures.held[step.places[j], option], paths.layers.share[figures.order[step.places[j]]]
-                if case.kept[j]:
-                    kept += (number - 1) * tile
-                if step.capable[j]:  # a share of it may be elsewhere
-                    kept -= (1 - other) * (number if case.kept[j] else 1) * tile
-            left = paths.capacity - held - kept - case.alive[option]
-            slack = after + may_be_after + left * times.cycles_per_byte
+            left = paths.capacity - held - ways.kept[option] - case.alive[option]
+            slack = ways.after[i, option] + left * times.cycles_per_byte
             ways.slack[option] = min(ways.slack[option], slack)
-            own = share * figures.cycles[place, option] / number
-            ways.after_loads[option] = min(ways.after_loads[option], own + after)
-
-
-@in_place
-def _cycles_after(
-    paths: WideInput, figures: WideEnd, size: int, i: int, option: int, times: WideTimes, step: WideStep
-) -> tuple[float, float]:
-    """Return cycles of a tile of each descendant of layer i; and by how many others after it exceed their weights."""
-    layer, after, may_be_after = figures.order[step.places[i]], 0.0, 0.0
-    for j in range(size):
-        place = step.places[j]
-        if figures.guest[place]:
-            continue
-        other, tile = figures.order[place], figures.cycles[place, option] / figures.number[option]
-        if paths.depends[other, layer]:
-            after += tile
-        elif other != layer and not paths.depends[layer, other]:
-            may_be_after += max(0.0, tile - figures.weights[place] * times.cycles_per_byte)
-    return after, may_be_after
 
 
 @in_place
