@@ -3,9 +3,9 @@
 `soma_cp.solver.every_lfa.path_times` has the words, and the bounds of the paper's space. The paths, their steps and
 what these ask of the buffer are those of `soma_cp.solver.every_lfa.wide_paths`: of each layer that may be divided the
 last part stands for all, so a path is at the downset J of the layers whose last part has run, and parts of layers
-outside of J may have run, too. X(v) are the bytes of v's weights, W(Y) those of the parts Y, C(v) the least cycles of all of v's
-channels in any tiling, M(v) the most cycles that are counted of v elsewhere or over all its divisions; s is the share
-of its smallest part.
+outside of J may have run, too. X(v) are the bytes of v's weights, W(Y) those of the parts Y, C(v) the least cycles of
+all of v's channels in any tiling, M(v) the most cycles that are counted of v elsewhere or over all its divisions; s is
+the share of its smallest part.
 
 *Which parts may come early.* Let u be outside of J, with a tile before the last tile of J. All its producers are in J,
 and u is divided: its last part is later. If u depends on all layers of J, its parts come after all of theirs, so they
@@ -17,8 +17,8 @@ the others: divisible, not in J, all producers in J, not dependent on all of J.
 u's tiles that have ended by the end of position p), and o(J) that at t(J). A path has w(J) ≤ t(J) − o(J). Let C be the
 cycles that a step from I to J counts at most, of all parts of S's layers. Then w(J) = w(I) + C is such a bound: what
 ran of S's layers by t(I) is part of o(I), with no more than C counts of it elsewhere, and what runs of others between
-is no less than the rise of o. In the same way, t − o at a position p of S is at least w(I) + C less the cycles
-counted of S's tiles after p.
+is no less than the rise of o. In the same way, t − o at a position p of S is at least w(I) + C less the cycles counted
+of S's tiles after p.
 
 *Loads.* A path has d(J) such that for any set Y of parts outside of J, the last load of weights of J and Y is done at
 d(J) + τ·W(Y) or later. (∗) So d(J) = d(I) + τ·ΣX(v) over v ∈ S is such a bound, whenever the parts of S's layers run.
@@ -29,12 +29,12 @@ t ≥ e because of a load that a tile q of round 0 or earlier waited for and of 
 
     d(J) = e − τ·(G − H) − Σ over ready u of (1 − s)·max(0, τ·X(u) − C(u))
 
-has (∗). *Proof.* Let Z be the parts of Y whose last tile is up to p. They belong to ready layers, and have at most
-1 − s of their channels. The loads of other parts of Y hold buffer at p if they began before t, so all of these are done at
-t + τ·(W(Y \\ Z) − (G − H)) at the earliest. It is left to show that t + Σ (1 − s)·max(0, τX − C) ≥ e + τ·W(Z). If e
-was counted, t ≥ e + o(p), and o(p) has at least the share of C(u) of the parts in Z. If tile q waited, let Z' be the
-parts of Z whose first tile is before q. Their loads are done by then, so by (∗) q begins τ·W(Z') later than counted; the tiles of
-the others run between q and p. ∎ At time 0 nothing has begun: d(∅) = 0.
+has (∗). *Proof.* Let Z be the parts of Y whose last tile is up to p. They belong to ready layers, and have at most 1 −
+s of their channels. The loads of other parts of Y hold buffer at p if they began before t, so all of these are done at
+t + τ·(W(Y \\ Z) − (G − H)) at the earliest. It is left to show that t + Σ (1 − s)·max(0, τX − C) ≥ e + τ·W(Z). If e was
+counted, t ≥ e + o(p), and o(p) has at least the share of C(u) of the parts in Z. If tile q waited, let Z' be the parts
+of Z whose first tile is before q. Their loads are done by then, so by (∗) q begins τ·W(Z') later than counted; the
+tiles of the others run between q and p. ∎ At time 0 nothing has begun: d(∅) = 0.
 
 *Waiting.* If a tile q of J, of round 0 of S or before, begins at D at the earliest, and then tiles of J of c cycles run
 by t(J), w(J) = D + c − Σ M(u) over ready u is a bound: other tiles after q take time, those before q are of ready
