@@ -23,18 +23,19 @@ of S's tiles after p.
 *Loads.* A path has d(J) such that for any set Y of parts outside of J, the last load of weights of J and Y is done at
 d(J) + τ·W(Y) or later. (∗) So d(J) = d(I) + τ·ΣX(v) over v ∈ S is such a bound, whenever the parts of S's layers run.
 
-*Anchors.* At the end t of a tile of J at a position p let the buffer hold H bytes that are no weights of layers outside
-of J, where p is the last tile of J, or in the last two rounds of its last FLG. If t − o(p) ≥ e by what was counted, or
-t ≥ e because of a load that a tile q of round 0 or earlier waited for and of tiles of J from q to p, then
+*Anchors.* At the end t of a position p let the buffer hold H bytes that are no weights of layers outside of J, where p
+is the last tile of J, the last position of the last round but one of its last FLG, or the last tile of a layer there.
+If t − o(p) ≥ e by what was counted, or t ≥ e because of a load that a tile q of round 0 or earlier waited for and of
+tiles of J from q to p, then
 
     d(J) = e − τ·(G − H) − Σ over ready u of (1 − s)·max(0, τ·X(u) − C(u))
 
-has (∗). *Proof.* Let Z be the parts of Y whose last tile is up to p. They belong to ready layers, and have at most 1 −
-s of their channels. The loads of other parts of Y hold buffer at p if they began before t, so all of these are done at
-t + τ·(W(Y \\ Z) − (G − H)) at the earliest. It is left to show that t + Σ (1 − s)·max(0, τX − C) ≥ e + τ·W(Z). If e was
-counted, t ≥ e + o(p), and o(p) has at least the share of C(u) of the parts in Z. If tile q waited, let Z' be the parts
-of Z whose first tile is before q. Their loads are done by then, so by (∗) q begins τ·W(Z') later than counted; the
-tiles of the others run between q and p. ∎ At time 0 nothing has begun: d(∅) = 0.
+has (∗). *Proof.* Let Z be the parts of Y whose last tile is up to p. They belong to ready layers, and have at most
+1 − s of their channels. The loads of other parts of Y hold buffer at p if they began before t, so all of these are done
+at t + τ·(W(Y \\ Z) − (G − H)) at the earliest. It is left to show that t + Σ (1 − s)·max(0, τX − C) ≥ e + τ·W(Z). If e
+was counted, t ≥ e + o(p), and o(p) has at least the share of C(u) of the parts in Z. If tile q waited, let Z' be the
+parts of Z whose first tile is before q. Their loads are done by then, so by (∗) q begins τ·W(Z') later than counted;
+the tiles of the others run between q and p. ∎ At time 0 nothing has begun: d(∅) = 0.
 
 *Waiting.* If a tile q of J, of round 0 of S or before, begins at D at the earliest, and then tiles of J of c cycles run
 by t(J), w(J) = D + c − Σ M(u) over ready u is a bound: other tiles after q take time, those before q are of ready

@@ -518,9 +518,10 @@ def _find_slacks(
     for j in range(counts[0]):
         place = step.places[j]
         elsewhere = 1 - paths.layers.share[figures.order[place]] if step.capable[j] else 0.0
+        in_round = 0 if figures.last[place] else 1  # only a share of it counts, if nothing reads it
         for option in range(options):
             rounds = figures.number[option] - 1 if case.kept[j] else 0
-            ways.kept[option] += (rounds - elsewhere * (rounds + 1)) * figures.held[place, option]
+            ways.kept[option] += (rounds - elsewhere * (rounds + in_round)) * figures.held[place, option]
     for i in range(counts[0]):
         if figures.guest[step.places[i]]:
             continue

@@ -25,7 +25,7 @@ from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
-from soma_cp.model.soma.lfa import LFA
+from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
 from soma_cp.solver.every_lfa import layer_bounds, path_times
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING
@@ -172,6 +172,35 @@ def test_the_first_part_of_a_layer_waits_for_its_own_weights_alone() -> None:
     # of weights are loaded. In a large buffer nothing else waits. Merged labels lose up to a bucket, 8 cycles.
     problem = problem_of(TWO, (64, 1, 1), 64, 1 << 20)
     assert 512 + 2 * 8192 - 8 < least_latency(problem) <= 512 + 2 * 8192
+
+
+# Layers a and b read x and have tiles of 512 bytes and 128 cycles, and 64 bytes of weights each, which the first tile
+# waits for. At a's last tile the buffer holds its weights, its tile and x's: 1088 bytes. b's last tile may come after
+# it, for 128 cycles, and b's weights be loaded by then. So of c's 512 bytes, loads may be ahead by 128 − 64 cycles and
+# the bytes beside the 1088.
+BESIDE = (
+    Conv(name="a", C=8, K=8, H=128, W=1, inputs=("x",)),
+    Conv(name="b", C=8, K=8, H=128, W=1, inputs=("x",)),
+    Conv(name="c", C=64, K=8, H=1, W=1, inputs=("y",)),
+)
+# Half of a may be elsewhere. Its 512 cycles follow 64 bytes of weights. At its last tile the buffer holds at least 8
+# of its channels, 64 bytes of weights and 512 of the ofmap, and 512 of x. Loads of c may be ahead by the bytes beside.
+HALF = (
+    Conv(name="a", C=8, K=16, H=128, W=1, inputs=("x",)),
+    Conv(name="c", C=64, K=8, H=1, W=1, inputs=("y",)),
+)
+
+
+@pytest.mark.parametrize(
+    ("layers", "fused", "gbuf_bytes", "gained"),
+    [(BESIDE, "ab", 1088 + 64, 128), (BESIDE, "ab", 1088 + 164, 228), (HALF, "a", 1088, 0), (HALF, "a", 1188, 100)],
+)
+def test_loads_of_the_next_flg_are_ahead_by_what_the_buffer_holds(
+    layers: tuple[Layer, ...], fused: str, gbuf_bytes: int, gained: int
+) -> None:
+    problem = problem_of(layers, (8, 128, 1), 1, gbuf_bytes)
+    lfa = LFA((FLG(tuple(fused), 2, True), FLG(("c",), 1, False)))
+    assert math.ceil(latency_along(*paths_of(problem), lfa)) == 64 + 512 + 512 + 16 - gained
 
 
 def test_parts_that_may_run_early_let_nobody_wait_for_them() -> None:
