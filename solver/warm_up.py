@@ -39,7 +39,14 @@ from soma_cp.model.soma.schedule import priced
 from soma_cp.model.soma.shared_loads import fill_load_owners
 from soma_cp.model.soma.tiling import split_rows_columns
 from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage, Space
-from soma_cp.solver.every_lfa import path_kernel, path_tiles, path_times_kernel, tile_extents, wide_path_kernel
+from soma_cp.solver.every_lfa import (
+    path_kernel,
+    path_tiles,
+    path_times_kernel,
+    tile_extents,
+    wide_path_kernel,
+    wide_times_kernel,
+)
 from soma_cp.solver.every_lfa.branch_and_bound import prove_over_every_lfa
 from soma_cp.solver.every_lfa.flg_options import tile_loads, tilings
 from soma_cp.solver.every_lfa.network_bounds import bound_every_lfa
@@ -73,15 +80,12 @@ SEARCH = (
     path_tiles.fill_tiles,
     path_tiles.kept_whole,
     path_kernel.close_paths,
+    path_times_kernel.close_labels,
+    path_times_kernel.pack_labels,
 )
 PATHS = {
-    Space.PAPER: (
-        path_kernel.extend_paths,
-        path_times_kernel.extend_labels,
-        path_times_kernel.close_labels,
-        path_times_kernel.pack_labels,
-    ),
-    Space.WIDE: (wide_path_kernel.extend_wide_paths,),
+    Space.PAPER: (path_kernel.extend_paths, path_times_kernel.extend_labels),
+    Space.WIDE: (wide_path_kernel.extend_wide_paths, wide_times_kernel.extend_wide_labels),
 }
 PIECES = (shorten, tails_of_suffix, needed_arcs)
 ANNEALING = (begin_state, anneal_dlsa)

@@ -72,7 +72,8 @@ WINGS = {
     ),
     "solver/every_lfa": (
         "tile_extents layer_choices part_bounds layer_bounds downsets heads lg_classes path_tiles path_steps"
-        " path_kernel downset_paths path_times_kernel path_times wide_path_kernel wide_paths network_bounds"
+        " path_kernel downset_paths path_times_kernel path_times wide_steps wide_needs wide_path_kernel wide_paths"
+        " wide_times_kernel wide_times network_bounds"
         " flg_options suffixes prefix_kernel prefixes branch_and_bound"
     ),
     "cli": (

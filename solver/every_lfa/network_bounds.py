@@ -80,8 +80,9 @@ Of each number of passes there is a path of its own; that of p passes looks at o
 counts it p times. The least of the bounds of all numbers bounds the cost. A number has a path only if its bound without
 one is the least so far: no other path could raise the bound on the cost.
 
-*Waits.* Of the paper's space, the shortest path also knows how far the channel may be ahead of compute: see
-`soma_cp.solver.every_lfa.path_times`. It bounds latency, and sums of energy and latency.
+*Waits.* In one pass, the shortest path also knows how far the channel may be ahead of compute: see
+`soma_cp.solver.every_lfa.path_times`, and `soma_cp.solver.every_lfa.wide_times` for the wide space. It bounds latency,
+and sums of energy and latency.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
@@ -116,6 +117,7 @@ from soma_cp.solver.every_lfa.layer_choices import LayerChoices
 from soma_cp.solver.every_lfa.path_times import TimedPaths
 from soma_cp.solver.every_lfa.tile_extents import TileExtents, ancestors, extents_read, tile_extents
 from soma_cp.solver.every_lfa.wide_paths import WidePaths
+from soma_cp.solver.every_lfa.wide_times import WideTimedPaths
 
 COMPUTE = "cheapest tiles of every layer"
 TRAFFIC = "compulsory DRAM traffic"
@@ -196,7 +198,7 @@ class NetworkPrices(LayerPrices):
     """The prices of the layers' tiles, and of the paths once these are begun."""
 
     paths: DownsetPaths | WidePaths | None = None
-    timed: TimedPaths | None = None
+    timed: TimedPaths | WideTimedPaths | None = None
     _of_passes: "dict[int, NetworkPrices] | None" = None
 
     def in_passes(self, number: int, budget: Budget) -> "NetworkPrices":
@@ -434,15 +436,18 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
         intercepts=intercepts,
         slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
     )
-    return found if isinstance(prices.paths, WidePaths) else _with_waits(found, prices.paths, prices, budget)
+    return _with_waits(found, prices.paths, prices, budget) if number == 1 else found
 
 
-def _with_waits(found: _Paths, paths: DownsetPaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
+def _with_waits(found: _Paths, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
     """Return what the paths prove together with those that know when compute waits, if there is time for these."""
     if prices.timed is None:
         slope = found.energy_pj / max(found.latency, 1)
         multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in TIMED_SLOPES)])
-        prices.timed = TimedPaths(paths, prices, multipliers)
+        if isinstance(paths, WidePaths):
+            prices.timed = WideTimedPaths(paths, prices, multipliers)
+        else:
+            prices.timed = TimedPaths(paths, prices, multipliers)
     costs = prices.timed.costs(budget)
     if costs is None:
         return found

@@ -61,13 +61,13 @@ conditions for n = 1 hold of it: residents in the same FLG are held in whole, to
 *States* are those of `soma_cp.solver.every_lfa.lg_classes`: R, what is kept and what is stored hang on them alone. An
 LG that goes on though it keeps nothing may be cut for nothing here, too: residents, and so all times, stay the same.
 
-*Theorem.* Let cost be a·energy + μ·c(J). c(J) − c(I), lead(J) and the step's cost depend on lead(I) alone, and are
-no better for a smaller lead. So of two labels (cost, lead) of the same state, one with less cost and more lead
-dominates the other, and the least cost of a label at the end, with all weights' energy, is at most a·Energy +
-μ·Latency of every LFA and DLSA. *Proof.* By induction along the path of the LFA, it has a label at every state with at
-most its true cost, and a lead that is at least its c(J) − d(J), where c(J) and d(J) are below the true times: d and c
-grow with d₀ and c(I). ∎ Labels of nearly the same lead are merged into one with the least cost and the largest lead:
-this dominates both.
+*Theorem.* For multipliers a ≥ 0 and μ > 0, let the *cost* of a path be a·energy + μ·c(J), and its *loaded cost*
+a·energy + μ·d(J). Of two paths to the same state, one with no more of both *dominates* the other, whatever its lead:
+c(J) and d(J) do not fall with c(I) or d(I), and grow by x if both of these do; so both costs after a step depend on
+those before it alone, and do not fall with either. The least cost of a label at the end, with all weights' energy, is
+at most a·Energy + μ·Latency of every LFA and DLSA. *Proof.* By induction along the path of the LFA, some label of each
+state has at most its costs, with its true energy and with c(J) and d(J), which are below the true times. ∎ Labels of
+nearly the same lead are merged into one with the least of each cost: this dominates all of them.
 
 *What is counted.* Weights of a layer are loaded by itself in the paper's space. External inputs count as loads of
 layers of more than one tile no more than stores do: not at all. τ is that of the least ratio of bytes in DRAM to bytes
@@ -76,17 +76,21 @@ in the buffer. Where one attention head stands for all, the order of the others 
 *Rounding.* As in downset_paths: all times are at most the latency, and take a few additions each.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from soma_cp.annealing.budget import Budget
-from soma_cp.model.arrays import FloatArray
+from soma_cp.model.arrays import BoolArray, FloatArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.problem import Problem
 from soma_cp.solver.every_lfa import layer_bounds
-from soma_cp.solver.every_lfa.downset_paths import ROUNDING, DownsetPaths
+from soma_cp.solver.every_lfa.downset_paths import ROUNDING, DownsetPaths, Steps
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices
+from soma_cp.solver.every_lfa.lg_classes import LGClasses
 from soma_cp.solver.every_lfa.path_times_kernel import (
     Buckets,
     Labels,
@@ -103,41 +107,77 @@ MOST_STATES = 256
 BUCKETS = 1024
 """Labels of different leads in a state."""
 
+SomeSteps = TypeVar("SomeSteps")
+GivenSteps = TypeVar("GivenSteps", covariant=True)
 
-class TimedPaths:
+
+class _Input(Protocol):
+    @property
+    def member(self) -> BoolArray: ...
+    @property
+    def classes(self) -> LGClasses: ...
+
+
+class Paths(Protocol[GivenSteps]):
+    """The paths without times, in the paper's space or in the wide space."""
+
+    @property
+    def problem(self) -> Problem:
+        """The problem."""
+
+    @property
+    def input(self) -> _Input:
+        """The downsets and the states."""
+
+    @property
+    def stores(self) -> tuple[FloatArray, FloatArray]:
+        """What `store_costs` returns."""
+
+    @property
+    def found_of_all(self) -> bool:
+        """Whether all paths are found, and none of the layers is left out."""
+
+    def steps_to(self, after: int, budget: Budget) -> Iterator[GivenSteps | None]:
+        """Yield all steps to a downset, a few at a time; None, and no more, if `budget` ends first."""
+
+
+class LabelledPaths(ABC, Generic[SomeSteps]):
     """The shortest timed paths, for all multipliers at once; they go on where a budget ended.
 
     Parameters
     ----------
     paths
         The paths without times, all of which are found.
-    prices
-        The prices of all layers.
     multipliers
-        float64[M, 2]: of energy, of latency.
+        float64[M, 2]: of energy, of latency; the latter are above 0.
     """
 
-    def __init__(self, paths: DownsetPaths, prices: LayerPrices, multipliers: FloatArray) -> None:
+    def __init__(self, paths: Paths[SomeSteps], multipliers: FloatArray) -> None:
         self.multipliers = multipliers
         self._paths, self._done = paths, 1
         self._possible = paths.found_of_all and len(paths.input.member) <= MOST_DOWNSETS
-        if not self._possible:
-            return
-        self._times = _time_figures(paths, prices)
-        first_state = paths.input.classes.state_first
-        marks, states = len(multipliers), int(np.diff(first_state).max())
-        self._possible = states <= MOST_STATES
-        if not self._possible:
-            return
+        if self._possible:
+            first_state = paths.input.classes.state_first
+            self._possible = int(np.diff(first_state).max()) <= MOST_STATES
+
+    def _begin(self, least: float, longest: float) -> None:
+        """Make room for labels, leads between these cycles told apart."""
+        first_state, marks = self._paths.input.classes.state_first, len(self.multipliers)
         begin = int(first_state[1]) * marks  # nothing has run: no cost, no lead
         self._labels = Labels(np.zeros(first_state[-1] * marks + 1, np.int64), np.zeros(1 << 12), np.zeros(1 << 12))
         self._labels.first[: begin + 1] = np.arange(begin + 1)
         self._count = begin
-        platform = paths.problem.platform
-        weights = int(paths.problem.table.layers[:, nt.WEIGHT_BYTES].sum())
-        longest = min(platform.gbuf_bytes, weights) * self._times.cycles_per_byte
-        shape = (states, marks, BUCKETS)
-        self._buckets = Buckets(np.full(shape, np.inf), np.zeros(shape), max(longest, 1.0) / BUCKETS)
+        shape = (int(np.diff(first_state).max()), marks, BUCKETS)
+        width = max(longest - least, 1.0) / BUCKETS
+        self._buckets = Buckets(np.full(shape, np.inf), np.full(shape, np.inf), least, width)
+
+    @abstractmethod
+    def _extend(self, after: int, steps: SomeSteps) -> None:
+        """Add the labels after these steps to a downset to the buckets."""
+
+    @abstractmethod
+    def _weights_pj(self) -> float:
+        """Return the energy of loading all weights."""
 
     @property
     def can_go_on(self) -> bool:
@@ -154,9 +194,7 @@ class TimedPaths:
             self._done += 1
         first = self._labels.first[-1 - len(self.multipliers) :]
         costs = [self._labels.cost[begin:end].min(initial=np.inf) for begin, end in pairwise(first.tolist())]
-        problem = self._paths.problem
-        weights = float(problem.table.layers[:, nt.DRAM_WEIGHT_BYTES].sum()) * problem.platform.dram_pj_per_byte
-        found: FloatArray = np.array(costs) + self.multipliers[:, 0] * weights
+        found: FloatArray = np.array(costs) + self.multipliers[:, 0] * self._weights_pj()
         return found if np.isfinite(found).all() else None
 
     def _end_at(self, after: int, budget: Budget) -> bool:
@@ -164,11 +202,9 @@ class TimedPaths:
         paths, buckets = self._paths, self._buckets
         for steps in paths.steps_to(after, budget):
             if steps is None:
-                buckets.cost[:], buckets.lead[:] = np.inf, 0.0
+                buckets.cost[:] = buckets.loaded[:] = np.inf
                 return False
-            extend_labels(
-                paths.input, after, steps.before, self.multipliers, steps.flgs, self._times, self._labels, buckets
-            )
+            self._extend(after, steps)
         classes = paths.input.classes
         close_labels(classes, after, self.multipliers, paths.stores[0], buckets)
         states = int(classes.state_first[after]), int(classes.state_first[after + 1])
@@ -177,6 +213,35 @@ class TimedPaths:
             self._labels = Labels(first, *(np.concatenate([one, np.zeros(len(one))]) for one in labels))
         self._count = count
         return True
+
+
+class TimedPaths(LabelledPaths[Steps]):
+    """The shortest timed paths of the paper's space; see `LabelledPaths`.
+
+    Parameters
+    ----------
+    paths, multipliers
+        As those of `LabelledPaths`.
+    prices
+        The prices of all layers.
+    """
+
+    def __init__(self, paths: DownsetPaths, prices: LayerPrices, multipliers: FloatArray) -> None:
+        super().__init__(paths, multipliers)
+        if self._possible:
+            problem, self._input = paths.problem, paths.input
+            self._times = _time_figures(paths, prices)
+            weights = int(problem.table.layers[:, nt.WEIGHT_BYTES].sum())
+            self._begin(0.0, min(problem.platform.gbuf_bytes, weights) * self._times.cycles_per_byte)
+
+    def _extend(self, after: int, steps: Steps) -> None:
+        extend_labels(
+            self._input, after, steps.before, self.multipliers, steps.flgs, self._times, self._labels, self._buckets
+        )
+
+    def _weights_pj(self) -> float:
+        problem = self._paths.problem
+        return float(problem.table.layers[:, nt.DRAM_WEIGHT_BYTES].sum()) * problem.platform.dram_pj_per_byte
 
 
 def _time_figures(paths: DownsetPaths, prices: LayerPrices) -> TimeFigures:
@@ -199,11 +264,11 @@ def _time_figures(paths: DownsetPaths, prices: LayerPrices) -> TimeFigures:
         fine_pj=np.array([choice.energy_pj.min(initial=np.inf) for choice in fine]) + moved_pj["fine"],
         fine_number=layer_bounds.MOST_PARTS + 1,
         uses=paths.uses,
-        cycles_per_byte=_cycles_per_byte(problem),
+        cycles_per_byte=least_cycles_per_byte(problem),
     )
 
 
-def _cycles_per_byte(problem: Problem) -> float:
+def least_cycles_per_byte(problem: Problem) -> float:
     """Return the least cycles in which any load moves for each byte that it takes in the buffer."""
     layers, rate = problem.table.layers, problem.platform.dram_rate
     least_ratio = min(1.0, float((layers[:, nt.RATIO_OVER] / layers[:, nt.RATIO_UNDER]).min()))

@@ -79,28 +79,30 @@ class Labels(NamedTuple):
     ----------
     first
         int64[S · M + 1]: the first label of each state of an LG and multipliers, those of a state together.
-    cost, lead
-        float64[…]: of each label.
+    cost, loaded
+        float64[…]: of each label: with the time of compute, and with that of the channel.
     """
 
     first: IntArray
     cost: FloatArray
-    lead: FloatArray
+    loaded: FloatArray
 
 
 class Buckets(NamedTuple):
-    """The labels of a downset by lead: of those in a bucket, the least cost and the largest lead.
+    """The labels of a downset by lead: of those in a bucket, the least of each cost.
 
     Parameters
     ----------
-    cost, lead
-        float64[S, M, K]: by state of the downset and multipliers; infinite cost if there is no label.
-    width
-        Cycles; the last bucket has all longer leads.
+    cost, loaded
+        float64[S, M, K]: by state of the downset and multipliers; infinite if there is no label.
+    least, width
+        Cycles: the least lead of the first bucket, which has all shorter ones, too; leads of a bucket. The last has all
+        longer ones.
     """
 
     cost: FloatArray
-    lead: FloatArray
+    loaded: FloatArray
+    least: float
     width: float
 
 
@@ -185,54 +187,27 @@ def _take_move(
     most_lead = (paths.capacity - move[RESIDENT]) * times.cycles_per_byte
     for mark in range(len(multipliers)):
         first = move[STATE] * len(multipliers) + mark
-        _take(
-            labels,
-            labels.first[first],
-            labels.first[first + 1],
-            most_lead,
-            ways,
-            count,
-            multipliers[mark, 0],
-            multipliers[mark, 1],
-            buckets.cost[target, mark],
-            buckets.lead[target, mark],
-            buckets.width,
-        )
+        energy_price, cycle_price = multipliers[mark, 0], multipliers[mark, 1]
+        for label in range(labels.first[first], labels.first[first + 1]):
+            lead = min((labels.cost[label] - labels.loaded[label]) / cycle_price, most_lead)
+            for way in range(count):
+                end_of_tiles = max(ways[way, CYCLES], ways[way, UNTIL] - lead)
+                loaded = ways[way, LOADS] - lead
+                cycles = max(end_of_tiles, loaded)
+                loaded = max(loaded, end_of_tiles - ways[way, SLACK])
+                cost = labels.cost[label] + energy_price * ways[way, ENERGY] + cycle_price * cycles
+                put_label(cost, max(cycles - loaded, 0.0), cycle_price, target, mark, buckets)
 
 
 @in_place
-def _take(
-    labels: Labels,
-    first: int,
-    end: int,
-    most_lead: float,
-    ways: FloatArray,
-    count: int,
-    energy_price: float,
-    cycle_price: float,
-    costs: FloatArray,
-    leads: FloatArray,
-    width: float,
-) -> None:
-    """Add the labels after a step to the buckets of a begin, from those before it and the step's ways."""
-    for label in range(first, end):
-        lead = min(labels.lead[label], most_lead)
-        for way in range(count):
-            end_of_tiles = max(ways[way, CYCLES], ways[way, UNTIL] - lead)
-            loaded = ways[way, LOADS] - lead
-            cycles = max(end_of_tiles, loaded)
-            loaded = max(loaded, end_of_tiles - ways[way, SLACK])
-            cost = labels.cost[label] + energy_price * ways[way, ENERGY] + cycle_price * cycles
-            put_label(cost, max(cycles - loaded, 0.0), costs, leads, width)
-
-
-@in_place
-def put_label(cost: float, lead: float, costs: FloatArray, leads: FloatArray, width: float) -> None:
-    """Put a label into its bucket."""
-    last = len(costs) - 1
-    bucket = int(lead / width) if lead < width * last else last
+def put_label(cost: float, lead: float, cycle_price: float, state: int, mark: int, buckets: Buckets) -> None:
+    """Put a label of a state into its bucket."""
+    last = buckets.cost.shape[2] - 1
+    place = (lead - buckets.least) / buckets.width
+    bucket = max(int(place), 0) if place < last else last
+    costs, loaded = buckets.cost[state, mark], buckets.loaded[state, mark]
     costs[bucket] = min(costs[bucket], cost)
-    leads[bucket] = max(leads[bucket], lead)
+    loaded[bucket] = min(loaded[bucket], cost - cycle_price * lead)
 
 
 @in_place
@@ -275,7 +250,7 @@ def _list_ways(
             left = room - needs.at_turn[0, option]
             _fill_way(left, weights, figures, times, edges, loaded, option, step, ways, listed[count])
             count += 1
-    return _undominated(listed, count)
+    return undominated_ways(listed, count)
 
 
 @in_place
@@ -447,7 +422,7 @@ def _held_at_last_tile(
 
 
 @in_place
-def _undominated(ways: FloatArray, count: int) -> int:
+def undominated_ways(ways: FloatArray, count: int) -> int:
     """Move the ways that no other dominates to the front; return how many there are."""
     kept = 0
     for way in range(count):
@@ -492,41 +467,42 @@ def close_labels(
             if classes.end_mask[first_end + end] & ~classes.begin_mask[first + begin] != 0:
                 continue
             for mark in range(len(multipliers)):
-                costs, leads = buckets.cost[begin * ends + end, mark], buckets.lead[begin * ends + end, mark]
-                for bucket in range(len(costs)):
-                    if costs[bucket] < np.inf:
-                        cost = costs[bucket] + multipliers[mark, 0] * energy
+                for bucket in range(buckets.cost.shape[2]):
+                    cost = buckets.cost[begin * ends + end, mark, bucket]
+                    if cost < np.inf:
+                        lead = (cost - buckets.loaded[begin * ends + end, mark, bucket]) / multipliers[mark, 1]
+                        cost += multipliers[mark, 0] * energy
                         for target in range(new * ends, (new + 1) * ends):
-                            put_label(
-                                cost,
-                                leads[bucket],
-                                buckets.cost[target, mark],
-                                buckets.lead[target, mark],
-                                buckets.width,
-                            )
+                            put_label(cost, lead, multipliers[mark, 1], target, mark, buckets)
 
 
 @compiled
 def pack_labels(buckets: Buckets, states: tuple[int, int], labels: Labels, count: int, most: int) -> int:
     """Append the labels of a downset that no other dominates, and empty the buckets; return how many there are in all.
 
-    `states` are the first state of the downset and that of the next. Nothing is changed if there is no room for `most`
-    of them: −1.
+    `states` are the first state of the downset and that of the next. If there is no room for `most` of them, it is to
+    be called again with more: −1.
     """
-    costs, leads = buckets.cost, buckets.lead
-    marks = costs.shape[1]
+    marks, last = buckets.cost.shape[1], buckets.cost.shape[2] - 1
     for state in range(states[1] - states[0]):
         for mark in range(marks):
+            costs, loaded = buckets.cost[state, mark], buckets.loaded[state, mark]
             labels.first[(states[0] + state) * marks + mark] = count
             best = np.inf
-            for bucket in range(costs.shape[2] - 1, -1, -1):
-                if costs[state, mark, bucket] < best:
+            for bucket in range(last, -1, -1):  # a longer lead at no more cost dominates
+                if costs[bucket] < best:
+                    best = costs[bucket]
+                else:
+                    costs[bucket] = np.inf
+            best = np.inf
+            for bucket in range(last + 1):  # and a shorter one if the channel is there at no more cost
+                if costs[bucket] < np.inf and loaded[bucket] < best:
                     if count == most:
                         return -1
-                    best = costs[state, mark, bucket]
-                    labels.cost[count], labels.lead[count] = best, leads[state, mark, bucket]
+                    best = loaded[bucket]
+                    labels.cost[count], labels.loaded[count] = costs[bucket], best
                     count += 1
     labels.first[states[1] * marks] = count
-    costs[:] = np.inf
-    leads[:] = 0.0
+    buckets.cost[:] = np.inf
+    buckets.loaded[:] = np.inf
     return count

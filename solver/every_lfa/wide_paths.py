@@ -71,7 +71,9 @@ of every LFA of one pass that has a schedule. *Passes.* p passes of b = B/p samp
 of one, whose tensors alone fit; so p times the shortest path at a batch of b bounds them. ∎
 """
 
+from collections.abc import Iterator
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
@@ -99,7 +101,15 @@ from soma_cp.solver.every_lfa.layer_bounds import LayerPrices, divisors
 from soma_cp.solver.every_lfa.lg_classes import lg_classes
 from soma_cp.solver.every_lfa.path_kernel import close_paths
 from soma_cp.solver.every_lfa.path_tiles import CutTiles, kept_whole
-from soma_cp.solver.every_lfa.wide_path_kernel import WideEnd, WideInput, WideLayers, extend_wide_paths
+from soma_cp.solver.every_lfa.wide_path_kernel import extend_wide_paths
+from soma_cp.solver.every_lfa.wide_steps import WideEnd, WideInput, WideLayers
+
+
+class WideSteps(NamedTuple):
+    """FLGs that end at a downset: the downsets `before` them, int64[P], and what their layers cost."""
+
+    before: IntArray
+    flgs: WideEnd
 
 
 class WidePaths:
@@ -131,35 +141,39 @@ class WidePaths:
             return
         self._place = {row.tobytes(): place for place, row in enumerate(self._member)}
         inner = table.source >= 0
-        self._uses = np.zeros((count, count), np.bool_)  # by producer and consumer
-        self._uses[table.source[inner], table.reader[inner]] = True
-        self._has_producer = self._uses.any(axis=0)
-        self._depends = np.zeros((count, count), np.bool_)  # by layer and ancestor
+        self.uses = np.zeros((count, count), np.bool_)  # by producer and consumer
+        self.uses[table.source[inner], table.reader[inner]] = True
+        self._has_producer = self.uses.any(axis=0)
+        depends = np.zeros((count, count), np.bool_)  # by layer and ancestor
         for layer, needed in enumerate(prices.needs):
-            self._depends[layer, list(needed)] = True
-        self._share = _least_shares(problem, prices)
-        self._weights = _weights(problem, self._heads)
+            depends[layer, list(needed)] = True
+        self.share = _least_shares(problem, prices)
+        self.weights = _weights(problem, self._heads)
         self._of_parts = _costs_of_parts(problem, prices)
-        self._figures = _wide_layers(problem, prices, multipliers, self._times, self._share, self._weights, self._heads)
-        self._stores = store_costs(problem, self._figures.whole[:count], self._times)
-        self._untracked = np.array([s < 0 and not self._figures.tracked[-1 - s] for s in table.source.tolist()], bool)
+        self._figures = self.priced(prices, multipliers)
+        self.stores = store_costs(problem, self._figures.whole[:count], self._times)
+        self.untracked = np.array([s < 0 and not self._figures.tracked[-1 - s] for s in table.source.tolist()], bool)
         reads = np.zeros((len(problem.network.inputs), count), np.bool_)  # by external input and layer
         reads[-1 - table.source[~inner], table.reader[~inner]] = True
-        self._paths = WideInput(
+        self.input = WideInput(
             table=table,
             layers=self._figures,
-            classes=lg_classes(self._member, self._uses, reads[self._figures.tracked]),
+            classes=lg_classes(self._member, self.uses, reads[self._figures.tracked]),
             member=self._member,
-            depends=self._depends,
+            depends=depends,
             capacity=problem.platform.gbuf_bytes,
             multipliers=multipliers,
         )
-        self._least = np.full((self._paths.classes.state_first[-1], len(multipliers)), np.inf)
+        self._least = np.full((self.input.classes.state_first[-1], len(multipliers)), np.inf)
         self._least[self._states(0)] = 0.0
+
+    def priced(self, prices: LayerPrices, multipliers: FloatArray) -> WideLayers:
+        """Return what is known of the layers whatever the FLG, with the costs at such multipliers."""
+        return _wide_layers(self.problem, prices, multipliers, self._times, self.share, self.weights, self._heads)
 
     def _states(self, downset: int) -> slice:
         """Return where the states of a downset stand."""
-        first: IntArray = self._paths.classes.state_first
+        first: IntArray = self.input.classes.state_first
         return slice(first[downset], first[downset + 1])
 
     def _with_one_head(self, prices: LayerPrices) -> BoolArray | None:
@@ -176,6 +190,11 @@ class WidePaths:
         """Whether more time could find more: there are few enough downsets, and some are left."""
         return self._member is not None and self._done < len(self._member)
 
+    @property
+    def found_of_all(self) -> bool:
+        """Whether all paths are found, and none of the layers is left out."""
+        return self._member is not None and not self._heads and not self.can_go_on
+
     def costs(self, budget: Budget) -> FloatArray | None:
         """Return float64[M]: costs that no LFA is below; None if `budget` ends first, or if they are not known."""
         if self._member is None:
@@ -184,15 +203,31 @@ class WidePaths:
             if budget.over or not self._end_at(self._done, budget):
                 return None
             self._done += 1
-        table, platform = self.problem.table, self.problem.platform
-        first = table.stored_weights == np.arange(len(table.layers))
-        weights = int(table.layers[first, nt.DRAM_WEIGHT_BYTES].sum())
-        moved, cycles = weights * platform.dram_pj_per_byte, float(transfer_cycles(weights, platform.dram_rate))
-        costs: FloatArray = self._least[-1] + self.multipliers @ np.array([moved, 0.0, cycles])
+        cycles = float(transfer_cycles(self._weight_bytes(), self.problem.platform.dram_rate))
+        costs: FloatArray = self._least[-1] + self.multipliers @ np.array([self.weights_pj(), 0.0, cycles])
         return costs if np.isfinite(costs).all() else None
+
+    def weights_pj(self) -> float:
+        """Return the least energy of loading all weights."""
+        return self._weight_bytes() * self.problem.platform.dram_pj_per_byte
+
+    def _weight_bytes(self) -> int:
+        table = self.problem.table
+        first = table.stored_weights == np.arange(len(table.layers))
+        return int(table.layers[first, nt.DRAM_WEIGHT_BYTES].sum())
 
     def _end_at(self, after: int, budget: Budget) -> bool:
         """Find the least costs of the paths to one downset; return False if `budget` ends first."""
+        for steps in self.steps_to(after, budget):
+            if steps is None:
+                self._least[self._states(after)] = np.inf
+                return False
+            extend_wide_paths(self.input, after, steps.before, steps.flgs, self._least)
+        close_paths(self.input.classes, after, self.multipliers, *self.stores, self._least)
+        return True
+
+    def steps_to(self, after: int, budget: Budget) -> Iterator[WideSteps | None]:
+        """Yield all steps to a downset, a few at a time; None, and no more, if `budget` ends first."""
         assert self._member is not None
         table, member = self.problem.table, self._member
         before, flgs = self._that_fit(after)
@@ -202,15 +237,17 @@ class WidePaths:
             joined = member[after].copy()
             joined[guests] = True
             end = self._place[joined.tobytes()]
-            fused = (flgs.astype(np.float32) @ self._uses[:, guests].astype(np.float32) > 0).all(axis=1)
-            some = before[fused]
-            whole = kept_whole(table, member, some, end)
+            fused = (flgs.astype(np.float32) @ self.uses[:, guests].astype(np.float32) > 0).all(axis=1)
+            whole = kept_whole(table, member, before[fused], end)
             for kept in np.unique(whole).tolist():
-                if not self._extend(after, end, some[whole == kept], kept, guests, budget):
-                    self._least[self._states(after)] = np.inf
-                    return False
-        close_paths(self._paths.classes, after, self.multipliers, *self._stores, self._least)
-        return True
+                some = before[fused][whole == kept]
+                gaps = self._may_end_with_another(after, guests)
+                figures = self._end_figures(end, some, kept, guests, gaps, budget)
+                for first in range(0, len(some), STEPS_AT_ONCE):
+                    if figures is None or budget.over:
+                        yield None
+                        return
+                    yield WideSteps(some[first : first + STEPS_AT_ONCE], figures)
 
     def _that_fit(self, after: int) -> tuple[IntArray, BoolArray]:
         """Return the downsets from which an FLG to one may fit by its weights; and bool[P, L]: these FLGs."""
@@ -218,8 +255,8 @@ class WidePaths:
         inside = self._member[after]
         before = np.flatnonzero(~(self._member[:after] & ~inside).any(axis=1))
         flgs: BoolArray = inside & ~self._member[before]
-        fused = flgs.astype(np.float32) @ self._uses.astype(np.float32) > 0
-        least = np.where(fused, self._weights, np.floor(self._weights * self._share))
+        fused = flgs.astype(np.float32) @ self.uses.astype(np.float32) > 0
+        least = np.where(fused, self.weights, np.floor(self.weights * self.share))
         fits = (flgs * least).sum(axis=1) <= self.problem.platform.gbuf_bytes
         fits &= [np.isfinite(self._least[self._states(one), 0]).any() for one in before.tolist()]
         return before[fits], flgs[fits]
@@ -228,28 +265,15 @@ class WidePaths:
         """Return the layers outside of a downset of which a part may come with a producer in it."""
         assert self._member is not None
         outside = self._member[-1] & ~self._member[after]
-        waits = self._uses[outside].any(axis=0)
-        found: list[int] = np.flatnonzero(outside & ~waits & self._has_producer & (self._share < 1)).tolist()
+        waits = self.uses[outside].any(axis=0)
+        found: list[int] = np.flatnonzero(outside & ~waits & self._has_producer & (self.share < 1)).tolist()
         return found
-
-    def _extend(self, after: int, end: int, before: IntArray, kept: int, guests: list[int], budget: Budget) -> bool:
-        """Take the steps to a downset, by the tiles of the downset with the guests; False if `budget` ends first."""
-        assert self._member is not None
-        gaps = self._may_end_with_another(after, guests)
-        figures = self._end_figures(end, before, kept, guests, gaps, budget)
-        if figures is None:
-            return False
-        for first in range(0, len(before), STEPS_AT_ONCE):
-            if budget.over:
-                return False
-            extend_wide_paths(self._paths, after, before[first : first + STEPS_AT_ONCE], figures, self._least)
-        return True
 
     def _may_end_with_another(self, after: int, guests: list[int]) -> bool:
         """Return whether a part or head that was left out may be the last layer of an FLG that ends at a downset."""
         assert self._member is not None
         outside = self._member[-1] & ~self._member[after]
-        ready = outside & ~self._uses[outside].any(axis=0) & (self._share < 1)
+        ready = outside & ~self.uses[outside].any(axis=0) & (self.share < 1)
         ready[guests] = False
         return bool(self._heads) or bool(ready.any())
 
@@ -273,17 +297,17 @@ class WidePaths:
         core = np.stack(self._known.costs(tiles.which)).astype(np.float64)
         core = np.minimum(np.where(core[0] >= 0, number * core, np.inf), of_parts)
         can: BoolArray = np.isfinite(core).all(axis=0) & (tiles.which != -1)
-        share, divisible = self._share[order][:, None], self._share[order][:, None] < 1
+        share, divisible = self.share[order][:, None], self.share[order][:, None] < 1
         channels, bits = table.layers[order][:, [nt.K, nt.OFMAP_BITS]].T[:, :, None]
         most = packed(self._known.area(tiles) * channels, bits)
         held: IntArray = np.where(divisible, np.minimum(tiles.held, most), tiles.held)
         inside = np.ix_(order, order)
-        uses, depends = self._uses[inside], self._depends[inside]
+        uses, depends = self.uses[inside], self.input.depends[inside]
         fused: BoolArray = uses.any(axis=1)  # type: ignore[assignment]
         guest = np.isin(order, guests)
         alone = (divisible & ~fused[:, None]) | guest[:, None]
         live = np.where(alone, np.floor(held * share), held).astype(np.int64)
-        weights = np.where(guest, np.floor(self._weights[order] * share[:, 0]), self._weights[order]).astype(np.int64)
+        weights = np.where(guest, np.floor(self.weights[order] * share[:, 0]), self.weights[order]).astype(np.int64)
         costs, edges, read = self._costs_of_tiles(order, number, np.where(can, core, 0.0), held, tiles, live)
         costs[:, guest] = 0.0
         return WideEnd(
@@ -323,7 +347,7 @@ class WidePaths:
         stored = table.is_output[order][:, None]
         costs[1] += np.where(stored, times * number * held * dram_pj, 0.0)
         costs[2] += np.where(stored, times * number * transfer_cycles(held, rate), 0.0)
-        certain = self._untracked[edges]
+        certain = self.untracked[edges]
         brought = tiles.brought[certain]
         np.add.at(costs[1], place[certain], number * brought * dram_pj)
         np.add.at(costs[2], place[certain], (number * transfer_cycles(brought, rate)).astype(np.float64))
