@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from soma_cp.solver.parameters import SolveParameters
 
 REFRESHES_PER_SECOND = 4
-NOTE = "soma-cp: compiling kernels, once on this machine: about half a minute"
+NOTE = "soma-cp: compiling kernels, once on this machine: up to two minutes"
 
 
 class _Compiling:

@@ -83,7 +83,7 @@ SEARCH = (
     path_times_kernel.close_labels,
     path_times_kernel.pack_labels,
 )
-PATHS = {
+PATHS: dict[Space, tuple[Callable[..., Any], ...]] = {
     Space.PAPER: (path_kernel.extend_paths, path_times_kernel.extend_labels),
     Space.WIDE: (wide_path_kernel.extend_wide_paths, wide_times_kernel.extend_wide_labels),
 }

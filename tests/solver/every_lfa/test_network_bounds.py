@@ -407,7 +407,8 @@ def test_known_schedules_are_proven_near_the_optimum_over_every_lfa(
 def test_known_schedules_with_divided_layers_are_near_the_optimum(
     name: str, platform: str, latency: int, cost: float, gap: float
 ) -> None:
-    bound = bound_every_lfa(Problem(builtin_network(name), PLATFORMS[platform]), wide=True)
+    problem = Problem(builtin_network(name), PLATFORMS[platform])
+    bound = bound_every_lfa(problem, wide=True, with_paths=name.startswith("gpt2"))
     assert bound.latency <= latency
     assert bound.cost * (1 - 1e-3) <= cost < (1 + gap) * bound.cost  # costs are known to four digits
 
