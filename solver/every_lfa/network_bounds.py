@@ -443,7 +443,8 @@ def _with_waits(found: _Paths, paths: DownsetPaths | WidePaths, prices: "Network
     """Return what the paths prove together with those that know when compute waits, if there is time for these."""
     if prices.timed is None:
         slope = found.energy_pj / max(found.latency, 1)
-        multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in TIMED_SLOPES)])
+        joint = TIMED_SLOPES if slope > 0 else ()  # where nothing takes energy, latency alone counts
+        multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in joint)])
         if isinstance(paths, WidePaths):
             prices.timed = WideTimedPaths(paths, prices, multipliers)
         else:

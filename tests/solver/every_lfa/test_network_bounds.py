@@ -161,6 +161,15 @@ def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, s
         assert wide or not any(lfa.shared_loads for _, lfa in found.lfas)
 
 
+@pytest.mark.parametrize("wide", [False, True])
+def test_waits_are_bounded_where_nothing_takes_energy(wide: bool) -> None:
+    platform = replace(EDGE, dram_pj_per_byte=0.0, energy_pj=tuple((name, 0.0) for name, _ in EDGE.energy_pj))
+    problem = Problem(builtin_network("tiny-chain"), platform)
+    bound = bound_every_lfa(problem, wide=wide)
+    assert bound.cost == bound.energy_pj == 0
+    assert bound.latency >= bound_every_lfa(problem, wide=wide, with_paths=False).latency > 0
+
+
 @pytest.mark.parametrize("tight", [False, True])
 def test_the_bounds_hold_for_every_lfa_of_a_chain_solved_exactly(tight: bool) -> None:
     problem = Problem(builtin_network("tiny-chain"), EDGE, 2)
