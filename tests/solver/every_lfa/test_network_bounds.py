@@ -24,7 +24,7 @@ from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
-from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Transpose
+from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, PointToPoint, Transpose
 from soma_cp.model.network.network import Division, Network
 from soma_cp.model.objective import Objective
 from soma_cp.model.problem import Problem
@@ -163,8 +163,9 @@ def test_not_even_the_best_that_a_search_finds_is_below_the_bounds(pair: Pair, s
 
 @pytest.mark.parametrize("wide", [False, True])
 def test_waits_are_bounded_where_nothing_takes_energy(wide: bool) -> None:
-    platform = replace(EDGE, dram_pj_per_byte=0.0, energy_pj=tuple((name, 0.0) for name, _ in EDGE.energy_pj))
-    problem = Problem(builtin_network("tiny-chain"), platform)
+    layer = PointToPoint(name="added", K=1, H=8, W=8, inputs=("in",))
+    platform = replace(EDGE, dram_pj_per_byte=0.0, energy_pj=(("vector_operation", 0.0),))
+    problem = Problem(Network("free", (ExternalInput("in", (1, 8, 8)),), (layer,)), platform)
     bound = bound_every_lfa(problem, wide=wide)
     assert bound.cost == bound.energy_pj == 0
     assert bound.latency >= bound_every_lfa(problem, wide=wide, with_paths=False).latency > 0
