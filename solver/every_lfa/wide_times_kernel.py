@@ -479,15 +479,15 @@ def _fill_cycles_after(
             continue
         layer = figures.order[place]
         for option in range(options):
-            ways.after[i, option] = paths.layers.share[layer] * figures.cycles[place, option] / figures.number[option]
+            ways.after[i, option] = 0.0
         for j in range(size):
             other = figures.order[step.places[j]]
             if not figures.guest[step.places[j]] and paths.depends[other, layer]:
                 for option in range(options):
                     ways.after[i, option] += figures.cycles[step.places[j], option] / figures.number[option]
         for option in range(options):
-            ways.after_loads[option] = min(ways.after_loads[option], ways.after[i, option])
-            ways.after[i, option] -= paths.layers.share[layer] * figures.cycles[place, option] / figures.number[option]
+            own = paths.layers.share[layer] * figures.cycles[place, option] / figures.number[option]
+            ways.after_loads[option] = min(ways.after_loads[option], own + ways.after[i, option])
         for j in range(size):
             other = figures.order[step.places[j]]
             beside = other != layer and not (paths.depends[other, layer] or paths.depends[layer, other])

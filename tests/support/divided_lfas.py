@@ -3,10 +3,12 @@
 import itertools
 import random
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from unittest.mock import patch
 
 from soma_cp.model.errors import UserError
+from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network.layers import Conv, GroupConv
 from soma_cp.model.network.network import Division, Network
 from soma_cp.model.problem import Problem
@@ -70,6 +72,19 @@ def random_divided_plan(problem: Problem, rng: random.Random) -> Plan | None:
                     lfa = replace(plan.lfa, shared_loads=(*plan.lfa.shared_loads, SharedLoad(layer.name, source)))
                     plan = make_plan(problem, lfa)
     return plan
+
+
+SMALL_PARTS = (("published", 1), ("published", 2), ("published", 3), ("roofline", 1))
+"""Core arrays, and granules by which layers of few channels can be divided."""
+
+
+@contextmanager
+def small_parts(problem: Problem, core_array: tuple[str, int], seed: int) -> Iterator[Plan | None]:
+    """Within the block a core array has another granule; yield what `random_divided_plan` draws for it."""
+    name, granule = core_array
+    with patch.object(PublishedCoreArray, "granule", granule):
+        problem = replace(problem, platform=replace(problem.platform, core_array=name))
+        yield random_divided_plan(problem, random.Random(seed))
 
 
 def _random_divisions(problem: Problem, rng: random.Random) -> tuple[Division, ...]:

@@ -1,7 +1,6 @@
 """Bounds over every LFA: never above any schedule, and close to the best ones."""
 
 import itertools
-import random
 from dataclasses import replace
 from fractions import Fraction
 from unittest.mock import patch
@@ -12,7 +11,7 @@ import pytest
 from hypothesis import given
 from support.annealing_cases import all_lfas_of_chain
 from support.budgets import Looks
-from support.divided_lfas import random_divided_plan
+from support.divided_lfas import SMALL_PARTS, small_parts
 from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
@@ -21,7 +20,6 @@ from soma_cp.annealing.first_stage.lfa_search import LFASearchParameters, search
 from soma_cp.annealing.second_stage.greedy import greedy_dlsa
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network import network_table as nt
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, PointToPoint, Transpose
@@ -69,21 +67,18 @@ def test_no_schedule_is_below_the_bounds(pair: Pair, spare: float, exponents: tu
 @examples(150)
 @given(
     pairs(max_layers=5, max_tiling_number=2, wide=False),
-    st.sampled_from([("published", 1), ("published", 2), ("published", 3), ("roofline", 1)]),
+    st.sampled_from(SMALL_PARTS),
     st.integers(0, 2**32 - 1),
     st.floats(0, 0.5),
 )
 def test_no_schedule_with_divided_layers_is_below_the_bounds(
     pair: Pair, core_array: tuple[str, int], seed: int, spare: float
 ) -> None:
-    name, granule = core_array
-    problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
-    with patch.object(PublishedCoreArray, "granule", granule):
-        plan = random_divided_plan(problem, random.Random(seed))
+    with small_parts(pair.plan.problem, core_array, seed) as plan:
         if plan is None:  # no layer can be divided
             return
         least = least_peak_bytes(plan)
-        plan = make_plan(with_buffer(problem, least + int(spare * least)), plan.lfa)
+        plan = make_plan(with_buffer(plan.problem.whole, least + int(spare * least)), plan.lfa)
         bound = bound_every_lfa(plan.problem, wide=True)
     found = evaluate(plan, greedy_dlsa(plan))
     assert bound.core_energy_pj <= found.figures.core_energy_pj

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from support.brute_lfas import cheapest
 from support.budgets import Looks
+from support.timed_paths import LATENCY, least_latency, paths_of, timed_paths
 from support.tiny_problems import conv
 from support.twins import Pair, examples, pairs
 
@@ -32,24 +33,9 @@ from soma_cp.solver.every_lfa.path_times import TimedPaths
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
-LATENCY = np.array([(0.0, 1.0)])
-
 
 def with_buffer(problem: Problem, gbuf_bytes: int) -> Problem:
     return Problem(problem.network, replace(problem.platform, gbuf_bytes=gbuf_bytes), problem.batch)
-
-
-def paths_of(problem: Problem) -> tuple[DownsetPaths, NetworkPrices]:
-    prices = layer_prices(problem)
-    prices.choices()
-    paths = DownsetPaths(problem, prices, np.eye(3))
-    paths.costs(Budget())
-    return paths, prices
-
-
-def least_latency(problem: Problem) -> float:
-    costs = TimedPaths(*paths_of(problem), LATENCY).costs(Budget())
-    return np.inf if costs is None else float(costs[0]) * (1 - ROUNDING)
 
 
 class _Along:
@@ -248,17 +234,19 @@ def test_no_schedule_of_a_chain_is_below_the_timed_path(sizes: tuple[int, ...], 
     assert closest > 0.75  # inputs and stores are not counted
 
 
-def test_merged_labels_only_lower_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_merged_labels_only_lower_the_bound(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     problem = Problem(builtin_network("tiny-unet"), replace(PLATFORMS["edge"], dram_bytes_per_cycle=1), 4)
-    exact = least_latency(problem)
+    exact = least_latency(problem, wide)
     monkeypatch.setattr(path_times, "BUCKETS", 2)
-    assert 0 < least_latency(problem) <= exact
+    assert 0 < least_latency(problem, wide) <= exact
 
 
-def test_timed_paths_go_on_where_a_budget_ended() -> None:
+@pytest.mark.parametrize("wide", [False, True])
+def test_timed_paths_go_on_where_a_budget_ended(wide: bool) -> None:
     problem = Problem(builtin_network("tiny-unet"), PLATFORMS["edge"], 2)
-    expected = TimedPaths(*paths_of(problem), LATENCY).costs(Budget())
-    timed = TimedPaths(*paths_of(problem), LATENCY)
+    expected = timed_paths(problem, wide).costs(Budget())
+    timed = timed_paths(problem, wide)
     for looks in range(1, 100):
         found = timed.costs(Looks(looks))
         assert (found is None) == timed.can_go_on

@@ -13,7 +13,7 @@ from hypothesis import given
 from support.attention_blocks import attention, random_lfa
 from support.brute_lfas import every_lfa, plans_of
 from support.budgets import Looks
-from support.divided_lfas import every_division, random_divided_plan
+from support.divided_lfas import SMALL_PARTS, every_division, small_parts
 from support.slow_wide_paths import slow_wide_costs
 from support.strategies import Case
 from support.tiny_problems import NETWORKS, problem_of
@@ -23,7 +23,6 @@ from soma_cp.annealing.budget import Budget
 from soma_cp.model.arrays import FloatArray
 from soma_cp.model.errors import UserError
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
-from soma_cp.model.hardware.core_array.published import PublishedCoreArray
 from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer, PointToPoint
 from soma_cp.model.network.network import Division, Network
@@ -125,17 +124,14 @@ def test_no_random_lfa_costs_less(pair: Pair, spare: float, mixture: tuple[float
 @examples(100)
 @given(
     pairs(max_layers=6, max_tiling_number=2, wide=False),
-    st.sampled_from([("published", 1), ("published", 2), ("published", 3), ("roofline", 1)]),
+    st.sampled_from(SMALL_PARTS),
     st.integers(0, 2**32 - 1),
     MIXTURES,
 )
 def test_no_random_lfa_with_small_parts_costs_less(
     pair: Pair, core_array: tuple[str, int], seed: int, mixture: tuple[float, ...]
 ) -> None:
-    name, granule = core_array
-    problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
-    with patch.object(PublishedCoreArray, "granule", granule):
-        plan = random_divided_plan(problem, random.Random(seed))
+    with small_parts(pair.plan.problem, core_array, seed) as plan:
         if plan is not None:
             assert_not_below(plan, 0.0, mixture, 8)
 

@@ -1,7 +1,6 @@
 """Timed paths over downsets in the wide space: never above any schedule, and as high as computed by hand."""
 
 import math
-import random
 from collections.abc import Iterator
 from dataclasses import replace
 from unittest.mock import patch
@@ -11,15 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from support.brute_lfas import cheapest
-from support.budgets import Looks
-from support.divided_lfas import random_divided_plan
+from support.divided_lfas import SMALL_PARTS, small_parts
+from support.timed_paths import LATENCY, least_latency, paths_of
 from support.tiny_problems import conv
 from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.hardware.core_array.published import PublishedCoreArray
-from soma_cp.model.network.builtin.catalogue import builtin_network
 from soma_cp.model.network.layers import Conv, ExternalInput, Layer
 from soma_cp.model.network.network import Network
 from soma_cp.model.objective import Objective
@@ -27,32 +25,17 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.solver.every_lfa import layer_bounds, path_times
+from soma_cp.solver.every_lfa import layer_bounds
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING
-from soma_cp.solver.every_lfa.network_bounds import NetworkPrices, bound_every_lfa, layer_prices
+from soma_cp.solver.every_lfa.network_bounds import NetworkPrices, bound_every_lfa
 from soma_cp.solver.every_lfa.wide_paths import WidePaths, WideSteps
 from soma_cp.solver.every_lfa.wide_times import WideTimedPaths
 from soma_cp.solver.parameters import CpSatParameters
 from soma_cp.solver.second_stage.exact import solve_dlsa_exactly
 
-LATENCY = np.array([(0.0, 1.0)])
-
 
 def with_buffer(problem: Problem, gbuf_bytes: int) -> Problem:
     return replace(problem, platform=replace(problem.platform, gbuf_bytes=gbuf_bytes))
-
-
-def paths_of(problem: Problem) -> tuple[WidePaths, NetworkPrices]:
-    prices = layer_prices(problem)
-    prices.choices(wide=True)
-    paths = WidePaths(problem, prices, np.eye(3))
-    paths.costs(Budget())
-    return paths, prices
-
-
-def least_latency(problem: Problem) -> float:
-    costs = WideTimedPaths(*paths_of(problem), LATENCY).costs(Budget())
-    return np.inf if costs is None else float(costs[0]) * (1 - ROUNDING)
 
 
 class _Along:
@@ -105,7 +88,7 @@ def assert_not_below(plan: Plan, spare: float, slower: int, most_parts: int) -> 
     if plan.dram_tensor_count > 30 or plan.lfa.passes > 1:
         return
     with patch.object(layer_bounds, "MOST_PARTS", most_parts):
-        paths, prices = paths_of(problem)
+        paths, prices = paths_of(problem, wide=True)
         if not paths.found_of_all:
             return
         found = latency_along(paths, prices, plan.lfa)
@@ -127,7 +110,7 @@ def test_no_schedule_of_an_lfa_is_below_its_own_timed_path(
 @examples(60)
 @given(
     pairs(max_layers=5, max_tiling_number=2, wide=False),
-    st.sampled_from([("published", 1), ("published", 2), ("published", 3), ("roofline", 1)]),
+    st.sampled_from(SMALL_PARTS),
     st.integers(0, 2**32 - 1),
     SPARE,
     SLOWER,
@@ -136,10 +119,7 @@ def test_no_schedule_of_an_lfa_is_below_its_own_timed_path(
 def test_no_schedule_of_an_lfa_with_small_parts_is_below_its_own_timed_path(
     pair: Pair, core_array: tuple[str, int], seed: int, spare: float, slower: int, most_parts: int
 ) -> None:
-    name, granule = core_array
-    problem = replace(pair.plan.problem, platform=replace(pair.plan.problem.platform, core_array=name))
-    with patch.object(PublishedCoreArray, "granule", granule):
-        plan = random_divided_plan(problem, random.Random(seed))
+    with small_parts(pair.plan.problem, core_array, seed) as plan:
         if plan is not None:
             assert_not_below(plan, spare, slower, most_parts)
 
@@ -164,14 +144,14 @@ def test_weights_of_parts_that_the_buffer_cannot_hold_earlier_are_waited_for(spa
     # runs after 4096 cycles of loads, for 16 cycles. Its tile holds 8 channels of weights and of the ofmap, and x:
     # 512 + 8 + 64 bytes. What of b's weights has no room beside them is loaded after that; then b's last part runs.
     problem = problem_of(TWO, (64, 1, 1), 1, 584 + spare)
-    assert math.ceil(least_latency(problem)) == 2 * (4096 + 16) - gained
+    assert math.ceil(least_latency(problem, wide=True)) == 2 * (4096 + 16) - gained
 
 
 def test_the_first_part_of_a_layer_waits_for_its_own_weights_alone() -> None:
     # 64 samples: each layer has 4096 bytes of weights and computes 8192 cycles. Before the first tile of a, 512 bytes
     # of weights are loaded. In a large buffer nothing else waits. Merged labels lose up to a bucket, 8 cycles.
     problem = problem_of(TWO, (64, 1, 1), 64, 1 << 20)
-    assert 512 + 2 * 8192 - 8 < least_latency(problem) <= 512 + 2 * 8192
+    assert 512 + 2 * 8192 - 8 < least_latency(problem, wide=True) <= 512 + 2 * 8192
 
 
 # Layers a and b read x and have tiles of 512 bytes and 128 cycles, and 64 bytes of weights each, which the first tile
@@ -200,7 +180,7 @@ def test_loads_of_the_next_flg_are_ahead_by_what_the_buffer_holds(
 ) -> None:
     problem = problem_of(layers, (8, 128, 1), 1, gbuf_bytes)
     lfa = LFA((FLG(tuple(fused), 2, True), FLG(("c",), 1, False)))
-    assert math.ceil(latency_along(*paths_of(problem), lfa)) == 64 + 512 + 512 + 16 - gained
+    assert math.ceil(latency_along(*paths_of(problem, wide=True), lfa)) == 64 + 512 + 512 + 16 - gained
 
 
 def test_parts_that_may_run_early_let_nobody_wait_for_them() -> None:
@@ -212,7 +192,7 @@ def test_parts_that_may_run_early_let_nobody_wait_for_them() -> None:
         Conv(name="b", C=64, K=64, H=1, W=1, inputs=("y",)),
     )
     problem = problem_of(layers, (8, 4096, 1), 1, 700)
-    assert 8192 + 128 - 16 < least_latency(problem) <= 8192 + 128
+    assert 8192 + 128 - 16 < least_latency(problem, wide=True) <= 8192 + 128
 
 
 @pytest.mark.parametrize(("sizes", "rows"), [((8, 4), 1), ((4, 8), 1)])
@@ -230,36 +210,15 @@ def test_no_schedule_of_a_chain_is_below_the_timed_path(sizes: tuple[int, ...], 
             (latency, cost), _ = cheapest(problem, [Objective(0.0, 1.0), Objective(1.0, 1.0)], True, 2)
             if latency == math.inf:
                 continue
-            found, bound = least_latency(problem), bound_every_lfa(problem, wide=True)
+            found, bound = least_latency(problem, wide=True), bound_every_lfa(problem, wide=True)
             assert max(math.ceil(found), bound.latency) <= latency
             assert bound.cost <= cost * (1 + 1e-9)
             closest = max(closest, found / latency)
     assert closest > 0.5  # inputs and stores are not counted
 
 
-def test_merged_labels_only_lower_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    problem = Problem(builtin_network("tiny-unet"), replace(PLATFORMS["edge"], dram_bytes_per_cycle=1), 4)
-    exact = least_latency(problem)
-    monkeypatch.setattr(path_times, "BUCKETS", 2)
-    assert 0 < least_latency(problem) <= exact
-
-
-def test_timed_paths_go_on_where_a_budget_ended() -> None:
-    problem = Problem(builtin_network("tiny-unet"), PLATFORMS["edge"], 2)
-    expected = WideTimedPaths(*paths_of(problem), LATENCY).costs(Budget())
-    timed = WideTimedPaths(*paths_of(problem), LATENCY)
-    for looks in range(1, 100):
-        found = timed.costs(Looks(looks))
-        assert (found is None) == timed.can_go_on
-        if found is not None:
-            break
-    assert found is not None
-    assert looks > 1
-    assert found.tolist() == expected.tolist()  # type: ignore[union-attr]
-
-
 def test_the_bound_over_every_lfa_is_no_less_than_the_timed_path() -> None:
     problem = problem_of(TWO, (64, 1, 1), 1, 700)
     bound = bound_every_lfa(problem, wide=True)
     assert bound.complete
-    assert bound.latency >= math.ceil(least_latency(problem))
+    assert bound.latency >= math.ceil(least_latency(problem, wide=True))
