@@ -370,7 +370,7 @@ def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
 
 
 def test_blocks_are_scheduled_as_one_network(run: Run, tmp_path: Path) -> None:
-    small = ("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "greedy", "--blocks", 2, "--time-limit", 20)
+    small = ("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "greedy", "--blocks", 2, "--time-limit", 4)
     document = run(*small, "--json", "-o", tmp_path / "two.json").document
     repeated = document["one_block_repeated"]
     assert (document["network"], repeated["blocks"]) == ("gpt2-small-prefill-2-blocks", 2)

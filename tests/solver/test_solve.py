@@ -135,11 +135,15 @@ def test_another_seed_searches_elsewhere(lfa: FirstStage) -> None:
     assert len({solve(problem, replace(parameters, seed=seed)).schedule.plan.lfa for seed in range(3)}) > 1
 
 
-@pytest.mark.parametrize("lfa", [FirstStage.GREEDY, FirstStage.PAPER, FirstStage.COCCO])
+@pytest.mark.parametrize("lfa", FirstStage)
 def test_the_objective_decides_what_is_found(lfa: FirstStage) -> None:
     """Each first stage by the second stage that it prices LFAs by: Cocco's latencies are those of double buffering."""
     problem = problem_of("gpt2-small", gbuf_bytes=4096 * KIB)
-    stages = {"paper_search": PaperSearchParameters(rounds_per_layer=200), "search": LFASearchParameters(rounds=16_000)}
+    stages = {
+        "search": LFASearchParameters(rounds=16_000),
+        "paper_search": PaperSearchParameters(rounds_per_layer=200),
+        "genetic": GeneticParameters(evaluations=5000),
+    }
     second = SecondStage.NONE if lfa in COCCO_STAGES else SecondStage.GREEDY
     parameters = replace(QUICK, second_stage=second, first_stage=lfa, **stages)
     energy, delay = (

@@ -153,7 +153,7 @@ def test_each_run_draws_anew() -> None:
     assert len(draws) == 50
     assert max(draws) < 2**31
     short = replace(BRIEF, second_stage="greedy", search=LFASearchParameters(rounds=400))
-    problem = Problem(builtin_network("resnet50"), EDGE)
+    problem = Problem(builtin_network("gpt2-small"), EDGE)
     start = unfused_lfa(problem.network)
     lfas = [solve(problem, replace(short, run=run), start=start).schedule.lfa for run in (1, 1, 2, 3)]
     assert lfas[0] == lfas[1]

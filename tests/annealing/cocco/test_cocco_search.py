@@ -1,6 +1,7 @@
 """Searches of Cocco's space: what they return is in it, is what the evaluator says, and on tiny networks the best."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -138,6 +139,20 @@ def test_the_search_returns_to_the_best_after_nine_tenths_of_the_rounds() -> Non
     figures[lfa_pricing.CURRENT] = np.inf
     chain.run_to(181, Monitor(), heated=False)
     assert figures[lfa_pricing.CURRENT, lfa_pricing.COST] <= best[lfa_pricing.COST] < np.inf
+
+
+@pytest.mark.parametrize("heated", [True, False])
+def test_only_heat_accepts_what_is_worse(heated: bool) -> None:
+    problem = builtin_problem("tiny-branch", batch=2)
+    settings = lfa_settings(problem, EDGE.gbuf_bytes, Objective(), Cooling(), 400, lfa_pricing.DOUBLE_BUFFERING)
+    pricer = GroupPricer(problem)
+    chain = GroupChain(pricer, pricer.start, settings, 0.4, random())
+    costs = []
+    for rounds in range(1, 200):
+        chain.run_to(rounds, Monitor(), heated=heated)
+        costs.append(chain.state.figures[lfa_pricing.CURRENT, lfa_pricing.COST])
+    assert costs[-1] < costs[0]
+    assert any(after > before for before, after in pairwise(costs)) == heated
 
 
 CHAIN = Problem(builtin_problem("tiny-chain").network, EDGE)

@@ -7,7 +7,7 @@ import pytest
 from support.annealing_cases import EDGE, builtin_problem
 
 from soma_cp.annealing.acceptance import Cooling
-from soma_cp.annealing.cocco.genetic_kernel import Generations, Rates, make_child, price_genome, select
+from soma_cp.annealing.cocco.genetic_kernel import Generations, Rates, breed, make_child, select
 from soma_cp.annealing.cocco.genetic_search import _generations
 from soma_cp.annealing.cocco.group_pricer import GroupPricer
 from soma_cp.annealing.first_stage import lfa_pricing
@@ -92,14 +92,14 @@ def priced_whole(problem: Problem, limit_bytes: int) -> tuple[float, float, int]
     """Return cost, peak and groups of what the genome of one group of all layers becomes when it is priced."""
     settings = lfa_settings(problem, limit_bytes, Objective(), Cooling(), 1, lfa_pricing.DOUBLE_BUFFERING)
     pricer, state = generations(problem, 2, limit_bytes)
-    genome = np.zeros(len(problem.network.layers), np.int64)
+    pricer.counters[lfa_pricing.PENDING] = 1  # the first child, all of whose layers are in group 0, waits for its price
     status = -1
     while status != lfa_pricing.DONE:
         pricing = (pricer.table, pricer.costs.table, pricer.space, pricer.groups, pricer.scratch)
-        status = price_genome(*pricing, settings, state, genome)
+        status = breed(*pricing, settings, Rates(4, 0.5, 0.3), state, 1, np.random.default_rng(0))
         pricer.provide(status)
     figures = state.figures[lfa_pricing.CANDIDATE]
-    groups = len(set(genome.tolist()))
+    groups = len(set(state.children[0].tolist()))
     return float(figures[lfa_pricing.COST]), float(figures[lfa_pricing.PEAK_BYTES]), groups
 
 

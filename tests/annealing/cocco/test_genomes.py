@@ -5,7 +5,7 @@ from itertools import groupby
 import hypothesis.strategies as st
 import numpy as np
 from hypothesis import given
-from support.annealing_cases import EDGE, SEEDS, builtin_problem
+from support.annealing_cases import EDGE, SEEDS, assert_drawn_from, builtin_problem
 from support.brute_cocco import may_be_a_group
 from support.twins import examples
 
@@ -94,6 +94,22 @@ def test_a_child_has_a_whole_group_of_a_parent() -> None:
         child = np.zeros_like(mother)
         genomes.cross(mother, father, child, random)
         assert any(((child == child[0]) >= (parent == parent[0])).all() for parent in (mother, father))
+
+
+def test_the_rest_of_a_group_stays_apart_or_joins_a_decided_one() -> None:
+    """Three layers, 0 and 2 grouped by the mother, 0 and 1 by the father; each layer that is open takes either parent.
+
+    If layer 0 takes the mother's group, 2 goes with it, and 1 is alone under the mother (1/2); under the father (1/2) its
+    group is decided in part: 1 is alone or joins 0. So 1 joins at 1/2 · 1/2 · 1/2. The same with 2 under the father.
+    """
+    mother, father, random = np.array([0, 1, 0]), np.array([0, 0, 1]), np.random.default_rng(0)
+
+    def child() -> tuple[int, ...]:
+        made = np.zeros(3, np.int64)
+        genomes.cross(mother, father, made, random)
+        return tuple(made.tolist())
+
+    assert_drawn_from({(0, 1, 0): 3 / 8, (0, 0, 1): 3 / 8, (0, 0, 0): 2 / 8}, child, 2000)
 
 
 def test_mutations_cut_merge_and_move() -> None:

@@ -28,6 +28,7 @@ from soma_cp.annealing.first_stage.candidate_tiles import empty_cut_flgs, look_u
 from soma_cp.annealing.first_stage.cost_cache import CostCache
 from soma_cp.annealing.first_stage.initial_lfa import initial_lfa
 from soma_cp.annealing.first_stage.lfa_pricing import LFAState
+from soma_cp.annealing.first_stage.moves import Move
 from soma_cp.annealing.first_stage.paper_search import PaperSearchParameters, anneal_lfas, layers_kept_apart
 from soma_cp.annealing.first_stage.periods import without_periods
 from soma_cp.annealing.first_stage.slots import without_slots
@@ -74,10 +75,26 @@ def candidate_figures(
     costs.table = cost_cache._empty_table(1)
     settings = settings_of(problem, limit_bytes, objective, costing)
     apart = np.zeros(size, np.int64)
-    periods = without_periods(without_slots(problem), problem.table)
+    slotted = without_slots(problem)
+    periods = without_periods(slotted, problem.table)
+    unused = np.zeros(len(Move)), np.random.default_rng(0)
 
     def price() -> tuple[int, int]:
-        return lfa_pricing.evaluate_candidate(problem.table, costs.table, apart, settings, state, scratch, periods)
+        status = lfa_kernel.anneal_lfa(
+            problem.table,
+            slotted.slots,
+            costs.table,
+            apart,
+            unused[0],
+            settings,
+            state,
+            scratch,
+            lfa_pricing.PRICE_ALONE,
+            False,
+            unused[1],
+            periods,
+        )
+        return status, int(state.counters[lfa_pricing.VERDICT])
 
     asked = []
     tiles, tensors, chip = 0, 0, 0
