@@ -43,7 +43,8 @@ layers. e = D + c holds of t(J) without the sum, and an anchor at t(J), or befor
 
 *Steps.* As in the paper's space, with what may be less in the wide space:
 
-- d₀ = max(d(I), w(I) − τ·(G − R) − the sum over ready layers of I), with the residents R that wide_paths counts.
+- d₀ = max(d(I), w(I) − τ·(G − R) − the sum over ready layers of I), with the residents R that wide_paths counts: the
+  anchor at t(I), where all their tiles are there. So labels need no other cap on their leads.
 - *First tile.* If no part of S's layers may have run by t(I) (they are not divisible, depend on all of I, or have a
   producer in S), the first tile of S waits for all loads of I and for the smallest part of a layer v ∈ S without
   producers in S. Then all of C follows: D = d₀ + τ·min s·X(v), c = C.
@@ -54,12 +55,14 @@ layers. e = D + c holds of t(J) without the sum, and an anchor at t(J), or befor
 - *The anchor n = 1*: all that wide_paths asks to fit. *The last position of round n − 2*: all that it asks to fit there
   but weights of guests, less what channels elsewhere may save at most. *The last tile of a layer l*, of its last part:
   as in the paper's space, but s of the weights of l; its other parts have ended. Of layers with channels elsewhere s of
-  their tiles count, of sources some of whose channels may be loaded the least share. Of the layers U all parts count,
-  or as many as come after: max(0, cycles of a tile − τ·X) is no less than any share of it.
+  their tiles count, those of rounds before, too: the others may be in an LG before, or not be loaded yet. Of sources
+  some of whose channels may be loaded the least share counts. Of the layers U all parts count, or as many as come
+  after: max(0, cycles of a tile − τ·X) is no less than any share of it.
 - *Energy and cycles* are the least that wide_paths counts, each by itself: the dual there, with energy alone and with
   cycles alone. A layer divided with one tile has at least those of some choice, or of two in some proportion: of two
   neighbours, the fewer cycles and the less energy.
-- *Guests* are outside of J: their cycles are part of o, their weights are not part of H.
+- *Guests* are outside of J: their cycles are part of o. Their weights are not part of H: a step after counts all of
+  them as still to be loaded.
 
 A load serves parts of v whoever owns it: it holds buffer until their last tile. Of weights that several layers have, X
 counts those of the first alone, and H as well. Loads of fmaps and external inputs are not in d. So shared loads change
