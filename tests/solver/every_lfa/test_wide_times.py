@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from support.brute_lfas import cheapest
 from support.divided_lfas import SMALL_PARTS, small_parts
+from support.slow_wide_times import slow_wide_times
+from support.strategies import Case
 from support.timed_paths import LATENCY, least_latency, paths_of
-from support.tiny_problems import conv
+from support.tiny_problems import NETWORKS, case_of, conv
+from support.tiny_problems import problem_of as tiny_problem
 from support.twins import Pair, examples, pairs
 
 from soma_cp.annealing.budget import Budget
@@ -27,7 +30,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import Plan, make_plan
-from soma_cp.solver.every_lfa import layer_bounds
+from soma_cp.solver.every_lfa import layer_bounds, path_times
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING
 from soma_cp.solver.every_lfa.layer_bounds import LayerPrices
 from soma_cp.solver.every_lfa.network_bounds import NetworkPrices, bound_every_lfa
@@ -378,3 +381,43 @@ def test_the_bound_over_every_lfa_is_no_less_than_the_timed_path() -> None:
     bound = bound_every_lfa(problem, wide=True)
     assert bound.complete
     assert bound.latency >= math.ceil(least_latency(problem, wide=True))
+
+
+def assert_found_by_the_twin(case: Case, problem: Problem, most_parts: int) -> None:
+    """The kernel merges labels, but loses no more than a bucket at each step."""
+    with patch.object(layer_bounds, "MOST_PARTS", most_parts), patch.object(path_times, "BUCKETS", 1 << 14):
+        paths, prices = paths_of(problem, wide=True)
+        if not paths.found_of_all:
+            return
+        least = paths.costs(Budget())
+        slope = 0.0 if least is None else float(least[0] / max(1.0, least[1]))
+        multipliers = [(0.0, 1.0), (1.0, slope or 1.0)]
+        timed = WideTimedPaths(paths, prices, np.array(multipliers))  # type: ignore[arg-type]
+        found = timed.costs(Budget())
+        slow = slow_wide_times(case, problem, prices, multipliers, most_parts)
+    if found is None:
+        assert math.isinf(slow[0])
+        return
+    lost = timed._buckets.width * len(problem.network.layers)
+    for (_, cycle_price), kernel, twin in zip(multipliers, found.tolist(), slow, strict=True):
+        assert kernel <= twin * (1 + ROUNDING)
+        assert kernel >= twin * (1 - 1e-9) - lost * cycle_price
+
+
+@examples(40)
+@given(pairs(max_layers=4, max_tiling_number=4, divides=True), SPARE, SLOWER, st.sampled_from(MOST_PARTS))
+def test_the_kernel_finds_what_the_slow_twin_finds(pair: Pair, spare: float, slower: int, most_parts: int) -> None:
+    least = least_peak_bytes(pair.plan)
+    problem = with_slow_dram(pair.plan.problem.whole, least + int(spare * least), slower)
+    assert_found_by_the_twin(pair.case, problem, most_parts)
+
+
+@examples(40)
+@given(st.sampled_from(sorted(NETWORKS)), st.integers(1, 2), st.floats(0.5, 2), SLOWER, st.sampled_from([1, 2, 128]))
+def test_the_kernel_finds_what_the_slow_twin_finds_of_tiny_networks(
+    name: str, batch: int, size: float, slower: int, most_parts: int
+) -> None:
+    """The buffer holds about as much as layers need that run one by one."""
+    room = tiny_problem(name, batch, tight=True).platform.gbuf_bytes
+    problem = with_slow_dram(tiny_problem(name, batch), int(size * room) + 1, slower)
+    assert_found_by_the_twin(case_of(problem), problem, most_parts)
