@@ -82,7 +82,7 @@ one is the least so far: no other path could raise the bound on the cost.
 
 *Waits.* In one pass, the shortest path also knows how far the channel may be ahead of compute: see
 `soma_cp.solver.every_lfa.path_times`, and `soma_cp.solver.every_lfa.wide_times` for the wide space. It bounds latency,
-and sums of energy and latency.
+and sums of energy and latency. In large networks it is left out where a known schedule is close to the other bounds.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
@@ -93,6 +93,7 @@ L − (μ + ν) D. On an interval, the best line is taken after the least value 
 not have its least value at an end.
 """
 
+import math
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -139,6 +140,10 @@ TIMED_SLOPES = (0.3, 1.0)
 """Of the paths that know when compute waits: the price of latency in the same unit."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
+CLOSE = 0.01
+"""What takes long is looked for only if the best schedule known is above the other bounds by more than this share."""
+FEW_DOWNSETS = 32
+"""Timed paths of networks with so few take less than a second; resnet50, with 85, takes 3 to 6 s for each."""
 COLUMNS_AT_ONCE = 128
 """Layers for which the weights between two layers are summed at a time."""
 ROUNDING = 1e-12
@@ -226,6 +231,7 @@ def bound_every_lfa(
     prices: NetworkPrices | None = None,
     wide: bool = False,
     with_paths: bool = True,
+    known_cost: float = math.inf,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
@@ -244,6 +250,8 @@ def bound_every_lfa(
         Whether they hold for LFAs with shared loads, divided layers and passes, too: the wide space.
     with_paths
         Whether to look for the shortest paths, which takes up to seconds.
+    known_cost
+        What a schedule costs. Where it is close to the bounds, waits are not looked for unless that takes no time.
     """
     begin = time.monotonic()
     if wide:
@@ -277,7 +285,7 @@ def bound_every_lfa(
         for number, (least, source, moved) in enumerate(found)
     ]
     if with_paths:
-        each = _Each(problem, objective, choices, tiles, loads, traffic, core_energy, prices, wide)
+        each = _Each(problem, objective, choices, tiles, loads, traffic, core_energy, prices, wide, known_cost)
         ways, paths_complete = _with_paths(ways, each, budget or Budget())
         complete &= paths_complete
     latest = min(ways, key=lambda way: way.latency)
@@ -335,6 +343,7 @@ class _Each(NamedTuple):
     core_energy: float
     prices: "NetworkPrices"
     wide: bool
+    known_cost: float
 
 
 def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Way], bool]:
@@ -360,17 +369,34 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
                 return ways, False
             ways[least] = way._replace(done=True)
             continue
-        dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
-        source = paths.source if paths.latency > way.latency else way.source
-        latency = max(way.latency, paths.latency)
-        cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
-        if each.wide:
-            cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
-        energy = max(way.energy_pj, paths.energy_pj)
-        ways[least] = way._replace(latency=latency, source=source, energy_pj=energy, cost=cost, done=True)
-        if prices.timed is not None and prices.timed.can_go_on:
-            return ways, False
+        assert prices.paths is not None
+        ways[least] = _raised(way, paths, each)
+        if way.passes == 1 and _may_wait(prices.paths, ways[least].cost, each.known_cost):
+            ways[least] = _raised(way, _with_waits(paths, prices.paths, prices, budget), each)
+            if prices.timed is not None and prices.timed.can_go_on:
+                return ways, False
     return ways, min(ways, key=lambda way: way.cost).done
+
+
+def _raised(way: _Way, paths: "_Paths", each: _Each) -> _Way:
+    """Return the bounds raised to what the paths prove."""
+    dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
+    latency = max(way.latency, paths.latency)
+    cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
+    if each.wide:
+        cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
+    return way._replace(
+        latency=latency,
+        source=paths.source if paths.latency > way.latency else way.source,
+        energy_pj=max(way.energy_pj, paths.energy_pj),
+        cost=cost,
+        done=True,
+    )
+
+
+def _may_wait(paths: DownsetPaths | WidePaths, cost: float, known_cost: float) -> bool:
+    """Return whether to look for waits that raise a bound on the cost."""
+    return known_cost > cost * (1 + CLOSE) or len(paths.input.member) <= FEW_DOWNSETS
 
 
 def _in_passes(number: int, several: _Way, each: _Each, budget: Budget) -> _Way:
@@ -429,14 +455,13 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
         times = times * (1 - downset_paths.ROUNDING)
     with_energy = prices.paths.multipliers[:, 0] > 0
     intercepts = costs[with_energy] * (1 - downset_paths.ROUNDING)
-    found = _Paths(
+    return _Paths(
         energy_pj=float(intercepts[0]),
         latency=int(np.ceil(times).max()),
         source=PATH,
         intercepts=intercepts,
         slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
     )
-    return _with_waits(found, prices.paths, prices, budget) if number == 1 else found
 
 
 def _with_waits(found: _Paths, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
