@@ -78,11 +78,12 @@ what the others cost in DRAM traffic (`soma_cp.solver.every_lfa.downset_paths`, 
 `soma_cp.solver.every_lfa.wide_paths` for the wide space). It gives bounds on energy, on latency, and on sums of both.
 Of each number of passes there is a path of its own; that of p passes looks at one of them, at a batch of B / p, and
 counts it p times. The least of the bounds of all numbers bounds the cost. A number has a path only if its bound without
-one is the least so far: no other path could raise the bound on the cost.
+one is the least so far, and so for waits: nothing else could raise the bound on the cost.
 
-*Waits.* In one pass, the shortest path also knows how far the channel may be ahead of compute: see
+*Waits.* The shortest path also knows how far the channel may be ahead of compute: see
 `soma_cp.solver.every_lfa.path_times`, and `soma_cp.solver.every_lfa.wide_times` for the wide space. It bounds latency,
-and sums of energy and latency. In large networks it is left out where a known schedule is close to the other bounds.
+and sums of energy and latency, in each number of passes. In large networks it is left out where a known schedule is
+close to the other bounds.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
@@ -318,8 +319,10 @@ class _Way(NamedTuple):
         As in `NetworkBound`.
     moved
         Bytes of the compulsory traffic.
+    paths
+        What the paths without waits prove, which is part of the bounds; None if they are not found yet.
     done
-        Whether the paths are part of the bounds.
+        Whether nothing more can raise the bounds.
     """
 
     passes: int | None
@@ -328,6 +331,7 @@ class _Way(NamedTuple):
     energy_pj: float
     cost: float
     moved: int
+    paths: "_Paths | None" = None
     done: bool = False
 
 
@@ -363,6 +367,13 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
         prices = each.prices.in_passes(way.passes, budget)
         if not _price(prices, each.wide, budget):
             return ways, False
+        if way.paths is not None:
+            assert prices.paths is not None
+            ways[least] = _raised(way, _with_waits(way.paths, way.passes, prices.paths, prices, budget), each)
+            if prices.timed is not None and prices.timed.can_go_on:
+                return ways, False
+            ways[least] = ways[least]._replace(done=True)
+            continue
         paths = _paths(prices, way, each, budget)
         if paths is None:
             if prices.paths is not None and prices.paths.can_go_on:
@@ -370,11 +381,9 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
             ways[least] = way._replace(done=True)
             continue
         assert prices.paths is not None
-        ways[least] = _raised(way, paths, each)
-        if way.passes == 1 and _may_wait(prices.paths, ways[least].cost, each.known_cost):
-            ways[least] = _raised(way, _with_waits(paths, prices.paths, prices, budget), each)
-            if prices.timed is not None and prices.timed.can_go_on:
-                return ways, False
+        raised = _raised(way, paths, each)
+        may_wait = _may_wait(prices.paths, raised.cost, each.known_cost)
+        ways[least] = raised._replace(paths=paths, done=not may_wait)  # another number may have the least cost now
     return ways, min(ways, key=lambda way: way.cost).done
 
 
@@ -389,8 +398,7 @@ def _raised(way: _Way, paths: "_Paths", each: _Each) -> _Way:
         latency=latency,
         source=paths.source if paths.latency > way.latency else way.source,
         energy_pj=max(way.energy_pj, paths.energy_pj),
-        cost=cost,
-        done=True,
+        cost=max(way.cost, cost),  # with more lines, the intervals of latency may be longer
     )
 
 
@@ -464,14 +472,16 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
     )
 
 
-def _with_waits(found: _Paths, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
+def _with_waits(
+    found: _Paths, passes: int, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget
+) -> _Paths:
     """Return what the paths prove together with those that know when compute waits, if there is time for these."""
     if prices.timed is None:
         slope = found.energy_pj / max(found.latency, 1)
         joint = TIMED_SLOPES if slope > 0 else ()  # where nothing takes energy, latency alone counts
         multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in joint)])
         if isinstance(paths, WidePaths):
-            prices.timed = WideTimedPaths(paths, prices, multipliers)
+            prices.timed = WideTimedPaths(paths, prices, multipliers, passes)
         else:
             prices.timed = TimedPaths(paths, prices, multipliers)
     costs = prices.timed.costs(budget)

@@ -1,7 +1,7 @@
 """The timed path of ``wide_times`` as its docstring states it, by sets of names: the slow twin of its kernel.
 
-Labels are kept one by one: none is merged with another that is only nearly the same. The paths, their steps and what
-these hold are those of ``slow_wide_paths``.
+Labels are kept one by one: none is merged with another that is only nearly the same; and each pass is gone through. The
+paths, their steps and what these hold are those of ``slow_wide_paths``.
 """
 
 import math
@@ -49,11 +49,16 @@ class _Label(NamedTuple):
 
 
 def slow_wide_times(
-    case: Case, problem: Problem, prices: LayerPrices, multipliers: list[tuple[float, float]], most_parts: int
+    case: Case,
+    problem: Problem,
+    prices: LayerPrices,
+    multipliers: list[tuple[float, float]],
+    most_parts: int,
+    passes: int = 1,
 ) -> list[float]:
-    """Return the least costs of all timed paths of one pass; multipliers are of energy and of latency."""
+    """Return the least costs of all timed paths; `problem` is that of a pass, multipliers of energy and of latency."""
     paths = _WideTimes(case, problem, prices, most_parts)
-    return [paths.cheapest(*prices_of) for prices_of in multipliers]
+    return [paths.cheapest(*prices_of, passes) for prices_of in multipliers]
 
 
 class _WideTimes(SlowWidePaths):
@@ -75,8 +80,15 @@ class _WideTimes(SlowWidePaths):
 
     # Labels
 
-    def cheapest(self, energy_price: float, cycle_price: float) -> float:
-        everything = frozenset(self.stays)
+    def cheapest(self, energy_price: float, cycle_price: float, passes: int) -> float:
+        labels = [_Label(0.0, 0.0, 0.0)]
+        for _ in range(passes):
+            labels = self.after_a_pass(labels, energy_price, cycle_price)
+        weights = passes * sum(self.moved_weights()) * self.problem.platform.dram_pj_per_byte
+        return min((energy_price * (one.energy + weights) + cycle_price * one.end for one in labels), default=math.inf)
+
+    def after_a_pass(self, before: list[_Label], energy_price: float, cycle_price: float) -> list[_Label]:
+        """Return the labels when all layers have run, from those when none of them has."""
 
         def costs_of(label: _Label) -> tuple[float, float]:
             of_energy = energy_price * label.energy
@@ -105,7 +117,7 @@ class _WideTimes(SlowWidePaths):
         @cache
         def closed(end: frozenset[str]) -> list[_Label]:
             if not end:
-                return [_Label(0.0, 0.0, 0.0)]
+                return before
             return undominated(
                 label._replace(energy=label.energy + self.stores(begin, end))
                 for begin in self.downsets()
@@ -113,11 +125,7 @@ class _WideTimes(SlowWidePaths):
                 for label in within(begin, end, end)
             )
 
-        weights = sum(self.moved_weights()) * self.problem.platform.dram_pj_per_byte
-        return min(
-            (energy_price * (one.energy + weights) + cycle_price * one.end for one in closed(everything)),
-            default=math.inf,
-        )
+        return closed(frozenset(self.stays))
 
     def stores(self, begin: frozenset[str], end: frozenset[str]) -> float:
         """Return the energy of storing what an LG has made and later ones read."""
