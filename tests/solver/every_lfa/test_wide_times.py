@@ -53,8 +53,8 @@ ENERGY_PRICE, NEVER_PJ = 1e-12, 1e24
 class _Along:
     """The paths of one LFA alone: its downsets of last parts, its Tiling Numbers, any DRAM cuts and shared loads.
 
-    If `kept` is given, no LG ends where it would store one of these layers, and a layer with several tiles is not bounded
-    by its way with one.
+    If `kept` is given, no LG ends where it would store one of these layers, and a layer with several tiles has not one
+    instead.
     """
 
     def __init__(self, paths: WidePaths, lfa: LFA, kept: str | None = None) -> None:
@@ -455,7 +455,7 @@ def test_the_kernel_finds_what_the_slow_twin_finds(pair: Pair, spare: float, slo
     assert_found_by_the_twin(pair.case, problem, most_parts)
 
 
-@examples(40)
+@examples(120)
 @given(
     st.sampled_from(sorted(NETWORKS)),
     st.integers(1, 2),
