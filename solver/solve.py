@@ -24,7 +24,7 @@ from soma_cp.model.soma.validity import require_valid
 from soma_cp.solver.choices import PAPER_STAGES, FirstStage, Space
 from soma_cp.solver.every_lfa.branch_and_bound import LFAProof, check_provable, prove_over_every_lfa
 from soma_cp.solver.every_lfa.downsets import has_many_downsets
-from soma_cp.solver.every_lfa.network_bounds import MET, NetworkBound, bound_every_lfa, layer_prices
+from soma_cp.solver.every_lfa.network_bounds import CLOSE, MET, NetworkBound, bound_every_lfa, layer_prices
 from soma_cp.solver.first_stages import Found, Origin, first_stage
 from soma_cp.solver.parameters import SolveParameters
 from soma_cp.solver.second_stages import Aim, run_second_stage, second_stage
@@ -100,9 +100,6 @@ BOUND_SHARE = 0.1
 PATH_SECONDS, MOST_PATH_SECONDS = 10.0, 60.0
 """The shortest paths of the bound may take so long for each percent that the best schedule is above the other bounds,
 and so long at most, even without a deadline: those of wide networks take minutes."""
-CLOSE = 0.01
-"""In networks with many ways to fuse layers they are looked for only if the best schedule is above the other bounds by
-more than this share."""
 LAST_SECONDS = 0.25
 """At the deadline, the bound may take this long to become more than nothing."""
 PROOF_SHARE = 0.4
@@ -161,15 +158,17 @@ def solve(
     if parameters.run:
         searching = replace(searching, cpsat=replace(searching.cpsat, seed=parameters.draws))
     found, lfa_from = _found(searched, coarse, own, bound, searching, monitor)
-    gap = relative_gap(found.second_stage.schedule.cost(parameters.objective), bound.cost)
+    cost = found.second_stage.schedule.cost(parameters.objective)
+    gap = relative_gap(cost, bound.cost)
     paths = parameters.path_bound and (gap > CLOSE or (gap > MET and not has_many_downsets(problem.whole.table)))
     if paths or not bound.complete:
         share = Budget(min(PATH_SECONDS * max(100 * gap, 1.0), MOST_PATH_SECONDS), budget.part(BOUND_SHARE))
-        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths))
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, share, prices, wide, paths, cost))
     best = _prove(found, searching, monitor)
     if not bound.complete and math.isfinite(budget.deadline):
         last = budget.extended(LAST_SECONDS) if budget.over else budget
-        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide, paths))
+        cost = best.schedule.cost(parameters.objective)
+        bound = _higher(bound, bound_every_lfa(problem, parameters.objective, last, prices, wide, paths, cost))
     proof = None
     if parameters.exact:
         best, proof = _go_through_all(best, bound, searching, monitor)

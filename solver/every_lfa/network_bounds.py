@@ -78,11 +78,12 @@ what the others cost in DRAM traffic (`soma_cp.solver.every_lfa.downset_paths`, 
 `soma_cp.solver.every_lfa.wide_paths` for the wide space). It gives bounds on energy, on latency, and on sums of both.
 Of each number of passes there is a path of its own; that of p passes looks at one of them, at a batch of B / p, and
 counts it p times. The least of the bounds of all numbers bounds the cost. A number has a path only if its bound without
-one is the least so far: no other path could raise the bound on the cost.
+one is the least so far, and so for waits: nothing else could raise the bound on the cost.
 
-*Waits.* In one pass, the shortest path also knows how far the channel may be ahead of compute: see
+*Waits.* The shortest path also knows how far the channel may be ahead of compute: see
 `soma_cp.solver.every_lfa.path_times`, and `soma_cp.solver.every_lfa.wide_times` for the wide space. It bounds latency,
-and sums of energy and latency.
+and sums of energy and latency, in each number of passes. In large networks it is left out where a known schedule is
+close to the other bounds.
 
 *Cost.* The fastest tiles and the tiles with the least energy may differ. For any μ ≥ 0, a schedule whose tiles take C
 cycles has a core energy of at least Σ min(e + μ c) − μ C, hence a schedule of latency D has at least L(μ) − μ D. On an
@@ -93,6 +94,7 @@ L − (μ + ν) D. On an interval, the best line is taken after the least value 
 not have its least value at an end.
 """
 
+import math
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -139,6 +141,10 @@ TIMED_SLOPES = (0.3, 1.0)
 """Of the paths that know when compute waits: the price of latency in the same unit."""
 MET = 1e-9
 """A cost meets a bound if it lies above it by at most this share."""
+CLOSE = 0.01
+"""What takes long is looked for only if the best schedule known is above the other bounds by more than this share."""
+FEW_DOWNSETS = 32
+"""Timed paths of networks with so few take less than a second; resnet50, with 85, takes 3 to 6 s for each."""
 COLUMNS_AT_ONCE = 128
 """Layers for which the weights between two layers are summed at a time."""
 ROUNDING = 1e-12
@@ -226,6 +232,7 @@ def bound_every_lfa(
     prices: NetworkPrices | None = None,
     wide: bool = False,
     with_paths: bool = True,
+    known_cost: float = math.inf,
 ) -> NetworkBound:
     """Return lower bounds that hold for every LFA and DLSA of `problem`.
 
@@ -244,6 +251,8 @@ def bound_every_lfa(
         Whether they hold for LFAs with shared loads, divided layers and passes, too: the wide space.
     with_paths
         Whether to look for the shortest paths, which takes up to seconds.
+    known_cost
+        What a schedule costs. Where it is close to the bounds, waits are not looked for unless that takes no time.
     """
     begin = time.monotonic()
     if wide:
@@ -277,7 +286,7 @@ def bound_every_lfa(
         for number, (least, source, moved) in enumerate(found)
     ]
     if with_paths:
-        each = _Each(problem, objective, choices, tiles, loads, traffic, core_energy, prices, wide)
+        each = _Each(problem, objective, choices, tiles, loads, traffic, core_energy, prices, wide, known_cost)
         ways, paths_complete = _with_paths(ways, each, budget or Budget())
         complete &= paths_complete
     latest = min(ways, key=lambda way: way.latency)
@@ -310,8 +319,10 @@ class _Way(NamedTuple):
         As in `NetworkBound`.
     moved
         Bytes of the compulsory traffic.
+    paths
+        What the paths without waits prove, which is part of the bounds; None if they are not found yet.
     done
-        Whether the paths are part of the bounds.
+        Whether nothing more can raise the bounds.
     """
 
     passes: int | None
@@ -320,6 +331,7 @@ class _Way(NamedTuple):
     energy_pj: float
     cost: float
     moved: int
+    paths: "_Paths | None" = None
     done: bool = False
 
 
@@ -335,6 +347,7 @@ class _Each(NamedTuple):
     core_energy: float
     prices: "NetworkPrices"
     wide: bool
+    known_cost: float
 
 
 def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Way], bool]:
@@ -354,23 +367,44 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
         prices = each.prices.in_passes(way.passes, budget)
         if not _price(prices, each.wide, budget):
             return ways, False
+        if way.paths is not None:
+            assert prices.paths is not None
+            ways[least] = _raised(way, _with_waits(way.paths, way.passes, prices.paths, prices, budget), each)
+            if prices.timed is not None and prices.timed.can_go_on:
+                return ways, False
+            ways[least] = ways[least]._replace(done=True)
+            continue
         paths = _paths(prices, way, each, budget)
         if paths is None:
             if prices.paths is not None and prices.paths.can_go_on:
                 return ways, False
             ways[least] = way._replace(done=True)
             continue
-        dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
-        source = paths.source if paths.latency > way.latency else way.source
-        latency = max(way.latency, paths.latency)
-        cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
-        if each.wide:
-            cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
-        energy = max(way.energy_pj, paths.energy_pj)
-        ways[least] = way._replace(latency=latency, source=source, energy_pj=energy, cost=cost, done=True)
-        if prices.timed is not None and prices.timed.can_go_on:
-            return ways, False
+        assert prices.paths is not None
+        raised = _raised(way, paths, each)
+        may_wait = _may_wait(prices.paths, raised.cost, each.known_cost)
+        ways[least] = raised._replace(paths=paths, done=not may_wait)  # another number may have the least cost now
     return ways, min(ways, key=lambda way: way.cost).done
+
+
+def _raised(way: _Way, paths: "_Paths", each: _Each) -> _Way:
+    """Return the bounds raised to what the paths prove."""
+    dram_energy = way.moved * each.problem.platform.dram_pj_per_byte
+    latency = max(way.latency, paths.latency)
+    cost = _least_cost(each.choices, dram_energy, latency, each.objective, paths) * (1 - ROUNDING)
+    if each.wide:
+        cost = max(cost, _least_cost(each.choices, dram_energy, latency, each.objective) * (1 - ROUNDING))
+    return way._replace(
+        latency=latency,
+        source=paths.source if paths.latency > way.latency else way.source,
+        energy_pj=max(way.energy_pj, paths.energy_pj),
+        cost=max(way.cost, cost),  # with more lines, the intervals of latency may be longer
+    )
+
+
+def _may_wait(paths: DownsetPaths | WidePaths, cost: float, known_cost: float) -> bool:
+    """Return whether to look for waits that raise a bound on the cost."""
+    return known_cost > cost * (1 + CLOSE) or len(paths.input.member) <= FEW_DOWNSETS
 
 
 def _in_passes(number: int, several: _Way, each: _Each, budget: Budget) -> _Way:
@@ -429,24 +463,25 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
         times = times * (1 - downset_paths.ROUNDING)
     with_energy = prices.paths.multipliers[:, 0] > 0
     intercepts = costs[with_energy] * (1 - downset_paths.ROUNDING)
-    found = _Paths(
+    return _Paths(
         energy_pj=float(intercepts[0]),
         latency=int(np.ceil(times).max()),
         source=PATH,
         intercepts=intercepts,
         slopes=prices.paths.multipliers[with_energy, 1:].sum(axis=1),
     )
-    return _with_waits(found, prices.paths, prices, budget) if number == 1 else found
 
 
-def _with_waits(found: _Paths, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget) -> _Paths:
+def _with_waits(
+    found: _Paths, passes: int, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget
+) -> _Paths:
     """Return what the paths prove together with those that know when compute waits, if there is time for these."""
     if prices.timed is None:
         slope = found.energy_pj / max(found.latency, 1)
         joint = TIMED_SLOPES if slope > 0 else ()  # where nothing takes energy, latency alone counts
         multipliers = np.array([(0.0, 1.0), *((1.0, slope * part) for part in joint)])
         if isinstance(paths, WidePaths):
-            prices.timed = WideTimedPaths(paths, prices, multipliers)
+            prices.timed = WideTimedPaths(paths, prices, multipliers, passes)
         else:
             prices.timed = TimedPaths(paths, prices, multipliers)
     costs = prices.timed.costs(budget)

@@ -106,6 +106,8 @@ MOST_STATES = 256
 """Nor have networks with a downset of more states."""
 BUCKETS = 1024
 """Labels of different leads in a state."""
+MOST_PASSES = 3
+"""Passes that are gone through; what the others take at least follows from the last two of these."""
 
 SomeSteps = TypeVar("SomeSteps")
 GivenSteps = TypeVar("GivenSteps", covariant=True)
@@ -150,10 +152,14 @@ class LabelledPaths(ABC, Generic[SomeSteps]):
         The paths without times, all of which are found.
     multipliers
         float64[M, 2]: of energy, of latency; the latter are above 0.
+    passes
+        How often the paths are run; `soma_cp.solver.every_lfa.wide_times` has the theorem.
     """
 
-    def __init__(self, paths: Paths[SomeSteps], multipliers: FloatArray) -> None:
+    def __init__(self, paths: Paths[SomeSteps], multipliers: FloatArray, passes: int = 1) -> None:
         self.multipliers = multipliers
+        self._passes = passes
+        self._ended: list[list[FloatArray]] = []  # the labels at the end of each pass
         self._paths, self._done = paths, 1
         self._possible = paths.found_of_all and len(paths.input.member) <= MOST_DOWNSETS
         if self._possible:
@@ -162,14 +168,24 @@ class LabelledPaths(ABC, Generic[SomeSteps]):
 
     def _begin(self, least: float, longest: float) -> None:
         """Make room for labels, leads between these cycles told apart."""
-        first_state, marks = self._paths.input.classes.state_first, len(self.multipliers)
-        begin = int(first_state[1]) * marks  # nothing has run: no cost, no lead
-        self._labels = Labels(np.zeros(first_state[-1] * marks + 1, np.int64), np.zeros(1 << 12), np.zeros(1 << 12))
-        self._labels.first[: begin + 1] = np.arange(begin + 1)
-        self._count = begin
-        shape = (int(np.diff(first_state).max()), marks, BUCKETS)
+        marks = len(self.multipliers)
+        shape = (int(np.diff(self._paths.input.classes.state_first).max()), marks, BUCKETS)
         width = max(longest - least, 1.0) / BUCKETS
         self._buckets = Buckets(np.full(shape, np.inf), np.full(shape, np.inf), least, width)
+        self._begin_pass([np.zeros((1, 2))] * marks)  # nothing has run: no cost, no lead
+
+    def _begin_pass(self, labels: list[FloatArray]) -> None:
+        """Begin at no layer with these labels, float64[…, 2] by multipliers: cost and loaded cost."""
+        first_state, marks = self._paths.input.classes.state_first, len(self.multipliers)
+        every = labels * int(first_state[1])  # by state
+        ends = np.cumsum([len(one) for one in every])
+        first = np.zeros(first_state[-1] * marks + 1, np.int64)
+        first[1 : len(ends) + 1] = ends
+        self._count = int(ends[-1])
+        room = np.zeros(max(0, (1 << 12) - self._count))
+        cost, loaded = np.concatenate(every).T
+        self._labels = Labels(first, np.concatenate([cost, room]), np.concatenate([loaded, room]))
+        self._done = 1
 
     @abstractmethod
     def _extend(self, after: int, steps: SomeSteps) -> None:
@@ -192,10 +208,26 @@ class LabelledPaths(ABC, Generic[SomeSteps]):
             if budget.over or not self._end_at(self._done, budget):
                 return None
             self._done += 1
-        first = self._labels.first[-1 - len(self.multipliers) :]
-        costs = [self._labels.cost[begin:end].min(initial=np.inf) for begin, end in pairwise(first.tolist())]
-        found: FloatArray = np.array(costs) + self.multipliers[:, 0] * self._weights_pj()
+            if not self.can_go_on:
+                self._end_pass()
+        ended = self._ended[-1]
+        if not all(map(len, ended)):
+            return None
+        found = np.array([labels[:, 0].min() for labels in ended])
+        left = self._passes - len(self._ended)
+        if left > 0:
+            found += left * np.array([_least_growth(*each) for each in zip(*self._ended[-2:], strict=True)])
+        found += self.multipliers[:, 0] * self._weights_pj() * self._passes
         return found if np.isfinite(found).all() else None
+
+    def _end_pass(self) -> None:
+        """Note the labels at the end of a pass; begin the next one, if it is gone through."""
+        labels, marks = self._labels, len(self.multipliers)
+        ends = pairwise(labels.first[-1 - marks :].tolist())
+        ended = [np.column_stack([labels.cost[a:b], labels.loaded[a:b]]) for a, b in ends]
+        self._ended.append(ended)
+        if len(self._ended) < min(self._passes, MOST_PASSES) and all(map(len, ended)):
+            self._begin_pass(ended)
 
     def _end_at(self, after: int, budget: Budget) -> bool:
         """Find the labels of one downset; return False if `budget` ends first."""
@@ -213,6 +245,14 @@ class LabelledPaths(ABC, Generic[SomeSteps]):
             self._labels = Labels(first, *(np.concatenate([one, np.zeros(len(one))]) for one in labels))
         self._count = count
         return True
+
+
+def _least_growth(before: FloatArray, after: FloatArray) -> float:
+    """Return the most by which all labels before may rise so that each label after is still dominated by one of them.
+
+    Both are float64[…, 2]: cost and loaded cost.
+    """
+    return float((after[:, None] - before[None]).min(axis=2).max(axis=1).min())
 
 
 class TimedPaths(LabelledPaths[Steps]):

@@ -1,4 +1,4 @@
-"""Lower bounds over every LFA of the wide space in one pass that know when compute waits: timed paths over downsets.
+"""Lower bounds over every LFA of the wide space that know when compute waits for loads: timed paths over downsets.
 
 `soma_cp.solver.every_lfa.path_times` has the words, and the bounds of the paper's space. The paths, their steps and
 what these ask of the buffer are those of `soma_cp.solver.every_lfa.wide_paths`: of each layer that may be divided the
@@ -43,7 +43,8 @@ layers. e = D + c holds of t(J) without the sum, and an anchor at t(J), or befor
 
 *Steps.* As in the paper's space, with what may be less in the wide space:
 
-- d₀ = max(d(I), w(I) − τ·(G − R) − the sum over ready layers of I), with the residents R that wide_paths counts.
+- d₀ = max(d(I), w(I) − τ·(G − R) − the sum over ready layers of I), with the residents R that wide_paths counts: the
+  anchor at t(I), where all their tiles are there. So labels need no other cap on their leads.
 - *First tile.* If no part of S's layers may have run by t(I) (they are not divisible, depend on all of I, or have a
   producer in S), the first tile of S waits for all loads of I and for the smallest part of a layer v ∈ S without
   producers in S. Then all of C follows: D = d₀ + τ·min s·X(v), c = C.
@@ -54,12 +55,14 @@ layers. e = D + c holds of t(J) without the sum, and an anchor at t(J), or befor
 - *The anchor n = 1*: all that wide_paths asks to fit. *The last position of round n − 2*: all that it asks to fit there
   but weights of guests, less what channels elsewhere may save at most. *The last tile of a layer l*, of its last part:
   as in the paper's space, but s of the weights of l; its other parts have ended. Of layers with channels elsewhere s of
-  their tiles count, of sources some of whose channels may be loaded the least share. Of the layers U all parts count,
-  or as many as come after: max(0, cycles of a tile − τ·X) is no less than any share of it.
+  their tiles count, those of rounds before, too: the others may be in an LG before, or not be loaded yet. Of sources
+  some of whose channels may be loaded the least share counts. Of the layers U all parts count, or as many as come
+  after: max(0, cycles of a tile − τ·X) is no less than any share of it.
 - *Energy and cycles* are the least that wide_paths counts, each by itself: the dual there, with energy alone and with
   cycles alone. A layer divided with one tile has at least those of some choice, or of two in some proportion: of two
   neighbours, the fewer cycles and the less energy.
-- *Guests* are outside of J: their cycles are part of o, their weights are not part of H.
+- *Guests* are outside of J: their cycles are part of o. Their weights are not part of H: a step after counts all of
+  them as still to be loaded.
 
 A load serves parts of v whoever owns it: it holds buffer until their last tile. Of weights that several layers have, X
 counts those of the first alone, and H as well. Loads of fmaps and external inputs are not in d. So shared loads change
@@ -68,9 +71,23 @@ nothing here but what the steps cost and hold.
 *Cut for nothing.* Where an LG that keeps nothing is cut (`soma_cp.solver.every_lfa.wide_paths`), R and what stays are
 the same, and everything else holds no more.
 
-*Theorem.* As in the paper's space: the least cost of a label at the end is at most a·Energy + μ·Latency of every LFA of
-one pass, for μ > 0. Both costs after a step do not fall with those before it: w(J) and d(J) are made of w(I) and d(I)
-by sums and maxima. Leads w(J) − d(J) may be less than 0, by no more than Σ M(u) over ready u.
+*Passes.* p passes are p copies of the network at B / p samples that have nothing in common, and all tiles of a copy
+come before those of the next (docs/model.md#passes). So a path goes through the downsets p times: from the copies that
+have run in whole to them and a downset J of the next. No part of a later copy has a tile before the last of an earlier
+one, so all of the above holds with the ready layers of J in its own copy, of which there are none once all of it has
+run. Y may have parts of later copies: what of their loads begins before t holds buffer at p like any other. Each copy
+begins an LG, so nothing stays. Hence the labels at the end of a pass are those with which the next begins; at the
+beginning of the first one alone nothing has begun to load.
+
+*Many passes.* If one label dominates another, so does what a step makes of it; and if x is added to both costs of all
+labels before a step, so it is after it. So let each label after k + 1 passes be dominated by one after k passes with x
+added to both of its costs: then each after k + 1 + j passes is dominated by one after k + 1 with j·x added. This holds
+with merged labels, too. Let F be the exact steps of a pass and m merge labels into some that dominate them. If S + x
+dominates S' = m(F(S)), then F(S') is dominated by F(S + x) = F(S) + x, and that by S' + x. ∎
+
+*Theorem.* As in the paper's space: the least cost of a label at the end is at most a·Energy + μ·Latency of every LFA,
+for μ > 0. Both costs after a step do not fall with those before it: w(J) and d(J) are made of w(I) and d(I) by sums and
+maxima. Leads w(J) − d(J) may be less than 0, by no more than Σ M(u) over ready u.
 """
 
 import numpy as np
@@ -90,25 +107,25 @@ ALONE = np.array([(1.0, 0.0, 0.0), (0.0, 1.0, 0.0)])
 
 
 class WideTimedPaths(LabelledPaths[WideSteps]):
-    """The shortest timed paths of the wide space in one pass; see `LabelledPaths`.
+    """The shortest timed paths of the wide space; see `LabelledPaths`.
 
     Parameters
     ----------
-    paths, multipliers
-        As those of `LabelledPaths`.
+    paths, multipliers, passes
+        As those of `LabelledPaths`; `paths` are those of one pass.
     prices
         The prices of all layers and their parts.
     """
 
-    def __init__(self, paths: WidePaths, prices: LayerPrices, multipliers: FloatArray) -> None:
-        super().__init__(paths, multipliers)
+    def __init__(self, paths: WidePaths, prices: LayerPrices, multipliers: FloatArray, passes: int = 1) -> None:
+        super().__init__(paths, multipliers, passes)
         if not self._possible:
             return
         layers = paths.priced(prices, ALONE)
         self._input = paths.input._replace(layers=layers, multipliers=ALONE)
         self._times = _wide_times(paths, prices, layers)
         self.weights_pj = paths.weights_pj()
-        most = min(paths.problem.platform.gbuf_bytes, int(paths.weights.sum())) * self._times.cycles_per_byte
+        most = min(paths.problem.platform.gbuf_bytes, passes * int(paths.weights.sum())) * self._times.cycles_per_byte
         self._begin(-float(self._times.outside.max()), most + float(self._times.early.max()))
 
     def _extend(self, after: int, steps: WideSteps) -> None:

@@ -70,8 +70,7 @@ class WideTimes(NamedTuple):
     most_elsewhere
         float64[L]: most cycles that are counted of a layer's parts elsewhere.
     fine_cycles, most_fine
-        float64[L]: least and most cycles that are counted if there are more parts than are listed; the least is 0 if
-        the layer may be divided.
+        float64[L]: least and most cycles that are counted if there are more parts than are listed.
     fine_number
         The least Tiling Number of these.
     outside, early
@@ -253,7 +252,6 @@ def _take_ways(
     """Add the labels to which a move leads in the ways of one case."""
     listed, target = ways.listed[which], move[TARGET] - paths.classes.state_first[places[1]]
     most_lead = (paths.capacity - move[FOUND]) * times.cycles_per_byte + times.early[places[0]]
-    most_after = paths.capacity * times.cycles_per_byte + times.early[places[1]]
     outside, early = times.outside[places[1]], times.early[places[1]]
     for mark in range(len(multipliers)):
         first = move[STATE] * len(multipliers) + mark
@@ -267,7 +265,7 @@ def _take_ways(
                 cycles = max(listed[way, CYCLES], end_of_tiles - outside)
                 loads = max(listed[way, LOADS] - lead, end_of_tiles - listed[way, SLACK] - early)
                 cost = before + energy_price * listed[way, ENERGY] + cycle_price * cycles
-                put_label(cost, min(cycles - loads, most_after), cycle_price, target, mark, buckets)
+                put_label(cost, cycles - loads, cycle_price, target, mark, buckets)
 
 
 @in_place

@@ -32,6 +32,7 @@ from soma_cp.solver import first_stages
 from soma_cp.solver import solve as pipeline
 from soma_cp.solver.choices import COCCO_STAGES, FirstStage, SecondStage
 from soma_cp.solver.comparison import compare_second_stages
+from soma_cp.solver.every_lfa.network_bounds import NetworkBound, bound_every_lfa
 from soma_cp.solver.parameters import CpSatParameters, SolveParameters
 from soma_cp.solver.second_stage.windows import best_combinatorial_bound
 from soma_cp.solver.second_stages import Aim, run_second_stage, timed
@@ -432,3 +433,19 @@ def test_once_the_time_is_over_no_further_lfa_is_looked_at(monkeypatch: pytest.M
     assert bounded == []
     solve(problem, parameters)
     assert bounded
+
+
+def test_the_bound_after_the_search_knows_what_the_best_schedule_costs(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = []
+
+    def noted(*arguments: object) -> NetworkBound:
+        known.append(arguments[6])
+        return bound_every_lfa(*arguments)  # type: ignore[arg-type]
+
+    def before(*arguments: object, with_paths: bool) -> NetworkBound:
+        monkeypatch.setattr(pipeline, "bound_every_lfa", noted)
+        return bound_every_lfa(*arguments, with_paths=with_paths)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pipeline, "bound_every_lfa", before)
+    result = solve(problem_of("tiny-unet"), replace(QUICK, path_bound=True))
+    assert known == [result.schedule.cost(result.parameters.objective)]

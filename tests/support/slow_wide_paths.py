@@ -1,14 +1,12 @@
 """The shortest path of ``wide_paths`` as its docstring states it, by sets of names: the slow twin of its kernel.
 
-It knows no residents that an FLG skips and no tiles that are kept beside the weights, so it may find less where the
-buffer is short.
-
 What a layer costs whatever the FLG is taken from `LayerPrices`, which has tests of its own; extents and tiles come from
 ``slow_layer_bounds`` and ``slow_model``.
 """
 
 import itertools
 import math
+from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
@@ -36,13 +34,14 @@ def slow_wide_costs(
     heads: list[list[tuple[str, str]]],
 ) -> np.ndarray:
     """Return the least costs of all paths, infinite if none fits; the first of each list of heads stands for all."""
-    return _WidePaths(case, problem, prices, np.array(multipliers), most_parts, heads).shortest()
+    return SlowWidePaths(case, problem, prices, np.array(multipliers), most_parts, heads).shortest()
 
 
-class _Step(NamedTuple):
-    """An FLG of `own` layers, of which `guests` are there with a part that is not the last.
+class SlowStep(NamedTuple):
+    """An FLG of `own` layers, of which `guests` are there with a part that is not the last, and some are `kept`.
 
-    Each source in `loaded` is loaded, each in `found` is held.
+    Each source in `loaded` is loaded, each in `found` is held: by the LG, if it is in `made`. Parts of the layers in
+    `early` may be in an LG before. Residents that are no sources take `skipped` bytes.
     """
 
     own: tuple[str, ...]
@@ -50,9 +49,13 @@ class _Step(NamedTuple):
     loaded: frozenset[str]
     found: frozenset[str]
     gaps: bool
+    made: frozenset[str]
+    early: frozenset[str]
+    kept: frozenset[str]
+    skipped: int
 
 
-class _Tiles(NamedTuple):
+class SlowTiles(NamedTuple):
     """Of one Tiling Number: bytes of ofmap tiles, bytes read by (layer, source), [cycles, pJ] of all tiles of each."""
 
     number: int
@@ -61,7 +64,7 @@ class _Tiles(NamedTuple):
     costs: dict[str, np.ndarray]
 
 
-class _WidePaths(SlowPaths):
+class SlowWidePaths(SlowPaths):
     def __init__(
         self,
         case: Case,
@@ -114,28 +117,63 @@ class _WidePaths(SlowPaths):
         self, begin: frozenset[str], start: frozenset[str], after: frozenset[str], end: frozenset[str]
     ) -> np.ndarray:
         """Return the least cost of an FLG, with any guests, and any of the sources that may be held."""
-        return self.step_anywhere(after - start, begin, start)
-
-    @cache  # noqa: B019
-    def step_anywhere(self, flg: frozenset[str], begin: frozenset[str], start: frozenset[str]) -> np.ndarray:
-        """Return that cost wherever the LG ends."""
         found = self.never
-        left = [name for name in self.stays if name not in start | flg]
+        rate = self.problem.platform.dram_rate
+        per_byte = self.multipliers[:, 0] * self.problem.platform.dram_pj_per_byte
+        per_byte = per_byte + self.multipliers[:, 2] * (rate.cycles / rate.bytes)
+        for paid, step in self.steps(begin, start, after, end):
+            found = np.minimum(found, paid * per_byte + self.priced(step))
+        return found
+
+    def steps(
+        self, begin: frozenset[str], start: frozenset[str], after: frozenset[str], end: frozenset[str]
+    ) -> Iterator[tuple[int, SlowStep]]:
+        """Yield all ways to find sources and guests, each with the bytes that are loaded beside the FLG's loads."""
+        if self.least_held(begin, after, end) > self.room:
+            return
+        flg = after - start
+        left = [name for name in self.stays if name not in after]
         ready = [
             name for name in left if name in self.share and not any(p in left for p in producers(self.layers[name]))
         ]
         fused = [name for name in ready if any(p in flg for p in producers(self.layers[name]))]
+        sources = frozenset(self.sources_of(flg, start))
+        made = sources & (start - begin)
+        early = frozenset(name for name in self.layers if self.may_be_early(begin, name))
+        skipped = sum(self.held_of(begin, name) for name in self.read_by(end - start, start - begin) - sources)
         for guests in subsets(fused):
             own = tuple(name for name in self.layers if name in flg or name in guests)
-            gaps = bool(self.heads) or any(name not in guests for name in ready)
-            sources = frozenset(self.sources_of(flg, start))
-            of_lg = frozenset(source for source in sources if source in start - begin)
-            for held in subsets(sorted(sources - of_lg)):
-                paid = self.cost_of_holding(held, start - begin, start)
+            for held in subsets(sorted(sources - made)):
+                paid = self.paid_for(held, start - begin, start)
                 if paid is not None:
-                    step = _Step(own, guests, sources - of_lg - held, of_lg | held, gaps)
-                    found = np.minimum(found, paid + self.priced(step))
-        return found
+                    yield (
+                        paid,
+                        SlowStep(
+                            own=own,
+                            guests=guests,
+                            loaded=sources - made - held,
+                            found=made | held,
+                            gaps=bool(self.heads) or any(name not in guests for name in ready),
+                            made=made,
+                            early=early & (flg | made),
+                            kept=self.read_by(end - after, flg),
+                            skipped=skipped,
+                        ),
+                    )
+
+    def may_be_early(self, begin: frozenset[str], name: str) -> bool:
+        """Whether parts of a layer may be in an LG before one that begins here: all its producers are."""
+        return all(p in begin or p not in self.stays for p in producers(self.layers[name]))
+
+    def held_of(self, begin: frozenset[str], name: str) -> int:
+        """Return the least bytes that are held of a layer that an LG makes and goes on to read."""
+        if name in self.share and self.may_be_early(begin, name):
+            return int(self.whole(name) * self.share[name])
+        return self.whole(name)
+
+    def least_held(self, begin: frozenset[str], after: frozenset[str], end: frozenset[str]) -> int:
+        """Return the least bytes of fmaps that are held after an FLG."""
+        return sum(self.held_of(begin, name) for name in self.read_by(end - after, after - begin))
 
     def tracked(self, source: str) -> bool:
         """Whether a load of an external input may be shared: several readers, or parts of one."""
@@ -147,8 +185,8 @@ class _WidePaths(SlowPaths):
         inputs = {source for layer in layers for source in inputs_of(layer) if self.tracked(source)}
         return inputs | {p for layer in layers for p in producers(layer) if p in start}
 
-    def cost_of_holding(self, held: frozenset[str], of_lg: frozenset[str], start: frozenset[str]) -> np.ndarray | None:
-        """Return what it costs that another load than this FLG's has brought these; None if that can't be."""
+    def paid_for(self, held: frozenset[str], of_lg: frozenset[str], start: frozenset[str]) -> int | None:
+        """Return the bytes of loads of these that no other FLG counts; None if another can't have brought them."""
         moved = 0
         for source in held:
             if any(name in of_lg for name in self.readers[source]):
@@ -157,9 +195,7 @@ class _WidePaths(SlowPaths):
             if not apart and all(name in self.stays for name in self.readers[source]):
                 return None
             moved += int(self.full(source) * self.share.get(source, 1.0))
-        rate = self.problem.platform.dram_rate
-        per_byte = self.multipliers[:, 0] * self.problem.platform.dram_pj_per_byte
-        return moved * (per_byte + self.multipliers[:, 2] * (rate.cycles / rate.bytes))
+        return moved
 
     def full(self, source: str) -> int:
         shapes = {one["name"]: one["shape"] for one in self.network["inputs"]}
@@ -175,7 +211,7 @@ class _WidePaths(SlowPaths):
         fewest = min(fewest, channels) if name in self.share else fewest
         return max(fewest, channels) if name in self.outputs else fewest
 
-    def capable(self, step: _Step) -> list[str]:
+    def capable(self, step: SlowStep) -> list[str]:
         """Return the layers that may have parts elsewhere."""
         return [
             name
@@ -186,37 +222,59 @@ class _WidePaths(SlowPaths):
         ]
 
     @cache  # noqa: B019
-    def priced(self, step: _Step) -> np.ndarray:
+    def priced(self, step: SlowStep) -> np.ndarray:
         """Return the least cost of an FLG whose sources are as they are."""
         options = [self.never]
         if len(step.own) == 1:
             options.append(self.alone_or_never(step))
-        shares = dict.fromkeys([*self.capable(step), *step.guests])
-        least = sum(int(self.weights(n) * self.share[n]) if n in shares else self.weights(n) for n in step.own) + sum(
-            int(self.whole(source) * self.share.get(source, 1.0)) for source in step.found
-        )
-        if least > self.room:
+        if self.least_with_guests(step) > self.room:
             return np.min(options, axis=0)
-        if self.may_be_fine([*step.own]):
+        if self.may_be_fine([*step.own]) and self.least_with_guests(step) + self.fine_kept(step) <= self.room:
             options.append(self.fine(step))
+        options += [self.cost_of_tiles(step, tiles) for tiles in self.every_tiles(step)]
+        return np.min(options, axis=0)
+
+    def least_with_guests(self, step: SlowStep) -> int:
+        """Return the least bytes of weights, of sources that are found, and of residents."""
+        shares = {n: self.share[n] for n in [*self.capable(step), *step.guests]}
+        weights = sum(int(self.weights(n) * shares.get(n, 1.0)) for n in step.own)
+        found = sum(self.surely_found(step, s) for s in step.found)
+        return weights + found + step.skipped
+
+    def may_be_loaded(self, step: SlowStep, source: str) -> bool:
+        """Whether some channels of a source that is found may be loaded."""
+        return source in self.share and (source not in step.made or source in step.early)
+
+    def surely_found(self, step: SlowStep, source: str) -> int:
+        """Return the bytes of a source that is found that are held for certain."""
+        whole = self.whole(source)
+        return int(whole * self.share[source]) if self.may_be_loaded(step, source) else whole
+
+    def fine_kept(self, step: SlowStep) -> int:
+        """Return the least bytes of layers that are kept, with more parts than are listed."""
+        whole = {name: self.whole(name) * (self.most_parts - 1) // (self.most_parts + 1) for name in step.kept}
+        return sum(int(size * (self.share[n] if n in self.capable(step) else 1)) for n, size in whole.items())
+
+    def every_tiles(self, step: SlowStep) -> Iterator[SlowTiles]:
+        """Yield the tiles of each Tiling Number of 2 or more that the FLG may have, as far as they are listed."""
         most = self.batch * max(ofmap_shape(self.layers[name])[1] for name in step.own)
         most *= max(ofmap_shape(self.layers[name])[2] for name in step.own)
         for number in range(2, most + 1):
             if number // math.gcd(number, self.batch) <= self.most_parts:
-                tiles = self.tiles(step, number)
+                tiles = self.tiles(step.own, step.guests, number)
                 if tiles is not None:
-                    options.append(self.cost_of_tiles(step, tiles))
-        return np.min(options, axis=0)
+                    yield tiles
 
     # Two tiles or more
 
-    def tiles(self, step: _Step, number: int) -> _Tiles | None:
+    @cache  # noqa: B019
+    def tiles(self, own: tuple[str, ...], guests: frozenset[str], number: int) -> SlowTiles | None:
         try:
-            shapes = flg_tile_shapes(self.network, self.batch, [*step.own], number, self.corrected)
+            shapes = flg_tile_shapes(self.network, self.batch, [*own], number, self.corrected)
         except InvalidLFA:
             return None
         held, read, costs = {}, {}, {}
-        for name in step.own:
+        for name in own:
             layer, (b, k, h, w) = self.layers[name], shapes[name]
             k = min(k, ofmap_shape(layer)[0]) if name in self.share else k
             held[name] = packed(b * k * h * w, self.bits(name))
@@ -224,10 +282,10 @@ class _WidePaths(SlowPaths):
                 rows, columns = slow_need(self.network, layer, source, shapes[name], self.corrected)
                 size = b * rows * columns * self.channels[source]
                 read[name, source] = packed(size, slow_types.bits_of(self.types[source]))
-            costs[name] = np.zeros(2) if name in step.guests else self.cost_of_layer(name, number, shapes[name])
+            costs[name] = np.zeros(2) if name in guests else self.cost_of_layer(name, number, shapes[name])
             if np.isinf(costs[name]).any():
                 return None
-        return _Tiles(number, held, read, costs)
+        return SlowTiles(number, held, read, costs)
 
     def cost_of_layer(self, name: str, number: int, tile: Extent) -> np.ndarray:
         """Return the least cycles and pJ of all tiles of a layer, undivided or in parts."""
@@ -244,7 +302,7 @@ class _WidePaths(SlowPaths):
             cost = np.minimum(cost, parts)
         return cost
 
-    def live(self, step: _Step, tiles: _Tiles, name: str) -> int:
+    def live(self, step: SlowStep, tiles: SlowTiles, name: str) -> int:
         """Return the bytes alive at the tile of a layer's last part, but for weights and found sources."""
         small = name in step.guests or (name in self.share and not self.is_read(name, step.own))
         alive = math.floor(tiles.held[name] * self.share[name]) if small else tiles.held[name]
@@ -252,39 +310,65 @@ class _WidePaths(SlowPaths):
             alive += sum(tiles.read[name, s] for s in self.loads_of(name, step))
         alive += sum(tiles.read[name, s] for s in inputs_of(self.layers[name]) if not self.tracked(s))
         for other in step.own:
-            if other in self.ancestors[name] and any(
+            crosses = any(
                 other in producers(self.layers[c]) and (c == name or name in self.ancestors[c]) for c in step.own
-            ):
+            )
+            if other in self.ancestors[name] and (crosses or other in step.kept):
                 alive += tiles.held[other]
         return alive
 
     def is_read(self, name: str, own: tuple[str, ...]) -> bool:
         return any(name in producers(self.layers[c]) for c in own)
 
-    def loads_of(self, name: str, step: _Step) -> list[str]:
+    def loads_of(self, name: str, step: SlowStep) -> list[str]:
         return [s for s in (*producers(self.layers[name]), *inputs_of(self.layers[name])) if s in step.loaded]
 
-    def excess(self, step: _Step, tiles: _Tiles) -> int:
-        """Return by how many bytes the FLG exceeds the buffer, with all channels in it."""
+    def need(self, step: SlowStep, tiles: SlowTiles) -> tuple[int, int]:
+        """Return the bytes of the FLG with all channels in it, without sources that are found; and at a round's end."""
         own = {
             n: math.floor(self.weights(n) * self.share[n]) if n in step.guests else self.weights(n) for n in step.own
         }
         live = {name: self.live(step, tiles, name) for name in step.own}
-        weights = sum(own.values())
-        if tiles.number >= 3:
-            need = weights + max(live.values())
-        else:
-            turn = min(weights + live[name] for name in step.own if not self.is_read(name, step.own))
-            need = max(*(own[name] + live[name] for name in step.own), weights if step.gaps else turn)
-        return sum(map(self.whole, step.found)) + need - self.room
+        weights, of_round = sum(own.values()), sum(tiles.held[name] for name in step.kept)
+        at_end = [0] if step.gaps else []
+        for name in step.own:
+            if not self.is_read(name, step.own):
+                kept = step.kept & {name, *self.ancestors[name]}
+                at_end.append(max(0, live[name] - sum(tiles.held[one] for one in kept)))
+        turn = weights + min(at_end) + (tiles.number - 1) * of_round
+        if tiles.number == 2:
+            return max(turn, *(own[name] + live[name] for name in step.own)), turn
+        return max(turn, weights + max(live.values()) + (tiles.number - 2) * of_round), turn
 
-    def moved_for_certain(self, name: str, step: _Step, tiles: _Tiles) -> list[int]:
+    def excess(self, step: SlowStep, tiles: SlowTiles) -> int:
+        """Return by how many bytes the FLG exceeds the buffer, with all channels in it."""
+        return sum(map(self.whole, step.found)) + self.need(step, tiles)[0] + step.skipped - self.room
+
+    def reliefs(self, step: SlowStep, tiles: SlowTiles) -> list[tuple[float, str, int, list[int]]]:
+        """Return what may be elsewhere: the share, the layer, and the bytes that all of it takes less.
+
+        At most so many; if it is loaded; if it is found.
+        """
+        found = []
+        for source in step.found:
+            if self.may_be_loaded(step, source):
+                whole = self.whole(source)
+                found.append((1 - self.share[source], source, whole, [whole, whole]))
+        for name in self.capable(step):
+            rounds = max(1, tiles.number - 1) if name in step.kept else 1
+            here = self.weights(name) + rounds * tiles.held[name]
+            needed_here = name in step.kept or self.is_read(name, step.own)
+            if_held = here - self.whole(name) if needed_here else here
+            found.append((1 - self.share[name], name, here, [here if name in step.early else if_held, if_held]))
+        return found
+
+    def moved_for_certain(self, name: str, step: SlowStep, tiles: SlowTiles) -> list[int]:
         """Return the transfers of a layer's inputs that no other may share, and of its ofmap if it is an output."""
         loads = [tiles.read[name, s] for s in inputs_of(self.layers[name]) if not self.tracked(s)]
         stores = self.times[name] * [tiles.held[name]] if name in self.outputs and name not in step.guests else []
         return tiles.number * (loads + stores)
 
-    def cost_of_tiles(self, step: _Step, tiles: _Tiles) -> np.ndarray:
+    def cost_of_tiles(self, step: SlowStep, tiles: SlowTiles) -> np.ndarray:
         here = {}
         for name in step.own:
             cycles, energy = self.times[name] * tiles.costs[name]
@@ -293,36 +377,29 @@ class _WidePaths(SlowPaths):
             )
         capable = self.capable(step)
         total = sum((cost for name, cost in here.items() if name not in capable), start=np.zeros(len(self.never)))
-        rate = self.problem.platform.dram_rate
         load = {s: max(tiles.read[n, s] for n in step.own if s in self.loads_of(n, step)) for s in step.loaded}
         total = total + self.cost(
             0, 0, [size for s, size in load.items() for _ in range(tiles.number * self.times_of(s))]
         )
-        platform = self.problem.platform
-        per_byte = self.multipliers[:, 0] * platform.dram_pj_per_byte + self.multipliers[:, 2] * (
-            rate.cycles / rate.bytes
-        )
-        items = []  # the most that may be elsewhere; by way, the bytes that all of it takes less, and its cost
-        for source in step.found:
-            if source in self.share:
-                read = max(
-                    tiles.read[n, source] for n in step.own if (n, source) in tiles.read and n not in step.guests
-                )
-                cost = tiles.number * read * per_byte
-                items.append((1 - self.share[source], 2 * [self.whole(source)], [cost, cost]))
-        for name in capable:
-            kept = self.weights(name) + tiles.held[name]
-            moved, found = np.zeros(len(self.never)), kept
-            if self.is_read(name, step.own):
-                moved = tiles.number * max(tiles.read[n, name] for n in step.own if (n, name) in tiles.read) * per_byte
-                found = kept - self.whole(name)
-            elsewhere = self.elsewhere(name) - here[name]
-            total = total + here[name]
-            items.append((1 - self.share[name], [kept, found], [moved + elsewhere, elsewhere]))
-        excess = self.excess(step, tiles)
-        if SPARE_BYTES + sum(part * gains[0] for part, gains, _ in items) < excess:
+        excess, items = self.excess(step, tiles), self.reliefs(step, tiles)
+        if SPARE_BYTES + sum(part * most for part, _, most, _ in items) < excess:
             return self.never
-        return total + np.array([division(excess, items, mark) for mark in range(len(self.never))])
+        total = total + sum((here[name] for name in capable), start=np.zeros(len(self.never)))
+        options = [(part, gains, self.change(step, tiles, name, here)) for part, name, _, gains in items]
+        return total + np.array([division(excess, options, mark) for mark in range(len(self.never))])
+
+    def change(self, step: SlowStep, tiles: SlowTiles, name: str, here: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Return by how much the cost changes if all channels of a layer are loaded, or found."""
+        platform = self.problem.platform
+        per_byte = self.multipliers[:, 0] * platform.dram_pj_per_byte
+        per_byte = per_byte + self.multipliers[:, 2] * (platform.dram_rate.cycles / platform.dram_rate.bytes)
+        read = [size for (n, source), size in tiles.read.items() if source == name and n not in step.guests]
+        if name in step.found:
+            return 2 * [tiles.number * max(read) * per_byte]
+        by_guests = [size for (_, source), size in tiles.read.items() if source == name]
+        moved = tiles.number * max(by_guests, default=0) * per_byte
+        elsewhere = self.elsewhere(name) - here[name]
+        return [moved + elsewhere, elsewhere]
 
     def times_of(self, source: str) -> int:
         return self.times.get(source, 1)
@@ -344,23 +421,30 @@ class _WidePaths(SlowPaths):
         found = self.least_of(name, self.any[self.ids[name]] if known is None else known[1], many=True)
         return np.where(np.isinf(found), 0.0, found)
 
-    def alone_or_never(self, step: _Step) -> np.ndarray:
+    def alone_or_never(self, step: SlowStep) -> np.ndarray:
         """Return the cost of a layer in an FLG of one tile."""
+        (name,) = step.own
+        if self.alive_alone(step) > self.room:
+            return self.never
+        choices = self.any[self.ids[name]] if name in self.share else self.one_and_fine[self.ids[name]][0]
+        moved = [self.reads(name, s, many=False) for s in self.loads_of(name, step) for _ in range(self.times_of(s))]
+        return self.least_of(name, choices, many=False) + self.cost(0, 0, moved)
+
+    def alive_alone(self, step: SlowStep) -> int:
+        """Return the bytes alive at the tile of a layer in an FLG of one tile, and those of residents."""
         (name,) = step.own
         i, share = self.ids[name], self.share.get(name, 1.0)
         one = self.batch * self.fewest_channels(name) * self.extents.rows[i][0] * self.extents.columns[i][0]
         alive = math.floor((packed(one, self.bits(name)) + self.weights(name)) * share)
         inputs = [s for s in inputs_of(self.layers[name]) if not self.tracked(s)]
-        loads = self.loads_of(name, step)
-        alive += sum(self.reads(name, s, many=False) for s in (*inputs, *loads))
-        alive += sum(min(self.whole(s), self.reads(name, s, many=False)) for s in step.found)
-        if alive > self.room:
-            return self.never
-        choices = self.any[i] if name in self.share else self.one_and_fine[i][0]
-        moved = [self.reads(name, s, many=False) for s in loads for _ in range(self.times_of(s))]
-        return self.least_of(name, choices, many=False) + self.cost(0, 0, moved)
+        alive += sum(self.reads(name, s, many=False) for s in (*inputs, *self.loads_of(name, step)))
+        for source in step.found:
+            partly = source not in step.made or source in step.early
+            whole = self.whole(source)
+            alive += min(whole, self.reads(name, source, many=False)) if partly else whole
+        return alive + step.skipped
 
-    def fine(self, step: _Step) -> np.ndarray:
+    def fine(self, step: SlowStep) -> np.ndarray:
         """Return the least cost with more parts than are listed."""
         total = np.zeros(len(self.never))
         for name in step.own:

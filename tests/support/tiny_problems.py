@@ -6,11 +6,13 @@ from soma_cp.model.data_types import LayerTypes, data_type, rounded_ratio, weigh
 from soma_cp.model.hardware.builtin.catalogue import PLATFORMS
 from soma_cp.model.network.layers import Conv, Eltwise, ExternalInput, Layer, PointToPoint, Pool, Transpose
 from soma_cp.model.network.network import Network
+from soma_cp.model.network.network_file import network_document
 from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import unfused_lfa
 from soma_cp.model.soma.plan import make_plan
 from support.divided_lfas import every_division
+from support.strategies import Case
 
 
 def conv(name: str, source: str = "x", C: int = 2, K: int = 2, H: int = 2, W: int = 2, **fields: int | str) -> Conv:
@@ -113,3 +115,8 @@ def problem_of(name: str, batch: int = 1, tight: bool = False, semantics: str = 
         room = min(least_peak_bytes(make_plan(problem, lfa)) for lfa in lfas) + 2
         problem = Problem(network, replace(platform, gbuf_bytes=room), batch)
     return problem
+
+
+def case_of(problem: Problem) -> Case:
+    """Return the documents of a problem; the twin takes no costs from that of the platform."""
+    return Case(network_document(problem.network), problem.batch, {"semantics": problem.platform.semantics}, {})

@@ -487,3 +487,14 @@ def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks:
     assert short == whole[: len(short)]
     looks = max(looks - 1, 0)  # the first is before any layer
     assert len(short) == min(3 * size, 2 * looks if looks < size else looks + size)
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("name", ["tiny-unet", "tiny-branch", "tiny-attention"])
+def test_waits_lower_no_bound(name: str, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network_bounds, "FEW_DOWNSETS", 0)
+    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], dram_bytes_per_cycle=1), 4)
+    with_waits, without = (bound_every_lfa(problem, wide=wide, known_cost=cost) for cost in (np.inf, 0.0))
+    assert with_waits.cost >= without.cost
+    assert with_waits.latency >= without.latency
+    assert with_waits.energy_pj >= without.energy_pj

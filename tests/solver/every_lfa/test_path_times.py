@@ -26,7 +26,7 @@ from soma_cp.model.problem import Problem
 from soma_cp.model.soma.footprint import least_peak_bytes
 from soma_cp.model.soma.lfa import FLG, LFA
 from soma_cp.model.soma.plan import make_plan
-from soma_cp.solver.every_lfa import path_times
+from soma_cp.solver.every_lfa import network_bounds, path_times
 from soma_cp.solver.every_lfa.downset_paths import ROUNDING, DownsetPaths, Steps
 from soma_cp.solver.every_lfa.network_bounds import WAITS, NetworkPrices, bound_every_lfa, layer_prices
 from soma_cp.solver.every_lfa.path_times import TimedPaths
@@ -263,3 +263,18 @@ def test_the_bound_says_that_it_comes_from_waits() -> None:
     assert bound.complete
     assert bound.latency_source == WAITS
     assert bound.latency > bound_every_lfa(problem, with_paths=False).latency
+
+
+def test_waits_that_take_long_are_not_looked_for_where_a_known_schedule_is_close(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(network_bounds, "CLOSE", 0.004)
+    problem = chain((*TWO, Conv(name="c", C=64, K=64, H=1, W=1, ifmaps=("b",))), (64, 1, 1), 2, 4096 + 192)
+    most = bound_every_lfa(problem).cost
+    assert bound_every_lfa(problem, known_cost=0.0).cost == most  # it takes no time
+    monkeypatch.setattr(network_bounds, "FEW_DOWNSETS", 0)
+    without = bound_every_lfa(problem, known_cost=0.0)
+    assert without.complete
+    assert most > 1.008 * without.cost
+    for above, expected in ((0.0039, without.cost), (0.0041, most)):
+        assert bound_every_lfa(problem, known_cost=without.cost * (1 + above)).cost == expected
