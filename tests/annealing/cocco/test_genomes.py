@@ -99,8 +99,8 @@ def test_a_child_has_a_whole_group_of_a_parent() -> None:
 def test_the_rest_of_a_group_stays_apart_or_joins_a_decided_one() -> None:
     """Three layers, 0 and 2 grouped by the mother, 0 and 1 by the father; each layer that is open takes either parent.
 
-    If layer 0 takes the mother's group, 2 goes with it, and 1 is alone under the mother (1/2); under the father (1/2) its
-    group is decided in part: 1 is alone or joins 0. So 1 joins at 1/2 · 1/2 · 1/2. The same with 2 under the father.
+    If layer 0 takes the mother's group, 2 goes with it, and 1 is alone under the mother (1/2); under the father (1/2)
+    its group is decided in part: 1 is alone or joins 0. So 1 joins at 1/2 · 1/2 · 1/2. So does 2 under the father.
     """
     mother, father, random = np.array([0, 1, 0]), np.array([0, 0, 1]), np.random.default_rng(0)
 
