@@ -429,7 +429,7 @@ def test_a_buffer_in_which_nothing_fits_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("plan", "deterministic_time"),
-    [(lambda: random_plan(22), 60.0), (lambda: random_plan(7), 0.2), (lambda: random_plan(HARD), 0.3)],
+    [(lambda: random_plan(22), 60.0), (lambda: random_plan(7), 0.1), (lambda: random_plan(HARD), 0.1)],
     ids=["proven", "ended by its own limit", "all spent on pieces"],
 )
 def test_deterministic_runs_agree(plan: Callable[[], Plan], deterministic_time: float) -> None:
