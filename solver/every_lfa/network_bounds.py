@@ -144,7 +144,7 @@ MET = 1e-9
 CLOSE = 0.01
 """What takes long is looked for only if the best schedule known is above the other bounds by more than this share."""
 FEW_DOWNSETS = 32
-"""Timed paths of networks with so few take less than a second; resnet50, with 85, takes 3 to 6 s for each."""
+"""Timed paths of networks with so few take less than a second; those of resnet50, with 85, 3 to 6 s."""
 COLUMNS_AT_ONCE = 128
 """Layers for which the weights between two layers are summed at a time."""
 ROUNDING = 1e-12
@@ -172,7 +172,7 @@ class NetworkBound:
     core_energy_pj, dram_bytes
         Σ of the least energy over all layers; bytes of the compulsory traffic.
     complete
-        Whether the time was enough for all that can raise the bounds.
+        Whether the time was enough for all that can raise the bounds, but waits that `known_cost` makes needless.
     seconds
         Wall-clock time.
     """
@@ -368,8 +368,7 @@ def _with_paths(ways: list[_Way], each: _Each, budget: Budget) -> tuple[list[_Wa
         if not _price(prices, each.wide, budget):
             return ways, False
         if way.paths is not None:
-            assert prices.paths is not None
-            ways[least] = _raised(way, _with_waits(way.paths, way.passes, prices.paths, prices, budget), each)
+            ways[least] = _raised(way, _with_waits(way.paths, way.passes, prices, budget), each)
             if prices.timed is not None and prices.timed.can_go_on:
                 return ways, False
             ways[least] = ways[least]._replace(done=True)
@@ -398,7 +397,7 @@ def _raised(way: _Way, paths: "_Paths", each: _Each) -> _Way:
         latency=latency,
         source=paths.source if paths.latency > way.latency else way.source,
         energy_pj=max(way.energy_pj, paths.energy_pj),
-        cost=max(way.cost, cost),  # with more lines, the intervals of latency may be longer
+        cost=max(way.cost, cost),  # more lines may move the end of the intervals
     )
 
 
@@ -472,10 +471,10 @@ def _paths(prices: "NetworkPrices", way: _Way, each: _Each, budget: Budget) -> _
     )
 
 
-def _with_waits(
-    found: _Paths, passes: int, paths: DownsetPaths | WidePaths, prices: "NetworkPrices", budget: Budget
-) -> _Paths:
+def _with_waits(found: _Paths, passes: int, prices: "NetworkPrices", budget: Budget) -> _Paths:
     """Return what the paths prove together with those that know when compute waits, if there is time for these."""
+    paths = prices.paths
+    assert paths is not None, "waits are looked for after the paths without"
     if prices.timed is None:
         slope = found.energy_pj / max(found.latency, 1)
         joint = TIMED_SLOPES if slope > 0 else ()  # where nothing takes energy, latency alone counts

@@ -83,7 +83,8 @@ beginning of the first one alone nothing has begun to load.
 labels before a step, so it is after it. So let each label after k + 1 passes be dominated by one after k passes with x
 added to both of its costs: then each after k + 1 + j passes is dominated by one after k + 1 with j·x added. This holds
 with merged labels, too. Let F be the exact steps of a pass and m merge labels into some that dominate them. If S + x
-dominates S' = m(F(S)), then F(S') is dominated by F(S + x) = F(S) + x, and that by S' + x. ∎
+dominates S' = m(F(S)), then F(S') is dominated by F(S + x) = F(S) + x, and that by S' + x. (Merging after each step
+gives labels that dominate F(S), too.) The code takes k + 1 = `MOST_PASSES`. ∎
 
 *Theorem.* As in the paper's space: the least cost of a label at the end is at most a·Energy + μ·Latency of every LFA,
 for μ > 0. Both costs after a step do not fall with those before it: w(J) and d(J) are made of w(I) and d(I) by sums and

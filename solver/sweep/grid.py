@@ -1,6 +1,7 @@
 """Reads the file of a sweep, which says what to vary; makes its points (docs/sweeps.md#the-file).
 
-The reader reports all faults at once, each in one sentence: file, line, what was found, what is allowed.
+The reader reports all faults of what stands in the file at once, then those of the networks and platforms that it
+names, each in one sentence: file, line, what was found, what is allowed.
 """
 
 import itertools

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 from support.command_line import Run, assert_refused
+from support.paths import ROOT
 
 from soma_cp.cli.result_schema import result_schema
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES
@@ -69,6 +70,17 @@ def test_language_models_share_the_results_of_fig6(tmp_path: Path) -> None:
         keys[name] = {one.key for one in plan.wanted if one.point.net.startswith("gpt2")}
     assert len(keys["fig6"]) == 16 * 4
     assert keys["fig6"] < keys["llm"]
+
+
+@pytest.mark.parametrize(("name", "files"), [("fig6", ["fig6"]), ("fig7", ["fig7", "fig7-ours"])])
+def test_kept_results_are_those_of_their_files(name: str, files: list[str]) -> None:
+    results = ROOT / "benchmarks" / "results"
+    rows = read_csv(results / f"{name}.csv")
+    assert list(rows[0]) == [*(column.name for column in COLUMNS if not column.is_of_run), "beaten_by"]
+    sweeps = [read_sweep(results / f"{file}.yaml") for file in files]
+    assert {row["method"] for row in rows} == {method for sweep in sweeps for method in sweep.methods}
+    assert len({row["key"] for row in rows}) == len(rows)
+    assert len(rows) == sum(len(sweep.points) * len(sweep.methods) for sweep in sweeps)
 
 
 def test_a_ready_file_that_is_none(run: Run) -> None:

@@ -77,7 +77,7 @@ def candidate_figures(
     apart = np.zeros(size, np.int64)
     slotted = without_slots(problem)
     periods = without_periods(slotted, problem.table)
-    unused = np.zeros(len(Move)), np.random.default_rng(0)
+    weights, random = np.zeros(len(Move)), np.random.default_rng(0)  # no move is drawn
 
     def price() -> tuple[int, int]:
         status = lfa_kernel.anneal_lfa(
@@ -85,13 +85,13 @@ def candidate_figures(
             slotted.slots,
             costs.table,
             apart,
-            unused[0],
+            weights,
             settings,
             state,
             scratch,
             lfa_pricing.PRICE_ALONE,
             False,
-            unused[1],
+            random,
             periods,
         )
         return status, int(state.counters[lfa_pricing.VERDICT])

@@ -489,12 +489,15 @@ def test_bounds_of_chains_that_were_cut_short_are_some_of_all(pair: Pair, looks:
     assert len(short) == min(3 * size, 2 * looks if looks < size else looks + size)
 
 
-@pytest.mark.parametrize("wide", [False, True])
-@pytest.mark.parametrize("name", ["tiny-unet", "tiny-branch", "tiny-attention"])
-def test_waits_lower_no_bound(name: str, wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("name", "kib", "wide"), [("tiny-unet", 48, False), ("tiny-unet", 48, True), ("tiny-branch", 96, False)]
+)
+def test_waits_raise_the_bound_on_the_cost_and_lower_no_other(
+    name: str, kib: int, wide: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(network_bounds, "FEW_DOWNSETS", 0)
-    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], dram_bytes_per_cycle=1), 4)
+    problem = Problem(builtin_network(name), replace(PLATFORMS["edge"], gbuf_bytes=kib << 10), 4)
     with_waits, without = (bound_every_lfa(problem, wide=wide, known_cost=cost) for cost in (np.inf, 0.0))
-    assert with_waits.cost >= without.cost
+    assert with_waits.cost > 1.05 * without.cost
     assert with_waits.latency >= without.latency
     assert with_waits.energy_pj >= without.energy_pj
