@@ -31,12 +31,12 @@ def format_from(given: Format | None, as_json: bool) -> Format:
     return Format.JSON if as_json else given or Format.TABLE
 
 
-def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Return rows with the same keys as CSV with a header; nothing if there are none."""
-    if not rows:
+def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] = ()) -> str:
+    """Return rows with the same keys as CSV with a header; of no rows, a header of `columns`, if any."""
+    if not rows and not columns:
         return ""
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, list(rows[0]) if rows else columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

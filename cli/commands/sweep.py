@@ -32,7 +32,7 @@ from soma_cp.solver.sweep.artifact import artifact_rows
 from soma_cp.solver.sweep.examples import example
 from soma_cp.solver.sweep.findings.cases import newest
 from soma_cp.solver.sweep.grid import read_sweep
-from soma_cp.solver.sweep.marks import marked
+from soma_cp.solver.sweep.marks import MARKED, marked
 from soma_cp.solver.sweep.methods import FAMILIES, METHODS
 from soma_cp.solver.sweep.plan import SweepPlan
 from soma_cp.solver.sweep.processes import Processes
@@ -167,7 +167,8 @@ def _write(rows: list[Row], options: SweepOptions) -> None:
     """Write the files that are asked for."""
     if options.csv is not None:
         as_artifact = options.format is SweepFormat.ARTIFACT_CSV
-        write_text_atomically(options.csv, csv_text(artifact_rows(rows) if as_artifact else marked(rows)))
+        text = csv_text(artifact_rows(rows)) if as_artifact else csv_text(marked(rows), MARKED)
+        write_text_atomically(options.csv, text)
     if options.json is not None:
         head = {"result": "sweep", "version": VERSION, "tool_version": __version__}
         text = json.dumps({**head, "rows": marked(rows)}, indent=1, ensure_ascii=False) + "\n"

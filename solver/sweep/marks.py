@@ -11,6 +11,9 @@ BEATEN_BY_MEANS = (
     "key of the fastest row of the same method, alike but with no more buffer and no more bandwidth, that is faster"
 )
 _SCALED = ("buffer_bytes", "dram_bytes_per_s", "hardware_key")
+_STEADY = tuple(column.name for column in COLUMNS if not column.is_of_run)
+MARKED = (*_STEADY, BEATEN_BY)
+"""The columns of files."""
 
 
 def beaten_by(rows: Iterable[Row]) -> dict[str, str]:
@@ -37,8 +40,7 @@ def marked(rows: Iterable[Row]) -> list[Mapping[str, Any]]:
     """Return rows as files have them: without what differs from run to run, with `BEATEN_BY` at the end."""
     listed = list(rows)
     marks = beaten_by(listed)
-    kept = [column.name for column in COLUMNS if not column.is_of_run]
-    return [{**{name: row[name] for name in kept}, BEATEN_BY: marks.get(row["key"])} for row in listed]
+    return [{**{name: row[name] for name in _STEADY}, BEATEN_BY: marks.get(row["key"])} for row in listed]
 
 
 def _group(row: Row) -> tuple[Any, ...]:

@@ -14,10 +14,12 @@ from jsonschema import Draft202012Validator
 from support.command_line import Run, assert_refused
 from support.paths import ROOT
 
+from soma_cp.cli.formats import csv_text
 from soma_cp.cli.result_schema import result_schema
 from soma_cp.cli.sweep_formats import EXAMPLE_NAMES
 from soma_cp.solver.sweep.examples import EXAMPLES
 from soma_cp.solver.sweep.grid import read_sweep
+from soma_cp.solver.sweep.marks import MARKED
 from soma_cp.solver.sweep.plan import SweepPlan
 from soma_cp.solver.sweep.rows import COLUMNS
 from soma_cp.solver.sweep.store import read_rows
@@ -76,7 +78,7 @@ def test_language_models_share_the_results_of_fig6(tmp_path: Path) -> None:
 def test_kept_results_are_those_of_their_files(name: str) -> None:
     results = ROOT / "benchmarks" / "results"
     rows = read_csv(results / f"{name}.csv")
-    assert list(rows[0]) == [*(column.name for column in COLUMNS if not column.is_of_run), "beaten_by"]
+    assert list(rows[0]) == list(MARKED)
     sweep = read_sweep(results / f"{name}.yaml")
     assert {row["method"] for row in rows} == set(sweep.methods)
     assert len({row["key"] for row in rows}) == len(rows) == len(sweep.points) * len(sweep.methods)
@@ -216,7 +218,8 @@ def test_files_have_a_row_for_each_point_and_method(swept: Path) -> None:
     assert len(rows) == 8 * 4
     assert list(document)[:3] == ["result", "version", "tool_version"]
     steady = [column.name for column in COLUMNS if not column.is_of_run]
-    assert list(rows[0]) == list(document["rows"][0]) == [*steady, "beaten_by"]
+    assert list(rows[0]) == list(document["rows"][0]) == [*steady, "beaten_by"] == list(MARKED)
+    assert csv_text([], MARKED) == ",".join(MARKED) + "\n"  # of a sweep that was interrupted before its first result
     assert [row["method"] for row in rows[:4]] == ["cocco", "paper-1", "paper-2", "ours"]
     assert [float(row["cost"]) for row in rows] == [row["cost"] for row in document["rows"]]
     stored = {row["key"]: row for row in read_rows(swept / "s.db")}

@@ -28,7 +28,8 @@ from soma_cp.cli.reports.sweep.panels import Panel, by_place, laid_out, panels_o
 from soma_cp.cli.reports.sweep.words import column_label, in_unit, number_text, value_text
 from soma_cp.solver.sweep.rows import Row
 
-ROW_HEIGHT = 0.17
+ROW_HEIGHT, LABEL_HEIGHT = 0.17, 1.1
+"""Of a row of a heat map, and of the label beside all rows (inches)."""
 PLOT_HEIGHT = 1.3
 LOG_FROM = 8.0
 """An axis whose largest value is so many times its smallest one is logarithmic."""
@@ -56,7 +57,7 @@ def draw_heatmap(rows: Sequence[Row], shown: Shown) -> Figure:
     xs, ys = sorted_values(rows, shown.x), sorted_values(rows, shown.y)
     maps = [_heat(panel, shown, xs, ys) for panel in panels]
     scale = shared_scale(maps)
-    figure, all_axes = laid_out(panels, len(ys) * ROW_HEIGHT)
+    figure, all_axes = laid_out(panels, max(len(ys) * ROW_HEIGHT, LABEL_HEIGHT))
     for axes, heat in zip(all_axes, maps, strict=True):
         draw_heat(axes, heat, scale)
         axes.set_xticks(np.arange(len(xs)) + 0.5, [value_text(shown.x, x) for x in xs])
