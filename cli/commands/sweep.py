@@ -165,13 +165,14 @@ def _memory_bytes(typed: str | None) -> int | None:
 
 def _write(rows: list[Row], options: SweepOptions) -> None:
     """Write the files that are asked for."""
+    steady = marked(rows)
     if options.csv is not None:
         as_artifact = options.format is SweepFormat.ARTIFACT_CSV
-        text = csv_text(artifact_rows(rows)) if as_artifact else csv_text(marked(rows), MARKED)
+        text = csv_text(artifact_rows(rows)) if as_artifact else csv_text(steady, MARKED)
         write_text_atomically(options.csv, text)
     if options.json is not None:
         head = {"result": "sweep", "version": VERSION, "tool_version": __version__}
-        text = json.dumps({**head, "rows": marked(rows)}, indent=1, ensure_ascii=False) + "\n"
+        text = json.dumps({**head, "rows": steady}, indent=1, ensure_ascii=False) + "\n"
         write_text_atomically(options.json, text)
 
 
