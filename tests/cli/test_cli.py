@@ -370,16 +370,17 @@ def test_compare_takes_the_lfas_of_several_schedules(run: Run) -> None:
 
 
 def test_blocks_are_scheduled_as_one_network(run: Run, tmp_path: Path) -> None:
-    small = ("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "greedy", "--blocks", 2, "--time-limit", 4)
-    document = run(*small, "--json", "-o", tmp_path / "two.json").document
+    small = ("solve", "--net", "gpt2-small", "--seq", 32, "--stage2", "greedy", "--blocks", 2)
+    # Both searches end by themselves: one that is cut short may be the worse one on a busy machine.
+    document = run(*small, "--time-limit", 0, "--json", "-o", tmp_path / "two.json").document
     repeated = document["one_block_repeated"]
     assert (document["network"], repeated["blocks"]) == ("gpt2-small-prefill-2-blocks", 2)
     assert repeated["latency_as_one"] == pytest.approx(document["latency"] / repeated["latency"])
     assert repeated["cost_as_one"] == pytest.approx(repeated["latency_as_one"] * repeated["energy_as_one"])
-    assert repeated["latency_as_one"] < 1
+    assert repeated["cost_as_one"] < 1
     stored = read_schedule(tmp_path / "two.json")
     assert len(stored.plan.problem.network.whole.layers) == 76
-    assert any(line.startswith("one block repeated") for line in run(*small).out.splitlines())
+    assert any(line.startswith("one block repeated") for line in run(*small, "--time-limit", 1).out.splitlines())
 
 
 def test_an_exported_network_is_the_built_in_one(run: Run, tmp_path: Path) -> None:

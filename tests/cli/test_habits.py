@@ -145,11 +145,11 @@ def test_a_number_without_its_unit_is_refused(run: Run, words: tuple[str, ...], 
 
 
 def test_a_log_says_what_a_search_does(run: Run, tmp_path: Path) -> None:
-    outcome = run("solve", "tiny-branch", "--time-limit", 5, "--log-file", "run.log", "-v", "-o", "s.json")
+    outcome = run("solve", "tiny-branch", "--time-limit", 60, "--log-file", "run.log", "-v", "-o", "s.json")
     lines = Path("run.log").read_text(encoding="utf-8").splitlines()
     assert outcome.err.splitlines() == lines
     said = [line.split(" ", 2)[2] for line in lines]
-    assert said[0] == f"soma-cp {__version__}: solve tiny-branch --time-limit 5 --log-file run.log -v -o s.json"
+    assert said[0] == f"soma-cp {__version__}: solve tiny-branch --time-limit 60 --log-file run.log -v -o s.json"
     assert said[1].startswith(f"Python {sys.version.split()[0]}, ortools ")
     assert any(line.startswith("tiny-branch, batch 1, on edge: ") for line in said)
     assert any(line.startswith("first stage: rounds ") for line in said)
